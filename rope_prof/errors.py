@@ -1,0 +1,31 @@
+"""The one base class of every error that a user can cause or cure.
+
+The command line catches `RopeProfError` alone, prints its single line and exits with `exit_code`;
+anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class RopeProfError(Exception):
+    """What failed, the value as seen, what was expected, what to do next: one sentence, one line."""
+
+    exit_code = 1
+
+
+class UsageError(RopeProfError):
+    """The words of a command or of a call are off: an unknown path, a token count that is no number."""
+
+    exit_code = 2
+
+
+class TraceError(RopeProfError):
+    """A trace file cannot be read at all: no such file, no known format, over a stated limit."""
+
+
+class RunError(RopeProfError):
+    """A run folder is unknown, damaged, of a newer version, or cannot be written."""
+
+
+class UnavailableError(RopeProfError):
+    """This machine lacks what was asked for (a GPU, Triton, a compiler, nsys); the message says what to install."""

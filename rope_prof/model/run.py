@@ -1,0 +1,145 @@
+"""What one recording is: machine, cases, keys and the facts of each key. No files, no statistics.
+
+A **key** is case x path x mode x L2 state x rank; it names every sample, file and range. Statistics (medians,
+intervals, speedups) are never stored: `rope_prof.analysis` computes them from the samples and the traces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SCHEMA_VERSION = 1
+
+Mode = Literal["eager", "compile", "graph"]
+L2 = Literal["cold", "hot"]
+Clock = Literal["wall", "device"]
+Status = Literal["pending", "measured", "checked", "wrong", "unavailable", "failed"]
+MODES: tuple[Mode, ...] = ("eager", "compile", "graph")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The input of a call: model, tensor parallelism, tokens, dtype and the kind of prompt."""
+
+    model: str
+    tp: int
+    tokens: int
+    dtype: str
+    prompt: str
+
+    @property
+    def name(self) -> str:
+        """`28b-tp1-n973-bf16-image`: unique, safe in a file name, sorts by nothing."""
+        return f"{self.model}-tp{self.tp}-n{self.tokens}-{self.dtype}-{self.prompt}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """Names every sample, file and range of one measurement."""
+
+    case: Case
+    path: str
+    mode: Mode
+    l2: L2
+    rank: int = 0
+
+    @property
+    def name(self) -> str:
+        """`fused.eager.cold.28b-tp1-n973-bf16-image.r0`; a user's `module:function` keeps its colon as `@`."""
+        return f"{self.path.replace(':', '@')}.{self.mode}.{self.l2}.{self.case.name}.r{self.rank}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the run was recorded on; `None` where the machine has no such thing."""
+
+    device: Literal["cuda", "cpu"]
+    device_name: str
+    python: str
+    platform: str
+    cpu_name: str
+    cpu_cores: int
+    torch: str
+    triton: str | None = None
+    cuda: str | None = None
+    driver: str | None = None
+    capability: str | None = None
+    multiprocessors: int | None = None
+    l2_bytes: int | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """One path against the float64 oracle on the very input that was measured.
+
+    `max_error` is the largest absolute error over q and k, `limit` twice the unfused chain's own on that input,
+    `rounded_share` the share of outputs that are the correctly rounded ones, `nans` the outputs that are NaN.
+    """
+
+    max_error: float
+    limit: float
+    rounded_share: float
+    nans: int
+    dtype: str
+
+    @property
+    def wrong(self) -> bool:
+        """A NaN, or a maximum error over the limit: shown, never ranked."""
+        return self.nans > 0 or not self.max_error <= self.limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFacts:
+    """The facts of one key. `status` says how far it came; `reason` why, where it is not `measured`.
+
+    `measured`: timed and captured. `checked`: right, but not timed on this device (the Triton paths without a GPU).
+    `wrong`: fails the accuracy check. `unavailable`: the device lacks the mode or the path. `failed`: an error,
+    out of memory for one. `pending`: planned, not yet run (a run cut short is resumed from here).
+    """
+
+    key: Key
+    status: Status
+    reason: str | None = None
+    accuracy: Accuracy | None = None
+    in_place: bool = False
+    bytes_moved: int | None = None
+    ring_buffers: int | None = None
+    ring_bytes: int | None = None
+    captured_calls: int | None = None
+    first_call_ns: int | None = None
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One recording. `command` is what was typed; `seed` orders the rounds and fills the inputs."""
+
+    schema_version: int
+    name: str
+    created: str
+    rope_prof: str
+    command: str
+    seed: int
+    machine: Machine
+    keys: tuple[KeyFacts, ...]
+    settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    complete: bool = False
+
+    def facts(self, name: str) -> KeyFacts:
+        """The facts of the key called `name`; KeyError if the run has none."""
+        for facts in self.keys:
+            if facts.key.name == name:
+                return facts
+        raise KeyError(name)
+
+
+def samples_schema() -> dict[str, type[pl.DataType]]:
+    """One row per sample: `ns` is the whole sample, which holds `calls` calls; per call = ns / calls."""
+    import polars as pl
+
+    return {"key": pl.String, "round": pl.Int64, "clock": pl.String, "calls": pl.Int64, "ns": pl.Int64}

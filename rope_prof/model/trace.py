@@ -1,0 +1,111 @@
+"""What a trace is, whatever wrote it: five frames with named schemas and a few facts.
+
+Times are Int64 nanoseconds on the file's own clock. `dur_ns` is as the file gives it; an end is `start_ns + dur_ns`.
+A frame's rows have the file's order; nothing here sorts, repairs or drops. Loaders (`rope_prof.io`) build it,
+`rope_prof.analysis` reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+
+Format = Literal["kineto", "nsys", "proton"]
+
+#: One row per GPU event: a kernel, a copy, a set, or (nsys in graph mode) a whole graph launch.
+GPU_EVENTS: dict[str, Any] = {
+    "kind": pl.String,  # kernel | memcpy | memset | graph
+    "name": pl.String,
+    "device": pl.String,  # as the file names it
+    "stream": pl.Int64,
+    "process": pl.Int64,  # null where the file does not say; part of the join with launches where it does
+    "start_ns": pl.Int64,
+    "dur_ns": pl.Int64,
+    "correlation": pl.Int64,
+    "graph": pl.Int64,  # graph id, null outside a graph or where the file does not say
+    "graph_node": pl.Int64,
+    "bytes": pl.Int64,  # copies and sets
+    "registers": pl.Int64,
+    "shared_bytes": pl.Int64,
+    "grid": pl.String,  # "8x1x1"
+    "block": pl.String,
+    "external": pl.Int64,  # External id: the cpu_op that caused it
+}
+
+#: One row per runtime or driver call on the host.
+HOST_CALLS: dict[str, Any] = {
+    "name": pl.String,
+    "api": pl.String,  # runtime | driver
+    "process": pl.Int64,
+    "thread": pl.Int64,
+    "start_ns": pl.Int64,
+    "dur_ns": pl.Int64,
+    "correlation": pl.Int64,
+}
+
+#: One row per named range: NVTX or record_function. `dur_ns` is null for a range that the file never closes.
+RANGES: dict[str, Any] = {
+    "name": pl.String,
+    "kind": pl.String,  # nvtx | record_function
+    "domain": pl.String,
+    "process": pl.Int64,
+    "thread": pl.Int64,
+    "start_ns": pl.Int64,
+    "dur_ns": pl.Int64,
+    "payload": pl.Int64,
+}
+
+#: One row per operator on the host (Kineto's cpu_op).
+CPU_OPS: dict[str, Any] = {
+    "name": pl.String,
+    "process": pl.Int64,
+    "thread": pl.Int64,
+    "start_ns": pl.Int64,
+    "dur_ns": pl.Int64,
+    "external": pl.Int64,
+}
+
+#: One row per stretch that the profiler itself spent.
+OVERHEADS: dict[str, Any] = {
+    "name": pl.String,
+    "process": pl.Int64,
+    "thread": pl.Int64,
+    "start_ns": pl.Int64,
+    "dur_ns": pl.Int64,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing the file does that a reader must know: a stable `code`, a sentence, how often."""
+
+    code: str
+    detail: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One trace file as frames. `own` is the top-level `rope_prof` object of a trace that we recorded."""
+
+    format: Format
+    source: str
+    gpu: pl.DataFrame
+    calls: pl.DataFrame
+    ranges: pl.DataFrame
+    ops: pl.DataFrame
+    overheads: pl.DataFrame
+    events: int
+    findings: tuple[Finding, ...] = ()
+    window_end: bool | None = None
+    base_time_ns: int | None = None
+    device_names: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    own: dict[str, Any] | None = None
+
+
+def empty(schema: dict[str, Any]) -> pl.DataFrame:
+    """A frame of that schema without rows."""
+    return pl.DataFrame(schema=schema)

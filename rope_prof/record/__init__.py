@@ -1,0 +1,1 @@
+"""The only part that touches a GPU or a clock."""

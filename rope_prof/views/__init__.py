@@ -1,0 +1,1 @@
+"""Records and analysis results to what a person sees: tables, figures, the contents of files."""
