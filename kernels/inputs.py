@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
-
 from rope_prof.kernels.shape import AXIS_H, AXIS_T, AXIS_W, MropeShape
 
 Prompt = Literal["image", "text", "random"]

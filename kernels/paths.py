@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-
 from rope_prof.kernels.shape import MropeShape
 
 #: `(q, k, positions, cos_sin_cache, shape) -> (q, k)`, or None where the path works in place.
@@ -59,9 +58,7 @@ def path(name: str) -> Path:
         return _OWN[name]()
     module_name, _, attribute = name.partition(":")
     if not attribute or not module_name:
-        raise LookupError(
-            f"unknown path {name!r}; expected {', '.join(map(repr, NAMES))} or 'module:function'"
-        )
+        raise LookupError(f"unknown path {name!r}; expected {', '.join(map(repr, NAMES))} or 'module:function'")
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-
 from rope_prof.kernels.inputs import angles
 from rope_prof.kernels.shape import MropeShape
 

@@ -50,9 +50,7 @@ class MropeShape:
                 f"expected (t, h, w) that sum to rotary_dim/2 = {self.rotary_dim // 2}"
             )
         if self.order != "chunked" and self.sections[1] != self.sections[2]:
-            raise ValueError(
-                f"sections {self.sections} in order {self.order!r}; expected as many h as w pairs"
-            )
+            raise ValueError(f"sections {self.sections} in order {self.order!r}; expected as many h as w pairs")
         if self.order == "interleaved" and self.sections[0] < self.sections[1]:
             raise ValueError(f"sections {self.sections} interleaved; expected at least as many t as h pairs")
         if min(self.q_heads, self.kv_heads) < 1:
@@ -85,9 +83,7 @@ class MropeShape:
     def tp(self, ranks: int) -> MropeShape:
         """The shape of one of `ranks` tensor-parallel ranks; ValueError where they do not divide the heads."""
         if ranks < 1 or self.q_heads % ranks or self.kv_heads % ranks:
-            fits = [
-                n for n in range(1, self.kv_heads + 1) if self.q_heads % n == 0 and self.kv_heads % n == 0
-            ]
+            fits = [n for n in range(1, self.kv_heads + 1) if self.q_heads % n == 0 and self.kv_heads % n == 0]
             raise ValueError(
                 f"tp {ranks} does not divide ({self.q_heads}, {self.kv_heads}) heads of {self.model}; "
                 f"expected one of {', '.join(map(str, fits))}"

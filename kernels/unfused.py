@@ -8,7 +8,6 @@ is the baseline. Source: the native forward of SGLang and vLLM for this embeddin
 from __future__ import annotations
 
 import torch
-
 from rope_prof.kernels.shape import MropeShape
 
 
