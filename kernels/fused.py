@@ -1,7 +1,7 @@
 """The fused multimodal rotary embedding: one launch for q and k, in place, on strided views, for any prompt length.
 
 The kernel: a program takes a few tokens and a run of heads that may cross from q into k, loads all of its rows with
-128-bit accesses before anything else, fetches cos and sin in vectors of four pairs straight into the layout of the rows
+128-bit accesses before anything else, fetches cos and sin in vectors straight into the layout of the rows
 (no shared memory, no barrier), turns in fp32 and rounds once. Strides, token count and table length are run-time values.
 On compute capability 9 and up it overlaps its launch with its predecessor's end (programmatic dependent launch).
 

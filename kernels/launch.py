@@ -1,8 +1,8 @@
 """A launch of a compiled kernel with nothing in the way: one driver call on a block of memory packed beforehand.
 
 The ordinary Triton launch costs 15 to 20 µs of host time, most of it in binding and hashing arguments; here a `Launch`
-keeps the grid, the attributes and every argument but two pointers per tensor packed for `cuLaunchKernelEx`, whose ABI does
-not change between Triton versions. It knows nothing of the operation; whoever builds a `Launch` has checked its arguments.
+keeps the grid, the attributes and every argument but the four pointers packed for `cuLaunchKernelEx`, whose ABI does not
+change between Triton versions. It knows nothing of the operation; whoever builds a `Launch` has checked its arguments.
 
 A `Launch` belongs to the thread that built it: packing and launching are two steps.
 """
@@ -61,7 +61,7 @@ class Launch:
     `call(stream, a, b, c, d)` launches with four pointers; it raises RuntimeError with the driver's name for a failure.
     """
 
-    __slots__ = ("_keep", "call")
+    __slots__ = ("call",)
 
     def __init__(self, compiled: Any, grid: int, integers: tuple[int, ...], *, overlap: bool) -> None:
         """`compiled`: a Triton CompiledKernel with loaded handles whose parameters are four pointers, then int32s.
@@ -83,8 +83,8 @@ class Launch:
         slots += [ctypes.addressof(numbers) + 4 * i for i in range(len(integers))]
         slots += [ctypes.addressof(scratch)] * _SCRATCH_SLOTS
         arguments = (ctypes.c_void_p * len(slots))(*slots)
-        self._keep = (compiled, attribute, config, pointers, numbers, scratch, arguments)
-        self.call = _bound_call(compiled.function, config, pointers, arguments)
+        pointed_at = (compiled, attribute, numbers, scratch)
+        self.call = _bound_call(compiled.function, config, pointers, arguments, pointed_at)
 
 
 def _bound_call(
@@ -92,8 +92,9 @@ def _bound_call(
     config: _Config,
     pointers: ctypes.Array[ctypes.c_uint64],
     arguments: ctypes.Array[ctypes.c_void_p],
+    pointed_at: tuple[object, ...],
 ) -> Callable[[int, int, int, int, int], None]:
-    """The hot path: every name a closure cell, every constant a ctypes object already."""
+    """The hot path: every name a closure cell, every constant a ctypes object already; `pointed_at` lives as long."""
     launch = _driver().cuLaunchKernelEx
     pack_stream = struct.Struct("=Q").pack_into
     pack = struct.Struct("=4Q").pack_into
@@ -105,7 +106,7 @@ def _bound_call(
     )
     current = 0
 
-    def call(stream: int, a: int, b: int, c: int, d: int) -> None:
+    def call(stream: int, a: int, b: int, c: int, d: int, _alive: tuple[object, ...] = pointed_at) -> None:
         nonlocal current
         if stream != current:
             pack_stream(config, at_stream, stream)
