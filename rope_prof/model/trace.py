@@ -65,6 +65,8 @@ CPU_OPS: dict[str, Any] = {
     "start_ns": pl.Int64,
     "dur_ns": pl.Int64,
     "external": pl.Int64,
+    "input_dims": pl.String,  # as the file writes it: JSON text, null where not recorded
+    "input_types": pl.String,
 }
 
 #: One row per stretch that the profiler itself spent.

@@ -1,0 +1,54 @@
+"""Which host call launched each GPU event: the join on correlation and, where the file tells it, process.
+
+Goes by correlation over runtime *and* driver calls, never by the calls' names: Triton launches through the driver.
+All kernels of one graph launch share its correlation. An event without a launch in the file stays, with nulls.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from rope_prof.model.trace import Trace
+
+#: Calls that start a kernel or a graph on the GPU; used to look for launches whose kernel is missing.
+LAUNCHES_KERNEL = r"(?i)launch(?:cooperative)?(?:multidevice)?kernel|graphlaunch|culaunch$|culaunchgrid"
+
+_LAUNCH = {
+    "launch_name": pl.String,
+    "launch_api": pl.String,
+    "launch_process": pl.Int64,
+    "launch_thread": pl.Int64,
+    "launch_start_ns": pl.Int64,
+    "launch_dur_ns": pl.Int64,
+}
+
+
+def launched(trace: Trace) -> pl.DataFrame:
+    """`trace.gpu`, row for row, with launch_name, _api, _process, _thread, _start_ns, _dur_ns (null: no launch)."""
+    gpu = trace.gpu
+    calls = trace.calls.filter(pl.col("correlation").is_not_null())
+    if not gpu.height or not calls.height:
+        return gpu.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in _LAUNCH.items())
+    calls = calls.join(gpu.select("correlation").unique(), on="correlation", how="semi")
+    columns = ("name", "api", "process", "thread", "start_ns", "dur_ns")
+    table = calls.select("correlation", *(pl.col(c).alias(f"launch_{c}") for c in columns))
+    table = table.sort("launch_start_ns", "launch_dur_ns", "launch_api", descending=[False, True, True])
+    with_process = gpu["process"].null_count() < gpu.height
+    if not with_process:
+        first = table.unique("correlation", keep="first", maintain_order=True)
+        return gpu.join(first, on="correlation", how="left", maintain_order="left")
+    return _by_process(gpu, table)
+
+
+def _by_process(gpu: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:
+    keys = ["correlation", "process"]
+    first = table.unique(["correlation", "launch_process"], keep="first", maintain_order=True)
+    first = first.with_columns(pl.col("launch_process").alias("process"))
+    joined = gpu.join(first, on=keys, how="left", maintain_order="left")
+    if not gpu["process"].null_count():
+        return joined
+    loose = table.unique("correlation", keep="first", maintain_order=True)
+    other = gpu.join(loose, on="correlation", how="left", maintain_order="left")
+    unknown = pl.col("process").is_null()
+    pick = [pl.when(unknown).then(other[name]).otherwise(pl.col(name)).alias(name) for name in _LAUNCH]
+    return joined.with_columns(pick)

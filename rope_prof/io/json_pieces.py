@@ -1,0 +1,121 @@
+"""Cuts the text of a Chrome JSON trace into a head and pieces of whole events, without holding the file.
+
+A piece ends where one event object ends and the next begins: `}`, a comma, `{"`. Such a place is never inside a
+string of valid JSON; it can be inside an array of objects in an event's args, so a decoder that fails on a piece
+tries the events one by one (`cuts`). What cannot be decoded at last is for the caller to mend or to count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from rope_prof.errors import TraceError
+
+PIECE_BYTES: Final = 8 << 20
+#: No event and no head may be longer than this.
+MAX_EVENT_BYTES: Final = 64 << 20
+
+_ARRAY: Final = re.compile(rb'"traceEvents"\s*:\s*\[')
+_BETWEEN: Final = re.compile(rb'\}\s*,\s*(?=\{\s*"[A-Za-z])')
+_BLANK: Final = b" \t\r\n"
+
+
+class Events:
+    """Iterate for pieces: the inside of the event array, cut between events. `head` precedes it.
+
+    `head` is complete once the first piece was given (or none is). The last piece may run past the end of the
+    array or be cut: who decodes it knows where the array ended.
+    """
+
+    def __init__(self, source: Iterator[bytes], name: str) -> None:
+        self._source = source
+        self._name = name
+        self.head = b""
+        self.found = False
+
+    def __iter__(self) -> Iterator[tuple[bytes, bool]]:
+        """Pairs of a piece and whether it is the last (whose end holds the array's end and the tail)."""
+        buffer = self._open()
+        if not self.found:
+            return
+        enough = PIECE_BYTES
+        for more in self._source:
+            buffer += more
+            if len(buffer) < enough:
+                continue
+            cut = _last_cut(buffer)
+            if cut is None:
+                if len(buffer) > MAX_EVENT_BYTES:
+                    raise self._too_long(len(buffer))
+                enough = len(buffer) + PIECE_BYTES
+                continue
+            yield bytes(buffer[: cut[0]]), False
+            del buffer[: cut[1]]
+            enough = PIECE_BYTES
+        yield bytes(buffer), True
+
+    def _open(self) -> bytearray:
+        """Read up to the start of the array; a top-level list of events has an empty head."""
+        buffer = bytearray()
+        searched = 0
+        for more in self._source:
+            buffer += more
+            if buffer.lstrip(_BLANK + b"\xef\xbb\xbf")[:1] == b"[":
+                self.found = True
+                del buffer[: buffer.index(b"[") + 1]
+                return buffer
+            match = _ARRAY.search(buffer, max(0, searched - 64))
+            if match:
+                self.found = True
+                self.head = bytes(buffer[: match.start()])
+                del buffer[: match.end()]
+                return buffer
+            searched = len(buffer)
+            if searched > MAX_EVENT_BYTES:
+                raise self._too_long(searched)
+        self.head = bytes(buffer)
+        return bytearray()
+
+    def _too_long(self, size: int) -> TraceError:
+        return TraceError(
+            f"{self._name!r} holds {size} bytes without the end of an event, over the limit of "
+            f"{MAX_EVENT_BYTES >> 20} MiB; this is no trace that a profiler wrote"
+        )
+
+
+def _last_cut(buffer: bytearray) -> tuple[int, int] | None:
+    """The last place between two events: (end of the first, start of the second), searched from the end."""
+    width = 64 << 10
+    while True:
+        start = max(0, len(buffer) - width)
+        last = None
+        for last in _BETWEEN.finditer(buffer, start):  # noqa: B007 (the last match is wanted)
+            pass
+        if last is not None:
+            return last.start() + 1, last.end()
+        if start == 0:
+            return None
+        width *= 8
+
+
+def cuts(piece: bytes) -> list[tuple[int, int]]:
+    """Every candidate event of a piece as (start, end): between two places where an event could end."""
+    edges = [(m.start() + 1, m.end()) for m in _BETWEEN.finditer(piece)]
+    starts = [0, *(after for _, after in edges)]
+    ends = [*(before for before, _ in edges), len(piece)]
+    return list(zip(starts, ends, strict=True))
+
+
+_ARRAY_END: Final = re.compile(rb"\}\s*\]")
+
+
+def array_ends(piece: bytes, limit: int = 8) -> list[int]:
+    """The first places where the event array could end: offsets just behind a `}` that a `]` follows."""
+    found = []
+    for match in _ARRAY_END.finditer(piece):
+        found.append(match.start() + 1)
+        if len(found) == limit:
+            break
+    return found

@@ -1,0 +1,117 @@
+"""The bytes of a trace file, unpacked where it is gzip (by content), within stated limits.
+
+A gzip that is cut or damaged gives what can be unpacked and a finding, not an error. Limits: `MAX_BYTES` unpacked,
+and `MAX_RATIO` times the packed size once more than `RATIO_FROM` bytes came out (real traces pack 15 to 60 times).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from rope_prof.errors import TraceError
+from rope_prof.model.trace import Finding
+
+MAX_BYTES: Final = 32 << 30
+MAX_RATIO: Final = 400
+RATIO_FROM: Final = 64 << 20
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+_READ: Final = 64 << 10
+_OUT: Final = 4 << 20
+
+Progress = Callable[[int, int], None]
+
+
+class Unpacked:
+    """Iterate for the bytes; afterwards `findings` says what was wrong with the packing and `size` how much came."""
+
+    def __init__(self, path: Path, progress: Progress | None = None) -> None:
+        self.path = path
+        self.findings: list[Finding] = []
+        self.size = 0
+        self._progress = progress
+        self._total = path.stat().st_size
+        self._read = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            packed = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            source = iter(lambda: file.read(_READ if packed else _OUT), b"")
+            for piece in self._gunzip(self._counted(source)) if packed else self._counted(source):
+                self.size += len(piece)
+                self._check_limits(packed)
+                yield piece
+
+    def _counted(self, source: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in source:
+            self._read += len(piece)
+            if self._progress is not None:
+                self._progress(self._read, self._total)
+            yield piece
+
+    def _check_limits(self, packed: bool) -> None:
+        if self.size > MAX_BYTES:
+            raise TraceError(
+                f"{str(self.path)!r} unpacks to more than {MAX_BYTES >> 30} GiB, the limit; cut it into shorter captures"
+            )
+        if packed and self.size > RATIO_FROM and self.size > MAX_RATIO * self._read:
+            raise TraceError(
+                f"{str(self.path)!r} unpacks to over {MAX_RATIO} times its size ({self._read} bytes gave {self.size}), "
+                "the limit against gzip bombs; unpack it yourself if you trust it"
+            )
+
+    def _gunzip(self, source: Iterator[bytes]) -> Iterator[bytes]:
+        engine = zlib.decompressobj(31)
+        begun = True  # inside a member: its end has not been seen
+        for piece in source:
+            rest = piece
+            while rest:
+                if engine.eof:
+                    if not rest.lstrip(b"\0"):
+                        break
+                    if not rest.startswith(GZIP_MAGIC[: len(rest)]):
+                        self._found("gzip_trailing", f"{len(rest)} bytes after the end of the gzip data are ignored")
+                        return
+                    engine, begun = zlib.decompressobj(31), True
+                before, given = engine.copy(), 0
+                try:
+                    for out in _inflate(engine, rest):
+                        given += len(out)
+                        yield out
+                except zlib.error as error:
+                    yield from _inflate_slowly(before, rest, given)
+                    kind = "gzip_checksum" if "incorrect" in str(error) and "check" in str(error) else "gzip_damaged"
+                    self._found(kind, f"gzip data is damaged at packed byte {self._read} or before ({error})")
+                    return
+                rest = engine.unused_data if engine.eof else b""
+                begun = not engine.eof
+        if begun:
+            self._found("cut_gzip", f"gzip data ends early: {self._read} packed bytes hold no end of the stream")
+
+    def _found(self, code: str, detail: str) -> None:
+        self.findings.append(Finding(code=code, detail=detail))
+
+
+def _inflate(engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    piece = engine.decompress(data, _OUT)
+    while piece:
+        yield piece
+        if engine.eof:
+            return
+        piece = engine.decompress(engine.unconsumed_tail, _OUT)
+
+
+def _inflate_slowly(engine: zlib._Decompress, data: bytes, given: int) -> Iterator[bytes]:
+    """What came before the damage inside `data`, byte by byte, without the first `given` bytes."""
+    for k in range(len(data)):
+        try:
+            piece = engine.decompress(data[k : k + 1])
+        except zlib.error:
+            return
+        if len(piece) > given:
+            yield piece[given:]
+        given = max(0, given - len(piece))
