@@ -1,10 +1,10 @@
 """Kineto traces of a served model that never ran: any number of events, seeded, with their exact totals.
 
-What a profiler would have written for prefill steps (operators nested in ranges, launches nested in operators,
-kernels on three streams, waits between streams, copies, a second host thread) and decode steps (one graph launch,
-all its kernels on one correlation). Spans of one thread nest properly and kernels of one stream never overlap.
-Memory does not grow with the number of events: host records are written as they come, GPU records go through a
-spool file behind them, which is the order that Kineto has.
+What a profiler would have written: prefill steps (operators nested in ranges, launches nested in operators,
+kernels on three streams, waits between streams, copies, a second host thread) and decode steps (one graph
+launch, all its kernels on one correlation). Spans of one thread nest properly and kernels of one stream never
+overlap. Memory does not grow with the number of events: host records are written as they come, GPU records go
+through a spool file behind them, which is the order that Kineto has.
 
     python benchmarks/generate.py trace.json --events 1000000 --seed 0
 """
