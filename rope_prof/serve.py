@@ -149,8 +149,7 @@ class Server(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise UsageError(
-                f"cannot listen on {HOST}:{port} ({reason}); give another --port, "
-                "or leave it out for a free one"
+                f"cannot listen on {HOST}:{port} ({reason}); give another --port, or leave it out for a free one"
             ) from error
 
     @property

@@ -25,9 +25,7 @@ INLINE = "console.log('boot')"
 def ui(tmp_path: Path) -> Path:
     folder = tmp_path / "ui"
     (folder / "v1").mkdir(parents=True)
-    (folder / "index.html").write_text(
-        f"<html><script>{INLINE}</script><script src='v1/a.js'></script></html>"
-    )
+    (folder / "index.html").write_text(f"<html><script>{INLINE}</script><script src='v1/a.js'></script></html>")
     (folder / "v1/a.js").write_text("1")
     (folder / "v1/engine.wasm").write_bytes(b"\0asm")
     (folder / "service_worker.js").write_text("stay")
@@ -178,9 +176,7 @@ def test_the_policy_names_the_inline_script_and_allows_no_other() -> None:
     assert policy != serve.ui_policy(f"<script>{INLINE} </script>")
 
 
-def test_a_single_trace_opens_at_once(
-    ui: Path, traces: dict[str, Path], start: Callable[[Site], Get]
-) -> None:
+def test_a_single_trace_opens_at_once(ui: Path, traces: dict[str, Path], start: Callable[[Site], Get]) -> None:
     get = start(Site(ui=serve.ui_files(ui), traces={"both.pftrace": traces["both.pftrace"]}))
     status, headers, _ = get("/")
     assert status == 302

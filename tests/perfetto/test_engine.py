@@ -85,9 +85,7 @@ def cpu_trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def gpu_trace(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[Path, Any]:
     """A generated trace of a served model on a GPU, and its exact totals."""
-    spec = importlib.util.spec_from_file_location(
-        "generate_for_perfetto", repository / "benchmarks/generate.py"
-    )
+    spec = importlib.util.spec_from_file_location("generate_for_perfetto", repository / "benchmarks/generate.py")
     assert spec is not None and spec.loader is not None
     generate = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = generate
@@ -101,9 +99,7 @@ def test_a_recorded_cpu_trace_arrives_whole(perfetto_sql: PerfettoSql, cpu_trace
     assert expected["user_annotation"][0] >= 20
     assert read_back(perfetto_sql, cpu_trace) == expected
     assert perfetto_sql(cpu_trace, ERRORS) == []
-    (names,) = perfetto_sql(
-        cpu_trace, "select count(distinct name) as n from slice where name glob 'unfused#*'"
-    )
+    (names,) = perfetto_sql(cpu_trace, "select count(distinct name) as n from slice where name glob 'unfused#*'")
     assert names["n"] == 20
 
 
@@ -158,9 +154,7 @@ def test_the_shipped_run_arrives_whole(perfetto_sql: PerfettoSql, repository: Pa
             assert found.get(category) == expected.get(category), (trace.name, category)
 
 
-def test_nothing_leaves_the_machine(
-    perfetto: Perfetto, perfetto_sql: PerfettoSql, gpu_trace: tuple[Path, Any]
-) -> None:
+def test_nothing_leaves_the_machine(perfetto: Perfetto, perfetto_sql: PerfettoSql, gpu_trace: tuple[Path, Any]) -> None:
     perfetto_sql(gpu_trace[0], "select 1 as one")
     perfetto.page.wait_for_timeout(500)
     assert perfetto.outside.seen == []
