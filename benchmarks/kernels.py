@@ -1,9 +1,9 @@
 """Every path of the rotary embedding beside the card's own limits, in one process: `python benchmarks/kernels.py`.
 
-Device time: a CUDA graph of one call per buffer of a ring of at least three times the L2, replayed; paths interleaved, order
-shuffled per round. Wall time: an unsynchronised eager loop, one synchronisation at its end, interleaved with `torch.add_`
-on one element. Random data, three different position rows, bf16. Medians with the 10th and 90th percentile over rounds.
-Writes a table and JSON; needs an NVIDIA GPU.
+Device time: a CUDA graph of one call per buffer of a ring of at least three times the L2, replayed; paths interleaved,
+order shuffled per round. Wall time: an unsynchronised eager loop, one synchronisation at its end, interleaved with
+`torch.add_` on one element. Random data, three different position rows, bf16. Medians with the 10th and 90th
+percentile over rounds. Writes a table and JSON; needs an NVIDIA GPU.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import triton
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import ceilings
 import peers
-from rope_prof.kernels.inputs import Inputs, make_ring, touched_bytes
+from rope_prof.kernels.inputs import PROMPTS, Inputs, make_ring, touched_bytes
 from rope_prof.kernels.reference import error, reference
 from rope_prof.kernels.shape import PRESETS, MropeShape
 from rope_prof.kernels.traffic import least_bytes
@@ -104,7 +104,7 @@ def device_point(
     """One case: every path and every limit over the same ring."""
     touched = touched_bytes(shape, tokens, torch.bfloat16)
     buffers = max(2, -(-3 * l2_bytes // touched))
-    ring = make_ring(shape, tokens, buffers, torch.bfloat16, "cuda", prompt="random", seed=options.seed)
+    ring = make_ring(shape, tokens, buffers, torch.bfloat16, "cuda", prompt=options.prompt, seed=options.seed)
     calls = list(ring) * max(1, -(-options.least_calls // buffers))
     calls = calls[: max(buffers, options.least_calls)] if tokens <= 8192 else ring * 2
     graphs: dict[str, tuple[torch.cuda.CUDAGraph, int]] = {}
@@ -115,6 +115,11 @@ def device_point(
         if len(own) < buffers:
             cut.append(name)
         graphs[name] = (graph_of(caller(path, shape), own), len(own))
+    if "fused" in paths:
+        plain_call: Call = lambda x: fused_module.launch(  # noqa: E731
+            x.q, x.k, x.positions, x.cos_sin_cache, shape, overlap=False
+        )
+        graphs["fused, no overlap"] = (graph_of(plain_call, calls), len(calls))
     graphs["mul_"] = (graph_of(lambda x: rotated_view(x, shape).mul_(0.9999), calls), len(calls))
     for tile in ceilings.SCALE_TILES:
         for overlap in (False, True):
@@ -138,6 +143,7 @@ def device_point(
     return {
         "model": shape.model,
         "tokens": tokens,
+        "prompt": options.prompt,
         "ring_buffers": buffers,
         "ring_bytes": buffers * touched,
         "ring_cut_for": cut,
@@ -152,7 +158,7 @@ def wall_point(
     shape: MropeShape, tokens: int, paths: dict[str, kernel_paths.Path], options: argparse.Namespace
 ) -> dict[str, object]:
     """Host time of an eager call, every check included, beside `add_` on one element in the same rounds."""
-    inputs = make_ring(shape, tokens, 1, torch.bfloat16, "cuda", prompt="random", seed=options.seed)[0]
+    inputs = make_ring(shape, tokens, 1, torch.bfloat16, "cuda", prompt=options.prompt, seed=options.seed)[0]
     one = torch.zeros(1, device="cuda")
     calls: dict[str, Callable[[], object]] = {"add_": lambda: one.add_(1)}
     for name, path in paths.items():
@@ -231,8 +237,10 @@ def cold_compile_ms(shape: MropeShape) -> float:
     import tempfile
 
     code = (
-        "import time, torch; from rope_prof.kernels.inputs import make_inputs; from rope_prof.kernels.fused import fused, compilations\n"
-        f"from rope_prof.kernels.shape import PRESETS; s = PRESETS['{shape.model}']; x = make_inputs(s, 64, device='cuda')\n"
+        "from rope_prof.kernels.inputs import make_inputs\n"
+        "from rope_prof.kernels.fused import fused, compilations\n"
+        "from rope_prof.kernels.shape import PRESETS\n"
+        f"s = PRESETS['{shape.model}']; x = make_inputs(s, 64, device='cuda')\n"
         "fused(x.q, x.k, x.positions, x.cos_sin_cache, s); print(compilations.ns / 1e6)"
     )
     with tempfile.TemporaryDirectory() as empty:
@@ -299,6 +307,7 @@ def summary(result: dict[str, object]) -> list[str]:
 def print_table(result: dict[str, object], names: Sequence[str]) -> None:
     """One row a case."""
     bandwidth = result["copy_bytes_per_s"]
+    names = [*names, *(["fused, no overlap"] if "fused" in names else [])]
     columns = [*names, "in-place pass", "overlapped", "empty", "copy floor"]
     print(f"{'device µs a call [p10, p90]':22s}" + "".join(f"{c:>27s}" for c in columns) + f"{'of copy':>9s}")
     for point in result["device"]:
@@ -319,6 +328,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--wall-rounds", type=int, default=25)
     parser.add_argument("--least-calls", type=int, default=32, help="calls in a graph, at least")
+    parser.add_argument(
+        "--prompt",
+        choices=PROMPTS,
+        default="image",
+        help="image: a prompt with images; random: the worst for the table",
+    )
     parser.add_argument("--seed", type=int, default=20260212)
     parser.add_argument("-o", "--output", type=Path, default=Path("kernels.json"))
     options = parser.parse_args()
@@ -358,7 +373,8 @@ def main() -> None:
     for model, rows in result["accuracy"].items():
         for name, row in rows.items():
             print(
-                f"accuracy {model} {name}: max error {row['max_error']:.5f}, correctly rounded {row['rounded_share']:.4%}, NaN {row['nans']}"
+                f"accuracy {model} {name}: max error {row['max_error']:.5f}, "
+                f"correctly rounded {row['rounded_share']:.4%}, NaN {row['nans']}"
             )
     print("new lengths", result["new_lengths"], "cold compile ms", result["cold_compile_ms"])
     print(*summary(result), sep="\n")

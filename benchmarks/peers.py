@@ -32,7 +32,7 @@ def _vllm() -> PathFunction:
     embedding = import_module("vllm.model_executor.layers.rotary_embedding.ernie45_vl_rope").Ernie4_5_VLRotaryEmbedding
     built: dict[tuple[MropeShape, torch.dtype], Any] = {}
 
-    def vllm(q: Any, k: Any, positions: Any, table: Any, shape: MropeShape) -> Any:
+    def vllm(q: Any, k: Any, positions: Any, _table: Any, shape: MropeShape) -> Any:
         t, h, w = shape.sections
         if (shape, q.dtype) not in built:
             built[shape, q.dtype] = embedding(

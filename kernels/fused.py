@@ -1,12 +1,12 @@
 """The fused multimodal rotary embedding: one launch for q and k, in place, on strided views, for any prompt length.
 
 The kernel: a program takes a few tokens and a run of heads that may cross from q into k, loads all of its rows with
-128-bit accesses before anything else, fetches cos and sin in vectors straight into the layout of the rows
-(no shared memory, no barrier), turns in fp32 and rounds once. Strides, token count and table length are run-time values.
-On compute capability 9 and up it overlaps its launch with its predecessor's end (programmatic dependent launch).
+128-bit accesses before anything else, fetches cos and sin in vectors straight into the layout of the rows (no shared
+memory, no barrier), turns in fp32 and rounds once. Strides, token count and table length are run-time values. On
+compute capability 9 and up it overlaps its launch with its predecessor's end (programmatic dependent launch).
 
-The call: `fused` is the torch operator `rope_prof::mrope_` (what torch.compile sees); eager calls that repeat a layout take
-a short way to the driver once one check of every tensor's type, device, dtype, sizes and strides has passed.
+The call: `fused` is the torch operator `rope_prof::mrope_` (what torch.compile sees); eager calls that repeat a layout
+take a short way to the driver once one check of every tensor's type, device, dtype, sizes and strides has passed.
 
 A position outside the table gives NaN for its token, never a read outside; `check_positions` names token and value.
 """
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 import triton
 import triton.language as tl
-from rope_prof.kernels.launch import Launch
+from rope_prof.kernels.launch import PACK_POINTERS, Launch, driver_error, packed
 from rope_prof.kernels.shape import MropeShape
 from torch._C._dynamo.guards import TensorGuards
 from torch.compiler import is_dynamo_compiling
@@ -285,10 +285,19 @@ compilations = Compilations()
 _compiled: set[tuple[object, ...]] = set()
 
 
-def _launch(
-    q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape
+def launch(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    positions: torch.Tensor,
+    table: torch.Tensor,
+    shape: MropeShape,
+    *,
+    overlap: bool = True,
 ) -> Launch | None:
-    """Launch by Triton's own way; what comes back repeats it the short way, None where there is none."""
+    """Launch unchecked by Triton's own way; what comes back repeats it the short way, None where there is none.
+
+    `overlap`: programmatic dependent launch where the GPU has it (compute capability 9 and up).
+    """
     tokens, itemsize = q.shape[0], q.element_size()
     if tokens == 0:
         return None
@@ -297,7 +306,7 @@ def _launch(
     aligned = (q.data_ptr() | k.data_ptr() | table.data_ptr()) % 16 == 0 and all(
         n % vector == 0 for n in (q.stride(0), k.stride(0), shape.head_dim)
     )
-    overlap = q.is_cuda and torch.version.hip is None and torch.cuda.get_device_capability(q.device)[0] >= 9
+    overlap = overlap and q.is_cuda and torch.version.hip is None and torch.cuda.get_device_capability(q.device)[0] >= 9
     fixed = constants(shape, itemsize, aligned=aligned, overlap=overlap)
     align = int(fixed["ALIGN"])
     integers = (tokens, q.stride(0) // align, k.stride(0) // align, stride_position, table.shape[0])
@@ -319,20 +328,23 @@ def _launch(
         return None
     if compiled.metadata.global_scratch_size or getattr(compiled.metadata, "profile_scratch_size", 0):
         return None
-    return Launch(compiled, grid, integers, overlap=overlap)
+    return packed(compiled, grid, integers, overlap=overlap)
 
 
 class _Layout:
-    """One layout of the four tensors that has been checked and launched before, and the short way to repeat it."""
+    """One layout of the four tensors that has been checked and launched before, and the short way to repeat it.
 
-    __slots__ = ("call", "check", "device", "index", "shape", "table", "table_ptr")
+    `alone`: this process sees one GPU, so the current device needs no look.
+    """
+
+    __slots__ = ("alone", "check", "index", "launch", "shape", "table", "table_ptr")
 
     def __init__(
         self,
         tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
         table: torch.Tensor,
         shape: MropeShape,
-        call: Callable[[int, int, int, int, int], None],
+        launch: Launch,
     ) -> None:
         guards = TensorGuards(
             *tensors,
@@ -340,8 +352,9 @@ class _Layout:
             dynamic_dims_strides=[list(x.stride()) for x in tensors],
         )
         self.check: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], bool] = guards.check
-        self.table, self.table_ptr, self.shape, self.call = table, table.data_ptr(), shape, call
+        self.table, self.table_ptr, self.shape, self.launch = table, table.data_ptr(), shape, launch
         self.index = tensors[0].device.index
+        self.alone = torch.cuda.device_count() == 1
 
 
 class _Layouts(threading.local):
@@ -353,32 +366,38 @@ class _Layouts(threading.local):
 
 
 _layouts = _Layouts()
-_raw_stream = getattr(torch._C, "_cuda_getCurrentRawStream", None)
-_current_device = getattr(torch._C, "_cuda_getDevice", None)
+_raw_stream: Callable[[int], int] = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+_current_device: Callable[[], int] = getattr(torch._C, "_cuda_getDevice", None)
 
 
 def fused(
-    q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, cos_sin_cache: torch.Tensor, shape: MropeShape
+    q: torch.Tensor,
+    k: torch.Tensor,
+    positions: torch.Tensor,
+    cos_sin_cache: torch.Tensor,
+    shape: MropeShape,
+    *,
+    check: bool = False,
 ) -> None:
     """Rotate `q [N, Hq*D]` and `k [N, Hkv*D]` in place, fp32 arithmetic, one rounding, one launch.
 
-    `positions [3, N]` rows (t, h, w) or `[N]`, int64; `cos_sin_cache [P, R]` fp32 = [cos | sin]. q and k: last stride 1, any
-    row stride, bf16, fp16 or fp32. A token with a position outside the table becomes NaN.
+    `positions [3, N]` rows (t, h, w) or `[N]`, int64; `cos_sin_cache [P, R]` fp32 = [cos | sin]. q and k: last stride 1,
+    any row stride, bf16, fp16 or fp32. A token with a position outside the table becomes NaN; with `check` (which
+    synchronises) it raises IndexError before anything is touched.
     Errors: TypeError or ValueError that names the tensor, what was seen and what is expected.
     """
+    if check:
+        check_positions(positions, cos_sin_cache.shape[0])
     if not is_dynamo_compiling():
         layout = _layouts.last
         if (
             layout is not None
-            and layout.shape is shape
             and layout.table is cos_sin_cache
+            and layout.shape is shape
             and layout.check(q, k, positions)
+            and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), cos_sin_cache.data_ptr())
         ):
-            q_ptr, k_ptr = q.data_ptr(), k.data_ptr()
-            table_ptr = cos_sin_cache.data_ptr()
-            if not (q_ptr | k_ptr) & 15 and table_ptr == layout.table_ptr and _current_device() == layout.index:
-                layout.call(_raw_stream(layout.index), q_ptr, k_ptr, positions.data_ptr(), table_ptr)
-                return
+            return
         if _eager(q, k, positions, cos_sin_cache, shape):
             return
     torch.ops.rope_prof.mrope_(
@@ -393,6 +412,23 @@ def fused(
     )
 
 
+def _repeated(layout: _Layout, q_ptr: int, k_ptr: int, positions_ptr: int, table_ptr: int) -> bool:
+    """Launch a known layout at these addresses; False where they are not aligned, or table or device have changed."""
+    if (q_ptr | k_ptr) & 15 or table_ptr != layout.table_ptr:
+        return False
+    if not layout.alone and _current_device() != layout.index:
+        return False
+    again = layout.launch
+    stream = _raw_stream(layout.index)
+    if stream != again.stream[0]:
+        again.set_stream(stream)
+    PACK_POINTERS(again.pointers, 0, q_ptr, k_ptr, positions_ptr, table_ptr)
+    code = again.launch(again.config, again.function, again.arguments, None)
+    if code:
+        raise RuntimeError(f"the CUDA driver refused the launch: {driver_error(code)} ({code})")
+    return True
+
+
 def _eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape) -> bool:
     """Another layout than the last one: find it among the known ones, or check, launch and learn it.
 
@@ -404,17 +440,21 @@ def _eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: tor
         return False
     name = (q.shape[0], positions.stride())
     layout = _layouts.known.get(name)
-    if layout is not None and layout.shape is shape and layout.table is table and layout.check(q, k, positions):
-        if layout is not _layouts.last:
-            _layouts.last = layout
-            fused(q, k, positions, table, shape)
-            return True
+    if (
+        layout is not None
+        and layout.table is table
+        and layout.shape == shape
+        and layout.check(q, k, positions)
+        and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), table.data_ptr())
+    ):
+        _layouts.last = layout
+        return True
     _check(q, k, positions, table, shape)
-    launch = _launch(q, k, positions, table, shape)
-    if launch is not None:
+    again = launch(q, k, positions, table, shape)
+    if again is not None:
         if len(_layouts.known) >= _KEPT_LAYOUTS:
             _layouts.known.clear()
-        _layouts.last = _layouts.known[name] = _Layout((q, k, positions), table, shape, launch.call)
+        _layouts.last = _layouts.known[name] = _Layout((q, k, positions), table, shape, again)
     return True
 
 
@@ -445,9 +485,7 @@ def mrope_(
         pairing=pairing,  # type: ignore[arg-type]
     )
     _check(q, k, positions, cos_sin_cache, shape)
-    _launch(q, k, positions, cos_sin_cache, shape)
+    launch(q, k, positions, cos_sin_cache, shape)
 
 
-@mrope_.register_fake
-def _(q, k, positions, cos_sin_cache, dims, sections, order, pairing) -> None:  # type: ignore[no-untyped-def]
-    return None
+mrope_.register_fake(lambda *_: None)
