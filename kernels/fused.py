@@ -381,9 +381,9 @@ def fused(
 ) -> None:
     """Rotate `q [N, Hq*D]` and `k [N, Hkv*D]` in place, fp32 arithmetic, one rounding, one launch.
 
-    `positions [3, N]` rows (t, h, w) or `[N]`, int64; `cos_sin_cache [P, R]` fp32 = [cos | sin]. q and k: last stride 1,
-    any row stride, bf16, fp16 or fp32. A token with a position outside the table becomes NaN; with `check` (which
-    synchronises) it raises IndexError before anything is touched.
+    `positions [3, N]` rows (t, h, w) or `[N]`, int64; `cos_sin_cache [P, R]` fp32 = [cos | sin]. q and k: last
+    stride 1, any row stride, bf16, fp16 or fp32. A token with a position outside the table becomes NaN; with `check`
+    (which synchronises) it raises IndexError before anything is touched.
     Errors: TypeError or ValueError that names the tensor, what was seen and what is expected.
     """
     if check:

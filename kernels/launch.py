@@ -1,8 +1,9 @@
 """A launch of a compiled kernel with nothing in the way: one driver call on a block of memory packed beforehand.
 
 The ordinary Triton launch costs 15 to 20 µs of host time, most of it in binding and hashing arguments; here a
-`Launch` keeps the grid, the attributes and every argument but the four pointers packed for `cuLaunchKernelEx`, whose ABI does not
-change between Triton versions. It knows nothing of the operation; whoever builds a `Launch` has checked its arguments.
+`Launch` keeps the grid, the attributes and every argument but the four pointers packed for `cuLaunchKernelEx`, whose
+ABI does not change between Triton versions. It knows nothing of the operation; whoever builds a `Launch` has checked
+its arguments.
 
 A `Launch` belongs to the thread that built it: packing and launching are two steps.
 """
