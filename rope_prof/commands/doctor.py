@@ -1,0 +1,33 @@
+"""`doctor`: what this machine can do, and what to do about the rest."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+) -> None:
+    """What this machine can do, and what to do about the rest."""
+    import json
+    from dataclasses import asdict
+
+    from rope_prof.errors import UnavailableError
+
+    try:
+        from rope_prof.record.machine import checks
+    except ImportError as error:
+        raise UnavailableError(
+            f"torch cannot be imported ({error}); pip install -c constraints.txt -e . in the repository"
+        ) from error
+    found = checks()
+    if as_json:
+        typer.echo(json.dumps({"schema_version": 1, "checks": [asdict(check) for check in found]}, indent=1))
+        return
+    width = max(len(check.name) for check in found)
+    for check in found:
+        typer.echo(f"{check.state:<8} {check.name:<{width}}  {check.seen}")
+        if check.advice:
+            typer.echo(f"{'':<8} {'':<{width}}  -> {check.advice}")

@@ -1,0 +1,176 @@
+"""`record`: the main job. Options -> plan -> recorder -> table; what runs and what is left goes to standard error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rope_prof.model.run import Run
+    from rope_prof.record.devices import RecordDevice
+    from rope_prof.record.workload import Options
+
+Words = list[str]
+
+
+def record(
+    model: Annotated[Words, typer.Option(help="28b or 424b; repeat for both.")] = ["28b"],  # noqa: B006
+    tp: Annotated[list[int], typer.Option(help="Tensor-parallel ranks that share the heads; may repeat.")] = [1],  # noqa: B006
+    tokens: Annotated[Words, typer.Option(help="Token counts, as in 1,64,973; may repeat.")] = [],  # noqa: B006
+    dtype: Annotated[Words, typer.Option(help="bf16, fp16 or fp32; may repeat.")] = ["bf16"],  # noqa: B006
+    path: Annotated[
+        Words,
+        typer.Option(
+            help="unfused, per-token or fused; or your own package.module:function, which joins them. May repeat."
+        ),
+    ] = [],  # noqa: B006
+    mode: Annotated[Words, typer.Option(help="eager, compile or graph; may repeat.")] = [],  # noqa: B006
+    prompt: Annotated[str, typer.Option(help="image, text or random positions.")] = "image",
+    calls: Annotated[int | None, typer.Option(help="Calls in a capture, and in a sample at least.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of interleaved samples.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the run; part of its default folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Run folder; default ./traces/<date>-<device>-<name>.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in -o.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer token counts and rounds.")] = False,
+    seed: Annotated[int, typer.Option(help="Fills the inputs and shuffles the rounds.")] = 0,
+) -> None:
+    """Measure every path on this machine and write a run folder."""
+    from rope_prof.record.workload import Options, parse_tokens
+
+    options = Options(
+        models=tuple(dict.fromkeys(model)),
+        tp=tuple(dict.fromkeys(tp)),
+        tokens=parse_tokens(tokens),
+        dtypes=tuple(dict.fromkeys(dtype)),
+        paths=tuple(path),
+        modes=tuple(mode),
+        prompt=prompt,
+        calls=calls,
+        rounds=rounds,
+        seed=seed,
+        quick=quick,
+    )
+    from rope_prof.record.devices import find_device
+    from rope_prof.record.session import fresh_run, resumed_run
+
+    if resume:
+        _only_resume(options, out)
+        assert out is not None
+        run, found = resumed_run(out, device)
+        _record(run, found, out)
+        return
+    found = find_device(device)
+    run = fresh_run(options, found, name)
+    _record(run, found, out if out is not None else default_folder(run))
+
+
+def _only_resume(options: Options, out: Path | None) -> None:
+    """A resumed run keeps its plan: words that would change it are an error."""
+    from dataclasses import fields
+
+    from rope_prof.errors import UsageError
+    from rope_prof.record.workload import Options as Plain
+
+    if out is None:
+        raise UsageError("--resume needs the run to go on with; name its folder: record --resume -o RUN")
+    plain = Plain()
+    changed = [f.name for f in fields(plain) if getattr(options, f.name) != getattr(plain, f.name)]
+    if changed:
+        raise UsageError(
+            f"--resume goes on with the plan of the run; leave out {', '.join(f'--{name}' for name in changed)}"
+        )
+
+
+def default_folder(run: Run) -> Path:
+    """`./traces/<date>-<device>-<name>`."""
+    return Path("traces") / f"{run.created[:10]}-{slug(run.machine.device_name)}-{run.name}"
+
+
+def slug(text: str) -> str:
+    """Lower case letters and digits, joined by single dashes, at most 24 characters."""
+    import re
+
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:24].strip("-") or "device"
+
+
+def _record(run: Run, device: RecordDevice, folder: Path) -> None:
+    from rope_prof.commands.show import print_run
+    from rope_prof.errors import UnavailableError
+    from rope_prof.io.run_folder import read_run
+    from rope_prof.record.session import record_run
+
+    with RichProgress() as progress:
+        done = record_run(run, device, folder, progress)
+    print_run(read_run(folder))
+    typer.echo(f"\nrecorded in {folder}\n\nnext:")
+    for line in next_commands(folder):
+        typer.echo(f"  {line}")
+    if not any(facts.status in {"measured", "checked", "wrong"} for facts in done.keys):
+        why = next((facts.reason for facts in done.keys if facts.reason), "no key was planned")
+        raise UnavailableError(f"nothing could be measured: {why}")
+
+
+def next_commands(folder: Path) -> tuple[str, str, str]:
+    """The three commands that a person wants after a recording."""
+    return (
+        f"python -m rope_prof dashboard {folder}    # look at it",
+        f"python -m rope_prof open {folder}    # the traces in Perfetto, offline",
+        f"python -m rope_prof show {folder} --json    # the table for a script",
+    )
+
+
+class RichProgress:
+    """The recorder's progress as one rich bar on standard error, which keeps its own copy of that stream."""
+
+    def __init__(self) -> None:
+        import os
+        import sys
+
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        try:
+            stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+        except (OSError, ValueError):
+            stream = sys.stderr  # type: ignore[assignment]
+        self._stream = stream
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=stream),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._bar.add_task("preparing", total=None)
+        self._plain = not self._bar.console.is_terminal
+        self._said = ""
+
+    def __enter__(self) -> RichProgress:
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.__exit__(None, None, None)
+
+    def total(self, steps: int) -> None:
+        """How many steps there are in all."""
+        self._bar.update(self._task, total=steps)
+
+    def step(self, what: str, done: int = 0) -> None:
+        """`what` runs now; `done` more steps are behind. Without a terminal: a line where the work changes."""
+        self._bar.update(self._task, description=what, advance=done)
+        kind = what.partition(", round")[0]
+        if (self._plain and not done and kind != self._said) or (
+            self._plain and kind.startswith("timing") and kind != self._said
+        ):
+            self._said = kind
+            self._stream.write(f"{kind}\n")
+            self._stream.flush()

@@ -1,0 +1,36 @@
+"""An exception of somebody else's code as one line for a table."""
+
+from __future__ import annotations
+
+import re
+
+_LENGTH = 300
+#: Folders and addresses of memory differ from machine to machine and say nothing.
+_PATH = re.compile(r"(?<![\w.])/(?:[\w.+@-]+/)+([\w.+@-]+)")
+
+
+def one_line(error: BaseException) -> str:
+    """`RuntimeError: the first line of its message`, folders cut off, at most 300 characters."""
+    text = str(error).strip()
+    first = text.splitlines()[0].strip() if text else ""
+    line = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    line = _PATH.sub(r"\1", line)
+    return line if len(line) <= _LENGTH else line[: _LENGTH - 1] + "…"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out, on a GPU or on the host."""
+    name, text = type(error).__name__, str(error)
+    return (
+        isinstance(error, MemoryError)
+        or name == "OutOfMemoryError"
+        or "out of memory" in text.lower()
+        or "can't allocate memory" in text
+    )
+
+
+def reason(error: BaseException, tokens: int) -> str:
+    """Why a key failed."""
+    if out_of_memory(error):
+        return f"out of memory at {tokens} tokens; record fewer with --tokens, or free the device"
+    return one_line(error)

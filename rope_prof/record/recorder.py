@@ -1,0 +1,299 @@
+"""The recording itself: check, time, capture; every step leaves a run folder that reads and that can go on.
+
+Order matters: all timed passes of all cases come before the first capture, since a profiler that has run once stays
+attached. Keys of one case take turns in rounds, so that drift of the machine meets all of them alike. The checks in
+Triton's interpreter run in a child while the parent compiles, and are waited for before anything is timed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from rope_prof.errors import RopeProfError, UnavailableError
+from rope_prof.io.run_folder import append_samples, read_run, write_run
+from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run, samples_schema
+from rope_prof.record.describe import reason
+from rope_prof.record.interpret import Checked
+from rope_prof.record.timing import Clock, Device, Failures, Sample, Subject, measure
+from rope_prof.record.workload import CHECKED, Kind, interpreted
+
+#: Seconds of samples that a kill may cost.
+FLUSH_S = 2.0
+
+
+class InterruptedRecordingError(RopeProfError):
+    """Ctrl-C: what was done is kept; the message says how to go on."""
+
+
+class Progress(Protocol):
+    """Where the recorder says what runs and what is left."""
+
+    def total(self, steps: int) -> None:
+        """How many steps there are in all."""
+
+    def step(self, what: str, done: int = 0) -> None:
+        """`what` runs now; `done` more steps are behind."""
+
+
+class Bench(Protocol):
+    """All that touches a device: a GPU's, a CPU's, or a test's."""
+
+    @property
+    def kind(self) -> Kind:
+        """cuda or cpu."""
+
+    @property
+    def clock(self) -> Clock:
+        """The host's clock, in ns."""
+
+    @property
+    def device(self) -> Device:
+        """The device under the clock."""
+
+    def open_case(self, case: Case) -> None:
+        """Make the input of `case`; the one before is freed."""
+
+    def check(self, key: Key) -> tuple[Accuracy, int]:
+        """(accuracy on the very input, ns of the first call with its compilation)."""
+
+    def ready(self, key: Key) -> Subject:
+        """`key` of the open case, to be called."""
+
+    def settle(self, subject: Subject) -> None:
+        """Warm it up and size its samples."""
+
+    def facts(self, key: Key) -> dict[str, Any]:
+        """Fields of KeyFacts that the key and its open case give: in_place, bytes_moved, ring_*."""
+
+    def refill(self, number: int) -> None:
+        """Ahead of each round: new values in the buffers of the open case."""
+
+    def start_checks(self, keys: tuple[Key, ...]) -> None:
+        """Begin to check, elsewhere, keys that cannot run here."""
+
+    def finish_checks(self) -> dict[str, Checked]:
+        """Wait for them."""
+
+    def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
+        """Record a trace into `folder`: (its file name, the calls that it holds)."""
+
+    def close(self) -> None:
+        """Free all; end what was started."""
+
+
+@dataclass(slots=True)
+class Recorder:
+    """One recording into `folder`. `run` holds the plan, and what is known of it so far."""
+
+    folder: Path
+    run: Run
+    bench: Bench
+    progress: Progress
+    rounds: int
+    _unsaved: list[Sample] = field(default_factory=list)
+
+    def record(self) -> Run:
+        """Do all that is pending. Errors: RunError for a folder that cannot be written; InterruptedRecordingError."""
+        try:
+            self._save()
+            self.progress.total(self._steps())
+            self._time_all()
+            self._capture_all()
+            self.run = replace(self.run, complete=True)
+            self._save()
+        except KeyboardInterrupt:
+            raise InterruptedRecordingError(self._how_to_resume()) from None
+        finally:
+            self.bench.close()
+        return self.run
+
+    def _how_to_resume(self) -> str:
+        left = sum(facts.status == "pending" for facts in self.run.keys)
+        return (
+            f"stopped with {left} of {len(self.run.keys)} keys unfinished; what is done is kept: "
+            f"go on with `python -m rope_prof record --resume -o {self.folder}`"
+        )
+
+    def _save(self) -> None:
+        write_run(self.folder, self.run)
+
+    def _set(self, key: Key, **fields: Any) -> None:
+        self.run = replace(
+            self.run,
+            keys=tuple(replace(facts, **fields) if facts.key == key else facts for facts in self.run.keys),
+        )
+        self._save()
+
+    def _fail(self, key: Key, error: Exception) -> None:
+        """Mark `key`; an error of our own that is not about the key ends the recording."""
+        if isinstance(error, UnavailableError):
+            self._set(key, status="unavailable", reason=str(error))
+        elif isinstance(error, RopeProfError):
+            raise error
+        else:
+            self._set(key, status="failed", reason=reason(error, key.case.tokens))
+
+    def _pending(self, case: Case | None = None, *, elsewhere: bool = False) -> tuple[Key, ...]:
+        return tuple(
+            facts.key
+            for facts in self.run.keys
+            if facts.status == "pending"
+            and interpreted(facts.key, self.bench.kind) is elsewhere
+            and case in (None, facts.key.case)
+        )
+
+    def _cases(self) -> tuple[Case, ...]:
+        return tuple(dict.fromkeys(key.case for key in self._pending()))
+
+    def _steps(self) -> int:
+        return 2 * len(self._pending()) + self.rounds * len(self._cases()) + len(self._pending(elsewhere=True))
+
+    def _time_all(self) -> None:
+        elsewhere = self._pending(elsewhere=True)
+        if elsewhere:
+            self.bench.start_checks(elsewhere)
+        for case in self._cases():
+            try:
+                self.bench.open_case(case)
+            except Exception as error:
+                for key in self._pending(case):
+                    self._fail(key, error)
+                continue
+            subjects = [subject for key in self._pending(case) if (subject := self._prepared(key))]
+            self._take_checks()
+            self._time(case, subjects)
+        self._take_checks()
+
+    def _prepared(self, key: Key) -> Subject | None:
+        self.progress.step(f"checking {label(key)}")
+        try:
+            accuracy, first_ns = self.bench.check(key)
+            subject = self.bench.ready(key)
+            self._set(key, accuracy=accuracy, first_call_ns=first_ns, **self.bench.facts(key))
+        except Exception as error:
+            self._fail(key, error)
+            return None
+        self.progress.step(f"checking {label(key)}", 1)
+        return subject
+
+    def _take_checks(self) -> None:
+        keys = {key.name: key for key in self._pending(elsewhere=True)}
+        if not keys:
+            return
+        self.progress.step("checking the Triton paths in the interpreter")
+        for name, found in self.bench.finish_checks().items():
+            key = keys[name]
+            if found.accuracy is None:
+                self._set(key, status="failed", reason=found.reason)
+            else:
+                self._set(
+                    key,
+                    status="wrong" if found.accuracy.wrong else "checked",
+                    reason=CHECKED,
+                    accuracy=found.accuracy,
+                    **self.bench.facts(key),
+                )
+            self.progress.step(f"checked {label(key)}", 1)
+
+    def _time(self, case: Case, subjects: list[Subject]) -> None:
+        """All rounds of `case` that are not in the samples yet."""
+        keys = {key.name: key for key in self._pending(case)}
+        first = self._rounds_done(keys)
+        failures = Failures()
+        live = [subject for subject in subjects if self._settled(subject, keys[subject.name])]
+        numbers = range(first, self.rounds)
+        saved = time.monotonic()
+        try:
+            for number, taken in zip(
+                numbers,
+                measure(
+                    live,
+                    numbers,
+                    seed=self.run.seed,
+                    case=case.name,
+                    clock=self.bench.clock,
+                    device=self.bench.device,
+                    failures=failures,
+                    before_round=self.bench.refill,
+                ),
+                strict=False,
+            ):
+                self._unsaved += taken
+                self.progress.step(f"timing {case.name}, round {number + 1} of {self.rounds}", 1)
+                if time.monotonic() - saved > FLUSH_S:
+                    self._flush()
+                    saved = time.monotonic()
+        finally:
+            self._flush()
+        for name, error in failures.by_name.items():
+            self._fail(keys[name], error)
+
+    def _settled(self, subject: Subject, key: Key) -> bool:
+        self.progress.step(f"warming up {label(key)}")
+        try:
+            self.bench.settle(subject)
+        except Exception as error:
+            self._fail(key, error)
+            return False
+        return True
+
+    def _rounds_done(self, keys: dict[str, Key]) -> int:
+        """The first round that no key of `keys` has a sample of."""
+        samples = read_run(self.folder).samples
+        mine = samples.filter(samples["key"].is_in(list(keys)))
+        return int(mine["round"].max()) + 1 if mine.height else 0  # type: ignore[arg-type]
+
+    def _flush(self) -> None:
+        import polars as pl
+
+        if self._unsaved:
+            rows = [(s.key, s.round, s.clock, s.calls, s.ns) for s in self._unsaved]
+            append_samples(self.folder, pl.DataFrame(rows, schema=samples_schema(), orient="row"))
+            self._unsaved.clear()
+
+    def _capture_all(self) -> None:
+        for case in self._cases():
+            try:
+                self.bench.open_case(case)
+            except Exception as error:
+                for key in self._pending(case):
+                    self._fail(key, error)
+                continue
+            for key in self._pending(case):
+                self._capture(key)
+
+    def _capture(self, key: Key) -> None:
+        self.progress.step(f"capturing {label(key)}")
+        try:
+            self.bench.refill(0)
+            trace, calls = self.bench.capture(self.bench.ready(key), key, self.folder)
+        except Exception as error:
+            self._fail(key, error)
+        else:
+            accuracy = self.run.facts(key.name).accuracy
+            status = "wrong" if accuracy is not None and accuracy.wrong else "measured"
+            self._set(key, status=status, reason=wrong_reason(accuracy), trace=trace, captured_calls=calls)
+        self.progress.step(f"captured {label(key)}", 1)
+
+
+def label(key: Key) -> str:
+    """`fused eager, 28b tp1 973 tokens bf16`."""
+    case = key.case
+    return f"{key.path} {key.mode}, {case.model} tp{case.tp} {case.tokens} tokens {case.dtype}"
+
+
+def wrong_reason(accuracy: Accuracy | None) -> str | None:
+    """Why a path is wrong; None where it is right."""
+    if accuracy is None or not accuracy.wrong:
+        return None
+    if accuracy.nans:
+        return f"{accuracy.nans} outputs are NaN"
+    return f"max error {accuracy.max_error:.3g} is over the limit of {accuracy.limit:.3g}"
+
+
+def pending_keys(keys: tuple[KeyFacts, ...]) -> int:
+    """How many of `keys` are still to be run."""
+    return sum(facts.status == "pending" for facts in keys)

@@ -1,0 +1,75 @@
+"""Starting and resuming a recording: options or a folder -> a run with its plan, and the recorder at work on it."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+import sys
+from pathlib import Path
+
+from rope_prof import __version__
+from rope_prof.errors import RunError
+from rope_prof.io.run_folder import is_run, read_run
+from rope_prof.model.run import SCHEMA_VERSION, Run
+from rope_prof.record.bench import TorchBench
+from rope_prof.record.devices import RecordDevice, find_device
+from rope_prof.record.machine import machine
+from rope_prof.record.recorder import Progress, Recorder
+from rope_prof.record.workload import Options, calls, plan, rounds
+
+
+def fresh_run(options: Options, device: RecordDevice, name: str | None) -> Run:
+    """A run with all its keys planned and nothing measured. Errors: UsageError, UnavailableError."""
+    facts = machine(device)
+    keys = plan(options, device.kind, triton=facts.triton is not None)
+    quick = "-quick" if options.quick else ""
+    return Run(
+        schema_version=SCHEMA_VERSION,
+        name=name or "-".join(options.models) + quick,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        rope_prof=__version__,
+        command=typed(sys.argv),
+        seed=options.seed,
+        machine=facts,
+        keys=keys,
+        settings={
+            "calls": calls(options, device.kind),
+            "rounds": rounds(options, device.kind),
+            "prompt": options.prompt,
+            "quick": options.quick,
+        },
+    )
+
+
+def typed(argv: list[str]) -> str:
+    """The command as it can be typed again; the program's own path is left out."""
+    return shlex.join(["python", "-m", "rope_prof", *argv[1:]])
+
+
+def resumed_run(folder: Path, device_name: str) -> tuple[Run, RecordDevice]:
+    """The run in `folder` and a device like the one it was begun on. Errors: RunError where it differs or is done."""
+    run = read_run(folder).run
+    wanted = run.machine.device if device_name == "auto" else device_name
+    device = find_device(wanted)
+    here = machine(device)
+    if (here.device_name, here.torch) != (run.machine.device_name, run.machine.torch):
+        raise RunError(
+            f"run {str(folder)!r} was begun on {run.machine.device_name!r} with torch {run.machine.torch}; this is "
+            f"{here.device_name!r} with torch {here.torch}: record anew, and compare the two"
+        )
+    return run, device
+
+
+def record_run(run: Run, device: RecordDevice, folder: Path, progress: Progress) -> Run:
+    """Record what is pending in `run` into `folder`.
+
+    Errors: RunError where the folder holds another run; what `Recorder.record` raises.
+    """
+    if is_run(folder) and read_run(folder).run.created != run.created:
+        raise RunError(
+            f"{str(folder)!r} already holds a run; go on with it by --resume, or choose another folder with -o"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{str(folder)!r} is a file; expected a folder that is new or empty: choose another with -o")
+    bench = TorchBench(device, seed=run.seed, calls=int(run.settings["calls"] or 2))
+    return Recorder(folder, run, bench, progress, int(run.settings["rounds"] or 1)).record()

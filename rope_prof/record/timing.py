@@ -1,0 +1,186 @@
+"""Timed passes: the call alone, nothing else in the loop. Clock and device are arguments; no torch here.
+
+`wall` is the host clock around an unsynchronised loop of calls with one synchronisation at its end. `device` is the
+device's own clock around calls that were all enqueued while the device was held busy, so that the host's launch cost
+does not leak in; if the queue was not full in time the sample is taken again with a longer hold or fewer calls.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Clock = Callable[[], int]
+Work = Callable[[], None]
+
+#: Launches that a CUDA stream takes before the host must wait: its queue holds 1024.
+QUEUE = 1000
+#: No launch takes the host less; so a call of W ns makes at most W / 3000 launches.
+LAUNCH_NS = 3_000
+#: A wall sample should last this long, so that the synchronisation at its end is under a percent of it.
+SAMPLE_NS = 3_000_000
+MAX_CALLS = 1000
+
+
+class Device(Protocol):
+    """What timing needs of a device."""
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether it has a clock of its own (a CPU has none)."""
+
+    def synchronize(self) -> None:
+        """Wait until all that was enqueued has run."""
+
+    def held(self, work: Work, hold_ns: int) -> tuple[int, bool]:
+        """(device ns of `work`, whether all of it was enqueued while the device was held busy for `hold_ns`)."""
+
+
+@dataclass(slots=True)
+class Subject:
+    """One key under the clock. `work(n)` returns a thunk of `n` calls on the next buffers of the ring.
+
+    `step`: calls come in multiples of it (28 for a graph). `before` runs ahead of each sample, outside the clock.
+    """
+
+    name: str
+    work: Callable[[int], Work]
+    step: int = 1
+    before: Work | None = None
+    one_step: bool = False
+    calls: int = 0
+    device_calls: int = 0
+    hold_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of samples.parquet: `ns` for `calls` calls."""
+
+    key: str
+    round: int
+    clock: str
+    calls: int
+    ns: int
+
+
+@dataclass(slots=True)
+class Failures:
+    """Subjects that raised, by name; they leave the rounds and the others go on."""
+
+    by_name: dict[str, Exception] = field(default_factory=dict)
+
+
+def wall(subject: Subject, calls: int, clock: Clock, device: Device) -> int:
+    """Host ns of `calls` calls: an unsynchronised loop, one synchronisation at its end."""
+    work = subject.work(calls)
+    if subject.before:
+        subject.before()
+    device.synchronize()
+    start = clock()
+    work()
+    device.synchronize()
+    return clock() - start
+
+
+def on_device(subject: Subject, device: Device) -> tuple[int, int]:
+    """(calls, device ns of them), the queue proven full before the first began.
+
+    A sample whose queue was late is thrown away: calls halve, then the hold doubles, until it holds.
+    """
+    for _ in range(12):
+        work = subject.work(subject.device_calls)
+        if subject.before:
+            subject.before()
+        ns, held = device.held(work, subject.hold_ns)
+        if held:
+            return subject.device_calls, ns
+        if subject.device_calls > subject.step:
+            subject.device_calls = max(subject.step, subject.device_calls // 2 // subject.step * subject.step)
+        else:
+            subject.hold_ns *= 2
+    raise RuntimeError(
+        f"the launches of {subject.device_calls} calls never fit the device's queue; expected asynchronous launches: "
+        "does the path synchronise?"
+    )
+
+
+def settle(subject: Subject, least_calls: int, clock: Clock, device: Device, *, sample_ns: int = SAMPLE_NS) -> None:
+    """Warm `subject` up until a sample is no more than a tenth faster than the one before, then size its samples."""
+    least = max(subject.step, least_calls)
+    before = wall(subject, least, clock, device)
+    for _ in range(10):
+        after = wall(subject, least, clock, device)
+        if after > 0.9 * before:
+            break
+        before = after
+    per_call = max(1.0, min(before, after) / least)
+    wanted = least if subject.one_step else min(MAX_CALLS, max(least, round(sample_ns / per_call)))
+    subject.calls = max(subject.step, wanted // subject.step * subject.step)
+    fitting = min(4 * least, subject.calls, round(QUEUE * LAUNCH_NS / per_call))
+    subject.device_calls = max(subject.step, fitting // subject.step * subject.step)
+    subject.hold_ns = round(1.5 * per_call * subject.device_calls) + 100_000
+
+
+def order(names: Sequence[str], seed: int, case: str, number: int) -> list[str]:
+    """The order of one round: a shuffle that seed, case and round fix, so that a resumed run goes on with it."""
+    shuffled = list(names)
+    random.Random(f"{seed}/{case}/{number}").shuffle(shuffled)
+    return shuffled
+
+
+def measure(
+    subjects: Sequence[Subject],
+    numbers: range,
+    *,
+    seed: int,
+    case: str,
+    clock: Clock,
+    device: Device,
+    failures: Failures,
+    before_round: Callable[[int], None] = lambda _: None,
+) -> Iterator[list[Sample]]:
+    """The samples of one round after the other; all subjects once a round and clock, in a shuffled order.
+
+    `before_round` runs outside the clock.
+    """
+    live = {subject.name: subject for subject in subjects}
+    for number in numbers if live else ():
+        before_round(number)
+        taken: list[Sample] = []
+        for name in order(sorted(live), seed, case, number):
+            try:
+                taken += _samples(live[name], number, clock, device)
+            except Exception as error:
+                failures.by_name[name] = error
+                del live[name]
+                taken = [sample for sample in taken if sample.key != name]
+        yield taken
+        if not live:
+            return
+
+
+def _samples(subject: Subject, number: int, clock: Clock, device: Device) -> list[Sample]:
+    with no_collection():
+        ns = wall(subject, subject.calls, clock, device)
+        taken = [Sample(subject.name, number, "wall", subject.calls, ns)]
+        if device.has_clock:
+            calls, ns = on_device(subject, device)
+            taken.append(Sample(subject.name, number, "device", calls, ns))
+    return taken
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Python's garbage collector held off, and back as it was."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,0 +1,159 @@
+"""What to record: the options of `record` -> the planned keys. Pure; knows what a kind of device can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rope_prof.errors import UnavailableError, UsageError
+from rope_prof.model.run import L2, MODES, Case, Key, KeyFacts, Mode
+
+Kind = Literal["cuda", "cpu"]
+
+#: Calls that a capture holds at least, and a CUDA graph exactly: the layers of the 28B model.
+GRAPH_CALLS = 28
+CHECKED = "checked in fp32, not timed"
+#: Modes of a path when none is asked for.
+DEFAULT_MODES: dict[str, tuple[Mode, ...]] = {"unfused": ("eager", "compile")}
+
+_TOKENS = {"cuda": (1, 64, 973, 8192), "cpu": (1, 64, 256)}
+_QUICK_TOKENS = {"cuda": (64, 973), "cpu": (64,)}
+_ROUNDS = {"cuda": 60, "cpu": 15}
+_QUICK_ROUNDS = {"cuda": 12, "cpu": 10}
+_CALLS = {"cuda": GRAPH_CALLS, "cpu": 10}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What was typed. Empty tuples and None mean the default of the device."""
+
+    models: tuple[str, ...] = ("28b",)
+    tp: tuple[int, ...] = (1,)
+    tokens: tuple[int, ...] = ()
+    dtypes: tuple[str, ...] = ("bf16",)
+    paths: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    prompt: str = "image"
+    calls: int | None = None
+    rounds: int | None = None
+    seed: int = 0
+    quick: bool = False
+
+
+def parse_tokens(words: Iterable[str]) -> tuple[int, ...]:
+    """`["1,64", "973"]` -> (1, 64, 973), each once. UsageError for what is no whole number of at least 1."""
+    found: list[int] = []
+    for word in (part.strip() for text in words for part in text.split(",")):
+        digits = word.replace("_", "")
+        if not (digits.isascii() and digits.isdigit()) or not 1 <= int(digits) <= 4_000_000:
+            raise UsageError(f"tokens {word!r}; expected whole numbers from 1 to 4000000, as in --tokens 1,64,973")
+        if int(digits) not in found:
+            found.append(int(digits))
+    return tuple(found)
+
+
+def calls(options: Options, kind: Kind) -> int:
+    """Calls that one capture holds, and one sample at least."""
+    if options.calls is not None and options.calls < 2:
+        raise UsageError(f"calls {options.calls}; expected at least 2, since a period needs the next call")
+    return options.calls or _CALLS[kind]
+
+
+def rounds(options: Options, kind: Kind) -> int:
+    """Rounds of interleaved samples."""
+    if options.rounds is not None and options.rounds < 1:
+        raise UsageError(f"rounds {options.rounds}; expected at least 1")
+    return options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)[kind]
+
+
+def plan(options: Options, kind: Kind, *, triton: bool = True) -> tuple[KeyFacts, ...]:
+    """The keys to record on a device of `kind`, in the order of the table: `pending`, or `unavailable` with its reason.
+
+    `triton`: whether Triton can be imported. Errors: UsageError for words that name nothing; UnavailableError where
+    nothing that was asked for can run.
+    """
+    paths = _paths(options.paths)
+    modes = _modes(options.modes)
+    planned = tuple(
+        _planned(Key(case=case, path=path, mode=mode, l2=_l2(kind)), kind, triton)
+        for case in _cases(options, kind)
+        for path in paths
+        for mode in modes or DEFAULT_MODES.get(path, ("eager",))
+    )
+    if all(facts.status == "unavailable" for facts in planned):
+        raise UnavailableError(f"nothing to record: {planned[0].reason}")
+    return planned
+
+
+def _cases(options: Options, kind: Kind) -> list[Case]:
+    from rope_prof.kernels.inputs import DTYPES, PROMPTS
+    from rope_prof.kernels.shape import PRESETS
+
+    _known("model", options.models, tuple(PRESETS))
+    _known("dtype", options.dtypes, tuple(DTYPES))
+    _known("prompt", (options.prompt,), PROMPTS)
+    for model in options.models:
+        for ranks in options.tp:
+            try:
+                PRESETS[model].tp(ranks)
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+    tokens = options.tokens or (_QUICK_TOKENS if options.quick else _TOKENS)[kind]
+    return [
+        Case(model=model, tp=ranks, tokens=count, dtype=dtype, prompt=options.prompt)
+        for model in options.models
+        for ranks in options.tp
+        for dtype in options.dtypes
+        for count in tokens
+    ]
+
+
+def _paths(asked: Sequence[str]) -> tuple[str, ...]:
+    """Ours that were named, or all of ours; a user's own `module:function` joins them."""
+    from rope_prof.kernels.paths import NAMES, path
+
+    ours = tuple(dict.fromkeys(name for name in asked if name in NAMES))
+    own = tuple(dict.fromkeys(name for name in asked if name not in NAMES))
+    for name in own:
+        try:
+            path(name)
+        except LookupError as error:
+            raise UsageError(str(error)) from error
+    return (ours or NAMES) + own
+
+
+def _modes(asked: Sequence[str]) -> tuple[Mode, ...]:
+    _known("mode", asked, MODES)
+    return tuple(mode for mode in MODES if mode in asked)
+
+
+def _known(what: str, asked: Iterable[str], names: Sequence[str]) -> None:
+    for word in asked:
+        if word not in names:
+            raise UsageError(f"unknown {what} {word!r}; expected {', '.join(map(repr, names))}")
+
+
+def _l2(kind: Kind) -> L2:
+    return "cold" if kind == "cuda" else "hot"
+
+
+def _planned(key: Key, kind: Kind, triton: bool) -> KeyFacts:
+    from rope_prof.kernels.paths import NAMES
+
+    is_triton = key.path in NAMES and key.path != "unfused"
+    reason = None
+    if is_triton and not triton:
+        reason = f"path {key.path!r} needs Triton, which cannot be imported; install triton (Linux)"
+    elif kind == "cpu" and key.mode == "graph":
+        reason = "mode 'graph' needs an NVIDIA GPU; leave out --mode graph"
+    elif kind == "cpu" and is_triton and key.mode != "eager":
+        reason = f"path {key.path!r} in mode {key.mode!r} needs an NVIDIA GPU; here it is checked in mode 'eager'"
+    return KeyFacts(key=key, status="unavailable" if reason else "pending", reason=reason)
+
+
+def interpreted(key: Key, kind: Kind) -> bool:
+    """Whether `key` is only checked, by Triton's interpreter: one of our Triton paths without a GPU."""
+    from rope_prof.kernels.paths import NAMES
+
+    return kind == "cpu" and key.path in NAMES and key.path != "unfused"

@@ -1,0 +1,192 @@
+"""The table of a run: for people (rich) and for machines (JSON). Draws what `analysis.summary` computed, no arithmetic.
+
+JSON of `show --json`, version 1. Times are ns per call; a figure that is not there is null, never 0.
+
+- `schema_version`: of this document; grows when a field changes its meaning or goes, not when one joins.
+- `run`: `name`, `created`, `command`, `seed`, `complete`, `settings`. `machine`: as recorded.
+- `keys`: one object per key, in the order of the run:
+  - `key`: its name; `case`: {`name`, `model`, `tp`, `tokens`, `dtype`, `prompt`}; `path`; `mode`; `l2`; `rank`;
+  - `status`: measured, checked, wrong, unavailable, failed or pending; `reason`: a sentence, or null;
+  - `kernels_per_call`, `kernel_ns`, `busy_ns`, `period_ns`, `bubble_raw_ns`: medians over the captured calls, under
+    the profiler; on a CPU a kernel is a leaf operator;
+  - `bubble_corrected_ns`: median unprofiled wall less busy; may be negative;
+  - `wall_ns`, `device_ns`: {`median`, `lo`, `hi`, `n`}, unprofiled; [lo, hi] holds the true median with 95 % coverage
+    (order statistics) and is null under six samples;
+  - `inflation`: profiled period / unprofiled wall;
+  - `speedup`: wall of unfused eager / wall, the median over rounds; `speedup_interval` {`median`, `lo`, `hi`, `n`};
+    null for a path that is wrong;
+  - `max_error`, `max_error_limit`, `rounded_share`, `nans`, `error_dtype`: against the float64 oracle;
+  - `first_call_ns`: the first call with its compilation; `bytes_moved`: by the path's kernels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from rope_prof.analysis.summary import INFLATION_LIMIT, Row
+from rope_prof.model.run import Case, Machine, Run
+from rope_prof.units import MISSING, microseconds, ratio, significant, size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rope_prof.analysis.stats import Figure
+
+JSON_VERSION = 1
+
+_COLUMNS = (
+    ("path", "left"),
+    ("kernels", "right"),
+    ("kernel µs", "right"),
+    ("bubble raw", "right"),
+    ("corrected", "right"),
+    ("wall µs", "right"),
+    ("[95 %]", "left"),
+    ("device µs", "right"),
+    ("inflation", "right"),
+    ("speedup", "right"),
+    ("max error", "right"),
+)
+
+
+def run_json(run: Run, rows: Sequence[Row]) -> str:
+    """The JSON document that this module describes."""
+    document = {
+        "schema_version": JSON_VERSION,
+        "run": {
+            "name": run.name,
+            "created": run.created,
+            "command": run.command,
+            "seed": run.seed,
+            "complete": run.complete,
+            "settings": run.settings,
+        },
+        "machine": asdict(run.machine),
+        "keys": [row_json(row) for row in rows],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    """One entry of `keys`."""
+    accuracy = row.accuracy
+    return {
+        "key": row.key,
+        "case": {"name": row.case.name} | asdict(row.case),
+        "path": row.path,
+        "mode": row.mode,
+        "l2": row.l2,
+        "rank": row.rank,
+        "status": row.status,
+        "reason": row.reason,
+        "kernels_per_call": _whole(row.kernels_per_call),
+        "kernel_ns": _whole(row.kernel_ns),
+        "busy_ns": _whole(row.busy_ns),
+        "period_ns": _whole(row.period_ns),
+        "bubble_raw_ns": _whole(row.bubble_raw_ns),
+        "bubble_corrected_ns": _whole(row.bubble_corrected_ns),
+        "wall_ns": asdict(row.wall_ns) if row.wall_ns else None,
+        "device_ns": asdict(row.device_ns) if row.device_ns else None,
+        "inflation": row.inflation,
+        "speedup": row.speedup,
+        "speedup_interval": asdict(row.speedup_interval) if row.speedup_interval else None,
+        "max_error": row.max_error,
+        "max_error_limit": accuracy.limit if accuracy else None,
+        "rounded_share": accuracy.rounded_share if accuracy else None,
+        "nans": accuracy.nans if accuracy else None,
+        "error_dtype": accuracy.dtype if accuracy else None,
+        "first_call_ns": row.first_call_ns,
+        "bytes_moved": row.bytes_moved,
+    }
+
+
+def _whole(value: float | None) -> float | int | None:
+    """25.0 as 25, and a tenth of a nanosecond at the finest."""
+    if value is None:
+        return None
+    return int(value) if value == int(value) else round(value, 1)
+
+
+def run_tables(rows: Sequence[Row]) -> list[Table]:
+    """One rich table per case, its name on top; columns without any figure are left out."""
+    return [_case_table(case, list(group)) for case, group in groupby(rows, key=lambda row: row.case)]
+
+
+def _case_table(case: Case, rows: Sequence[Row]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    cells = [row_cells(row) for row in rows]
+    shown = [i for i in range(len(_COLUMNS)) if any(line[i] not in {MISSING, ""} for line in cells)]
+    table = Table(title=case_title(case), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i in shown:
+        name, side = _COLUMNS[i]
+        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=i > 0)
+    for line, row in zip(cells, rows, strict=True):
+        style = {"wrong": "red", "failed": "red", "measured": ""}.get(row.status, "dim")
+        table.add_row(*(line[i] for i in shown), style=style)
+    return table
+
+
+def row_cells(row: Row) -> tuple[str, ...]:
+    """The cells of one key, in the order of the columns. A raw bubble that the profiler dominates carries a `?`."""
+    distrusted = row.inflation is not None and row.inflation > INFLATION_LIMIT
+    raw = microseconds(row.bubble_raw_ns)
+    return (
+        f"{row.path} {row.mode}" + (f" ({row.status})" if row.status != "measured" else ""),
+        MISSING if row.kernels_per_call is None else f"{row.kernels_per_call:g}",
+        microseconds(row.kernel_ns),
+        f"{raw}?" if distrusted and raw != MISSING else raw,
+        microseconds(row.bubble_corrected_ns),
+        microseconds(row.wall_ns.median) if row.wall_ns else MISSING,
+        interval(row.wall_ns),
+        microseconds(row.device_ns.median) if row.device_ns else MISSING,
+        ratio(row.inflation),
+        ratio(row.speedup),
+        MISSING if row.max_error is None else f"{row.max_error:.2g}",
+    )
+
+
+def interval(figure: Figure | None) -> str:
+    """`[20.1, 20.6]` in µs."""
+    if figure is None or figure.lo is None or figure.hi is None:
+        return ""
+    return f"[{significant(figure.lo / 1e3)}, {significant(figure.hi / 1e3)}]"
+
+
+def case_title(case: Case) -> str:
+    """`28b · TP 1 · 973 tokens · bf16 · image prompt`."""
+    return f"{case.model} · TP {case.tp} · {case.tokens:,} tokens · {case.dtype} · {case.prompt} prompt"
+
+
+def machine_line(machine: Machine) -> str:
+    """One line of what the run was recorded on."""
+    parts = [machine.device_name, f"torch {machine.torch}", f"Triton {machine.triton or 'none'}"]
+    if machine.cuda and machine.device == "cuda":
+        parts.append(f"CUDA {machine.cuda}")
+    if machine.l2_bytes:
+        parts.append(f"L2 {size(machine.l2_bytes)}")
+    return " · ".join(parts)
+
+
+def notes(run: Run, rows: Sequence[Row]) -> list[str]:
+    """What a reader must know of this table: keys without figures and why, distrust, the words' meaning."""
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        if row.reason:
+            said.setdefault(row.reason, []).append(f"{row.path} {row.mode} n{row.case.tokens}")
+    lines = [f"{', '.join(keys)}: {why}" for why, keys in said.items()]
+    pending = sum(row.status == "pending" for row in rows)
+    if pending:
+        lines.append(f"{pending} keys are pending: go on with `record --resume`")
+    if any(row.inflation is not None and row.inflation > INFLATION_LIMIT for row in rows):
+        lines.append(
+            f"? raw bubble under a profiler that stretches the call over {INFLATION_LIMIT}x: trust the corrected one"
+        )
+    if run.machine.device == "cpu":
+        lines.append("recorded on a CPU: a kernel is a leaf operator; nothing here is a GPU figure")
+    return lines
