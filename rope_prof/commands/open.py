@@ -1,0 +1,117 @@
+"""`open RUN|TRACE`: the offline Perfetto UI on loopback, with the trace in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rope_prof.io.run_folder import RunFolder
+    from rope_prof.serve import Site
+
+
+def open_(
+    target: Annotated[Path, typer.Argument(metavar="RUN|TRACE", help="A run folder, or a trace that Perfetto reads.")],
+    key: Annotated[
+        str | None, typer.Option(help="The key of the run to open at once: its name, or a part that names only it.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, start no browser.")] = False,
+) -> None:
+    """Open a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."""
+    from rope_prof.serve import Server
+
+    site = _site(target, key)
+    with Server(site, port) as server:
+        address = f"{server.address}/"
+        count = len(site.traces)
+        typer.echo(f"{count} trace{'s' if count > 1 else ''} of '{target}' at {address}  (Ctrl-C ends)")
+        _hint(server.server_address[1])
+        if not no_browser:
+            threading.Thread(target=_start_browser, args=(address,), daemon=True).start()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo()
+
+
+def _site(target: Path, key: str | None) -> Site:
+    """What to serve: one file; of a run the trace of `key`, or all of them behind an index page."""
+    from rope_prof.errors import UsageError
+    from rope_prof.io.perfetto_files import check_opens
+    from rope_prof.serve import site
+
+    if not target.is_dir():
+        if key is not None:
+            raise UsageError(
+                f"--key {key!r} with the single trace '{target}'; --key chooses in a run folder: leave it out"
+            )
+        check_opens(target)
+        return site([target])
+    from rope_prof.io.run_folder import read_run
+
+    folder = read_run(target)
+    traces = _traces(folder)
+    if key is not None or len(traces) == 1:
+        chosen = traces[_chosen(list(traces), key, folder)]
+        check_opens(chosen)
+        return site([chosen])
+    page = _index(folder, traces)
+    return site(list(traces.values()), index=lambda: page)
+
+
+def _traces(folder: RunFolder) -> dict[str, Path]:
+    """key name -> its trace file, of every key that has one. Errors: RunError for a run without any."""
+    from rope_prof.errors import RunError
+
+    found = ((facts.key.name, folder.trace_path(facts.key.name)) for facts in folder.run.keys)
+    traces = {name: path for name, path in found if path is not None}
+    if not traces:
+        raise RunError(
+            f"no trace in run '{folder.path}' ({len(folder.run.keys)} keys, none captured, or the files are gone); "
+            f"go on with `rope_prof record --resume -o {folder.path}`"
+        )
+    return traces
+
+
+def _chosen(names: list[str], key: str | None, folder: RunFolder) -> str:
+    """The one name that `key` is, or is part of. Errors: UsageError that lists what there is."""
+    from rope_prof.errors import UsageError
+
+    if key is None or key in names:
+        return names[0] if key is None else key
+    matches = [name for name in names if key in name]
+    if len(matches) == 1:
+        return matches[0]
+    what = f"names {len(matches)} traces" if matches else "names no trace"
+    raise UsageError(f"--key {key!r} {what} of run '{folder.path}'; expected one of: {', '.join(matches or names)}")
+
+
+def _index(folder: RunFolder, traces: dict[str, Path]) -> str:
+    from rope_prof.commands.show import rows_of
+    from rope_prof.serve import open_path
+    from rope_prof.views.trace_index import index_page
+
+    links = {name: open_path(path.name) for name, path in traces.items()}
+    sizes = {name: path.stat().st_size for name, path in traces.items()}
+    return index_page(folder.run, rows_of(folder), links, sizes)
+
+
+def _hint(port: int) -> None:
+    """How to look at it from elsewhere, for someone who came by ssh."""
+    if "SSH_CONNECTION" in os.environ:
+        typer.echo(f"from your own machine: ssh -N -L {port}:127.0.0.1:{port} THIS-HOST, then open that address there")
+
+
+def _start_browser(address: str) -> None:
+    import webbrowser
+
+    screen = sys.platform != "linux" or any(os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    # Without a screen `webbrowser` would fall back to a text browser, which takes over the terminal.
+    if not (screen and webbrowser.open(address)):
+        typer.echo("no browser could be started here; open the address yourself, or give --no-browser")
