@@ -31,7 +31,7 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 td.scale { width: 40%%; } td.scale div { display: flex; height: .9rem; }
 a { color: var(--kernel); text-decoration: none; font-weight: 600; } a:hover { text-decoration: underline; }
 .busy { background: var(--kernel); } .bubble { background: var(--bubble); } .distrusted { opacity: .45; }
-.absent td, .wrong { color: var(--warn); } .absent td { color: var(--muted); white-space: normal; }
+.wrong { color: var(--warn); } .absent td { color: var(--muted); text-align: left; white-space: normal; }
 i { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 .8em; }
 """
 
