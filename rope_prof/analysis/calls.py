@@ -43,9 +43,9 @@ _FOREVER = 1 << 62
 
 
 def call_frame(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = None) -> pl.DataFrame:
-    """One row per range occurrence (and device) whose whole name is `name`, or matches a compiled pattern.
+    """One row per range occurrence (and device) whose whole name matches the regular expression `name`.
 
-    A `str` is compared letter for letter; a pattern must match the whole name. Columns: see `CALLS`. `kind` is
+    Columns: see `CALLS`. `kind` is
     `nvtx` or `record_function`; None takes the kind with more matches (a call marked in both ways counts once).
     `kernel_ns` sums kernels, `busy_ns` is the union of all GPU events of the call, `inner_gap_ns` = last end − first
     start − busy. `period_ns`: from this call's first GPU start to the next one's on that device, null for the last.
@@ -57,11 +57,9 @@ def call_frame(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = 
 def matching(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = None) -> pl.DataFrame:
     """The ranges that `call_frame` takes."""
     ranges = trace.ranges if kind is None else trace.ranges.filter(pl.col("kind") == kind)
-    if isinstance(name, str):
-        ranges = ranges.filter(pl.col("name") == name)
-    else:
-        names = [n for n in ranges["name"].unique() if n is not None and name.fullmatch(n)]
-        ranges = ranges.filter(pl.col("name").is_in(names))
+    pattern = re.compile(name)
+    names = [n for n in ranges["name"].unique() if n is not None and pattern.fullmatch(n)]
+    ranges = ranges.filter(pl.col("name").is_in(names))
     if kind is None and ranges["kind"].n_unique() > 1:
         counts = ranges.group_by("kind").len().sort("len", "kind", descending=True)
         ranges = ranges.filter(pl.col("kind") == counts["kind"][0])
@@ -70,7 +68,7 @@ def matching(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = No
 
 def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """One row per range and device, in the order of host_start_ns; `events` come from `launched`."""
-    ranges = _numbered(ranges)
+    ranges = numbered(ranges)
     parts = [_pair_rows(pairs) for pairs in call_pairs(ranges, events)]
     found = pl.concat(parts) if parts else _pair_rows(_no_pairs())
     rows = ranges.join(found, on="call", how="left", maintain_order="left")
@@ -80,7 +78,8 @@ def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     return rows.select(pl.col(name).cast(dtype) for name, dtype in CALLS.items())
 
 
-def _numbered(ranges: pl.DataFrame) -> pl.DataFrame:
+def numbered(ranges: pl.DataFrame) -> pl.DataFrame:
+    """The ranges in the order of their start (an outer one first), each with its call number."""
     return (
         ranges.sort("start_ns", pl.col("dur_ns").fill_null(_FOREVER), descending=[False, True], maintain_order=True)
         .select(
@@ -119,6 +118,21 @@ def call_pairs(ranges: pl.DataFrame, events: pl.DataFrame, most: int = 4_000_000
             calls = np.repeat(group["call"].to_numpy()[piece], counts[piece])
             if len(rows):
                 yield here[rows].insert_column(0, pl.Series("call", calls, dtype=pl.Int64))
+
+
+def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
+    """For each row of `events` (with launch columns) the name of the range that its launch was made in, or null.
+
+    Of nested ranges the one that began last.
+    """
+    ordered = numbered(ranges)
+    rows = events.drop("row", strict=False).with_row_index("row")
+    found = [pairs.select("row", "call") for pairs in call_pairs(ordered, rows)]
+    if not found:
+        return pl.Series("range", [None] * events.height, dtype=pl.String)
+    last = pl.concat(found).group_by("row").agg(pl.col("call").max())
+    calls = rows.select("row").join(last, on="row", how="left", maintain_order="left")["call"]
+    return ordered["range"].gather(calls).alias("range")
 
 
 def _pieces(counts: Int64s, most: int) -> Iterator[slice]:

@@ -5,6 +5,7 @@ A `SpanSet` is sorted and disjoint, whatever order and overlap it was made from;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,37 +93,35 @@ def total_time(frame: pl.DataFrame) -> int:
     return (int((durations >> 20).sum()) << 20) + int((durations & 0xFFFFF).sum())
 
 
-def event_order(frame: pl.DataFrame) -> Int64s:
-    """Row numbers by start, ties broken by what the rows say, so that the file's order does not matter."""
-    starts = frame["start_ns"]
-    if starts.is_sorted() and starts.n_unique() == len(starts):
-        return np.arange(frame.height, dtype=np.int64)
-    keys = [k for k in ("start_ns", "dur_ns", "stream", "correlation", "graph_node", "name") if k in frame.columns]
+GAPS = {"start_ns": pl.Int64, "dur_ns": pl.Int64, "before": pl.Int64, "after": pl.Int64}
+_TIES = ("dur_ns", "stream", "correlation", "graph_node", "name")
+
+
+def event_order(frame: pl.DataFrame, by: Sequence[str] = ()) -> Int64s:
+    """Row numbers by `by`, then start; ties broken by what the rows say, so that the file's order does not matter."""
+    keys = [*by, "start_ns", *(name for name in _TIES if name in frame.columns and name not in by)]
     ordered = frame.select(*keys, pl.int_range(pl.len()).alias("_row")).sort(keys, nulls_last=True)
     return ordered["_row"].to_numpy().astype(np.int64)
 
 
-def gaps(frame: pl.DataFrame) -> pl.DataFrame:
-    """The maximal spans inside [first start, last end) with none of the rows running.
+def gaps(frame: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
+    """The maximal spans inside [first start, last end) with none of the rows running; for each group of `by` apart.
 
-    Columns: start_ns, dur_ns (> 0), before, after: row numbers of the event whose end opens the gap (the latest end
-    so far, by a running maximum) and of the event that ends it. A zero-length event splits a gap in two.
+    Columns `GAPS`: start_ns, dur_ns (> 0); before, after: row numbers of the event whose end opens the gap (the
+    latest end so far, by a running maximum) and of the event that ends it. An event of zero length splits a gap.
     """
-    schema = {"start_ns": pl.Int64, "dur_ns": pl.Int64, "before": pl.Int64, "after": pl.Int64}
     if frame.height < 2:
-        return pl.DataFrame(schema=schema)
-    order = event_order(frame)
-    starts = frame["start_ns"].to_numpy()[order]
-    ends = starts + frame["dur_ns"].fill_null(0).to_numpy()[order]
-    reach = np.maximum.accumulate(ends)
-    grew = np.concatenate(([True], ends[1:] > reach[:-1]))
-    grew[1:] |= starts[1:] >= reach[:-1]  # an event of zero length behind everything opens the next gap too
+        return pl.DataFrame(schema=GAPS)
+    order = event_order(frame, by)
+    rows = frame.select(*by, "start_ns", pl.col("dur_ns").fill_null(0))[order]
+    rows = rows.with_columns(end=pl.col("start_ns") + pl.col("dur_ns"))
+    group = rows.select(pl.struct(by).rle_id()).to_series().to_numpy() if by else np.zeros(len(order), np.int64)
+    reach = pl.col("end").cum_max()
+    reached = rows.select(reach.over(by) if by else reach).to_series().to_numpy()
+    starts, ends = rows["start_ns"].to_numpy(), rows["end"].to_numpy()
+    same = group[1:] == group[:-1]
+    grew = np.concatenate(([True], (ends[1:] > reached[:-1]) | (starts[1:] >= reached[:-1]) | ~same))
     holder = np.maximum.accumulate(np.where(grew, np.arange(len(ends)), 0))
-    at = np.flatnonzero(starts[1:] > reach[:-1])
-    columns = {
-        "start_ns": reach[at],
-        "dur_ns": starts[at + 1] - reach[at],
-        "before": order[holder[at]],
-        "after": order[at + 1],
-    }
-    return pl.DataFrame(columns, schema=schema)
+    at = np.flatnonzero(same & (starts[1:] > reached[:-1]))
+    columns = (reached[at], starts[at + 1] - reached[at], order[holder[at]], order[at + 1])
+    return pl.DataFrame(dict(zip(GAPS, columns, strict=True)), schema=GAPS)

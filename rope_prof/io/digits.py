@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,12 @@ LIMIT_NS: Final = 1 << 61
 _COMMA, _MINUS, _DOT, _ZERO, _NINE = 44, 45, 46, 48, 57
 _MAX_DIGITS: Final = 15
 
+Bytes = Any  # bytes, or a view of them as msgspec.Raw is
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
-def microseconds_to_ns(texts: Sequence[bytes]) -> tuple[Int64s, Bools]:
+def microseconds_to_ns(texts: Sequence[Bytes]) -> tuple[Int64s, Bools]:
     """Nanoseconds of each decimal text and whether it could be read; unreadable ones are 0 and False.
 
     `texts` are JSON number literals (or quoted ones) in microseconds; more than three decimals round half to even.
@@ -48,7 +49,7 @@ def microseconds_to_ns(texts: Sequence[bytes]) -> tuple[Int64s, Bools]:
     return _one_by_one(texts, np.flatnonzero(odd), values, np.ones(n, np.bool_))
 
 
-def whole_microseconds(texts: Sequence[bytes]) -> bool:
+def whole_microseconds(texts: Sequence[Bytes]) -> bool:
     """True if no text has a decimal point: the file's clock has a resolution of one microsecond."""
     return b"." not in b",".join(texts)
 
@@ -56,8 +57,8 @@ def whole_microseconds(texts: Sequence[bytes]) -> bool:
 def _first_dot(buffer: npt.NDArray[np.uint8], starts: Int64s, ends: Int64s) -> Int64s:
     dots = np.flatnonzero(buffer == _DOT)
     at = np.searchsorted(dots, starts)
-    found = np.append(dots, len(buffer))[at]
-    return np.minimum(found, ends)
+    found: Int64s = np.append(dots, len(buffer))[at]
+    return np.minimum(found, ends).astype(np.int64)
 
 
 def _irregular(buffer: npt.NDArray[np.uint8], starts: Int64s, ends: Int64s) -> Bools:
@@ -90,7 +91,7 @@ def _regular(buffer: npt.NDArray[np.uint8], starts: Int64s, ends: Int64s) -> Int
     return np.where(negative, -value, value)
 
 
-def _one_by_one(texts: Sequence[bytes], rows: Int64s, values: Int64s, good: Bools) -> tuple[Int64s, Bools]:
+def _one_by_one(texts: Sequence[Bytes], rows: Int64s, values: Int64s, good: Bools) -> tuple[Int64s, Bools]:
     for row in rows.tolist():
         value = _decimal_ns(bytes(texts[row]))
         good[row] = value is not None

@@ -8,7 +8,7 @@ hand. Flow arrows, Python frames and GPU-side annotations are not kept.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -117,9 +117,9 @@ class KinetoReader:
 
     def _take_group(self, frame: str, kind: str, group: list[Event]) -> None:
         starts = [event.ts for event in group]
-        self._whole_us = self._whole_us and whole_microseconds(starts)  # type: ignore[arg-type]
-        start, start_good = microseconds_to_ns(starts)  # type: ignore[arg-type]
-        dur, dur_good = microseconds_to_ns([event.dur for event in group])  # type: ignore[misc]
+        self._whole_us = self._whole_us and whole_microseconds(starts)
+        start, start_good = microseconds_to_ns(starts)
+        dur, dur_good = microseconds_to_ns([event.dur for event in group])
         good = start_good & dur_good
         columns = [
             self._names.numbers([event.name for event in group]).alias("name"),
@@ -191,20 +191,18 @@ class KinetoReader:
         return {}
 
     def _object(self, text: bytes) -> dict[str, Any] | None:
-        depth: list[str] = []
+        repeats: list[str] = []  # of the object closed last, which at the end is the outermost
 
         def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-            value = dict(items)
-            depth[:] = (
-                [key for key in value if sum(key == other for other, _ in items) > 1] if len(value) < len(items) else []
-            )
-            return value
+            seen = Counter(key for key, _ in items)
+            repeats[:] = [key for key, times in seen.items() if times > 1]
+            return dict(items)
 
         try:
             value = json.loads(text.decode("utf-8", errors="replace"), strict=False, object_pairs_hook=pairs)
         except (ValueError, RecursionError):
             return None
-        self._top_repeats = list(depth)
+        self._top_repeats = list(repeats)
         return value if isinstance(value, dict) else None
 
     def _trace(self, metadata: dict[str, Any]) -> Trace:
@@ -220,7 +218,8 @@ class KinetoReader:
         }
         if not (self._counts["events"] or self._counts["lost"] or self._counts["cut"] or metadata):
             raise TraceError(
-                f"{self._source!r} is JSON without 'traceEvents'; expected a Kineto trace, a Proton profile or an nsys export"
+                f"{self._source!r} is JSON without 'traceEvents'; expected a Kineto trace, a Proton profile "
+                "or an nsys export"
             )
         return Trace(
             format="kineto",
@@ -255,49 +254,30 @@ class KinetoReader:
     def _findings(self, gpu: pl.DataFrame) -> Iterator[Finding]:
         counts = self._counts
         if counts["no_array"]:
-            yield Finding(
-                code="no_events",
-                detail="the file ends before its event array begins"
-                if counts["cut"]
-                else "the file has no event array",
-            )
+            early = "the file ends before its event array begins" if counts["cut"] else "the file has no event array"
+            yield Finding(code="no_events", detail=early)
         elif counts["cut"]:
-            yield Finding(
-                code="cut_json",
-                detail=f"the JSON ends early: {counts['events']} whole events are read, {counts['lost_bytes']} bytes of a cut one are not",
-            )
-        if counts["mended"]:
-            yield Finding(
-                code="mended_events",
-                detail="events that are no strict JSON (bare inf, unescaped quotes, odd bytes) were mended",
-                count=counts["mended"],
-            )
-        if counts["lost"]:
-            yield Finding(
-                code="damaged_events",
-                detail=f"events ({counts['lost_bytes']} bytes) cannot be read and are left out",
-                count=counts["lost"],
-            )
-        if counts["duplicates"]:
-            yield Finding(
-                code="duplicate_keys", detail="events hold a key twice; the last one counts", count=counts["duplicates"]
-            )
+            read = f"{counts['events']} whole events are read, {counts['lost_bytes']} bytes of a cut one are not"
+            yield Finding(code="cut_json", detail=f"the JSON ends early: {read}")
+        for code, (count, detail) in _DETAILS.items():
+            if counts[count]:
+                yield Finding(code=code, detail=detail.format(**counts), count=counts[count])
         if self._top_repeats:
-            yield Finding(
-                code="duplicate_metadata",
-                detail=f"top-level keys come twice: {', '.join(self._top_repeats[:5])}",
-                count=len(self._top_repeats),
-            )
-        if counts["unreadable_times"]:
-            yield Finding(
-                code="unreadable_times",
-                detail="events have no readable start or duration and are left out",
-                count=counts["unreadable_times"],
-            )
+            detail = f"top-level keys come twice: {', '.join(self._top_repeats[:5])}"
+            yield Finding(code="duplicate_metadata", detail=detail, count=len(self._top_repeats))
         if self._whole_us and gpu.height:
             yield Finding(
-                code="coarse_clock", detail="times are whole microseconds: gaps and kernels below that read as 0"
+                code="coarse_clock", detail="times are whole microseconds: shorter gaps and kernels read as 0"
             )
+
+
+#: code -> (what is counted, sentence)
+_DETAILS: Final = {
+    "mended_events": ("mended", "events are no strict JSON (bare inf, unescaped quotes, odd bytes) and were mended"),
+    "damaged_events": ("lost", "events ({lost_bytes} bytes) cannot be read and are left out"),
+    "duplicate_keys": ("duplicates", "events hold a key twice; the last one counts"),
+    "unreadable_times": ("unreadable_times", "events have no readable start or duration and are left out"),
+}
 
 
 def _first(*values: Any) -> Any:

@@ -46,7 +46,7 @@ def decode_args(raws: list[Any], kind: type[Any]) -> tuple[list[Any], bytes]:
     """One struct per args text (an empty one where there is none or it is no object), and the joined text."""
     joined = b",".join([raw or b"{}" for raw in map(bytes, raws)])
     try:
-        return msgspec.json.decode(b"[" + joined + b"]", type=list[kind]), joined
+        return msgspec.json.decode(b"[" + joined + b"]", type=list[kind]), joined  # type: ignore[valid-type]
     except RecursionError:
         raise too_deep() from None
     except (msgspec.DecodeError, UnicodeDecodeError):

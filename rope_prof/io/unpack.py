@@ -56,7 +56,8 @@ class Unpacked:
     def _check_limits(self, packed: bool) -> None:
         if self.size > MAX_BYTES:
             raise TraceError(
-                f"{str(self.path)!r} unpacks to more than {MAX_BYTES >> 30} GiB, the limit; cut it into shorter captures"
+                f"{str(self.path)!r} unpacks to more than {MAX_BYTES >> 30} GiB, the limit; "
+                "cut it into shorter captures"
             )
         if packed and self.size > RATIO_FROM and self.size > MAX_RATIO * self._read:
             raise TraceError(

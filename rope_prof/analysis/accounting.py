@@ -1,0 +1,132 @@
+"""What each device did and where its time went, closed: busy + idle = span, and the causes add up to the idle.
+
+Totals are exact integers of what the file holds; nothing is judged here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from rope_prof.analysis.gaps import Host, Rungs, edges, idle_by_cause, segments
+from rope_prof.analysis.spans import SpanSet, busy_time, frame_union, gaps, total_time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamUse:
+    """One stream over the span of its device: busy_ns + the causes = the device's span_ns."""
+
+    stream: int | None
+    events: int
+    busy_ns: int
+    idle_by_cause_ns: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceUse:
+    """One device between its first start and its last end. What is withheld is None, for the `reason`.
+
+    A profile of totals alone has no times: all but the device, its kernels and their time is None then.
+    """
+
+    device: str
+    name: str | None
+    kernels: int | None
+    kernel_ns: int
+    memcpys: int | None = None
+    memsets: int | None = None
+    graph_launches: int | None = None
+    busy_ns: int | None = None
+    span_ns: int | None = None
+    idle_ns: int | None = None
+    gaps: int | None = None
+    gap_max_ns: int | None = None
+    idle_by_cause_ns: dict[str, int] | None = None
+    streams: tuple[StreamUse, ...] = ()
+    idle_share: float | None = None
+    reason: str | None = None
+
+
+def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: Host) -> DeviceUse:
+    """The account of one device; `events` are its rows of `launched`, at least one."""
+    found = gaps(events)
+    start, end = _window(events)
+    kinds = dict(events["kind"].value_counts().iter_rows())
+    busy = busy_time(events)
+    return DeviceUse(
+        device=device,
+        name=name,
+        kernels=kinds.get("kernel", 0),
+        memcpys=kinds.get("memcpy", 0),
+        memsets=kinds.get("memset", 0),
+        graph_launches=kinds.get("graph", 0) + _graph_launches(events),
+        kernel_ns=total_time(events.filter(pl.col("kind") == "kernel")),
+        busy_ns=busy,
+        span_ns=end - start,
+        idle_ns=end - start - busy,
+        gaps=found.height,
+        gap_max_ns=int(found["dur_ns"].max() or 0),  # type: ignore[arg-type]
+        idle_by_cause_ns=idle_by_cause(segments(found, events), host_side)[0],
+        streams=_stream_use(events, host_side, start, end),
+    )
+
+
+def _window(events: pl.DataFrame) -> tuple[int, int]:
+    start, end = events.select(
+        pl.col("start_ns").min(), (pl.col("start_ns") + pl.col("dur_ns")).max().alias("end")
+    ).row(0)
+    return int(start), int(end)
+
+
+def _graph_launches(events: pl.DataFrame) -> int:
+    """Distinct graph launches behind single kernels, as Kineto and node-level nsys files give them."""
+    nodes = events.filter((pl.col("kind") != "graph") & pl.col("launch_name").str.contains("(?i)graphlaunch"))
+    return nodes.select("launch_process", "launch_start_ns", "correlation").n_unique() if nodes.height else 0
+
+
+def others_on(events: pl.DataFrame) -> Rungs:
+    """The rungs of a stream or range: kernels (and graphs) of the device first, then its copies and sets."""
+    work: SpanSet = frame_union(events.filter(pl.col("kind").is_in(["kernel", "graph"])))
+    moves: SpanSet = frame_union(events.filter(pl.col("kind").is_in(["memcpy", "memset"])))
+    return ("other_stream", work), ("copy", moves)
+
+
+def _stream_use(events: pl.DataFrame, host_side: Host, start: int, end: int) -> tuple[StreamUse, ...]:
+    events = events.with_columns(owner=(pl.col("stream").rank("dense").cast(pl.Int64) - 1))
+    events = events.with_columns(pl.col("owner").fill_null(pl.col("owner").max().fill_null(-1) + 1))
+    found = gaps(events, by=["owner"])
+    stop = pl.col("start_ns") + pl.col("dur_ns")
+    streams = events.group_by("owner").agg(
+        pl.col("stream").first(),
+        pl.len().alias("events"),
+        pl.col("start_ns").min().alias("first"),
+        stop.max().alias("last"),
+    )
+    streams = streams.sort("owner")
+    owners = streams["owner"].to_numpy()
+    n = len(owners)
+    first, last = streams["first"].to_numpy(), streams["last"].to_numpy()
+    inner = segments(found, events, events["owner"].to_numpy()[found["after"].to_numpy()])
+    outer = edges(
+        np.concatenate((np.full(n, start), last)),
+        np.concatenate((first, np.full(n, end))),
+        np.concatenate((owners, owners)),
+    )
+    rungs = others_on(events)
+    inside, outside = (idle_by_cause(parts, host_side, n, rungs) for parts in (inner, outer))
+    busy = {owner: busy_time(rows) for (owner,), rows in events.group_by("owner")}
+    return tuple(
+        StreamUse(
+            stream=row["stream"],
+            events=row["events"],
+            busy_ns=busy[row["owner"]],
+            idle_by_cause_ns=_added(inside[row["owner"]], outside[row["owner"]]),
+        )
+        for row in streams.iter_rows(named=True)
+    )
+
+
+def _added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {cause: one.get(cause, 0) + other.get(cause, 0) for cause in {**one, **other}}

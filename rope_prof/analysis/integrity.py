@@ -1,0 +1,227 @@
+"""Is the file to be trusted? Coded findings and a verdict, before any figure is read.
+
+`unusable`: there is nothing to account for. `suspect`: something in it makes shares wrong or doubtful. `sound`: else.
+Findings that only inform (`INFORMS`) change no verdict. A kernel missing for a known reason is no fault of the file:
+launches recorded into a graph while a stream captures, and those issued after the launch of the last recorded event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import polars as pl
+
+from rope_prof.analysis.gaps import host, pieces, segments
+from rope_prof.analysis.launches import LAUNCHES_KERNEL
+from rope_prof.analysis.spans import frame_union, gaps
+from rope_prof.model.trace import Finding, Trace
+
+Verdict = Literal["sound", "suspect", "unusable"]
+
+UNUSABLE: Final = frozenset(("no_events", "no_gpu_events"))
+#: These say something a reader should know and make no figure wrong.
+INFORMS: Final = frozenset(
+    (
+        "coarse_clock",
+        "captured_launches",
+        "duplicate_metadata",
+        "gzip_trailing",
+        "kernels_without_launch",
+        "launches_after_last_record",
+        "mended_events",
+        "stream_overlap",
+        "totals_only",
+        "unclosed_ranges",
+        "untested_schema",
+        "zero_duration",
+        "cpu_leaf_operators",
+    )
+)
+#: Suspect, yet what the file holds still adds up to the share that is shown.
+KEEPS_SHARES: Final = frozenset(("no_window_end",))
+
+LONGEST_EVENT_NS: Final = 3_600_000_000_000
+FARTHEST_NS: Final = 86_400_000_000_000
+OVERHEAD_SHARE: Final = 0.2
+ONE_WAIT_SHARE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integrity:
+    """The verdict and why."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+    @property
+    def reason(self) -> str | None:
+        """Why shares are withheld: the findings that make them untrustworthy; None where nothing does."""
+        doubts = [f for f in self.findings if f.code not in INFORMS and f.code not in KEEPS_SHARES]
+        return "; ".join(f"{f.code}: {f.detail}" for f in doubts) or None
+
+
+def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
+    """Judge a trace; `events` is its `launched` frame."""
+    findings = list(trace.findings)
+    if trace.format == "proton":
+        detail = "a Proton profile holds totals per call path: no times, no gaps, no host side"
+        findings.append(Finding(code="totals_only", detail=detail))
+    elif not trace.gpu.height:
+        findings.append(_no_gpu_events(trace))
+    else:
+        for check in (_times, _order, _missing, _window_end, _overhead, _one_wait, _oddities):
+            findings.extend(check(trace, events))
+    codes = {f.code for f in findings}
+    verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"
+    return Integrity(verdict=verdict, findings=tuple(findings))
+
+
+def _no_gpu_events(trace: Trace) -> Finding:
+    held = {"cpu_op": trace.ops, "runtime and driver calls": trace.calls, "ranges": trace.ranges}
+    parts = ", ".join(f"{frame.height} {name}" for name, frame in held.items() if frame.height)
+    detail = (
+        f"no GPU events in {trace.events} events ({parts or 'nothing that is known'}); record with CUDA activity on"
+    )
+    return Finding(code="no_gpu_events", detail=detail)
+
+
+def _times(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
+    everything = [trace.gpu, trace.calls, trace.ops]
+    starts = pl.concat([frame["start_ns"] for frame in everything if frame.height])
+    middle = int(starts.median() or 0)  # type: ignore[arg-type]
+    near = starts.filter((starts - middle).abs() <= FARTHEST_NS)
+    reach = int(near.max()) - int(near.min()) if len(near) else 0  # type: ignore[arg-type]
+    limit = min(LONGEST_EVENT_NS, max(10_000_000_000, 10 * reach))
+    negative = long = far = 0
+    for frame in everything:
+        negative += frame.filter(pl.col("dur_ns") < 0).height
+        long += frame.filter(pl.col("dur_ns") > limit).height
+        far += frame.filter((pl.col("start_ns") - middle).abs() > FARTHEST_NS).height
+    if negative:
+        yield Finding(code="negative_duration", detail="events end before they start", count=negative)
+    if long:
+        yield Finding(code="impossible_duration", detail=f"events last longer than {limit / 1e9:g} s", count=long)
+    if far:
+        yield Finding(code="impossible_time", detail="events start more than a day from the others", count=far)
+
+
+def _order(_: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    early = events.filter(pl.col("start_ns") < pl.col("launch_start_ns"))
+    if early.height:
+        most = int((early["launch_start_ns"] - early["start_ns"]).max() or 0)  # type: ignore[arg-type]
+        detail = f"GPU events start before their launch call does, by up to {most} ns: the clocks do not agree"
+        yield Finding(code="kernel_before_launch", detail=detail, count=early.height)
+
+
+def _missing(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    unlinked = events["launch_start_ns"].null_count()
+    if unlinked:
+        detail = "GPU events have no launch call in the file (launched before the window, or filtered)"
+        yield Finding(code="kernels_without_launch", detail=detail, count=unlinked)
+    launches = trace.calls.filter(pl.col("name").str.contains(LAUNCHES_KERNEL))
+    bare = _without_kernel(launches, events)
+    if not bare.height:
+        return
+    linked = events.filter(pl.col("launch_start_ns").is_not_null())
+    captured = bare.join(_captured(trace, bare), on="row", how="semi")
+    bare = bare.join(captured, on="row", how="anti")
+    window = linked.group_by(process="launch_process").agg(
+        first=pl.col("launch_start_ns").min(), last=pl.col("launch_start_ns").max()
+    )
+    bare = bare.join(window, on="process", how="left", nulls_equal=True)
+    after = bare.filter(pl.col("start_ns") > pl.col("last"))
+    before = bare.filter(pl.col("first").is_null() | (pl.col("start_ns") < pl.col("first")))
+    between = bare.height - after.height - before.height
+    if captured.height:
+        detail = "launches were recorded into a graph by a stream capture; none is expected to have a kernel"
+        yield Finding(code="captured_launches", detail=detail, count=captured.height)
+    if after.height:
+        detail = "launches come after that of the last recorded GPU event: their kernels ran after the window"
+        yield Finding(code="launches_after_last_record", detail=detail, count=after.height)
+    if before.height:
+        detail = "launches at the start of the file have no kernel in it: GPU records are missing"
+        yield Finding(code="missing_kernels_start", detail=detail, count=before.height)
+    if between:
+        detail = (
+            f"of {launches.height} launches in the middle of the file have no kernel in it: GPU records are missing"
+        )
+        yield Finding(code="missing_kernels", detail=detail, count=between)
+
+
+def _without_kernel(launches: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    keys = ["correlation", "process"] if events["process"].null_count() == 0 else ["correlation"]
+    rows = launches.filter(pl.col("correlation").is_not_null()).with_row_index("row")
+    return rows.join(events.select(keys).unique(), on=keys, how="anti")
+
+
+def _captured(trace: Trace, bare: pl.DataFrame) -> pl.DataFrame:
+    """Launches between a begin and an end of a stream capture of their thread."""
+    marks = trace.calls.filter(pl.col("name").str.contains("(?i)Stream(?:Begin|End)Capture"))
+    if not marks.height:
+        return bare.clear()
+    begins = pl.col("name").str.contains("(?i)BeginCapture")
+    marks = marks.select("process", "thread", "start_ns", begins.alias("capturing")).sort("start_ns")
+    known = bare.sort("start_ns").join_asof(
+        marks, on="start_ns", by=["process", "thread"], strategy="backward", check_sortedness=False
+    )
+    return known.filter(pl.col("capturing").fill_null(False))
+
+
+def _window_end(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
+    if trace.window_end is False:
+        detail = "no 'Record Window End' event: the file was cut short or filtered"
+        yield Finding(code="no_window_end", detail=detail)
+
+
+def _overhead(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    if not trace.overheads.height:
+        return
+    start, end = _window(events)
+    spent = frame_union(trace.overheads)
+    edges = pl.Series([start, end]).to_numpy()
+    inside = int(spent.measure(edges)[1] - spent.measure(edges)[0])
+    if end > start and inside > OVERHEAD_SHARE * (end - start):
+        detail = f"the profiler itself spent {inside} of the window's {end - start} ns"
+        yield Finding(code="profiler_overhead", detail=detail, count=trace.overheads.height)
+
+
+def _window(events: pl.DataFrame) -> tuple[int, int]:
+    stop = (pl.col("start_ns") + pl.col("dur_ns")).max().alias("end")
+    start, end = events.select(pl.col("start_ns").min(), stop).row(0)
+    return int(start), int(end)
+
+
+def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    """One gap is most of a device's window, and the GPU waited in it with work queued (or nobody knows why)."""
+    for (device,), rows in events.group_by("device"):
+        found = gaps(rows)
+        start, end = _window(rows)
+        longest = found.sort("dur_ns", descending=True).head(1)
+        if not longest.height or longest["dur_ns"][0] <= ONE_WAIT_SHARE * (end - start):
+            continue
+        parts = pieces(segments(longest, rows), host(trace))
+        outside = parts.filter(pl.col("cause").is_in(["queued", "unknown"]))["dur_ns"].sum()
+        if 2 * outside > longest["dur_ns"][0]:
+            name = rows["name"][longest["after"][0]]
+            detail = (
+                f"device {device}: one gap of {longest['dur_ns'][0]} ns before {name!r} is most of the window of "
+                f"{end - start} ns, and its launch had been made: it waits on work outside the file"
+            )
+            yield Finding(code="one_wait", detail=detail)
+
+
+def _oddities(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    zero = events.filter((pl.col("dur_ns") == 0) & (pl.col("kind") == "kernel")).height
+    if zero:
+        yield Finding(code="zero_duration", detail="kernels have a duration of 0", count=zero)
+    lane = ["device", "process", "stream"]
+    ordered = events.select(*lane, "start_ns", end=pl.col("start_ns") + pl.col("dur_ns")).sort(*lane, "start_ns")
+    overlap = ordered.filter(pl.col("start_ns") < pl.col("end").cum_max().shift(1).over(lane)).height
+    if overlap:
+        detail = "GPU events start before an earlier one of their stream has ended (programmatic dependent launch)"
+        yield Finding(code="stream_overlap", detail=detail, count=overlap)
+    unclosed = trace.ranges["dur_ns"].null_count()
+    if unclosed:
+        yield Finding(code="unclosed_ranges", detail="ranges are never closed", count=unclosed)

@@ -1,0 +1,98 @@
+"""`analyze`: judge a trace, then say what the GPU did, where it idled and why, and what each range cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rope_prof.model.trace import Trace
+
+UNUSABLE_EXIT = 3
+
+
+def analyze(
+    trace: Annotated[Path, typer.Argument(help="Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet")],
+    range_: Annotated[
+        str | None, typer.Option("--range", metavar="REGEX", help="only ranges whose name the pattern is found in")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="machine-readable, documented in docs/ingest.md")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE.parquet", help="write the table of all gaps, split by cause"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="'cpu': take leaf operators as kernels in a trace without GPU events")
+    ] = None,
+) -> None:
+    """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""
+    import json
+    import sys
+
+    from rope_prof.analysis.analyze import analyze as analysis_of
+    from rope_prof.io.traces import read_trace
+
+    _check(range_, device)
+    held = read_trace(trace, progress=_progress() if sys.stderr.isatty() else None)
+    answer = analysis_of(held, range_pattern=range_, device=device)
+    if out is not None:
+        _write_gaps(held, out, device)
+    if json_:
+        sys.stdout.write(json.dumps(answer.as_json(), indent=1, ensure_ascii=False) + "\n")
+    else:
+        from rich.console import Console
+
+        from rope_prof.views.trace_tables import trace_tables
+
+        console = Console()
+        for table in trace_tables(answer, str(trace)):
+            console.print(table)
+    if answer.integrity.verdict == "unusable":
+        raise typer.Exit(UNUSABLE_EXIT)
+
+
+def _check(pattern: str | None, device: str | None) -> None:
+    import re
+
+    from rope_prof.errors import UsageError
+
+    if device not in (None, "cpu"):
+        raise UsageError(f"unknown device {device!r}; expected 'cpu' or none (GPU events are found by themselves)")
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise UsageError(f"--range {pattern!r} is no regular expression: {error}") from None
+
+
+def _progress() -> Callable[[int, int], None]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task("reading", total=None)
+
+    def show(read: int, total: int) -> None:
+        if not bar.live.is_started and read < total:
+            bar.start()
+        bar.update(task, completed=read, total=total)
+        if read >= total:
+            bar.stop()
+
+    return show
+
+
+def _write_gaps(held: Trace, out: Path, device: str | None) -> None:
+    from rope_prof.analysis.analyze import accounted, gap_table
+    from rope_prof.errors import TraceError
+
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        gap_table(accounted(held, device)).write_parquet(partial)
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise TraceError(f"cannot write {str(out)!r}: {error.strerror or error}") from error
