@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from rope_prof.kernels.inputs import Inputs, make_inputs
 from rope_prof.kernels.reference import error, reference
 from rope_prof.kernels.shape import ERNIE_28B, ERNIE_424B, MropeShape
