@@ -75,17 +75,12 @@ def figures(trace: Trace, key: Key | str) -> CaptureFigures:
 
     A trace of our own that says it was recorded on a CPU counts leaf operators as kernels.
     """
-    own = trace.own or {}
+    from rope_prof.analysis.calls import as_cpu, call_frame, recorded_on_cpu
+
     pattern = call_pattern(key if isinstance(key, str) else key.name)
-    if own.get("device") == "cpu":
-        from rope_prof.analysis.leaves import leaf_call_frame
-
-        frame = leaf_call_frame(trace, pattern)
-    else:
-        from rope_prof.analysis.calls import call_frame
-
-        frame = call_frame(trace, pattern, kind="record_function")
-    return frame_figures(frame, int(own.get("calls_per_range", 1)))
+    source = as_cpu(trace) if recorded_on_cpu(trace) else trace
+    per_range = (trace.own or {}).get("calls_per_range", 1)
+    return frame_figures(call_frame(source, pattern, kind="record_function"), int(per_range))
 
 
 def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:

@@ -21,6 +21,7 @@ import msgspec
 import torch
 
 from rope_prof.analysis.summary import CaptureFigures, figures
+from rope_prof.errors import RunError
 from rope_prof.io.run_folder import TRACE_SUFFIX, write_atomic
 from rope_prof.io.traces import read_trace
 from rope_prof.model.run import SCHEMA_VERSION, Key
@@ -48,12 +49,24 @@ def capture(subject: Subject, key: Key, calls: int, device: RecordDevice, folder
             "calls_per_range": subject.step,
             "key": {"name": key.name} | asdict(key),
         }
+        _whole(raw, key)
         bare = Path(scratch) / "bare.json"
         bare.write_bytes(with_own(raw.read_bytes(), own, name))
         found = figures(read_trace(bare), key)
         data = with_own(bare.read_bytes(), own | {"figures": asdict(found)}, name)
     write_atomic(folder / name, lambda part: part.write_bytes(gzip.compress(data, 6, mtime=0)))
     return name, ranges * subject.step
+
+
+def _whole(raw: Path, key: Key) -> None:
+    """The profiler only logs where it cannot write: look whether it did."""
+    try:
+        msgspec.json.decode(raw.read_bytes(), type=dict[str, msgspec.Raw])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RunError(
+            f"the profiler left no whole trace of {key.name!r} in {str(raw.parent)!r} ({error}); "
+            "is there space in the temporary folder? set TMPDIR to another, then record --resume"
+        ) from error
 
 
 def _profile(subject: Subject, key: Key, ranges: int, device: RecordDevice, out: Path) -> None:

@@ -1,0 +1,118 @@
+"""Rows of a run: what is computed from what, what is withheld, and that signs survive."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from runs import RIGHT, WRONG, facts, key, run, samples
+
+from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, frame_figures, summary
+from rope_prof.model.run import samples_schema
+
+
+def capture(busy: float, period: float, kernels: float = 25) -> CaptureFigures:
+    return CaptureFigures(
+        calls=28,
+        kernels_per_call=kernels,
+        kernel_ns=busy,
+        busy_ns=busy,
+        period_ns=period,
+        bubble_raw_ns=period - busy,
+    )
+
+
+def rows() -> dict[str, Row]:
+    keys = (
+        facts("unfused", accuracy=RIGHT),
+        facts("fused", accuracy=RIGHT),
+        facts("per-token", status="wrong", accuracy=WRONG),
+        facts("unfused", "compile", "unavailable", reason="no compiler"),
+    )
+    frame = samples(
+        unfused_eager=[300, 330, 360, 300, 330, 360],
+        fused_eager=[20, 22, 24, 20, 22, 24],
+        per_token_eager=[1, 1, 1, 1, 1, 1],
+    )
+    captures = {key("unfused").name: capture(77, 660), key("fused").name: capture(25, 44, 1)}
+    return {f"{row.path} {row.mode}": row for row in summary(run(*keys), frame, captures)}
+
+
+def test_speedup_pairs_the_rounds() -> None:
+    fused = rows()["fused eager"]
+    assert fused.speedup == pytest.approx(15)
+    assert fused.speedup_interval is not None
+    assert (fused.speedup_interval.lo, fused.speedup_interval.hi) == (pytest.approx(15), pytest.approx(15))
+    assert rows()["unfused eager"].speedup == 1
+
+
+def test_bubbles_raw_and_corrected_and_inflation() -> None:
+    unfused = rows()["unfused eager"]
+    assert unfused.wall_ns is not None
+    assert unfused.wall_ns.median == 330
+    assert unfused.bubble_raw_ns == 660 - 77
+    assert unfused.bubble_corrected_ns == 330 - 77
+    assert unfused.inflation == pytest.approx(2)
+
+
+def test_a_negative_bubble_is_kept() -> None:
+    assert rows()["fused eager"].bubble_corrected_ns == -3
+
+
+def test_a_wrong_path_is_shown_and_not_ranked() -> None:
+    row = rows()["per-token eager"]
+    assert row.status == "wrong"
+    assert row.wall_ns is not None
+    assert row.max_error == 0.5
+    assert row.speedup is None
+    assert row.speedup_interval is None
+
+
+def test_a_wrong_baseline_ranks_nobody() -> None:
+    keys = (facts("unfused", status="wrong", accuracy=WRONG), facts("fused"))
+    frame = samples(unfused_eager=[300.0] * 6, fused_eager=[20.0] * 6)
+    assert [row.speedup for row in summary(run(*keys), frame, {})] == [None, None]
+
+
+def test_what_was_not_measured_is_missing_not_zero() -> None:
+    row = rows()["unfused compile"]
+    assert (row.status, row.reason) == ("unavailable", "no compiler")
+    figures = (row.kernels_per_call, row.kernel_ns, row.bubble_raw_ns, row.bubble_corrected_ns, row.wall_ns)
+    assert figures == (None,) * 5
+    assert (row.device_ns, row.inflation, row.speedup, row.max_error) == (None,) * 4
+
+
+def test_no_samples_at_all() -> None:
+    empty = pl.DataFrame(schema=samples_schema())
+    (row,) = summary(run(facts(status="pending")), empty, {})
+    assert row.wall_ns is None
+
+
+def frame(kernels: list[int], busy: list[int | None], period: list[int | None]) -> pl.DataFrame:
+    columns = {"kernels": kernels, "kernel_ns": busy, "busy_ns": busy, "period_ns": period}
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64))
+
+
+def test_figures_are_medians_and_the_last_call_has_no_period() -> None:
+    found = frame_figures(frame([25, 25, 25], [70, 80, 90], [700, 720, None]))
+    assert found == CaptureFigures(
+        calls=3, kernels_per_call=25, kernel_ns=80, busy_ns=80, period_ns=710, bubble_raw_ns=635
+    )
+
+
+def test_a_range_of_a_replay_holds_many_calls() -> None:
+    found = frame_figures(frame([28, 28], [280, 280], [560, None]), 28)
+    assert (found.calls, found.kernels_per_call, found.busy_ns, found.period_ns) == (56, 1, 10, 20)
+
+
+def test_ranges_without_kernels_have_no_times() -> None:
+    found = frame_figures(frame([0, 0], [0, 0], [None, None]))
+    assert (found.calls, found.kernels_per_call) == (2, 0)
+    assert (found.kernel_ns, found.busy_ns, found.period_ns, found.bubble_raw_ns) == (None,) * 4
+
+
+def test_the_pattern_takes_this_key_alone() -> None:
+    pattern = call_pattern("a.b")
+    assert pattern.fullmatch("a.b#12")
+    assert not pattern.fullmatch("a.b#x")
+    assert not pattern.fullmatch("aXb#1")
+    assert not pattern.fullmatch("warm-up of a.b#1")
