@@ -200,6 +200,7 @@ def test_threads_with_streams_of_their_own() -> None:
     assert not failures
 
 
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # inductor's own import
 def test_compiled_code_holds_the_operator() -> None:
     inputs = make_inputs(ERNIE_28B, 973, device="cuda", prompt="random")
     want = exact(inputs, ERNIE_28B)
