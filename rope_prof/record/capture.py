@@ -22,6 +22,7 @@ import torch
 
 from rope_prof.analysis.summary import CaptureFigures, figures
 from rope_prof.errors import RunError
+from rope_prof.io.kineto_lanes import laned
 from rope_prof.io.run_folder import TRACE_SUFFIX, write_atomic
 from rope_prof.io.traces import read_trace
 from rope_prof.model.run import SCHEMA_VERSION, Key
@@ -110,11 +111,13 @@ def run_ranged(marks: list[CallRange], works: list[Callable[[], None]], subject:
 def with_own(data: bytes, own: dict[str, Any], name: str) -> bytes:
     """The Kineto JSON `data` with `own` as its first field `rope_prof`, `name` as its trace name, private fields gone.
 
-    All other values keep their bytes: no digit of a time is touched.
+    Kernels that overlap on a stream get lanes of their own (`kineto_lanes`); all other values keep their bytes: no
+    digit of a time is touched.
     """
     top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     for field in PRIVATE:
         top.pop(field, None)
+    top["traceEvents"] = msgspec.Raw(laned(bytes(top["traceEvents"])))
     mine = {"rope_prof": msgspec.Raw(json.dumps(own).encode()), "traceName": msgspec.Raw(json.dumps(name).encode())}
     rest = {field: value for field, value in top.items() if field not in mine}
     return msgspec.json.encode({"rope_prof": mine["rope_prof"]} | rest | {"traceName": mine["traceName"]})
