@@ -1,0 +1,76 @@
+"""One colour per meaning, for light and dark ground: the only place where a colour of ours is written down.
+
+The hues are those of Okabe and Ito's set, which people with any common colour blindness can tell apart, each
+darkened for white ground and lightened for dark. Paths are told apart by place, label and marker, never by a hue of
+these: a hue always says *what a stretch of time is*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Ground = Literal["light", "dark"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Palette:
+    """Every colour that a figure or a panel may use, on one ground."""
+
+    ground: Ground
+    kernel: str  # the device computes
+    bubble: str  # the device waits
+    bubble_ink: str  # text on a bubble
+    launch: str  # the host's runtime or driver call
+    copy: str  # memcpy and memset
+    warn: str  # slower, wrong, damaged
+    unsure: str  # cannot be trusted
+    ink: str
+    muted: str
+    rule: str
+    panel: str
+    paper: str
+    on_fill: str  # text on a kernel, launch or copy
+    paths: tuple[str, ...]  # shades of ink, in the order of the paths
+
+
+LIGHT = Palette(
+    ground="light",
+    kernel="#0f6cb0",
+    bubble="#e69f00",
+    bubble_ink="#7a4b00",
+    launch="#0b8566",
+    copy="#a3528f",
+    warn="#c2410c",
+    unsure="#8b93a1",
+    ink="#14181f",
+    muted="#5d6673",
+    rule="#e3e6eb",
+    panel="#f6f7f9",
+    paper="#ffffff",
+    on_fill="#ffffff",
+    paths=("#8b93a1", "#5d6673", "#14181f", "#3b424d", "#a9b0bb"),
+)
+
+DARK = Palette(
+    ground="dark",
+    kernel="#56aeea",
+    bubble="#e8a723",
+    bubble_ink="#f6cf7d",
+    launch="#37bd94",
+    copy="#d58fc5",
+    warn="#ff7f50",
+    unsure="#7f8896",
+    ink="#eceff4",
+    muted="#9aa4b2",
+    rule="#2a303a",
+    panel="#171b22",
+    paper="#0f1217",
+    on_fill="#0b0e13",
+    paths=("#7f8896", "#aab3c0", "#eceff4", "#c5ccd6", "#5d6673"),
+)
+
+
+def palette(ground: str | None) -> Palette:
+    """The palette of that ground; light where the viewer has not said yet."""
+    return DARK if ground == "dark" else LIGHT
