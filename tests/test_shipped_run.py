@@ -1,0 +1,78 @@
+"""The run that ships: recorded on a GPU, whole, and its traces prove what the README says of launches."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+from rope_prof.analysis.calls import call_events, call_frame
+from rope_prof.analysis.summary import call_pattern, figures
+from rope_prof.io.run_folder import RunFolder, read_run
+from rope_prof.io.traces import read_trace
+
+RUN = Path(__file__).resolve().parents[1] / "traces/h200-ernie28b"
+
+#: The served chain, kernel by kernel: what each one is, as the name of its CUDA kernel tells.
+GATHER, CAT, CAST, PRODUCT, SUM = "gather", "CatArrayBatchedCopy", "copy_kernel", "BinaryFunctor|MulFunctor", "add"
+PER_TENSOR = [CAST, CAST, PRODUCT, PRODUCT, SUM, PRODUCT, PRODUCT, SUM, CAT, CAT]
+SERVED = [GATHER, CAT, CAT, CAT, CAT, *PER_TENSOR, *PER_TENSOR]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> RunFolder:
+    return read_run(RUN)
+
+
+def names_of_calls(folder: RunFolder, key: str) -> list[list[str]]:
+    path = folder.trace_path(key)
+    assert path is not None
+    trace = read_trace(path)
+    calls = call_frame(trace, call_pattern(key), kind="record_function")
+    return [call_events(trace, row).sort("start_ns")["name"].to_list() for row in calls.iter_rows(named=True)]
+
+
+def test_it_is_whole_and_from_a_gpu(shipped: RunFolder) -> None:
+    assert shipped.run.complete
+    assert shipped.run.machine.device_name == "NVIDIA H200"
+    assert {facts.status for facts in shipped.run.keys} == {"measured"}
+    assert {facts.key.case.tokens for facts in shipped.run.keys} == {1, 64, 973, 8192}
+    assert not any(facts.accuracy is None or facts.accuracy.wrong for facts in shipped.run.keys)
+
+
+def test_a_fused_call_is_exactly_one_kernel(shipped: RunFolder) -> None:
+    keys = [facts.key.name for facts in shipped.run.keys if facts.key.path in ("fused", "per-token")]
+    assert len(keys) == 8
+    for key in keys:
+        kernel = "_mrope_kernel" if key.startswith("fused") else "_per_token_kernel"
+        assert set(map(tuple, names_of_calls(shipped, key))) == {(kernel,)}, key
+
+
+def test_the_unfused_chain_is_the_served_one(shipped: RunFolder) -> None:
+    keys = [f.key.name for f in shipped.run.keys if f.key.path == "unfused" and f.key.mode == "eager"]
+    assert len(keys) == 4
+    for key in keys:
+        for names in names_of_calls(shipped, key):
+            assert len(names) == len(SERVED) == 25, key
+            wrong = [(n, s) for n, s in zip(names, SERVED, strict=True) if not re.search(s, n)]
+            assert not wrong, key
+
+
+def test_each_trace_carries_the_figures_that_its_events_give(shipped: RunFolder) -> None:
+    for facts in shipped.run.keys:
+        path = shipped.trace_path(facts.key.name)
+        assert path is not None
+        trace = read_trace(path)
+        assert trace.own is not None
+        own = trace.own["figures"]
+        found = figures(trace, facts.key)
+        assert {name: getattr(found, name) for name in own} == own
+
+
+def test_nothing_private_ships() -> None:
+    for path in RUN.iterdir():
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        for secret in (b"hostname", b"host_name", b"/home/", b"/root/", b"/Users/"):
+            assert secret not in data, (path.name, secret)
