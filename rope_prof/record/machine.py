@@ -44,12 +44,13 @@ def version_of(package: str) -> str | None:
 
 
 def triton_version() -> str | None:
-    """Triton's version if it can be imported; None if not."""
-    try:
-        import triton
-    except ImportError:
+    """The version of the installed package `triton`, whatever its distribution is called; None without one."""
+    from importlib.metadata import packages_distributions, version
+    from importlib.util import find_spec
+
+    if find_spec("triton") is None:
         return None
-    return str(triton.__version__)
+    return version(packages_distributions()["triton"][0])
 
 
 def cpu_name() -> str:
