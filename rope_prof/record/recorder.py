@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from rope_prof.errors import RopeProfError, UnavailableError
 from rope_prof.io.run_folder import append_samples, read_run, write_run
-from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run, samples_schema
+from rope_prof.model.run import Accuracy, Case, Key, Run, samples_schema
 from rope_prof.record.describe import reason
 from rope_prof.record.interpret import Checked
 from rope_prof.record.timing import Clock, Device, Failures, Sample, Subject, measure
@@ -22,6 +22,7 @@ from rope_prof.record.workload import CHECKED, Kind, interpreted
 
 #: Seconds of samples that a kill may cost.
 FLUSH_S = 2.0
+WAITS = "no device time: the path waits for the device within a call"
 
 
 class InterruptedRecordingError(RopeProfError):
@@ -228,6 +229,9 @@ class Recorder:
                     saved = time.monotonic()
         finally:
             self._flush()
+        for subject in live:
+            if subject.waits and subject.name not in failures.by_name:
+                self._set(keys[subject.name], reason=WAITS)
         for name, error in failures.by_name.items():
             self._fail(keys[name], error)
 
@@ -273,9 +277,10 @@ class Recorder:
         except Exception as error:
             self._fail(key, error)
         else:
-            accuracy = self.run.facts(key.name).accuracy
-            status = "wrong" if accuracy is not None and accuracy.wrong else "measured"
-            self._set(key, status=status, reason=wrong_reason(accuracy), trace=trace, captured_calls=calls)
+            facts = self.run.facts(key.name)
+            wrong = wrong_reason(facts.accuracy)
+            status = "wrong" if wrong else "measured"
+            self._set(key, status=status, reason=wrong or facts.reason, trace=trace, captured_calls=calls)
         self.progress.step(f"captured {label(key)}", 1)
 
 
@@ -292,8 +297,3 @@ def wrong_reason(accuracy: Accuracy | None) -> str | None:
     if accuracy.nans:
         return f"{accuracy.nans} outputs are NaN"
     return f"max error {accuracy.max_error:.3g} is over the limit of {accuracy.limit:.3g}"
-
-
-def pending_keys(keys: tuple[KeyFacts, ...]) -> int:
-    """How many of `keys` are still to be run."""
-    return sum(facts.status == "pending" for facts in keys)

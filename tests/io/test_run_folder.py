@@ -157,7 +157,7 @@ def test_a_lost_trace_is_known_and_the_rest_reads(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot write .*-o"):
+    with pytest.raises(RunError, match=r"cannot write .*-o"):
         write_run(tmp_path / "file" / "run", run())
 
 

@@ -1,0 +1,272 @@
+"""The loop of a recording on a bench without any device: order of the work, failures, kills, resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import CASE, RIGHT, WRONG, key, run
+
+from rope_prof.errors import RunError
+from rope_prof.io.run_folder import read_run
+from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run
+from rope_prof.record.interpret import Checked
+from rope_prof.record.recorder import WAITS, InterruptedRecordingError, Recorder
+from rope_prof.record.timing import Clock, Subject
+from rope_prof.record.workload import CHECKED, Kind
+
+OTHER = Case(model="28b", tp=1, tokens=973, dtype="bf16", prompt="image")
+
+
+class Silent:
+    """Progress that only counts."""
+
+    def __init__(self) -> None:
+        self.steps, self.done = 0, 0
+
+    def total(self, steps: int) -> None:
+        self.steps = steps
+
+    def step(self, what: str, done: int = 0) -> None:  # noqa: ARG002
+        self.done += done
+
+
+class FakeBench:
+    """A bench whose every call costs a fixed time; `trouble[(step, key or case name)]` is raised there."""
+
+    has_clock = False
+
+    def __init__(self, kind: Kind = "cuda", **trouble: BaseException) -> None:
+        self.kind: Kind = kind
+        self.now = 0
+        self.log: list[str] = []
+        self.trouble: dict[tuple[str, str], BaseException] = {}
+        self.accuracies: dict[str, Accuracy] = {}
+        self.clock: Clock = lambda: self.now
+        self.device = self
+        self.elsewhere: tuple[Key, ...] = ()
+        assert not trouble
+
+    def _at(self, step: str, name: str) -> None:
+        self.log.append(f"{step} {name}")
+        if (step, name) in self.trouble:
+            raise self.trouble[(step, name)]
+
+    def open_case(self, case: Case) -> None:
+        self._at("open", case.name)
+
+    def check(self, key: Key) -> tuple[Accuracy, int]:
+        self._at("check", key.name)
+        return self.accuracies.get(key.path, RIGHT), 1234
+
+    def ready(self, key: Key) -> Subject:
+        self._at("ready", key.name)
+
+        def work(calls: int) -> Callable[[], None]:
+            def go() -> None:
+                self._at("time", key.name)
+                self.now += calls * (300 if key.path == "unfused" else 20)
+
+            return go
+
+        return Subject(key.name, work, calls=10)
+
+    def settle(self, subject: Subject) -> None:
+        self._at("settle", subject.name)
+
+    def facts(self, key: Key) -> dict[str, Any]:
+        return {"in_place": key.path == "fused", "ring_buffers": 7}
+
+    def refill(self, number: int) -> None:
+        self._at("refill", str(number))
+
+    def synchronize(self) -> None:
+        pass
+
+    def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
+        raise AssertionError((work, hold_ns))
+
+    def start_checks(self, keys: tuple[Key, ...]) -> None:
+        self._at("start", "checks")
+        self.elsewhere = keys
+
+    def finish_checks(self) -> dict[str, Checked]:
+        self._at("finish", "checks")
+        return {key.name: Checked(self.accuracies.get(key.path, RIGHT), None) for key in self.elsewhere}
+
+    def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
+        self._at("capture", subject.name)
+        (folder / f"{key.name}.trace.json.gz").write_bytes(b"trace")
+        return f"{key.name}.trace.json.gz", 28
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+def plan(*keys: Key) -> Run:
+    return run(*(KeyFacts(key=k, status="pending") for k in keys))
+
+
+TWO = plan(key("unfused"), key("fused"), key("unfused", case=OTHER), key("fused", case=OTHER))
+
+
+def record(folder: Path, bench: FakeBench, what: Run = TWO, rounds: int = 4) -> Run:
+    progress = Silent()
+    done = Recorder(folder, what, bench, progress, rounds).record()
+    assert progress.done <= progress.steps
+    return done
+
+
+def statuses(done: Run) -> list[str]:
+    return [facts.status for facts in done.keys]
+
+
+def rounds_of(folder: Path) -> dict[str, list[int]]:
+    frame = read_run(folder).samples
+    return {name: frame.filter(frame["key"] == name)["round"].to_list() for name in frame["key"].unique()}
+
+
+def test_all_is_measured_and_lies_in_the_folder(tmp_path: Path) -> None:
+    done = record(tmp_path, FakeBench())
+    assert statuses(done) == ["measured"] * 4
+    assert done.complete
+    folder = read_run(tmp_path)
+    assert folder.run == done
+    assert set(rounds_of(tmp_path)) == {facts.key.name for facts in done.keys}
+    assert all(numbers == [0, 1, 2, 3] for numbers in rounds_of(tmp_path).values())
+    assert not folder.missing_traces()
+    assert {facts.captured_calls for facts in done.keys} == {28}
+    assert {facts.first_call_ns for facts in done.keys} == {1234}
+
+
+def test_every_timed_pass_comes_before_the_first_capture(tmp_path: Path) -> None:
+    bench = FakeBench()
+    record(tmp_path, bench)
+    kinds = [line.split()[0] for line in bench.log]
+    assert max(i for i, kind in enumerate(kinds) if kind == "time") < kinds.index("capture")
+    assert kinds[-1] == "close"
+
+
+def test_keys_of_a_case_take_turns(tmp_path: Path) -> None:
+    bench = FakeBench()
+    record(tmp_path, bench, rounds=12)
+    timed = [line.split()[1] for line in bench.log if line.startswith("time") and CASE.name in line]
+    pairs = [tuple(timed[i : i + 2]) for i in range(0, len(timed), 2)]
+    assert all(len(set(pair)) == 2 for pair in pairs)
+    assert len(set(pairs)) == 2, "the order is shuffled"
+
+
+def test_out_of_memory_at_one_case_marks_it_and_the_rest_goes_on(tmp_path: Path) -> None:
+    bench = FakeBench()
+    bench.trouble[("open", OTHER.name)] = RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+    done = record(tmp_path, bench)
+    assert statuses(done) == ["measured", "measured", "failed", "failed"]
+    assert done.keys[2].reason == "out of memory at 973 tokens; record fewer with --tokens, or free the device"
+    assert done.complete
+
+
+@pytest.mark.parametrize("step", ["check", "ready", "settle", "time", "capture"])
+def test_a_path_that_raises_is_failed_with_its_reason(tmp_path: Path, step: str) -> None:
+    bench = FakeBench()
+    bench.trouble[(step, key("fused").name)] = ValueError("no such stride\nin /home/somebody/secret/file.py")
+    done = record(tmp_path, bench)
+    assert statuses(done) == ["measured", "failed", "measured", "measured"]
+    assert done.facts(key("fused").name).reason == "ValueError: no such stride"
+    assert rounds_of(tmp_path)[key("unfused").name] == [0, 1, 2, 3]
+
+
+def test_a_wrong_path_is_timed_and_captured_but_wrong(tmp_path: Path) -> None:
+    bench = FakeBench()
+    bench.accuracies["fused"] = WRONG
+    done = record(tmp_path, bench)
+    facts = done.facts(key("fused").name)
+    assert facts.status == "wrong"
+    assert facts.reason == "max error 0.5 is over the limit of 0.02"
+    assert facts.trace is not None
+    assert len(rounds_of(tmp_path)[key("fused").name]) == 4
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_error_that_is_no_number_is_wrong(value: float) -> None:
+    assert Accuracy(max_error=value, limit=1.0, rounded_share=0.0, nans=0, dtype="bf16").wrong
+
+
+def test_interpreted_paths_are_checked_before_anything_is_timed(tmp_path: Path) -> None:
+    bench = FakeBench("cpu")
+    bench.accuracies["per-token"] = WRONG
+    done = record(tmp_path, bench, plan(key("unfused"), key("fused"), key("per-token")))
+    assert statuses(done) == ["measured", "checked", "wrong"]
+    assert done.keys[1].reason == CHECKED
+    assert bench.log.index("finish checks") < next(i for i, line in enumerate(bench.log) if line.startswith("time"))
+    assert set(rounds_of(tmp_path)) == {key("unfused").name}
+
+
+def test_only_interpreted_paths(tmp_path: Path) -> None:
+    assert statuses(record(tmp_path, FakeBench("cpu"), plan(key("fused")))) == ["checked"]
+
+
+POINTS = [("check", 2), ("settle", 0), ("time", 5), ("time", 12), ("capture", 0), ("capture", 3)]
+
+
+@pytest.mark.parametrize(("step", "nth"), POINTS)
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_a_stop_anywhere_leaves_a_run_that_goes_on(
+    tmp_path: Path, step: str, nth: int, kind: type[BaseException]
+) -> None:
+    bench, seen = FakeBench(), 0
+    plain = bench._at
+
+    def stop(at: str, name: str) -> None:
+        nonlocal seen
+        plain(at, name)
+        if at == step:
+            seen += 1
+            if seen == nth + 1:
+                raise kind
+
+    bench._at = stop  # type: ignore[method-assign]
+    with pytest.raises((InterruptedRecordingError, SystemExit)) as caught:
+        record(tmp_path, bench)
+    if kind is KeyboardInterrupt:
+        assert f"record --resume -o {tmp_path}" in str(caught.value)
+    kept = read_run(tmp_path)
+    assert not kept.run.complete
+    done = record(tmp_path, FakeBench(), kept.run)
+    assert statuses(done) == ["measured"] * 4
+    assert done.complete
+    for numbers in rounds_of(tmp_path).values():
+        assert sorted(set(numbers)) == numbers == sorted(numbers)
+        assert len(numbers) >= 3
+
+
+def test_resuming_measures_nothing_twice(tmp_path: Path) -> None:
+    done = record(tmp_path, FakeBench())
+    again = FakeBench()
+    assert record(tmp_path, again, done) == done
+    assert again.log == ["close"]
+
+
+def test_a_full_disk_ends_the_recording_with_its_own_error(tmp_path: Path) -> None:
+    bench = FakeBench()
+    bench.trouble[("capture", key("fused").name)] = RunError("cannot write 'x' (No space left on device)")
+    with pytest.raises(RunError, match="No space left"):
+        record(tmp_path, bench)
+    assert statuses(read_run(tmp_path).run)[:2] == ["measured", "pending"]
+    assert bench.log[-1] == "close"
+
+
+def test_a_path_that_waits_says_why_it_has_no_device_time(tmp_path: Path) -> None:
+    bench = FakeBench()
+    plain = bench.ready
+
+    def waiting(wanted: Key) -> Subject:
+        subject = plain(wanted)
+        subject.waits = wanted.path == "fused"
+        return subject
+
+    bench.ready = waiting  # type: ignore[method-assign]
+    done = record(tmp_path, bench)
+    assert [facts.reason for facts in done.keys] == [None, WAITS, None, WAITS]
+    assert statuses(done) == ["measured"] * 4

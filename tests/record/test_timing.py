@@ -1,0 +1,220 @@
+"""Timed passes under a fake clock and a fake device: what is timed, in what order, and what is thrown away."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rope_prof.record.timing import (
+    MAX_CALLS,
+    QUEUE,
+    Failures,
+    Sample,
+    Subject,
+    measure,
+    on_device,
+    order,
+    settle,
+    wall,
+)
+
+
+@dataclass
+class World:
+    """A host clock and a device with a queue: a launch costs the host time and gives the device work."""
+
+    now: int = 0
+    busy_until: int = 0
+    device_ns: int = 0
+    has_clock: bool = True
+    depth: int = 1024
+    queued: int = 0
+    log: list[str] = field(default_factory=list)
+
+    def clock(self) -> int:
+        return self.now
+
+    def launch(self, host_ns: int, device_ns: int) -> None:
+        if self.queued >= self.depth:
+            self.now = max(self.now, self.busy_until)
+            self.queued = 0
+        self.now += host_ns
+        self.busy_until = max(self.busy_until, self.now) + device_ns
+        self.device_ns += device_ns
+        self.queued += 1
+
+    def synchronize(self) -> None:
+        self.now = max(self.now, self.busy_until)
+        self.queued = 0
+        self.log.append("sync")
+
+    def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
+        self.synchronize()
+        begin = self.now + hold_ns
+        self.busy_until = begin
+        work()
+        held = self.now < begin
+        self.synchronize()
+        return self.busy_until - begin, held
+
+    def subject(self, name: str, *, launches: int = 1, host_ns: int = 5_000, device_ns: int = 1_000) -> Subject:
+        def work(calls: int) -> Callable[[], None]:
+            def run() -> None:
+                self.log.append(f"{name} x{calls}")
+                for _ in range(calls * launches):
+                    self.launch(host_ns, device_ns)
+
+            return run
+
+        return Subject(name, work)
+
+
+def test_wall_is_the_loop_and_one_synchronisation() -> None:
+    world = World()
+    assert wall(world.subject("a", host_ns=10, device_ns=1), 7, world.clock, world) == 7 * 10 + 1
+    assert world.log == ["sync", "a x7", "sync"]
+
+
+def test_wall_waits_for_work_of_before_outside_the_clock() -> None:
+    world = World()
+    world.launch(1, 10_000)
+    assert wall(world.subject("a", host_ns=10, device_ns=1), 1, world.clock, world) == 11
+
+
+def test_what_runs_before_a_sample_is_not_timed() -> None:
+    world = World()
+    subject = world.subject("a", host_ns=10, device_ns=1)
+    subject.before = lambda: world.launch(500, 5_000)
+    assert wall(subject, 2, world.clock, world) == 21
+
+
+@given(launches=st.integers(1, 40), host_ns=st.integers(3_000, 20_000), device_ns=st.integers(500, 400_000))
+def test_device_time_is_free_of_the_hosts_launch_cost(launches: int, host_ns: int, device_ns: int) -> None:
+    world = World()
+    subject = world.subject("a", launches=launches, host_ns=host_ns, device_ns=device_ns)
+    settle(subject, 28, world.clock, world)
+    found = on_device(subject, world)
+    assert found is not None
+    calls, ns = found
+    assert ns == calls * launches * device_ns
+    assert calls * launches <= max(QUEUE, launches)
+
+
+def test_a_hold_that_was_too_short_is_not_a_sample() -> None:
+    world = World()
+    subject = world.subject("a", launches=2, host_ns=5_000, device_ns=100)
+    subject.device_calls, subject.hold_ns = 64, 1
+    found = on_device(subject, world)
+    assert found is not None
+    assert found[1] == found[0] * 2 * 100
+
+
+def test_a_path_that_synchronises_has_no_device_time() -> None:
+    world = World()
+
+    def work(_: int) -> Callable[[], None]:
+        def run() -> None:
+            world.launch(5_000, 10)
+            world.synchronize()
+
+        return run
+
+    subject = Subject("a", work, device_calls=4, hold_ns=1_000)
+    assert on_device(subject, world) is None
+    assert subject.waits
+    subject.calls = 4
+    taken = measure([subject], range(2), seed=0, case="", clock=world.clock, device=world, failures=Failures())
+    assert {sample.clock for samples in taken for sample in samples} == {"wall"}
+
+
+def test_samples_are_long_enough_to_hide_the_end() -> None:
+    world = World()
+    short, long = world.subject("a", host_ns=5_000), world.subject("b", host_ns=500_000)
+    for subject in (short, long):
+        settle(subject, 28, world.clock, world)
+    assert long.calls == 28
+    assert 500 <= short.calls <= MAX_CALLS
+
+
+def test_a_replay_is_sampled_whole() -> None:
+    world = World()
+    subject = world.subject("a", host_ns=100)
+    subject.step, subject.one_step = 28, True
+    settle(subject, 10, world.clock, world)
+    assert (subject.calls, subject.device_calls) == (28, 28)
+
+
+@given(st.sets(st.text(min_size=1, max_size=3), min_size=1, max_size=6), st.integers(0, 99), st.integers(0, 99))
+def test_the_order_of_a_round_is_fixed_by_its_seed(names: set[str], seed: int, number: int) -> None:
+    found = order(sorted(names), seed, "case", number)
+    assert sorted(found) == sorted(names)
+    assert found == order(sorted(names), seed, "case", number)
+
+
+def test_rounds_differ_in_order_and_none_is_first_always() -> None:
+    firsts = {order(["a", "b", "c", "d"], 0, "case", number)[0] for number in range(60)}
+    assert firsts == {"a", "b", "c", "d"}
+
+
+def run_rounds(world: World, subjects: list[Subject], numbers: range) -> tuple[list[list[Sample]], Failures]:
+    failures = Failures()
+    for subject in subjects:
+        settle(subject, 2, world.clock, world)
+    taken = measure(subjects, numbers, seed=3, case="c", clock=world.clock, device=world, failures=failures)
+    return list(taken), failures
+
+
+def test_every_round_holds_every_key_once_per_clock() -> None:
+    world = World()
+    taken, failures = run_rounds(world, [world.subject(n) for n in "ab"], range(5))
+    assert [{(s.key, s.clock) for s in samples} for samples in taken] == [
+        {(name, clock) for name in "ab" for clock in ("wall", "device")}
+    ] * 5
+    assert [sample.round for samples in taken for sample in samples] == [n for n in range(5) for _ in range(4)]
+    assert not failures.by_name
+
+
+def test_a_resumed_recording_goes_on_with_the_same_orders() -> None:
+    def orders(numbers: range) -> list[list[str]]:
+        world = World(has_clock=False)
+        taken, _ = run_rounds(world, [world.subject(n) for n in "abcd"], numbers)
+        return [[sample.key for sample in samples] for samples in taken]
+
+    assert orders(range(8)) == orders(range(3)) + orders(range(3, 8))
+
+
+def test_a_key_that_fails_leaves_and_the_others_go_on() -> None:
+    world = World(has_clock=False)
+    bad = world.subject("bad")
+    calls = iter(range(100))
+
+    def work(n: int) -> Callable[[], None]:
+        if next(calls) > 4:
+            raise MemoryError
+        return lambda: world.launch(n, 1)
+
+    bad.work = work
+    taken, failures = run_rounds(world, [world.subject("good"), bad], range(6))
+    assert isinstance(failures.by_name["bad"], MemoryError)
+    assert [any(s.key == "good" for s in samples) for samples in taken] == [True] * 6
+    assert not any(s.key == "bad" for s in taken[-1])
+
+
+def test_the_garbage_collector_is_held_off_and_comes_back() -> None:
+    world = World(has_clock=False)
+    seen = []
+    subject = world.subject("a")
+    subject.work = lambda _: lambda: seen.append(gc.isenabled())
+    subject.calls = 1
+    list(measure([subject], range(1), seed=0, case="", clock=world.clock, device=world, failures=Failures()))
+    assert seen == [False]
+    assert gc.isenabled()
+
+
+def test_without_subjects_no_round() -> None:
+    world = World()
+    assert not list(measure([], range(3), seed=0, case="", clock=world.clock, device=world, failures=Failures()))

@@ -1,0 +1,115 @@
+"""Options -> plan: the defaults of each device, what is unavailable and why, and words that name nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from rope_prof.errors import UnavailableError, UsageError
+from rope_prof.record.workload import Options, calls, parse_tokens, plan, rounds
+
+
+def planned(kind: str, triton: bool = True, **options: object) -> list[tuple[int, str, str, str]]:
+    return [
+        (f.key.case.tokens, f.key.path, f.key.mode, f.status)
+        for f in plan(Options(**options), kind, triton=triton)  # type: ignore[arg-type]
+    ]
+
+
+def test_the_default_on_a_gpu() -> None:
+    found = planned("cuda")
+    assert [row[0] for row in found[::4]] == [1, 64, 973, 8192]
+    assert [row[1:] for row in found[:4]] == [
+        ("unfused", "eager", "pending"),
+        ("unfused", "compile", "pending"),
+        ("per-token", "eager", "pending"),
+        ("fused", "eager", "pending"),
+    ]
+    assert {f.key.l2 for f in plan(Options(), "cuda")} == {"cold"}
+
+
+def test_the_default_without_a_gpu() -> None:
+    assert {row[1:3] for row in planned("cpu")} == {
+        ("unfused", "eager"),
+        ("unfused", "compile"),
+        ("per-token", "eager"),
+        ("fused", "eager"),
+    }
+    assert {f.key.l2 for f in plan(Options(), "cpu")} == {"hot"}
+
+
+def test_keys_are_unique_whatever_is_repeated() -> None:
+    options = Options(paths=("fused", "unfused", "fused"), modes=("graph", "eager", "graph"), tokens=(1,))
+    names = [facts.key.name for facts in plan(options, "cuda")]
+    assert len(names) == len(set(names)) == 4
+
+
+def test_a_users_own_path_joins_ours() -> None:
+    assert {row[1] for row in planned("cuda", paths=("math:hypot",))} == {
+        "unfused",
+        "per-token",
+        "fused",
+        "math:hypot",
+    }
+    assert {row[1] for row in planned("cuda", paths=("unfused", "math:hypot"))} == {"unfused", "math:hypot"}
+
+
+def test_what_a_cpu_lacks_is_named() -> None:
+    found = plan(Options(tokens=(1,), modes=("eager", "compile", "graph")), "cpu")
+    why = {(f.key.path, f.key.mode): f.reason for f in found if f.status == "unavailable"}
+    assert set(why) == {
+        ("unfused", "graph"),
+        ("per-token", "compile"),
+        ("per-token", "graph"),
+        ("fused", "compile"),
+        ("fused", "graph"),
+    }
+    assert all(reason and "GPU" in reason for reason in why.values())
+
+
+def test_without_triton_its_paths_are_unavailable() -> None:
+    assert {row[1] for row in planned("cuda", triton=False) if row[3] == "unavailable"} == {"per-token", "fused"}
+
+
+def test_nothing_left_to_record() -> None:
+    with pytest.raises(UnavailableError, match="nothing to record: mode 'graph' needs an NVIDIA GPU"):
+        plan(Options(modes=("graph",)), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"models": ("30b",)}, "unknown model '30b'; expected '28b', '424b'"),
+        ({"dtypes": ("fp8",)}, "unknown dtype 'fp8'; expected 'bf16', 'fp16', 'fp32'"),
+        ({"modes": ("lazy",)}, "unknown mode 'lazy'; expected 'eager', 'compile', 'graph'"),
+        ({"paths": ("triton",)}, "unknown path 'triton'"),
+        ({"paths": ("no.such:f",)}, "cannot import 'no.such'"),
+        ({"paths": ("math:nope",)}, "has no function 'nope'"),
+        ({"prompt": "video"}, "unknown prompt 'video'"),
+        ({"tp": (3,)}, "tp 3 does not divide"),
+        ({"tp": (8,)}, "tp 8 does not divide (20, 4) heads"),
+    ],
+)
+def test_words_that_name_nothing(options: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan(Options(**options), "cuda")  # type: ignore[arg-type]
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["x", "", "1,,2", "0", "-3", "1.5", "1e3", "٣", "99999999"])
+def test_tokens_that_are_no_number(word: str) -> None:
+    with pytest.raises(UsageError, match="expected whole numbers"):
+        parse_tokens([word])
+
+
+def test_tokens() -> None:
+    assert parse_tokens(["1, 64", "973", "64", "8_192"]) == (1, 64, 973, 8192)
+    assert parse_tokens([]) == ()
+
+
+def test_calls_and_rounds() -> None:
+    assert calls(Options(), "cuda") == 28
+    assert rounds(Options(quick=True), "cpu") < rounds(Options(), "cpu") < rounds(Options(), "cuda")
+    with pytest.raises(UsageError, match="at least 2"):
+        calls(Options(calls=1), "cpu")
+    with pytest.raises(UsageError, match="at least 1"):
+        rounds(Options(rounds=0), "cpu")
