@@ -40,6 +40,7 @@ CALLS: dict[str, Any] = {
     "period_ns": pl.Int64,
 }
 _FOREVER = 1 << 62
+_LINK = ("launch_process", "launch_thread", "launch_start_ns")
 
 
 def call_frame(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = None) -> pl.DataFrame:
@@ -69,7 +70,8 @@ def matching(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = No
 def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """One row per range and device, in the order of host_start_ns; `events` come from `launched`."""
     ranges = numbered(ranges)
-    parts = [_pair_rows(pairs) for pairs in call_pairs(ranges, events)]
+    narrow = events.select("device", "kind", "start_ns", "dur_ns", *_LINK)
+    parts = [_pair_rows(pairs) for pairs in call_pairs(ranges, narrow)]
     found = pl.concat(parts) if parts else _pair_rows(_no_pairs())
     rows = ranges.join(found, on="call", how="left", maintain_order="left")
     rows = rows.with_columns(pl.col("kernels", "events", "kernel_ns", "busy_ns", "inner_gap_ns").fill_null(0))
@@ -99,16 +101,16 @@ def _no_pairs() -> pl.DataFrame:
     return pl.DataFrame(schema={"call": pl.Int64, **GPU_EVENTS})
 
 
-def call_pairs(ranges: pl.DataFrame, events: pl.DataFrame, most: int = 4_000_000) -> Iterator[pl.DataFrame]:
+def call_pairs(ranges: pl.DataFrame, events: pl.DataFrame, most: int = 1_000_000) -> Iterator[pl.DataFrame]:
     """(call, GPU event) pairs in pieces of about `most` rows; a call is never cut in two."""
     linked = events.filter(pl.col("launch_start_ns").is_not_null())
+    linked = linked.sort("launch_start_ns", maintain_order=True)
     for (process, thread), group in ranges.group_by("process", "thread", maintain_order=True):
         here = linked
         if process is not None:
             here = here.filter(pl.col("launch_process").eq_missing(process))
         if thread is not None:
             here = here.filter(pl.col("launch_thread").eq_missing(thread))
-        here = here.sort("launch_start_ns", maintain_order=True)
         starts = here["launch_start_ns"].to_numpy().astype(np.int64)
         low = np.searchsorted(starts, group["host_start_ns"].to_numpy())
         high = np.searchsorted(starts, group["host_end_ns"].fill_null(_FOREVER).to_numpy())
@@ -126,7 +128,7 @@ def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     Of nested ranges the one that began last.
     """
     ordered = numbered(ranges)
-    rows = events.drop("row", strict=False).with_row_index("row")
+    rows = events.select(_LINK).with_row_index("row")
     found = [pairs.select("row", "call") for pairs in call_pairs(ordered, rows)]
     if not found:
         return pl.Series("range", [None] * events.height, dtype=pl.String)

@@ -79,7 +79,9 @@ def _causes(
     totals: list[dict[str, int]] = [{} for _ in range(owners)]
     owner_of = rows.select("call", "device", pl.col("owner").cast(pl.Int64))
     rungs = {device: others_on(here) for (device,), here in events.group_by("device")}
-    for pairs in call_pairs(numbered(ranges), events):
+    needed = ("device", "start_ns", "dur_ns", "stream", "correlation", "graph_node")
+    narrow = events.select(*needed, "launch_process", "launch_thread", "launch_start_ns")
+    for pairs in call_pairs(numbered(ranges), narrow):
         for (device,), here in pairs.group_by("device"):
             found = gaps(here, by=["call"])
             if not found.height:

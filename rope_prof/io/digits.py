@@ -51,7 +51,7 @@ def microseconds_to_ns(texts: Sequence[Bytes]) -> tuple[Int64s, Bools]:
 
 def whole_microseconds(texts: Sequence[Bytes]) -> bool:
     """True if no text has a decimal point: the file's clock has a resolution of one microsecond."""
-    return b"." not in b",".join(texts)
+    return not any(b"." in bytes(text) for text in texts)
 
 
 def _first_dot(buffer: npt.NDArray[np.uint8], starts: Int64s, ends: Int64s) -> Int64s:

@@ -33,8 +33,9 @@ _CALLS: Final = {
     **dict.fromkeys(("cuda_driver", "hip_driver", "xpu_driver", "privateuse1_driver", "driver"), "driver"),
 }
 _OPS: Final = ("cpu_op", "operator")
+_SEARCH_BYTES: Final = 64 << 20
 _WINDOW_END: Final = "Record Window End"
-_KEPT: Final = frozenset(("gpu", "call", "range", "op", "overhead"))
+_KEPT: Final = ("gpu", "call", "range", "op", "overhead")
 
 
 def _role(category: str | None) -> tuple[str, str]:
@@ -80,6 +81,8 @@ class KinetoReader:
         self._roles: dict[str | None, tuple[str, str]] = {}
         self._counts: dict[str, int] = defaultdict(int)
         self._whole_us = True
+        self._read = 0
+        self._exact = False
         self._window_end = False
         self._top_repeats: list[str] = []
 
@@ -88,7 +91,8 @@ class KinetoReader:
         events = Events(chunks, self._source)
         tail: bytes | None = None
         for text, last in events:
-            piece = read_piece(text, last)
+            piece = read_piece(text, last, every_key=self._read < _SEARCH_BYTES)
+            self._read += len(text)
             self._take(piece)
             if last:
                 tail = piece.tail
@@ -101,21 +105,22 @@ class KinetoReader:
         for code in ("mended", "lost", "lost_bytes", "duplicates"):
             self._counts[code] += getattr(piece, code)
         self._counts["events"] += len(piece.events)
-        groups: dict[str | None, list[Event]] = defaultdict(list)
+        groups: dict[str, list[Event]] = defaultdict(list)
+        roles = self._roles
         for event in piece.events:
-            groups[event.cat if event.ph == "X" else "\0" + event.ph].append(event)
-        for category, group in groups.items():
-            if category and category[0] == "\0":
-                if category in ("\0i", "\0I"):
-                    self._window_end |= any(str(e.name).startswith(_WINDOW_END) for e in group)
-                continue
-            if category not in self._roles:
-                self._roles[category] = _role(category)
-            frame, kind = self._roles[category]
-            if frame in _KEPT:
-                self._take_group(frame, kind, group)
+            if event.ph == "X":
+                role = roles.get(event.cat)
+                if role is None:
+                    role = roles[event.cat] = _role(event.cat)
+                groups[role[0]].append(event)
+            elif event.ph in ("i", "I") and not self._window_end:
+                self._window_end = str(event.name).startswith(_WINDOW_END)
+        self._exact = piece.exact
+        for frame in _KEPT:
+            if groups[frame]:
+                self._take_group(frame, groups[frame])
 
-    def _take_group(self, frame: str, kind: str, group: list[Event]) -> None:
+    def _take_group(self, frame: str, group: list[Event]) -> None:
         starts = [event.ts for event in group]
         self._whole_us = self._whole_us and whole_microseconds(starts)
         start, start_good = microseconds_to_ns(starts)
@@ -125,29 +130,30 @@ class KinetoReader:
             self._names.numbers([event.name for event in group]).alias("name"),
             pl.Series("start_ns", start),
             pl.Series("dur_ns", dur),
-            ints("process", [as_int(event.pid) for event in group]),
-            ints("thread", [as_int(event.tid) for event in group]),
+            ints("process", [event.pid for event in group]),
+            ints("thread", [event.tid for event in group]),
         ]
         if frame == "gpu":
-            columns += self._gpu_columns(group, columns.pop(), columns.pop())
-            columns.append(pl.Series("kind", [kind], dtype=pl.String).new_from_index(0, len(group)))
+            columns += self._gpu_columns(group, columns.pop())
+            columns.append(self._names.numbers([self._roles[event.cat][1] for event in group]).alias("kind"))
         elif frame == "call":
             args, joined = decode_args([event.args for event in group], CallArgs)
             self._count_repeats(joined, b'"correlation"', len(args))
             columns.append(ints("correlation", [a.correlation for a in args]))
-            columns.append(pl.Series("api", [kind], dtype=pl.String).new_from_index(0, len(group)))
+            columns.append(self._names.numbers([self._roles[event.cat][1] for event in group]).alias("api"))
         elif frame == "op":
             args, _ = decode_args([event.args for event in group], OpArgs)
-            columns.append(ints("external", [_first(a.external, a.external_2021) for a in args]))
+            columns.append(ints("external", [a.external if a.external is not None else a.external_2021 for a in args]))
             columns.append(self._names.numbers([bytes(a.dims) or None for a in args]).alias("input_dims"))
             columns.append(self._names.numbers([bytes(a.types) or None for a in args]).alias("input_types"))
-        batch = pl.DataFrame(columns)
+        # of a GPU event the file names the device, not the process
+        batch = pl.DataFrame(columns).drop("process") if frame == "gpu" else pl.DataFrame(columns)
         if not good.all():
             self._counts["unreadable_times"] += int((~good).sum())
             batch = batch.filter(pl.Series(good))
         self._batches[frame].append(batch)
 
-    def _gpu_columns(self, group: list[Event], thread: pl.Series, process: pl.Series) -> list[pl.Series]:
+    def _gpu_columns(self, group: list[Event], thread: pl.Series) -> list[pl.Series]:
         args, joined = decode_args([event.args for event in group], GpuArgs)
         for key in (b'"correlation"', b'"stream"', b'"device"', b'"External id"', b'"bytes"', b'"grid"'):
             self._count_repeats(joined, key, len(args))
@@ -156,7 +162,7 @@ class KinetoReader:
             self._names.numbers([_device(d) for d in devices]).alias("device"),
             ints("stream", [a.stream for a in args]).fill_null(thread),
             ints("correlation", [a.correlation or None for a in args]),
-            ints("external", [_first(a.external, a.external_2021) for a in args]),
+            ints("external", [a.external if a.external is not None else a.external_2021 for a in args]),
             ints("registers", [a.registers for a in args]),
             ints("shared_bytes", [a.shared for a in args]),
             ints("graph", [a.graph or None for a in args]),
@@ -164,25 +170,29 @@ class KinetoReader:
             ints("bytes", [a.bytes for a in args]),
         ]
         for name in ("grid", "block"):
-            shapes = [_shape(bytes(getattr(a, name))) for a in args]
-            columns.append(self._names.numbers(shapes).alias(name))
-        del process  # of a GPU event the file names the device, not the process
+            raws = [bytes(getattr(a, name)) for a in args]
+            shapes = {raw: _shape(raw) for raw in set(raws)}
+            columns.append(self._names.numbers([shapes[raw] for raw in raws]).alias(name))
         return columns
 
     def _count_repeats(self, joined: bytes, key: bytes, events: int) -> None:
-        self._counts["duplicates"] += max(0, joined.count(key) - events)
+        if not self._exact:
+            self._counts["duplicates"] += max(0, joined.count(key) - events)
 
     def _metadata(self, head: bytes, tail: bytes | None) -> dict[str, Any]:
         """The top-level members but the events; from a cut file what stands before them."""
         before = head.strip().rstrip(b",").strip()
         behind = b"" if tail is None else tail.strip().lstrip(b",").strip()
-        if not self._counts["no_array"]:
-            if not before:  # a bare list of events
-                self._counts["cut"] += tail is None
-                return {}
-            if tail is None or not behind.endswith(b"}"):
-                self._counts["cut"] = 1
-                behind = b"}"
+        if self._counts["no_array"]:
+            value = self._object(before)
+            self._counts["cut"] = value is None
+            return value or {}
+        if not before:  # a bare list of events
+            self._counts["cut"] += tail is None
+            return {}
+        if tail is None or not behind.endswith(b"}"):
+            self._counts["cut"] = 1
+            behind = b"}"
         for text in (before + (b"," if before != b"{" and behind != b"}" else b"") + behind, before + b"}"):
             value = self._object(text)
             if value is not None:
@@ -216,7 +226,7 @@ class KinetoReader:
             "ops": self._frame("op", CPU_OPS, texts),
             "overheads": self._frame("overhead", OVERHEADS, texts),
         }
-        if not (self._counts["events"] or self._counts["lost"] or self._counts["cut"] or metadata):
+        if self._counts["no_array"] and not self._counts["cut"]:
             raise TraceError(
                 f"{self._source!r} is JSON without 'traceEvents'; expected a Kineto trace, a Proton profile "
                 "or an nsys export"
@@ -278,10 +288,6 @@ _DETAILS: Final = {
     "duplicate_keys": ("duplicates", "events hold a key twice; the last one counts"),
     "unreadable_times": ("unreadable_times", "events have no readable start or duration and are left out"),
 }
-
-
-def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
 
 
 def _device(value: Any) -> str:

@@ -44,6 +44,7 @@ class Piece:
     lost: int = 0
     lost_bytes: int = 0
     duplicates: int = 0
+    exact: bool = False  # whether `duplicates` covers the args too
     tail: bytes | None = None
 
 
@@ -51,17 +52,24 @@ _decode_list = msgspec.json.Decoder(list[Event]).decode
 _decode_event = msgspec.json.Decoder(Event).decode
 _number_encoder = msgspec.json.Encoder(decimal_format="number")
 _JOIN_MOST: Final = 8
-_EVENT_KEYS: Final = (b'"ph"', b'"ts"', b'"dur"', b'"pid"', b'"tid"', b'"cat"', b'"args"')
+#: Keys whose repetition is looked for in the first part of a file; that of times is looked for everywhere.
+_OTHER_KEYS: Final = (b'"ph"', b'"pid"', b'"tid"', b'"cat"', b'"args"')
 
 
-def read_piece(text: bytes, last: bool) -> Piece:
-    """Decode a piece of the event array (without its brackets); `last` if the array's end should be in it."""
+def read_piece(text: bytes, last: bool, every_key: bool = True) -> Piece:
+    """Decode a piece of the event array (without its brackets); `last` if the array's end should be in it.
+
+    `every_key` looks for repeats of all keys, else of the times alone.
+    """
     if last and text.lstrip()[:1] == b"]":
         return Piece(tail=text.lstrip()[1:])
     whole = _whole(text, last)
     if whole is None:
         return _one_by_one(text, last)
-    whole.duplicates = _duplicates(text if whole.tail is None else text[: len(text) - len(whole.tail)], whole.events)
+    body = text if whole.tail is None else text[: len(text) - len(whole.tail)]
+    if _keys_repeat(body, whole.events, every_key):
+        whole.exact = True
+        whole.duplicates = sum(1 for start, end in cuts(body) if _pairs_repeat(body[start:end]))
     return whole
 
 
@@ -86,7 +94,7 @@ def too_deep() -> TraceError:
 
 def _one_by_one(text: bytes, last: bool) -> Piece:
     """Every event that can be read, each decoded alone (joined with its successors where a cut was inside it)."""
-    piece = Piece()
+    piece = Piece(exact=True)
     spans = cuts(text)
     k = 0
     while k < len(spans):
@@ -196,11 +204,16 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _duplicates(text: bytes, events: list[Event]) -> int:
-    """Events of a sound piece in which a key comes twice; counted exactly only where a quick count gives cause."""
-    if all(text.count(key) <= len(events) for key in _EVENT_KEYS):
-        return 0
-    return sum(1 for start, end in cuts(text) if _pairs_repeat(text[start:end]))
+def _keys_repeat(text: bytes, events: list[Event], every_key: bool) -> bool:
+    """Whether the text holds a key more often than there are events that have it: cause for an exact count."""
+    if text.count(b'"ts"') > sum(map(bool, [event.ts for event in events])):
+        return True
+    if text.count(b'"dur"') > sum(map(bool, [event.dur for event in events])):
+        return True
+    if not every_key:
+        return False
+    named = len(events) + sum(event.ph == "M" for event in events)
+    return text.count(b'"name"') > named or any(text.count(key) > len(events) for key in _OTHER_KEYS)
 
 
 def _pairs_repeat(text: bytes) -> bool:

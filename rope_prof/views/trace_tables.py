@@ -31,6 +31,9 @@ def trace_tables(analysis: Analysis, source: str) -> Iterator[RenderableType]:
         yield Text(f"  {finding.code}{times}: {shown(finding.detail)}")
     if not analysis.devices:
         return
+    for use in analysis.devices:
+        if use.name:
+            yield Text(f"  device {shown(use.device)} is {shown(use.name)}")
     yield _devices(analysis.devices)
     if any(use.idle_by_cause_ns for use in analysis.devices):
         yield _causes(analysis.devices)
@@ -58,7 +61,10 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for k, column in enumerate(columns):
         name = k == 0
-        table.add_column(column, justify="left" if name else "right", overflow="fold", no_wrap=not name)
+        least = 12 if column == "range" else None
+        table.add_column(
+            column, justify="left" if name else "right", overflow="fold", no_wrap=not name, min_width=least
+        )
     return table
 
 
@@ -67,7 +73,7 @@ def _count(value: int | None) -> str:
 
 
 def _device_name(use: DeviceUse) -> Text:
-    return Text(shown(f"{use.device} {use.name}" if use.name else use.device))
+    return Text(shown(use.device))
 
 
 def _devices(devices: tuple[DeviceUse, ...]) -> Table:
@@ -99,11 +105,11 @@ def _causes(devices: tuple[DeviceUse, ...]) -> Table:
 
 
 def _streams(devices: tuple[DeviceUse, ...]) -> Table:
-    table = _table("Streams", "device", "stream", "events", "busy", "idle, largest causes")
+    table = _table("Streams", "device", "stream", "events", "busy", "idle, two largest causes")
     for use in devices:
         ordered = sorted(use.streams, key=lambda stream: -stream.busy_ns)
         for stream in ordered[:STREAMS_SHOWN]:
-            causes = sorted(stream.idle_by_cause_ns.items(), key=lambda item: -item[1])[:3]
+            causes = sorted(stream.idle_by_cause_ns.items(), key=lambda item: -item[1])[:2]
             idle = ", ".join(f"{cause} {duration(ns)}" for cause, ns in causes)
             table.add_row(_device_name(use), str(stream.stream), _count(stream.events), duration(stream.busy_ns), idle)
         if len(ordered) > STREAMS_SHOWN:
@@ -112,7 +118,7 @@ def _streams(devices: tuple[DeviceUse, ...]) -> Table:
 
 
 def _ranges(ranges: tuple[RangeUse, ...]) -> Table:
-    table = _table("Ranges", "range", "device", "calls", "kernels", "busy", "idle", "per call", "10 %", "90 %")
+    table = _table("Ranges", "range", "dev.", "calls", "kernels", "busy", "idle", "a call", "10 %", "90 %")
     for use in ranges[:RANGES_SHOWN]:
         spread = use.us_per_call
         median = MISSING if spread is None else duration(spread.median * 1000)
