@@ -368,6 +368,7 @@ class _Layouts(threading.local):
 _layouts = _Layouts()
 _raw_stream: Callable[[int], int] = getattr(torch._C, "_cuda_getCurrentRawStream", None)
 _current_device: Callable[[], int] = getattr(torch._C, "_cuda_getDevice", None)
+_dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 
 
 def fused(
@@ -395,6 +396,7 @@ def fused(
             and layout.table is cos_sin_cache
             and layout.shape is shape
             and layout.check(q, k, positions)
+            and not _dispatch_modes()  # the guards overlook FakeTensorMode and make_fx
             and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), cos_sin_cache.data_ptr())
         ):
             return
@@ -436,7 +438,7 @@ def _eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: tor
     """
     if not (type(q) is type(k) is type(positions) is type(table) is torch.Tensor and q.is_cuda):
         return False
-    if torch._C._len_torch_dispatch_stack() or torch._C._functorch.peek_interpreter_stack() is not None:
+    if _dispatch_modes() or torch._C._functorch.peek_interpreter_stack() is not None:
         return False
     name = (q.shape[0], positions.stride())
     layout = _layouts.known.get(name)

@@ -16,7 +16,7 @@ def reference(x: torch.Tensor, positions: torch.Tensor, shape: MropeShape) -> to
     axis = torch.tensor(shape.axes(), device=x.device)
     turn = angles(shape, rows).gather(0, torch.cat([axis, axis]).expand(1, rows.shape[1], -1))[0]
     cos, sin = turn[:, None, :half], turn[:, None, half:]
-    heads = x.reshape(x.shape[0], -1, shape.head_dim).to(torch.float64)
+    heads = x.reshape(x.shape[0], x.shape[1] // shape.head_dim, shape.head_dim).to(torch.float64)
     rotary = heads[..., : shape.rotary_dim]
     first, second = (
         (rotary[..., 0::2], rotary[..., 1::2])

@@ -39,7 +39,7 @@ def _by_axis(table: torch.Tensor, shape: MropeShape) -> torch.Tensor:
 
 
 def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, shape: MropeShape) -> torch.Tensor:
-    heads = x.view(x.shape[0], -1, shape.head_dim)
+    heads = x.view(x.shape[0], x.shape[1] // shape.head_dim, shape.head_dim)
     rotary, rest = heads[..., : shape.rotary_dim], heads[..., shape.rotary_dim :]
     cos = cos.unsqueeze(-2).to(x.dtype)
     sin = sin.unsqueeze(-2).to(x.dtype)
