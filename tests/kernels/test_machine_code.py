@@ -1,0 +1,114 @@
+"""What the compiler made of the fused kernel for Ampere, Hopper and Blackwell: accesses, spills, registers."""
+
+from __future__ import annotations
+
+import pytest
+from machine_code import MachineCode, machine_code
+from rope_prof.kernels.fused import blocks, constants
+from rope_prof.kernels.shape import ERNIE_28B, ERNIE_424B, MropeShape, Order, Pairing
+from shapes import small
+
+SHARED_MEMORY = ("LDS", "STS", "LDSM", "STSM", "BAR", "SHFL")
+SPILLS = ("LDL", "STL")
+OVERLAP = ("ACQBULK", "PREEXIT")
+
+#: The 65,536 registers of a multiprocessor then hold 25 warps of one row block each.
+REGISTER_LIMIT = 80
+
+ERNIE = [
+    pytest.param(ERNIE_28B, "bf16", 80, id="28b bf16 sm_80"),
+    pytest.param(ERNIE_28B, "bf16", 90, id="28b bf16 sm_90"),
+    pytest.param(ERNIE_28B, "bf16", 100, id="28b bf16 sm_100"),
+    pytest.param(ERNIE_28B, "fp16", 90, id="28b fp16"),
+    pytest.param(ERNIE_28B, "fp32", 90, id="28b fp32"),
+    pytest.param(ERNIE_28B.tp(2), "bf16", 90, id="10/2"),
+    pytest.param(ERNIE_28B.tp(4), "bf16", 90, id="5/1"),
+    pytest.param(ERNIE_424B, "bf16", 90, id="64/8"),
+    pytest.param(ERNIE_424B.tp(8), "bf16", 90, id="8/1"),
+]
+
+
+def assert_no_spills(code: MachineCode) -> None:
+    assert code.count(*SPILLS) == 0
+    assert code.stack_bytes == 0
+    assert code.registers <= REGISTER_LIMIT
+
+
+@pytest.mark.parametrize(("shape", "dtype", "capability"), ERNIE)
+def test_q_and_k_move_as_128_bits_once_each_way(
+    shape: MropeShape, dtype: str, capability: int, record_property: pytest.RecordProperty
+) -> None:
+    code = machine_code(shape, dtype, capability)
+    record_property("registers", code.registers)
+    heads = blocks(shape, 4 if dtype == "fp32" else 2).heads
+    assert code.count("LDG.E.128") == code.count("STG.E.128") == code.count("STG") == heads
+    assert code.count("LDG.E.64") == 3  # the three positions
+    assert code.count("LDG.E.U16", "LDG.E.U8") == 0
+    assert_no_spills(code)
+
+
+@pytest.mark.parametrize(("shape", "dtype", "capability"), ERNIE)
+def test_nothing_goes_through_shared_memory_or_waits_at_a_barrier(
+    shape: MropeShape, dtype: str, capability: int
+) -> None:
+    code = machine_code(shape, dtype, capability)
+    assert code.count(*SHARED_MEMORY) == 0
+    assert code.shared_bytes == 0
+
+
+@pytest.mark.parametrize(("capability", "waits"), [(80, 0), (90, 1), (100, 1)])
+def test_launches_overlap_where_the_hardware_can(capability: int, waits: int) -> None:
+    code = machine_code(ERNIE_28B, "bf16", capability)
+    assert [code.count(name) for name in OVERLAP] == [waits, waits]
+
+
+def test_an_unaligned_view_takes_narrow_accesses() -> None:
+    code = machine_code(ERNIE_28B, "bf16", 90, aligned=False)
+    assert code.count("LDG.E.128") == code.count("STG.E.128") == 0
+    assert_no_spills(code)
+
+
+@pytest.mark.parametrize(
+    ("order", "pairing", "wide_loads"),
+    [
+        ("ernie", "neox", 12),
+        ("chunked", "interleaved", 6 + 2),
+        ("chunked", "neox", 12 + 4),
+        ("interleaved", "interleaved", 6 + 6),
+        ("interleaved", "neox", 12 + 12),
+    ],
+)
+def test_other_orders_and_pairings_stay_wide_and_in_registers(order: Order, pairing: Pairing, wide_loads: int) -> None:
+    """The rows' own loads and, but for the Ernie order, cos and sin in 128 bits too."""
+    code = machine_code(small(20, 4, order, pairing), "bf16", 90)
+    assert code.count("LDG.E.128") == wide_loads
+    assert code.count("STG.E.128") == code.count("STG") == (12 if pairing == "neox" else 6)
+    assert code.count(*SHARED_MEMORY) == 0
+    assert_no_spills(code)
+
+
+@pytest.mark.parametrize("pairing", ["interleaved", "neox"])
+def test_partial_rotary_dims_do_not_spill(pairing: Pairing) -> None:
+    code = machine_code(small(3, 1, "ernie", pairing, 56), "bf16", 90)
+    assert_no_spills(code)
+    assert code.shared_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "heads", [(20, 4), (10, 2), (5, 1), (64, 8), (32, 4), (16, 2), (8, 1), (13, 1), (1, 1), (7, 4)]
+)
+@pytest.mark.parametrize("itemsize", [2, 4])
+def test_blocks_cover_the_heads_with_one_warp_of_whole_16_byte_lanes(heads: tuple[int, int], itemsize: int) -> None:
+    shape = small(*heads)
+    cut = blocks(shape, itemsize)
+    assert cut.warps * 32 * 16 == cut.tokens * shape.head_dim * itemsize
+    assert 1 <= cut.heads <= 8 and (shape.heads % cut.heads == 0 or cut.heads == 6)
+    if heads in {(20, 4), (10, 2), (5, 1), (64, 8), (32, 4), (16, 2)}:
+        assert cut.heads == 6
+
+
+def test_the_constants_depend_on_no_prompt_length_or_stride() -> None:
+    fixed = constants(ERNIE_28B, 2, aligned=True, overlap=True)
+    assert fixed["ALIGN"] == 8 and constants(ERNIE_28B, 4, aligned=True, overlap=True)["ALIGN"] == 4
+    assert constants(ERNIE_28B, 2, aligned=False, overlap=True)["ALIGN"] == 1
+    assert not {name for name in fixed if "TOKENS" in name or "STRIDE" in name} - {"BLOCK_TOKENS"}
