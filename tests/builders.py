@@ -107,16 +107,13 @@ _CATEGORIES = {"kernel": "kernel", "memcpy": "gpu_memcpy", "memset": "gpu_memset
 
 def kineto_events(drawn: Trace) -> list[str]:
     """Each event as the text that Kineto would write: host ops, ranges, calls, overheads, then GPU events."""
-    out = []
-    for row in drawn.ops.iter_rows(named=True):
-        out.append(_event("cpu_op", row, row["process"], row["thread"], {"External id": row["external"]}))
-    for row in drawn.ranges.iter_rows(named=True):
-        out.append(_event("user_annotation", row, row["process"], row["thread"], {}))
+    ops, ranges = (frame.iter_rows(named=True) for frame in (drawn.ops, drawn.ranges))
+    out = [_event("cpu_op", row, row["process"], row["thread"], {"External id": row["external"]}) for row in ops]
+    out += [_event("user_annotation", row, row["process"], row["thread"], {}) for row in ranges]
     for row in drawn.calls.iter_rows(named=True):
         args = {"correlation": row["correlation"]}
         out.append(_event(f"cuda_{row['api']}", row, row["process"], row["thread"], args))
-    for row in drawn.overheads.iter_rows(named=True):
-        out.append(_event("overhead", row, -1, 0, {}))
+    out += [_event("overhead", row, -1, 0, {}) for row in drawn.overheads.iter_rows(named=True)]
     for row in drawn.gpu.iter_rows(named=True):
         args = {"device": int(row["device"]), "stream": row["stream"], "correlation": row["correlation"]}
         args |= {"bytes": row["bytes"], "registers per thread": row["registers"], "External id": row["external"]}

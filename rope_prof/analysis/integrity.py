@@ -46,6 +46,7 @@ LONGEST_EVENT_NS: Final = 3_600_000_000_000
 FARTHEST_NS: Final = 86_400_000_000_000
 OVERHEAD_SHARE: Final = 0.2
 ONE_WAIT_SHARE: Final = 0.5
+ONE_WAIT_NS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,19 +196,20 @@ def _window(events: pl.DataFrame) -> tuple[int, int]:
 
 def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     """One gap is most of a device's window, and the GPU waited in it with work queued (or nobody knows why)."""
-    for (device,), rows in events.group_by("device"):
+    for device in events["device"].unique().sort():
+        rows = events.filter(pl.col("device") == device)
         found = gaps(rows)
         start, end = _window(rows)
         longest = found.sort("dur_ns", descending=True).head(1)
-        if not longest.height or longest["dur_ns"][0] <= ONE_WAIT_SHARE * (end - start):
+        if not longest.height or longest["dur_ns"][0] <= max(ONE_WAIT_NS, ONE_WAIT_SHARE * (end - start)):
             continue
         parts = pieces(segments(longest, rows), host(trace))
-        outside = parts.filter(pl.col("cause").is_in(["queued", "unknown"]))["dur_ns"].sum()
+        outside = parts.filter(pl.col("cause").is_in(["queued", "launch", "unknown"]))["dur_ns"].sum()
         if 2 * outside > longest["dur_ns"][0]:
             name = rows["name"][longest["after"][0]]
             detail = (
                 f"device {device}: one gap of {longest['dur_ns'][0]} ns before {name!r} is most of the window of "
-                f"{end - start} ns, and its launch had been made: it waits on work outside the file"
+                f"{end - start} ns, and no launch was late: it waits on work outside the file"
             )
             yield Finding(code="one_wait", detail=detail)
 

@@ -1,8 +1,9 @@
 """What each named range cost on each device: the kernels launched inside it, their time, the idle time between them.
 
 Ranges of one name are its calls. Names that differ in a trailing number alone (`ProfilerStep#6`, our own keys,
-`aten::mul, op_id = 7`) are one family, shown as `ProfilerStep#*` and `aten::mul, op_id = *`. Idle lies inside a call: between its own first start and last end, where none of
-its own events runs; what other work of the device fills is `other_stream` or `copy`. Nested ranges are inclusive.
+`aten::mul, op_id = 7`) are one family, shown as `ProfilerStep#*` and `aten::mul, op_id = *`. Idle lies inside a call:
+between its own first start and last end, where none of its own events runs; what other work of the device fills is
+`other_stream` or `copy`. Nested ranges are inclusive.
 """
 
 from __future__ import annotations

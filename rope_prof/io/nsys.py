@@ -53,7 +53,7 @@ def read_nsys(path: Path) -> Trace:
     try:
         database.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
         return _Export(database, str(path)).trace()
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise TraceError(f"cannot read {str(path)!r} as SQLite: {error}; export it again with nsys") from error
     finally:
         database.close()

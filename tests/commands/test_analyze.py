@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from rope_prof.cli import main
+from tests.builders import kernel, kineto_json, op, range_, trace
+
+DRAWN = trace(
+    range_("step#1", 0, 50),
+    range_("step#2", 50, 90),
+    kernel(100, 110, launched=(10, 20), name="[bold]k[/bold]"),
+    kernel(150, 160, launched=(60, 70)),
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "t.json"
+    path.write_bytes(kineto_json(DRAWN))
+    return path
+
+
+def test_json_contract(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(file), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["schema_version"] == 1
+    assert said["format"] == "kineto"
+    assert said["integrity"] == {"verdict": "sound", "findings": []}
+    assert said["links"] == {"linked": 2, "unlinked": 0}
+    (device,) = said["devices"]
+    assert device | {"streams": 0} == {
+        "device": "0",
+        "name": None,
+        "kernels": 2,
+        "memcpys": 0,
+        "memsets": 0,
+        "graph_launches": 0,
+        "kernel_ns": 20,
+        "busy_ns": 20,
+        "span_ns": 60,
+        "idle_ns": 40,
+        "gaps": 1,
+        "gap_max_ns": 40,
+        "idle_by_cause_ns": {"queued": 40},
+        "idle_share": 40 / 60,
+        "reason": None,
+        "streams": 0,
+    }
+    assert device["streams"] == [{"stream": 7, "events": 2, "busy_ns": 20, "idle_by_cause_ns": {"queued": 40}}]
+    (held,) = said["ranges"]
+    assert (held["name"], held["calls"], held["kernels"]) == ("step#*", 2, 2)
+    assert held["us_per_call"] == {"median": 0.01, "lo": 0.01, "hi": 0.01}
+
+
+def test_range_picks(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(file), "--json", "--range", "step#2"]) == 0
+    assert [held["name"] for held in json.loads(capsys.readouterr().out)["ranges"]] == ["step#2"]
+
+
+def test_tables_name_the_verdict_and_the_causes(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "sound" in said
+    assert "queued" in said
+    assert "step#*" in said
+
+
+def test_the_gaps_go_to_parquet(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "gaps.parquet"
+    assert main(["analyze", str(file), "-o", str(out), "--json"]) == 0
+    (row,) = pl.read_parquet(out).rows(named=True)
+    assert (row["start_ns"], row["dur_ns"], row["cause"], row["before"], row["range"]) == (
+        110,
+        40,
+        "queued",
+        "[bold]k[/bold]",
+        "step#2",
+    )
+    assert main(["analyze", str(file), "-o", str(tmp_path / "no" / "gaps.parquet"), "--json"]) == 1
+
+
+def test_unusable_exits_3_and_cpu_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.json"
+    path.write_bytes(kineto_json(trace(op("aten::mul", 10, 20))))
+    assert main(["analyze", str(path), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["devices"] == []
+    assert main(["analyze", str(path), "--json", "--device", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out)["devices"][0]["device"] == "cpu"
+
+
+def test_wrong_words_are_one_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(file), "--range", "("]) == 2
+    assert main(["analyze", str(file), "--device", "tpu"]) == 2
+    assert main(["analyze", str(file) + "x"]) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 3
+
+
+def test_names_are_shown_letter_for_letter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.json"
+    name = "[red]a\x1b[31mb"
+    path.write_bytes(kineto_json(trace(range_(name, 0, 50), kernel(100, 110, launched=(10, 20)))))
+    assert main(["analyze", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b[31m" not in said
+    assert "[red]a" in "".join(said.split())

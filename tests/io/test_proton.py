@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rope_prof.analysis.analyze import analyze
+from rope_prof.errors import TraceError
+from rope_prof.io.traces import read_trace
+
+
+def node(name: str, *children: object, **metrics: object) -> dict[str, object]:
+    return {"frame": {"name": name}, "metrics": metrics, "children": list(children)}
+
+
+def leaf(name: str, ns: int, count: int, device: str) -> dict[str, object]:
+    return node(name, **{"time (ns)": ns, "count": count, "device_id": device})
+
+
+def test_totals_per_path_and_device(tmp_path: Path) -> None:
+    tree = node("ROOT", node("a", leaf("k", 10, 2, "0"), leaf("k", 5, 1, "1")), leaf("k", 7, 1, "0"))
+    (tmp_path / "p.hatchet").write_text(json.dumps([tree, {"CUDA": {}}]))
+    held = read_trace(tmp_path / "p.hatchet")
+    assert [entry["path"] for entry in held.metadata["proton"]] == [["a", "k"], ["a", "k"], ["k"]]
+    assert {use.device: (use.kernels, use.kernel_ns) for use in analyze(held).devices} == {"0": (3, 17), "1": (1, 5)}
+
+
+def test_a_cut_profile_is_one_error(tmp_path: Path) -> None:
+    text = json.dumps([node("ROOT", leaf("k", 10, 2, "0")), {}])
+    (tmp_path / "p.json").write_text(text[:-10])
+    with pytest.raises(TraceError, match="cut or damaged"):
+        read_trace(tmp_path / "p.json")
