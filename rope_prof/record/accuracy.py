@@ -32,13 +32,13 @@ def run_once(call: Call, inputs: Inputs, shape: MropeShape) -> tuple[torch.Tenso
     result = call(inputs.q, inputs.k, inputs.positions, inputs.cos_sin_cache, shape)
     if result is None:
         return inputs.q, inputs.k
-    try:
-        q, k = result
-        shapes = (tuple(q.shape), tuple(k.shape))
-    except (TypeError, ValueError, AttributeError) as problem:
+    pair = tuple(result) if isinstance(result, tuple | list) else ()
+    if len(pair) != 2 or not all(isinstance(part, torch.Tensor) for part in pair):
         raise TypeError(
             f"the path returned {type(result).__name__}; expected a pair of tensors (q, k), or None if in place"
-        ) from problem
+        )
+    q, k = pair
+    shapes = (tuple(q.shape), tuple(k.shape))
     if shapes != (tuple(inputs.q.shape), tuple(inputs.k.shape)):
         raise TypeError(
             f"the path returned shapes {shapes}; expected {tuple(inputs.q.shape)} and {tuple(inputs.k.shape)}"

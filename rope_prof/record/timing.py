@@ -46,7 +46,8 @@ class Device(Protocol):
 class Subject:
     """One key under the clock. `work(n)` returns a thunk of `n` calls on the next buffers of the ring.
 
-    `step`: calls come in multiples of it (28 for a graph). `before` runs ahead of each sample, outside the clock. `waits`: the path was seen to wait for the device.
+    `step`: calls come in multiples of it (28 for a graph). `before` runs ahead of each sample, outside the
+    clock. `waits`: the path was seen to wait for the device.
     """
 
     name: str
