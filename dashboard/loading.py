@@ -1,0 +1,122 @@
+"""Runs and traces, read once: frozen records kept for all sessions, keyed by path and modification time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import streamlit as st
+
+from rope_prof.analysis.analyze import accounted
+from rope_prof.analysis.calls import call_events, call_frame
+from rope_prof.analysis.gaps import device_gaps
+from rope_prof.analysis.kernels import kernel_shares
+from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, summary
+from rope_prof.io.run_folder import RunFolder, find_runs, read_run, shipped_runs
+from rope_prof.io.traces import read_trace
+from rope_prof.model.run import KeyFacts
+from rope_prof.model.trace import Trace
+from rope_prof.views.timeline import CallTimeline, lay_out
+
+_KEEP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One key's trace with the frame of its calls."""
+
+    trace: Trace
+    calls: pl.DataFrame
+
+
+def asked_run(arguments: Sequence[str] | None = None) -> Path | None:
+    """The folder after `--run` on the command line of the app; None where there is none."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    for word, following in pairwise(words):
+        if word == "--run":
+            return Path(following)
+    return None
+
+
+def runs() -> dict[str, Path]:
+    """Name -> folder: the run that was asked for, then those under ./traces, then the shipped ones.
+
+    Folders of one name are told apart by the folder that holds them.
+    """
+    asked = asked_run()
+    folders = [asked] if asked is not None else []
+    folders += find_runs([Path("traces")]) + find_runs([shipped_runs()])
+    named: dict[str, Path] = {}
+    for folder in dict.fromkeys(path.resolve() for path in folders):
+        name = folder.name if folder.name not in named else f"{folder.parent.name}/{folder.name}"
+        named[name if name not in named else str(folder)] = folder
+    return named
+
+
+def default_run(named: dict[str, Path]) -> str:
+    """The run that was asked for; else a shipped one recorded on a GPU; else the newest."""
+    asked = asked_run()
+    shipped = shipped_runs().resolve()
+    if asked is not None:
+        return next(name for name, folder in named.items() if folder == asked.resolve())
+    return next(
+        (name for name, folder in named.items() if folder.parent == shipped and "h200" in name), next(iter(named))
+    )
+
+
+def _stamp(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def run(folder: Path) -> RunFolder:
+    """The run in `folder`. Errors: RunError."""
+    return _run(str(folder), _stamp(folder / "run.json"))
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _run(folder: str, _stamp_ns: int) -> RunFolder:
+    return read_run(Path(folder))
+
+
+def capture(folder: RunFolder, facts: KeyFacts) -> Capture | None:
+    """The trace of that key; None where it has none or the file is gone. Errors: TraceError."""
+    path = folder.trace_path(facts.key.name)
+    return None if path is None else _capture(str(path), _stamp(path), facts.key.name)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _capture(path: str, _stamp_ns: int, key_name: str) -> Capture:
+    trace = accounted(read_trace(Path(path)))
+    return Capture(trace, call_frame(trace, call_pattern(key_name), kind="record_function"))
+
+
+def rows(folder: RunFolder) -> tuple[Row, ...]:
+    """The table of the run, as `show` prints it."""
+    return _rows(str(folder.path), _stamp(folder.path / "run.json"), folder)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _rows(_path: str, _stamp_ns: int, _folder: RunFolder) -> tuple[Row, ...]:
+    captures: dict[str, CaptureFigures] = {}
+    for facts in _folder.run.keys:
+        found = capture(_folder, facts)
+        if found is not None:
+            captures[facts.key.name] = figures(found.trace, facts.key)
+    return summary(_folder.run, _folder.samples, captures)
+
+
+def timeline(found: Capture, number: int) -> CallTimeline:
+    """Call `number` of that capture, laid out. Errors: ValueError for a call that ran nothing on the device."""
+    call = found.calls.row(by_predicate=pl.col("call") == number, named=True)
+    gaps = None if call["device"] is None else device_gaps(found.trace, call["device"])
+    return lay_out(call, call_events(found.trace, call), gaps)
+
+
+def kernels(found: Capture) -> pl.DataFrame:
+    """The kernels of all captured calls: schema of `rope_prof.analysis.kernels.KERNELS`."""
+    events = [call_events(found.trace, call) for call in found.calls.iter_rows(named=True)]
+    return kernel_shares(pl.concat(events), len(events))

@@ -1,0 +1,42 @@
+"""Where does device time go? Kernels of each path: picture and table."""
+
+import streamlit as st
+
+from rope_prof.dashboard import loading, shell, view
+from rope_prof.views.captions import kernel_panel, kernel_table
+from rope_prof.views.figures import kernels_figure
+
+seen = shell.seen()
+captured = view.captured(seen.folder.run, seen.case)
+if not captured:
+    shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
+with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
+    facts = shell.side_chooser(captured)
+shell.notes()
+keys = [f.key for f in captured]
+tables = []
+with shell.guarded():
+    for f in facts:
+        capture = loading.capture(seen.folder, f)
+        if capture is not None and not capture.calls.is_empty():
+            tables.append((view.side_label(f.key, keys), loading.kernels(capture), capture))
+if not tables:
+    shell.stop(f"The traces of case {seen.case} in run {seen.name} hold no calls; record it again.")
+figure = kernels_figure(
+    [kernel_panel(label, table, capture.calls.height) for label, table, capture in tables],
+    seen.palette,
+    f"{seen.name} · {seen.case}",
+)
+st.plotly_chart(figure, theme=None, config=shell.PLOT, key="kernels")
+st.dataframe(
+    kernel_table([(label, table) for label, table, _ in tables]),
+    hide_index=True,
+    width="stretch",
+    column_config={
+        "share": st.column_config.ProgressColumn("share of the path", format="percent", min_value=0, max_value=1),
+        "a call": st.column_config.NumberColumn(format="%.4g"),
+        "µs a call": st.column_config.NumberColumn(format="%.3f"),
+        "µs each": st.column_config.NumberColumn("µs each, median", format="%.3f"),
+        "kernel": st.column_config.TextColumn(width="large"),
+    },
+)

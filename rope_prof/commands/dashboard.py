@@ -1,0 +1,119 @@
+"""`dashboard [RUN]`: the pages on loopback, in a Streamlit of their own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rope_prof.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    import subprocess
+
+HOST = "127.0.0.1"
+FIRST_PORT = 8501
+PATIENCE_S = 60
+
+
+def dashboard(
+    run: Annotated[Path | None, typer.Argument(help="A run folder; the shipped run where none is named.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; the first free one from 8501.")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+) -> None:
+    """Look at a run in the browser: overview, timeline, kernels."""
+    import signal
+    import subprocess
+
+    if run is not None:
+        from rope_prof.io.run_folder import read_run
+
+        read_run(run)
+    chosen = _port(port)
+    address = f"http://{HOST}:{chosen}"
+    signal.signal(signal.SIGTERM, _interrupt)  # so that the child does not outlive us
+    child = subprocess.Popen(command(chosen, run))
+    try:
+        _await(child, chosen)
+        typer.echo(f"dashboard on {address} (Ctrl-C ends it)")
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+        child.wait()
+    except KeyboardInterrupt:
+        typer.echo("dashboard ended")
+    finally:
+        child.terminate()
+        child.wait()
+    if child.returncode not in (0, -15, -2, 130):
+        raise UnavailableError(f"the dashboard ended with code {child.returncode}; its own message is above")
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def command(port: int, run: Path | None) -> list[str]:
+    """The command line of the child: every setting of `.streamlit/config.toml` as a flag, then the run."""
+    import sys
+    import tomllib
+
+    from rope_prof.dashboard import FOLDER
+
+    settings = tomllib.loads((FOLDER / ".streamlit/config.toml").read_text(encoding="utf-8"))
+    flags = [f"--{name}={value}" for name, value in _flat(settings)]
+    own = [f"--server.port={port}", "--server.headless=true", "--logger.level=warning"]
+    words = [sys.executable, "-m", "streamlit", "run", str(FOLDER / "app.py"), *flags, *own]
+    return words if run is None else [*words, "--", "--run", str(run.resolve())]
+
+
+def _flat(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _port(asked: int | None) -> int:
+    """The port that was asked for, or the first free one; UsageError where it is taken."""
+    if asked is not None:
+        if not 1 <= asked <= 65535:
+            raise UsageError(f"port {asked}; expected 1 to 65535")
+        if not _free(asked):
+            raise UsageError(f"port {asked} is taken; name another with --port, or leave it out")
+        return asked
+    free = next(filter(_free, range(FIRST_PORT, FIRST_PORT + 100)), None)
+    if free is None:
+        raise UnavailableError(f"no free port from {FIRST_PORT} to {FIRST_PORT + 99}; name one with --port")
+    return free
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _await(child: subprocess.Popen[bytes], port: int) -> None:
+    """Return once the server answers. Errors: UnavailableError where it ends or stays silent."""
+    import time
+
+    limit = time.monotonic() + PATIENCE_S
+    while time.monotonic() < limit:
+        if child.poll() is not None:
+            raise UnavailableError("the dashboard did not start; its own message is above")
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.1)
+    raise UnavailableError(f"the dashboard did not answer on port {port} within {PATIENCE_S} s; try again")

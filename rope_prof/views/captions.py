@@ -1,0 +1,88 @@
+"""The words around the figures: a panel's facts, a picture's caption, the kernel table as people read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from rope_prof.analysis.summary import INFLATION_LIMIT, Row
+from rope_prof.units import duration, ratio
+from rope_prof.views.figures import KernelPanel, Panel
+from rope_prof.views.timeline import CallTimeline
+
+
+def panel(label: str, timeline: CallTimeline, row: Row) -> Panel:
+    """One call under its heading: kernels, busy, raw bubble and how much the profiler stretched the path."""
+    share = timeline.bubble_share
+    idle = "" if share is None else f" ({share:.0%})"
+    count = "1 kernel" if timeline.kernels == 1 else f"{timeline.kernels} kernels"
+    words = [
+        f"call {timeline.call}",
+        count,
+        f"busy {duration(timeline.busy_ns)}",
+        f"bubble {duration(timeline.bubble_ns)}{idle}",
+        f"{'period' if timeline.next_call else 'last call, no period'} {duration(timeline.end_ns)}",
+    ]
+    if row.wall_ns is not None:
+        words.append(f"unprofiled {duration(row.wall_ns.median)}, inflation {ratio(row.inflation)}")
+    trusted = row.inflation is not None and row.inflation <= INFLATION_LIMIT
+    return Panel(title=label, facts="  ·  ".join(words), timeline=timeline, trusted=trusted)
+
+
+def legend_of(panels: Sequence[Panel]) -> dict[str, str]:
+    """Palette entry -> what it means, for the colours that these panels use."""
+    words = {
+        "launch": "launch call on the host",
+        "kernel": "kernel",
+        "copy": "copy or set",
+        "bubble": "bubble: the device waits (µs)",
+    }
+    roles = {role for panel in panels for role in panel.timeline.spans["role"]}
+    return {name: text for name, text in words.items() if name in roles or name == "bubble"}
+
+
+def call_caption(panels: Sequence[Panel], limit: float) -> str:
+    """What the timeline shows and how far to believe it."""
+    if not panels:
+        return ""
+    clipped = [p.title for p in panels if -p.timeline.lead_ns > max(q.timeline.end_ns for q in panels) // 4]
+    text = (
+        "As the profiler saw it: zero is each call's first device event, the pale band ends where the next call "
+        "begins, numbers in the shade are bubbles in µs. "
+    )
+    if any(not p.trusted for p in panels):
+        text += f"Grey bubbles: the profiler stretches this path over {limit:g}x; unprofiled they are narrower. "
+    if clipped:
+        text += f"The host launched {', '.join(clipped)} earlier than is drawn: drag to the right to see it. "
+    return text.strip()
+
+
+def kernel_panel(label: str, kernels: pl.DataFrame, calls: int) -> KernelPanel:
+    """One path's kernels under its heading."""
+    per_call = kernels.filter(~pl.col("kind").is_in(["memcpy", "memset"]))["per_call"].sum()
+    time = float(kernels["ns_per_call"].sum())
+    count = "1 kernel" if per_call == 1 else f"{per_call:,.4g} kernels"
+    facts = f"{count} and {duration(time)} a call  ·  mean of {calls} captured calls"
+    return KernelPanel(title=label, facts=facts, kernels=kernels)
+
+
+def kernel_table(tables: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
+    """All paths' kernels in one table, names letter for letter."""
+    return pl.concat(
+        [
+            table.select(
+                pl.lit(label).alias("path"),
+                pl.col("name").alias("kernel"),
+                pl.col("per_call").alias("a call"),
+                (pl.col("ns_per_call") / 1e3).alias("µs a call"),
+                pl.col("share"),
+                (pl.col("ns_each") / 1e3).alias("µs each"),
+                pl.col("grid"),
+                pl.col("block"),
+                pl.col("registers"),
+                pl.col("shared_bytes").alias("shared, bytes"),
+            )
+            for label, table in tables
+        ]
+    )
