@@ -60,7 +60,9 @@ class _Names:
 
     def numbers(self, texts: list[Any]) -> pl.Series:
         known = self._numbers
-        return pl.Series([known.setdefault(text, len(known)) for text in texts], dtype=pl.UInt32)
+        for text in dict.fromkeys(texts):
+            known.setdefault(text, len(known))
+        return pl.Series(list(map(known.__getitem__, texts)), dtype=pl.UInt32)
 
     def texts(self) -> pl.Series:
         plain = [t if isinstance(t, str) or t is None else _plain(t) for t in self._numbers]
@@ -155,11 +157,11 @@ class KinetoReader:
 
     def _gpu_columns(self, group: list[Event], thread: pl.Series) -> list[pl.Series]:
         args, joined = decode_args([event.args for event in group], GpuArgs)
-        for key in (b'"correlation"', b'"stream"', b'"device"', b'"External id"', b'"bytes"', b'"grid"'):
+        for key in (b'"correlation"', b'"stream"', b'"device"'):
             self._count_repeats(joined, key, len(args))
         devices = [a.device if a.device is not None else e.pid for a, e in zip(args, group, strict=True)]
         columns = [
-            self._names.numbers([_device(d) for d in devices]).alias("device"),
+            self._names.numbers(_devices(devices)).alias("device"),
             ints("stream", [a.stream for a in args]).fill_null(thread),
             ints("correlation", [a.correlation or None for a in args]),
             ints("external", [a.external if a.external is not None else a.external_2021 for a in args]),
@@ -288,6 +290,11 @@ _DETAILS: Final = {
     "duplicate_keys": ("duplicates", "events hold a key twice; the last one counts"),
     "unreadable_times": ("unreadable_times", "events have no readable start or duration and are left out"),
 }
+
+
+def _devices(values: list[Any]) -> list[str]:
+    told = {value: _device(value) for value in dict.fromkeys(values)}
+    return list(map(told.__getitem__, values))
 
 
 def _device(value: Any) -> str:
