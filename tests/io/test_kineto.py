@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rope_prof.analysis.analyze import analyze
@@ -36,6 +36,7 @@ def codes(held: Trace) -> dict[str, int]:
     return {finding.code: finding.count for finding in held.findings}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(10**17), 10**17), max_size=50))
 def test_digits_are_read_exactly(values: list[int]) -> None:
     read_back, good = microseconds_to_ns([microseconds(ns).encode() for ns in values])
