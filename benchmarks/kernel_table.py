@@ -28,8 +28,8 @@ def markdown(result: dict[str, Any]) -> str:
         "µs a call, median [10th, 90th percentile] of the replays; ring of at least three times the L2 of "
         f"{machine['l2_bytes'] / 2**20:.0f} MiB.",
         "",
-        "| model | tokens | unfused | per-token | fused | fused, plain launches | in-place pass | the same, overlapped | "
-        "fused / pass | share of copy |",
+        "| model | tokens | unfused | per-token | fused | fused, plain launches | in-place pass "
+        "| the same, overlapped | fused / pass | share of copy |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for point in result["device"]:
