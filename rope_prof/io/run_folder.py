@@ -6,6 +6,7 @@ recording killed at any moment leaves a folder that reads. Knows no statistics a
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -140,7 +141,9 @@ def append_samples(folder: Path, rows: pl.DataFrame) -> None:
     path = folder / SAMPLES_FILE
     old = _read_samples(path) if path.is_file() else _no_samples()
     both = pl.concat([old, rows.select(old.columns).cast(old.schema)])
-    write_atomic(path, lambda part: both.write_parquet(part))
+    data = io.BytesIO()
+    both.write_parquet(data)  # in memory: polars turns a full disk into an error of its own
+    write_atomic(path, lambda part: part.write_bytes(data.getbuffer()))
 
 
 def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:

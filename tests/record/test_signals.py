@@ -1,0 +1,83 @@
+"""A real Ctrl-C and a real full disk, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rope_prof.io.run_folder import SAMPLES_FILE, is_run, read_run
+
+WORDS = ["--device", "cpu", "--path", "unfused", "--mode", "eager", "--calls", "2"]
+
+#: Files may hold no more than argv[1] bytes: what a full disk looks like to a process.
+LIMITED = """
+import resource, sys
+from rope_prof.cli import main
+import torch, polars
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def environment(repository: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(repository)}
+
+
+def test_ctrl_c_keeps_what_is_done_and_resume_ends_it(repository: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ["record", "-o", str(folder), "--tokens", "64", "--rounds", "400", *WORDS]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rope_prof", *words],
+        env=environment(repository),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    while not (folder / SAMPLES_FILE).exists() and time.monotonic() < until and child.poll() is None:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 1, said
+    assert said.splitlines()[-1].endswith(f"go on with `python -m rope_prof record --resume -o {folder}`")
+    kept = read_run(folder)
+    assert kept.samples.height
+    assert not kept.run.complete
+    done = subprocess.run(
+        [sys.executable, "-m", "rope_prof", "record", "--resume", "-o", str(folder)],
+        env=environment(repository),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    whole = read_run(folder)
+    assert whole.run.complete
+    for facts in whole.run.keys:
+        assert facts.status == "measured"
+        mine = whole.samples.filter(whole.samples["key"] == facts.key.name)["round"].to_list()
+        assert mine == list(range(mine[0], 400))
+        assert len(mine) >= 399
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(repository: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ["record", "-o", str(folder), "--tokens", "4", "--rounds", "8", *WORDS]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "1800", *words],
+        env=environment(repository),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert is_run(folder)
+    assert not read_run(folder).run.complete
+    assert not list(folder.glob("*.part"))
