@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -39,8 +38,7 @@ def application() -> typer.Typer:
     )
     app.callback()(_root)
     for name, (module, function) in COMMANDS.items():
-        if find_spec(f"rope_prof.commands.{module}") is not None:
-            app.command(name)(getattr(import_module(f"rope_prof.commands.{module}"), function))
+        app.command(name)(getattr(import_module(f"rope_prof.commands.{module}"), function))
     return app
 
 
