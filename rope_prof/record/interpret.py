@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from rope_prof.model.run import Accuracy, Key
 
@@ -97,7 +97,7 @@ def check(key: Key, seed: int) -> Checked:
     """Run `key`'s path in this process on fp32 inputs of its case. For the child alone."""
     import torch
 
-    from rope_prof.kernels.inputs import make_inputs
+    from rope_prof.kernels.inputs import Prompt, make_inputs
     from rope_prof.kernels.paths import path
     from rope_prof.kernels.shape import PRESETS
     from rope_prof.record.accuracy import accuracy, limit
@@ -105,7 +105,7 @@ def check(key: Key, seed: int) -> Checked:
 
     shape = PRESETS[key.case.model].tp(key.case.tp)
     try:
-        inputs = make_inputs(shape, key.case.tokens, torch.float32, prompt=key.case.prompt, seed=seed)
+        inputs = make_inputs(shape, key.case.tokens, torch.float32, prompt=cast(Prompt, key.case.prompt), seed=seed)
         return Checked(accuracy(path(key.path).call, inputs, shape, limit(inputs, shape), "fp32"), None)
     except Exception as error:
         return Checked(None, one_line(error))

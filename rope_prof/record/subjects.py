@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from rope_prof.errors import UnavailableError
-from rope_prof.kernels.inputs import DTYPES, Inputs, make_ring, touched_bytes
+from rope_prof.kernels.inputs import DTYPES, Inputs, Prompt, make_ring, touched_bytes
 from rope_prof.kernels.paths import path
 from rope_prof.kernels.shape import PRESETS, MropeShape
 from rope_prof.model.run import Case, Key
@@ -36,7 +36,7 @@ class Ring:
             count,
             dtype,
             device.torch_device,
-            prompt=case.prompt,
+            prompt=cast(Prompt, case.prompt),
             seed=seed,
         )
         self.arguments = [(x.q, x.k, x.positions, x.cos_sin_cache, shape) for x in self.inputs]
