@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.launches import launched
 from rope_prof.analysis.repeats import BREAK, Ints
 from rope_prof.model.trace import Trace
 
@@ -54,28 +55,11 @@ NONE = int(_NONE)
 
 def launched_events(trace: Trace) -> pl.DataFrame:
     """The GPU events with the thread and the times of their launch (`launch_*`, null where the file has none)."""
-    launches = (
-        trace.calls.filter(pl.col("correlation").is_not_null())
-        .sort("start_ns")
-        .select(
-            "correlation",
-            pl.col("process").alias("launch_process"),
-            pl.col("thread").alias("launch_thread"),
-            pl.col("start_ns").alias("launch_start"),
-            (pl.col("start_ns") + pl.col("dur_ns")).alias("launch_end"),
-        )
+    end = pl.col("start_ns") + pl.col("dur_ns")
+    launch_end = pl.col("launch_start_ns") + pl.col("launch_dur_ns")
+    return launched(trace).with_columns(
+        end.alias("end_ns"), pl.col("launch_start_ns").alias("launch_start"), launch_end.alias("launch_end")
     )
-    gpu = trace.gpu.with_columns((pl.col("start_ns") + pl.col("dur_ns")).alias("end_ns"))
-    known = gpu.filter(pl.col("process").is_not_null())
-    rest = gpu.filter(pl.col("process").is_null())
-    by_process = launches.unique(["launch_process", "correlation"], keep="first", maintain_order=True)
-    by_number = launches.unique("correlation", keep="first", maintain_order=True)
-    joined = known.join(
-        by_process.with_columns(pl.col("launch_process").alias("process")),
-        on=["process", "correlation"],
-        how="left",
-    )
-    return pl.concat([joined, rest.join(by_number, on="correlation", how="left")])
 
 
 def device_events(trace: Trace, events: pl.DataFrame, small_ns: int = SMALL_NS) -> Events:

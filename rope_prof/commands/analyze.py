@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rope_prof.analysis.analyze import Analysis
+    from rope_prof.analysis.chains import Chains
     from rope_prof.model.trace import Trace
 
 UNUSABLE_EXIT = 3
@@ -28,21 +30,27 @@ def analyze(
     device: Annotated[
         str | None, typer.Option(help="'cpu': take leaf operators as kernels in a trace without GPU events")
     ] = None,
+    chains: Annotated[
+        bool, typer.Option("--chains", help="repeated sequences of small kernels, by what fusing them could save")
+    ] = False,
 ) -> None:
     """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""
     import json
     import sys
 
     from rope_prof.analysis.analyze import analyze as analysis_of
+    from rope_prof.io.cache import worth_caching
     from rope_prof.io.traces import read_trace
 
     _check(range_, device)
-    held = read_trace(trace, progress=_progress() if sys.stderr.isatty() else None)
+    progress = _progress() if sys.stderr.isatty() else None
+    held = read_trace(trace, progress=progress, cache=worth_caching(trace))
     answer = analysis_of(held, range_pattern=range_, device=device)
     if out is not None:
         _write_gaps(held, out, device)
+    found = _chains(held, answer, device) if chains else None
     if json_:
-        sys.stdout.write(json.dumps(answer.as_json(), indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(answer.as_json() | _chains_json(found), indent=1, ensure_ascii=False) + "\n")
     else:
         from rich.console import Console
 
@@ -51,8 +59,29 @@ def analyze(
         console = Console()
         for table in trace_tables(answer, str(trace)):
             console.print(table)
+        if found is not None:
+            from rope_prof.views.chain_tables import chain_tables
+
+            for table in chain_tables(found):
+                console.print(table)
     if answer.integrity.verdict == "unusable":
         raise typer.Exit(UNUSABLE_EXIT)
+
+
+def _chains(held: Trace, answer: Analysis, device: str | None) -> Chains | None:
+    from rope_prof.analysis.analyze import accounted
+    from rope_prof.analysis.chains import chains
+
+    if answer.integrity.verdict == "unusable":
+        return None
+    return chains(accounted(held, device), withheld=answer.integrity.reason)
+
+
+def _chains_json(found: Chains | None) -> dict[str, Any]:
+    """`chains`, best first, and `steps`, where chains were asked for."""
+    from dataclasses import asdict
+
+    return {} if found is None else {"steps": found.steps, "chains": [asdict(chain) for chain in found.chains]}
 
 
 def _check(pattern: str | None, device: str | None) -> None:

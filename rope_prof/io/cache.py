@@ -27,8 +27,18 @@ from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RA
 SUFFIX: Final = ".rope_prof-cache"
 #: Raise it when a loader starts to read the same bytes otherwise.
 CACHE_VERSION: Final = 1
+#: Below it (about a tenth of a second to read) commands leave no folder behind.
+WORTH_BYTES: Final = 4 << 20
 _FACTS: Final = "facts.json"
 _CHUNK: Final = 8 << 20
+
+
+def worth_caching(path: Path) -> bool:
+    """Whether reading `path` takes long enough for a folder beside it; False where it cannot be told."""
+    try:
+        return path.stat().st_size >= WORTH_BYTES
+    except OSError:
+        return False
 
 
 def cached_trace(path: Path, read: Callable[[], Trace]) -> Trace:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from rope_prof.errors import TraceError
+from rope_prof.io.cache import cached_trace
 from rope_prof.io.kineto import KinetoReader
 from rope_prof.io.unpack import Progress, Unpacked
 from rope_prof.model.trace import Trace
@@ -17,12 +18,15 @@ _BLANK: Final = b" \t\r\n\xef\xbb\xbf"
 _LOOK: Final = 64 << 10
 
 
-def read_trace(path: Path, *, progress: Progress | None = None) -> Trace:
+def read_trace(path: Path, *, progress: Progress | None = None, cache: bool = False) -> Trace:
     """The trace in `path`: Kineto JSON (plain or gzip), an Nsight Systems export or report, a Proton profile.
 
     `progress(read, total)` is called with bytes of the file. What reading discovers (a cut, mended events) is in
-    `Trace.findings`. Raises `TraceError` where the file is missing, of no known format, or over a stated limit.
+    `Trace.findings`. With `cache` the parsed trace is kept beside the file and reopened from there (`io.cache`).
+    Raises `TraceError` where the file is missing, of no known format, or over a stated limit.
     """
+    if cache:
+        return cached_trace(path, lambda: read_trace(path, progress=progress))
     try:
         with path.open("rb") as file:
             magic = file.read(len(_SQLITE))
