@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import triton
@@ -331,6 +332,10 @@ def launch(
     return packed(compiled, grid, integers, overlap=overlap)
 
 
+#: Its stub gives another signature than torch's own callers use: tensors, then the sizes and strides to hold them to.
+_tensor_guards: Any = TensorGuards
+
+
 class _Layout:
     """One layout of the four tensors that has been checked and launched before, and the short way to repeat it.
 
@@ -346,7 +351,7 @@ class _Layout:
         shape: MropeShape,
         launch: Launch,
     ) -> None:
-        guards = TensorGuards(
+        guards = _tensor_guards(
             *tensors,
             dynamic_dims_sizes=[list(x.size()) for x in tensors],
             dynamic_dims_strides=[list(x.stride()) for x in tensors],
@@ -366,8 +371,9 @@ class _Layouts(threading.local):
 
 
 _layouts = _Layouts()
-_raw_stream: Callable[[int], int] = getattr(torch._C, "_cuda_getCurrentRawStream", None)
-_current_device: Callable[[], int] = getattr(torch._C, "_cuda_getDevice", None)
+# A CPU build of torch lacks both; there no layout is ever learnt, so neither is called.
+_raw_stream: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+_current_device: Any = getattr(torch._C, "_cuda_getDevice", None)
 _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 
 
@@ -483,8 +489,8 @@ def mrope_(
         head_dim=head_dim,
         rotary_dim=rotary_dim,
         sections=(t, h, w),
-        order=order,  # type: ignore[arg-type]
-        pairing=pairing,  # type: ignore[arg-type]
+        order=order,
+        pairing=pairing,
     )
     _check(q, k, positions, cos_sin_cache, shape)
     launch(q, k, positions, cos_sin_cache, shape)
