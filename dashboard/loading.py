@@ -1,4 +1,7 @@
-"""Runs and traces, read once: frozen records kept for all sessions, keyed by path and modification time."""
+"""Runs and traces, read once: frozen records kept for all sessions, keyed by path and modification time.
+
+Streamlit leaves arguments whose name starts with `_` out of a cache's key.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +81,7 @@ def run(folder: Path) -> RunFolder:
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _run(folder: str, _stamp_ns: int) -> RunFolder:
+def _run(folder: str, stamp_ns: int) -> RunFolder:  # noqa: ARG001 - part of the key
     return read_run(Path(folder))
 
 
@@ -89,7 +92,7 @@ def capture(folder: RunFolder, facts: KeyFacts) -> Capture | None:
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _capture(path: str, _stamp_ns: int, key_name: str) -> Capture:
+def _capture(path: str, stamp_ns: int, key_name: str) -> Capture:  # noqa: ARG001 - part of the key
     trace = accounted(read_trace(Path(path)))
     return Capture(trace, call_frame(trace, call_pattern(key_name), kind="record_function"))
 
@@ -100,7 +103,7 @@ def rows(folder: RunFolder) -> tuple[Row, ...]:
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _rows(_path: str, _stamp_ns: int, _folder: RunFolder) -> tuple[Row, ...]:
+def _rows(path: str, stamp_ns: int, _folder: RunFolder) -> tuple[Row, ...]:  # noqa: ARG001 - the key
     captures: dict[str, CaptureFigures] = {}
     for facts in _folder.run.keys:
         found = capture(_folder, facts)

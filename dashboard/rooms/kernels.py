@@ -21,7 +21,9 @@ with shell.guarded():
         if capture is not None and not capture.calls.is_empty():
             tables.append((view.side_label(f.key, keys), loading.kernels(capture), capture))
 if not tables:
-    shell.stop(f"The traces of case {seen.case} in run {seen.name} hold no calls; record it again.")
+    shell.stop(
+        f"Case {seen.case} in run {seen.name} has no calls to show: its trace is gone or empty; record it again."
+    )
 figure = kernels_figure(
     [kernel_panel(label, table, capture.calls.height) for label, table, capture in tables],
     seen.palette,

@@ -8,7 +8,7 @@ from rope_prof.views.overview import overview
 
 seen = shell.seen()
 with shell.guarded():
-    found = overview(loading.rows(seen.folder), seen.case)
+    found = overview(loading.rows(seen.folder), seen.case, seen.folder.run.machine.device)
 run = seen.folder.run
 st.html(
     panels.wrap(

@@ -30,7 +30,10 @@ for f in facts:
     capture = captures[f.key.name]
     number = None if capture is None else median_call(capture.calls) if call == view.MEDIAN else int(call)
     label = view.side_label(f.key, keys)
-    if capture is None or number is None or number not in capture.calls["call"]:
+    if capture is None:
+        missing.append(f"{label}: its trace is gone; restore {f.trace} or record the run again.")
+        continue
+    if number is None or number not in capture.calls["call"]:
         missing.append(f"{label}: no such call in its trace.")
         continue
     try:

@@ -9,6 +9,7 @@ import polars as pl
 from rope_prof.analysis.summary import INFLATION_LIMIT, Row
 from rope_prof.units import duration, ratio
 from rope_prof.views.figures import KernelPanel, Panel
+from rope_prof.views.overview import ON_CPU
 from rope_prof.views.timeline import CallTimeline
 
 
@@ -46,11 +47,13 @@ def call_caption(panels: Sequence[Panel], limit: float) -> str:
     """What the timeline shows and how far to believe it."""
     if not panels:
         return ""
-    clipped = [p.title for p in panels if -p.timeline.lead_ns > max(q.timeline.end_ns for q in panels) // 4]
+    clipped = [p.title for p in panels if -p.timeline.lead_ns > max(q.timeline.reach_ns for q in panels) // 4]
     text = (
         "As the profiler saw it: zero is each call's first device event, the pale band ends where the next call "
         "begins, numbers in the shade are bubbles in µs. "
     )
+    if any(lane.label == "operators" for p in panels for lane in p.timeline.lanes):
+        text += f"{ON_CPU} "
     if any(not p.trusted for p in panels):
         text += f"Grey bubbles: the profiler stretches this path over {limit:g}x; unprofiled they are narrower. "
     if clipped:

@@ -21,6 +21,7 @@ MONO = "'Source Code Pro', ui-monospace, Menlo, Consolas, monospace"
 
 _LANE = 34  # pixels
 _HEAD = 52
+_ROW = 25  # of the kernel picture
 _FOOT = 14
 _BAR = 0.74  # of a lane
 
@@ -40,6 +41,8 @@ def layout(palette: Palette, run: str, height: int, **more: Any) -> dict[str, An
     axis = {
         "gridcolor": palette.rule,
         "zeroline": False,
+        "separatethousands": True,
+        "exponentformat": "none",
         "linecolor": palette.rule,
         "tickfont": {"color": palette.muted, "size": 12},
         "title": {"font": {"color": palette.muted, "size": 12}},
@@ -60,6 +63,7 @@ def layout(palette: Palette, run: str, height: int, **more: Any) -> dict[str, An
         "xaxis": axis,
         "yaxis": axis,
         "bargap": 0,
+        "separators": ".,",
     }
     for name, value in more.items():
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
@@ -136,7 +140,7 @@ def timeline_figure(panels: Sequence[Panel], palette: Palette, run: str) -> go.F
 
 def _extent(panels: Sequence[Panel]) -> tuple[float, float]:
     """The shared window in µs: the longest call, and at most a quarter of it for what the host did before zero."""
-    end = max((panel.timeline.end_ns for panel in panels), default=1)
+    end = max((panel.timeline.reach_ns for panel in panels), default=1)
     lead = min((panel.timeline.lead_ns for panel in panels), default=0)
     return max(lead, -end // 4) / 1e3 - 0.01 * end / 1e3, 1.01 * end / 1e3
 
@@ -185,7 +189,7 @@ def _draw_bubbles(figure: go.Figure, panel: Panel, body: float, height: float, p
         return
     first = next((i for i, lane in enumerate(panel.timeline.lanes) if lane.side == "device"), 0)
     y = body + _LANE * first + (height - _LANE * first) / 2
-    colour = palette.bubble if panel.trusted else palette.unsure
+    colour = palette.bubble_fill if panel.trusted else palette.unsure_fill
     duration = [ns / 1e3 for ns in bubbles["dur_ns"]]
     figure.add_bar(
         orientation="h",
@@ -195,9 +199,14 @@ def _draw_bubbles(figure: go.Figure, panel: Panel, body: float, height: float, p
         width=[height - _LANE * first] * len(duration),
         marker={
             "color": colour,
-            "opacity": 0.42,
             "line": {"width": 0},
-            "pattern": {"shape": "" if panel.trusted else "/", "size": 6, "solidity": 0.25},
+            "pattern": {
+                "shape": "" if panel.trusted else "/",
+                "fgcolor": palette.unsure,
+                "bgcolor": colour,
+                "size": 6,
+                "solidity": 0.18,
+            },
         },
         text=[f"{us:,.3g}" if us < 10 else f"{us:,.0f}" for us in duration],
         textposition="inside",
@@ -225,6 +234,7 @@ def _draw_links(figure: go.Figure, timeline: CallTimeline, body: float, palette:
 
 def _draw_spans(figure: go.Figure, timeline: CallTimeline, body: float, palette: Palette) -> None:
     """Kernels, copies and launches: one bar trace per role."""
+    edge_ns = timeline.reach_ns / 250  # an edge around a narrower span would hide it
     colours = {"launch": palette.launch, "kernel": palette.kernel, "copy": palette.copy}
     for role, colour in colours.items():
         spans = timeline.spans.filter(pl.col("role") == role)
@@ -237,7 +247,10 @@ def _draw_spans(figure: go.Figure, timeline: CallTimeline, body: float, palette:
             x=[row["dur_ns"] / 1e3 for row in rows],
             y=[body + _LANE * (row["lane"] + 0.5) for row in rows],
             width=[_LANE * _BAR] * len(rows),
-            marker={"color": colour, "line": {"color": palette.paper, "width": 0.5}},
+            marker={
+                "color": colour,
+                "line": {"color": palette.paper, "width": [0.5 if row["dur_ns"] > edge_ns else 0 for row in rows]},
+            },
             text=[plotly_text(short_name(row["name"], 28)) for row in rows],
             textposition="inside",
             insidetextanchor="middle",
@@ -285,10 +298,10 @@ def kernels_figure(panels: Sequence[KernelPanel], palette: Palette, run: str, mo
         body = top + _HEAD
         annotations += _headings(panel.title, panel.facts, top, palette)
         rows = _kernel_rows(panel.kernels, most)
-        centres = [body + _LANE * (i + 0.5) for i in range(len(rows))]
+        centres = [body + _ROW * (i + 0.5) for i in range(len(rows))]
         ticks += [(y, plotly_text(short_name(row["name"], 36))) for y, row in zip(centres, rows, strict=True)]
         _draw_kernels(figure, rows, centres, palette)
-        top = body + _LANE * max(1, len(rows)) + _FOOT
+        top = body + _ROW * max(1, len(rows)) + _FOOT
     figure.update_layout(
         **layout(
             palette,
@@ -341,7 +354,7 @@ def _draw_kernels(figure: go.Figure, rows: list[dict[str, Any]], centres: list[f
             orientation="h",
             x=[row["ns_per_call"] / 1e3 for row, _ in chosen],
             y=[y for _, y in chosen],
-            width=[_LANE * _BAR] * len(chosen),
+            width=[_ROW * _BAR] * len(chosen),
             marker={"color": colour, "line": {"width": 0}},
             text=[_bar_label(row) for row, _ in chosen],
             textposition="outside",

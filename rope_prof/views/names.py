@@ -7,17 +7,20 @@ import re
 
 #: What tells one templated ATen kernel from another: its functor or inner kernel.
 _TELLING = re.compile(r"\b(\w*Functor\w*|\w+_kernel_cuda|\w+_kernel_impl)\b")
+_CPP = re.compile(r"[A-Za-z_][\w:~ ]*")
 _PLAIN = {"gpu_kernel_impl", "gpu_kernel_impl_nocast", "BinaryFunctor", "BUnaryFunctor", "AUnaryFunctor"}
 
 
 def short_name(name: str, limit: int = 44) -> str:
     """`void at::native::elementwise_kernel<..., MulFunctor<...>>(...)` -> `elementwise_kernel · MulFunctor`.
 
-    A name without template or signature keeps its letters; whatever is over `limit` loses its middle.
+    A name that fits, or is not C++ with a template or signature, keeps its letters; over `limit` it loses its middle.
     """
+    if len(name) <= limit:
+        return name
     plain = name.replace("(anonymous namespace)::", "")
     head = re.split(r"[<(]", plain, maxsplit=1)[0].strip()
-    if head == name.strip() or not head:
+    if head == name.strip() or not _CPP.fullmatch(head):
         return _clip(name, limit)
     base = head.split()[-1].split("::")[-1] or head
     inside = plain[len(head) :]

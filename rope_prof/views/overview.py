@@ -12,6 +12,11 @@ from rope_prof.analysis.summary import INFLATION_LIMIT, Row
 from rope_prof.model.run import Case
 from rope_prof.units import ratio
 
+ON_CPU = "Recorded on a CPU: a kernel is a leaf operator, and nothing here is a GPU figure."
+
+#: A ratio whose whole interval lies in here is no difference.
+_SAME = (0.98, 1.02)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
@@ -51,7 +56,7 @@ class Cell:
 
     @property
     def word(self) -> str:
-        """faster | slower | level (the interval holds 1, or there is none) | wrong | missing."""
+        """faster | slower | level (the interval holds 1, lies within 2 % of it, or there is none) | wrong | missing."""
         row = self.row
         if row is None or row.status in {"unavailable", "failed", "pending", "checked"}:
             return "missing"
@@ -61,6 +66,8 @@ class Cell:
         if interval is None:
             return "missing"
         if interval.lo is None or interval.hi is None or interval.lo <= 1 <= interval.hi:
+            return "level"
+        if _SAME[0] <= interval.lo and interval.hi <= _SAME[1]:
             return "level"
         return "faster" if interval.lo > 1 else "slower"
 
@@ -84,8 +91,11 @@ class Overview:
         return max(walls, default=None)
 
 
-def overview(rows: Sequence[Row], case_name: str) -> Overview:
-    """The overview of the case called `case_name`. Errors: KeyError for a case that no row has."""
+def overview(rows: Sequence[Row], case_name: str, device: str = "cuda") -> Overview:
+    """The overview of the case called `case_name`, recorded on `device`.
+
+    Errors: KeyError for a case that no row has.
+    """
     first_rank = [row for row in rows if row.rank == 0]
     mine = [row for row in first_rank if row.case.name == case_name]
     if not mine:
@@ -102,7 +112,7 @@ def overview(rows: Sequence[Row], case_name: str) -> Overview:
         sides=sides,
         tokens=tokens,
         cells=_cells(family, tokens),
-        doubts=tuple(_doubts(sides)),
+        doubts=(*([ON_CPU] if device == "cpu" else []), *_doubts(sides)),
     )
 
 

@@ -20,7 +20,9 @@ class Palette:
     ground: Ground
     kernel: str  # the device computes
     bubble: str  # the device waits
-    bubble_ink: str  # text on a bubble
+    bubble_fill: str  # the same as a solid ground, so that narrow neighbours do not add up
+    bubble_ink: str  # text on it
+    unsure_fill: str  # a bubble that cannot be trusted
     launch: str  # the host's runtime or driver call
     copy: str  # memcpy and memset
     warn: str  # slower, wrong, damaged
@@ -38,7 +40,9 @@ LIGHT = Palette(
     ground="light",
     kernel="#0f6cb0",
     bubble="#e69f00",
-    bubble_ink="#7a4b00",
+    bubble_fill="#f0d596",
+    bubble_ink="#6b4200",
+    unsure_fill="#e6e8ec",
     launch="#0b8566",
     copy="#a3528f",
     warn="#c2410c",
@@ -56,7 +60,9 @@ DARK = Palette(
     ground="dark",
     kernel="#56aeea",
     bubble="#e8a723",
-    bubble_ink="#f6cf7d",
+    bubble_fill="#6b5220",
+    bubble_ink="#ffe0a0",
+    unsure_fill="#2a303a",
     launch="#37bd94",
     copy="#d58fc5",
     warn="#ff7f50",

@@ -60,6 +60,12 @@ class CallTimeline:
     next_call: bool
 
     @property
+    def reach_ns(self) -> int:
+        """Where the picture ends: with the window, or with a last event that outlasts it (overlapping launches)."""
+        device = self.spans.filter(pl.col("role") != "launch")
+        return max(self.end_ns, int((device["start_ns"] + device["dur_ns"]).to_numpy().max()))
+
+    @property
     def bubble_ns(self) -> int:
         """Idle device time in the window, as the profile has it: raw."""
         return int(self.bubbles["dur_ns"].sum())

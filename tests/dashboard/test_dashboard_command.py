@@ -1,0 +1,137 @@
+"""The command's words, and a walk through every page of the real server in headless Chromium."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rope_prof.commands.dashboard import HOST, _port, command
+from rope_prof.errors import UsageError
+from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = ROOT / "screenshots"
+READY = {
+    "overview": ".rp-card",
+    "timeline": ".js-plotly-plot .main-svg",
+    "kernels": ".js-plotly-plot .main-svg",
+}
+
+
+def test_every_setting_goes_as_a_flag_and_the_run_last(tmp_path: Path) -> None:
+    words = command(8599, tmp_path / "run")
+    assert "--server.address=127.0.0.1" in words
+    assert "--browser.gatherUsageStats=false" in words
+    assert "--theme.dark.backgroundColor=#0f1217" in words
+    assert words[-3:] == ["--", "--run", str(tmp_path / "run")]
+
+
+def test_a_taken_port_is_an_error_of_usage() -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} is taken"):
+            _port(port)
+    with pytest.raises(UsageError, match="expected 1 to 65535"):
+        _port(70000)
+
+
+def test_a_folder_without_a_run_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "rope_prof", "dashboard", str(tmp_path), "--no-browser"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "no run in" in done.stderr
+
+
+@contextmanager
+def served(run: Path) -> Iterator[str]:
+    """The real command on a free port; ended with its child."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    words = [sys.executable, "-m", "rope_prof", "dashboard", str(run), "--no-browser", "--port", str(port)]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                with socket.socket() as probe:
+                    if probe.connect_ex((HOST, port)) == 0:
+                        break
+                time.sleep(0.1)
+            yield f"http://{HOST}:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+    with socket.socket() as probe:
+        assert probe.connect_ex((HOST, port)) != 0, "the child must end with the command"
+
+
+def watched(page: Page) -> tuple[list[str], list[str]]:
+    """Requests that leave loopback, and dialogs that a name opened."""
+    outside: list[str] = []
+    dialogs: list[str] = []
+
+    def seen(url: str) -> None:
+        if not url.startswith((f"http://{HOST}:", f"ws://{HOST}:", "data:", "blob:")):
+            outside.append(url)
+
+    page.on("request", lambda request: seen(request.url))
+    page.on("websocket", lambda found: seen(found.url))
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    return outside, dialogs
+
+
+@pytest.mark.browser
+def test_a_walk_through_every_page_of_a_hostile_run(tmp_path: Path, chromium: Browser) -> None:
+    run = write_gpu_run(tmp_path / "hostile", names=HOSTILE)
+    SHOTS.mkdir(exist_ok=True)
+    with served(run) as address:
+        for scheme, size in (("light", (1280, 800)), ("dark", (1920, 1080))):
+            context = chromium.new_context(
+                viewport={"width": size[0], "height": size[1]},
+                color_scheme=scheme,  # type: ignore[arg-type]
+            )
+            page = context.new_page()
+            outside, dialogs = watched(page)
+            for name, ready in READY.items():
+                page.goto(f"{address}/{'' if name == 'overview' else name}")
+                page.wait_for_selector(ready, timeout=60_000)
+                page.wait_for_timeout(500)
+                assert page.locator("[data-testid=stException]").count() == 0
+                assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "nothing hangs over the side"
+                page.screenshot(path=str(SHOTS / f"hostile-{name}-{size[0]}-{scheme}.png"))
+            names = " ".join(page.locator(".js-plotly-plot .ytick text").all_text_contents())
+            assert "![picture](" in names
+            assert page.locator(".js-plotly-plot a, .js-plotly-plot img").count() == 0
+            context.close()
+            assert outside == []
+            assert dialogs == []
+
+
+@pytest.mark.browser
+def test_the_view_survives_a_move_between_pages(tmp_path: Path, chromium: Browser) -> None:
+    run = write_gpu_run(tmp_path / "moving")
+    with served(run) as address:
+        context = chromium.new_context(viewport={"width": 1280, "height": 800})
+        page = context.new_page()
+        page.goto(f"{address}/timeline?case=28b-tp1-n1-bf16-image&sides=fused.eager.cold&call=2")
+        page.wait_for_selector(READY["timeline"], timeout=60_000)
+        page.get_by_role("link", name="Kernels").click()
+        page.wait_for_url("**/kernels?*", timeout=30_000)
+        page.wait_for_selector(READY["kernels"], timeout=60_000)
+        for part in ("case=28b-tp1-n1-bf16-image", "sides=fused.eager.cold", "call=2"):
+            assert part in page.url
+        context.close()
