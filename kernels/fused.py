@@ -147,9 +147,9 @@ def _mrope_kernel(
             mask = mask & (head + j < HEADS)
         if BLOCK_PAIRS != PAIRS:
             mask = mask & whole
-        firsts = firsts + (tl.load(at, mask=mask),)
+        firsts = firsts + (tl.load(at, mask=mask),)  # type: ignore[assignment]
         if NEOX:
-            seconds = seconds + (tl.load(at + PAIRS, mask=mask),)
+            seconds = seconds + (tl.load(at + PAIRS, mask=mask),)  # type: ignore[assignment]
 
     at_position = positions_ptr + token
     t = tl.load(at_position, mask=live, other=0).to(tl.int64)
@@ -489,8 +489,8 @@ def mrope_(
         head_dim=head_dim,
         rotary_dim=rotary_dim,
         sections=(t, h, w),
-        order=order,
-        pairing=pairing,
+        order=order,  # type: ignore[arg-type]
+        pairing=pairing,  # type: ignore[arg-type]
     )
     _check(q, k, positions, cos_sin_cache, shape)
     launch(q, k, positions, cos_sin_cache, shape)
