@@ -23,6 +23,8 @@ from typing import IO
 
 HOST_PID, MAIN_THREAD, SIDE_THREAD = 4242, 4242, 4297
 COMPUTE, COMM, COPY = 7, 20, 24
+#: ProfilerStep ranges of a file, as a schedule with `active=8` writes them, however many steps the model takes.
+PROFILED = 8
 _ELEMENTWISE = (
     "void at::native::vectorized_elementwise_kernel<4, at::native::{0}<c10::BFloat16>, "
     "std::array<char*, 3ul> >(int, at::native::{0}<c10::BFloat16>, std::array<char*, 3ul>)"
@@ -52,9 +54,7 @@ def _small(op: str, functor: str, ns: int = 1900) -> Kernel:
 
 #: The unfused rotary embedding of one layer as small kernels: what a chain finder must find.
 ROPE: tuple[Kernel, ...] = (
-    Kernel(
-        "aten::index", "aten::index", "void at::native::index_elementwise_kernel<128, 4, gather>(long)", 3100
-    ),
+    Kernel("aten::index", "aten::index", "void at::native::index_elementwise_kernel<128, 4, gather>(long)", 3100),
     *(
         Kernel("aten::stack", "aten::cat", f"void at::native::CatArrayBatchedCopy<float, {n}>(float*)", 2400)
         for n in (2, 3)
@@ -251,10 +251,7 @@ def _decode(trace: _Trace, layers: int) -> None:
         for part in LAYER:
             for kernel in (part,) if isinstance(part, Kernel) else part[1]:
                 node += 1
-                more = (
-                    _KERNEL_ARGS.format(kernel.grid, kernel.block)
-                    + f', "graph id": 3, "graph node id": {node}'
-                )
+                more = _KERNEL_ARGS.format(kernel.grid, kernel.block) + f', "graph id": 3, "graph node id": {node}'
                 ns = kernel.ns // 4 + trace.rng.randrange(kernel.ns // 16 + 1)
                 _run_on_gpu(trace, "kernel", kernel.name, COMPUTE, launched + 2500, ns, trace.external, more)
 
@@ -276,7 +273,7 @@ def _step(trace: _Trace, index: int, layers: int) -> None:
     trace.clock = max(trace.clock + 400, done + 1500)
     args = f'"External id": 0, "cbid": 165, "correlation": {trace.correlation}'
     _host(trace, "cuda_runtime", "cudaDeviceSynchronize", MAIN_THREAD, called, trace.clock, args)
-    _range(trace, f"ProfilerStep#{index}", MAIN_THREAD, start)
+    _range(trace, "decode" if index % 4 == 3 else "prefill", MAIN_THREAD, start)
 
 
 def _account(trace: _Trace, covered: tuple[int, int] | None) -> tuple[int, int]:
@@ -295,9 +292,13 @@ def _account(trace: _Trace, covered: tuple[int, int] | None) -> tuple[int, int]:
 def _steps(trace: _Trace, events: int, layers: int) -> Iterator[tuple[str, str]]:
     """The records of step after step until `events` are written: host text, GPU text."""
     covered: tuple[int, int] | None = None
-    index = 0
+    index = profiled = 0
+    begun = trace.spend(2000)
     while trace.totals.events < events:
         _step(trace, index, layers)
+        if trace.totals.events + len(trace.host) + len(trace.gpu) >= min(events, (profiled + 1) * events // PROFILED):
+            _range(trace, f"ProfilerStep#{profiled}", MAIN_THREAD, begun)
+            begun, profiled = trace.spend(2000), profiled + 1
         covered = _account(trace, covered)
         trace.totals.events += len(trace.host) + len(trace.gpu)
         yield ",\n".join(trace.host), ",\n".join(trace.gpu)

