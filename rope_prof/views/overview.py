@@ -163,6 +163,7 @@ def _doubts(sides: Sequence[Side]) -> list[str]:
             doubts.append(f"{s.label} was not timed: {row.reason or row.status}.")
         elif row.bubble_corrected_ns is not None and row.bubble_corrected_ns < 0:
             doubts.append(
-                f"{s.label} is busy longer in the trace than a call takes unprofiled: its bubble is negative."
+                f"{s.label}: a call is busy longer in the trace than a call takes unprofiled (calls overlap on the "
+                "device, or the profiler slows its kernels), so its bubble is negative."
             )
     return doubts
