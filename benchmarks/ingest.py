@@ -69,9 +69,8 @@ SQL = (
     "with e as (select ts, ts + dur as te, max(ts + dur) over (order by ts, dur rows between unbounded preceding "
     f"and 1 preceding) as edge from slice where {GPU}) select sum(max(0, te - max(ts, coalesce(edge, ts)))) as "
     "busy_ns, max(te) - min(ts) as span_ns from e",
-    "with c as (select s.ts, s.category, a.int_value as n from slice s join args a using (arg_set_id) "
-    "where a.key = 'args.correlation') select count(*) as linked, avg(k.ts - l.ts) as delay_ns from c k join c l "
-    f"on k.n = l.n and l.category in ('cuda_runtime', 'cuda_driver') where k.{GPU}",
+    "select count(*) as linked, avg(k.ts - l.ts) as delay_ns from flow f join slice l on f.slice_out = l.id "
+    f"join slice k on f.slice_in = k.id where k.{GPU}",
 )
 
 

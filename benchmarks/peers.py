@@ -18,10 +18,12 @@ PathFunction = Callable[..., Any]
 
 def _sglang() -> PathFunction:
     run = import_module("sglang.srt.layers.rotary_embedding").triton_ernie45_rope_fused_inplace
-    cast: dict[tuple[int, torch.dtype], torch.Tensor] = {}
+    cast: dict[tuple[int, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def sglang(q: Any, k: Any, positions: Any, table: Any, shape: MropeShape) -> None:
-        served = cast.setdefault((table.data_ptr(), q.dtype), table.to(q.dtype))
+        if (key := (id(table), q.dtype)) not in cast:  # once, as the server does at start
+            cast[key] = table, table.to(q.dtype)
+        served = cast[key][1]
         t, h, w = shape.sections
         run(q, k, served, positions, [h, w, t], shape.head_dim, shape.rotary_dim, shape.pairing == "neox")
 

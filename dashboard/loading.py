@@ -18,7 +18,7 @@ from rope_prof.analysis.analyze import accounted
 from rope_prof.analysis.calls import call_events, call_frame
 from rope_prof.analysis.gaps import device_gaps
 from rope_prof.analysis.kernels import kernel_shares
-from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, summary
+from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, require_whole, summary
 from rope_prof.io.run_folder import RunFolder, find_runs, read_run, shipped_runs
 from rope_prof.io.traces import read_trace
 from rope_prof.model.run import KeyFacts
@@ -109,6 +109,7 @@ def _rows(path: str, stamp_ns: int, _folder: RunFolder) -> tuple[Row, ...]:  # n
         found = capture(_folder, facts)
         if found is not None:
             captures[facts.key.name] = figures(found.trace, facts.key)
+            require_whole(found.trace, captures[facts.key.name], facts)
     return summary(_folder.run, _folder.samples, captures)
 
 

@@ -260,6 +260,11 @@ def _check(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: tor
             )
         if tokens and tensor.stride(1) != 1:
             raise ValueError(f"{name} has last stride {tensor.stride(1)}; expected 1 (a view of the packed qkv)")
+        if tokens > 1 and tensor.stride(0) < tensor.shape[1]:
+            raise ValueError(
+                f"{name} has row stride {tensor.stride(0)}; expected at least its {tensor.shape[1]} elements: rows "
+                "that overlap cannot be rotated in place"
+            )
         if tensor.requires_grad and torch.is_grad_enabled():
             raise ValueError(
                 f"{name} requires grad; this in-place operator is for inference: call it under torch.no_grad()"
@@ -346,8 +351,7 @@ class _Layout:
 
     def __init__(
         self,
-        tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-        table: torch.Tensor,
+        tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
         shape: MropeShape,
         launch: Launch,
     ) -> None:
@@ -356,8 +360,9 @@ class _Layout:
             dynamic_dims_sizes=[list(x.size()) for x in tensors],
             dynamic_dims_strides=[list(x.stride()) for x in tensors],
         )
-        self.check: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], bool] = guards.check
-        self.table, self.table_ptr, self.shape, self.launch = table, table.data_ptr(), shape, launch
+        self.check: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], bool] = guards.check
+        self.table, self.table_ptr = tensors[3], tensors[3].data_ptr()
+        self.shape, self.launch = shape, launch
         self.index = tensors[0].device.index
         self.alone = torch.cuda.device_count() == 1
 
@@ -367,7 +372,7 @@ class _Layouts(threading.local):
 
     def __init__(self) -> None:
         self.last: _Layout | None = None
-        self.known: dict[tuple[int, tuple[int, ...]], _Layout] = {}
+        self.known: dict[tuple[object, ...], _Layout] = {}
 
 
 _layouts = _Layouts()
@@ -391,6 +396,7 @@ def fused(
     `positions [3, N]` rows (t, h, w) or `[N]`, int64; `cos_sin_cache [P, R]` fp32 = [cos | sin]. q and k: last
     stride 1, any row stride, bf16, fp16 or fp32. A token with a position outside the table becomes NaN; with `check`
     (which synchronises) it raises IndexError before anything is touched.
+    For inference: a repeated eager call does not count as a change that autograd would notice.
     Errors: TypeError or ValueError that names the tensor, what was seen and what is expected.
     """
     if check:
@@ -401,7 +407,7 @@ def fused(
             layout is not None
             and layout.table is cos_sin_cache
             and layout.shape is shape
-            and layout.check(q, k, positions)
+            and layout.check(q, k, positions, cos_sin_cache)
             and not _dispatch_modes()  # the guards overlook FakeTensorMode and make_fx
             and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), cos_sin_cache.data_ptr())
         ):
@@ -446,13 +452,13 @@ def _eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: tor
         return False
     if _dispatch_modes() or torch._C._functorch.peek_interpreter_stack() is not None:
         return False
-    name = (q.shape[0], positions.stride())
+    name = (q.shape[0], q.stride(), k.stride(), positions.stride(), id(table), shape)
     layout = _layouts.known.get(name)
     if (
         layout is not None
         and layout.table is table
         and layout.shape == shape
-        and layout.check(q, k, positions)
+        and layout.check(q, k, positions, table)
         and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), table.data_ptr())
     ):
         _layouts.last = layout
@@ -462,7 +468,7 @@ def _eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: tor
     if again is not None:
         if len(_layouts.known) >= _KEPT_LAYOUTS:
             _layouts.known.clear()
-        _layouts.last = _layouts.known[name] = _Layout((q, k, positions), table, shape, again)
+        _layouts.last = _layouts.known[name] = _Layout((q, k, positions, table), shape, again)
     return True
 
 

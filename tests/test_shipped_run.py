@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from rope_prof.analysis.calls import call_events, call_frame
 from rope_prof.analysis.summary import call_pattern, figures
+from rope_prof.commands.show import rows_of
+from rope_prof.errors import RunError
 from rope_prof.io.run_folder import RunFolder, read_run
 from rope_prof.io.traces import read_trace
 
@@ -76,3 +79,14 @@ def test_nothing_private_ships() -> None:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         for secret in (b"hostname", b"host_name", b"/home/", b"/root/", b"/Users/"):
             assert secret not in data, (path.name, secret)
+
+
+def test_a_cut_trace_gives_no_figures(shipped: RunFolder, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(RUN, copy)
+    trace = next(copy.glob("unfused.eager*n973*"))
+    trace.write_bytes(trace.read_bytes()[:60_000])
+    with pytest.raises(RunError, match="damaged"):
+        rows_of(read_run(copy))
+    trace.unlink()
+    assert len(rows_of(read_run(copy))) == len(shipped.run.keys)

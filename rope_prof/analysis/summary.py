@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
+from rope_prof.errors import RunError
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run
 
 if TYPE_CHECKING:
@@ -63,6 +64,18 @@ class Row:
     accuracy: Accuracy | None
     first_call_ns: int | None
     bytes_moved: int | None
+
+
+def require_whole(trace: Trace, found: CaptureFigures, facts: KeyFacts) -> None:
+    """RunError where `trace` is a part of what was recorded for `facts`: its figures would be wrong."""
+    cut = next((finding.detail for finding in trace.findings if finding.code.startswith("cut_")), None)
+    if cut is None and found.calls != facts.captured_calls:
+        cut = f"it holds {found.calls} calls, {facts.captured_calls} were recorded"
+    if cut is not None:
+        raise RunError(
+            f"trace {facts.trace!r} of the run is damaged ({cut}); restore the file, or delete it to see the run "
+            "without it"
+        )
 
 
 def call_pattern(key_name: str) -> re.Pattern[str]:

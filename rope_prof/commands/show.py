@@ -33,15 +33,21 @@ def show(
 
 
 def rows_of(folder: RunFolder) -> tuple[Row, ...]:
-    """Every key of `folder` with the figures of its samples and its trace."""
-    from rope_prof.analysis.summary import figures, summary
+    """Every key of `folder` with the figures of its samples and its trace.
+
+    Errors: RunError for a trace that holds other calls than were recorded: a part of it would give wrong figures.
+    """
+    from rope_prof.analysis.summary import figures, require_whole, summary
     from rope_prof.io.traces import read_trace
 
     captures = {}
     for facts in folder.run.keys:
         path = folder.trace_path(facts.key.name)
         if path is not None:
-            captures[facts.key.name] = figures(read_trace(path), facts.key)
+            trace = read_trace(path)
+            found = figures(trace, facts.key)
+            require_whole(trace, found, facts)
+            captures[facts.key.name] = found
     return summary(folder.run, folder.samples, captures)
 
 

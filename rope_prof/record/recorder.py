@@ -275,7 +275,11 @@ class Recorder:
             self.bench.refill(0)
             trace, calls = self.bench.capture(self.bench.ready(key), key, self.folder)
         except Exception as error:
-            self._fail(key, error)
+            wrong = wrong_reason(self.run.facts(key.name).accuracy)
+            if wrong is None or isinstance(error, RopeProfError):
+                self._fail(key, error)
+            else:
+                self._set(key, status="wrong", reason=f"{wrong}; not captured: {reason(error, key.case.tokens)}")
         else:
             facts = self.run.facts(key.name)
             wrong = wrong_reason(facts.accuracy)

@@ -47,7 +47,7 @@ class Bench:
 
     def __init__(self, x: Inputs) -> None:
         self.x, self.recorder, self.handed_on = x, Recorder(), 0
-        layout = module._Layout((x.q, x.k, x.positions), x.cos_sin_cache, SHAPE, self.recorder.launch)
+        layout = module._Layout((x.q, x.k, x.positions, x.cos_sin_cache), SHAPE, self.recorder.launch)
         module._layouts.last = layout
         self.layout = layout
 
