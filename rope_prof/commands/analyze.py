@@ -22,7 +22,7 @@ def analyze(
     range_: Annotated[
         str | None, typer.Option("--range", metavar="REGEX", help="only ranges whose name the pattern is found in")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="machine-readable, documented in docs/ingest.md")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="machine-readable; see rope_prof/analysis/analyze.py")] = False,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="FILE.parquet", help="write the table of all gaps, split by cause"),

@@ -177,6 +177,15 @@ def test_a_path_that_raises_is_failed_with_its_reason(tmp_path: Path, step: str)
     assert rounds_of(tmp_path)[key("unfused").name] == [0, 1, 2, 3]
 
 
+def test_a_wrong_path_that_cannot_be_captured_stays_wrong(tmp_path: Path) -> None:
+    bench = FakeBench()
+    bench.accuracies["fused"] = WRONG
+    bench.trouble[("capture", key("fused").name)] = ValueError("no event")
+    facts = record(tmp_path, bench).facts(key("fused").name)
+    assert facts.status == "wrong"
+    assert facts.reason == "max error 0.5 is over the limit of 0.02; not captured: ValueError: no event"
+
+
 def test_a_wrong_path_is_timed_and_captured_but_wrong(tmp_path: Path) -> None:
     bench = FakeBench()
     bench.accuracies["fused"] = WRONG
