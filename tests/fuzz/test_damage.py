@@ -26,14 +26,14 @@ LONGEST_S = 30.0
 
 #: File -> how often each damage is tried on every run.
 FILES = {
-    "02_h100_bert_compile_triton.json.gz": 12,
-    "05_mi300_vllm_decode_full_hipgraph.json.gz": 12,
+    "02_h100_bert_compile_triton.json.gz": 8,
+    "05_mi300_vllm_decode_full_hipgraph.json.gz": 8,
     "10_a100_cudagraph_6stream_int_us.json.gz": 1,
     "14_cuda_event_sync_3stream.json.gz": 25,
-    "16_cpu_only_no_gpu.json.gz": 12,
+    "16_cpu_only_no_gpu.json.gz": 8,
     "17_resnet50_2021_capitalised_cats.json.gz": 1,
-    "healthy_1pct.sqlite": 12,
-    "h100_2gpu_1s.sqlite": 3,
+    "healthy_1pct.sqlite": 8,
+    "h100_2gpu_1s.sqlite": 1,
     "proton_cuda_hatchet.json": 25,
 }
 CASES = [(name, number) for name, times in FILES.items() for number in range(times * MORE)]
