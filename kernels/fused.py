@@ -135,6 +135,8 @@ def _mrope_kernel(
         tl.extra.cuda.gdc_wait()  # nothing that a predecessor may write is touched before this
         tl.extra.cuda.gdc_launch_dependents()
 
+    ats = ()
+    masks = ()
     firsts = ()
     seconds = ()
     for j in tl.static_range(BLOCK_HEADS):
@@ -147,6 +149,8 @@ def _mrope_kernel(
             mask = mask & (head + j < HEADS)
         if BLOCK_PAIRS != PAIRS:
             mask = mask & whole
+        ats = ats + (at,)  # type: ignore[assignment]
+        masks = masks + (mask,)  # type: ignore[assignment]
         firsts = firsts + (tl.load(at, mask=mask),)  # type: ignore[assignment]
         if NEOX:
             seconds = seconds + (tl.load(at + PAIRS, mask=mask),)  # type: ignore[assignment]
@@ -170,15 +174,7 @@ def _mrope_kernel(
     sin = _of_phase(pair, sin_0, sin_1, sin_2, ORDER)
 
     for j in tl.static_range(BLOCK_HEADS):
-        if ONE_TENSOR:
-            at = rows + j * HEAD_DIM
-        else:
-            at = _rows(q_ptr, k_ptr, stride_q, stride_k, token, head + j, Q_HEADS, HEAD_DIM, ALIGN) + lane
-        mask = live
-        if HEADS % BLOCK_HEADS != 0:
-            mask = mask & (head + j < HEADS)
-        if BLOCK_PAIRS != PAIRS:
-            mask = mask & whole
+        at, mask = ats[j], masks[j]
         if NEOX:
             first, second = _turned(firsts[j], seconds[j], cos, sin)
             tl.store(at, first, mask=mask)
