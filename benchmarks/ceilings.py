@@ -6,8 +6,6 @@ in-place operation on these views is faster. It is tuned over tile shapes; the b
 
 from __future__ import annotations
 
-import statistics
-
 import torch
 import triton
 import triton.language as tl
@@ -71,8 +69,3 @@ def copy_bandwidth(repeats: int = 30) -> float:
         end.synchronize()
         times.append(start.elapsed_time(end))
     return 2 * source.nbytes / (min(times) * 1e-3)
-
-
-def median(values: list[float]) -> float:
-    """The median of a list."""
-    return statistics.median(values)

@@ -157,16 +157,22 @@ class Recorder:
         if elsewhere:
             self.bench.start_checks(elsewhere)
         for case in self._cases():
-            try:
-                self.bench.open_case(case)
-            except Exception as error:
-                for key in self._pending(case):
-                    self._fail(key, error)
+            if not self._opened(case):
                 continue
             subjects = [subject for key in self._pending(case) if (subject := self._prepared(key))]
             self._take_checks()
             self._time(case, subjects)
         self._take_checks()
+
+    def _opened(self, case: Case) -> bool:
+        """Make the input of `case`; where that fails, all its keys do."""
+        try:
+            self.bench.open_case(case)
+        except Exception as error:
+            for key in self._pending(case):
+                self._fail(key, error)
+            return False
+        return True
 
     def _prepared(self, key: Key) -> Subject | None:
         self.progress.step(f"checking {label(key)}")
@@ -260,11 +266,7 @@ class Recorder:
 
     def _capture_all(self) -> None:
         for case in self._cases():
-            try:
-                self.bench.open_case(case)
-            except Exception as error:
-                for key in self._pending(case):
-                    self._fail(key, error)
+            if not self._opened(case):
                 continue
             for key in self._pending(case):
                 self._capture(key)

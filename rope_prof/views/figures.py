@@ -123,15 +123,7 @@ def timeline_figure(panels: Sequence[Panel], palette: Palette, run: str) -> go.F
                 "side": "bottom",
                 "ticksuffix": "",
             },
-            yaxis={
-                "range": [top, 0],
-                "tickvals": [y for y, _ in ticks],
-                "ticktext": [text for _, text in ticks],
-                "showgrid": False,
-                "fixedrange": True,
-                "automargin": True,
-                "ticklabelstandoff": 6,
-            },
+            yaxis=_row_axis(top, ticks),
             uniformtext={"minsize": 10, "mode": "hide"},
         )
     )
@@ -313,18 +305,23 @@ def kernels_figure(panels: Sequence[KernelPanel], palette: Palette, run: str, mo
                 "title": {"text": "kernel time, µs a call", "font": {"color": palette.muted, "size": 12}},
                 "range": [0, 1.16 * longest / 1e3],
             },
-            yaxis={
-                "range": [top, 0],
-                "tickvals": [y for y, _ in ticks],
-                "ticktext": [text for _, text in ticks],
-                "showgrid": False,
-                "fixedrange": True,
-                "automargin": True,
-                "ticklabelstandoff": 6,
-            },
+            yaxis=_row_axis(top, ticks),
         )
     )
     return figure
+
+
+def _row_axis(top: float, ticks: list[tuple[float, str]]) -> dict[str, Any]:
+    """The vertical axis of a picture made of rows, first row on top: `ticks` are (place, label)."""
+    return {
+        "range": [top, 0],
+        "tickvals": [y for y, _ in ticks],
+        "ticktext": [text for _, text in ticks],
+        "showgrid": False,
+        "fixedrange": True,
+        "automargin": True,
+        "ticklabelstandoff": 6,
+    }
 
 
 def _kernel_rows(kernels: pl.DataFrame, most: int) -> list[dict[str, Any]]:
