@@ -1,0 +1,149 @@
+"""Ranges around a rope, or any call, of somebody else's server: the public way in.
+
+    from rope_prof.attach import attach
+
+    with attach(model, path="unfused", match="*.rotary_emb"):
+        serve()  # with the server's profiler on
+    # python -m rope_prof analyze TRACE --range "unfused#"
+
+Every call runs inside an NVTX range (domain `rope_prof`) and a `record_function`, both named `<path>#<n>`. Nothing
+else changes: arguments, results and errors pass through, and at the end what was there before is back. A range costs
+the host some µs a call: take times from runs without it. Loads torch only when it is entered.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from itertools import count
+from types import TracebackType
+from typing import Any
+
+from rope_prof.errors import UsageError
+
+_ABSENT = object()
+
+
+def attach(target: Any, *, path: str = "rope", match: str | None = None) -> Attached:
+    """A context manager that puts every call of `target` in a range `<path>#<n>`.
+
+    `target`: a module of torch (its `forward`; with `match` those of all modules under it whose qualified name fits
+    the pattern, a shared one once), a `"package.module:function"` or `"package.module:Class.method"` (replaced where it
+    is looked up), or any callable (take the ranged one from `Attached.call`). `path` names the ranges.
+    Errors: UsageError where there is nothing to attach to.
+    """
+    if not path or "#" in path:
+        raise UsageError(f"path {path!r}; expected a name without '#', such as 'unfused'")
+    return Attached(path, _places(target, match), target if callable(target) else None)
+
+
+class Attached:
+    """The ranges of one `attach`. May be entered and left again; left open, the ranges stay on.
+
+    `calls` counts the calls so far. `call` is the target with ranges around it, while a callable is attached.
+    """
+
+    def __init__(self, path: str, places: list[tuple[Any, str]], target: Callable[..., Any] | None) -> None:
+        self.path, self.calls = path, 0
+        self._places, self._target = places, target
+        self._before: list[tuple[Any, str, Any]] = []
+        self._numbers = count()
+        self._entered = False
+
+    def __enter__(self) -> Attached:
+        if self._entered:
+            raise UsageError(f"the ranges {self.path!r} are on already; leave them before entering again")
+        self._entered = True
+        for owner, name in self._places:
+            self._before.append((owner, name, vars(owner).get(name, _ABSENT)))
+            setattr(owner, name, self._around(owner, name))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered = False
+        while self._before:
+            owner, name, before = self._before.pop()
+            if before is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+    @property
+    def call(self) -> Callable[..., Any]:
+        """The attached callable, in ranges while they are on and bare otherwise."""
+        if self._target is None:
+            raise UsageError("a name was attached, no callable; call it where it is looked up")
+        if self._places:
+            return self._target
+        return self._ranged(self._target)
+
+    def _around(self, owner: Any, name: str) -> Any:
+        """What stands at `owner.name` with ranges around it, of the same kind: static and class methods stay such."""
+        raw = vars(owner).get(name, _ABSENT)
+        if isinstance(raw, staticmethod | classmethod):
+            return type(raw)(self._ranged(raw.__func__))
+        return self._ranged(getattr(owner, name) if raw is _ABSENT else raw)
+
+    def _ranged(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        from rope_prof.record.ranges import CallRange
+
+        @functools.wraps(call)
+        def ranged(*arguments: Any, **named: Any) -> Any:
+            if not self._entered:
+                return call(*arguments, **named)
+            number = next(self._numbers)
+            self.calls = number + 1
+            with CallRange(self.path, number):
+                return call(*arguments, **named)
+
+        return ranged
+
+
+def _places(target: Any, match: str | None) -> list[tuple[Any, str]]:
+    """(owner, attribute) of everything that must be replaced; empty for a plain callable."""
+    if isinstance(target, str):
+        return [_named(target)]
+    modules = getattr(target, "named_modules", None)
+    if modules is not None and hasattr(target, "forward"):
+        return [(module, "forward") for module in _modules(modules(), target, match)]
+    if match is not None:
+        raise UsageError(f"match {match!r} needs a module of torch; {type(target).__name__} has no modules under it")
+    if not callable(target):
+        raise UsageError(
+            f"cannot attach to {type(target).__name__}; expected a module of torch, a callable or 'package.module:name'"
+        )
+    return []
+
+
+def _modules(named: Iterator[tuple[str, Any]], target: Any, match: str | None) -> list[Any]:
+    if match is None:
+        return [target]
+    names, found = [], []
+    for name, module in named:
+        names.append(name)
+        if fnmatchcase(name, match):
+            found.append(module)
+    if not found:
+        seen = ", ".join(names[1:4]) or "none"
+        raise UsageError(f"no module of {type(target).__name__} matches {match!r} ({len(names)} modules: {seen}, ...)")
+    return found
+
+
+def _named(name: str) -> tuple[Any, str]:
+    module, _, attributes = name.partition(":")
+    if not module or not attributes:
+        raise UsageError(f"cannot attach to {name!r}; expected 'package.module:function' or '...:Class.method'")
+    try:
+        owner: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(f"cannot attach to {name!r}: cannot import {module!r} ({error})") from error
+    *parents, last = attributes.split(".")
+    for part in parents:
+        owner = getattr(owner, part, None)
+    if not callable(getattr(owner, last, None)):
+        raise UsageError(f"cannot attach to {name!r}: {module!r} has no callable {attributes!r}")
+    return owner, last

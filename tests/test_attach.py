@@ -1,0 +1,214 @@
+"""Ranges around somebody else's calls: nothing changes but the ranges, and afterwards nothing at all."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+from rope_prof.attach import attach
+from rope_prof.errors import UsageError
+from rope_prof.io.traces import read_trace
+
+
+class ServedRotary(torch.nn.Module):
+    """As servers have it: one module, shared by all layers, that dispatches to a method of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._forward_method = self.forward_native
+
+    def forward(
+        self,
+        positions: torch.Tensor,
+        query: torch.Tensor,
+        key: torch.Tensor | None = None,
+        offsets: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return self._forward_method(positions, query, key, offsets)
+
+    def forward_native(
+        self, positions: torch.Tensor, query: torch.Tensor, key: torch.Tensor | None, _: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if (positions < 0).any():
+            raise ValueError("a negative position")
+        return query * 2, None if key is None else key * 3
+
+
+class ServedLayer(torch.nn.Module):
+    def __init__(self, rotary: ServedRotary) -> None:
+        super().__init__()
+        self.rotary_emb = rotary
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query, key = self.rotary_emb(torch.arange(len(x)), x, x)
+        return query + key
+
+
+def served(layers: int = 3) -> torch.nn.Sequential:
+    rotary = ServedRotary()
+    return torch.nn.Sequential(*(ServedLayer(rotary) for _ in range(layers)))
+
+
+def ranges(tmp_path: Path, work: object) -> pl.DataFrame:
+    """The record_function ranges that the profiler sees of `work()`."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        work()  # type: ignore[operator]
+    path = tmp_path / "trace.json"
+    profiler.export_chrome_trace(str(path))
+    return read_trace(path).ranges.sort("start_ns")
+
+
+def test_a_servers_rope_runs_in_ranges_and_gives_the_same(tmp_path: Path) -> None:
+    model, x = served(), torch.ones(4)
+    before = model(x)
+    with attach(model, path="unfused", match="*.rotary_emb") as attached:
+        found = ranges(tmp_path, lambda: torch.testing.assert_close(model(x), before, rtol=0, atol=0))
+    assert found["name"].to_list() == ["unfused#0", "unfused#1", "unfused#2"]
+    assert attached.calls == 3
+    assert torch.equal(model(x), before)
+    assert attached.calls == 3, "ranges are off"
+
+
+def test_the_trace_analyzes_by_the_ranges(tmp_path: Path) -> None:
+    from rope_prof.analysis.calls import as_cpu, call_frame
+
+    model, x = served(), torch.ones(4)
+    path = tmp_path / "trace.json"
+    with attach(model, path="unfused", match="*.rotary_emb"):
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+            model(x)
+        profiler.export_chrome_trace(str(path))
+    frame = call_frame(as_cpu(read_trace(path)), r"unfused#\d+")
+    assert frame.height == 3
+    assert (frame["kernels"] > 0).all()
+    assert json.loads(path.read_text())["traceEvents"]
+
+
+def test_an_error_passes_through_and_the_ranges_go(tmp_path: Path) -> None:
+    rotary = ServedRotary()
+    with pytest.raises(ValueError, match="a negative position"), attach(rotary):
+        rotary(torch.tensor([-1]), torch.ones(1), torch.ones(1))
+    assert "forward" not in vars(rotary)
+    assert ranges(tmp_path, lambda: rotary(torch.arange(1), torch.ones(1))).height == 0
+
+
+def test_a_modules_own_forward_comes_back() -> None:
+    rotary = ServedRotary()
+    own = lambda *_: (None, None)  # noqa: E731
+    rotary.forward = own  # type: ignore[method-assign,assignment]
+    with attach(rotary) as attached:
+        rotary(torch.arange(1), torch.ones(1))
+    assert attached.calls == 1
+    assert rotary.forward is own
+
+
+def test_a_callable_is_handed_back_in_ranges(tmp_path: Path) -> None:
+    def double(x: int) -> int:
+        """Twice."""
+        return 2 * x
+
+    with attach(double, path="double") as attached:
+        found = ranges(tmp_path, lambda: [attached.call(1), attached.call(2)])
+        assert attached.call(4) == 8
+        assert attached.call.__doc__ == "Twice."
+    assert found["name"].to_list() == ["double#0", "double#1"]
+
+
+@pytest.fixture
+def server_code() -> Iterator[types.ModuleType]:
+    module = types.ModuleType("served_rope_code")
+    exec(
+        "def rope(x):\n    return x + 1\n"
+        "class Rotary:\n"
+        "    def forward(self, x):\n        return x + 2\n"
+        "    @staticmethod\n    def apply(x):\n        return x + 3\n"
+        "    @classmethod\n    def make(cls):\n        return cls\n"
+        "class Child(Rotary):\n    pass\n",
+        vars(module),
+    )
+    sys.modules[module.__name__] = module
+    yield module
+    del sys.modules[module.__name__]
+
+
+@pytest.mark.parametrize(
+    ("name", "use", "expected"),
+    [
+        ("rope", lambda m: m.rope(1), 2),
+        ("Rotary.forward", lambda m: m.Rotary().forward(1), 3),
+        ("Rotary.apply", lambda m: m.Rotary().apply(1), 4),
+        ("Child.forward", lambda m: m.Child().forward(1), 3),
+    ],
+)
+def test_a_name_is_replaced_where_it_is_looked_up(
+    server_code: types.ModuleType,
+    name: str,
+    use: object,
+    expected: int,
+) -> None:
+    owners = [server_code, server_code.Rotary, server_code.Child]
+    before = [dict(vars(owner)) for owner in owners]
+    with attach(f"served_rope_code:{name}") as attached:
+        assert use(server_code) == expected  # type: ignore[operator]
+    assert attached.calls == 1
+    assert use(server_code) == expected  # type: ignore[operator]
+    assert attached.calls == 1
+    assert [dict(vars(owner)) for owner in owners] == before
+
+
+def test_a_class_method_keeps_its_class(server_code: types.ModuleType) -> None:
+    with attach("served_rope_code:Rotary.make"):
+        assert server_code.Child.make() is server_code.Child
+
+
+def test_left_open_the_ranges_stay_on() -> None:
+    """As in a server's worker: nobody holds the context manager."""
+    rotary = ServedRotary()
+    attach(rotary).__enter__()
+    import gc
+
+    gc.collect()
+    assert "forward" in vars(rotary)
+
+
+def test_entered_twice_is_an_error() -> None:
+    attached = attach(ServedRotary())
+    with attached, pytest.raises(UsageError, match="on already"):
+        attached.__enter__()
+    with attached:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("target", "named", "words"),
+    [
+        (ServedRotary(), {"path": ""}, "expected a name without '#'"),
+        (ServedRotary(), {"path": "a#b"}, "expected a name without '#'"),
+        (ServedRotary(), {"match": "*.none"}, "no module of ServedRotary matches"),
+        (print, {"match": "*"}, "needs a module of torch"),
+        (3, {}, "cannot attach to int"),
+        ("math", {}, "expected 'package.module:function'"),
+        ("no_such_package:f", {}, "cannot import 'no_such_package'"),
+        ("math:Nothing.forward", {}, "has no callable 'Nothing.forward'"),
+        ("math:pi", {}, "has no callable 'pi'"),
+    ],
+)
+def test_nothing_to_attach_to_is_one_sentence(target: object, named: dict[str, str], words: str) -> None:
+    with pytest.raises(UsageError, match=words.replace("*", r"\*").replace(".", r"\.")) as caught:
+        attach(target, **named)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_importing_it_is_light(repository: Path) -> None:
+    import subprocess
+
+    code = "import sys, rope_prof.attach; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
