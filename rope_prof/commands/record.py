@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rope_prof.model.run import Run
     from rope_prof.record.devices import RecordDevice
+    from rope_prof.record.nsight_tools import Tool
     from rope_prof.record.workload import Options
 
 Words = list[str]
@@ -38,6 +39,12 @@ def record(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in -o.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer token counts and rounds.")] = False,
     seed: Annotated[int, typer.Option(help="Fills the inputs and shuffles the rounds.")] = 0,
+    nsight: Annotated[
+        Words,
+        typer.Option(help="systems or compute: run the same calls under nsys or ncu too. With --resume: add to a run."),
+    ] = [],  # noqa: B006
+    nsys: Annotated[Path | None, typer.Option(help="The nsys program, where it is not found by itself.")] = None,
+    ncu: Annotated[Path | None, typer.Option(help="The ncu program, where it is not found by itself.")] = None,
 ) -> None:
     """Measure every path on this machine and write a run folder."""
     from rope_prof.record.workload import Options, parse_tokens
@@ -55,6 +62,7 @@ def record(
         seed=seed,
         quick=quick,
     )
+    from rope_prof.commands.nsight_options import asked_tools
     from rope_prof.record.devices import find_device
     from rope_prof.record.session import fresh_run, resumed_run
 
@@ -62,11 +70,12 @@ def record(
         _only_resume(options, out)
         assert out is not None
         run, found = resumed_run(out, device)
-        _record(run, found, out)
+        _record(run, found, out, asked_tools(nsight, nsys, ncu, found.kind))
         return
     found = find_device(device)
+    tools = asked_tools(nsight, nsys, ncu, found.kind)
     run = fresh_run(options, found, name)
-    _record(run, found, out if out is not None else default_folder(run))
+    _record(run, found, out if out is not None else default_folder(run), tools)
 
 
 def _only_resume(options: Options, out: Path | None) -> None:
@@ -98,7 +107,8 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:24].strip("-") or "device"
 
 
-def _record(run: Run, device: RecordDevice, folder: Path) -> None:
+def _record(run: Run, device: RecordDevice, folder: Path, tools: tuple[Tool, ...]) -> None:
+    from rope_prof.commands.nsight_options import run_tools
     from rope_prof.commands.show import print_run
     from rope_prof.errors import UnavailableError
     from rope_prof.io.run_folder import read_run
@@ -106,10 +116,13 @@ def _record(run: Run, device: RecordDevice, folder: Path) -> None:
 
     with RichProgress() as progress:
         done = record_run(run, device, folder, progress)
+    failed = run_tools(folder, tools, str(device.torch_device))
     print_run(read_run(folder))
     typer.echo(f"\nrecorded in {folder}\n\nnext:")
     for line in next_commands(folder):
         typer.echo(f"  {line}")
+    if failed is not None:
+        raise UnavailableError(failed)
     if not any(facts.status in {"measured", "checked", "wrong"} for facts in done.keys):
         why = next((facts.reason for facts in done.keys if facts.reason), "no key was planned")
         raise UnavailableError(f"nothing could be measured: {why}")

@@ -20,6 +20,8 @@ from rope_prof.model.run import SCHEMA_VERSION, Run, samples_schema
 if TYPE_CHECKING:
     import polars as pl
 
+    from rope_prof.model.nsight import Nsight
+
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.parquet"
 TRACE_SUFFIX = ".trace.json.gz"
@@ -40,6 +42,13 @@ class RunFolder:
             return None
         path = self.path / name
         return path if path.is_file() else None
+
+    @property
+    def nsight(self) -> Nsight | None:
+        """What NVIDIA's own tools said of the run (`nsight.json`); None where none was asked. Errors: RunError."""
+        from rope_prof.io.nsight_file import read_nsight
+
+        return read_nsight(self.path)
 
     def missing_traces(self) -> tuple[str, ...]:
         """Trace files that `run.json` names and the folder lacks."""

@@ -1,0 +1,111 @@
+"""What is private in a file for others: the words of a machine and its owner, and how to find and blank them in text.
+
+Host, user, home folder and the environment's values are looked up where this program runs; absolute paths are found
+by their form, since a file may come from another machine. A temporary folder and the interpreter name nobody.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+BLANK: Final = "(removed)"
+#: Names that most machines carry, or that mean no one.
+_NOBODY: Final = frozenset(("localhost", "root", "user", "ubuntu", "runner", "nobody", "docker"))
+_SECRET_NAME: Final = re.compile(r"TOKEN|KEY|SECRET|PASS|AUTH|CRED", re.IGNORECASE)
+#: An absolute path of two parts or more; its last part is kept where a path is blanked.
+_PATH: Final = re.compile(r"(?<![\w.:/)\]])/(?:[\w.+@~%-]+/)+([\w.+@~%-]*)")
+_WINDOWS_PATH: Final = re.compile(r"\b[A-Za-z]:(?:\\+[\w.+@~ -]+)+\\+([\w.+@~-]*)")
+#: Folders that name nobody: the system's own, and the temporary one.
+_HARMLESS: Final = re.compile(r"/(?:usr|bin|sbin|lib|lib64|etc|proc|sys|dev|tmp|var/tmp|opt)/")
+_LEAST_VALUE: Final = 16
+_LEAST_SECRET: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """word -> what it is: `host`, `user`, `home` or `environment`. Longest first, so that no part is left over."""
+
+    kinds: Mapping[str, str]
+
+    def found(self, text: str) -> Iterator[str]:
+        """The kinds of the words that stand in `text`, each once."""
+        seen = {kind for word, kind in self.kinds.items() if word in text and _whole(word, kind).search(text)}
+        yield from sorted(seen)
+
+    def blank(self, text: str) -> str:
+        """`text` without the words and without absolute paths outside the system's own folders."""
+        for word, kind in self.kinds.items():
+            if word in text:
+                text = _whole(word, kind).sub(BLANK, text)
+        return without_paths(text)
+
+
+def _whole(word: str, kind: str) -> re.Pattern[str]:
+    """A name stands alone; a value or a folder may be part of a longer word."""
+    escaped = re.escape(word)
+    return re.compile(rf"(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_])" if kind in {"host", "user"} else escaped)
+
+
+def without_paths(text: str) -> str:
+    """Absolute paths reduced to their last part; those in the system's own folders stay."""
+    if "/" in text:
+        text = _PATH.sub(lambda m: m.group(0) if _HARMLESS.match(m.group(0)) else f"…/{m.group(1)}", text)
+    return _WINDOWS_PATH.sub(lambda m: f"…/{m.group(1)}", text) if "\\" in text else text
+
+
+def private_words(environment: Mapping[str, str] | None = None) -> Words:
+    """The private words of this machine, this user and this process's environment."""
+    kinds: dict[str, str] = {}
+    for value in _values(os.environ if environment is None else environment):
+        kinds[value] = "environment"
+    home = str(Path.home())
+    if len(home) > len("/"):
+        kinds[home] = "home"
+    names = {"host": _host(), "user": _user()}
+    kinds |= {word: kind for kind, word in names.items() if len(word) >= 3 and word.lower() not in _NOBODY}
+    return Words({word: kinds[word] for word in sorted(kinds, key=lambda word: (-len(word), word))})
+
+
+def _values(environment: Mapping[str, str]) -> Iterator[str]:
+    """Values that could tell of somebody: long ones, and shorter ones under a name that says secret; no path lists."""
+    for name, value in environment.items():
+        secret = _SECRET_NAME.search(name) is not None
+        if len(value) < (_LEAST_SECRET if secret else _LEAST_VALUE):
+            continue
+        if not secret and value.startswith("/"):
+            continue
+        yield value
+
+
+def _host() -> str:
+    return socket.gethostname()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+_STRING: Final = re.compile(rb"[\x20-\x7e]{4,}")
+
+
+def strings(data: bytes) -> Iterator[str]:
+    """The printable runs of a binary file, plain and in UTF-16."""
+    for run in _STRING.finditer(data):
+        yield run.group().decode("ascii")
+    for wide in re.finditer(rb"(?:[\x20-\x7e]\x00){4,}", data):
+        yield wide.group().decode("utf-16-le")
+
+
+def kinds_in(data: bytes, words: Words) -> tuple[str, ...]:
+    """The kinds of private words among the printable runs of `data`."""
+    return tuple(sorted({kind for text in strings(data) for kind in words.found(text)}))
