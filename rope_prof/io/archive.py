@@ -166,7 +166,11 @@ def clean_parquet(data: bytes, words: Words) -> bytes:
     """The same rows, text columns cleaned; what other writers put beside the columns is gone."""
     import polars as pl
 
-    frame = pl.read_parquet(io.BytesIO(data))
+    try:
+        frame = pl.read_parquet(io.BytesIO(data))
+    except pl.exceptions.PolarsError as error:
+        first = str(error).partition("\n")[0]
+        raise RunError(f"a parquet file of the run is damaged ({first}); restore it, or delete it") from error
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     for name in texts:
         unique = frame[name].drop_nulls().unique().to_list()

@@ -24,6 +24,8 @@ _PATH: Final = re.compile(r"(?<![\w.:/)\]])/(?:[\w.+@~%-]+/)+([\w.+@~%-]*)")
 _WINDOWS_PATH: Final = re.compile(r"\b[A-Za-z]:(?:\\+[\w.+@~ -]+)+\\+([\w.+@~-]*)")
 #: Folders that name nobody: the system's own, and the temporary one.
 _HARMLESS: Final = re.compile(r"/(?:usr|bin|sbin|lib|lib64|etc|proc|sys|dev|tmp|var/tmp|opt)/")
+#: A home folder itself: its last part is a person's name.
+_HOME: Final = re.compile(r"/(?:home|Users)/[^/]+/?")
 _LEAST_VALUE: Final = 16
 _LEAST_SECRET: Final = 6
 
@@ -42,9 +44,13 @@ class Words:
     def blank(self, text: str) -> str:
         """`text` without the words and without absolute paths outside the system's own folders."""
         for word, kind in self.kinds.items():
+            if kind == "home" and word in text:
+                text = re.sub(rf"{re.escape(word)}(?![\w.+@~%/-])", BLANK, text)
+        text = without_paths(text)
+        for word, kind in self.kinds.items():
             if word in text:
                 text = _whole(word, kind).sub(BLANK, text)
-        return without_paths(text)
+        return text
 
 
 def _whole(word: str, kind: str) -> re.Pattern[str]:
@@ -56,8 +62,15 @@ def _whole(word: str, kind: str) -> re.Pattern[str]:
 def without_paths(text: str) -> str:
     """Absolute paths reduced to their last part; those in the system's own folders stay."""
     if "/" in text:
-        text = _PATH.sub(lambda m: m.group(0) if _HARMLESS.match(m.group(0)) else f"…/{m.group(1)}", text)
+        text = _PATH.sub(_last_part, text)
     return _WINDOWS_PATH.sub(lambda m: f"…/{m.group(1)}", text) if "\\" in text else text
+
+
+def _last_part(found: re.Match[str]) -> str:
+    path = found.group(0)
+    if _HARMLESS.match(path):
+        return path
+    return "…" if _HOME.fullmatch(path) else f"…/{found.group(1)}"
 
 
 def private_words(environment: Mapping[str, str] | None = None) -> Words:
