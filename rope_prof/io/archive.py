@@ -26,9 +26,11 @@ from rope_prof.io.private import BLANK, Words, kinds_in, private_words
 PRIVATE_FIELDS: Final = ("host_name", "hostname", "hostName", "username", "user_name")
 #: Tables of an nsys export that tell of the machine alone.
 PRIVATE_TABLES: Final = re.compile(
-    r"TARGET_INFO_(SYSTEM_ENV|NIC|NETWORK|NVTX_CUDA_DEVICE_NAME|PROCESS)|PROCESSES|ProcessStreams|PROCESS_|DIAGNOSTIC"
+    r"TARGET_INFO_(SYSTEM_ENV|NIC|NETWORK|NVTX_CUDA_DEVICE_NAME|PROCESS)|PROCESSES|ProcessStreams|PROCESS_|ThreadNames|ANALYSIS_FILE|DIAGNOSTIC"
 )
 _PRIVATE_ROW: Final = re.compile(r"ENV|LAUNCH|COMMAND|WORKING|USER|HOST|ARGS|PATH|DIRECTORY", re.IGNORECASE)
+#: Columns that name one piece of hardware of all that were made.
+_IDENTITIES: Final = frozenset(("uuid", "serial", "macaddress", "guid"))
 _VARIABLE: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{2,}=")
 _ARCHIVES: Final = {".zip": "zip", ".tar": "tar", ".gz": "gztar", ".tgz": "gztar"}
 _SKIPPED: Final = (".part", ".rope_prof-cache")
@@ -194,6 +196,7 @@ def clean_sqlite(data: bytes, words: Words) -> bytes:
             database.execute("BEGIN")
             for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                 _clean_table(database, name.decode(), words)
+            _drop_strings(database)
             database.execute("COMMIT")
             database.execute("VACUUM")
         except sqlite3.DatabaseError as error:
@@ -215,6 +218,8 @@ def _clean_table(database: sqlite3.Connection, name: str, words: Words) -> None:
                 database.execute(f"DELETE FROM {table} WHERE CAST(name AS BLOB) = ?", (key,))
     for column in columns:
         quoted = '"' + column.replace('"', '""') + '"'
+        if column.lower() in _IDENTITIES:
+            database.execute(f"UPDATE {table} SET {quoted} = '{BLANK}' WHERE {quoted} IS NOT NULL")
         rows = database.execute(
             f"SELECT DISTINCT CAST({quoted} AS BLOB) FROM {table} WHERE typeof({quoted}) IN ('text', 'blob')"
         ).fetchall()
@@ -226,6 +231,21 @@ def _clean_table(database: sqlite3.Connection, name: str, words: Words) -> None:
                     "('text', 'blob')",
                     (after, cell),
                 )
+
+
+def _drop_strings(database: sqlite3.Connection) -> None:
+    """Blank the strings of an nsys export that nothing names any more: names of processes and threads, for one.
+
+    An export's own table definitions say which columns hold them; without those words nothing is dropped.
+    """
+    used: set[int] = set()
+    definitions = dict(database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
+    for name, sql in definitions.items():
+        for column in re.findall(r'^\s*"?(\w+)"?[^\n]*REFERENCES StringIds\(id\)', sql.decode(), re.MULTILINE):
+            rows = database.execute(f'SELECT DISTINCT "{column}" FROM "{name.decode()}"')
+            used.update(number for (number,) in rows if isinstance(number, int))
+    if used:
+        database.execute(f"UPDATE StringIds SET value = '{BLANK}' WHERE id NOT IN ({','.join(map(str, used))})")
 
 
 def _clean_cell(cell: Any, words: Words) -> str | None:

@@ -36,6 +36,7 @@ STALLS: Final = (
     "branch_resolving",
     "dispatch_stall",
     "drain",
+    "gmma",
     "imc_miss",
     "lg_throttle",
     "long_scoreboard",
@@ -55,8 +56,6 @@ _STALL: Final = "smsp__average_warps_issue_stalled_{}_per_issue_active.ratio"
 #: What `ncu --metrics` is asked for.
 WANTED: Final = (*METRICS.values(), *(_STALL.format(reason) for reason in STALLS))
 _UNITS: Final = {
-    "": 1.0,
-    "%": 1.0,
     "byte": 1.0,
     "Kbyte": 1e3,
     "Mbyte": 1e6,
@@ -99,7 +98,9 @@ def _report_module(ncu: Path | None) -> Any | None:
     places = [""]
     if ncu is not None:
         root = ncu.resolve().parent
-        places += [str(folder / "extras" / "python") for folder in (root, root.parent, root.parent.parent)]
+        beside = [folder / "extras" / "python" for folder in (root, root.parent, root.parent.parent)]
+        installed = sorted(Path("/").glob("opt/nvidia/nsight-compute/*/extras/python"), reverse=True)
+        places += [str(folder) for folder in (*beside, *installed) if folder.is_dir()]
     for place in places:
         if place:
             sys.path.insert(0, place)
@@ -189,10 +190,9 @@ def from_csv(text: str, domain: str) -> Iterable[KernelCounters]:
 
 
 def _number(cell: str | None, unit: str) -> float | None:
-    """A cell in its base unit; None where it is empty, `n/a`, or in a unit that is not known."""
-    factor = _UNITS.get(unit) if "/" not in unit else 1.0
+    """A cell in its base unit; None where it is empty or no number."""
     try:
-        return float(cell.replace(",", "")) * factor if cell and factor is not None else None
+        return float(cell.replace(",", "")) * _UNITS.get(unit, 1.0) if cell else None
     except ValueError:
         return None
 

@@ -7,6 +7,6 @@ inside a wheel they lie in this very folder.
 
 from pathlib import Path
 
-_SOURCE = Path(__file__).resolve().parents[2] / "kernels"
+_SOURCE = Path(__file__).absolute().parents[2] / "kernels"
 if (_SOURCE / "shape.py").is_file():
     __path__.append(str(_SOURCE))

@@ -19,12 +19,13 @@ class Recording:
     """How one tool ran: its version, its options (paths left out), the files it left in the run folder.
 
     `reason`: why there is nothing, where there is nothing. `notes`: sentences that a reader must know. `private`: the
-    kinds of private words (host, user, home, environment) that are still in the report, which cannot be edited.
+    kinds of private words (host, user, home, environment) that are still in a report, which cannot be edited;
+    `processes`: a report lists all processes of the machine.
     """
 
     version: str
     options: tuple[str, ...]
-    report: str | None = None
+    reports: tuple[str, ...] = ()
     reason: str | None = None
     notes: tuple[str, ...] = ()
     private: tuple[str, ...] = ()

@@ -28,6 +28,7 @@ from rope_prof.kernels.traffic import least_bytes
 from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, LeastBytes, Nsight, Recording, Systems
 from rope_prof.model.run import Key
 from rope_prof.model.trace import Trace
+from rope_prof.record.nsight_launch import HIDDEN_FILE
 from rope_prof.record.nsight_tools import NsightError, Tool, last_line, no_report, run
 from rope_prof.record.nsight_workload import DONE_FILE, PLAN_FILE, Plan, Ranged
 from rope_prof.record.ranges import DOMAIN
@@ -101,7 +102,7 @@ def record_systems(found: RunFolder, tool: Tool, device: str, scratch: Path) -> 
     ranged = read_done(scratch, text)
     words = private_words()
     export = exported(tool, report, scratch, words)
-    recording = _kept(report, found.path, tool, SYSTEMS_OPTIONS, words)
+    recording = _kept((report,), found, tool, SYSTEMS_OPTIONS, words)
     _keep(export, found.path)
     return Systems(
         recording=recording,
@@ -140,14 +141,20 @@ def exported(tool: Tool, report: Path, scratch: Path, words: Words) -> Path:
     return target
 
 
-def _kept(report: Path, folder: Path, tool: Tool, options: Sequence[str], words: Words) -> Recording:
-    _keep(report, folder)
+def _kept(reports: Sequence[Path], found: RunFolder, tool: Tool, options: Sequence[str], words: Words) -> Recording:
+    """Move the reports into the run folder; what is still private in them."""
+    private: set[str] = set()
+    for report in reports:
+        private.update(kinds_in(report.read_bytes(), words))
+        if tool.which == "systems" and not (report.parent / HIDDEN_FILE).exists():
+            private.add("processes")
+        _keep(report, found.path)
     return Recording(
         version=tool.version,
         options=tuple(options),
-        report=report.name,
+        reports=tuple(report.name for report in reports),
         notes=(tool.note,) if tool.note else (),
-        private=kinds_in(report.read_bytes(), words),
+        private=tuple(sorted(private)),
     )
 
 
@@ -199,23 +206,34 @@ def _missing(entry: Agreement, one: Ranged) -> str | None:
 
 
 def record_compute(found: RunFolder, tool: Tool, device: str, scratch: Path) -> Compute:
-    """One call of each path in mode eager under `ncu`, for the case of a middling token count."""
+    """One call of each path in mode eager under `ncu`, a report each, for the case of a middling token count.
+
+    A report holds the machine code of every library that one of its kernels lies in: 18 MB for torch's, so the small
+    reports of the other paths stay apart from it.
+    """
     keys = counted_keys(found)
     if not keys:
-        raise NsightError("--nsight compute counts one eager call of each path, and the run measured none on a GPU")
-    write_plan(scratch, Plan(device=device, seed=found.run.seed, calls=1, one_call=True, keys=keys))
+        raise NsightError("--nsight compute counts one eager call of each path, and the run captured none on a GPU")
     options = (*COMPUTE_OPTIONS, f"--metrics={','.join(WANTED)}")
-    text = run(tool, (*options, f"--export={scratch / COMPUTE_STEM}"), scratch)
-    report = scratch / f"{COMPUTE_STEM}.ncu-rep"
+    reports = [_counted(key, found, tool, device, options, scratch) for key in keys]
+    return Compute(
+        recording=_kept(reports, found, tool, options, private_words()),
+        kernels=tuple(kernel for report in reports for kernel in read_ncu(report, tool.path, domain=DOMAIN)),
+        least=tuple(_least(found, key) for key in keys),
+    )
+
+
+def _counted(key: Key, found: RunFolder, tool: Tool, device: str, options: Sequence[str], scratch: Path) -> Path:
+    """The report of one call of `key`."""
+    (scratch / DONE_FILE).unlink(missing_ok=True)
+    write_plan(scratch, Plan(device=device, seed=found.run.seed, calls=1, one_call=True, keys=(key,)))
+    stem = scratch / f"{COMPUTE_STEM}.{key.path.replace(':', '@')}"
+    text = run(tool, (*options, f"--export={stem}.ncu-rep"), scratch)
+    report = stem.with_name(f"{stem.name}.ncu-rep")
     if not report.is_file():
         raise no_report(tool, scratch, text)
     read_done(scratch, text)
-    kernels = read_ncu(report, tool.path, domain=DOMAIN)
-    return Compute(
-        recording=_kept(report, found.path, tool, options, private_words()),
-        kernels=kernels,
-        least=tuple(_least(found, key) for key in keys),
-    )
+    return report
 
 
 def counted_keys(found: RunFolder) -> tuple[Key, ...]:

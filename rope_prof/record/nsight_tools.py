@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -126,6 +127,11 @@ def _neutral(part: str, home: Path, scratch: Path) -> str:
     """A path under the user's home by a link in `scratch`; any other word as it is."""
     if not part.startswith("/") or not Path(part).is_relative_to(home) or home == Path("/"):
         return part
+    return _link(part, scratch)
+
+
+def _link(part: str, scratch: Path) -> str:
+    """A link to `part` in `scratch`, one for each."""
     links = scratch / "links"
     links.mkdir(exist_ok=True)
     for known in links.iterdir():
@@ -137,7 +143,11 @@ def _neutral(part: str, home: Path, scratch: Path) -> str:
 
 
 def write_workload(scratch: Path) -> Path:
-    """The file that the tool runs: it finds this program where the parent did, and no command line holds a path."""
+    """The file that the tool runs: it finds this program where the parent did, and no command line holds a path.
+
+    Folders outside the interpreter's own go by a link: the compiler writes a source's path into the kernel, and a
+    report keeps it.
+    """
     file = scratch / "workload.py"
     file.write_text(
         "import json, sys\n"
@@ -147,7 +157,11 @@ def write_workload(scratch: Path) -> Path:
         "from rope_prof.record.nsight_workload import main\n"
         "main(here)\n"
     )
-    folders = [str(Path(part).absolute()) for part in sys.path]
+    own = {Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix)}
+    folders = [
+        str(part) if any(part.resolve().is_relative_to(prefix) for prefix in own) else _link(str(part), scratch)
+        for part in (Path(word).absolute() for word in sys.path)
+    ]
     (scratch / "path.json").write_bytes(msgspec.json.encode(folders))
     return file
 
@@ -157,7 +171,7 @@ def run(tool: Tool, options: Sequence[str], scratch: Path) -> str:
 
     Errors: NsightError in one sentence, for an exit code other than 0 and for messages that mean failure.
     """
-    launcher = Path(__file__).with_name("nsight_launch.py")
+    launcher = shutil.copyfile(Path(__file__).with_name("nsight_launch.py"), scratch / "launch.py")
     command = [
         sys.executable,
         "-I",

@@ -31,12 +31,14 @@ if "--import" in sys.argv:
     print((folder / "table.csv").read_text()); sys.exit(0)
 (folder / "called.json").write_text(json.dumps({{
     "argv": sys.argv[1:], "environment": dict(os.environ), "cwd": os.getcwd(),
-    "host": os.uname().nodename, "workload": pathlib.Path(sys.argv[-1]).read_text()}}))
+    "host": os.uname().nodename, "processes": [p for p in os.listdir("/proc") if p.isdigit()],
+    "path": json.loads(pathlib.Path("path.json").read_text()), "workload": pathlib.Path(sys.argv[-1]).read_text()}}))
 plan = json.loads(pathlib.Path("plan.json").read_text())
 if words["done"]:
     done = [dict(key=name, **words["ranged"]) for name in words["names"]]
     pathlib.Path("done.json").write_text(json.dumps(done))
 out = next(a.split("=", 1)[1] for a in sys.argv if a.startswith(("--output=", "--export=")))
+out = out.removesuffix(".ncu-rep")
 for suffix in words["leaves"]:
     pathlib.Path(out + suffix).write_bytes(words["content"].encode())
 print(words["says"]); sys.exit(words["code"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_two_tools_that_agree(bench: Bench) -> None:
         (n, True, 0.0) for n in bench.names
     ]
     assert {(one.kernels_per_call, one.kineto_kernels_per_call) for one in found.systems.keys} == {(2.0, 2.0)}
-    assert found.systems.recording.report == "systems.nsys-rep"
+    assert found.systems.recording.reports == ("systems.nsys-rep",)
     assert (bench.run / "systems.nsys-rep").read_bytes() == b"REPORT"
 
 
@@ -109,12 +110,32 @@ def test_the_command_line_and_what_it_can_see(bench: Bench, monkeypatch: pytest.
     assert repository not in " ".join(seen["argv"]) and repository not in seen["workload"]
 
 
-def test_the_host_goes_by_another_name_where_that_is_allowed(bench: Bench) -> None:
+def test_the_tool_sees_neither_the_host_nor_other_processes(bench: Bench) -> None:
     bench.record()
-    seen = called(bench.tools)["host"]
-    if seen == socket.gethostname() != "localhost":
-        pytest.skip("this user may not enter a namespace of its own (CAP_SYS_ADMIN)")
-    assert seen == "localhost"
+    seen = called(bench.tools)
+    found = read_nsight(bench.run)
+    assert found is not None and found.systems is not None
+    if "processes" in found.systems.recording.private:
+        assert len(seen["processes"]) > 3
+        pytest.skip("this user may not enter namespaces of its own (CAP_SYS_ADMIN)")
+    assert seen["host"] == "localhost" != socket.gethostname()
+    assert set(seen["processes"]) <= {"1", "2", "3"}
+
+
+def test_a_tool_that_sees_all_processes_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nsight, "HIDDEN_FILE", "never there")
+    bench.record()
+    found = read_nsight(bench.run)
+    assert found is not None and found.systems is not None
+    assert found.systems.recording.private == ("processes",)
+
+
+def test_sources_go_by_a_link(bench: Bench) -> None:
+    bench.record()
+    path = called(bench.tools)["path"]
+    repository = str(Path(__file__).resolve().parents[2])
+    assert repository not in path
+    assert all(part.startswith((*{sys.prefix, sys.base_prefix}, called(bench.tools)["cwd"])) for part in path)
 
 
 def test_folders_of_the_user_go_by_a_neutral_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +163,7 @@ def test_private_words_in_a_report_are_named(bench: Bench, monkeypatch: pytest.M
     bench.record(content="x hush-hush-hush y")
     found = read_nsight(bench.run)
     assert found is not None and found.systems is not None
-    assert found.systems.recording.private == ("environment",)
+    assert "environment" in found.systems.recording.private
 
 
 def test_no_tool(monkeypatch: pytest.MonkeyPatch) -> None:

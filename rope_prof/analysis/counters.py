@@ -1,0 +1,114 @@
+"""Counters of single kernels -> one row per path: bytes beside the least that the shape needs, shares, stalls.
+
+Bytes and times add up over the kernels of a call. Shares of a peak and occupancy are means weighted by the kernels'
+time, stalls by the same; a figure that any of the kernels lacks is None for the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rope_prof.model.nsight import Compute, KernelCounters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCounters:
+    """One call of one key under `ncu`: each kernel alone on the device, so times do not add up to a call's own.
+
+    `excess`: bytes of DRAM read and written / least bytes; under 1 where the L2 keeps what was written. `stalls`:
+    (reason, its share of the cycles between two instructions of a warp), largest first.
+    """
+
+    key: str
+    kernels: int
+    expected_kernels: float | None
+    least_bytes: int
+    bytes_moved: int | None
+    duration_ns: float | None
+    dram_bytes: float | None
+    dram_read_bytes: float | None
+    dram_write_bytes: float | None
+    l2_bytes: float | None
+    excess: float | None
+    l2_excess: float | None
+    dram_percent: float | None
+    l2_percent: float | None
+    sm_percent: float | None
+    occupancy_percent: float | None
+    occupancy_limit_percent: float | None
+    registers: int | None
+    stalls: tuple[tuple[str, float], ...]
+
+
+def call_counters(compute: Compute) -> tuple[CallCounters, ...]:
+    """One row per key of the recording, in its order; a key without kernels has `kernels` 0 and no figures."""
+    return tuple(
+        _row(
+            one.key,
+            [k for k in compute.kernels if k.key == one.key],
+            one.least_bytes,
+            one.bytes_moved,
+            one.kineto_kernels_per_call,
+        )
+        for one in compute.least
+    )
+
+
+def _row(
+    key: str, kernels: Sequence[KernelCounters], least: int, moved: int | None, expected: float | None
+) -> CallCounters:
+    read, written = (_total(kernels, lambda k: k.dram_read_bytes), _total(kernels, lambda k: k.dram_write_bytes))
+    dram = None if read is None or written is None else read + written
+    l2 = _total(kernels, lambda k: k.l2_bytes)
+    registers = [k.registers for k in kernels if k.registers is not None]
+    return CallCounters(
+        key=key,
+        kernels=len(kernels),
+        expected_kernels=expected,
+        least_bytes=least,
+        bytes_moved=moved,
+        duration_ns=_total(kernels, lambda k: k.duration_ns),
+        dram_bytes=dram,
+        dram_read_bytes=read,
+        dram_write_bytes=written,
+        l2_bytes=l2,
+        excess=dram / least if dram is not None and least else None,
+        l2_excess=l2 / least if l2 is not None and least else None,
+        dram_percent=_weighted(kernels, lambda k: k.dram_percent),
+        l2_percent=_weighted(kernels, lambda k: k.l2_percent),
+        sm_percent=_weighted(kernels, lambda k: k.sm_percent),
+        occupancy_percent=_weighted(kernels, lambda k: k.occupancy_percent),
+        occupancy_limit_percent=_weighted(kernels, lambda k: k.occupancy_limit_percent),
+        registers=max(registers, default=None),
+        stalls=_stalls(kernels),
+    )
+
+
+Figure = Callable[[KernelCounters], float | None]
+
+
+def _total(kernels: Sequence[KernelCounters], figure: Figure) -> float | None:
+    values = [value for kernel in kernels if (value := figure(kernel)) is not None]
+    return sum(values) if values and len(values) == len(kernels) else None
+
+
+def _weighted(kernels: Sequence[KernelCounters], figure: Figure) -> float | None:
+    """The mean of `figure`, each kernel by its time."""
+    pairs = [(value, k.duration_ns) for k in kernels if (value := figure(k)) is not None and k.duration_ns]
+    if not pairs or len(pairs) != len(kernels):
+        return None
+    return sum(value * ns for value, ns in pairs) / sum(ns for _, ns in pairs)
+
+
+def _stalls(kernels: Sequence[KernelCounters]) -> tuple[tuple[str, float], ...]:
+    """Share of each reason, the kernels weighted by their time; `selected` is no stall and left out of the names."""
+    reasons = {reason for kernel in kernels for reason in kernel.stalls or {}}
+    weighted = {
+        reason: _weighted(kernels, lambda k, reason=reason: (k.stalls or {}).get(reason, 0.0))  # type: ignore[misc]
+        for reason in reasons
+    }
+    known = {reason: value for reason, value in weighted.items() if value is not None}
+    total = sum(known.values())
+    shares = [(reason, value / total) for reason, value in known.items() if reason != "selected"] if total else []
+    return tuple(sorted(shares, key=lambda pair: (-pair[1], pair[0])))

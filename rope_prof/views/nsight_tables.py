@@ -1,0 +1,161 @@
+"""What Nsight said of a run, for people: two tools side by side, the counters of each path. Draws, no arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rope_prof.analysis.counters import CallCounters, call_counters
+from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, Nsight, Recording, Systems
+from rope_prof.units import MISSING, microseconds, ratio, size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_AGREEMENT = ("path", "case", "calls", "kernels nsys", "Kineto", "kernel µs nsys", "Kineto", "difference", "agree")
+_COUNTERS = (
+    "path",
+    "kernels",
+    "alone µs",
+    "least",
+    "DRAM read",
+    "DRAM written",
+    "L2 moved",
+    "L2 / least",
+    "DRAM of peak",
+    "L2 of peak",
+    "SM of peak",
+    "occupancy",
+    "registers",
+)
+
+
+def nsight_tables(found: Nsight) -> list[Table]:
+    """The tables of what was recorded: agreement of the two profilers, counters, stalls."""
+    tables: list[Table] = []
+    if found.systems and found.systems.keys:
+        tables.append(_agreement_table(found.systems))
+    if found.compute and found.compute.kernels:
+        tables += _counter_tables(found.compute)
+    return tables
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    return table
+
+
+def _agreement_table(systems: Systems) -> Table:
+    title = f"Nsight Systems {systems.recording.version} beside torch.profiler: kernels and kernel time per call"
+    table = _table(title, _AGREEMENT)
+    for one in systems.keys:
+        table.add_row(*agreement_cells(one), style="" if one.agrees else "red" if one.agrees is False else "dim")
+    return table
+
+
+def agreement_cells(one: Agreement) -> tuple[str, ...]:
+    """The cells of one key: both tools, the difference, and whether they agree."""
+    return (
+        _path(one.key),
+        _case(one.key),
+        str(one.calls) if one.calls else MISSING,
+        _count(one.kernels_per_call),
+        _count(one.kineto_kernels_per_call),
+        microseconds(one.kernel_ns),
+        microseconds(one.kineto_kernel_ns),
+        MISSING if one.difference is None else f"{one.difference:+.1%}",
+        MISSING if one.agrees is None else "yes" if one.agrees else "NO",
+    )
+
+
+def _count(value: float | None) -> str:
+    return MISSING if value is None else f"{value:g}"
+
+
+def _counter_tables(compute: Compute) -> list[Table]:
+    rows = call_counters(compute)
+    case = _case(rows[0].key) if rows else ""
+    table = _table(f"Nsight Compute {compute.recording.version}: one call of each path, {case}", _COUNTERS)
+    for row in rows:
+        table.add_row(*counter_cells(row))
+    stalls = _table("What a warp waits for between two instructions", ("path", "largest", "second", "third"))
+    for row in rows:
+        words = [f"{reason} {share:.0%}" for reason, share in row.stalls[:3]]
+        stalls.add_row(_path(row.key), *(words + [MISSING] * (3 - len(words))))
+    return [table, stalls]
+
+
+def _path(key: str) -> str:
+    """`unfused eager`; a user's own path may hold dots."""
+    return " ".join(key.rsplit(".", 4)[:2])
+
+
+def _case(key: str) -> str:
+    return key.rsplit(".", 4)[3]
+
+
+def counter_cells(row: CallCounters) -> tuple[str, ...]:
+    """The cells of one path."""
+    share = row.occupancy_percent
+    limit = row.occupancy_limit_percent
+    occupancy = MISSING if share is None else f"{share:.0f} %" + (f" of {limit:.0f} %" if limit is not None else "")
+    return (
+        _path(row.key),
+        str(row.kernels),
+        microseconds(row.duration_ns),
+        size(row.least_bytes),
+        size(row.dram_read_bytes),
+        size(row.dram_write_bytes),
+        size(row.l2_bytes),
+        ratio(row.l2_excess),
+        _percent(row.dram_percent),
+        _percent(row.l2_percent),
+        _percent(row.sm_percent),
+        occupancy,
+        MISSING if row.registers is None else str(row.registers),
+    )
+
+
+def _percent(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.0f} %" if value >= 10 else f"{value:.1f} %"
+
+
+def nsight_notes(found: Nsight) -> list[str]:
+    """What a reader must know of the tables, and why a tool left none."""
+    lines: list[str] = []
+    if found.systems:
+        lines += _recording_notes("nsys", found.systems.recording)
+        lines += [f"{_path(one.key)}: {one.reason}" for one in found.systems.keys if one.reason]
+        if found.systems.keys:
+            lines.append(
+                f"agree: the same count of kernels in every call, and their time per call within {AGREEMENT:.0%}"
+            )
+    if found.compute:
+        lines += _recording_notes("ncu", found.compute.recording)
+        lines += list(_compute_notes(found.compute))
+    return lines
+
+
+def _recording_notes(name: str, recording: Recording) -> Iterator[str]:
+    if recording.reason:
+        yield f"{name}: {recording.reason}"
+    yield from recording.notes
+    if recording.private:
+        kinds = ", ".join(recording.private)
+        yield f"{', '.join(recording.reports)}: private words are left ({kinds}) and it cannot be edited; keep it here"
+
+
+def _compute_notes(compute: Compute) -> Iterator[str]:
+    for row in call_counters(compute):
+        if row.expected_kernels is not None and row.kernels != row.expected_kernels:
+            yield f"{_path(row.key)}: ncu counted {row.kernels} kernels, a captured call has {row.expected_kernels:g}"
+    if compute.kernels:
+        yield (
+            "ncu runs each kernel alone with cold caches, at the clocks as they are: compare its bytes and shares, "
+            "take times from the table above"
+        )
