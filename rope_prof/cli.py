@@ -23,6 +23,7 @@ COMMANDS = {
     "dashboard": ("dashboard", "dashboard"),
     "open": ("open", "open_"),
     "analyze": ("analyze", "analyze"),
+    "model": ("model", "model"),
     "doctor": ("doctor", "doctor"),
 }
 _PANEL = {"rich_markup_mode": None, "add_completion": False, "pretty_exceptions_enable": False}

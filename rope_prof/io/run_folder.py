@@ -20,6 +20,7 @@ from rope_prof.model.run import SCHEMA_VERSION, Run, samples_schema
 if TYPE_CHECKING:
     import polars as pl
 
+    from rope_prof.io.end_to_end_files import EndToEndFolder
     from rope_prof.model.nsight import Nsight
 
 RUN_FILE = "run.json"
@@ -49,6 +50,13 @@ class RunFolder:
         from rope_prof.io.nsight_file import read_nsight
 
         return read_nsight(self.path)
+
+    @property
+    def end_to_end(self) -> EndToEndFolder | None:
+        """What `model` measured of whole requests, read anew; None where it did not. Errors: RunError."""
+        from rope_prof.io.end_to_end_files import read_end_to_end
+
+        return read_end_to_end(self.path)
 
     def missing_traces(self) -> tuple[str, ...]:
         """Trace files that `run.json` names and the folder lacks."""

@@ -53,9 +53,9 @@ _COLUMNS = (
 )
 
 
-def run_json(run: Run, rows: Sequence[Row]) -> str:
-    """The JSON document that this module describes."""
-    document = {
+def run_json(run: Run, rows: Sequence[Row], end_to_end: dict[str, Any] | None = None) -> str:
+    """The JSON document that this module describes; `end_to_end` only where whole requests were measured."""
+    document: dict[str, Any] = {
         "schema_version": JSON_VERSION,
         "run": {
             "name": run.name,
@@ -68,6 +68,8 @@ def run_json(run: Run, rows: Sequence[Row]) -> str:
         "machine": asdict(run.machine),
         "keys": [row_json(row) for row in rows],
     }
+    if end_to_end is not None:
+        document["end_to_end"] = end_to_end
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
 
 
