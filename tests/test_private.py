@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from rope_prof.io.archive import PRIVATE_FIELDS, PRIVATE_TABLES
-from rope_prof.io.private import BLANK, Words, private_words, strings, without_paths
+from rope_prof.io.redact import BLANK, Words, private_words, strings, without_paths
 
 TRACES = Path(__file__).resolve().parents[1] / "traces"
 WORDS = private_words()

@@ -20,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from rope_prof.errors import RunError, UsageError
-from rope_prof.io.private import BLANK, Words, kinds_in, private_words
+from rope_prof.io.redact import BLANK, Words, kinds_in, private_words
 
 #: Fields of a Kineto file's top level that name the machine or its owner.
 PRIVATE_FIELDS: Final = ("host_name", "hostname", "hostName", "username", "user_name")

@@ -20,7 +20,7 @@ from rope_prof.analysis.summary import CaptureFigures, call_pattern, figures, fr
 from rope_prof.io.archive import clean_sqlite
 from rope_prof.io.ncu import WANTED, read_ncu
 from rope_prof.io.nsight_file import read_nsight, write_nsight
-from rope_prof.io.private import Words, kinds_in, private_words
+from rope_prof.io.redact import Words, kinds_in, private_words
 from rope_prof.io.run_folder import RunFolder, read_run, write_atomic
 from rope_prof.io.traces import read_trace
 from rope_prof.kernels.inputs import DTYPES

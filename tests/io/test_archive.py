@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rope_prof.errors import UsageError
 from rope_prof.io.archive import clean_parquet, clean_sqlite, clean_text, write_archive
-from rope_prof.io.private import BLANK, Words, kinds_in, private_words, strings, without_paths
+from rope_prof.io.redact import BLANK, Words, kinds_in, private_words, strings, without_paths
 
 WORDS = Words(
     {"hush-hush-hush-hush": "environment", "/home/alice": "home", "alices-machine": "host", "alice": "user"},
