@@ -53,11 +53,13 @@ def rows_of(folder: RunFolder) -> tuple[Row, ...]:
 
 def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
     """Print the table, or the JSON, of `folder` to standard output."""
+    from rope_prof.commands.model import end_to_end_document, print_end_to_end
+    from rope_prof.views.nsight_tables import nsight_notes, nsight_tables
     from rope_prof.views.tables import machine_line, notes, run_json, run_tables
 
     rows = rows_of(folder)
     if as_json:
-        typer.echo(run_json(folder.run, rows))
+        typer.echo(run_json(folder.run, rows, end_to_end_document(folder.path)))
         return
     console = wide_console()
     console.print(f"{folder.run.name} · {machine_line(folder.run.machine)}", markup=False, highlight=False)
@@ -65,6 +67,13 @@ def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
         console.print(table)
     for line in notes(folder.run, rows):
         console.print(line, markup=False, highlight=False, style="dim")
+    nsight = folder.nsight
+    if nsight is not None:
+        for table in nsight_tables(nsight):
+            console.print(table)
+        for line in nsight_notes(nsight):
+            console.print(line, markup=False, highlight=False, style="dim")
+    print_end_to_end(folder.path)
 
 
 def wide_console() -> Console:
