@@ -7,6 +7,7 @@ hand. Flow arrows, Python frames and GPU-side annotations are not kept.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -15,76 +16,23 @@ from typing import Any, Final
 import polars as pl
 
 from rope_prof.errors import TraceError
-from rope_prof.io.digits import microseconds_to_ns, whole_microseconds
 from rope_prof.io.json_pieces import Events
-from rope_prof.io.kineto_args import CallArgs, GpuArgs, OpArgs, as_int, decode_args, ints
-from rope_prof.io.kineto_events import Event, Piece, read_piece
+from rope_prof.io.kineto_args import as_int
+from rope_prof.io.kineto_columns import Columns
+from rope_prof.io.kineto_processes import columns_in_order
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
-
-_GPU: Final = {
-    "kernel": "kernel",
-    "gpu_memcpy": "memcpy",
-    "gpu_memset": "memset",
-    "memcpy": "memcpy",
-    "memset": "memset",
-}
-_CALLS: Final = {
-    **dict.fromkeys(("cuda_runtime", "hip_runtime", "xpu_runtime", "privateuse1_runtime", "runtime"), "runtime"),
-    **dict.fromkeys(("cuda_driver", "hip_driver", "xpu_driver", "privateuse1_driver", "driver"), "driver"),
-}
-_OPS: Final = ("cpu_op", "operator")
-_SEARCH_BYTES: Final = 64 << 20
-_WINDOW_END: Final = "Record Window End"
-_KEPT: Final = ("gpu", "call", "range", "op", "overhead")
-
-
-def _role(category: str | None) -> tuple[str, str]:
-    """What a category is to us: (frame, kind), by its lower-case spelling."""
-    name = (category or "").lower()
-    if name in _GPU:
-        return "gpu", _GPU[name]
-    if name in _CALLS:
-        return "call", _CALLS[name]
-    if name in _OPS:
-        return "op", ""
-    if name == "user_annotation":
-        return "range", "record_function"
-    return ("overhead", "") if name == "overhead" else ("", name)
-
-
-class _Names:
-    """Each distinct text once; columns hold its number until the frame is built."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[Any, int] = {}
-
-    def numbers(self, texts: list[Any]) -> pl.Series:
-        known = self._numbers
-        for text in dict.fromkeys(texts):
-            known.setdefault(text, len(known))
-        return pl.Series(list(map(known.__getitem__, texts)), dtype=pl.UInt32)
-
-    def texts(self) -> pl.Series:
-        plain = [t if isinstance(t, str) or t is None else _plain(t) for t in self._numbers]
-        return pl.Series(plain, dtype=pl.String)
-
-
-def _plain(value: Any) -> str:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
 class KinetoReader:
     """Feed it the bytes of one file, take the `Trace`."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, packed_bytes: int = 0) -> None:
         self._source = source
-        self._names = _Names()
+        self._packed_bytes = packed_bytes
+        self._numbers: dict[str | None, int] = {}
         self._batches: dict[str, list[pl.DataFrame]] = defaultdict(list)
-        self._roles: dict[str | None, tuple[str, str]] = {}
         self._counts: dict[str, int] = defaultdict(int)
         self._whole_us = True
-        self._read = 0
-        self._exact = False
         self._window_end = False
         self._top_repeats: list[str] = []
 
@@ -92,94 +40,26 @@ class KinetoReader:
         """Decode all pieces; the frames keep the file's order within one category."""
         events = Events(chunks, self._source)
         tail: bytes | None = None
-        for text, last in events:
-            piece = read_piece(text, last, every_key=self._read < _SEARCH_BYTES)
-            self._read += len(text)
-            self._take(piece)
-            if last:
-                tail = piece.tail
+        with contextlib.closing(columns_in_order(iter(events), self._packed_bytes)) as pieces:
+            for columns in pieces:
+                self._take(columns)
+                tail = columns.tail
         if not events.found:
             self._counts["no_array"] = 1
         metadata = self._metadata(events.head, tail)
         return self._trace(metadata)
 
-    def _take(self, piece: Piece) -> None:
-        for code in ("mended", "lost", "lost_bytes", "duplicates"):
-            self._counts[code] += getattr(piece, code)
-        self._counts["events"] += len(piece.events)
-        groups: dict[str, list[Event]] = defaultdict(list)
-        roles = self._roles
-        for event in piece.events:
-            if event.ph == "X":
-                role = roles.get(event.cat)
-                if role is None:
-                    role = roles[event.cat] = _role(event.cat)
-                groups[role[0]].append(event)
-            elif event.ph in ("i", "I") and not self._window_end:
-                self._window_end = str(event.name).startswith(_WINDOW_END)
-        self._exact = piece.exact
-        for frame in _KEPT:
-            if groups[frame]:
-                self._take_group(frame, groups[frame])
-
-    def _take_group(self, frame: str, group: list[Event]) -> None:
-        starts = [event.ts for event in group]
-        self._whole_us = self._whole_us and whole_microseconds(starts)
-        start, start_good = microseconds_to_ns(starts)
-        dur, dur_good = microseconds_to_ns([event.dur for event in group])
-        good = start_good & dur_good
-        columns = [
-            self._names.numbers([event.name for event in group]).alias("name"),
-            pl.Series("start_ns", start),
-            pl.Series("dur_ns", dur),
-            ints("process", [event.pid for event in group]),
-            ints("thread", [event.tid for event in group]),
-        ]
-        if frame == "gpu":
-            columns += self._gpu_columns(group, columns.pop())
-            columns.append(self._names.numbers([self._roles[event.cat][1] for event in group]).alias("kind"))
-        elif frame == "call":
-            args, joined = decode_args([event.args for event in group], CallArgs)
-            self._count_repeats(joined, b'"correlation"', len(args))
-            columns.append(ints("correlation", [a.correlation for a in args]))
-            columns.append(self._names.numbers([self._roles[event.cat][1] for event in group]).alias("api"))
-        elif frame == "op":
-            args, _ = decode_args([event.args for event in group], OpArgs)
-            columns.append(ints("external", [a.external if a.external is not None else a.external_2021 for a in args]))
-            columns.append(self._names.numbers([bytes(a.dims) or None for a in args]).alias("input_dims"))
-            columns.append(self._names.numbers([bytes(a.types) or None for a in args]).alias("input_types"))
-        # of a GPU event the file names the device, not the process
-        batch = pl.DataFrame(columns).drop("process") if frame == "gpu" else pl.DataFrame(columns)
-        if not good.all():
-            self._counts["unreadable_times"] += int((~good).sum())
-            batch = batch.filter(pl.Series(good))
-        self._batches[frame].append(batch)
-
-    def _gpu_columns(self, group: list[Event], thread: pl.Series) -> list[pl.Series]:
-        args, joined = decode_args([event.args for event in group], GpuArgs)
-        for key in (b'"correlation"', b'"stream"', b'"device"'):
-            self._count_repeats(joined, key, len(args))
-        devices = [a.device if a.device is not None else e.pid for a, e in zip(args, group, strict=True)]
-        columns = [
-            self._names.numbers(_devices(devices)).alias("device"),
-            ints("stream", [a.stream for a in args]).fill_null(thread),
-            ints("correlation", [a.correlation or None for a in args]),
-            ints("external", [a.external if a.external is not None else a.external_2021 for a in args]),
-            ints("registers", [a.registers for a in args]),
-            ints("shared_bytes", [a.shared for a in args]),
-            ints("graph", [a.graph or None for a in args]),
-            ints("graph_node", [a.graph_node or None for a in args]),
-            ints("bytes", [a.bytes for a in args]),
-        ]
-        for name in ("grid", "block"):
-            raws = [bytes(getattr(a, name)) for a in args]
-            shapes = {raw: _shape(raw) for raw in set(raws)}
-            columns.append(self._names.numbers([shapes[raw] for raw in raws]).alias(name))
-        return columns
-
-    def _count_repeats(self, joined: bytes, key: bytes, events: int) -> None:
-        if not self._exact:
-            self._counts["duplicates"] += max(0, joined.count(key) - events)
+    def _take(self, piece: Columns) -> None:
+        for code, count in piece.counts.items():
+            self._counts[code] += count
+        self._counts["events"] += piece.events
+        self._whole_us = self._whole_us and piece.whole_us
+        self._window_end = self._window_end or piece.window_end
+        known = self._numbers
+        number = pl.Series([known.setdefault(text, len(known)) for text in piece.texts], dtype=pl.UInt32)
+        for frame, batch in piece.frames.items():
+            named = [number.gather(c).alias(c.name) for c in batch.iter_columns() if c.dtype == pl.UInt32]
+            self._batches[frame].append(batch.with_columns(named))
 
     def _metadata(self, head: bytes, tail: bytes | None) -> dict[str, Any]:
         """The top-level members but the events; from a cut file what stands before them."""
@@ -218,7 +98,7 @@ class KinetoReader:
         return value if isinstance(value, dict) else None
 
     def _trace(self, metadata: dict[str, Any]) -> Trace:
-        texts = self._names.texts()
+        texts = pl.Series(list(self._numbers), dtype=pl.String)
         own = metadata.get("rope_prof")
         base = as_int(metadata.get("baseTimeNanoseconds"))
         frames = {
@@ -290,21 +170,6 @@ _DETAILS: Final = {
     "duplicate_keys": ("duplicates", "events hold a key twice; the last one counts"),
     "unreadable_times": ("unreadable_times", "events have no readable start or duration and are left out"),
 }
-
-
-def _devices(values: list[Any]) -> list[str]:
-    told = {value: _device(value) for value in dict.fromkeys(values)}
-    return list(map(told.__getitem__, values))
-
-
-def _device(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else "?" if value is None else str(value)
-
-
-def _shape(raw: bytes) -> str | None:
-    """`[8, 1, 1]` -> `8x1x1`; None where the file has none (AMD graph kernels)."""
-    sides = raw.strip().strip(b"[]").replace(b" ", b"").replace(b"\n", b"").split(b",")
-    return "x".join(side.decode("ascii", errors="replace") for side in sides) if raw and sides != [b""] else None
 
 
 def _device_names(metadata: dict[str, Any]) -> dict[str, str]:

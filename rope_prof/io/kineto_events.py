@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+import polars as pl
 
 from rope_prof.errors import TraceError
 from rope_prof.io.json_pieces import array_ends, cuts
@@ -23,8 +25,62 @@ Scalar = int | float | str | None
 _ABSENT: Final = msgspec.Raw(b"")
 
 
-class Event(msgspec.Struct, gc=False):
-    """The part of a Chrome trace event that is read; times and args stay text until they are needed."""
+class Args(msgspec.Struct, gc=False):
+    """The args that are read, of any event, in the spellings of 2021 and later; JSON values stay text."""
+
+    device: Scalar = None
+    stream: Scalar = None
+    correlation: Scalar = None
+    external: Scalar = msgspec.field(name="External id", default=None)
+    external_2021: Scalar = msgspec.field(name="external id", default=None)
+    registers: Scalar = msgspec.field(name="registers per thread", default=None)
+    shared: Scalar = msgspec.field(name="shared memory", default=None)
+    graph: Scalar = msgspec.field(name="graph id", default=None)
+    graph_node: Scalar = msgspec.field(name="graph node id", default=None)
+    bytes: Scalar = None
+    grid: msgspec.Raw = _ABSENT
+    block: msgspec.Raw = _ABSENT
+    dims: msgspec.Raw = msgspec.field(name="Input Dims", default=_ABSENT)
+    types: msgspec.Raw = msgspec.field(name="Input type", default=_ABSENT)
+
+
+NO_ARGS: Final = Args()
+
+
+class Event(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
+    """A complete event, as far as it is read; times stay text until they are needed."""
+
+    cat: str | None = None
+    name: Scalar = ""
+    pid: Scalar = None
+    tid: Scalar = None
+    ts: msgspec.Raw = _ABSENT
+    dur: msgspec.Raw = _ABSENT
+    args: Args | None = None
+
+
+class _Instant(msgspec.Struct, gc=False, tag_field="ph", tag="i"):
+    name: Scalar = ""
+
+
+class _OldInstant(msgspec.Struct, gc=False, tag_field="ph", tag="I"):
+    name: Scalar = ""
+
+
+class _Name(msgspec.Struct, gc=False, tag_field="ph", tag="M"):
+    """Metadata of a process or thread."""
+
+
+class _FlowStart(msgspec.Struct, gc=False, tag_field="ph", tag="s"):
+    """Arrows are over a third of a file's events: nothing of them is read."""
+
+
+class _FlowEnd(msgspec.Struct, gc=False, tag_field="ph", tag="f"):
+    """As `_FlowStart`."""
+
+
+class _Loose(msgspec.Struct, gc=False):
+    """Any event, its args as text: for what the strict types refuse."""
 
     ph: str = ""
     cat: str | None = None
@@ -36,54 +92,132 @@ class Event(msgspec.Struct, gc=False):
     args: msgspec.Raw = _ABSENT
 
 
+class _Keys(msgspec.Struct, gc=False):
+    """Which of the keys an event has."""
+
+    ph: msgspec.Raw = _ABSENT
+    cat: msgspec.Raw = _ABSENT
+    name: msgspec.Raw = _ABSENT
+    pid: msgspec.Raw = _ABSENT
+    tid: msgspec.Raw = _ABSENT
+    ts: msgspec.Raw = _ABSENT
+    dur: msgspec.Raw = _ABSENT
+    args: msgspec.Raw = _ABSENT
+
+
 @dataclass
 class Piece:
     """What one piece of text gave. `tail` is what follows the array's end, None while that has not come."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)  # the complete ones
+    count: int = 0  # of all events
+    window_end: bool = False
     mended: int = 0
     lost: int = 0
     lost_bytes: int = 0
     duplicates: int = 0
-    exact: bool = False  # whether `duplicates` covers the args too
+    usual_keys: int | None = None  # how many of the searched keys its events have if each has the usual ones
     tail: bytes | None = None
 
+    def take(self, loose: _Loose) -> None:
+        """Add an event that was decoded without the strict types."""
+        self.count += 1
+        if loose.ph == "X":
+            args = lenient_args(bytes(loose.args)) if loose.args else None
+            self.events.append(Event(loose.cat, loose.name, loose.pid, loose.tid, loose.ts, loose.dur, args))
+        elif loose.ph in ("i", "I"):
+            self.window_end = self.window_end or _ends_window(loose.name)
 
-_decode_list = msgspec.json.Decoder(list[Event]).decode
-_decode_event = msgspec.json.Decoder(Event).decode
+
+_WINDOW_END: Final = "Record Window End"
+
+
+def _ends_window(name: Scalar) -> bool:
+    return str(name).startswith(_WINDOW_END)
+
+
+_Any = Event | _FlowStart | _FlowEnd | _Name | _Instant | _OldInstant
+_decode_list = msgspec.json.Decoder(list[_Any]).decode
+_decode_loose_list = msgspec.json.Decoder(list[_Loose]).decode
+_decode_loose = msgspec.json.Decoder(_Loose).decode
+_decode_keys = msgspec.json.Decoder(list[_Keys]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_scalar = msgspec.json.Decoder(Scalar).decode
 _number_encoder = msgspec.json.Encoder(decimal_format="number")
 _JOIN_MOST: Final = 8
-#: Keys whose repetition is looked for in the first part of a file; that of times is looked for everywhere.
-_OTHER_KEYS: Final = (b'"ph"', b'"pid"', b'"tid"', b'"cat"', b'"args"')
+#: Keys whose repetition is looked for: of an event, and of its args where a repeat would join it to another launch.
+_SEARCHED: Final = '"ts"|"dur"|"ph"|"pid"|"tid"|"cat"|"name"|"args"|"correlation"|"stream"|"device"'
+_USUAL_KEYS: Final[dict[type, int]] = {Event: 8, _FlowStart: 6, _FlowEnd: 6, _Name: 7, _Instant: 6, _OldInstant: 6}
 
 
-def read_piece(text: bytes, last: bool, every_key: bool = True) -> Piece:
-    """Decode a piece of the event array (without its brackets); `last` if the array's end should be in it.
-
-    `every_key` looks for repeats of all keys, else of the times alone.
-    """
+def read_piece(text: bytes, last: bool) -> Piece:
+    """Decode a piece of the event array (without its brackets); `last` if the array's end should be in it."""
     if last and text.lstrip()[:1] == b"]":
         return Piece(tail=text.lstrip()[1:])
     whole = _whole(text, last)
     if whole is None:
         return _one_by_one(text, last)
     body = text if whole.tail is None else text[: len(text) - len(whole.tail)]
-    if _keys_repeat(body, whole.events, every_key):
-        whole.exact = True
+    if _keys_repeat(body, whole):
         whole.duplicates = sum(1 for start, end in cuts(body) if _pairs_repeat(body[start:end]))
     return whole
 
 
 def _whole(text: bytes, last: bool) -> Piece | None:
     for end in array_ends(text) if last else (len(text),):
+        tail = text[end:].lstrip()[1:] if last else None
+        listed = b"[" + text[:end] + b"]"
         try:
-            events = _decode_list(b"[" + text[:end] + b"]")
+            return _sorted_out(_decode_list(listed), tail)
+        except RecursionError:
+            raise too_deep() from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        try:
+            piece = Piece(tail=tail)
+            for loose in _decode_loose_list(listed):
+                piece.take(loose)
+            return piece
         except RecursionError:
             raise too_deep() from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-        return Piece(events=events, tail=text[end:].lstrip()[1:] if last else None)
     return None
+
+
+def _sorted_out(events: list[_Any], tail: bytes | None) -> Piece:
+    seen: Counter[type] = Counter(map(type, events))
+    instants = seen[_Instant] + seen[_OldInstant]
+    marks = [event for event in events if isinstance(event, _Instant | _OldInstant)] if instants else []
+    return Piece(
+        events=[event for event in events if type(event) is Event],
+        count=len(events),
+        window_end=any(_ends_window(event.name) for event in marks),
+        usual_keys=sum(times * _USUAL_KEYS[kind] for kind, times in seen.items()),
+        tail=tail,
+    )
+
+
+def lenient_args(raw: bytes) -> Args:
+    """The args that can be read, each for itself; none where `raw` is no object."""
+    try:
+        fields = _decode_fields(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NO_ARGS
+    args = Args()
+    for name, key in zip(Args.__struct_fields__, Args.__struct_encode_fields__, strict=True):
+        if key in fields:
+            value: Any = fields[key]
+            if name not in _TEXT_ARGS:
+                try:
+                    value = _decode_scalar(value)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue
+            setattr(args, name, value)
+    return args
+
+
+_TEXT_ARGS: Final = ("grid", "block", "dims", "types")
 
 
 def too_deep() -> TraceError:
@@ -95,7 +229,7 @@ def too_deep() -> TraceError:
 
 def _one_by_one(text: bytes, last: bool) -> Piece:
     """Every event that can be read, each decoded alone (joined with its successors where a cut was inside it)."""
-    piece = Piece(exact=True)
+    piece = Piece()
     spans = cuts(text)
     ends = array_ends(text, len(text)) if last else []
     k = 0
@@ -116,7 +250,7 @@ def _decode_from(text: bytes, spans: Sequence[tuple[int, int]], k: int, piece: P
     for j in range(k, min(k + _JOIN_MOST, len(spans))):
         one = text[start : spans[j][1]]
         try:
-            piece.events.append(_decode_event(one))
+            piece.take(_decode_loose(one))
         except RecursionError:
             raise too_deep() from None
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -138,7 +272,7 @@ def _ended(text: bytes, spans: Sequence[tuple[int, int]], k: int, ends: Sequence
         if end > reach:
             return False
         try:
-            piece.events.append(_decode_event(text[start:end]))
+            piece.take(_decode_loose(text[start:end]))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         piece.tail = text[end:].lstrip()[1:]
@@ -157,7 +291,7 @@ def _mend_into(text: bytes, piece: Piece, final: bool) -> None:
         piece.lost_bytes += len(text)
         piece.lost += 0 if final and tail is None else 1
     else:
-        piece.events.append(event)
+        piece.take(event)
         piece.mended += 1
         piece.tail = tail
 
@@ -166,7 +300,7 @@ _BARE: Final = re.compile(r"(?<=[:\[,\s])([-+]?)(inf|nan|infinity)(?=\s*[,}\]])"
 _CLOSES: Final = re.compile(r'\s*(?:[:}\]]|,\s*(?:["\[{\d\-]|true|false|null|$)|$)')
 
 
-def mended(text: bytes) -> Event | None:
+def mended(text: bytes) -> _Loose | None:
     """The event of a text that strict JSON refuses, or None where nothing helps."""
     if len(text) > 1 << 20:
         return None
@@ -175,7 +309,7 @@ def mended(text: bytes) -> Event | None:
         try:
             value = json.loads(candidate, strict=False, parse_float=Decimal, parse_constant=lambda _: None)
             if isinstance(value, dict):
-                return _decode_event(_number_encoder.encode(_clean(value)))
+                return _decode_loose(_number_encoder.encode(_clean(value)))
         except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError, OverflowError):
             continue
     return None
@@ -213,16 +347,24 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _keys_repeat(text: bytes, events: list[Event], every_key: bool) -> bool:
+def _keys_repeat(text: bytes, piece: Piece) -> bool:
     """Whether the text holds a key more often than there are events that have it: cause for an exact count."""
-    if text.count(b'"ts"') > sum(map(bool, [event.ts for event in events])):
-        return True
-    if text.count(b'"dur"') > sum(map(bool, [event.dur for event in events])):
-        return True
-    if not every_key:
+    searched = pl.Series([text.decode("utf-8", errors="replace")])
+    found = int(searched.str.count_matches(_SEARCHED)[0])
+    args = [event.args or NO_ARGS for event in piece.events]
+    absent = (
+        [a.correlation for a in args].count(None),
+        [a.stream for a in args].count(None),
+        [a.device for a in args].count(None),
+    )
+    inner = 3 * len(args) - sum(absent)
+    if piece.usual_keys is not None and found == piece.usual_keys + inner:
         return False
-    named = len(events) + sum(event.ph == "M" for event in events)
-    return text.count(b'"name"') > named or any(text.count(key) > len(events) for key in _OTHER_KEYS)
+    names = _Keys.__struct_fields__
+    events = _decode_keys(b"[" + text.rstrip().removesuffix(b"]") + b"]")
+    held = sum(sum(1 for name in names if getattr(event, name)) for event in events)
+    named = sum(event.ph == b'"M"' for event in events)
+    return found > held + inner + named
 
 
 def _pairs_repeat(text: bytes) -> bool:

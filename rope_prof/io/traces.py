@@ -60,7 +60,7 @@ def _read_text(path: Path, progress: Progress | None) -> Trace:
         from rope_prof.io.proton import read_proton
 
         return read_proton(rest, str(path), unpacked.findings)
-    trace = KinetoReader(str(path)).read(rest)
+    trace = KinetoReader(str(path), path.stat().st_size).read(rest)
     return _with_findings(trace, unpacked)
 
 
