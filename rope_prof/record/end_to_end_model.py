@@ -17,9 +17,12 @@ from rope_prof.kernels.inputs import prompt_positions
 from rope_prof.kernels.shape import MropeShape
 from rope_prof.model.end_to_end import Memory, ModelFacts
 from rope_prof.record.devices import RecordDevice
+from rope_prof.record.machine import parsed
 from rope_prof.units import size
 
 MODELING = "transformers.models.ernie4_5_vl_moe.modeling_ernie4_5_vl_moe"
+#: The first version whose static cache, experts and rope are as the patch and the graphs need them.
+LEAST = (5, 17)
 DTYPE = torch.bfloat16
 #: The 28B-A3B model is the configuration's own default; `tiny` is for a CPU and for tests.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -50,13 +53,13 @@ def library() -> ModuleType:
         raise UnavailableError(
             f"the model needs transformers, which cannot be imported ({error}); pip install 'rope-prof[model]'"
         ) from error
+    words = f"expected transformers {'.'.join(map(str, LEAST))} or newer: pip install -U 'rope-prof[model]'"
+    if parsed(version) < LEAST:
+        raise UnavailableError(f"transformers {version} is too old for the model; {words}")
     try:
         return importlib.import_module(MODELING)
     except ImportError as error:
-        raise UnavailableError(
-            f"transformers {version} has no Ernie4.5-VL ({error}); expected 5.0 or newer: "
-            "pip install -U 'rope-prof[model]'"
-        ) from error
+        raise UnavailableError(f"transformers {version} has no Ernie4.5-VL ({error}); {words}") from error
 
 
 def configuration(preset: str, layers: int | None) -> Any:

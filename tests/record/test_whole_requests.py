@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -245,6 +246,36 @@ def test_transformers_missing_or_too_old_is_one_sentence(monkeypatch: pytest.Mon
         end_to_end_model.library()
     assert "pip install" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_older_transformers_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.__version__", "4.57.1")
+    with pytest.raises(UnavailableError, match=r"transformers 4\.57\.1 is too old for the model; expected .* 5\.17"):
+        end_to_end_model.library()
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_model_loads_where_our_kernels_folder_is_in_the_way(
+    repository: Path, tmp_path: Path, installed: bool
+) -> None:
+    """transformers looks for a package `kernels`; ours has no such name, and an installed one stays what it is."""
+    package = tmp_path / "kernels"
+    package.mkdir()
+    (package / "__init__.py").write_text("__version__ = '99.0'\n")
+    code = (
+        f"import site; site.addsitedir({str(tmp_path if installed else tmp_path / 'none')!r})\n"
+        "from rope_prof.record.end_to_end_model import library\n"
+        "import kernels, rope_prof.kernels.shape as shape\n"
+        "print(library().__name__, getattr(kernels, '__version__', None), shape.__file__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    module, version, ours = done.stdout.split()
+    assert module == end_to_end_model.MODELING
+    assert version == ("99.0" if installed else "None")
+    assert Path(ours).is_relative_to(repository)
 
 
 @pytest.mark.parametrize(
