@@ -7,16 +7,17 @@ CUPTI. Leaves the tools' reports in the run folder, and `nsight.json` with what 
 from __future__ import annotations
 
 import shutil
+import statistics
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from rope_prof.analysis.calls import call_frame
-from rope_prof.analysis.summary import CaptureFigures, call_pattern, figures, frame_figures
+from rope_prof.analysis.calls import call_events, call_frame
+from rope_prof.analysis.summary import call_pattern
 from rope_prof.io.archive import clean_sqlite
 from rope_prof.io.ncu import WANTED, read_ncu
 from rope_prof.io.nsight_file import read_nsight, write_nsight
@@ -57,6 +58,15 @@ COMPUTE_OPTIONS = (
 )
 SYSTEMS_STEM = "systems"
 COMPUTE_STEM = "compute"
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The calls of one key in one trace: how many, and the medians of their kernels and of their kernel time."""
+
+    calls: int
+    kernels: float | None
+    kernel_ns: float | None
 
 
 def record_nsight(folder: Path, tool: Tool, device: str) -> Nsight:
@@ -107,7 +117,7 @@ def record_systems(found: RunFolder, tool: Tool, device: str, scratch: Path) -> 
     return Systems(
         recording=recording,
         sqlite=export.name,
-        keys=agreements(read_trace(export), ranged, kineto_figures(found, keys)),
+        keys=agreements(read_trace(export), ranged, kineto_calls(found, keys)),
     )
 
 
@@ -162,26 +172,50 @@ def _keep(path: Path, folder: Path) -> None:
     write_atomic(folder / path.name, lambda part: shutil.copyfile(path, part))
 
 
-def kineto_figures(found: RunFolder, keys: Sequence[Key]) -> dict[str, CaptureFigures]:
-    """The figures of the captures of `keys`, from their traces."""
+def kineto_calls(found: RunFolder, keys: Sequence[Key]) -> dict[str, Calls]:
+    """The calls of the captures of `keys`, from their traces."""
     paths = {key.name: found.trace_path(key.name) for key in keys}
-    return {name: figures(read_trace(path), name) for name, path in paths.items() if path is not None}
+    calls: dict[str, Calls] = {}
+    for name, path in paths.items():
+        if path is not None:
+            trace = read_trace(path)
+            step = int((trace.own or {}).get("calls_per_range", 1))
+            calls[name] = seen_calls(trace, name, "record_function", step)
+    return calls
 
 
-def agreements(trace: Trace, ranged: Sequence[Ranged], kineto: Mapping[str, CaptureFigures]) -> tuple[Agreement, ...]:
+def seen_calls(trace: Trace, key_name: str, kind: str, step: int) -> Calls:
+    """Kernels of each call of a key. A range of `step` calls (a graph) is cut into them by the order of its kernels."""
+    counts: list[float] = []
+    times: list[int] = []
+    for row in call_frame(trace, call_pattern(key_name), kind=kind).iter_rows(named=True):
+        events = call_events(trace, row) if row["kernels"] else None
+        durations = [] if events is None else events.filter(events["kind"] == "kernel")["dur_ns"].to_list()
+        each, rest = divmod(len(durations), step)
+        counts += [len(durations) / step] * step
+        if each and not rest:
+            times += [sum(durations[k : k + each]) for k in range(0, len(durations), each)]
+    return Calls(
+        calls=len(counts),
+        kernels=statistics.median(counts) if counts else None,
+        kernel_ns=statistics.median(times) if times else None,
+    )
+
+
+def agreements(trace: Trace, ranged: Sequence[Ranged], kineto: Mapping[str, Calls]) -> tuple[Agreement, ...]:
     """One entry per key that the child ran: Nsight's figures of its calls against Kineto's."""
     return tuple(_agreement(trace, one, kineto.get(one.key)) for one in ranged)
 
 
-def _agreement(trace: Trace, one: Ranged, kineto: CaptureFigures | None) -> Agreement:
+def _agreement(trace: Trace, one: Ranged, kineto: Calls | None) -> Agreement:
     if one.reason:
         return Agreement(key=one.key, reason=f"not run under nsys: {one.reason}")
-    mine = frame_figures(call_frame(trace, call_pattern(one.key), kind="nvtx"), one.step)
+    mine = seen_calls(trace, one.key, "nvtx", one.step)
     entry = Agreement(
         key=one.key,
         calls=mine.calls,
-        kernels_per_call=mine.kernels_per_call,
-        kineto_kernels_per_call=kineto.kernels_per_call if kineto else None,
+        kernels_per_call=mine.kernels,
+        kineto_kernels_per_call=kineto.kernels if kineto else None,
         kernel_ns=mine.kernel_ns,
         kineto_kernel_ns=kineto.kernel_ns if kineto else None,
     )
@@ -249,10 +283,10 @@ def counted_keys(found: RunFolder) -> tuple[Key, ...]:
 def _least(found: RunFolder, key: Key) -> LeastBytes:
     facts = found.run.facts(key.name)
     floor = least_bytes(shape_of(key.case), key.case.tokens, DTYPES[key.case.dtype].itemsize)
-    kineto = kineto_figures(found, (key,)).get(key.name)
+    kineto = kineto_calls(found, (key,)).get(key.name)
     return LeastBytes(
         key=key.name,
         least_bytes=floor,
         bytes_moved=facts.bytes_moved,
-        kineto_kernels_per_call=kineto.kernels_per_call if kineto else None,
+        kineto_kernels_per_call=kineto.kernels if kineto else None,
     )

@@ -25,6 +25,8 @@ from rope_prof.record.workload import GRAPH_CALLS
 
 PLAN_FILE = "plan.json"
 DONE_FILE = "done.json"
+#: A graph holds many calls, and its first replays are slower: so many of them that the median is of the others.
+LEAST_RANGES = 8
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +83,7 @@ def _prepared(key: Key, ring: Ring, device: RecordDevice) -> Subject:
 
 def _run(plan: Plan, key: Key, ring: Ring, subject: Subject, device: RecordDevice) -> Ranged:
     """As in a capture: new values, a few calls ahead, then the calls that count; one call where counters are read."""
-    ranges = 1 if plan.one_call else max(2, plan.calls // subject.step)
+    ranges = 1 if plan.one_call else max(LEAST_RANGES, plan.calls // subject.step)
     try:
         ring.refill(plan.seed)
         _ranged(subject, f"warm-up of {key.name}", WARM_CALLS, device)

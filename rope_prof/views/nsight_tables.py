@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rope_prof.analysis.counters import CallCounters, call_counters
 from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, Nsight, Recording, Systems
-from rope_prof.units import MISSING, microseconds, ratio, size
+from rope_prof.units import MISSING, microseconds, ratio, significant
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,15 +17,15 @@ _COUNTERS = (
     "path",
     "kernels",
     "alone µs",
-    "least",
-    "DRAM read",
-    "DRAM written",
-    "L2 moved",
+    "least MiB",
+    "DRAM MiB",
+    "L2 MiB",
     "L2 / least",
-    "DRAM of peak",
-    "L2 of peak",
-    "SM of peak",
-    "occupancy",
+    "DRAM %",
+    "L2 %",
+    "SM %",
+    "warps %",
+    "of %",
     "registers",
 )
 
@@ -46,7 +46,7 @@ def _table(title: str, columns: tuple[str, ...]) -> Table:
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
-        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     return table
 
 
@@ -80,7 +80,7 @@ def _count(value: float | None) -> str:
 def _counter_tables(compute: Compute) -> list[Table]:
     rows = call_counters(compute)
     case = _case(rows[0].key) if rows else ""
-    table = _table(f"Nsight Compute {compute.recording.version}: one call of each path, {case}", _COUNTERS)
+    table = _table(f"Nsight Compute {compute.recording.version}: one call of each path, {case}; % of peak", _COUNTERS)
     for row in rows:
         table.add_row(*counter_cells(row))
     stalls = _table("What a warp waits for between two instructions", ("path", "largest", "second", "third"))
@@ -101,28 +101,29 @@ def _case(key: str) -> str:
 
 def counter_cells(row: CallCounters) -> tuple[str, ...]:
     """The cells of one path."""
-    share = row.occupancy_percent
-    limit = row.occupancy_limit_percent
-    occupancy = MISSING if share is None else f"{share:.0f} %" + (f" of {limit:.0f} %" if limit is not None else "")
     return (
         _path(row.key),
         str(row.kernels),
         microseconds(row.duration_ns),
-        size(row.least_bytes),
-        size(row.dram_read_bytes),
-        size(row.dram_write_bytes),
-        size(row.l2_bytes),
+        _mebibytes(row.least_bytes),
+        _mebibytes(row.dram_bytes),
+        _mebibytes(row.l2_bytes),
         ratio(row.l2_excess),
         _percent(row.dram_percent),
         _percent(row.l2_percent),
         _percent(row.sm_percent),
-        occupancy,
+        _percent(row.occupancy_percent),
+        _percent(row.occupancy_limit_percent),
         MISSING if row.registers is None else str(row.registers),
     )
 
 
+def _mebibytes(value: float | None) -> str:
+    return MISSING if value is None else significant(value / (1 << 20))
+
+
 def _percent(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.0f} %" if value >= 10 else f"{value:.1f} %"
+    return MISSING if value is None else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def nsight_notes(found: Nsight) -> list[str]:
@@ -157,5 +158,6 @@ def _compute_notes(compute: Compute) -> Iterator[str]:
     if compute.kernels:
         yield (
             "ncu runs each kernel alone with cold caches, at the clocks as they are: compare its bytes and shares, "
-            "take times from the table above"
+            "take times from the table above. DRAM: read and written; what the L2 still holds at the end is not yet "
+            "written back. warps: achieved occupancy, of what registers and blocks allow"
         )

@@ -16,6 +16,7 @@ from nsight_fakes import called, fake, write_captured, write_export
 from rope_prof.errors import UsageError
 from rope_prof.io.nsight_file import read_nsight
 from rope_prof.io.run_folder import read_run
+from rope_prof.io.traces import read_trace
 from rope_prof.record import nsight, nsight_tools
 from rope_prof.record.nsight_tools import NsightError, Tool, environment, find
 
@@ -237,3 +238,11 @@ def test_the_importers_own_libraries_are_looked_at(bench: Bench, monkeypatch: py
     monkeypatch.setenv("PATH", f"{bench.tools}:{os.environ['PATH']}")
     with pytest.raises(NsightError, match=r"it lacks libelf\.so\.1: install it .*apt-get install libelf1"):
         bench.record(leaves=[".qdstrm"])
+
+
+def test_a_range_of_many_calls_is_cut_by_the_order_of_its_kernels(tmp_path: Path) -> None:
+    trace = read_trace(write_export(tmp_path / "t.sqlite", "graph", kernels=4, calls=3))
+    assert nsight.seen_calls(trace, "graph", "nvtx", 2) == nsight.Calls(calls=6, kernels=2.0, kernel_ns=2000)
+    uneven = nsight.seen_calls(trace, "graph", "nvtx", 3)
+    assert (uneven.calls, uneven.kernels, uneven.kernel_ns) == (9, pytest.approx(4 / 3), None)
+    assert nsight.seen_calls(trace, "absent", "nvtx", 1) == nsight.Calls(calls=0, kernels=None, kernel_ns=None)
