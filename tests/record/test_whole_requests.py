@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -212,6 +213,28 @@ def test_the_command_writes_a_run_that_shows(tmp_path: Path, capsys: pytest.Capt
     assert {row["path"] for row in document["end_to_end"]["rows"]} == {"stock", "unfused"}
     assert main(["show", folder]) == 0
     assert "whole requests" in capsys.readouterr().out
+
+
+def test_a_profile_of_ranges_alone_holds_no_operators(tmp_path: Path) -> None:
+    """As on a GPU, where a whole model's operators would stretch the host's time."""
+    from torch.autograd import profiler as autograd_profiler
+
+    from rope_prof.record.end_to_end_profile import in_ranges, ranges_alone
+
+    start = autograd_profiler._enable_profiler
+    call = in_ranges("unfused.decode.rope")(torch.add)
+    profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True)
+    profiler.prepare_trace()
+    with ranges_alone(SimpleNamespace(kind="cuda")):  # type: ignore[arg-type]
+        profiler.start_trace()
+    assert autograd_profiler._enable_profiler is start
+    for _ in range(3):
+        call(torch.ones(2), 1)
+    profiler.stop_trace()
+    profiler.export_chrome_trace(str(tmp_path / "trace.json"))
+    trace = read_trace(tmp_path / "trace.json")
+    assert trace.ranges["name"].to_list() == [f"unfused.decode.rope#{k}" for k in range(3)]
+    assert trace.ops.height == 0
 
 
 def test_memory_that_is_not_there_is_said_before_the_start() -> None:

@@ -1,0 +1,100 @@
+"""The words of an end-to-end measurement."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console
+
+from rope_prof.analysis.end_to_end import Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.stats import Figure
+from rope_prof.analysis.what_if import WhatIf
+from rope_prof.views.end_to_end_tables import (
+    agreement_table,
+    milliseconds,
+    prediction_lines,
+    request_table,
+    share,
+    steps_table,
+)
+
+ROW = RequestRow(
+    path="fused",
+    mode="eager",
+    status="measured",
+    reason=None,
+    prefill_ns=Figure(92.3e6, 90e6, 95e6, 6),
+    token_ns=Figure(43.1e6, 43e6, 44e6, 6),
+    request_ns=Figure(6385e6, 6300e6, 6500e6, 6),
+    prefill_gain=Figure(0.106, 0.1, 0.11, 6),
+    token_gain=Figure(0.222, 0.2, 0.23, 6),
+    request_gain=Figure(0.22, 0.2, 0.23, 6),
+)
+
+
+def drawn(table: object) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def test_times_carry_their_interval_and_gains_their_sign() -> None:
+    assert milliseconds(ROW.token_ns) == "43.1 [43.0, 44.0]"
+    assert milliseconds(None) == "–"
+    assert milliseconds(Figure(1e6, None, None, 1)) == "1.00"
+    assert share(ROW.request_gain, bounds=True) == "22.0% [20.0%, 23.0%]"
+    assert share(Figure(-0.05, None, None, 1), bounds=True) == "-5.0%"
+
+
+def test_a_mode_without_a_time_has_no_row() -> None:
+    from dataclasses import replace
+
+    text = drawn(request_table([ROW, replace(ROW, mode="graph", token_ns=None, request_ns=None)]))
+    assert "22.0% [20.0%, 23.0%]" in text
+    assert "graph" not in text
+
+
+def test_tokens_that_differ_say_by_what_margin() -> None:
+    one = Agreement(
+        path="fused",
+        rms=0.036,
+        allowed=0.139,
+        tokens=24,
+        same_tokens=7,
+        margin=0.03125,
+        graph_same_tokens=24,
+        graph_margin=None,
+        graph_rms=0.02,
+    )
+    text = drawn(agreement_table([one]))
+    assert "7 of 24 (then a margin of 0.031)" in text
+    assert "24 of 24" in text
+
+
+def test_the_parts_of_a_step_are_per_step() -> None:
+    parts = StepParts(
+        steps=2,
+        layers=4,
+        rope_calls=4,
+        rope_kernels=100,
+        other_kernels=200,
+        span_ns=20_000_000,
+        rope_busy_ns=2_000_000,
+        rope_bubble_ns=4_000_000,
+        other_busy_ns=6_000_000,
+        other_bubble_ns=8_000_000,
+    )
+    text = drawn(steps_table({("unfused", "decode"): parts}))
+    for word in ("10.0", "1.00", "2.00", "3.00", "4.00", "50 + 100"):
+        assert word in text
+
+
+def test_a_prediction_says_whether_it_held() -> None:
+    bound = WhatIf(step_ns=50e6, lo_ns=10e6, hi_ns=12e6, inflation=1.4, launches_per_call=25)
+    held, missed = (Prediction(phase="decode", path="fused", bound=bound, saved_ns=ms * 1e6) for ms in (11, 13))
+    said = prediction_lines([held, missed])
+    assert said[0].endswith("fused saved 11.0 ms: as predicted")
+    assert said[1].endswith("outside the prediction")
+    assert "an interval of 4.0% of the step" in said[0]
+    assert json.dumps([held.held, missed.held]) == "[true, false]"
