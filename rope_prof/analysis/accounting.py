@@ -6,12 +6,20 @@ Totals are exact integers of what the file holds; nothing is judged here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from rope_prof.analysis.gaps import Host, Rungs, edges, idle_by_cause, segments
 from rope_prof.analysis.spans import SpanSet, busy_time, frame_union, gaps, total_time
+
+
+#: The columns of `launched` that an account needs; gathering the others costs more than the account.
+NEEDED: Final = (
+    *("device", "kind", "stream", "start_ns", "dur_ns", "correlation", "graph_node"),
+    *("launch_name", "launch_process", "launch_thread", "launch_start_ns"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,7 @@ class DeviceUse:
 
 def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: Host) -> DeviceUse:
     """The account of one device; `events` are its rows of `launched`, at least one."""
+    events = events.select(NEEDED)
     found = gaps(events)
     start, end = _window(events)
     kinds = dict(events["kind"].value_counts().iter_rows())
@@ -62,7 +71,7 @@ def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: H
         memcpys=kinds.get("memcpy", 0),
         memsets=kinds.get("memset", 0),
         graph_launches=kinds.get("graph", 0) + _graph_launches(events),
-        kernel_ns=total_time(events.filter(pl.col("kind") == "kernel")),
+        kernel_ns=total_time(events.select("kind", "dur_ns").filter(pl.col("kind") == "kernel")),
         busy_ns=busy,
         span_ns=end - start,
         idle_ns=end - start - busy,
@@ -88,8 +97,9 @@ def _graph_launches(events: pl.DataFrame) -> int:
 
 def others_on(events: pl.DataFrame) -> Rungs:
     """The rungs of a stream or range: kernels (and graphs) of the device first, then its copies and sets."""
-    work: SpanSet = frame_union(events.filter(pl.col("kind").is_in(["kernel", "graph"])))
-    moves: SpanSet = frame_union(events.filter(pl.col("kind").is_in(["memcpy", "memset"])))
+    timed = events.select("kind", "start_ns", "dur_ns")
+    work: SpanSet = frame_union(timed.filter(pl.col("kind").is_in(["kernel", "graph"])))
+    moves: SpanSet = frame_union(timed.filter(pl.col("kind").is_in(["memcpy", "memset"])))
     return ("other_stream", work), ("copy", moves)
 
 
@@ -116,7 +126,8 @@ def _stream_use(events: pl.DataFrame, host_side: Host, start: int, end: int) -> 
     )
     rungs = others_on(events)
     inside, outside = (idle_by_cause(parts, host_side, n, rungs) for parts in (inner, outer))
-    busy = {owner: busy_time(rows) for (owner,), rows in events.group_by("owner")}
+    timed = events.select("owner", "start_ns", "dur_ns")
+    busy = {owner: busy_time(rows) for (owner,), rows in timed.group_by("owner")}
     return tuple(
         StreamUse(
             stream=row["stream"],

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from rope_prof.analysis.accounting import DeviceUse, device_use
+from rope_prof.analysis.accounting import NEEDED, DeviceUse, device_use
 from rope_prof.analysis.calls import as_cpu, innermost, recorded_on_cpu
 from rope_prof.analysis.gaps import device_gaps, host
 from rope_prof.analysis.integrity import Integrity, integrity
@@ -70,7 +70,7 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
     host_side = host(trace)
     devices = [
         device_use(name, trace.device_names.get(name), rows, host_side)
-        for (name,), rows in events.sort("device", maintain_order=True).group_by("device", maintain_order=True)
+        for (name,), rows in events.select(NEEDED).sort("device", maintain_order=True).group_by("device", maintain_order=True)
     ]
     shown = trace.ranges if range_pattern is None else _picked(trace.ranges, re.compile(range_pattern))
     return replace(

@@ -84,9 +84,13 @@ class Segments:
     lanes: tuple[tuple[Any, Any], ...]
 
 
+_SIDES: Final = ("correlation", "launch_start_ns", "launch_process", "launch_thread")
+
+
 def segments(found: pl.DataFrame, events: pl.DataFrame, owner: Int64s | None = None) -> Segments:
     """Split gaps (`spans.gaps` of `events`, which come from `launched`) at the start of the launch that ends them."""
-    before, after = events[found["before"]], events[found["after"]]
+    sides = events.select(_SIDES)
+    before, after = sides[found["before"]], sides[found["after"]]
     start = found["start_ns"].to_numpy()
     end = start + found["dur_ns"].to_numpy()
     linked = after["launch_start_ns"].is_not_null().to_numpy()

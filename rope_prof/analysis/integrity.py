@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from rope_prof.analysis.accounting import NEEDED
 from rope_prof.analysis.gaps import host, pieces, segments
 from rope_prof.analysis.launches import LAUNCHES_KERNEL
 from rope_prof.analysis.spans import frame_union, gaps
@@ -196,12 +197,15 @@ def _window(events: pl.DataFrame) -> tuple[int, int]:
 
 def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     """One gap is most of a device's window, and the GPU waited in it with work queued (or nobody knows why)."""
+    events = events.select("name", *NEEDED)
     for device in events["device"].unique().sort():
         rows = events.filter(pl.col("device") == device)
         found = gaps(rows)
+        if not found.height:
+            continue
         start, end = _window(rows)
         longest = found.sort("dur_ns", descending=True).head(1)
-        if not longest.height or longest["dur_ns"][0] <= max(ONE_WAIT_NS, ONE_WAIT_SHARE * (end - start)):
+        if longest["dur_ns"][0] <= max(ONE_WAIT_NS, ONE_WAIT_SHARE * (end - start)):
             continue
         parts = pieces(segments(longest, rows), host(trace))
         outside = parts.filter(pl.col("cause").is_in(["queued", "launch", "unknown"]))["dur_ns"].sum()

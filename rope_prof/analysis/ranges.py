@@ -78,18 +78,21 @@ def _causes(
     ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host, rows: pl.DataFrame, owners: int
 ) -> list[dict[str, int]]:
     totals: list[dict[str, int]] = [{} for _ in range(owners)]
-    owner_of = rows.select("call", "device", pl.col("owner").cast(pl.Int64))
-    rungs = {device: others_on(here) for (device,), here in events.group_by("device")}
+    owners_of = {device: np.zeros(ranges.height, np.int64) for device in rows["device"].unique()}
+    for (device,), here in rows.select("call", "device", "owner").group_by("device"):
+        owners_of[str(device)][here["call"].to_numpy()] = here["owner"].to_numpy()
+    timed = events.select("device", "kind", "start_ns", "dur_ns")
+    rungs = {device: others_on(here) for (device,), here in timed.group_by("device")}
     needed = ("device", "start_ns", "dur_ns", "stream", "correlation", "graph_node")
     narrow = events.select(*needed, "launch_process", "launch_thread", "launch_start_ns")
     for pairs in call_pairs(numbered(ranges), narrow):
-        for (device,), here in pairs.group_by("device"):
+        for device in pairs["device"].unique():
+            here = pairs.filter(pl.col("device") == device) if len(rungs) > 1 else pairs
             found = gaps(here, by=["call"])
             if not found.height:
                 continue
-            calls = here.select("call", "device")[found["after"]]
-            owner = calls.join(owner_of, on=["call", "device"], how="left", maintain_order="left")["owner"]
-            parts = segments(found, here, owner.to_numpy().astype(np.int64))
+            owner = owners_of[device][here["call"].gather(found["after"]).to_numpy()]
+            parts = segments(found, here, owner)
             for k, by_cause in enumerate(idle_by_cause(parts, host_side, owners, rungs[device])):
                 for cause, ns in by_cause.items():
                     totals[k][cause] = totals[k].get(cause, 0) + ns
