@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import types
 from collections.abc import Iterator
@@ -206,9 +208,44 @@ def test_nothing_to_attach_to_is_one_sentence(target: object, named: dict[str, s
     assert "\n" not in str(caught.value)
 
 
-def test_importing_it_is_light(repository: Path) -> None:
-    import subprocess
+SERVE = """
+import multiprocessing
+from rope_prof.attach import attach
 
+attached = attach("served_rope:Rotary.forward", path="served")
+attached.__enter__()
+
+def scheduler(results):
+    from served_rope import Rotary
+    results.put((Rotary().forward(20), attached.calls))
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    worker = context.Process(target=scheduler, args=(results,))
+    worker.start()
+    print(*results.get(timeout=60), attached.calls)
+    worker.join()
+"""
+
+
+def test_attached_at_the_top_of_the_main_file_it_reaches_a_spawned_worker(repository: Path, tmp_path: Path) -> None:
+    """As SGLang starts its scheduler."""
+    (tmp_path / "served_rope.py").write_text("class Rotary:\n    def forward(self, x):\n        return x + 1\n")
+    (tmp_path / "serve.py").write_text(SERVE)
+    done = subprocess.run(
+        [sys.executable, "serve.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == ["21", "1", "0"], done.stderr
+
+
+def test_importing_it_is_light(repository: Path) -> None:
     code = "import sys, rope_prof.attach; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
