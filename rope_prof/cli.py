@@ -22,6 +22,7 @@ COMMANDS = {
     "show": ("show", "show"),
     "dashboard": ("dashboard", "dashboard"),
     "open": ("open", "open_"),
+    "export": ("export", "export"),
     "analyze": ("analyze", "analyze"),
     "model": ("model", "model"),
     "doctor": ("doctor", "doctor"),

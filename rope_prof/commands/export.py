@@ -1,0 +1,105 @@
+"""`export RUN|TRACE --to FORMAT -o PATH`: what was recorded, in a form for other tools and other people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rope_prof.io.run_folder import RunFolder
+    from rope_prof.views.perfetto import Drawn
+
+FORMATS = ("perfetto", "archive")
+
+
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN|TRACE", help="A run folder, or any trace that analyze reads.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="|".join(FORMATS),
+            help="perfetto: one native trace, both sides of each fusion on one timeline. "
+            "archive: a copy without host, user, environment and paths.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="PATH", help="FILE.pftrace, or a folder, .zip, .tar or .tar.gz.")
+    ],
+) -> None:
+    """Write a run or a trace for Perfetto, or a cleaned copy for others."""
+    from rope_prof.errors import UsageError
+
+    if to == "perfetto":
+        export_perfetto(source, out)
+    elif to == "archive":
+        export_archive(source, out)
+    else:
+        raise UsageError(f"unknown --to {to!r}; expected {' or '.join(map(repr, FORMATS))}")
+
+
+def export_archive(source: Path, out: Path) -> None:
+    """A cleaned copy; prints what was cleaned and what could not be."""
+    from rope_prof.io.archive import write_archive
+
+    for line in write_archive(source, out).lines():
+        typer.echo(line)
+
+
+def export_perfetto(source: Path, out: Path) -> None:
+    """One native trace at `out`, written whole or not at all."""
+    from rope_prof.errors import UsageError
+    from rope_prof.io.run_folder import write_atomic
+    from rope_prof.units import size
+
+    if out.is_dir():
+        raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o fusion.pftrace")
+    if source.is_dir():
+        from rope_prof.io.run_folder import read_run
+
+        data = draw_run(read_run(source)).data
+    else:
+        data = draw_trace(source)
+    write_atomic(out, lambda part: part.write_bytes(data))
+    typer.echo(f"{out}: {size(len(data))}; open it with `rope_prof open {out}` or at https://ui.perfetto.dev")
+
+
+def draw_run(folder: RunFolder) -> Drawn:
+    """All traces of a run as one. Errors: RunError where it has none, or one is damaged."""
+    from rope_prof.analysis.summary import figures, require_whole, summary
+    from rope_prof.errors import RunError
+    from rope_prof.io.traces import read_trace
+    from rope_prof.views.perfetto import run_trace
+
+    traces, captures = {}, {}
+    for facts in folder.run.keys:
+        path = folder.trace_path(facts.key.name)
+        if path is not None:
+            trace = read_trace(path)
+            found = figures(trace, facts.key)
+            require_whole(trace, found, facts)
+            traces[facts.key.name], captures[facts.key.name] = trace, found
+    if not traces:
+        raise RunError(
+            f"no trace in run '{folder.path}' ({len(folder.run.keys)} keys, none captured, or the files are gone); "
+            f"go on with `rope_prof record --resume -o {folder.path}`"
+        )
+    return run_trace(folder.run, summary(folder.run, folder.samples, captures), traces)
+
+
+def draw_trace(path: Path) -> bytes:
+    """Any trace with its bubbles. Errors: TraceError for a file without a timeline."""
+    from rope_prof.errors import TraceError
+    from rope_prof.io.traces import read_trace
+    from rope_prof.views.perfetto import perfetto_bytes
+
+    trace = read_trace(path)
+    frames = (trace.gpu, trace.calls, trace.ranges, trace.ops)
+    if not any(frame.height for frame in frames):
+        raise TraceError(
+            f"nothing to draw in {str(path)!r} ({trace.format}, {trace.events} events, none with a time); "
+            "expected a trace with kernels, launches or ranges"
+        )
+    return perfetto_bytes(trace, path.name)
