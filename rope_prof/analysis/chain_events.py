@@ -14,6 +14,7 @@ import polars as pl
 
 from rope_prof.analysis.launches import launched
 from rope_prof.analysis.repeats import BREAK, Ints
+from rope_prof.analysis.spans import frame_union
 from rope_prof.model.trace import Trace
 
 #: A kernel whose median time is above this is no small kernel.
@@ -33,8 +34,9 @@ class Events:
     """The GPU events of one device as columns, lane after lane. A launch that is not in the file is `NONE`.
 
     `stream_next` is the index of the event that starts next on the same stream, whoever launched it; -1 for the
-    last. `thread` numbers the launching threads, `symbol` the names of the events that may join a chain in
-    alphabetical order, with `BREAK` for all others.
+    last. `bare` is the host time from the launch before in the lane to this one's that no operator covers: the caller's
+    own code, `NONE` where the file does not tell. `thread` numbers the launching threads, `symbol` the names of the
+    events that may join a chain in alphabetical order, with `BREAK` for all others.
     """
 
     frame: pl.DataFrame
@@ -45,6 +47,7 @@ class Events:
     launch_start: Ints
     launch_end: Ints
     waits: Ints
+    bare: Ints
     symbol: Ints
     stream_next: Ints
     names: tuple[str, ...]
@@ -90,6 +93,7 @@ def device_events(trace: Trace, events: pl.DataFrame, small_ns: int = SMALL_NS) 
         launch_start=_ints(frame["launch_start"]),
         launch_end=_ints(frame["launch_end"]),
         waits=_waits_before(trace, frame),
+        bare=_bare(trace, frame),
         symbol=_ints(frame.select(symbol.alias("symbol"))["symbol"]),
         stream_next=_stream_next(frame),
         names=tuple(names.to_list()),
@@ -112,6 +116,23 @@ def _waits_before(trace: Trace, frame: pl.DataFrame) -> Ints:
         rows = np.flatnonzero(mine.fill_null(False).to_numpy())
         counts[rows] = np.searchsorted(np.sort(group["start_ns"].to_numpy()), launch[rows])
     return counts
+
+
+def _bare(trace: Trace, frame: pl.DataFrame) -> Ints:
+    """Host time from the end of the launch before, on the same lane, to the launch, less the operators within it."""
+    begin, end, lane = _ints(frame["launch_start"]), _ints(frame["launch_end"]), _ints(frame["lane"])
+    bare = np.full(frame.height, NONE)
+    for (process, thread), group in trace.ops.group_by("process", "thread"):
+        mine = frame.select(
+            pl.col("launch_process").eq_missing(_literal(process)) & (pl.col("launch_thread") == _literal(thread))
+        ).to_series()
+        rows = np.flatnonzero(mine.fill_null(False).to_numpy())
+        rows = rows[(rows > 0) & (lane[rows] == lane[rows - 1]) & (end[rows - 1] != NONE)]
+        rows = rows[begin[rows] >= end[rows - 1]]
+        operators = frame_union(group)
+        between = operators.measure(begin[rows]) - operators.measure(end[rows - 1])
+        bare[rows] = begin[rows] - end[rows - 1] - between
+    return bare
 
 
 def _literal(value: Any) -> pl.Expr:

@@ -1,8 +1,9 @@
 """Chains: the repeated sequences of small kernels in a trace, ranked by what fusing them could save.
 
-Found from kernel names alone, of any length, within one stream and launching thread (`repeats`); judged by the
-times of kernels and launches (`chain_saving`). Range names are not used. Knows nothing of what a kernel computes:
-that a chain *can* be fused is for its author to judge, and a byte floor must be given by whoever knows the shapes.
+Found from kernel names, of any length, within one stream and launching thread (`repeats`); ended where the host leaves
+the function that launched them (`chain_cuts`); judged by the times of kernels and launches (`chain_saving`). Ranges
+are not used. Knows nothing of what a kernel computes: that a chain *can* be fused is for its author to judge, and a
+byte floor must be given by whoever knows the shapes.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.chain_cuts import parts
 from rope_prof.analysis.chain_events import NONE, SMALL_NS, Events, device_events, launched_events
 from rope_prof.analysis.chain_saving import CallTimes, call_times, device_idle, launch_latency
-from rope_prof.analysis.repeats import BREAK, Ints, Repeat, find_repeats
+from rope_prof.analysis.repeats import BREAK, Ints, find_repeats
 from rope_prof.model.trace import Trace
 
 #: One row per call of a chain.
@@ -104,8 +106,8 @@ def chains(
         events = device_events(trace, rows, small_ns)
         span = int(events.end.max() - events.start.min())
         idle, latency = device_idle(events), launch_latency(events)
-        for repeat, first in _found(events, limit):
-            names = tuple(events.names[symbol] for symbol in repeat.word)
+        for word, first in _found(events, limit):
+            names = tuple(events.names[symbol] for symbol in word)
             floor = (floors_ns or {}).get(names)
             times = call_times(events, first, len(names), idle, latency, floor)
             chain = _chain(events, str(device), names, first, times, floor, span, steps, withheld)
@@ -118,8 +120,8 @@ def chains(
     return Chains(steps, ranked, calls)
 
 
-def _found(events: Events, limit: int) -> list[tuple[Repeat, Ints]]:
-    """The repeats of one device with the index of each call's first event, in time order."""
+def _found(events: Events, limit: int) -> list[tuple[tuple[int, ...], Ints]]:
+    """The words of one device with the index of each call's first event, in time order."""
     cut = np.concatenate([[True], (np.diff(events.lane) != 0) | (np.diff(events.waits) != 0)])
     place = np.arange(cut.size) + np.cumsum(cut)
     text = np.full(place[-1] + 1, BREAK, dtype=np.int64)
@@ -129,9 +131,14 @@ def _found(events: Events, limit: int) -> list[tuple[Repeat, Ints]]:
     host_gap = np.zeros(text.size, dtype=np.int64)
     known = (events.launch_start[1:] != NONE) & (events.launch_end[:-1] != NONE)
     host_gap[place[1:]] = np.where(known, events.launch_start[1:] - events.launch_end[:-1], 0)
-    repeats = find_repeats(text, host_gap=host_gap, limit=limit)
-    firsts = [event_at[np.array(repeat.starts)] for repeat in repeats]
-    return [(repeat, first[np.argsort(events.start[first])]) for repeat, first in zip(repeats, firsts, strict=True)]
+    found: dict[tuple[int, ...], list[Ints]] = {}
+    for repeat in find_repeats(text, host_gap=host_gap, limit=limit):
+        first = event_at[np.array(repeat.starts)]
+        for begin, end in parts(events, first, len(repeat.word)):
+            if end - begin > 1:
+                found.setdefault(repeat.word[begin:end], []).append(first + begin)
+    calls = {word: np.concatenate(firsts) for word, firsts in found.items()}
+    return [(word, first[np.argsort(events.start[first])]) for word, first in calls.items()]
 
 
 def _chain(
