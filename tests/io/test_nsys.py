@@ -163,3 +163,28 @@ def test_a_report_goes_through_nsys(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     tool.write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
     with pytest.raises(TraceError, match="exit code 3: broken"):
         read_trace(report)
+
+
+@pytest.mark.parametrize("where", ["StringIds", "NVTX_EVENTS"])
+@pytest.mark.parametrize("bit", range(8))
+def test_a_flipped_bit_in_a_name_costs_a_letter(tmp_path: Path, where: str, bit: int) -> None:
+    """A name that is no UTF-8 any more is read with a replacement; no time and no link is lost."""
+    name = "müł name"
+    raw = bytearray(name.encode())
+    raw[1] ^= 1 << bit
+    path = export(
+        tmp_path / "t.sqlite",
+        CUPTI_ACTIVITY_KIND_KERNEL=[kernel(100, 110, 1)],
+        CUPTI_ACTIVITY_KIND_RUNTIME=[launch(10, 20, 1)],
+        NVTX_EVENTS=[nvtx(0, 50, text=name, textId=None)],
+    )
+    database = sqlite3.connect(path)
+    column, row = ("value", "id = 1") if where == "StringIds" else ("text", "start = 0")
+    database.execute(f"UPDATE {where} SET {column} = CAST(? AS TEXT) WHERE {row}", (bytes(raw),))
+    database.commit()
+    database.close()
+    held = read_trace(path)
+    read = held.gpu["name"][0] if where == "StringIds" else held.ranges["name"][0]
+    assert read == bytes(raw).decode(errors="replace") != name
+    assert call_frame(held, ".*").select("kernels", "kernel_ns").row(0) == (1, 10)
+    assert not held.findings
