@@ -5,9 +5,10 @@ Names come from the file: they are shown letter for letter, never read as markup
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,12 +16,14 @@ from rich.text import Text
 from rope_prof.analysis.accounting import DeviceUse
 from rope_prof.analysis.analyze import Analysis
 from rope_prof.analysis.integrity import Verdict
-from rope_prof.analysis.ranges import RangeUse
+from rope_prof.analysis.ranges import RangeUse, Spread
 from rope_prof.units import MISSING, duration, significant
 
 _STYLE: dict[Verdict, str] = {"sound": "green", "suspect": "yellow", "unusable": "red"}
 RANGES_SHOWN = 20
 STREAMS_SHOWN = 12
+#: A range's name is not broken below this many cells, in 80 columns too.
+NAME_WIDTH = 20
 
 
 def trace_tables(analysis: Analysis, source: str) -> Iterator[RenderableType]:
@@ -57,11 +60,12 @@ def shown(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, *columns: str, names: Iterable[str] = ()) -> Table:
+    """A table whose first column holds names; it is as wide as its header and as most of `names`, folding longer."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for k, column in enumerate(columns):
         name = k == 0
-        least = 12 if column == "range" else None
+        least = max(len(column), *(min(cell_len(text), NAME_WIDTH) for text in names), 0) if name else None
         table.add_column(
             column, justify="left" if name else "right", overflow="fold", no_wrap=not name, min_width=least
         )
@@ -77,14 +81,16 @@ def _device_name(use: DeviceUse) -> Text:
 
 
 def _devices(devices: tuple[DeviceUse, ...]) -> Table:
-    table = _table(
-        "Devices", "device", "kernels", "copies", "sets", "graphs", "kernel t.", "busy", "span", "idle", "idle %"
-    )
+    """One row a device; of copies, sets and graph launches only those that some device has."""
+    kinds = {"copies": "memcpys", "sets": "memsets", "graphs": "graph_launches"}
+    held = {head: kind for head, kind in kinds.items() if any(getattr(use, kind) for use in devices)}
+    table = _table("Devices", "device", "kernels", *held, "kern. t.", "busy", "span", "idle")
     for use in devices:
-        share = MISSING if use.idle_share is None else significant(100 * use.idle_share)
-        counts = [_count(value) for value in (use.kernels, use.memcpys, use.memsets, use.graph_launches)]
+        share = MISSING if use.idle_share is None else f"{significant(100 * use.idle_share)} %"
+        counts = [_count(use.kernels), *(_count(getattr(use, kind)) for kind in held.values())]
         times = [duration(value) for value in (use.kernel_ns, use.busy_ns, use.span_ns, use.idle_ns)]
-        table.add_row(_device_name(use), *counts, *times, share)
+        times[-1] = f"{times[-1]}, {share}"
+        table.add_row(_device_name(use), *counts, *times)
     withheld = {use.reason for use in devices if use.reason and use.idle_share is None}
     if withheld:
         table.caption = Text("idle % withheld: " + shown(" | ".join(sorted(withheld))))
@@ -117,14 +123,23 @@ def _streams(devices: tuple[DeviceUse, ...]) -> Table:
     return table
 
 
+def _between(spread: Spread) -> str:
+    """`24.8 to 35.1 µs`: the unit once where both have it."""
+    lo, hi = duration(spread.lo * 1000), duration(spread.hi * 1000)
+    (low, unit), (_, other) = lo.split(), hi.split()
+    return lo if lo == hi else f"{low} to {hi}" if unit == other else f"{lo} to {hi}"
+
+
 def _ranges(ranges: tuple[RangeUse, ...]) -> Table:
-    table = _table("Ranges", "range", "dev.", "calls", "kernels", "busy", "idle", "a call", "10 %", "90 %")
+    names = [shown(use.name) for use in ranges[:RANGES_SHOWN]]
+    columns = ("range", "dev", "calls", "kernels", "busy", "idle", "a call", "10 to 90 %")
+    table = _table("Ranges", *columns, names=names)
     for use in ranges[:RANGES_SHOWN]:
         spread = use.us_per_call
         median = MISSING if spread is None else duration(spread.median * 1000)
-        ends = (MISSING, MISSING) if spread is None else (duration(spread.lo * 1000), duration(spread.hi * 1000))
+        ends = MISSING if spread is None else _between(spread)
         counts = (_count(use.calls), _count(use.kernels), duration(use.busy_ns), duration(use.idle_ns))
-        table.add_row(Text(shown(use.name)), Text(shown(use.device)), *counts, median, *ends)
+        table.add_row(Text(shown(use.name)), Text(shown(use.device)), *counts, median, ends)
     if len(ranges) > RANGES_SHOWN:
         table.caption = Text(f"{len(ranges) - RANGES_SHOWN:,} more by less busy time: --json lists all, --range picks")
         table.caption_justify = "left"

@@ -107,3 +107,21 @@ def test_names_are_shown_letter_for_letter(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert "\x1b[31m" not in said
     assert "[red]a" in "".join(said.split())
+
+
+def test_tables_fit_eighty_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of up to twenty letters and all headers stand whole."""
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ("ProfilerStep#6", "twenty letters, no 1")
+    kernels = [kernel(9_000_000 * k, 9_000_000 * k + 1_234_567, launched=(20 * k, 20 * k + 9)) for k in range(1, 40)]
+    path = tmp_path / "t.json"
+    path.write_bytes(kineto_json(trace(*(range_(name, 10, 2000) for name in names), *kernels)))
+    assert main(["analyze", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    heads = [line.split() for line in lines if line.split()[:1] in (["device"], ["range"])]
+    assert ["device", "kernels", "kern.", "t.", "busy", "span", "idle"] in heads
+    assert ["range", "dev", "calls", "kernels", "busy", "idle", "a", "call", "10", "to", "90", "%"] in heads
+    assert all(any(f" {name} " in line for line in lines) for name in names)
