@@ -6,6 +6,7 @@ CUPTI. Leaves the tools' reports in the run folder, and `nsight.json` with what 
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import subprocess
@@ -30,7 +31,7 @@ from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, LeastBytes, Ns
 from rope_prof.model.run import Key
 from rope_prof.model.trace import Trace
 from rope_prof.record.nsight_launch import HIDDEN_FILE
-from rope_prof.record.nsight_tools import NsightError, Tool, last_line, no_report, run
+from rope_prof.record.nsight_tools import ALLOWED, NsightError, Tool, last_line, no_report, run
 from rope_prof.record.nsight_workload import DONE_FILE, PLAN_FILE, Plan, Ranged
 from rope_prof.record.ranges import DOMAIN
 from rope_prof.record.subjects import shape_of
@@ -80,14 +81,19 @@ def record_nsight(folder: Path, tool: Tool, device: str) -> Nsight:
         with tempfile.TemporaryDirectory(prefix="rope_prof-") as scratch:
             after = _after(before, found, tool, device, Path(scratch))
     except NsightError as error:
-        failed = Recording(version=tool.version, options=(), reason=str(error))
-        if tool.which == "systems":
-            write_nsight(folder, replace(before, systems=Systems(recording=failed)))
-        else:
-            write_nsight(folder, replace(before, compute=Compute(recording=failed)))
+        _note_failure(folder, before, tool, str(error))
         raise
     write_nsight(folder, after)
     return after
+
+
+def _note_failure(folder: Path, before: Nsight, tool: Tool, reason: str) -> None:
+    """Write why the tool left nothing; what an earlier recording left stays, with its files."""
+    failed = Recording(version=tool.version, options=(), reason=reason)
+    if tool.which == "systems" and not (before.systems and before.systems.keys):
+        write_nsight(folder, replace(before, systems=Systems(recording=failed)))
+    if tool.which == "compute" and not (before.compute and before.compute.kernels):
+        write_nsight(folder, replace(before, compute=Compute(recording=failed)))
 
 
 def _after(before: Nsight, found: RunFolder, tool: Tool, device: str, scratch: Path) -> Nsight:
@@ -110,7 +116,7 @@ def record_systems(found: RunFolder, tool: Tool, device: str, scratch: Path) -> 
     if not report.is_file():
         raise no_report(tool, scratch, text)
     ranged = read_done(scratch, text)
-    words = private_words()
+    words = unseen_words()
     export = exported(tool, report, scratch, words)
     recording = _kept((report,), found, tool, SYSTEMS_OPTIONS, words)
     _keep(export, found.path)
@@ -119,6 +125,11 @@ def record_systems(found: RunFolder, tool: Tool, device: str, scratch: Path) -> 
         sqlite=export.name,
         keys=agreements(read_trace(export), ranged, kineto_calls(found, keys)),
     )
+
+
+def unseen_words() -> Words:
+    """What is private here, less the values of the variables that the tool may see."""
+    return private_words({name: value for name, value in os.environ.items() if name not in ALLOWED})
 
 
 def write_plan(scratch: Path, plan: Plan) -> None:
@@ -251,7 +262,7 @@ def record_compute(found: RunFolder, tool: Tool, device: str, scratch: Path) -> 
     options = (*COMPUTE_OPTIONS, f"--metrics={','.join(WANTED)}")
     reports = [_counted(key, found, tool, device, options, scratch) for key in keys]
     return Compute(
-        recording=_kept(reports, found, tool, options, private_words()),
+        recording=_kept(reports, found, tool, options, unseen_words()),
         kernels=tuple(kernel for report in reports for kernel in read_ncu(report, tool.path, domain=DOMAIN)),
         least=tuple(_least(found, key) for key in keys),
     )

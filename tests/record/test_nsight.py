@@ -228,6 +228,23 @@ def test_failures_are_one_sentence_and_stay_in_the_run(
     assert re.search(sentence, part.recording.reason)
 
 
+def test_a_failure_leaves_an_earlier_recording(bench: Bench) -> None:
+    bench.record()
+    with pytest.raises(NsightError):
+        bench.record(leaves=[])
+    found = read_nsight(bench.run)
+    assert found is not None and found.systems is not None
+    assert found.systems.recording.reason is None and len(found.systems.keys) == 2
+
+
+def test_what_the_tool_may_see_is_not_private(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NVIDIA_DRIVER_CAPABILITIES", "compute,graphics,utility")
+    bench.record(content="compute,graphics,utility")
+    found = read_nsight(bench.run)
+    assert found is not None and found.systems is not None
+    assert "environment" not in found.systems.recording.private
+
+
 def test_the_importers_own_libraries_are_looked_at(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     importer = bench.tools.parent / "host-linux-x64/QdstrmImporter"
     importer.parent.mkdir()
