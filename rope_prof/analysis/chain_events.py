@@ -6,10 +6,12 @@ end: at a kernel that no pointwise fusion takes in, at a copy to or from the hos
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from rope_prof.analysis.launches import launched
@@ -17,6 +19,7 @@ from rope_prof.analysis.repeats import BREAK, Ints
 from rope_prof.analysis.spans import frame_union
 from rope_prof.model.trace import Trace
 
+Bools = npt.NDArray[np.bool_]
 #: A kernel whose median time is above this is no small kernel.
 SMALL_NS = 20_000
 #: Kernels that a pointwise fusion does not take in, however short: matrix products, convolutions, attention,
@@ -35,8 +38,9 @@ class Events:
 
     `stream_next` is the index of the event that starts next on the same stream, whoever launched it; -1 for the
     last. `bare` is the host time from the launch before in the lane to this one's that no operator covers: the caller's
-    own code, `NONE` where the file does not tell. `thread` numbers the launching threads, `symbol` the names of the
-    events that may join a chain in alphabetical order, with `BREAK` for all others.
+    own code, `NONE` where the file does not tell; `enters` whether a range that holds two launches or more begins or
+    ends between the two. `thread` numbers the launching threads, `symbol` the names of the events that may join a chain
+    in alphabetical order, with `BREAK` for all others.
     """
 
     frame: pl.DataFrame
@@ -48,6 +52,7 @@ class Events:
     launch_end: Ints
     waits: Ints
     bare: Ints
+    enters: Bools
     symbol: Ints
     stream_next: Ints
     names: tuple[str, ...]
@@ -94,6 +99,7 @@ def device_events(trace: Trace, events: pl.DataFrame, small_ns: int = SMALL_NS) 
         launch_end=_ints(frame["launch_end"]),
         waits=_waits_before(trace, frame),
         bare=_bare(trace, frame),
+        enters=_enters(trace, frame),
         symbol=_ints(frame.select(symbol.alias("symbol"))["symbol"]),
         stream_next=_stream_next(frame),
         names=tuple(names.to_list()),
@@ -120,19 +126,40 @@ def _waits_before(trace: Trace, frame: pl.DataFrame) -> Ints:
 
 def _bare(trace: Trace, frame: pl.DataFrame) -> Ints:
     """Host time from the end of the launch before, on the same lane, to the launch, less the operators within it."""
-    begin, end, lane = _ints(frame["launch_start"]), _ints(frame["launch_end"]), _ints(frame["lane"])
+    begin, end = _ints(frame["launch_start"]), _ints(frame["launch_end"])
     bare = np.full(frame.height, NONE)
-    for (process, thread), group in trace.ops.group_by("process", "thread"):
+    for rows, group in _followers(frame, trace.ops):
+        operators = frame_union(group)
+        between = operators.measure(begin[rows]) - operators.measure(end[rows - 1])
+        bare[rows] = begin[rows] - end[rows - 1] - between
+    return bare
+
+
+def _enters(trace: Trace, frame: pl.DataFrame) -> Bools:
+    """Whether a range begins or ends between the launch before, on the same lane, and the launch."""
+    begin, end = _ints(frame["launch_start"]), _ints(frame["launch_end"])
+    enters = np.zeros(frame.height, dtype=np.bool_)
+    for rows, group in _followers(frame, trace.ranges.drop_nulls("dur_ns")):
+        start, stop = _ints(group["start_ns"]), _ints(group["start_ns"] + group["dur_ns"])
+        launches = np.sort(np.concatenate([begin[rows], begin[rows[:1] - 1]]))
+        holds = np.searchsorted(launches, stop) - np.searchsorted(launches, start) > 1
+        edges = np.sort(np.concatenate([start[holds], stop[holds]]))
+        enters[rows] = np.searchsorted(edges, begin[rows], side="right") > np.searchsorted(edges, end[rows - 1])
+    return enters
+
+
+def _followers(frame: pl.DataFrame, host: pl.DataFrame) -> Iterator[tuple[Ints, pl.DataFrame]]:
+    """Per thread of `host` (its rows with it): the events launched by it after another event of their lane."""
+    begin, end, lane = _ints(frame["launch_start"]), _ints(frame["launch_end"]), _ints(frame["lane"])
+    for (process, thread), group in host.group_by("process", "thread"):
         mine = frame.select(
             pl.col("launch_process").eq_missing(_literal(process)) & (pl.col("launch_thread") == _literal(thread))
         ).to_series()
         rows = np.flatnonzero(mine.fill_null(False).to_numpy())
         rows = rows[(rows > 0) & (lane[rows] == lane[rows - 1]) & (end[rows - 1] != NONE)]
         rows = rows[begin[rows] >= end[rows - 1]]
-        operators = frame_union(group)
-        between = operators.measure(begin[rows]) - operators.measure(end[rows - 1])
-        bare[rows] = begin[rows] - end[rows - 1] - between
-    return bare
+        if rows.size:
+            yield rows, group
 
 
 def _literal(value: Any) -> pl.Expr:

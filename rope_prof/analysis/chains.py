@@ -1,9 +1,9 @@
 """Chains: the repeated sequences of small kernels in a trace, ranked by what fusing them could save.
 
 Found from kernel names, of any length, within one stream and launching thread (`repeats`); ended where the host leaves
-the function that launched them (`chain_cuts`); judged by the times of kernels and launches (`chain_saving`). Ranges
-are not used. Knows nothing of what a kernel computes: that a chain *can* be fused is for its author to judge, and a
-byte floor must be given by whoever knows the shapes.
+the function that launched them (`chain_cuts`); judged by the times of kernels and launches (`chain_saving`). Names of
+ranges are not used. Knows nothing of what a kernel computes: that a chain *can* be fused is for its author to judge,
+and a byte floor must be given by whoever knows the shapes.
 """
 
 from __future__ import annotations

@@ -28,12 +28,15 @@ class Host:
         self.rng = random.Random(seed)
         self.now = 0
         self.free = 0
-        self.rows: dict[str, list[dict[str, Any]]] = {"gpu": [], "calls": [], "ops": []}
+        self.rows: dict[str, list[dict[str, Any]]] = {"gpu": [], "calls": [], "ops": [], "ranges": []}
 
     def function(self, names: tuple[str, ...], bare_ns: int = 60_000) -> int:
         """Code outside operators for about `bare_ns`, then one operator after the other; the first kernel's start."""
         self.now += bare_ns + self.rng.randrange(bare_ns // 5)
+        begin = self.now
         starts = [self._operator(name) for name in names]
+        who = {"name": "", "kind": "record_function", "process": 9, "thread": 1}
+        self.rows["ranges"].append({"start_ns": begin, "dur_ns": self.now - begin} | who)
         return starts[0]
 
     def _operator(self, name: str, ns: int = 1500) -> int:
@@ -52,13 +55,13 @@ class Host:
         self.rows["gpu"].append(event | {"dur_ns": self.free - start, "correlation": number})
         return start
 
-    def trace(self, *, operators: bool = True) -> Trace:
+    def trace(self, *, operators: bool = True, ranges: bool = False) -> Trace:
         return Trace(
             format="kineto",
             source="host",
             gpu=pl.DataFrame(self.rows["gpu"], schema=GPU_EVENTS),
             calls=pl.DataFrame(self.rows["calls"], schema=HOST_CALLS),
-            ranges=empty(RANGES),
+            ranges=pl.DataFrame(self.rows["ranges"], schema=RANGES) if ranges else empty(RANGES),
             ops=pl.DataFrame(self.rows["ops"], schema=CPU_OPS) if operators else empty(CPU_OPS),
             overheads=empty(OVERHEADS),
             events=0,
@@ -82,10 +85,10 @@ def _model(seed: int, layers: int) -> tuple[Host, list[int]]:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10**6), st.integers(8, 30))
-def test_the_rope_chain_of_a_whole_model_ends_where_its_function_ends(seed: int, layers: int) -> None:
+@given(st.integers(0, 10**6), st.integers(8, 30), st.booleans())
+def test_the_rope_chain_of_a_whole_model_ends_where_its_function_ends(seed: int, layers: int, ranges: bool) -> None:
     host, planted = _model(seed, layers)
-    found = chains(host.trace())
+    found = chains(host.trace(operators=not ranges, ranges=ranges))
     first = found.chains[0]
     assert (first.rank, first.names, first.calls) == (1, ROPE, layers)
     assert found.calls.filter(pl.col("rank") == 1)["first_start_ns"].to_list() == planted
@@ -117,6 +120,16 @@ def test_two_equal_functions_in_a_row_are_one_chain_called_twice(seed: int) -> N
         host.function(ROPE)
     first = chains(host.trace()).chains[0]
     assert (first.names, first.calls) == (ROPE, 18)
+
+
+def test_a_range_around_a_single_operator_cuts_nothing() -> None:
+    """As `emit_nvtx` records them: they say nothing of functions."""
+    host, _ = _model(5, 12)
+    host.rows["ranges"] = [
+        {"name": "", "kind": "nvtx", "process": 9, "thread": 1, "start_ns": op["start_ns"], "dur_ns": op["dur_ns"]}
+        for op in host.rows["ops"]
+    ]
+    assert chains(host.trace(operators=False, ranges=True)).chains[0].names == ROPE + CACHE
 
 
 def test_the_parts_of_a_cut_sum_to_the_whole() -> None:
