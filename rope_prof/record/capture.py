@@ -32,13 +32,16 @@ from rope_prof.record.timing import Subject, no_collection
 
 #: Calls ahead of the recorded ones, while the profiler already listens and throws away.
 WARM_CALLS = 3
+#: Ranges of a capture at least; a graph's hold many calls each, and its first replays are slower by up to a fifth.
+LEAST_RANGES = 2
+LEAST_REPLAYS = 8
 #: Top-level fields of a Kineto file that name the machine's owner or place.
 PRIVATE = ("host_name", "hostname")
 
 
 def capture(subject: Subject, key: Key, calls: int, device: RecordDevice, folder: Path) -> tuple[str, int]:
     """Record `calls` calls of `subject` into `folder`: (the trace's file name, the calls that it holds)."""
-    ranges = max(2, calls // subject.step)
+    ranges = ranges_of(subject, calls)
     name = key.name + TRACE_SUFFIX
     with tempfile.TemporaryDirectory(prefix="rope_prof-") as scratch:
         raw = Path(scratch) / "trace.json"
@@ -57,6 +60,11 @@ def capture(subject: Subject, key: Key, calls: int, device: RecordDevice, folder
         data = with_own(bare.read_bytes(), own | {"figures": asdict(found)}, name)
     write_atomic(folder / name, lambda part: part.write_bytes(gzip.compress(data, 6, mtime=0)))
     return name, ranges * subject.step
+
+
+def ranges_of(subject: Subject, calls: int) -> int:
+    """How many ranges a capture of `calls` calls takes."""
+    return max(LEAST_REPLAYS if subject.step > 1 else LEAST_RANGES, calls // subject.step)
 
 
 def _whole(raw: Path, key: Key) -> None:

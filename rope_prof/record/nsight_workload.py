@@ -16,7 +16,7 @@ import msgspec
 import torch
 
 from rope_prof.model.run import Key
-from rope_prof.record.capture import WARM_CALLS, run_ranged
+from rope_prof.record.capture import WARM_CALLS, ranges_of, run_ranged
 from rope_prof.record.devices import RecordDevice, find_device
 from rope_prof.record.ranges import CallRange
 from rope_prof.record.subjects import Ring, eager_subject, graph_subject, in_mode, prepare_compiler, shape_of
@@ -25,8 +25,6 @@ from rope_prof.record.workload import GRAPH_CALLS
 
 PLAN_FILE = "plan.json"
 DONE_FILE = "done.json"
-#: A graph holds many calls, and its first replays are slower: so many of them that the median is of the others.
-LEAST_RANGES = 8
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +81,7 @@ def _prepared(key: Key, ring: Ring, device: RecordDevice) -> Subject:
 
 def _run(plan: Plan, key: Key, ring: Ring, subject: Subject, device: RecordDevice) -> Ranged:
     """As in a capture: new values, a few calls ahead, then the calls that count; one call where counters are read."""
-    ranges = 1 if plan.one_call else max(LEAST_RANGES, plan.calls // subject.step)
+    ranges = 1 if plan.one_call else ranges_of(subject, plan.calls)
     try:
         ring.refill(plan.seed)
         _ranged(subject, f"warm-up of {key.name}", WARM_CALLS, device)
