@@ -248,4 +248,4 @@ def prediction(samples: pl.DataFrame, trace: Trace, phase: str, path: str) -> Pr
     step, saved = figure(list(times[0].values())), figure([times[0][k] - times[1][k] for k in rounds])
     if step is None or saved is None:
         return None
-    return Prediction(phase=phase, path=path, bound=what_if(trace, BASELINE, phase, step.median), saved_ns=saved.median)
+    return Prediction(phase=phase, path=path, bound=what_if(trace, BASELINE, phase, step), saved_ns=saved.median)

@@ -1,11 +1,12 @@
 """What would fusing the rope save at most? From the unfused path's own profile and its unprofiled step time.
 
-The profile is replayed: the host walks its calls, each launch enqueues its kernels, the device runs them in order, a
-synchronising call waits for the device. A profiler stretches the host's time, so the host's time is first corrected
-until the replay takes as long as the unprofiled steps did, in two ways that bracket the truth: as a share of all host
-time, and as a cost of each recorded event. Then the rope's host time and kernels are taken out altogether (`hi`, the
-most that any fusion can save), and but for one launch of each call (`lo`). Bubbles are not added up from a timeline:
-where the device is behind, taking launches away saves nothing, and the replay shows that.
+The profile is replayed, a step at a time: the host walks its calls, each launch enqueues its kernels, the device runs
+them in order, a synchronising call waits for the device. A profiler stretches the host's time, so the host's time is
+first corrected until the replay takes as long as the unprofiled step did, in two ways that bracket the truth: as a
+share of all host time, and as a cost of each recorded event. Then the rope's host time and kernels are taken out
+altogether (`hi`, the most that any fusion can save), and but for one launch of each call (`lo`). The interval spans all
+steps, both corrections, and the interval of the unprofiled time. Bubbles are not added up from a timeline: where the
+device is behind, taking launches away saves nothing, and the replay shows that.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from rope_prof.analysis.stats import Figure
 from rope_prof.errors import TraceError
 
 if TYPE_CHECKING:
@@ -67,36 +71,44 @@ class Pieces:
     waits: npt.NDArray[np.bool_]
     work: Floats
     rope_work: Floats
-    steps: int
     rope_launches: float
 
 
-def what_if(trace: Trace, path: str, phase: str, step_ns: float) -> WhatIf:
+def what_if(trace: Trace, path: str, phase: str, step_ns: Figure) -> WhatIf:
     """The prediction from `trace`, a profile of `path`'s steps that take `step_ns` unprofiled.
 
     Errors: TraceError where the trace holds no such steps, no GPU events in them, or a host that no correction brings
     to the unprofiled time.
     """
-    pieces = host_pieces(trace, path, phase)
-    whole = step_ns * pieces.steps
-    profiled = replay(pieces.ns, pieces)
+    steps = host_pieces(trace, path, phase)
+    profiled = median(replay(pieces.ns, pieces) for pieces in steps)
+    found: list[float] = []
+    for whole in sorted({step_ns.median, step_ns.lo or step_ns.median, step_ns.hi or step_ns.median}):
+        for pieces in steps:
+            found += _savings(pieces, whole)
+    if not found:
+        raise TraceError(
+            f"the profiled steps of {path!r} take {profiled / 1e6:.3g} ms and cannot be brought to the unprofiled "
+            f"{step_ns.median / 1e6:.3g} ms by correcting host time; profile and time them on one machine"
+        )
+    return WhatIf(
+        step_ns=step_ns.median,
+        lo_ns=min(found),
+        hi_ns=max(found),
+        inflation=profiled / step_ns.median,
+        launches_per_call=median(pieces.rope_launches for pieces in steps),
+    )
+
+
+def _savings(pieces: Pieces, whole: float) -> list[float]:
+    """What is saved of a step of `whole` ns, with nothing and with one launch left; by both corrections."""
     found = []
     for corrected in (_as_share, _per_event):
         host = calibrated(pieces, whole, corrected)
-        if host is None:
-            raise TraceError(
-                f"the profiled steps of {path!r} take {profiled / pieces.steps / 1e6:.3g} ms and cannot be brought to "
-                f"the unprofiled {step_ns / 1e6:.3g} ms by correcting host time; profile and time them on one machine"
-            )
-        before = replay(host, pieces)
-        found += [(before - replay(host, pieces, kept=kept)) / pieces.steps for kept in (0.0, _one(pieces))]
-    return WhatIf(
-        step_ns=step_ns,
-        lo_ns=min(found),
-        hi_ns=max(found),
-        inflation=profiled / whole,
-        launches_per_call=pieces.rope_launches,
-    )
+        if host is not None:
+            before = replay(host, pieces)
+            found += [before - replay(host, pieces, kept=kept) for kept in (0.0, _one(pieces))]
+    return found
 
 
 def _one(pieces: Pieces) -> float:
@@ -147,8 +159,8 @@ def calibrated(pieces: Pieces, whole: float, corrected: Callable[[Pieces, float]
     return corrected(pieces, high)
 
 
-def host_pieces(trace: Trace, path: str, phase: str) -> Pieces:
-    """The host's walk through the profiled steps. Errors: TraceError where there are none, or none on a GPU."""
+def host_pieces(trace: Trace, path: str, phase: str) -> list[Pieces]:
+    """The host's walk through each profiled step. Errors: TraceError where there are none, or none on a GPU."""
     import polars as pl
 
     from rope_prof.analysis.calls import matching
@@ -180,18 +192,24 @@ def host_pieces(trace: Trace, path: str, phase: str) -> Pieces:
             [frame["start_ns"].to_numpy() for frame in (trace.ops.filter(here), calls, trace.ranges.filter(here))]
         )
     )
-    return _cut(begin, end, steps.height, ropes, waiting, launches, marks)
+    starts, ends = _spans(steps)
+    bounds = [*starts.tolist(), int(ends[-1])]
+    return [_cut(*span, ropes, waiting, launches, marks) for span in pairwise(bounds)]
 
 
 def _cut(
     begin: int,
     end: int,
-    steps: int,
     ropes: pl.DataFrame,
     waiting: pl.DataFrame,
     launches: pl.DataFrame,
     marks: Ints,
 ) -> Pieces:
+    import polars as pl
+
+    within = pl.col("start_ns").is_between(begin, end, closed="left")
+    ropes, waiting = ropes.filter(within), waiting.filter(within)
+    launches = launches.filter(pl.col("launch_start_ns").is_between(begin, end, closed="left"))
     rope_spans, wait_spans = _spans(ropes), _spans(waiting)
     at = (launches["launch_start_ns"] + launches["launch_dur_ns"]).to_numpy()
     edges = np.unique(np.concatenate([[begin, end], *rope_spans, *wait_spans, at]))
@@ -211,8 +229,7 @@ def _cut(
         waits=_inside(starts, *wait_spans),
         work=work,
         rope_work=rope_work,
-        steps=steps,
-        rope_launches=float(launches["len"].to_numpy()[in_rope].sum()) / ropes.height,
+        rope_launches=float(launches["len"].to_numpy()[in_rope].sum()) / max(1, ropes.height),
     )
 
 

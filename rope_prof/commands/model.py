@@ -23,7 +23,8 @@ def model(
     ] = [],  # noqa: B006
     tokens: Annotated[int, typer.Option(help="Prompt tokens, most of them one image.")] = 973,
     decode: Annotated[int, typer.Option(help="Tokens to decode.")] = 146,
-    rounds: Annotated[int, typer.Option(help="Rounds of interleaved samples.")] = 8,
+    rounds: Annotated[int, typer.Option(help="Rounds of interleaved samples.")] = 40,
+    sample: Annotated[int, typer.Option(help="Decoded tokens in a sample.")] = 16,
     no_graphs: Annotated[bool, typer.Option("--no-graphs", help="Leave CUDA graphs out.")] = False,
     no_profiles: Annotated[bool, typer.Option("--no-profiles", help="Leave the profiles out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -45,6 +46,7 @@ def model(
         prompt_tokens=tokens,
         decode_tokens=decode,
         rounds=rounds,
+        sample_tokens=sample,
         graphs=not no_graphs,
         profiles=not no_profiles,
         seed=seed,

@@ -50,11 +50,15 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFacts:
-    """One request: its prompt, of which some tokens are an image's, and the tokens that are decoded."""
+    """One request: its prompt, of which some tokens are an image's, and the tokens that are decoded.
+
+    A sample of the decode is `sample_tokens` tokens in the middle of the answer.
+    """
 
     prompt_tokens: int
     image_tokens: int
     decode_tokens: int
+    sample_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Whole requests, measured: every path's prefill and decode in interleaved rounds, then checks and profiles.
 
 The rounds, their order and their clock are those of the kernel measurements (`record.timing`). A sample is one prefill,
-or the decode of the whole answer behind a prompt that was cached before the clock ran. The cache of the device is as
-the model's own traffic leaves it.
+or some tokens in the middle of the answer: short, so that all paths are timed within seconds of each other and share
+the host's drift. The cache of the device is as the model's own traffic leaves it.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ from rope_prof.record.timing import Failures, Sample, measure
 from rope_prof.record.timing import Subject as Timed
 
 Say = Callable[[str], None]
+#: Whose profiles are not kept: a whole model's trace is large, and these two answer nothing that the others leave open.
+UNPROFILED = (STOCK, "per-token")
 PHASES: tuple[Phase, ...] = ("prefill", "decode")
 
 
@@ -57,7 +59,8 @@ class ModelOptions:
     paths: tuple[str, ...] = NAMES
     prompt_tokens: int = 973
     decode_tokens: int = 146
-    rounds: int = 8
+    rounds: int = 40
+    sample_tokens: int = 16
     greedy: int = 24
     graphs: bool = True
     profiles: bool = True
@@ -67,8 +70,19 @@ class ModelOptions:
         for name in ("prompt_tokens", "decode_tokens"):
             if getattr(self, name) < 2:
                 raise UsageError(f"{name.replace('_', ' ')} {getattr(self, name)}; expected at least 2")
-        if self.rounds < 1:
-            raise UsageError(f"rounds {self.rounds}; expected at least 1")
+        for name in ("rounds", "sample_tokens"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name.replace('_', ' ')} {getattr(self, name)}; expected at least 1")
+
+    @property
+    def sampled(self) -> int:
+        """Tokens in a sample of the decode: no more than are decoded."""
+        return min(self.sample_tokens, self.decode_tokens)
+
+    @property
+    def middle(self) -> int:
+        """Tokens of the answer before a sample, so that it lies in the middle."""
+        return (self.decode_tokens - self.sampled) // 2
 
 
 @dataclass(slots=True)
@@ -151,6 +165,7 @@ def _measured(
                 prompt_tokens=request.tokens,
                 image_tokens=int(request.images.sum()),
                 decode_tokens=options.decode_tokens,
+                sample_tokens=options.sampled,
             ),
             memory=found,
             spread=spread,
@@ -256,10 +271,14 @@ def _rounds(bench: _Bench) -> Iterator[list[Sample]]:
 
 def _subjects(bench: _Bench, name: str) -> list[Timed]:
     """What is timed of one path: warmed up, with the sizes of its samples set."""
-    engine, count = bench.engine, bench.options.decode_tokens
+    engine, count, middle = bench.engine, bench.options.sampled, bench.options.middle
     bench.patch.use(name)
     logits, cache = engine.prefill()
-    engine.decode(logits, cache, 3)
+    graphed = bench.options.graphs and _captured(bench, name, logits, cache)
+    _, (*_, logits) = engine.decode(logits, cache, middle) if middle else ((), (logits,))
+    if graphed:
+        bench.graphs[name] = GraphDecoder(engine, logits, cache, after=middle)
+    engine.decode(logits, cache, min(3, count), after=middle)
 
     def subject(phase: Phase, work: Any, calls: int, before: Callable[[], None]) -> Timed:
         mode = "graph" if work is None else "eager"
@@ -271,33 +290,34 @@ def _subjects(bench: _Bench, name: str) -> list[Timed]:
 
     def rewound() -> None:
         in_use()
-        engine.rewind(cache)
+        engine.rewind(cache, after=middle)
 
     made = [
         subject("prefill", engine.prefill_work, 1, in_use),
-        subject("decode", lambda calls: engine.decode_work(cache, logits, calls), count, rewound),
+        subject("decode", lambda calls: engine.decode_work(cache, logits, calls, after=middle), count, rewound),
     ]
-    if bench.options.graphs and _captured(bench, name, logits, cache):
+    if graphed:
         made.append(subject("decode", None, count, bench.graphs[name].rewind))
     return made
 
 
 def _captured(bench: _Bench, name: str, logits: torch.Tensor, cache: Any) -> bool:
-    """Capture the decode step of the path in use; a path that cannot be captured says why and is timed eager alone."""
+    """Capture the path in use behind the prompt and note what it decodes; one that cannot be captured says why, and is
+    timed eager alone. Leaves `cache` at the end of the prompt.
+    """
     if bench.device.kind == "cpu":
         bench.note(name, graph_reason="mode 'graph' needs an NVIDIA GPU")
         return False
     try:
-        bench.engine.rewind(cache)
         decoder = GraphDecoder(bench.engine, logits, cache)
     except Exception as error:
         if out_of_memory(error):
             raise
         bench.note(name, graph_reason=one_line(error))
         return False
-    bench.graphs[name] = decoder
     decoder.tokens(1)
     _, (eager,) = bench.engine.decode(logits, cache, 1)
+    bench.engine.rewind(cache)
     found = deviation(decoder.logits.flatten().float(), eager.flatten().float())
     tokens = decoder.tokens(min(bench.options.greedy, bench.options.decode_tokens))
     bench.note(name, graph_tokens=tuple(tokens), graph_deviation=found)
@@ -313,7 +333,7 @@ def _frame(samples: list[Sample]) -> Any:
 
 def _profiles(bench: _Bench, folder: Path) -> None:
     """A profile of each path's prefill and decode; after all timed passes, since the profiler stays attached."""
-    for name in bench.alive:
+    for name in (name for name in bench.alive if name not in UNPROFILED):
         traces: dict[str, str] = {}
         for phase in PHASES:
             bench.say(f"profiling {phase} of {name}")

@@ -40,19 +40,21 @@ class Engine:
         return self._forward(cache, request.ids, request.positions, request.images), cache
 
     @torch.inference_mode()
-    def decode(self, logits: torch.Tensor, cache: Any, steps: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """`steps` greedy steps behind a prompt: (the token that each was fed, the logits that each gave)."""
+    def decode(
+        self, logits: torch.Tensor, cache: Any, steps: int, *, after: int = 0
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """`steps` greedy steps, the first `after` tokens behind the prompt: (tokens fed, logits that each gave)."""
         tokens, made = [], []
         for step in range(steps):
             token = logits.argmax(-1, keepdim=True)
-            logits = self._forward(cache, token, self._later[:, :, step : step + 1])
+            logits = self._forward(cache, token, self._later[:, :, after + step : after + step + 1])
             tokens.append(token)
             made.append(logits)
         return tokens, made
 
-    def rewind(self, cache: Any) -> None:
-        """Back to the end of the prompt."""
-        extra = int(cache.get_seq_length()) - self.request.tokens
+    def rewind(self, cache: Any, *, after: int = 0) -> None:
+        """Back to the place `after` tokens behind the prompt."""
+        extra = int(cache.get_seq_length()) - self.request.tokens - after
         if extra > 0:
             cache.crop(-extra)
 
@@ -65,11 +67,11 @@ class Engine:
 
         return run
 
-    def decode_work(self, cache: Any, logits: torch.Tensor, calls: int) -> Work:
-        """`calls` decode steps on `cache`, which stands at the end of the prompt."""
+    def decode_work(self, cache: Any, logits: torch.Tensor, calls: int, *, after: int = 0) -> Work:
+        """`calls` decode steps on `cache`, which stands `after` tokens behind the prompt."""
 
         def run() -> None:
-            self.decode(logits, cache, calls)
+            self.decode(logits, cache, calls, after=after)
 
         return run
 
@@ -77,10 +79,9 @@ class Engine:
 class GraphDecoder:
     """One decode step captured in a CUDA graph: it takes its own token, writes the next and moves on by one place."""
 
-    def __init__(self, engine: Engine, first: torch.Tensor, filled: Any) -> None:
-        """`first`: logits of the last prompt token; `filled`: the cache that holds the prompt."""
-        self.engine = engine
-        self.prompt = engine.request.tokens
+    def __init__(self, engine: Engine, first: torch.Tensor, filled: Any, *, after: int = 0) -> None:
+        """`filled`: the cache of the prompt and `after` more tokens; `first`: the logits behind them."""
+        self.engine, self.after = engine, after
         self.cache = static_cache(engine, filled)
         device = first.device
         with torch.inference_mode():
@@ -107,10 +108,10 @@ class GraphDecoder:
 
     @torch.inference_mode()
     def rewind(self) -> None:
-        """Back to the end of the prompt."""
+        """Back to where it began."""
         for layer in self.cache.layers:
-            layer.cumulative_length.fill_(self.prompt)
-        self.position.fill_(self.engine.request.next_position)
+            layer.cumulative_length.fill_(self.engine.request.tokens + self.after)
+        self.position.fill_(self.engine.request.next_position + self.after)
         self.token.copy_(self.first)
 
     def work(self, calls: int) -> Work:
@@ -123,7 +124,7 @@ class GraphDecoder:
         return run
 
     def tokens(self, steps: int) -> list[int]:
-        """The tokens that `steps` steps are fed, from the end of the prompt."""
+        """The tokens that `steps` steps are fed, from where it began."""
         self.rewind()
         found = []
         for _ in range(steps):
@@ -134,14 +135,14 @@ class GraphDecoder:
 
 @torch.inference_mode()
 def static_cache(engine: Engine, filled: Any) -> Any:
-    """A static cache with room for the request, holding the prompt of `filled`."""
+    """A static cache with room for the request, holding what `filled` holds."""
     room = engine.request.tokens + engine.decode_tokens + 8
     shape, config = engine.built.shape, engine.built.config
     cache = importlib.import_module("transformers").StaticCache(config=config, max_cache_len=room)
     device = engine.request.ids.device
     cache.early_initialization(1, shape.kv_heads, shape.head_dim, filled.layers[0].keys.dtype, device)
+    tokens = int(filled.get_seq_length())
     for mine, theirs in zip(cache.layers, filled.layers, strict=True):
-        tokens = engine.request.tokens
         mine.keys[:, :, :tokens] = theirs.keys[:, :, :tokens]
         mine.values[:, :, :tokens] = theirs.values[:, :, :tokens]
         mine.cumulative_length.fill_(tokens)

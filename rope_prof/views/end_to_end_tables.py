@@ -60,10 +60,10 @@ def agreement_table(found: Sequence[Agreement]) -> Table:
     table = _table("do the outputs agree?")
     table.add_column("path", no_wrap=True)
     for name in (
-        "logits off, rms",
-        "rounding explains",
+        "logits off",
+        "by rounding",
         "tokens as stock's",
-        "graph: logits off eager's",
+        "graph off eager",
         "tokens as eager's",
     ):
         table.add_column(name, justify="right", no_wrap=True)

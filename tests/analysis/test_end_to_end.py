@@ -47,7 +47,7 @@ def facts(*paths: PathFacts, **more: Any) -> EndToEnd:
         "rounds": 6,
         "machine": MACHINE,
         "model": MODEL,
-        "request": RequestFacts(prompt_tokens=97, image_tokens=81, decode_tokens=10),
+        "request": RequestFacts(prompt_tokens=97, image_tokens=81, decode_tokens=10, sample_tokens=2),
         "memory": Memory(need_bytes=1, free_bytes=2, total_bytes=3),
         "spread": (Deviation(largest=0.2, rms=0.1), Deviation(largest=0.1, rms=0.05)),
         "paths": paths,

@@ -41,7 +41,7 @@ def facts(**more: Any) -> EndToEnd:
             attention="sdpa",
             transformers="5.17.0",
         ),
-        "request": RequestFacts(prompt_tokens=9, image_tokens=4, decode_tokens=2),
+        "request": RequestFacts(prompt_tokens=9, image_tokens=4, decode_tokens=2, sample_tokens=2),
         "memory": None,
         "spread": (Deviation(largest=0.1, rms=0.05),),
         "paths": (
