@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rope_prof.errors import UsageError
 from rope_prof.io.archive import clean_parquet, clean_sqlite, clean_text, write_archive
 from rope_prof.io.redact import BLANK, Words, kinds_in, private_words, strings, without_paths
+from rope_prof.io.traces import read_trace
 
 WORDS = Words(
     {"hush-hush-hush-hush": "environment", "/home/alice": "home", "alices-machine": "host", "alice": "user"},
@@ -199,3 +200,44 @@ def test_cleaning_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
         write_archive(tmp_path / "cut.json.gz", tmp_path / "copy", WORDS)
     with pytest.raises(RunError, match="parquet file of the run is damaged"):
         clean_parquet(b"PAR1" + b"\x00" * 50, WORDS)
+
+
+@pytest.mark.parametrize("name", ["h100_2gpu_1s.sqlite", "healthy_1pct.sqlite"])
+def test_a_real_export_reads_the_same_after_cleaning(real_traces: Path, tmp_path: Path, name: str) -> None:
+    path = real_traces / name
+    clean = tmp_path / name
+    clean.write_bytes(clean_sqlite(path.read_bytes(), WORDS))
+    before, after = read_trace(path), read_trace(clean)
+    assert before.gpu.height > 0
+    for frame in ("gpu", "calls", "ranges", "overheads"):
+        assert getattr(after, frame).equals(getattr(before, frame)), frame
+
+
+def test_strings_that_only_private_tables_named_are_blanked(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE StringIds (id INTEGER, value TEXT)")
+    rows = [(1, "my_kernel"), (2, "secret-daemon"), (3, "also_a_kernel")]
+    database.executemany("INSERT INTO StringIds VALUES (?, ?)", rows)
+    database.execute(
+        "CREATE TABLE ThreadNames (\n    nameId INTEGER, -- REFERENCES StringIds(id) -- Name\n    t INTEGER\n)"
+    )
+    database.execute("INSERT INTO ThreadNames VALUES (2, 7)")
+    kernels = (
+        "CREATE TABLE K (\n    start INTEGER, -- Time\n    shortName INTEGER, -- REFERENCES StringIds(id) -- Name\n"
+    )
+    database.execute(kernels + "    uuid TEXT, -- Of the device\n    name INTEGER -- REFERENCES StringIds(id)\n)")
+    database.execute("INSERT INTO K VALUES (2, 1, '0011-aabb', 3)")
+    database.commit()
+    database.close()
+    clean = tmp_path / "clean.sqlite"
+    clean.write_bytes(clean_sqlite(path.read_bytes(), WORDS))
+    database = sqlite3.connect(clean)
+    assert [v for (v,) in database.execute("SELECT value FROM StringIds ORDER BY id")] == [
+        "my_kernel",
+        BLANK,
+        "also_a_kernel",
+    ]
+    assert database.execute("SELECT * FROM K").fetchone() == (2, 1, BLANK, 3)
+    database.close()
+    assert b"secret-daemon" not in clean.read_bytes() and b"0011-aabb" not in clean.read_bytes()
