@@ -68,9 +68,10 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
     if trace.format == "proton":
         return replace(answer, devices=tuple(_totals(trace)))
     host_side = host(trace)
+    by_device = events.select(NEEDED).sort("device", maintain_order=True)
     devices = [
         device_use(name, trace.device_names.get(name), rows, host_side)
-        for (name,), rows in events.select(NEEDED).sort("device", maintain_order=True).group_by("device", maintain_order=True)
+        for (name,), rows in by_device.group_by("device", maintain_order=True)
     ]
     shown = trace.ranges if range_pattern is None else _picked(trace.ranges, re.compile(range_pattern))
     return replace(

@@ -140,7 +140,10 @@ def _ladders(parts: Segments, host_side: Host, first: Rungs) -> Iterator[tuple[I
         rungs = first if lane < 0 else (*first, *host_side.rungs(*parts.lanes[lane]))
         above: list[SpanSet] = []
         for _, instants in rungs:
-            above.append(join(above[-1], instants) if above else instants)
+            if above and not len(instants.starts):
+                above.append(above[-1])
+            else:
+                above.append(join(above[-1], instants) if above else instants)
         yield np.flatnonzero(parts.lane == lane), [_CODE[cause] for cause, _ in rungs], above
 
 
@@ -150,7 +153,11 @@ def idle_by_cause(parts: Segments, host_side: Host, owners: int = 1, first: Rung
     for rows, codes, above in _ladders(parts, host_side, first):
         start, end, owner = parts.start[rows], parts.end[rows], parts.owner[rows]
         taken = np.zeros(len(rows), np.int64)
+        measured = EMPTY
         for code, instants in zip(codes, above, strict=True):
+            if instants is measured:  # an empty rung adds nothing to those above it
+                continue
+            measured = instants
             reached = instants.measure(end) - instants.measure(start)
             np.add.at(table[:, code], owner, reached - taken)
             taken = reached
