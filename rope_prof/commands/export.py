@@ -66,8 +66,8 @@ def export_perfetto(source: Path, out: Path) -> None:
     typer.echo(f"{out}: {size(len(data))}; open it with `rope_prof open {out}` or at https://ui.perfetto.dev")
 
 
-def draw_run(folder: RunFolder) -> Drawn:
-    """All traces of a run as one. Errors: RunError where it has none, or one is damaged."""
+def draw_run(folder: RunFolder, case: str | None = None) -> Drawn:
+    """All traces of a run, or of one case, as one. Errors: RunError where it has none, or one is damaged."""
     from rope_prof.analysis.summary import figures, require_whole, summary
     from rope_prof.errors import RunError
     from rope_prof.io.traces import read_trace
@@ -76,7 +76,7 @@ def draw_run(folder: RunFolder) -> Drawn:
     traces, captures = {}, {}
     for facts in folder.run.keys:
         path = folder.trace_path(facts.key.name)
-        if path is not None:
+        if path is not None and case in (None, facts.key.case.name):
             trace = read_trace(path)
             found = figures(trace, facts.key)
             require_whole(trace, found, facts)

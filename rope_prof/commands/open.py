@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from rope_prof.io.run_folder import RunFolder
-    from rope_prof.serve import Site
+    from rope_prof.serve import Made, Site
 
 
 def open_(
@@ -21,15 +22,20 @@ def open_(
         str | None, typer.Option(help="The key of the run to open at once: its name, or a part that names only it.")
     ] = None,
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 0,
+    online: Annotated[
+        bool, typer.Option("--online", help="Hand the trace to ui.perfetto.dev inside the browser instead.")
+    ] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, start no browser.")] = False,
 ) -> None:
-    """Open a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."""
+    """Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."""
+    from dataclasses import replace
+
     from rope_prof.serve import Server
 
-    site = _site(target, key)
+    site = replace(_site(target, key), online=online)
     with Server(site, port) as server:
         address = f"{server.address}/"
-        count = len(site.traces)
+        count = len(site.traces) or 1
         typer.echo(f"{count} trace{'s' if count > 1 else ''} of '{target}' at {address}  (Ctrl-C ends)")
         _hint(server.server_address[1])
         if not no_browser:
@@ -51,6 +57,8 @@ def _site(target: Path, key: str | None) -> Site:
             raise UsageError(
                 f"--key {key!r} with the single trace '{target}'; --key chooses in a run folder: leave it out"
             )
+        if _is_nsys(target):
+            return site([], made={f"{target.name}.pftrace": lambda: _made_trace(target)})
         check_opens(target)
         return site([target])
     from rope_prof.io.run_folder import read_run
@@ -61,8 +69,36 @@ def _site(target: Path, key: str | None) -> Site:
         chosen = traces[_chosen(list(traces), key, folder)]
         check_opens(chosen)
         return site([chosen])
-    page = _index(folder, traces)
-    return site(list(traces.values()), index=lambda: page)
+    cases = dict.fromkeys(facts.key.case.name for facts in folder.run.keys if facts.key.name in traces)
+    made = {f"{case}.pftrace": partial(_made_case, folder, case) for case in cases}
+    page = _index(folder, traces, tuple(cases))
+    return site(list(traces.values()), index=lambda: page, made=made)
+
+
+def _made_case(folder: RunFolder, case: str) -> Made:
+    """All traces of a case as one, zoomed to one call of each side."""
+    from rope_prof.commands.export import draw_run
+    from rope_prof.serve import Look, Made
+
+    drawn = draw_run(folder, case)
+    zoom = drawn.zooms[case]
+    return Made(drawn.data, Look(zoom.start_ns, zoom.end_ns, zoom.pins))
+
+
+def _made_trace(path: Path) -> Made:
+    from rope_prof.commands.export import draw_trace
+    from rope_prof.serve import Made
+
+    return Made(draw_trace(path))
+
+
+def _is_nsys(path: Path) -> bool:
+    """Whether Perfetto needs the file drawn for it: an export or a report of Nsight Systems."""
+    try:
+        with path.open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0" or path.suffix == ".nsys-rep"
+    except OSError:
+        return False  # the check that follows says what is wrong
 
 
 def _traces(folder: RunFolder) -> dict[str, Path]:
@@ -92,14 +128,15 @@ def _chosen(names: list[str], key: str | None, folder: RunFolder) -> str:
     raise UsageError(f"--key {key!r} {what} of run '{folder.path}'; expected one of: {', '.join(matches or names)}")
 
 
-def _index(folder: RunFolder, traces: dict[str, Path]) -> str:
+def _index(folder: RunFolder, traces: dict[str, Path], cases: tuple[str, ...]) -> str:
     from rope_prof.commands.show import rows_of
     from rope_prof.serve import open_path
     from rope_prof.views.trace_index import index_page
 
     links = {name: open_path(path.name) for name, path in traces.items()}
     sizes = {name: path.stat().st_size for name, path in traces.items()}
-    return index_page(folder.run, rows_of(folder), links, sizes)
+    together = {case: open_path(f"{case}.pftrace") for case in cases}
+    return index_page(folder.run, rows_of(folder), links, sizes, together)
 
 
 def _hint(port: int) -> None:

@@ -24,7 +24,7 @@ def check_opens(path: Path) -> None:
     if data.startswith(b"SQLite format 3\0"):
         raise TraceError(
             f"{str(path)!r} is an SQLite file, which Perfetto does not read; "
-            "look at it with `rope_prof analyze`, or open its .nsys-rep in Nsight Systems"
+            "draw it with `rope_prof export FILE --to perfetto`, or open its .nsys-rep in Nsight Systems"
         )
     start = data.lstrip(_BLANK)
     if start[:1] in (b"{", b"[") and (b'"traceEvents"' in data or b'"ph"' in data):

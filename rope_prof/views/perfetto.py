@@ -34,7 +34,10 @@ from rope_prof.views.tables import case_title, machine_line, row_json
 
 @dataclass(frozen=True, slots=True)
 class Zoom:
-    """One call of each side of a case on the drawn clock, and the tracks worth pinning: launches, streams, bubbles."""
+    """One call of each side of a case on the drawn clock, and the tracks worth pinning: launches, streams, bubbles.
+
+    Launches and streams are pinned together, since the UI draws an arrow only where both its ends are, or neither.
+    """
 
     start_ns: int
     end_ns: int
@@ -172,7 +175,7 @@ def _zoom(sides: Sequence[Side], origin: int) -> Zoom:
     start = origin + sum(slots[:number])
     end = start + slots[number]
     air = max((end - start) // 20, 100)
-    host = min(max(before, default=0), end - start)
+    host = min(max(before, default=0), (end - start) // 10)
     words = ("host launches", "stream", "bubbles")
     pins = tuple(f"{side.label} · {word}" for side in sides for word in words)
     return Zoom(max(start - host - air, 0), end + air, pins)

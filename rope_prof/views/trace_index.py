@@ -36,11 +36,21 @@ i { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 .8em; }
 """
 
 
-def index_page(run: Run, rows: Sequence[Row], links: Mapping[str, str], sizes: Mapping[str, int]) -> str:
-    """The page. `links` holds the address of each key's trace, `sizes` its bytes; a key without one says why."""
+def index_page(
+    run: Run,
+    rows: Sequence[Row],
+    links: Mapping[str, str],
+    sizes: Mapping[str, int],
+    together: Mapping[str, str] | None = None,
+) -> str:
+    """The page. `links` holds the address of each key's trace, `sizes` its bytes; a key without one says why.
+
+    `together`: of each case (by name) the address of all its traces as one.
+    """
     cases = groupby(rows, key=lambda row: row.case)
     sections = "".join(
-        f"<h2>{escape(case_title(case))}</h2>{_table(list(group), links, sizes)}" for case, group in cases
+        f"<h2>{escape(case_title(case))}{_together(case.name, together or {})}</h2>{_table(list(group), links, sizes)}"
+        for case, group in cases
     )
     style = _STYLE % {"light": _colours(LIGHT), "dark": _colours(DARK)}
     return (
@@ -52,6 +62,14 @@ def index_page(run: Run, rows: Sequence[Row], links: Mapping[str, str], sizes: M
         '<i class="busy"></i>busy <i class="bubble"></i>bubble, from the unprofiled time where there is one; '
         "pale where only the profiler's time is known.</p>"
         f"{sections}</body></html>"
+    )
+
+
+def _together(case: str, links: Mapping[str, str]) -> str:
+    if case not in links:
+        return ""
+    return (
+        f' · <a href="{escape(links[case])}" target="_blank" rel="noopener">all paths on one timeline, call by call</a>'
     )
 
 

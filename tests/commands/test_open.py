@@ -146,6 +146,7 @@ def test_a_run_has_an_index_of_all_its_traces(start: Start, run_folder: Path) ->
     _, address = start(run_folder, "--no-browser")
     page = read(address).decode()
     links = re.findall(r'href="/(open/[^"]+)"', page)
+    assert links.pop(0) == f"open/{CASE.name}.pftrace"
     assert len(links) == 3
     for link in links:
         assert b"Perfetto" in read(address + link)

@@ -44,7 +44,7 @@ def test_traces_are_accepted_whatever_their_name(tmp_path: Path, data: bytes) ->
         (b"\x0a", "is no trace"),
         (b"\x0a\xff\xff\xff\xff\xff\xff", "is no trace"),
         (b"\x0a\x7f\x40\x05", "is no trace"),
-        (b"SQLite format 3\0rest", "rope_prof analyze"),
+        (b"SQLite format 3\0rest", "rope_prof export"),
         (b'[{"frame": {"name": "ROOT"}, "metrics": {}}]', "Proton"),
         (gzip.compress(b"hello"), "starts with b'hello'"),
         (b"\x1f\x8bno gzip at all", "is no trace"),

