@@ -56,9 +56,8 @@ def test_the_two_profilers_agreed() -> None:
     assert systems is not None and len(systems.keys) >= 6
     for one in systems.keys:
         assert one.kernels_per_call == one.kineto_kernels_per_call, one.key
-        assert one.difference is not None
-        assert one.agrees is (abs(one.difference) <= AGREEMENT), one.key
-    assert sum(one.agrees is True for one in systems.keys) >= 5
+        assert one.difference is not None and abs(one.difference) <= AGREEMENT, one.key
+        assert one.agrees
 
 
 def test_what_the_page_says_of_the_counters() -> None:

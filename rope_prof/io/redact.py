@@ -26,6 +26,8 @@ _WINDOWS_PATH: Final = re.compile(r"\b[A-Za-z]:(?:\\+[\w.+@~ -]+)+\\+([\w.+@~-]*
 _HARMLESS: Final = re.compile(r"/(?:usr|bin|sbin|lib|lib64|etc|proc|sys|dev|tmp|var/tmp|opt)/")
 #: A home folder itself: its last part is a person's name.
 _HOME: Final = re.compile(r"/(?:home|Users)/[^/]+/?")
+#: Variables that images of NVIDIA's set alike for everybody (`compute,graphics,utility`).
+_PUBLIC_NAME: Final = re.compile(r"(?:NVIDIA|NV|CUDA)_")
 _LEAST_VALUE: Final = 16
 _LEAST_SECRET: Final = 6
 
@@ -90,6 +92,8 @@ def _values(environment: Mapping[str, str]) -> Iterator[str]:
     """Values that could tell of somebody: long ones, and shorter ones under a name that says secret; no path lists."""
     for name, value in environment.items():
         secret = _SECRET_NAME.search(name) is not None
+        if not secret and _PUBLIC_NAME.match(name):
+            continue
         if len(value) < (_LEAST_SECRET if secret else _LEAST_VALUE):
             continue
         if not secret and value.startswith("/"):
