@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-_HALVINGS = 60
+_HALVINGS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
