@@ -6,8 +6,9 @@ Streamlit leaves arguments whose name starts with `_` out of a cache's key.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from rope_prof.analysis.calls import call_events, call_frame
 from rope_prof.analysis.gaps import device_gaps
 from rope_prof.analysis.kernels import kernel_shares
 from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, require_whole, summary
+from rope_prof.commands.open import case_traces
 from rope_prof.io.run_folder import RunFolder, find_runs, read_run, shipped_runs
 from rope_prof.io.traces import read_trace
 from rope_prof.model.run import KeyFacts
 from rope_prof.model.trace import Trace
+from rope_prof.serve import Server, site
 from rope_prof.views.timeline import CallTimeline, lay_out
 
 _KEEP = 64
@@ -124,3 +127,23 @@ def kernels(found: Capture) -> pl.DataFrame:
     """The kernels of all captured calls: schema of `rope_prof.analysis.kernels.KERNELS`."""
     events = [call_events(found.trace, call) for call in found.calls.iter_rows(named=True)]
     return kernel_shares(pl.concat(events), len(events))
+
+
+def perfetto(folder: RunFolder) -> Server:
+    """The offline Perfetto UI with every case of that run, on a loopback port of its own. Errors: UnavailableError."""
+    return _perfetto(str(folder.path), _stamp(folder.path / "run.json"), folder)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _perfetto(path: str, stamp_ns: int, _folder: RunFolder) -> Server:  # noqa: ARG001 - the key
+    server = Server(replace(site([], made=case_traces(_folder)), framed=True))
+    threading.Thread(target=server.serve_forever, daemon=True, name="rope_prof-perfetto").start()
+    return server
+
+
+def frame(address: str, height: int) -> None:
+    """A page of another address inside this one."""
+    if hasattr(st, "iframe"):
+        st.iframe(address, height=height)
+    else:
+        st.components.v1.iframe(address, height=height)

@@ -133,6 +133,11 @@ def open_path(name: str) -> str:
     return f"/open/{quote(name, safe='@+')}"
 
 
+def embed_path(name: str) -> str:
+    """`/embed/NAME`: the same inside a frame."""
+    return f"/embed/{quote(name, safe='@+')}"
+
+
 def ui_address(origin: str, name: str, look: Look | None = None, *, embedded: bool = False) -> str:
     """The UI's own address for the trace called `name`: `ORIGIN/ui/#!/?url=ORIGIN/trace/NAME&...`.
 

