@@ -50,7 +50,7 @@ def run(*keys: KeyFacts, **more: Any) -> Run:
 def samples(**ns_per_call: list[float]) -> pl.DataFrame:
     """`path_mode=[...]`: a wall sample of 10 calls per round and entry."""
     rows = [
-        (key(*name.replace("per_token", "per-token").rsplit("_", 1)).name, number, "wall", 10, round(ns * 10))
+        (key(*name.replace("per_token", "per-token").rsplit("_", 1)).name, number, "wall", 10, round(ns * 10), None)
         for name, values in ns_per_call.items()
         for number, ns in enumerate(values)
     ]

@@ -38,11 +38,16 @@ class RunFolder:
 
     def trace_path(self, key_name: str) -> Path | None:
         """The trace of the key called `key_name`; None where it was not captured or the file is gone."""
-        name = self.run.facts(key_name).trace
-        if name is None:
+        return self._file(self.run.facts(key_name).trace)
+
+    def light_trace_path(self, key_name: str) -> Path | None:
+        """Its capture at the lowest overhead; None where there is none or the file is gone."""
+        return self._file(self.run.facts(key_name).light_trace)
+
+    def _file(self, name: str | None) -> Path | None:
+        if name is None or not (self.path / name).is_file():
             return None
-        path = self.path / name
-        return path if path.is_file() else None
+        return self.path / name
 
     @property
     def nsight(self) -> Nsight | None:
@@ -60,8 +65,7 @@ class RunFolder:
 
     def missing_traces(self) -> tuple[str, ...]:
         """Trace files that `run.json` names and the folder lacks."""
-        names = (facts.trace for facts in self.run.keys)
-        return tuple(name for name in names if name and not (self.path / name).is_file())
+        return tuple(name for name in _trace_names(self.run) if not (self.path / name).is_file())
 
 
 def is_run(folder: Path) -> bool:
@@ -109,13 +113,17 @@ def _read_facts(folder: Path) -> Run:
         ) from error
     except OSError as error:
         raise RunError(f"cannot read {str(path)!r} ({error.strerror}); check its permissions") from error
-    for facts in run.keys:
-        if facts.trace is not None and (Path(facts.trace).name != facts.trace or facts.trace in {"", ".."}):
+    for name in _trace_names(run):
+        if Path(name).name != name or name in {"", ".."}:
             raise RunError(
-                f"{RUN_FILE} of run {str(folder)!r} names the trace {facts.trace!r}; "
-                "expected a file of the folder itself"
+                f"{RUN_FILE} of run {str(folder)!r} names the trace {name!r}; expected a file of the folder itself"
             )
     return run
+
+
+def _trace_names(run: Run) -> tuple[str, ...]:
+    both = (name for facts in run.keys for name in (facts.trace, facts.light_trace))
+    return tuple(name for name in both if name is not None)
 
 
 @dataclass(frozen=True)
@@ -132,9 +140,19 @@ def _read_samples(path: Path) -> pl.DataFrame:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{str(path)!r} is damaged ({first}); restore the file or record again") from error
     wanted = samples_schema()
+    frame = _with_throttled(frame)
     if dict(frame.schema) != wanted:
         raise RunError(f"{str(path)!r} has the columns {dict(frame.schema)}; expected {wanted}: record again")
     return frame
+
+
+def _with_throttled(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame`, with an empty `throttled` where it was written before there was one."""
+    import polars as pl
+
+    if "throttled" in frame.columns:
+        return frame
+    return frame.with_columns(throttled=pl.lit(None, dtype=pl.Boolean))
 
 
 def _no_samples() -> pl.DataFrame:
@@ -157,7 +175,7 @@ def append_samples(folder: Path, rows: pl.DataFrame) -> None:
 
     path = folder / SAMPLES_FILE
     old = _read_samples(path) if path.is_file() else _no_samples()
-    both = pl.concat([old, rows.select(old.columns).cast(old.schema)])
+    both = pl.concat([old, _with_throttled(rows).select(old.columns).cast(old.schema)])
     data = io.BytesIO()
     both.write_parquet(data)  # in memory: polars turns a full disk into an error of its own
     write_atomic(path, lambda part: part.write_bytes(data.getbuffer()))

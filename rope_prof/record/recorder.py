@@ -260,7 +260,7 @@ class Recorder:
         import polars as pl
 
         if self._unsaved:
-            rows = [(s.key, s.round, s.clock, s.calls, s.ns) for s in self._unsaved]
+            rows = [(s.key, s.round, s.clock, s.calls, s.ns, s.throttled) for s in self._unsaved]
             append_samples(self.folder, pl.DataFrame(rows, schema=samples_schema(), orient="row"))
             self._unsaved.clear()
 

@@ -63,13 +63,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row of samples.parquet: `ns` for `calls` calls."""
+    """One row of samples.parquet: `ns` for `calls` calls; `throttled` None where the device does not say."""
 
     key: str
     round: int
     clock: str
     calls: int
     ns: int
+    throttled: bool | None = None
 
 
 @dataclass(slots=True)
