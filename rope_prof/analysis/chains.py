@@ -3,7 +3,7 @@
 Found from kernel names, of any length, within one stream and launching thread (`repeats`); ended where the host leaves
 the function that launched them (`chain_cuts`); judged by the times of kernels and launches (`chain_saving`). Names of
 ranges are not used. Knows nothing of what a kernel computes: that a chain *can* be fused is for its author to judge,
-and a byte floor must be given by whoever knows the shapes.
+but where the trace tells shapes, `chain_floor` says the least time that its bytes take.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import polars as pl
 
 from rope_prof.analysis.chain_cuts import parts
 from rope_prof.analysis.chain_events import NONE, SMALL_NS, Events, device_events, launched_events
+from rope_prof.analysis.chain_floor import Floor, Shapes, bandwidth, floor
 from rope_prof.analysis.chain_saving import CallTimes, call_times, device_idle, launch_latency
 from rope_prof.analysis.repeats import BREAK, Ints, find_repeats
 from rope_prof.model.trace import Trace
@@ -56,7 +57,8 @@ class Chain:
 
     `events` counts kernels, sets and copies within the device. `bubble_ns` is idle of the stream between the
     events of a call; `launch_bound_ns` the part that ends with an event whose launch began inside the gap. Per step
-    figures are null without ProfilerStep ranges. `saving` is null where it is withheld, and `reason` says why.
+    figures are null without ProfilerStep ranges. `floor_ns` is null where `floor_reason` says why; `saving` where it is
+    withheld, and `reason` says why.
     """
 
     rank: int
@@ -71,6 +73,7 @@ class Chain:
     bubble_ns: int
     launch_bound_ns: int
     floor_ns: int | None
+    floor_reason: str | None
     kernels_per_step: float | None
     bubble_ns_per_step: float | None
     saving: Saving | None
@@ -91,26 +94,30 @@ def chains(
     *,
     withheld: str | None = None,
     floors_ns: Mapping[tuple[str, ...], int] | None = None,
+    bytes_a_ns: float | None = None,
     small_ns: int = SMALL_NS,
     limit: int = 20,
 ) -> Chains:
     """At most `limit` chains a device, ordered by the middle of their saving's interval.
 
     `withheld` is the reason for which an integrity verdict forbids savings: they are null then, and the order is
-    by kernel time and bubbles. `floors_ns` gives the least time of one call by its kernel names. `small_ns` is the
+    by kernel time and bubbles. `floors_ns` gives the least time of one call by its kernel names; else it comes from the
+    trace's shapes and `bytes_a_ns`, the device's bandwidth (None: that of the fastest large copy). `small_ns` is the
     median above which a kernel ends a chain.
     """
-    steps = _steps(trace)
+    steps, shapes = _steps(trace), Shapes.of(trace.ops)
     found: list[tuple[Chain, pl.DataFrame]] = []
     for (device,), rows in sorted(launched_events(trace).group_by("device"), key=lambda group: str(group[0][0])):
         events = device_events(trace, rows, small_ns)
         span = int(events.end.max() - events.start.min())
         idle, latency = device_idle(events), launch_latency(events)
+        speed = bandwidth(rows) if bytes_a_ns is None else bytes_a_ns
         for word, first in _found(events, limit):
             names = tuple(events.names[symbol] for symbol in word)
-            floor = (floors_ns or {}).get(names)
-            times = call_times(events, first, len(names), idle, latency, floor)
-            chain = _chain(events, str(device), names, first, times, floor, span, steps, withheld)
+            given = (floors_ns or {}).get(names)
+            least = floor(shapes, events, first, len(names), speed) if given is None else Floor(given)
+            times = call_times(events, first, len(names), idle, latency, least.ns)
+            chain = _chain(events, str(device), names, first, times, least, span, steps, withheld)
             found.append((chain, _calls(events, str(device), first, times, withheld)))
     found.sort(key=lambda pair: _order(pair[0]))
     frames = [calls.with_columns(pl.lit(rank).alias("rank")) for rank, (_, calls) in enumerate(found, 1)]
@@ -147,7 +154,7 @@ def _chain(
     names: tuple[str, ...],
     first: Ints,
     times: CallTimes,
-    floor_ns: int | None,
+    least: Floor,
     span_ns: int,
     steps: int | None,
     withheld: str | None,
@@ -168,7 +175,8 @@ def _chain(
         busy_ns=int(times.busy.sum()),
         bubble_ns=bubble,
         launch_bound_ns=int(times.launch_bound.sum()),
-        floor_ns=floor_ns,
+        floor_ns=least.ns,
+        floor_reason=least.reason,
         kernels_per_step=None if steps is None else kernels * int(first.size) / steps,
         bubble_ns_per_step=None if steps is None else bubble / steps,
         saving=saving,

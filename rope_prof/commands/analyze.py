@@ -33,6 +33,9 @@ def analyze(
     chains: Annotated[
         bool, typer.Option("--chains", help="repeated sequences of small kernels, by what fusing them could save")
     ] = False,
+    bandwidth: Annotated[
+        float | None, typer.Option(metavar="GB/S", help="of the GPU's memory, for the byte floors of --chains")
+    ] = None,
 ) -> None:
     """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""
     import json
@@ -42,13 +45,13 @@ def analyze(
     from rope_prof.io.cache import worth_caching
     from rope_prof.io.traces import read_trace
 
-    _check(range_, device)
+    _check(range_, device, bandwidth)
     progress = _progress() if sys.stderr.isatty() else None
     held = read_trace(trace, progress=progress, cache=worth_caching(trace))
     answer = analysis_of(held, range_pattern=range_, device=device)
     if out is not None:
         _write_gaps(held, out, device)
-    found = _chains(held, answer, device) if chains else None
+    found = _chains(held, answer, device, bandwidth) if chains else None
     if json_:
         sys.stdout.write(json.dumps(answer.as_json() | _chains_json(found), indent=1, ensure_ascii=False) + "\n")
     else:
@@ -68,13 +71,13 @@ def analyze(
         raise typer.Exit(UNUSABLE_EXIT)
 
 
-def _chains(held: Trace, answer: Analysis, device: str | None) -> Chains | None:
+def _chains(held: Trace, answer: Analysis, device: str | None, bandwidth: float | None) -> Chains | None:
     from rope_prof.analysis.analyze import accounted
     from rope_prof.analysis.chains import chains
 
     if answer.integrity.verdict == "unusable":
         return None
-    return chains(accounted(held, device), withheld=answer.integrity.reason)
+    return chains(accounted(held, device), withheld=answer.integrity.reason, bytes_a_ns=bandwidth)  # GB/s = bytes a ns
 
 
 def _chains_json(found: Chains | None) -> dict[str, Any]:
@@ -84,13 +87,15 @@ def _chains_json(found: Chains | None) -> dict[str, Any]:
     return {} if found is None else {"steps": found.steps, "chains": [asdict(chain) for chain in found.chains]}
 
 
-def _check(pattern: str | None, device: str | None) -> None:
+def _check(pattern: str | None, device: str | None, bandwidth: float | None) -> None:
     import re
 
     from rope_prof.errors import UsageError
 
     if device not in (None, "cpu"):
         raise UsageError(f"unknown device {device!r}; expected 'cpu' or none (GPU events are found by themselves)")
+    if bandwidth is not None and not 1 <= bandwidth <= 100_000:
+        raise UsageError(f"--bandwidth {bandwidth:g} GB/s; expected 1 to 100000, as in --bandwidth 4800 for an H200")
     try:
         re.compile(pattern or "")
     except re.error as error:

@@ -65,6 +65,10 @@ def _saving(chain: Chain) -> tuple[str, str, str]:
 
 def _kernels(chain: Chain) -> Table:
     table = Table(title=f"Chain {chain.rank}, in order", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    floor = (
+        f"at least {duration(chain.floor_ns)} a call" if chain.floor_ns is not None else f"none: {chain.floor_reason}"
+    )
+    table.caption, table.caption_justify = Text(f"byte floor: {floor}"), "left"
     table.add_column("times", justify="right")
     table.add_column("kernel", overflow="fold")
     for name, run in groupby(chain.names):

@@ -1,0 +1,45 @@
+"""docs/chains.md tells what the shipped profiles of a whole model give, to the nanosecond."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from rope_prof.analysis.calls import call_frame
+from rope_prof.analysis.chains import Chain, chains
+from rope_prof.io.traces import read_trace
+from rope_prof.model.trace import Trace
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs/chains.md"
+
+
+def _shipped(phase: str) -> Trace:
+    return read_trace(ROOT / f"traces/h200-ernie28b/end_to_end.unfused.{phase}.trace.json.gz")
+
+
+def _nameless(trace: Trace) -> Chain:
+    return chains(replace(trace, ranges=trace.ranges.with_columns(name=pl.lit("")))).chains[0]
+
+
+@pytest.mark.parametrize(("phase", "calls"), [("decode", 112), ("prefill", 56)])
+def test_the_rope_chain_ranks_first_where_the_ranges_say_it_stands(phase: str, calls: int) -> None:
+    trace = _shipped(phase)
+    ranges = call_frame(trace, rf"unfused\.{phase}\.rope#\d+", kind="record_function")
+    chain = _nameless(trace)
+    assert (chain.rank, chain.kernels, chain.events, chain.calls) == (1, 25, 25, calls)
+    assert ranges.height == calls
+    assert chain.kernel_ns == ranges["kernel_ns"].sum()
+
+
+@pytest.mark.parametrize("phase", ["decode", "prefill"])
+def test_the_page_has_its_figures(phase: str) -> None:
+    chain = _nameless(_shipped(phase))
+    assert chain.saving is not None
+    saving = (f"{ns / 1e6:.1f} ms" for ns in (chain.bubble_ns, chain.saving.lo_ns, chain.saving.hi_ns))
+    share = f"{100 * chain.saving.lo_share:.1f}–{100 * chain.saving.hi_share:.1f} %"
+    row = " | ".join([str(chain.calls), f"{chain.kernel_ns:,} ns", *saving, share])
+    assert f"| {row} |" in PAGE.read_text()
