@@ -28,7 +28,7 @@ from rope_prof.model.run import Case, Key, Run
 from rope_prof.model.trace import Trace
 from rope_prof.units import duration, ratio
 from rope_prof.views.perfetto_packets import PerfettoWriter
-from rope_prof.views.perfetto_sides import Side, aligned, draw, lead, own_calls, own_clock
+from rope_prof.views.perfetto_sides import Side, aligned, draw, lead, own_calls, own_clock, split_replays
 from rope_prof.views.tables import case_title, machine_line, row_json
 
 
@@ -144,7 +144,8 @@ def _side(key: Key, label: str, trace: Trace) -> Side:
     frame = call_frame(used, call_pattern(key.name), kind="record_function")
     if not frame.height:
         frame = call_frame(used, call_pattern(key.name))
-    return Side(label, used, own_calls(frame))
+    per_range = int((trace.own or {}).get("calls_per_range", 1))
+    return Side(label, used, own_calls(split_replays(used, frame, per_range)))
 
 
 def _case_order(keys: Sequence[Key]) -> _Order:
@@ -171,7 +172,8 @@ def _zoom(sides: Sequence[Side], origin: int) -> Zoom:
     most = max((len(room) for room in rooms), default=1)
     number = 1 if most > 2 else 0
     slots = [max((room[k] for room in rooms if k < len(room)), default=0) for k in range(most)] or [1000]
-    before = [f["first_start_ns"][number] - f["host_start_ns"][number] for f in frames if f.height > number]
+    launched = [f.row(number, named=True) for f in frames if f.height > number]
+    before = [f["first_start_ns"] - f["host_start_ns"] for f in launched if f["host_start_ns"] is not None]
     start = origin + sum(slots[:number])
     end = start + slots[number]
     air = max((end - start) // 20, 100)

@@ -16,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rope_prof.analysis.calls import call_events
 from rope_prof.analysis.gaps import device_gaps
 from rope_prof.analysis.launches import launched
+from rope_prof.analysis.spans import busy_time, total_time
 from rope_prof.model.trace import Trace
 from rope_prof.views.perfetto_packets import PerfettoWriter, Slice, Value, lanes
 
@@ -32,19 +34,22 @@ class Clock:
     """
 
     shift: Int64s
-    host_edges: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
     device_edges: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
+    host_edges: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
+    host_rows: Int64s = field(default_factory=lambda: np.zeros(1, np.int64))  # the row of `shift` of each host edge
 
     def host(self, instants: pl.Series) -> Int64s:
-        return self._drawn(instants, self.host_edges)
+        at = instants.to_numpy().astype(np.int64)
+        return at + self.shift[self.host_rows[_last(self.host_edges, at)]]
 
     def device(self, instants: pl.Series) -> Int64s:
-        return self._drawn(instants, self.device_edges)
-
-    def _drawn(self, instants: pl.Series, edges: Int64s) -> Int64s:
         at = instants.to_numpy().astype(np.int64)
-        which = np.clip(np.searchsorted(edges, at, side="right") - 1, 0, None)
-        return at + self.shift[which]
+        return at + self.shift[_last(self.device_edges, at)]
+
+
+def _last(edges: Int64s, at: Int64s) -> Int64s:
+    """The last edge at or before each instant; the first edge for what precedes them all."""
+    return np.clip(np.searchsorted(edges, at, side="right") - 1, 0, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +68,41 @@ def own_calls(frame: pl.DataFrame) -> pl.DataFrame:
     extent = pl.col("last_end_ns") - pl.col("first_start_ns")
     period = pl.col("first_start_ns").shift(-1) - pl.col("first_start_ns")
     return alive.with_columns(length_ns=period.fill_null(extent), whole=period.is_not_null())
+
+
+def split_replays(trace: Trace, frame: pl.DataFrame, per_range: int) -> pl.DataFrame:
+    """A `call_frame` whose ranges are replays of a graph of `per_range` calls, cut into those calls by kernel order.
+
+    The host did one launch for all: `host_start_ns` is null but for the first. A replay whose events do not divide
+    stays whole.
+    """
+    if per_range == 1:
+        return frame
+    rows: list[dict[str, Any]] = []
+    for row in frame.filter(pl.col("events") > 0).iter_rows(named=True):
+        events = call_events(trace, row)
+        size, rest = divmod(events.height, per_range)
+        if rest:
+            rows.append(row)
+            continue
+        rows += [_part(row, events[k * size : (k + 1) * size], first=k == 0) for k in range(per_range)]
+    return pl.DataFrame(rows, schema=frame.schema)
+
+
+def _part(row: dict[str, Any], events: pl.DataFrame, *, first: bool) -> dict[str, Any]:
+    start = int(events["start_ns"].to_numpy().min())
+    end = int((events["start_ns"] + events["dur_ns"].fill_null(0)).to_numpy().max())
+    kernels = events.filter(pl.col("kind") == "kernel")
+    return row | {
+        "host_start_ns": row["host_start_ns"] if first else None,
+        "kernels": kernels.height,
+        "events": events.height,
+        "kernel_ns": total_time(kernels),
+        "busy_ns": busy_time(events),
+        "first_start_ns": start,
+        "last_end_ns": end,
+        "inner_gap_ns": end - start - busy_time(events),
+    }
 
 
 def lead(side: Side) -> int:
@@ -96,10 +136,12 @@ def _clock(side: Side, slots: Int64s, origin_ns: int) -> Clock:
     if side.calls is None or not side.calls.height:
         return Clock(np.array([origin_ns - _first(side.trace)], np.int64))
     zeros = side.calls["first_start_ns"].to_numpy().astype(np.int64)
+    own_host = np.flatnonzero(side.calls["host_start_ns"].is_not_null().to_numpy())
     return Clock(
         shift=slots[: len(zeros)] - zeros,
-        host_edges=side.calls["host_start_ns"].to_numpy().astype(np.int64),
         device_edges=zeros,
+        host_edges=side.calls["host_start_ns"].drop_nulls().to_numpy().astype(np.int64),
+        host_rows=own_host,
     )
 
 

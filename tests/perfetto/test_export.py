@@ -205,6 +205,38 @@ def test_call_k_of_both_sides_starts_at_one_instant(perfetto_sql: PerfettoSql, w
     assert [row["ts"] - zero for row in launches] == [-20, -20, -16]
 
 
+def test_a_replay_of_a_graph_is_cut_into_its_calls(perfetto_sql: PerfettoSql, write: Write) -> None:
+    """Two replays of three calls of two kernels: call k of the graph starts with call k of the eager side."""
+    key = runs.key("fused", "graph")
+    spans = [(100 + 10 * n, 106 + 10 * n) for n in range(6)]
+    later = [(start + 500, end + 500) for start, end in spans]
+    parts = [
+        range_(f"{key.name}#0", 0, 20),
+        graph((5, 15), *spans, correlation=1),
+        range_(f"{key.name}#1", 400, 420),
+        graph((405, 415), *later, correlation=2),
+    ]
+    drawn = trace(*parts, own={"calls_per_range": 3})
+    eager, _ = case_traces()
+    slow = next(name for name in eager if "unfused" in name)
+    run = runs.run(runs.facts("unfused"), runs.facts("fused", "graph"))
+    path = write(run_trace(run, (), {slow: eager[slow], key.name: drawn}).data)
+    check(perfetto_sql, path, eager[slow], drawn)
+    rows = perfetto_sql(
+        path,
+        "select s.name, ts, dur, extract_arg(arg_set_id, 'debug.kernels') as kernels from slice s join track t"
+        " on t.id = track_id where category = 'call' and t.name like 'fused graph%' order by ts",
+    )
+    zero = rows[0]["ts"]
+    assert [(row["name"], row["ts"] - zero, row["kernels"]) for row in rows[:4]] == [
+        ("call 0", 0, 2),
+        ("call 1", 100, 2),
+        ("call 2", 200, 2),
+        ("call 3", 660, 2),  # the longest side of call 2 has the pause before the next replay
+    ]
+    assert [row["dur"] for row in rows] == [20, 20, 460, 20, 20, 16]
+
+
 def test_counters_say_what_runs_and_what_waits(perfetto_sql: PerfettoSql, write: Write) -> None:
     drawn = trace(
         kernel(10, 20, launched=(0, 2), correlation=1),
