@@ -39,6 +39,10 @@ class Capture:
     calls: pl.DataFrame
 
 
+#: The shipped run that opens where none is asked for.
+DEFAULT_RUN = "h200-ernie28b"
+
+
 def asked_run(arguments: Sequence[str] | None = None) -> Path | None:
     """The folder after `--run` on the command line of the app; None where there is none."""
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -64,14 +68,12 @@ def runs() -> dict[str, Path]:
 
 
 def default_run(named: dict[str, Path]) -> str:
-    """The run that was asked for; else a shipped one recorded on a GPU; else the newest."""
+    """The run that was asked for; else the shipped one of `record` with its defaults; else the newest."""
     asked = asked_run()
-    shipped = shipped_runs().resolve()
+    shipped = shipped_runs().resolve() / DEFAULT_RUN
     if asked is not None:
         return next(name for name, folder in named.items() if folder == asked.resolve())
-    return next(
-        (name for name, folder in named.items() if folder.parent == shipped and "h200" in name), next(iter(named))
-    )
+    return next((name for name, folder in named.items() if folder == shipped), next(iter(named)))
 
 
 def _stamp(path: Path) -> int:
