@@ -122,12 +122,17 @@ def summary(run: Run, samples: pl.DataFrame, captures: Mapping[str, CaptureFigur
     """One row per key of `run`, in its order. `captures` holds the figures of the keys that have a trace."""
     per_call = {facts.key.name: _per_call(samples, facts.key.name) for facts in run.keys}
     baselines = {
-        (facts.key.case, facts.key.rank): facts.key.name
+        (facts.key.case, facts.key.rank, facts.key.l2): facts.key.name
         for facts in run.keys
         if facts.key.path == "unfused" and facts.key.mode == "eager" and facts.status != "wrong"
     }
     return tuple(
-        _row(facts, per_call, baselines.get((facts.key.case, facts.key.rank)), captures.get(facts.key.name))
+        _row(
+            facts,
+            per_call,
+            baselines.get((facts.key.case, facts.key.rank, facts.key.l2)),
+            captures.get(facts.key.name),
+        )
         for facts in run.keys
     )
 

@@ -17,8 +17,10 @@ Words = list[str]
 
 
 def record(
-    model: Annotated[Words, typer.Option(help="28b or 424b; repeat for both.")] = ["28b"],  # noqa: B006
-    tp: Annotated[list[int], typer.Option(help="Tensor-parallel ranks that share the heads; may repeat.")] = [1],  # noqa: B006
+    model: Annotated[Words, typer.Option(help="28b (default) or 424b; repeat for both.")] = [],  # noqa: B006
+    tp: Annotated[
+        list[int], typer.Option(help="Tensor-parallel ranks that share the heads, default 1; may repeat.")
+    ] = [],  # noqa: B006
     tokens: Annotated[Words, typer.Option(help="Token counts, as in 1,64,973; may repeat.")] = [],  # noqa: B006
     dtype: Annotated[Words, typer.Option(help="bf16, fp16 or fp32; may repeat.")] = ["bf16"],  # noqa: B006
     path: Annotated[
@@ -28,9 +30,20 @@ def record(
         ),
     ] = [],  # noqa: B006
     mode: Annotated[Words, typer.Option(help="eager, compile or graph; may repeat.")] = [],  # noqa: B006
+    l2: Annotated[Words, typer.Option("--l2", help="cold or hot, as in cold,hot; default cold on a GPU.")] = [],  # noqa: B006
     prompt: Annotated[str, typer.Option(help="image, text or random positions.")] = "image",
     calls: Annotated[int | None, typer.Option(help="Calls in a capture, and in a sample at least.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of interleaved samples.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop a case when every path's ratio to the baseline has an interval narrower than this: 1%."
+        ),
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Seconds for the timed rounds of all cases together.")] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Time 1 to 65536 tokens, both models, all ranks; no captures.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the run; part of its default folder.")] = None,
     out: Annotated[
@@ -47,6 +60,7 @@ def record(
     ncu: Annotated[Path | None, typer.Option(help="The ncu program, where it is not found by itself.")] = None,
 ) -> None:
     """Measure every path on this machine and write a run folder."""
+    from rope_prof.record.stopping import parse_precision
     from rope_prof.record.workload import Options, parse_tokens
 
     options = Options(
@@ -56,11 +70,15 @@ def record(
         dtypes=tuple(dict.fromkeys(dtype)),
         paths=tuple(path),
         modes=tuple(mode),
+        l2=tuple(part.strip() for word in l2 for part in word.split(",")),
         prompt=prompt,
         calls=calls,
         rounds=rounds,
         seed=seed,
         quick=quick,
+        precision=None if precision is None else parse_precision(precision),
+        budget=budget,
+        sweep=sweep,
     )
     from rope_prof.commands.nsight_options import asked_tools
     from rope_prof.record.devices import find_device

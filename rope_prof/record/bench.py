@@ -119,7 +119,8 @@ class TorchBench:
             "bytes_moved": path_bytes(key.path, shape_of(key.case), key.case.tokens, itemsize),
         }
         if self._ring is not None and not interpreted(key, self.kind):
-            facts |= {"ring_buffers": len(self._ring), "ring_bytes": len(self._ring) * self._ring.buffer_bytes}
+            buffers = 1 if key.l2 == "hot" else len(self._ring)
+            facts |= {"ring_buffers": buffers, "ring_bytes": buffers * self._ring.buffer_bytes}
         return facts
 
     def refill(self, number: int) -> None:
@@ -127,6 +128,10 @@ class TorchBench:
         ring, _ = self._open
         ring.refill(self.seed + number)
         self.device.synchronize()
+
+    def throttled(self) -> bool | None:
+        """Whether the device's clock is held down; None where it does not say."""
+        return self.device.throttled()
 
     def start_checks(self, keys: tuple[Key, ...]) -> None:
         """Start the interpreter's child on `keys`."""

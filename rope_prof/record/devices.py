@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from rope_prof.errors import UnavailableError, UsageError
+from rope_prof.record.throttle import Throttle
 from rope_prof.record.workload import Kind
 
 clock: Callable[[], int] = time.perf_counter_ns
@@ -34,6 +35,10 @@ class CpuDevice:
         """A CPU has no clock of its own."""
         raise UnavailableError("device time needs an NVIDIA GPU; a CPU has wall time alone")
 
+    def throttled(self) -> bool | None:
+        """Not known of a CPU."""
+        return None
+
     def flush(self) -> None:
         """A CPU's caches are left as they are: its L2 state is `hot`."""
 
@@ -50,6 +55,7 @@ class CudaDevice:
         self.l2_bytes: int | None = torch.cuda.get_device_properties(torch_device).L2_cache_size
         self._begin, self._end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         self._per_ns = self._cycles_per_ns()
+        self._throttle = Throttle(str(torch.cuda.get_device_properties(torch_device).uuid))
         self._scratch: torch.Tensor | None = None
 
     def synchronize(self) -> None:
@@ -66,6 +72,10 @@ class CudaDevice:
         held = not self._begin.query()
         self._end.synchronize()
         return round(self._begin.elapsed_time(self._end) * 1e6), held
+
+    def throttled(self) -> bool | None:
+        """Whether power or heat hold its clock down right now; None where the driver does not say."""
+        return self._throttle()
 
     def flush(self) -> None:
         """Write three times the L2, so that nothing that was in it is left."""

@@ -17,6 +17,7 @@ from rope_prof.io.run_folder import append_samples, read_run, write_run
 from rope_prof.model.run import Accuracy, Case, Key, Run, samples_schema
 from rope_prof.record.describe import reason
 from rope_prof.record.interpret import Checked
+from rope_prof.record.stopping import Limits, Watch, baselines
 from rope_prof.record.timing import Clock, Device, Failures, Sample, Subject, measure
 from rope_prof.record.workload import CHECKED, Kind, interpreted
 
@@ -72,6 +73,9 @@ class Bench(Protocol):
     def refill(self, number: int) -> None:
         """Ahead of each round: new values in the buffers of the open case."""
 
+    def throttled(self) -> bool | None:
+        """Whether the device's clock is held down; None where it does not say."""
+
     def start_checks(self, keys: tuple[Key, ...]) -> None:
         """Begin to check, elsewhere, keys that cannot run here."""
 
@@ -87,14 +91,19 @@ class Bench(Protocol):
 
 @dataclass(slots=True)
 class Recorder:
-    """One recording into `folder`. `run` holds the plan, and what is known of it so far."""
+    """One recording into `folder`. `run` holds the plan, and what is known of it so far.
+
+    Without `capture` the keys are timed alone: a sweep.
+    """
 
     folder: Path
     run: Run
     bench: Bench
     progress: Progress
-    rounds: int
+    limits: Limits
+    capture: bool = True
     _unsaved: list[Sample] = field(default_factory=list)
+    _spent_ns: int = 0
 
     def record(self) -> Run:
         """Do all that is pending. Errors: RunError for a folder that cannot be written; InterruptedRecordingError."""
@@ -150,18 +159,19 @@ class Recorder:
         return tuple(dict.fromkeys(key.case for key in self._pending()))
 
     def _steps(self) -> int:
-        return 2 * len(self._pending()) + self.rounds * len(self._cases()) + len(self._pending(elsewhere=True))
+        return 2 * len(self._pending()) + self.limits.rounds * len(self._cases()) + len(self._pending(elsewhere=True))
 
     def _time_all(self) -> None:
         elsewhere = self._pending(elsewhere=True)
         if elsewhere:
             self.bench.start_checks(elsewhere)
-        for case in self._cases():
+        cases = self._cases()
+        for number, case in enumerate(cases):
             if not self._opened(case):
                 continue
             subjects = [subject for key in self._pending(case) if (subject := self._prepared(key))]
             self._take_checks()
-            self._time(case, subjects)
+            self._time(case, subjects, cases_left=len(cases) - number)
         self._take_checks()
 
     def _opened(self, case: Case) -> bool:
@@ -205,41 +215,70 @@ class Recorder:
                 )
             self.progress.step(f"checked {label(key)}", 1)
 
-    def _time(self, case: Case, subjects: list[Subject]) -> None:
-        """All rounds of `case` that are not in the samples yet."""
+    def _time(self, case: Case, subjects: list[Subject], cases_left: int) -> None:
+        """The rounds of `case` that are not in the samples yet, until its limits say that it is enough."""
         keys = {key.name: key for key in self._pending(case)}
         first = self._rounds_done(keys)
         failures = Failures()
         live = [subject for subject in subjects if self._settled(subject, keys[subject.name])]
-        numbers = range(first, self.rounds)
+        watch = self._watch(keys, cases_left)
+        done, why = self._rounds(case, live, first, watch, failures)
+        self._spent_ns += watch.spent_ns
+        for subject in live:
+            if subject.name in failures.by_name:
+                self._fail(keys[subject.name], failures.by_name[subject.name])
+                continue
+            fields = {"reason": WAITS} if subject.waits else {}
+            if why is not None:
+                fields["stopped"] = watch.stopped(subject.name, why, done)
+            self._set(keys[subject.name], **fields)
+
+    def _watch(self, keys: dict[str, Key], cases_left: int) -> Watch:
+        """The rounds of one case under watch, with its share of the time that is left and the samples it has."""
+        budget = self.limits.budget_ns
+        share = None if budget is None else max(0, budget - self._spent_ns) // cases_left
+        watch = Watch(self.limits, baselines(keys.values()), self.bench.clock, share)
+        samples = read_run(self.folder).samples
+        rows = samples.filter(samples["key"].is_in(list(keys))).iter_rows()
+        watch.add([Sample(*row) for row in rows])
+        return watch
+
+    def _rounds(
+        self, case: Case, live: list[Subject], first: int, watch: Watch, failures: Failures
+    ) -> tuple[int, str | None]:
+        """(rounds done in all, why no other followed: None where every key failed)."""
+        most = self.limits.rounds
+        numbers = range(first, most)
+        names = [subject.name for subject in live]
+        done, why = first, None if numbers else "rounds"
         saved = time.monotonic()
+        taken_rounds = measure(
+            live,
+            numbers,
+            seed=self.run.seed,
+            case=case.name,
+            clock=self.bench.clock,
+            device=self.bench.device,
+            failures=failures,
+            before_round=self.bench.refill,
+            throttled=self.bench.throttled,
+        )
         try:
-            for number, taken in zip(
-                numbers,
-                measure(
-                    live,
-                    numbers,
-                    seed=self.run.seed,
-                    case=case.name,
-                    clock=self.bench.clock,
-                    device=self.bench.device,
-                    failures=failures,
-                    before_round=self.bench.refill,
-                ),
-                strict=False,
-            ):
+            for number, taken in zip(numbers, taken_rounds, strict=False):
                 self._unsaved += taken
-                self.progress.step(f"timing {case.name}, round {number + 1} of {self.rounds}", 1)
+                watch.add(taken)
+                done = number + 1
+                self.progress.step(f"timing {case.name}, round {done} of {most}", 1)
                 if time.monotonic() - saved > FLUSH_S:
                     self._flush()
                     saved = time.monotonic()
+                why = watch.reason(done, [name for name in names if name not in failures.by_name])
+                if why is not None:
+                    break
         finally:
             self._flush()
-        for subject in live:
-            if subject.waits and subject.name not in failures.by_name:
-                self._set(keys[subject.name], reason=WAITS)
-        for name, error in failures.by_name.items():
-            self._fail(keys[name], error)
+        self.progress.step(f"timed {case.name}", most - done)
+        return done, why
 
     def _settled(self, subject: Subject, key: Key) -> bool:
         self.progress.step(f"warming up {label(key)}")
@@ -265,11 +304,21 @@ class Recorder:
             self._unsaved.clear()
 
     def _capture_all(self) -> None:
+        if not self.capture:
+            self._close_timed()
+            return
         for case in self._cases():
             if not self._opened(case):
                 continue
             for key in self._pending(case):
                 self._capture(key)
+
+    def _close_timed(self) -> None:
+        for key in self._pending():
+            wrong = wrong_reason(self.run.facts(key.name).accuracy)
+            why = wrong or self.run.facts(key.name).reason
+            self._set(key, status="wrong" if wrong else "measured", reason=why)
+            self.progress.step(f"timed {label(key)}", 1)
 
     def _capture(self, key: Key) -> None:
         self.progress.step(f"capturing {label(key)}")

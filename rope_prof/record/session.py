@@ -15,17 +15,18 @@ from rope_prof.record.bench import TorchBench
 from rope_prof.record.devices import RecordDevice, find_device
 from rope_prof.record.machine import machine
 from rope_prof.record.recorder import Progress, Recorder
-from rope_prof.record.workload import Options, calls, plan, rounds
+from rope_prof.record.stopping import Limits
+from rope_prof.record.workload import Options, budget_s, calls, models_of, plan, rounds
 
 
 def fresh_run(options: Options, device: RecordDevice, name: str | None) -> Run:
     """A run with all its keys planned and nothing measured. Errors: UsageError, UnavailableError."""
     facts = machine(device)
     keys = plan(options, device.kind, triton=facts.triton is not None)
-    quick = "-quick" if options.quick else ""
+    quick = "-sweep" if options.sweep else "-quick" if options.quick else ""
     return Run(
         schema_version=SCHEMA_VERSION,
-        name=name or "-".join(options.models) + quick,
+        name=name or "-".join(models_of(options)) + quick,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         rope_prof=__version__,
         command=typed(sys.argv),
@@ -37,6 +38,9 @@ def fresh_run(options: Options, device: RecordDevice, name: str | None) -> Run:
             "rounds": rounds(options, device.kind),
             "prompt": options.prompt,
             "quick": options.quick,
+            "precision": options.precision,
+            "budget_s": budget_s(options),
+            "sweep": options.sweep,
         },
     )
 
@@ -72,4 +76,15 @@ def record_run(run: Run, device: RecordDevice, folder: Path, progress: Progress)
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{str(folder)!r} is a file; expected a folder that is new or empty: choose another with -o")
     bench = TorchBench(device, seed=run.seed, calls=int(run.settings["calls"] or 2))
-    return Recorder(folder, run, bench, progress, int(run.settings["rounds"] or 1)).record()
+    capture = not run.settings.get("sweep")
+    return Recorder(folder, run, bench, progress, limits_of(run), capture=capture).record()
+
+
+def limits_of(run: Run) -> Limits:
+    """When the rounds of `run` end, by its settings (a run of before has rounds alone)."""
+    precision, budget = run.settings.get("precision"), run.settings.get("budget_s")
+    return Limits(
+        rounds=int(run.settings["rounds"] or 1),
+        precision=float(precision) if precision else None,
+        budget_ns=round(float(budget) * 1e9) if budget else None,
+    )

@@ -12,7 +12,7 @@ from rope_prof.errors import UnavailableError
 from rope_prof.kernels.inputs import DTYPES, Inputs, Prompt, make_ring, touched_bytes
 from rope_prof.kernels.paths import path
 from rope_prof.kernels.shape import PRESETS, MropeShape
-from rope_prof.model.run import Case, Key
+from rope_prof.model.run import L2, Case, Key
 from rope_prof.record.devices import RecordDevice
 from rope_prof.record.timing import Subject, Work
 from rope_prof.record.workload import GRAPH_CALLS
@@ -45,8 +45,10 @@ class Ring:
     def __len__(self) -> int:
         return len(self.arguments)
 
-    def take(self, calls: int) -> list[tuple[Any, ...]]:
-        """The arguments of the next `calls` calls."""
+    def take(self, calls: int, l2: L2 = "cold") -> list[tuple[Any, ...]]:
+        """The arguments of the next `calls` calls; all on the first buffer where the L2 is to be hot."""
+        if l2 == "hot":
+            return [self.arguments[0]] * calls
         size, start = len(self.arguments), self._next
         self._next = (start + calls) % size
         return [self.arguments[(start + i) % size] for i in range(calls)]
@@ -126,7 +128,7 @@ def eager_subject(key: Key, call: Call, ring: Ring) -> Subject:
     """Modes eager and compile: `call` on the next buffers of the ring, one after the other."""
 
     def work(calls: int) -> Work:
-        batch = ring.take(calls)
+        batch = ring.take(calls, key.l2)
 
         def run() -> None:
             for arguments in batch:
@@ -141,9 +143,10 @@ def graph_subject(key: Key, call: Call, ring: Ring, device: RecordDevice) -> Sub
     """Mode graph: one replay of a CUDA graph that holds 28 calls on 28 buffers; cold by a flush ahead of each replay.
 
     A graph's addresses are fixed, so the ring cannot move on: the L2 is overwritten once per replay instead, outside
-    the clock, and each of the 28 buffers is touched once in it.
+    the clock, and each of the 28 buffers is touched once in it. Hot: 28 calls on one buffer, and no flush.
     """
-    batch = ring.take(GRAPH_CALLS)
+    cold = key.l2 == "cold"
+    batch = ring.take(GRAPH_CALLS, key.l2)
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -164,4 +167,4 @@ def graph_subject(key: Key, call: Call, ring: Ring, device: RecordDevice) -> Sub
 
         return run
 
-    return Subject(key.name, work, step=GRAPH_CALLS, before=device.flush, one_step=True)
+    return Subject(key.name, work, step=GRAPH_CALLS, before=device.flush if cold else None, one_step=cold)

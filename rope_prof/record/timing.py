@@ -11,8 +11,10 @@ import gc
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+from rope_prof.record.throttle import either
 
 Clock = Callable[[], int]
 Work = Callable[[], None]
@@ -146,15 +148,17 @@ def measure(
     device: Device,
     failures: Failures,
     before_round: Callable[[int], None] = lambda _: None,
+    throttled: Callable[[], bool | None] = lambda: None,
 ) -> Iterator[list[Sample]]:
     """The samples of one round after the other; all subjects once a round and clock, in a shuffled order.
 
-    `before_round` runs outside the clock.
+    `before_round` runs outside the clock. `throttled` is asked at both ends of a round, never within a sample.
     """
     live = {subject.name: subject for subject in subjects}
     for number in numbers if live else ():
         before_round(number)
         taken: list[Sample] = []
+        held_before = throttled()
         for name in order(sorted(live), seed, case, number):
             try:
                 taken += _samples(live[name], number, clock, device)
@@ -162,7 +166,8 @@ def measure(
                 failures.by_name[name] = error
                 del live[name]
                 taken = [sample for sample in taken if sample.key != name]
-        yield taken
+        held = either(held_before, throttled())
+        yield [replace(sample, throttled=held) for sample in taken]
         if not live:
             return
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rope_prof.errors import UnavailableError, UsageError
-from rope_prof.model.run import L2, MODES, Case, Key, KeyFacts, Mode
+from rope_prof.model.run import L2, L2_STATES, MODES, Case, Key, KeyFacts, Mode
+
+if TYPE_CHECKING:
+    from rope_prof.kernels.shape import MropeShape
 
 Kind = Literal["cuda", "cpu"]
 
 #: Calls that a capture holds at least, and a CUDA graph exactly: the layers of the 28B model.
 GRAPH_CALLS = 28
+#: Rounds at most where a precision is asked for and no number of rounds.
+MOST_ROUNDS = 1000
 CHECKED = "checked in fp32, not timed"
 #: Modes of a path when none is asked for.
 DEFAULT_MODES: dict[str, tuple[Mode, ...]] = {"unfused": ("eager", "compile")}
@@ -22,23 +27,33 @@ _QUICK_TOKENS = {"cuda": (64, 973), "cpu": (64,)}
 _ROUNDS = {"cuda": 60, "cpu": 15}
 _QUICK_ROUNDS = {"cuda": 12, "cpu": 10}
 _CALLS = {"cuda": GRAPH_CALLS, "cpu": 10}
+_L2: dict[Kind, tuple[L2, ...]] = {"cuda": ("cold",), "cpu": ("hot",)}
+#: A sweep: powers of four, both models, every number of ranks that divides the heads.
+SWEEP_TOKENS = tuple(4**power for power in range(9))
+SWEEP_TP = (1, 2, 4, 8)
+SWEEP_MODES: tuple[Mode, ...] = ("eager", "graph")
+SWEEP_BUDGET_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What was typed. Empty tuples and None mean the default of the device."""
 
-    models: tuple[str, ...] = ("28b",)
-    tp: tuple[int, ...] = (1,)
+    models: tuple[str, ...] = ()
+    tp: tuple[int, ...] = ()
     tokens: tuple[int, ...] = ()
     dtypes: tuple[str, ...] = ("bf16",)
     paths: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
+    l2: tuple[str, ...] = ()
     prompt: str = "image"
     calls: int | None = None
     rounds: int | None = None
     seed: int = 0
     quick: bool = False
+    precision: float | None = None
+    budget: float | None = None
+    sweep: bool = False
 
 
 def parse_tokens(words: Iterable[str]) -> tuple[int, ...]:
@@ -61,10 +76,21 @@ def calls(options: Options, kind: Kind) -> int:
 
 
 def rounds(options: Options, kind: Kind) -> int:
-    """Rounds of interleaved samples."""
+    """Rounds of interleaved samples: at most, where a precision is asked for."""
     if options.rounds is not None and options.rounds < 1:
         raise UsageError(f"rounds {options.rounds}; expected at least 1")
-    return options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)[kind]
+    if options.rounds is None and options.precision is not None:
+        return MOST_ROUNDS
+    return options.rounds or (_QUICK_ROUNDS if options.quick or options.sweep else _ROUNDS)[kind]
+
+
+def budget_s(options: Options) -> float | None:
+    """Seconds for the rounds of all cases; None for no bound."""
+    if options.budget is not None and not 0 < options.budget < float("inf"):
+        raise UsageError(f"budget {options.budget:g}; expected seconds above 0, as in --budget 60")
+    if options.budget is None and options.sweep:
+        return SWEEP_BUDGET_S
+    return options.budget
 
 
 def plan(options: Options, kind: Kind, *, triton: bool = True) -> tuple[KeyFacts, ...]:
@@ -73,11 +99,14 @@ def plan(options: Options, kind: Kind, *, triton: bool = True) -> tuple[KeyFacts
     `triton`: whether Triton can be imported. Errors: UsageError for words that name nothing; UnavailableError where
     nothing that was asked for can run.
     """
+    if options.sweep and kind == "cpu":
+        raise UnavailableError("--sweep needs an NVIDIA GPU; on a CPU name a few counts, as in --tokens 1,64,256")
     paths = _paths(options.paths)
-    modes = _modes(options.modes)
+    modes = _modes(options.modes) or (SWEEP_MODES if options.sweep else ())
     planned = tuple(
-        _planned(Key(case=case, path=path, mode=mode, l2=_l2(kind)), kind, triton)
+        _planned(Key(case=case, path=path, mode=mode, l2=l2), kind, triton)
         for case in _cases(options, kind)
+        for l2 in _l2(options.l2, kind)
         for path in paths
         for mode in modes or DEFAULT_MODES.get(path, ("eager",))
     )
@@ -86,24 +115,33 @@ def plan(options: Options, kind: Kind, *, triton: bool = True) -> tuple[KeyFacts
     return planned
 
 
+def models_of(options: Options) -> tuple[str, ...]:
+    """The models that were asked for: 28b by default, both in a sweep."""
+    return options.models or (("28b", "424b") if options.sweep else ("28b",))
+
+
 def _cases(options: Options, kind: Kind) -> list[Case]:
     from rope_prof.kernels.inputs import DTYPES, PROMPTS
     from rope_prof.kernels.shape import PRESETS
 
-    _known("model", options.models, tuple(PRESETS))
+    models = models_of(options)
+    _known("model", models, tuple(PRESETS))
     _known("dtype", options.dtypes, tuple(DTYPES))
     _known("prompt", (options.prompt,), PROMPTS)
-    for model in options.models:
-        for ranks in options.tp:
-            try:
-                PRESETS[model].tp(ranks)
-            except ValueError as error:
-                raise UsageError(str(error)) from error
-    tokens = options.tokens or (_QUICK_TOKENS if options.quick else _TOKENS)[kind]
+    if options.sweep and not options.tp:
+        shards = [(model, ranks) for model in models for ranks in SWEEP_TP if _divides(PRESETS[model], ranks)]
+    else:
+        shards = [(model, ranks) for model in models for ranks in options.tp or (1,)]
+    for model, ranks in shards:
+        try:
+            PRESETS[model].tp(ranks)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    usual = SWEEP_TOKENS if options.sweep else (_QUICK_TOKENS if options.quick else _TOKENS)[kind]
+    tokens = options.tokens or usual
     return [
         Case(model=model, tp=ranks, tokens=count, dtype=dtype, prompt=options.prompt)
-        for model in options.models
-        for ranks in options.tp
+        for model, ranks in shards
         for dtype in options.dtypes
         for count in tokens
     ]
@@ -134,8 +172,17 @@ def _known(what: str, asked: Iterable[str], names: Sequence[str]) -> None:
             raise UsageError(f"unknown {what} {word!r}; expected {', '.join(map(repr, names))}")
 
 
-def _l2(kind: Kind) -> L2:
-    return "cold" if kind == "cuda" else "hot"
+def _divides(shape: MropeShape, ranks: int) -> bool:
+    try:
+        shape.tp(ranks)
+    except ValueError:
+        return False
+    return True
+
+
+def _l2(asked: Sequence[str], kind: Kind) -> tuple[L2, ...]:
+    _known("L2 state", asked, L2_STATES)
+    return tuple(state for state in L2_STATES if state in asked) or _L2[kind]
 
 
 def _planned(key: Key, kind: Kind, triton: bool) -> KeyFacts:
@@ -145,6 +192,8 @@ def _planned(key: Key, kind: Kind, triton: bool) -> KeyFacts:
     reason = None
     if is_triton and not triton:
         reason = f"path {key.path!r} needs Triton, which cannot be imported; install triton (Linux)"
+    elif kind == "cpu" and key.l2 == "cold":
+        reason = "L2 state 'cold' needs an NVIDIA GPU; a CPU's caches are left as they are: leave out --l2 cold"
     elif kind == "cpu" and key.mode == "graph":
         reason = "mode 'graph' needs an NVIDIA GPU; leave out --mode graph"
     elif kind == "cpu" and is_triton and key.mode != "eager":

@@ -45,6 +45,20 @@ def test_speedup_pairs_the_rounds() -> None:
     assert rows()["unfused eager"].speedup == 1
 
 
+def test_each_l2_state_is_held_against_its_own_baseline() -> None:
+    from dataclasses import replace
+
+    cold = (facts("unfused", accuracy=RIGHT), facts("fused", accuracy=RIGHT))
+    hot = tuple(replace(one, key=replace(one.key, l2="hot")) for one in cold)
+    frame = samples(unfused_eager=[300.0] * 6, fused_eager=[20.0] * 6)
+    warm = frame.with_columns(
+        pl.col("key").replace({one.key.name: two.key.name for one, two in zip(cold, hot, strict=True)}),
+        pl.when(pl.col("key") == cold[0].key.name).then(pl.lit(1000)).otherwise("ns").alias("ns"),
+    )
+    found = summary(run(*cold, *hot), pl.concat([frame, warm]), {})
+    assert [row.speedup for row in found] == [1, 15, 1, 5]
+
+
 def test_bubbles_raw_and_corrected_and_inflation() -> None:
     unfused = rows()["unfused eager"]
     assert unfused.wall_ns is not None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from runs import CASE, RIGHT, WRONG, key, run
 
+from rope_prof.analysis.stats import paired_ratio
 from rope_prof.errors import RunError
 from rope_prof.io.run_folder import read_run
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run
 from rope_prof.record.interpret import Checked
 from rope_prof.record.recorder import WAITS, InterruptedRecordingError, Recorder
+from rope_prof.record.stopping import Limits
 from rope_prof.record.timing import Clock, Subject
 from rope_prof.record.workload import CHECKED, Kind
 
@@ -47,6 +51,8 @@ class FakeBench:
         self.clock: Clock = lambda: self.now
         self.device = self
         self.elsewhere: tuple[Key, ...] = ()
+        self.held_down: bool | None = None
+        self.noise: Callable[[], float] = lambda: 1.0
         assert not trouble
 
     def _at(self, step: str, name: str) -> None:
@@ -67,7 +73,7 @@ class FakeBench:
         def work(calls: int) -> Callable[[], None]:
             def go() -> None:
                 self._at("time", key.name)
-                self.now += calls * (300 if key.path == "unfused" else 20)
+                self.now += round(calls * self.noise() * (300 if key.path == "unfused" else 20))
 
             return go
 
@@ -87,6 +93,9 @@ class FakeBench:
 
     def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
         raise AssertionError((work, hold_ns))
+
+    def throttled(self) -> bool | None:
+        return self.held_down
 
     def start_checks(self, keys: tuple[Key, ...]) -> None:
         self._at("start", "checks")
@@ -112,9 +121,11 @@ def plan(*keys: Key) -> Run:
 TWO = plan(key("unfused"), key("fused"), key("unfused", case=OTHER), key("fused", case=OTHER))
 
 
-def record(folder: Path, bench: FakeBench, what: Run = TWO, rounds: int = 4) -> Run:
+def record(
+    folder: Path, bench: FakeBench, what: Run = TWO, rounds: int = 4, *, capture: bool = True, **limits: Any
+) -> Run:
     progress = Silent()
-    done = Recorder(folder, what, bench, progress, rounds).record()
+    done = Recorder(folder, what, bench, progress, Limits(rounds=rounds, **limits), capture).record()
     assert progress.done <= progress.steps
     return done
 
@@ -279,3 +290,84 @@ def test_a_path_that_waits_says_why_it_has_no_device_time(tmp_path: Path) -> Non
     done = record(tmp_path, bench)
     assert [facts.reason for facts in done.keys] == [None, WAITS, None, WAITS]
     assert statuses(done) == ["measured"] * 4
+
+
+def width(folder: Path) -> float:
+    """Of the ratio of the first case, as a reader computes it from the samples."""
+    wall = {
+        row["key"]: row["ratio"]
+        for row in read_run(folder)
+        .samples.group_by("key")
+        .agg(ratio=pl.struct("round", ns=pl.col("ns") / pl.col("calls")))
+        .iter_rows(named=True)
+    }
+    base, mine = ({r["round"]: r["ns"] for r in wall[key(path).name]} for path in ("unfused", "fused"))
+    found = paired_ratio(base, mine)
+    assert found is not None
+    assert found.lo is not None
+    assert found.hi is not None
+    return (found.hi - found.lo) / found.median
+
+
+@pytest.mark.parametrize("precision", [0.02, 0.05])
+def test_rounds_end_when_the_interval_is_narrow_enough(tmp_path: Path, precision: float) -> None:
+    bench = FakeBench()
+    dice = random.Random(1)
+    bench.noise = lambda: dice.uniform(0.9, 1.1)
+    done = record(tmp_path, bench, plan(key("unfused"), key("fused")), rounds=2000, precision=precision)
+    count = len(rounds_of(tmp_path)[key("fused").name])
+    assert 20 <= count < 2000
+    assert count % 10 == 0
+    assert width(tmp_path) < precision
+    assert done.facts(key("fused").name).stopped == (
+        f"precision of {precision:.2%} reached after {count} rounds: "
+        f"the interval of its ratio to the baseline is {width(tmp_path):.2%} wide"
+    )
+
+
+def test_more_precision_takes_more_rounds(tmp_path: Path) -> None:
+    counts = []
+    for precision in (0.08, 0.02):
+        bench, dice = FakeBench(), random.Random(1)
+        bench.noise = lambda dice=dice: dice.uniform(0.9, 1.1)  # type: ignore[misc]
+        folder = tmp_path / str(precision)
+        record(folder, bench, plan(key("unfused"), key("fused")), rounds=2000, precision=precision)
+        counts.append(len(rounds_of(folder)[key("fused").name]))
+    assert counts[0] < counts[1]
+
+
+def test_the_budget_is_shared_by_the_cases_and_ends_the_rounds(tmp_path: Path) -> None:
+    bench, dice = FakeBench(), random.Random(1)
+    bench.noise = lambda: dice.uniform(0.5, 2.0)
+    a_round = 10 * (300 + 20)
+    budget = 60 * a_round
+    done = record(tmp_path, bench, TWO, rounds=2000, precision=0.0001, budget_ns=budget)
+    assert bench.now <= budget + 8 * a_round
+    for facts in done.keys:
+        assert 10 <= len(rounds_of(tmp_path)[facts.key.name]) <= 60
+        assert facts.stopped is not None
+        assert facts.stopped.startswith("budget of ")
+    assert statuses(done) == ["measured"] * 4
+
+
+def test_all_rounds_done_is_a_reason_too(tmp_path: Path) -> None:
+    done = record(tmp_path, FakeBench(), rounds=4)
+    assert {facts.stopped for facts in done.keys} == {"all 4 rounds done: too few rounds for an interval"}
+
+
+@pytest.mark.parametrize("held", [None, False, True])
+def test_samples_say_whether_the_clock_was_held_down(tmp_path: Path, held: bool | None) -> None:
+    bench = FakeBench()
+    bench.held_down = held
+    record(tmp_path, bench)
+    assert set(read_run(tmp_path).samples["throttled"]) == {held}
+
+
+def test_a_sweep_times_and_captures_nothing(tmp_path: Path) -> None:
+    bench = FakeBench()
+    bench.accuracies["fused"] = WRONG
+    done = record(tmp_path, bench, capture=False)
+    assert statuses(done) == ["measured", "wrong"] * 2
+    assert done.complete
+    assert not [line for line in bench.log if line.startswith("capture")]
+    assert all(facts.trace is None for facts in done.keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rope_prof.errors import UnavailableError, UsageError
-from rope_prof.record.workload import Options, calls, parse_tokens, plan, rounds
+from rope_prof.record.workload import MOST_ROUNDS, Options, budget_s, calls, parse_tokens, plan, rounds
 
 
 def planned(kind: str, triton: bool = True, **options: object) -> list[tuple[int, str, str, str]]:
@@ -113,3 +113,45 @@ def test_calls_and_rounds() -> None:
         calls(Options(calls=1), "cpu")
     with pytest.raises(UsageError, match="at least 1"):
         rounds(Options(rounds=0), "cpu")
+    with pytest.raises(UsageError, match="seconds above 0"):
+        budget_s(Options(budget=0.0))
+
+
+def test_a_precision_raises_the_rounds_that_nobody_named() -> None:
+    assert rounds(Options(precision=0.01), "cuda") == MOST_ROUNDS
+    assert rounds(Options(precision=0.01, rounds=7), "cuda") == 7
+    assert budget_s(Options()) is None
+    assert budget_s(Options(budget=3.0)) == 3.0
+
+
+def test_both_l2_states_make_two_keys_of_one() -> None:
+    found = [f.key.name for f in plan(Options(tokens=(1,), l2=("hot", "cold", "hot")), "cuda")]
+    assert len(found) == len(set(found)) == 2 * len(plan(Options(tokens=(1,)), "cuda"))
+    assert {f.status for f in plan(Options(tokens=(1,), l2=("hot",)), "cuda")} == {"pending"}
+
+
+def test_a_cpu_has_no_cold_l2() -> None:
+    found = plan(Options(tokens=(1,), l2=("cold", "hot")), "cpu")
+    assert {f.key.l2 for f in found if f.status == "unavailable"} == {"cold"}
+    assert {f.key.l2 for f in found if f.status == "pending"} == {"hot"}
+    with pytest.raises(UnavailableError, match="'cold' needs an NVIDIA GPU"):
+        plan(Options(tokens=(1,), l2=("cold",)), "cpu")
+    with pytest.raises(UsageError, match="unknown L2 state 'warm'"):
+        plan(Options(l2=("warm",)), "cpu")
+
+
+def test_a_sweep_goes_through_tokens_models_and_ranks() -> None:
+    keys = [f.key for f in plan(Options(sweep=True), "cuda")]
+    assert sorted({key.case.tokens for key in keys}) == [4**n for n in range(9)]
+    assert {(key.case.model, key.case.tp) for key in keys} == {
+        *(("28b", ranks) for ranks in (1, 2, 4)),
+        *(("424b", ranks) for ranks in (1, 2, 4, 8)),
+    }
+    assert {key.mode for key in keys} == {"eager", "graph"}
+    assert budget_s(Options(sweep=True)) is not None
+    narrow = plan(
+        Options(sweep=True, models=("28b",), tp=(2,), tokens=(5,), modes=("eager",), paths=("fused",)), "cuda"
+    )
+    assert [f.key.case.name for f in narrow] == ["28b-tp2-n5-bf16-image"]
+    with pytest.raises(UnavailableError, match="--sweep needs an NVIDIA GPU"):
+        plan(Options(sweep=True), "cpu")

@@ -1,0 +1,75 @@
+"""The stopping rule under a simulated clock, and the words that ask for it."""
+
+from __future__ import annotations
+
+import pytest
+from runs import key
+
+from rope_prof.errors import UsageError
+from rope_prof.record.stopping import FIRST_LOOK, Limits, Watch, baselines, parse_precision
+from rope_prof.record.timing import Sample
+
+BASE, MINE = key("unfused").name, key("fused").name
+
+
+def watch(ratio_noise: float, rounds: int, *, precision: float | None = None, budget_ns: int | None = None) -> Watch:
+    found = Watch(
+        Limits(rounds=100, precision=precision), baselines([key("unfused"), key("fused")]), lambda: 0, budget_ns
+    )
+    for number in range(rounds):
+        noise = 1 + ratio_noise * (number % 7 - 3)
+        found.add([Sample(BASE, number, "wall", 10, 3_000_000), Sample(MINE, number, "wall", 10, round(2e5 * noise))])
+        found.add([Sample(MINE, number, "device", 10, number)])
+    return found
+
+
+def test_a_steady_ratio_is_precise_at_the_first_look_and_not_before() -> None:
+    for rounds in range(6, FIRST_LOOK):
+        assert watch(0.0, rounds, precision=0.01).reason(rounds, [BASE, MINE]) is None
+    assert watch(0.0, FIRST_LOOK, precision=0.01).reason(FIRST_LOOK, [BASE, MINE]) == "precision"
+
+
+def test_a_wide_interval_goes_on_to_the_last_round() -> None:
+    assert watch(0.02, 90, precision=0.01).reason(90, [BASE, MINE]) is None
+    assert watch(0.02, 100, precision=0.01).reason(100, [BASE, MINE]) == "rounds"
+
+
+def test_a_path_that_left_is_not_waited_for() -> None:
+    assert watch(0.02, 40, precision=0.01).reason(40, [BASE]) == "precision"
+
+
+def test_without_a_precision_rounds_or_budget_end_it() -> None:
+    assert watch(0.0, 40).reason(40, [BASE, MINE]) is None
+    assert watch(0.0, 40, budget_ns=0).reason(40, [BASE, MINE]) == "budget"
+    assert watch(0.0, 100).reason(100, [BASE, MINE]) == "rounds"
+
+
+def test_drift_that_both_share_does_not_widen_the_interval() -> None:
+    found = Watch(Limits(rounds=9), baselines([key("unfused"), key("fused")]), lambda: 0, None)
+    for number in range(30):
+        found.add(
+            [
+                Sample(BASE, number, "wall", 1, 3000 * (1 + number)),
+                Sample(MINE, number, "wall", 1, 1000 + 1000 * number),
+            ]
+        )
+    assert found.width(MINE) == 0.0
+
+
+def test_each_l2_state_has_a_baseline_of_its_own() -> None:
+    from dataclasses import replace
+
+    keys = [replace(key(path), l2=l2) for l2 in ("cold", "hot") for path in ("fused", "unfused")]  # type: ignore[arg-type]
+    assert baselines(keys) == {one.name: replace(one, path="unfused").name for one in keys}
+    assert baselines([key("fused"), key("per-token")])[key("per-token").name] == key("fused").name
+
+
+@pytest.mark.parametrize(("word", "share"), [("1%", 0.01), ("0.5 %", 0.005), ("0.02", 0.02), (".1", 0.1)])
+def test_a_precision(word: str, share: float) -> None:
+    assert parse_precision(word) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("word", ["", "0", "1", "100%", "-1%", "1e-2", "nan", "one", "1%%"])
+def test_words_that_are_no_precision(word: str) -> None:
+    with pytest.raises(UsageError, match="precision"):
+        parse_precision(word)
