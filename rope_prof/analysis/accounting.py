@@ -14,7 +14,6 @@ import polars as pl
 from rope_prof.analysis.gaps import Host, Rungs, edges, idle_by_cause, segments
 from rope_prof.analysis.spans import SpanSet, busy_time, frame_union, gaps, total_time
 
-
 #: The columns of `launched` that an account needs; gathering the others costs more than the account.
 NEEDED: Final = (
     *("device", "kind", "stream", "start_ns", "dur_ns", "correlation", "graph_node"),
