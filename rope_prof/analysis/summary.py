@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
@@ -39,7 +39,10 @@ class CaptureFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One key in the table: the contract of `show --json` (docs of `views.tables`)."""
+    """One key in the table: the contract of `show --json` (docs of `views.tables`).
+
+    `throttled` of its `samples` were taken while power or heat held the clock down; None where nothing says.
+    """
 
     key: str
     case: Case
@@ -64,6 +67,9 @@ class Row:
     accuracy: Accuracy | None
     first_call_ns: int | None
     bytes_moved: int | None
+    stopped: str | None = None
+    samples: int = 0
+    throttled: int | None = None
 
 
 def require_whole(trace: Trace, found: CaptureFigures, facts: KeyFacts) -> None:
@@ -126,7 +132,8 @@ def summary(run: Run, samples: pl.DataFrame, captures: Mapping[str, CaptureFigur
         for facts in run.keys
         if facts.key.path == "unfused" and facts.key.mode == "eager" and facts.status != "wrong"
     }
-    return tuple(
+    held = {name: (count, down) for name, count, down in _held_down(samples).iter_rows()}
+    rows = [
         _row(
             facts,
             per_call,
@@ -134,7 +141,17 @@ def summary(run: Run, samples: pl.DataFrame, captures: Mapping[str, CaptureFigur
             captures.get(facts.key.name),
         )
         for facts in run.keys
-    )
+    ]
+    counts = (held.get(row.key, (0, None)) for row in rows)
+    return tuple(replace(row, samples=count, throttled=down) for row, (count, down) in zip(rows, counts, strict=True))
+
+
+def _held_down(samples: pl.DataFrame) -> pl.DataFrame:
+    """key, its samples, how many of them were throttled (null where none says)."""
+    import polars as pl
+
+    said = pl.col("throttled").is_not_null().any()
+    return samples.group_by("key").agg(pl.len(), pl.when(said).then(pl.col("throttled").sum()).alias("throttled"))
 
 
 def _per_call(samples: pl.DataFrame, key: str) -> dict[str, dict[int, float]]:
@@ -181,4 +198,5 @@ def _row(
         accuracy=facts.accuracy,
         first_call_ns=facts.first_call_ns,
         bytes_moved=facts.bytes_moved,
+        stopped=facts.stopped,
     )

@@ -16,7 +16,9 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
   - `speedup`: wall of unfused eager / wall, the median over rounds; `speedup_interval` {`median`, `lo`, `hi`, `n`};
     null for a path that is wrong;
   - `max_error`, `max_error_limit`, `rounded_share`, `nans`, `error_dtype`: against the float64 oracle;
-  - `first_call_ns`: the first call with its compilation; `bytes_moved`: by the path's kernels.
+  - `first_call_ns`: the first call with its compilation; `bytes_moved`: by the path's kernels;
+  - `stopped`: why its rounds ended, with the width of the interval; `samples`: how many there are;
+    `throttled_samples`: those taken while power or heat held the clock down, null where the device does not say.
 """
 
 from __future__ import annotations
@@ -103,6 +105,9 @@ def row_json(row: Row) -> dict[str, Any]:
         "error_dtype": accuracy.dtype if accuracy else None,
         "first_call_ns": row.first_call_ns,
         "bytes_moved": row.bytes_moved,
+        "stopped": row.stopped,
+        "samples": row.samples or None,
+        "throttled_samples": row.throttled,
     }
 
 
@@ -122,7 +127,8 @@ def _case_table(case: Case, rows: Sequence[Row]) -> Table:
     from rich import box
     from rich.table import Table
 
-    cells = [row_cells(row) for row in rows]
+    both = len({row.l2 for row in rows}) > 1
+    cells = [row_cells(row, l2=both) for row in rows]
     shown = [i for i in range(len(_COLUMNS)) if any(line[i] not in {MISSING, ""} for line in cells)]
     table = Table(title=case_title(case), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i in shown:
@@ -134,12 +140,14 @@ def _case_table(case: Case, rows: Sequence[Row]) -> Table:
     return table
 
 
-def row_cells(row: Row) -> tuple[str, ...]:
+def row_cells(row: Row, *, l2: bool = False) -> tuple[str, ...]:
     """The cells of one key, in the order of the columns. A raw bubble that the profiler dominates carries a `?`."""
     distrusted = row.inflation is not None and row.inflation > INFLATION_LIMIT
     raw = microseconds(row.bubble_raw_ns)
     return (
-        f"{row.path} {row.mode}" + (f" ({row.status})" if row.status != "measured" else ""),
+        f"{row.path} {row.mode}"
+        + (f" {row.l2}" if l2 else "")
+        + (f" ({row.status})" if row.status != "measured" else ""),
         MISSING if row.kernels_per_call is None else f"{row.kernels_per_call:g}",
         microseconds(row.kernel_ns),
         f"{raw}?" if distrusted and raw != MISSING else raw,
@@ -182,6 +190,12 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
         if row.reason:
             said.setdefault(row.reason, []).append(f"{row.path} {row.mode} n{row.case.tokens}")
     lines = [f"{', '.join(keys)}: {why}" for why, keys in said.items()]
+    if run.settings.get("precision"):
+        lines += [f"{row.path} {row.mode} {row.l2} n{row.case.tokens}: {row.stopped}" for row in rows if row.stopped]
+    throttled = sum(row.throttled or 0 for row in rows)
+    if throttled:
+        count = sum(row.samples for row in rows)
+        lines.append(f"{throttled} of {count} samples were taken while power or heat held the clock down")
     pending = sum(row.status == "pending" for row in rows)
     if pending:
         lines.append(f"{pending} keys are pending: go on with `record --resume`")

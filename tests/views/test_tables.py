@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+import polars as pl
 import pytest
 from rich.console import Console
 from runs import RIGHT, WRONG, facts, key, run, samples
@@ -47,6 +48,23 @@ def text(made: tuple[Run, tuple[Row, ...]]) -> str:
     for table in run_tables(made[1]):
         console.print(table)
     return out.getvalue()
+
+
+def test_hot_and_cold_are_told_apart_and_why_rounds_ended_is_said() -> None:
+    from dataclasses import replace
+
+    cold = facts("unfused", accuracy=RIGHT, stopped="budget of 5 s spent")
+    planned = run(cold, replace(cold, key=replace(cold.key, l2="hot")), settings={"precision": 0.01})
+    frame = samples(unfused_eager=[300_000.0] * 6).with_columns(throttled=pl.Series([True, False] * 3))
+    made = planned, summary(planned, frame, {})
+    assert "unfused eager cold" in text(made)
+    assert "unfused eager hot" in text(made)
+    said = notes(*made)
+    assert "unfused eager cold n64: budget of 5 s spent" in " ".join(said).replace(f"n{cold.key.case.tokens}", "n64")
+    assert "3 of 6 samples were taken while power or heat held the clock down" in said
+    row = document(made)["keys"][0]
+    assert (row["stopped"], row["samples"], row["throttled_samples"]) == ("budget of 5 s spent", 6, 3)
+    assert made[1][1].throttled is None
 
 
 def test_the_json_keeps_its_contract(made: tuple[Run, tuple[Row, ...]]) -> None:
