@@ -68,7 +68,7 @@ def _moved(events: list[_Event]) -> dict[int, int]:
             end = start + Decimal(bytes(event.dur).decode())
             spans.setdefault((event.pid, event.tid), []).append((start, end, index))
     moved: dict[int, int] = {}
-    arrows: dict[tuple[Any, int, int], int] = {}
+    arrows: dict[tuple[Any, int, int, Decimal], int] = {}  # a graph's kernels share a correlation, not a start
     for (pid, tid), rows in spans.items():
         lanes = [_Lane()]
         for start, end, index in sorted(rows, key=lambda row: (row[0], -row[1], row[2])):
@@ -79,12 +79,13 @@ def _moved(events: list[_Event]) -> dict[int, int]:
                 moved[index] = tid + number * _LANE_STEP
                 correlation = events[index].args.get("correlation")
                 if correlation is not None and events[index].cat != "gpu_user_annotation":
-                    arrows[pid, tid, int(bytes(correlation))] = moved[index]
+                    arrows[pid, tid, int(bytes(correlation)), start] = moved[index]
     if moved:
         for index, event in enumerate(events):
-            target = arrows.get((event.pid, event.tid, event.id)) if event.ph == "f" else None  # type: ignore[arg-type]
-            if target is not None:
-                moved[index] = target
+            if event.ph == "f":
+                at = (event.pid, event.tid, event.id, Decimal(bytes(event.ts).decode()))
+                if at in arrows:
+                    moved[index] = arrows[at]
     return moved
 
 

@@ -51,6 +51,14 @@ def test_an_overlapping_kernel_moves_with_its_arrow_and_keeps_its_stream() -> No
     assert [e["args"] for e in out[5:]] == [{"name": "stream 7 overlap 1"}, {"sort_index": 7}]
 
 
+def test_kernels_of_one_graph_launch_keep_their_own_arrows() -> None:
+    """They share the correlation of the launch; only the arrow that ends at the moved kernel moves."""
+    events = through(kernel(0, 10), kernel(5, 10), kernel(20, 4), arrow(0, 1), arrow(5, 1), arrow(20, 1))
+    moved = {event["ts"]: event["tid"] for event in events if event["ph"] == "X"}
+    assert moved[5] != moved[0] == moved[20]
+    assert {event["ts"]: event["tid"] for event in events if event["ph"] == "f"} == moved
+
+
 def test_a_range_takes_its_kernel_along() -> None:
     out = through(
         kernel(0, 12, 1, cat="gpu_user_annotation"),
