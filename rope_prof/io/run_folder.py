@@ -38,13 +38,7 @@ class RunFolder:
 
     def trace_path(self, key_name: str) -> Path | None:
         """The trace of the key called `key_name`; None where it was not captured or the file is gone."""
-        return self._file(self.run.facts(key_name).trace)
-
-    def light_trace_path(self, key_name: str) -> Path | None:
-        """Its capture at the lowest overhead; None where there is none or the file is gone."""
-        return self._file(self.run.facts(key_name).light_trace)
-
-    def _file(self, name: str | None) -> Path | None:
+        name = self.run.facts(key_name).trace
         if name is None or not (self.path / name).is_file():
             return None
         return self.path / name
@@ -122,8 +116,7 @@ def _read_facts(folder: Path) -> Run:
 
 
 def _trace_names(run: Run) -> tuple[str, ...]:
-    both = (name for facts in run.keys for name in (facts.trace, facts.light_trace))
-    return tuple(name for name in both if name is not None)
+    return tuple(facts.trace for facts in run.keys if facts.trace is not None)
 
 
 @dataclass(frozen=True)

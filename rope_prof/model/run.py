@@ -18,7 +18,6 @@ Mode = Literal["eager", "compile", "graph"]
 L2 = Literal["cold", "hot"]
 Clock = Literal["wall", "device"]
 Status = Literal["pending", "measured", "checked", "wrong", "unavailable", "failed"]
-CeilingName = Literal["copy", "in_place", "empty_launch", "graph_node"]
 L2_STATES: tuple[L2, ...] = ("cold", "hot")
 MODES: tuple[Mode, ...] = ("eager", "compile", "graph")
 
@@ -99,10 +98,11 @@ class Accuracy:
 class KeyFacts:
     """The facts of one key. `status` says how far it came; `reason` why, where it is not `measured`.
 
-    `measured`: timed and captured. `checked`: right, but not timed on this device (the Triton paths without a GPU).
+    `measured`: timed, and captured (a sweep times alone). `checked`: right, but not timed on this device (the Triton
+    paths without a GPU).
     `wrong`: fails the accuracy check. `unavailable`: the device lacks the mode or the path. `failed`: an error,
     out of memory for one. `pending`: planned, not yet run (a run cut short is resumed from here).
-    `light_trace`: the capture at the lowest overhead, beside the full one. `stopped`: why its rounds ended.
+    `stopped`: why its rounds ended, with the width of the interval.
     """
 
     key: Key
@@ -116,29 +116,7 @@ class KeyFacts:
     captured_calls: int | None = None
     first_call_ns: int | None = None
     trace: str | None = None
-    light_trace: str | None = None
     stopped: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ceiling:
-    """What the device itself can do at `case`, by one `method`; timed in the very rounds of the case's keys.
-
-    `bytes_moved` by one call, read and written. A call of `graph_node` is one node of a graph of empty kernels.
-    """
-
-    name: CeilingName
-    case: Case
-    rank: int = 0
-    method: str
-    bytes_moved: int | None = None
-    status: Status = "pending"
-    reason: str | None = None
-
-    @property
-    def key_name(self) -> str:
-        """`ceiling.copy.eager.28b-tp1-n973-bf16-image.r0`: the `key` of its samples."""
-        return f"ceiling.{self.name}.{self.method}.{self.case.name}.r{self.rank}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +133,6 @@ class Run:
     keys: tuple[KeyFacts, ...]
     settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
     complete: bool = False
-    ceilings: tuple[Ceiling, ...] = ()
 
     def facts(self, name: str) -> KeyFacts:
         """The facts of the key called `name`; KeyError if the run has none."""

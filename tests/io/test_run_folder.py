@@ -16,7 +16,7 @@ from runs import CASE, RIGHT, facts, key, run, samples
 from rope_prof.errors import RunError
 from rope_prof.io import run_folder
 from rope_prof.io.run_folder import append_samples, find_runs, is_run, read_run, write_atomic, write_run
-from rope_prof.model.run import MODES, SCHEMA_VERSION, Accuracy, Case, Ceiling, Key, KeyFacts, samples_schema
+from rope_prof.model.run import MODES, SCHEMA_VERSION, Accuracy, Case, Key, KeyFacts, samples_schema
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False, min_value=0)
@@ -34,27 +34,18 @@ _FACTS = st.builds(
     trace=st.none(),
     stopped=st.none() | _NAMES,
 )
-_CEILINGS = st.builds(
-    Ceiling,
-    name=st.sampled_from(["copy", "in_place", "empty_launch", "graph_node"]),
-    case=_CASES,
-    method=_NAMES,
-    bytes_moved=st.none() | st.integers(0, 2**60),
-    status=st.sampled_from(["pending", "measured", "failed"]),
-)
 
 
-@given(st.lists(_FACTS, max_size=4), st.lists(_CEILINGS, max_size=3), _NAMES, st.integers(0, 2**31), st.booleans())
+@given(st.lists(_FACTS, max_size=4), _NAMES, st.integers(0, 2**31), st.booleans())
 def test_what_was_written_is_read(
     tmp_path_factory: pytest.TempPathFactory,
     keys: list[KeyFacts],
-    ceilings: list[Ceiling],
     name: str,
     seed: int,
     complete: bool,
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    written = run(*keys, ceilings=tuple(ceilings), name=name, seed=seed, complete=complete)
+    written = run(*keys, name=name, seed=seed, complete=complete)
     write_run(folder, written)
     assert read_run(folder).run == written
 
@@ -82,11 +73,6 @@ def test_every_shipped_run_reads() -> None:
     assert folders
     for folder in folders:
         assert dict(read_run(folder).samples.schema) == samples_schema()
-
-
-def test_a_ceilings_name_is_no_keys_name() -> None:
-    ceiling = Ceiling(name="copy", case=CASE, method="eager")
-    assert ceiling.key_name == f"ceiling.copy.eager.{CASE.name}.r0"
 
 
 def test_a_kill_while_writing_leaves_the_run_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +134,6 @@ def _damaged(folder: Path, how: str) -> None:
     elif how == "trace elsewhere":
         document["keys"][0]["trace"] = "../../secret"
         (folder / "run.json").write_text(json.dumps(document))
-    elif how == "light trace elsewhere":
-        document["keys"][0]["light_trace"] = "../../secret"
-        (folder / "run.json").write_text(json.dumps(document))
     elif how == "cut samples":
         data = (folder / "samples.parquet").read_bytes()
         (folder / "samples.parquet").write_bytes(data[: len(data) // 2])
@@ -170,7 +153,6 @@ def _damaged(folder: Path, how: str) -> None:
         ("newer", f"schema version {SCHEMA_VERSION + 1}; this rope_prof reads up to {SCHEMA_VERSION}"),
         ("unknown status", "excellent"),
         ("trace elsewhere", "../../secret"),
-        ("light trace elsewhere", "../../secret"),
         ("cut samples", "damaged"),
         ("other columns", "expected"),
     ],
@@ -193,14 +175,6 @@ def test_a_lost_trace_is_known_and_the_rest_reads(tmp_path: Path) -> None:
     folder = read_run(tmp_path)
     assert folder.trace_path(key().name) is None
     assert folder.missing_traces() == ("gone.trace.json.gz",)
-
-
-def test_a_light_trace_is_found_beside_the_full_one(tmp_path: Path) -> None:
-    write_run(tmp_path, run(facts(trace="full.gz", light_trace="light.gz", status="pending")))
-    (tmp_path / "light.gz").write_bytes(b"")
-    folder = read_run(tmp_path)
-    assert folder.light_trace_path(key().name) == tmp_path / "light.gz"
-    assert folder.missing_traces() == ("full.gz",)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
