@@ -100,8 +100,10 @@ def test_the_json_contract_names_every_field() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     contract = text[text.index("keys[] ") : text.index("Times are ns per call")]
     derived = {"accuracy"}
+    renamed = {"throttled": "throttled_samples"}
     for field in fields(Row):
-        assert field.name in derived or re.search(rf"\b{field.name}\b", contract), field.name
+        name = renamed.get(field.name, field.name)
+        assert name in derived or re.search(rf"\b{name}\b", contract), name
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
