@@ -1,11 +1,11 @@
 """The least time that one kernel in a chain's place needs for its bytes, from what the trace itself shows.
 
 *Bytes:* the largest input of the chain's first operator, which nothing in the chain made, and the output of its last:
-a part of what the kernel must move, so never too much. Only operators that touch each element of their tensors once
+a part of what the kernel must move. Only operators that touch each element of their tensors once
 count; of a gather, a reduction or a view nothing is known. *Bandwidth:* the fastest copy within the device of at least
 `LARGE` bytes, each byte read and written, or what the caller gives. Shapes are those of the operators that launched the
 kernels (the innermost around each launch, recorded with `record_shapes=True`); an expanded view counts as if it were
-whole.
+whole. Both that and a trace whose largest copy is slow raise the floor above the truth: give the bandwidth then.
 """
 
 from __future__ import annotations
