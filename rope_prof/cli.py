@@ -20,6 +20,7 @@ from rope_prof.errors import RopeProfError, UsageError
 COMMANDS = {
     "record": ("record", "record"),
     "show": ("show", "show"),
+    "compare": ("compare", "compare"),
     "dashboard": ("dashboard", "dashboard"),
     "open": ("open", "open_"),
     "export": ("export", "export"),
