@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.gaps import Host, Rungs, edges, idle_by_cause, segments
+from rope_prof.analysis.gaps import Host, Launches, Rungs, edges, idle_by_cause, launches_of, segments
 from rope_prof.analysis.spans import SpanSet, busy_time, frame_union, gaps, total_time
 
 #: The columns of `launched` that an account needs; gathering the others costs more than the account.
@@ -59,6 +59,7 @@ class DeviceUse:
 def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: Host) -> DeviceUse:
     """The account of one device; `events` are its rows of `launched`, at least one."""
     events = events.select(NEEDED)
+    launches = launches_of(events)
     found = gaps(events)
     start, end = _window(events)
     kinds = dict(events["kind"].value_counts().iter_rows())
@@ -76,8 +77,8 @@ def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: H
         idle_ns=end - start - busy,
         gaps=found.height,
         gap_max_ns=int(found["dur_ns"].max() or 0),  # type: ignore[arg-type]
-        idle_by_cause_ns=idle_by_cause(segments(found, events), host_side)[0],
-        streams=_stream_use(events, host_side, start, end),
+        idle_by_cause_ns=idle_by_cause(segments(found, launches), host_side)[0],
+        streams=_stream_use(events, launches, host_side, start, end),
     )
 
 
@@ -102,7 +103,9 @@ def others_on(events: pl.DataFrame) -> Rungs:
     return ("other_stream", work), ("copy", moves)
 
 
-def _stream_use(events: pl.DataFrame, host_side: Host, start: int, end: int) -> tuple[StreamUse, ...]:
+def _stream_use(
+    events: pl.DataFrame, launches: Launches, host_side: Host, start: int, end: int
+) -> tuple[StreamUse, ...]:
     events = events.with_columns(owner=(pl.col("stream").rank("dense").cast(pl.Int64) - 1))
     events = events.with_columns(pl.col("owner").fill_null(pl.col("owner").max().fill_null(-1) + 1))
     found = gaps(events, by=["owner"])
@@ -117,7 +120,7 @@ def _stream_use(events: pl.DataFrame, host_side: Host, start: int, end: int) -> 
     owners = streams["owner"].to_numpy()
     n = len(owners)
     first, last = streams["first"].to_numpy(), streams["last"].to_numpy()
-    inner = segments(found, events, events["owner"].to_numpy()[found["after"].to_numpy()])
+    inner = segments(found, launches, events["owner"].to_numpy()[found["after"].to_numpy()])
     outer = edges(
         np.concatenate((np.full(n, start), last)),
         np.concatenate((first, np.full(n, end))),

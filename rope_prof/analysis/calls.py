@@ -8,18 +8,15 @@ graph launch. A range that the file never closes reaches to the file's end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from rope_prof.analysis.launches import launched
+from rope_prof.analysis.pairs import FOREVER, pairs, run_totals, runs, timed
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, Trace
-
-Int64s = npt.NDArray[np.int64]
 
 CALLS: dict[str, Any] = {
     "range": pl.String,
@@ -39,8 +36,9 @@ CALLS: dict[str, Any] = {
     "inner_gap_ns": pl.Int64,
     "period_ns": pl.Int64,
 }
-_FOREVER = 1 << 62
-_LINK = ("launch_process", "launch_thread", "launch_start_ns")
+_TOTALS = {
+    name: CALLS[name] for name in ("call", "device", "kernels", "events", "kernel_ns", "busy_ns")
+} | dict.fromkeys(("first_start_ns", "last_end_ns", "inner_gap_ns"), pl.Int64)
 
 
 def call_frame(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = None) -> pl.DataFrame:
@@ -70,9 +68,9 @@ def matching(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = No
 def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """One row per range and device, in the order of host_start_ns; `events` come from `launched`."""
     ranges = numbered(ranges)
-    narrow = events.select("device", "kind", "start_ns", "dur_ns", *_LINK)
-    parts = [_pair_rows(pairs) for pairs in call_pairs(ranges, narrow)]
-    found = pl.concat(parts) if parts else _pair_rows(_no_pairs())
+    arrays = timed(events)
+    totals = [run_totals(runs(calls, rows, arrays), arrays) for calls, rows in pairs(ranges, events)]
+    found = pl.concat(totals) if totals else pl.DataFrame(schema=_TOTALS)
     rows = ranges.join(found, on="call", how="left", maintain_order="left")
     rows = rows.with_columns(pl.col("kernels", "events", "kernel_ns", "busy_ns", "inner_gap_ns").fill_null(0))
     period = pl.col("first_start_ns").shift(-1).over("device", order_by="first_start_ns") - pl.col("first_start_ns")
@@ -83,7 +81,7 @@ def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 def numbered(ranges: pl.DataFrame) -> pl.DataFrame:
     """The ranges in the order of their start (an outer one first), each with its call number."""
     return (
-        ranges.sort("start_ns", pl.col("dur_ns").fill_null(_FOREVER), descending=[False, True], maintain_order=True)
+        ranges.sort("start_ns", pl.col("dur_ns").fill_null(FOREVER), descending=[False, True], maintain_order=True)
         .select(
             pl.col("name").alias("range"),
             "kind",
@@ -97,84 +95,17 @@ def numbered(ranges: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _no_pairs() -> pl.DataFrame:
-    return pl.DataFrame(schema={"call": pl.Int64, **GPU_EVENTS})
-
-
-def call_pairs(ranges: pl.DataFrame, events: pl.DataFrame, most: int = 1_000_000) -> Iterator[pl.DataFrame]:
-    """(call, GPU event) pairs in pieces of about `most` rows; a call is never cut in two."""
-    linked = events.filter(pl.col("launch_start_ns").is_not_null())
-    linked = linked.sort("launch_start_ns", maintain_order=True)
-    for (process, thread), group in ranges.group_by("process", "thread", maintain_order=True):
-        here = linked
-        if process is not None:
-            here = here.filter(pl.col("launch_process").eq_missing(process))
-        if thread is not None:
-            here = here.filter(pl.col("launch_thread").eq_missing(thread))
-        starts = here["launch_start_ns"].to_numpy().astype(np.int64)
-        low = np.searchsorted(starts, group["host_start_ns"].to_numpy())
-        high = np.searchsorted(starts, group["host_end_ns"].fill_null(_FOREVER).to_numpy())
-        counts = np.maximum(high - low, 0)
-        for piece in _pieces(counts, most):
-            rows = _expand(low[piece], counts[piece])
-            calls = np.repeat(group["call"].to_numpy()[piece], counts[piece])
-            if len(rows):
-                yield here[rows].insert_column(0, pl.Series("call", calls, dtype=pl.Int64))
-
-
 def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     """For each row of `events` (with launch columns) the name of the range that its launch was made in, or null.
 
     Of nested ranges the one that began last.
     """
     ordered = numbered(ranges)
-    rows = events.select(_LINK).with_row_index("row")
-    found = [pairs.select("row", "call") for pairs in call_pairs(ordered, rows)]
-    if not found:
-        return pl.Series("range", [None] * events.height, dtype=pl.String)
-    last = pl.concat(found).group_by("row").agg(pl.col("call").max())
-    calls = rows.select("row").join(last, on="row", how="left", maintain_order="left")["call"]
-    return ordered["range"].gather(calls).alias("range")
-
-
-def _pieces(counts: Int64s, most: int) -> Iterator[slice]:
-    begin, held = 0, 0
-    for k, count in enumerate(counts.tolist()):
-        if held and held + count > most:
-            yield slice(begin, k)
-            begin, held = k, 0
-        held += count
-    yield slice(begin, len(counts))
-
-
-def _expand(low: Int64s, counts: Int64s) -> Int64s:
-    """low[i], low[i] + 1, ... (counts[i] of them) for each i, one after the other."""
-    offsets = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum())) - np.repeat(offsets - low, counts)
-
-
-def _pair_rows(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Per call and device: counts, kernel time and, by a running maximum of ends, the union."""
-    keys = ["call", "device"]
-    end = pl.col("start_ns") + pl.col("dur_ns")
-    reach = pl.col("end").cum_max().over(keys).shift(1).over(keys)
-    new = pl.max_horizontal(pl.col("end") - pl.max_horizontal("start_ns", "reach"), 0)
-    return (
-        pairs.select("call", "device", "kind", "start_ns", "dur_ns", end.alias("end"))
-        .sort("call", "device", "start_ns")
-        .with_columns(reach.alias("reach"))
-        .with_columns(new.alias("new"))
-        .group_by(keys, maintain_order=True)
-        .agg(
-            (pl.col("kind") == "kernel").sum().cast(pl.Int64).alias("kernels"),
-            pl.len().cast(pl.Int64).alias("events"),
-            pl.col("dur_ns").filter(pl.col("kind") == "kernel").sum().alias("kernel_ns"),
-            pl.col("new").sum().alias("busy_ns"),
-            pl.col("start_ns").min().alias("first_start_ns"),
-            pl.col("end").max().alias("last_end_ns"),
-        )
-        .with_columns((pl.col("last_end_ns") - pl.col("first_start_ns") - pl.col("busy_ns")).alias("inner_gap_ns"))
-    )
+    last = np.full(events.height, -1, np.int64)
+    for calls, rows in pairs(ordered, events):
+        np.maximum.at(last, rows, calls)
+    found = pl.Series(last).set(pl.Series(last < 0), None)
+    return ordered["range"].gather(found).alias("range")
 
 
 def call_events(trace: Trace, call_row: dict[str, Any]) -> pl.DataFrame:
@@ -182,7 +113,7 @@ def call_events(trace: Trace, call_row: dict[str, Any]) -> pl.DataFrame:
     process, thread = call_row["process"], call_row["thread"]
     end = call_row["host_end_ns"]
     inside = pl.col("launch_start_ns").is_between(
-        call_row["host_start_ns"], _FOREVER if end is None else end, closed="left"
+        call_row["host_start_ns"], FOREVER if end is None else end, closed="left"
     )
     if process is not None:
         inside &= pl.col("launch_process").eq_missing(process)

@@ -16,18 +16,15 @@ of (cause, set of instants); the first rung that holds an instant names it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from rope_prof.analysis.launches import launched
-from rope_prof.analysis.spans import EMPTY, SpanSet, frame_union, gaps, join
+from rope_prof.analysis.spans import EMPTY, Bools, Int64s, SpanSet, frame_union, gaps, join
 from rope_prof.model.trace import Trace
-
-Int64s = npt.NDArray[np.int64]
 
 CAUSES: Final = (
     "other_stream",
@@ -84,54 +81,80 @@ class Segments:
     lanes: tuple[tuple[Any, Any], ...]
 
 
-_SIDES: Final = ("correlation", "launch_start_ns", "launch_process", "launch_thread")
+@dataclass(frozen=True, eq=False)
+class Launches:
+    """The launches of events (which come from `launched`) as arrays, row for row; `lane` numbers `lanes`."""
+
+    correlation: Int64s
+    start: Int64s
+    linked: Bools  # a launch is in the file
+    joined: Bools  # and it has a correlation
+    lane: Int64s
+    lanes: tuple[tuple[Any, Any], ...]
 
 
-def segments(found: pl.DataFrame, events: pl.DataFrame, owner: Int64s | None = None) -> Segments:
-    """Split gaps (`spans.gaps` of `events`, which come from `launched`) at the start of the launch that ends them."""
-    sides = events.select(_SIDES)
-    before, after = sides[found["before"]], sides[found["after"]]
+def launches_of(events: pl.DataFrame) -> Launches:
+    """What a gap's cause needs of each event that ends one."""
+    threads = events.select("launch_process", "launch_thread")
+    distinct = threads.unique(maintain_order=True).with_row_index("lane")
+    lane = np.zeros(events.height, np.int64)
+    if distinct.height > 1:
+        keys = ["launch_process", "launch_thread"]
+        found = threads.join(distinct, on=keys, how="left", nulls_equal=True, maintain_order="left")
+        lane = found["lane"].to_numpy().astype(np.int64)
+    linked = events["launch_start_ns"].is_not_null().to_numpy()
+    return Launches(
+        correlation=events["correlation"].fill_null(0).to_numpy(),
+        start=events["launch_start_ns"].fill_null(0).to_numpy(),
+        linked=linked,
+        joined=linked & events["correlation"].is_not_null().to_numpy(),
+        lane=lane,
+        lanes=tuple(distinct.select("launch_process", "launch_thread").iter_rows()),
+    )
+
+
+def segments(found: pl.DataFrame, events: pl.DataFrame | Launches, owner: Int64s | None = None) -> Segments:
+    """Split gaps (`spans.gaps` of `events`, which come from `launched`) at the start of the launch that ends them.
+
+    Their owner is 0 where none is given.
+    """
     start = found["start_ns"].to_numpy()
     end = start + found["dur_ns"].to_numpy()
-    linked = after["launch_start_ns"].is_not_null().to_numpy()
-    launch = after["launch_start_ns"].fill_null(0).to_numpy()
-    same = (before["correlation"] == after["correlation"]) & (before["launch_start_ns"] == after["launch_start_ns"])
-    in_graph = same.fill_null(False).to_numpy() & linked
+    launches = events if isinstance(events, Launches) else launches_of(events)
+    owners = np.zeros(found.height, np.int64) if owner is None else owner
+    return parted(start, end, found["before"].to_numpy(), found["after"].to_numpy(), launches, owners)
+
+
+def parted(
+    start: Int64s, end: Int64s, before: Int64s, after: Int64s, launches: Launches, owner: Int64s | None = None
+) -> Segments:
+    """Gaps between the events of two rows, split; the owner of each is its number where none is given."""
+    linked, launch = launches.linked[after], launches.start[after]
+    in_graph = launches.joined[before] & launches.joined[after]
+    in_graph &= launches.correlation[before] == launches.correlation[after]
+    in_graph &= launches.start[before] == launch
     late = linked & ~in_graph
     middle = np.where(late, np.clip(launch, start, end), start)
     rest = np.where(launch < start, _CODE["queued"], _CODE["launch"])
     rest = np.where(late, rest, np.where(linked, _CODE["in_graph"], _CODE["unknown"]))
-    lanes = after.select("launch_process", "launch_thread")
-    distinct = lanes.unique(maintain_order=True).with_row_index("lane")
-    lane = lanes.join(
-        distinct, on=["launch_process", "launch_thread"], how="left", nulls_equal=True, maintain_order="left"
-    )["lane"]
-    rows = np.arange(len(start))
-    owners = np.zeros(len(start), np.int64) if owner is None else owner
-    return _real(
-        Segments(
-            start=np.concatenate((start, middle)),
-            end=np.concatenate((middle, end)),
-            rest=np.concatenate((np.full(len(start), _CODE["host_late"]), rest)),
-            lane=np.concatenate((lane.to_numpy().astype(np.int64), np.full(len(start), -1))),
-            owner=np.concatenate((owners, owners)),
-            gap=np.concatenate((rows, rows)),
-            lanes=tuple(distinct.select("launch_process", "launch_thread").iter_rows()),
-        )
+    early, behind = np.flatnonzero(middle > start), np.flatnonzero(end > middle)
+    gap = np.concatenate((early, behind))
+    return Segments(
+        start=np.concatenate((start[early], middle[behind])),
+        end=np.concatenate((middle[early], end[behind])),
+        rest=np.concatenate((np.full(len(early), _CODE["host_late"]), rest[behind])),
+        lane=np.concatenate((launches.lane[after[early]], np.full(len(behind), -1))),
+        owner=gap if owner is None else owner[gap],
+        gap=gap,
+        lanes=launches.lanes,
     )
 
 
 def edges(start: Int64s, end: Int64s, owner: Int64s) -> Segments:
     """Spans outside a stream's own events, as segments whose rest is `window_edge`."""
-    n = len(start)
-    none = np.full(n, -1)
-    return _real(Segments(start, end, np.full(n, _CODE["window_edge"]), none, owner, none, ()))
-
-
-def _real(parts: Segments) -> Segments:
-    keep = parts.end > parts.start
-    names = ("start", "end", "rest", "lane", "owner", "gap")
-    return replace(parts, **{name: getattr(parts, name)[keep] for name in names})
+    real = np.flatnonzero(end > start)
+    none = np.full(len(real), -1)
+    return Segments(start[real], end[real], np.full(len(real), _CODE["window_edge"]), none, owner[real], none, ())
 
 
 def _ladders(parts: Segments, host_side: Host, first: Rungs) -> Iterator[tuple[Int64s, list[int], list[SpanSet]]]:
@@ -149,6 +172,14 @@ def _ladders(parts: Segments, host_side: Host, first: Rungs) -> Iterator[tuple[I
 
 def idle_by_cause(parts: Segments, host_side: Host, owners: int = 1, first: Rungs = ()) -> list[dict[str, int]]:
     """Nanoseconds by cause for each owner; causes that took no time are left out. They add up exactly."""
+    return [
+        {c: int(ns) for c, ns in zip(CAUSES, row, strict=True) if ns}
+        for row in cause_table(parts, host_side, owners, first)
+    ]
+
+
+def cause_table(parts: Segments, host_side: Host, owners: int, first: Rungs = ()) -> Int64s:
+    """Nanoseconds, one row per owner and one column per cause (in the order of `CAUSES`)."""
     table = np.zeros((owners, len(CAUSES)), np.int64)
     for rows, codes, above in _ladders(parts, host_side, first):
         start, end, owner = parts.start[rows], parts.end[rows], parts.owner[rows]
@@ -162,7 +193,7 @@ def idle_by_cause(parts: Segments, host_side: Host, owners: int = 1, first: Rung
             np.add.at(table[:, code], owner, reached - taken)
             taken = reached
         np.add.at(table, (owner, parts.rest[rows]), end - start - taken)
-    return [{c: int(ns) for c, ns in zip(CAUSES, row, strict=True) if ns} for row in table]
+    return table
 
 
 def pieces(parts: Segments, host_side: Host, first: Rungs = ()) -> pl.DataFrame:

@@ -8,16 +8,19 @@ between its own first start and last end, where none of its own events runs; wha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from rope_prof.analysis.accounting import others_on
-from rope_prof.analysis.calls import call_pairs, call_rows, numbered
-from rope_prof.analysis.gaps import Host, idle_by_cause, segments
-from rope_prof.analysis.spans import gaps
+from rope_prof.analysis.calls import numbered
+from rope_prof.analysis.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
+from rope_prof.analysis.pairs import Gaps, Timed, once_each, pairs, run_gaps, run_totals, runs, timed
+
+_TIMES: Final = ("device", "kind", "start_ns", "dur_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +50,28 @@ class RangeUse:
 
 def range_use(ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host, reason: str | None) -> tuple[RangeUse, ...]:
     """One row per name and device that something was launched on, by busy time; `reason` withholds µs per call."""
-    if not ranges.height:
+    if not ranges.height or not events.height:
         return ()
-    families = _families(ranges["name"])
-    rows = call_rows(ranges, events).filter(pl.col("device").is_not_null())
-    rows = rows.with_columns(family=families.gather(_positions(rows["range"], ranges["name"])))
-    if not rows.height:
+    ordered = numbered(ranges)
+    arrays, launches = timed(events), launches_of(events)
+    rungs = {device: others_on(here) for (device,), here in events.select(_TIMES).group_by("device")}
+    family = ordered.select(_families(ordered["range"]))
+    totals: list[pl.DataFrame] = []
+    causes: list[pl.DataFrame] = []
+    for calls, rows in pairs(ordered, events):
+        found = runs(calls, rows, arrays)
+        totals.append(run_totals(found, arrays))
+        causes += _causes(run_gaps(found, arrays), arrays, launches, host_side, rungs, family)
+    if not totals:
         return ()
-    owners = rows.select("family", "device").unique(maintain_order=True).with_row_index("owner")
-    rows = rows.join(owners, on=["family", "device"], maintain_order="left")
-    causes = _causes(ranges, events, host_side, rows, owners.height)
-    uses = [_use(row, causes[row["owner"]], reason) for row in _summed(rows).iter_rows(named=True)]
+    rows_of = _named(pl.concat(totals), family).filter(pl.col("device").is_not_null())
+    by_cause = _added(causes)
+    uses = [_use(row, by_cause.get((row["family"], row["device"]), {}), reason) for row in _summed(rows_of)]
     return tuple(sorted(uses, key=lambda use: (-use.busy_ns, use.name, use.device)))
+
+
+def _named(frame: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(family=family["family"].gather(frame["call"]))
 
 
 def _families(names: pl.Series) -> pl.Series:
@@ -69,46 +82,54 @@ def _families(names: pl.Series) -> pl.Series:
     return frame.select(pl.when(several).then("base").otherwise("name").alias("family")).to_series()
 
 
-def _positions(wanted: pl.Series, names: pl.Series) -> pl.Series:
-    index = names.to_frame("name").with_row_index("at").unique("name", keep="first")
-    return wanted.to_frame("name").join(index, on="name", how="left", maintain_order="left", nulls_equal=True)["at"]
-
-
 def _causes(
-    ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host, rows: pl.DataFrame, owners: int
-) -> list[dict[str, int]]:
-    totals: list[dict[str, int]] = [{} for _ in range(owners)]
-    owners_of = {device: np.zeros(ranges.height, np.int64) for device in rows["device"].unique()}
-    for (device,), here in rows.select("call", "device", "owner").group_by("device"):
-        owners_of[str(device)][here["call"].to_numpy()] = here["owner"].to_numpy()
-    timed = events.select("device", "kind", "start_ns", "dur_ns")
-    rungs = {device: others_on(here) for (device,), here in timed.group_by("device")}
-    needed = ("device", "start_ns", "dur_ns", "stream", "correlation", "graph_node")
-    narrow = events.select(*needed, "launch_process", "launch_thread", "launch_start_ns")
-    for pairs in call_pairs(numbered(ranges), narrow):
-        for device in pairs["device"].unique():
-            here = pairs.filter(pl.col("device") == device) if len(rungs) > 1 else pairs
-            found = gaps(here, by=["call"])
-            if not found.height:
-                continue
-            owner = owners_of[device][here["call"].gather(found["after"]).to_numpy()]
-            parts = segments(found, here, owner)
-            for k, by_cause in enumerate(idle_by_cause(parts, host_side, owners, rungs[device])):
-                for cause, ns in by_cause.items():
-                    totals[k][cause] = totals[k].get(cause, 0) + ns
+    found: Gaps,
+    arrays: Timed,
+    launches: Launches,
+    host_side: Host,
+    rungs: dict[Any, Rungs],
+    family: pl.DataFrame,
+) -> Iterator[pl.DataFrame]:
+    """For each device nanoseconds by family and cause, of the gaps of one piece; each distinct gap is judged once."""
+    device = arrays.device[found.after]
+    for number in np.unique(device).tolist():
+        here = found.of(np.flatnonzero(device == number)) if len(arrays.devices) > 1 else found
+        kept, place = once_each(here)
+        one = here.of(kept)
+        parts = parted(one.start, one.end, one.before, one.after, launches)
+        name = arrays.devices[number]
+        table = cause_table(parts, host_side, len(kept), rungs[name])
+        columns = {cause: table[place, code] for code, cause in enumerate(CAUSES) if table[:, code].any()}
+        rows = _named(pl.DataFrame({"call": here.call, **columns}), family)
+        exact = pl.Int64 if len(place) * int(np.abs(table).max(initial=0)) < 1 << 62 else pl.Int128
+        yield rows.group_by("family").agg(pl.col(*columns).cast(exact).sum()).with_columns(device=pl.lit(name))
+
+
+def _added(causes: list[pl.DataFrame]) -> dict[tuple[str, str], dict[str, int]]:
+    """The pieces' sums as integers by (family, device); causes that took no time are left out."""
+    totals: dict[tuple[str, str], dict[str, int]] = {}
+    for piece in causes:
+        for row in piece.iter_rows(named=True):
+            into = totals.setdefault((row.pop("family"), row.pop("device")), {})
+            for cause, ns in row.items():
+                if ns:
+                    into[cause] = into.get(cause, 0) + int(ns)
     return totals
 
 
-def _summed(rows: pl.DataFrame) -> pl.DataFrame:
+def _summed(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     length = pl.col("last_end_ns") - pl.col("first_start_ns")
     sums = ("kernels", "kernel_ns", "busy_ns", "inner_gap_ns")
-    return rows.group_by("owner").agg(
-        pl.col("family", "device").first(),
-        pl.len().alias("calls"),
-        *(pl.col(name).cast(pl.Int128).sum() for name in sums),
-        length.median().alias("median"),
-        length.quantile(0.1, "nearest").alias("lo"),
-        length.quantile(0.9, "nearest").alias("hi"),
+    return (
+        rows.group_by("family", "device")
+        .agg(
+            pl.len().alias("calls"),
+            *(pl.col(name).cast(pl.Int128).sum() for name in sums),
+            length.median().alias("median"),
+            length.quantile(0.1, "nearest").alias("lo"),
+            length.quantile(0.9, "nearest").alias("hi"),
+        )
+        .iter_rows(named=True)
     )
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +118,35 @@ def gaps(frame: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
         return pl.DataFrame(schema=GAPS)
     order = event_order(frame, by)
     rows = frame.select(*by, "start_ns", pl.col("dur_ns").fill_null(0))[order]
-    rows = rows.with_columns(end=pl.col("start_ns") + pl.col("dur_ns"))
     group = rows.select(pl.struct(by).rle_id()).to_series().to_numpy() if by else np.zeros(len(order), np.int64)
-    reach = pl.col("end").cum_max()
-    reached = rows.select(reach.over(by) if by else reach).to_series().to_numpy()
-    starts, ends = rows["start_ns"].to_numpy(), rows["end"].to_numpy()
-    same = group[1:] == group[:-1]
+    starts = rows["start_ns"].to_numpy()
+    ends = starts + rows["dur_ns"].to_numpy()
+    opens = np.concatenate(([True], group[1:] != group[:-1]))
+    reached = reach_of(starts, ends, opens)
+    held, at = gap_places(starts, ends, reached, opens)
+    columns = (reached[at - 1], starts[at] - reached[at - 1], order[held], order[at])
+    return pl.DataFrame(dict(zip(GAPS, columns, strict=True)), schema=GAPS)
+
+
+def reach_of(starts: Int64s, ends: Int64s, opens: Bools) -> Int64s:
+    """The latest end so far, for each event; anew where a group `opens`. Events are in the order of group and start."""
+    if not opens[1:].any():
+        return np.maximum.accumulate(ends)
+    base = int(min(starts.min(), ends.min()))
+    width = int(max(starts.max(), ends.max())) - base + 1
+    group = np.cumsum(opens) - 1
+    if (int(group[-1]) + 1) * width < 1 << 62:  # groups one after the other on one axis
+        shift = group * width - base
+        reached: Int64s = np.maximum.accumulate(ends + shift) - shift
+        return reached
+    whole = pl.DataFrame({"group": group, "end": ends})
+    return whole.select(pl.col("end").cum_max().over("group")).to_series().to_numpy()
+
+
+def gap_places(starts: Int64s, ends: Int64s, reached: Int64s, opens: Bools) -> tuple[Int64s, Int64s]:
+    """For each gap the position of the event whose end opens it, and of the one that ends it; sorted as `reach_of`."""
+    same = ~opens[1:]
     grew = np.concatenate(([True], (ends[1:] > reached[:-1]) | (starts[1:] >= reached[:-1]) | ~same))
     holder = np.maximum.accumulate(np.where(grew, np.arange(len(ends)), 0))
     at = np.flatnonzero(same & (starts[1:] > reached[:-1]))
-    columns = (reached[at], starts[at + 1] - reached[at], order[holder[at]], order[at + 1])
-    return pl.DataFrame(dict(zip(GAPS, columns, strict=True)), schema=GAPS)
+    return holder[at], at + 1
