@@ -13,6 +13,9 @@ from rope_prof.model.run import Key, KeyFacts, Run
 
 MEDIAN = "median"
 BASELINE = ("unfused", "eager")
+#: The timeline's window in the address, `LO~HI` in µs (`views.timeline_look.zoom_text`), or FIT for all of it.
+ZOOM = "zoom"
+FIT = "fit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """What happened? One call of each path under the other, on one time scale."""
 
+import polars as pl
 import streamlit as st
 
 from rope_prof.analysis.summary import INFLATION_LIMIT
-from rope_prof.dashboard import loading, shell, view
-from rope_prof.views import panels
-from rope_prof.views.captions import call_caption, legend_of, panel
-from rope_prof.views.figures import timeline_figure
+from rope_prof.dashboard import loading, scenes, shell, timeline_component, view
+from rope_prof.views.captions import call_caption, panel
 from rope_prof.views.timeline import call_options, median_call
+from rope_prof.views.timeline_window import Shown
 
 seen = shell.seen()
 captured = view.captured(seen.folder.run, seen.case)
@@ -23,8 +23,9 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.note(asked.note)
     call = shell.pick("call", "Call", options, asked.value, width=170, text=view.call_label)
 view.remember(st.query_params, {"call": call})
+zoom = timeline_component.zoom()
 shell.notes()
-drawn, missing = [], []
+panels, sides, missing = [], [], []
 keys = [f.key for f in captured]
 for f in facts:
     capture = captures[f.key.name]
@@ -37,11 +38,29 @@ for f in facts:
         missing.append(f"{label}: no such call in its trace.")
         continue
     try:
-        drawn.append(panel(label, loading.timeline(capture, number), rows[f.key.name]))
+        drawn = panel(label, loading.timeline(capture, number), rows[f.key.name])
+        lanes = scenes.captured_scene(seen.folder, f, capture)
     except ValueError as error:
         missing.append(f"{label}: {error}.")
-if drawn:
-    st.html(panels.wrap(seen.palette, panels.legend(legend_of(drawn))))
-    figure = timeline_figure(drawn, seen.palette, f"{seen.name} · {seen.case}")
-    st.plotly_chart(figure, theme=None, config=shell.PLOT, key="timeline")
-shell.caption(call_caption(drawn, INFLATION_LIMIT), *missing)
+        continue
+    row = capture.calls.row(by_predicate=pl.col("call") == number, named=True)
+    panels.append(drawn)
+    sides.append(scenes.call_side(drawn, view.side(f.key), lanes, scenes.call_times(capture), row))
+
+
+def show_call(clicked: int) -> None:
+    st.query_params["call"] = str(clicked)
+
+
+if sides:
+    shown = Shown(
+        id="calls",
+        sides=tuple(sides),
+        fit=scenes.fit(panels),
+        axis="from each call's first device event",
+        source=f"{seen.name} · {seen.case}",
+        whole="One call, from zero to the next call",
+        zoom=zoom,
+    )
+    timeline_component.timeline(shown, seen.palette, "timeline", show_call)
+shell.caption(call_caption(panels, INFLATION_LIMIT), *missing)

@@ -49,8 +49,8 @@ def call_caption(panels: Sequence[Panel], limit: float) -> str:
         return ""
     clipped = [p.title for p in panels if -p.timeline.lead_ns > max(q.timeline.reach_ns for q in panels) // 4]
     text = (
-        "As the profiler saw it: zero is each call's first device event, the pale band ends where the next call "
-        "begins, numbers in the shade are bubbles in µs. "
+        "As the profiler saw it: zero is each call's first device event, the pale ground ends where the next call "
+        "begins, and what belongs to other calls is paler. "
     )
     if any(lane.label == "operators" for p in panels for lane in p.timeline.lanes):
         text += f"{ON_CPU} "

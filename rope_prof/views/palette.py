@@ -7,7 +7,9 @@ these: a hue always says *what a stretch of time is*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 Ground = Literal["light", "dark"]
@@ -34,6 +36,8 @@ class Palette:
     paper: str
     on_fill: str  # text on a kernel, launch or copy
     paths: tuple[str, ...]  # shades of ink, in the order of the paths
+    causes: Mapping[str, str] = field(hash=False)  # of a bubble: the hue stays, lightness tells one cause from another
+    kernels: tuple[str, ...]  # where kernels are told apart by name, the most expensive first
 
 
 LIGHT = Palette(
@@ -54,6 +58,21 @@ LIGHT = Palette(
     paper="#ffffff",
     on_fill="#ffffff",
     paths=("#8b93a1", "#5d6673", "#14181f", "#3b424d", "#a9b0bb"),
+    causes=MappingProxyType(
+        {
+            "host_late": "#e69f00",
+            "launch": "#f4ca62",
+            "sync": "#ad5200",
+            "queued": "#7c5a12",
+            "in_graph": "#fae6b4",
+            "profiler": "#8b93a1",
+            "unknown": "#c6ccd6",
+            "other_stream": "#b4cbdd",
+            "copy": "#d9bbd1",
+            "window_edge": "#e6e8ec",
+        }
+    ),
+    kernels=("#0f6cb0", "#c2410c", "#0b8566", "#a3528f", "#1b9aaa", "#6a51b8", "#8a6d00", "#d1477a"),
 )
 
 DARK = Palette(
@@ -74,6 +93,21 @@ DARK = Palette(
     paper="#0f1217",
     on_fill="#0b0e13",
     paths=("#7f8896", "#aab3c0", "#eceff4", "#c5ccd6", "#5d6673"),
+    causes=MappingProxyType(
+        {
+            "host_late": "#e8a723",
+            "launch": "#f7dc94",
+            "sync": "#c4661c",
+            "queued": "#8f6f2c",
+            "in_graph": "#5e4a22",
+            "profiler": "#7f8896",
+            "unknown": "#4b5461",
+            "other_stream": "#3d5468",
+            "copy": "#664a5f",
+            "window_edge": "#2a303a",
+        }
+    ),
+    kernels=("#56aeea", "#ff8a5c", "#37bd94", "#d58fc5", "#4fd0df", "#a99af0", "#d9bf4a", "#f27aa5"),
 )
 
 

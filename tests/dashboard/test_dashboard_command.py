@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "screenshots"
 READY = {
     "overview": ".rp-card",
-    "timeline": ".js-plotly-plot .main-svg",
+    "timeline": ".tl canvas",
     "kernels": ".js-plotly-plot .main-svg",
 }
 

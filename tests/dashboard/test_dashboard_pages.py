@@ -54,7 +54,7 @@ def test_every_page_draws_and_the_address_says_all_of_the_view(
     assert asked(found, "case") == CASE
     if page is not None:
         assert asked(found, "sides") == "unfused.eager.cold,per-token.eager.cold,fused.eager.cold"
-        assert len(found.get("plotly_chart")) == 1
+        assert len(found.get("bidi_component" if page == "timeline" else "plotly_chart")) == 1
     else:
         assert "fused · eager" in html_of(found)
         assert not found.get("plotly_chart"), "the first view paints without Plotly"
@@ -84,7 +84,7 @@ def test_unknown_values_say_so_and_fall_back(drawn: Path, monkeypatch: pytest.Mo
     assert "no case &#x27;x&#x27; here" in text
     assert "no recording of &#x27;foo&#x27;" in text
     assert "no call &#x27;999&#x27; here" in text
-    assert found.get("plotly_chart")
+    assert found.get("bidi_component")
 
 
 def test_a_chooser_writes_the_address_and_the_page_follows(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,216 @@
+// The page around the canvas: legend, sums, facts, tip, keys. Names are put down as text nodes, never as markup.
+
+const KEYS = [
+  ["wheel", "zoom at the pointer; sideways or with Shift: pan"],
+  ["drag", "pan"],
+  ["Shift + drag, or E", "select a stretch to sum it"],
+  ["click", "all facts of a span, and every other of its name"],
+  ["double click", "zoom to a span"],
+  ["W  S", "zoom in, out"],
+  ["A  D", "earlier, later"],
+  ["F", "fit: show all"],
+  ["Z", "zoom to the stretch, else to the picked span"],
+  [",  .", "the neighbour before, after"],
+  ["Esc", "let go of stretch and span"],
+  ["?", "this list"],
+];
+
+function el(tag, kind, text) {
+  const node = document.createElement(tag);
+  if (kind) node.className = kind;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function dot(colour) {
+  const node = el("span", "tl-dot");
+  node.style.background = colour;
+  return node;
+}
+
+function legend(t) {
+  const p = t.data.palette;
+  const roles = new Set(t.data.sides.flatMap((side) => side.lanes.map((lane) => lane.role)));
+  const tones = new Set();
+  for (const side of t.data.sides) for (const lane of side.lanes) for (const tone of new Set(lane.tone)) tones.add(tone);
+  const found = [];
+  if (roles.has("launch")) found.push([p.launch, "launch call"]);
+  if (tones.has(3)) found.push([p.unsure, "other host call"]);
+  if (t.colour === "kernel") {
+    for (const n of t.data.legend) found.push([p.kernels[t.data.names[n][3]], t.data.names[n][2]]);
+    found.push([p.unsure, "other kernels"]);
+  } else found.push([p.kernel, "kernel"]);
+  if (tones.has(1)) found.push([p.copy, "copy or set"]);
+  const trusted = t.data.sides.some((side) => side.trusted);
+  if (trusted) for (const line of t.data.table.causes) found.push([p.causes[t.data.names[line.name][1]] ?? p.bubble, `idle: ${t.data.names[line.name][1]}`]);
+  if (t.data.sides.some((side) => !side.trusted)) found.push([p.unsure_fill, "idle, stretched by the profiler"]);
+  t.part("legend").replaceChildren(
+    ...found.map(([colour, text]) => {
+      const node = el("span");
+      node.append(dot(colour), el("b", "", text));
+      return node;
+    }),
+  );
+}
+
+function sums(t) {
+  const { table, names, palette } = t.data;
+  const head = el("div", "tl-head");
+  head.append(el("h3", "", t.stretch ? "In the stretch" : t.data.whole));
+  if (t.stretch) {
+    head.append(el("span", "", `${time(t.stretch[1] - t.stretch[0])} from ${time(t.stretch[0])}`));
+    const clear = el("button", "", "Clear");
+    clear.type = "button";
+    clear.onclick = () => choose(t, null);
+    head.append(clear);
+  } else head.append(el("span", "", table.titles.length > 1 ? table.lengths.map((text, k) => `${table.titles[k]} ${text}`).join("  ·  ") : table.lengths[0]));
+  const grid = el("table");
+  const top = el("thead");
+  const first = el("tr");
+  const second = el("tr");
+  first.append(el("th", "", ""));
+  second.append(el("th", "", "kernel"));
+  const several = table.titles.length > 1;
+  for (const title of table.titles) {
+    const cell = el("th", "tl-title tl-first", title);
+    cell.colSpan = 4;
+    first.append(cell);
+    ["count", "sum", "mean", "share"].forEach((word, k) => second.append(el("th", k ? "" : "tl-first", word)));
+  }
+  if (several) top.append(first);
+  else second.querySelectorAll("th").forEach((cell) => (cell.style.top = "0"));
+  top.append(second);
+  grid.append(top);
+  const body = el("tbody");
+  const colour = (line) => {
+    const [, , , place] = names[line.name];
+    return t.colour === "kernel" && place >= 0 ? palette.kernels[place] ?? palette.unsure : palette.kernel;
+  };
+  lines(t, body, table.kernels, colour);
+  if (table.more) body.append(separator(table.more, table.titles.length));
+  if (table.causes.length) {
+    body.append(separator("idle, by cause", table.titles.length));
+    lines(t, body, table.causes, (line) => palette.causes[names[line.name][1]] ?? palette.bubble);
+  }
+  if (!table.kernels.length && !table.causes.length) body.append(separator("nothing ran and nothing waited here", table.titles.length));
+  grid.append(body);
+  const scroll = el("div", "tl-scroll");
+  scroll.append(grid);
+  const old = t.part("sums").querySelector(".tl-scroll");
+  const at = old ? old.scrollTop : 0;
+  t.part("sums").replaceChildren(head, scroll);
+  scroll.scrollTop = at;
+  const marked = body.querySelector('[aria-selected="true"]');
+  if (marked && t.reveal) {
+    t.reveal = false;
+    const place = marked.offsetTop - 60;
+    if (place < scroll.scrollTop || place > scroll.scrollTop + scroll.clientHeight - 100) scroll.scrollTop = place;
+  }
+}
+
+function separator(text, sides) {
+  const node = el("tr", "tl-sep");
+  const cell = el("td", "", text);
+  cell.colSpan = 1 + 4 * sides;
+  cell.style.maxWidth = "none";
+  node.append(cell);
+  return node;
+}
+
+function lines(t, body, found, colour) {
+  for (const line of found) {
+    const [key, name, short] = t.data.names[line.name];
+    const node = el("tr");
+    node.tabIndex = 0;
+    node.dataset.key = key;
+    node.setAttribute("aria-selected", String(t.name === key));
+    const first = el("td");
+    first.title = name;
+    first.append(dot(colour(line)), document.createTextNode(short));
+    node.append(first);
+    for (const cell of line.cells) {
+      (cell ?? ["–", "", "", ""]).forEach((text, k) => node.append(el("td", `${k ? "" : "tl-first"}${cell ? "" : " tl-none"}`, text)));
+    }
+    node.onclick = () => follow(t, key);
+    node.onkeydown = (event) => {
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        follow(t, key);
+      }
+    };
+    body.append(node);
+  }
+}
+
+function factSheet(t) {
+  const place = t.part("facts");
+  const picked = t.data.picked;
+  const head = el("div", "tl-head");
+  if (!t.picked || !picked) {
+    head.append(el("h3", "", "Nothing picked"));
+    place.replaceChildren(head, el("p", "tl-hint", "Click a kernel, a launch or a bubble for all its facts; click a line of the table for every span of that name. Hold Shift and drag to sum a stretch."));
+    return;
+  }
+  head.append(el("h3", "", picked.role), el("span", "", `${(picked.item + 1).toLocaleString("en-US")} of ${picked.of.toLocaleString("en-US")} · ${picked.where}`));
+  const list = el("dl");
+  for (const [label, text] of picked.facts) list.append(el("dt", "", label), el("dd", "", text));
+  place.replaceChildren(head, el("p", "tl-name", picked.name), list);
+}
+
+function tip(t) {
+  const node = t.part("tip");
+  const hover = t.hover;
+  if (!hover || t.drag) {
+    node.hidden = true;
+    return;
+  }
+  const { side, lane, i, call } = hover;
+  if (call !== undefined) {
+    node.replaceChildren(el("b", "", `call ${side.calls.numbers[call]}`), el("span", "", `${time(side.calls.lengths[call])}; click to show it`));
+  } else {
+    const [, name] = t.data.names[lane.name[i]];
+    const many = lane.count !== undefined && lane.count[i] > 1;
+    const length = time(lane.end[i] - lane.start[i]);
+    const said = many ? `${lane.count[i].toLocaleString("en-US")} spans in ${length}, this one the longest; zoom in to part them` : `${length} at ${time(lane.start[i])}`;
+    node.replaceChildren(el("b", "", name), el("span", "", said));
+  }
+  node.hidden = false;
+  const wide = node.offsetWidth;
+  node.style.left = `${Math.max(4, Math.min(t.pointer.x + 14, t.width - wide - 4))}px`;
+  node.style.top = `${t.pointer.y + 18}px`;
+}
+
+function keyList(t) {
+  const node = t.part("keys");
+  const list = el("dl");
+  for (const [key, text] of KEYS) list.append(el("dt", "", key), el("dd", "", text));
+  node.replaceChildren(el("h4", "", "Keys"), list);
+}
+
+function windowText(t) {
+  const span = t.view.hi - t.view.lo;
+  t.part("window").textContent = `${time(t.view.lo)} to ${time(t.view.hi)}  (${time(span)})`;
+}
+
+// A cell that a spreadsheet must not take for a formula gets a leading quote.
+function csvCell(text) {
+  const safe = /^[=+\-@\t\r]/.test(text) && !/^-?[\d.,]+( |$)/.test(text) ? `'${text}` : text;
+  return `"${safe.replaceAll('"', '""')}"`;
+}
+
+function csv(t) {
+  const { table, names } = t.data;
+  const head = ["kind", "name", ...table.titles.flatMap((title) => ["count", "sum", "mean", "share"].map((word) => `${title} ${word}`))];
+  const rows = [["kernel", table.kernels], ["idle", table.causes]].flatMap(([kind, found]) =>
+    found.map((line) => [kind, names[line.name][1], ...line.cells.flatMap((cell) => cell ?? ["", "", "", ""])]),
+  );
+  return [head, ...rows].map((cells) => cells.map(csvCell).join(",")).join("\r\n");
+}
+
+function save(blob, name) {
+  const link = el("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}

@@ -1,0 +1,65 @@
+"""Timelines of recorded traces, read once and kept for all sessions, keyed by path and modification time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+from rope_prof.dashboard.loading import Capture
+
+from rope_prof.io.run_folder import RunFolder
+from rope_prof.model.run import KeyFacts
+from rope_prof.views.figures import Panel
+from rope_prof.views.timeline_scene import Scene, scene
+from rope_prof.views.timeline_window import CallTime, Side
+
+
+def captured_scene(folder: RunFolder, facts: KeyFacts, found: Capture) -> Scene:
+    """The lanes of that key's whole trace. Errors: ValueError for a trace without a span."""
+    path = folder.trace_path(facts.key.name)
+    stamp = path.stat().st_mtime_ns if isinstance(path, Path) and path.exists() else 0
+    return _scene(str(path), stamp, found)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _scene(path: str, stamp_ns: int, _found: Capture) -> Scene:  # noqa: ARG001 - the key
+    return scene(_found.trace)
+
+
+def call_side(panel: Panel, name: str, lanes: Scene, calls: Sequence[CallTime], call: dict[str, int]) -> Side:
+    """One call of a path, its zero at the call's first device event; `call` is its row of `call_frame`."""
+    zero = call["first_start_ns"]
+    host_end = lanes.hi_ns if call["host_end_ns"] is None else call["host_end_ns"]
+    return Side(
+        id=name,
+        title=panel.title,
+        facts=panel.facts,
+        scene=lanes,
+        zero_ns=zero,
+        end_ns=panel.timeline.end_ns,
+        host_ns=(call["host_start_ns"] - zero, host_end - zero),
+        trusted=panel.trusted,
+        call=call["call"],
+        calls=tuple(calls),
+    )
+
+
+def call_times(found: Capture) -> tuple[CallTime, ...]:
+    """Every call that ran something: its period, or its own length where no call follows."""
+    ran = found.calls.filter(found.calls["first_start_ns"].is_not_null())
+    return tuple(
+        CallTime(
+            number=row["call"],
+            zero_ns=row["first_start_ns"],
+            length_ns=row["last_end_ns"] - row["first_start_ns"] if row["period_ns"] is None else row["period_ns"],
+        )
+        for row in ran.iter_rows(named=True)
+    )
+
+
+def fit(panels: Sequence[Panel]) -> tuple[float, float]:
+    """The shared window: the longest call, and at most a quarter of it for what the host did before zero."""
+    end = max(panel.timeline.reach_ns for panel in panels)
+    lead = min(panel.timeline.lead_ns for panel in panels)
+    return max(lead, -end // 4) - 0.01 * end, 1.01 * end

@@ -1,0 +1,62 @@
+"""The timeline as a component of Streamlit: mounts it, hands its look to the views, writes its zoom into the address.
+
+The component owns its viewport. What it sends is one state, `look`; a click on a row of the overlaid calls is the
+trigger `call`. It lives in a fragment, so that a zoom reruns nothing but itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from rope_prof.dashboard import shell, view
+from rope_prof.views.palette import Palette
+from rope_prof.views.timeline_look import look_of, zoom_of, zoom_text
+from rope_prof.views.timeline_window import Shown, window
+
+_FOLDER = Path(__file__).parent / "component"
+_SCRIPTS = ("data.js", "paint.js", "words.js", "input.js", "main.js")
+
+
+def _text(*names: str) -> str:
+    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in names)
+
+
+_component = st.components.v2.component(
+    "rope_prof_timeline", html=_text("timeline.html"), css=_text("timeline.css"), js=_text(*_SCRIPTS)
+)
+
+
+def zoom() -> tuple[float, float] | None:
+    """The window that the address asks for; None, with a note where it cannot be read, for all of it."""
+    asked = st.query_params.get(view.ZOOM, view.FIT)
+    found = zoom_of(asked)
+    if found is None and asked != view.FIT:
+        shell.note(f"no zoom '{asked}'; expected two times in µs as in '-10~250'; showing all of it")
+        asked = view.FIT
+    view.remember(st.query_params, {view.ZOOM: asked})
+    return found
+
+
+@st.fragment
+def timeline(shown: Shown, palette: Palette, key: str, on_call: Callable[[int], None] | None = None) -> None:
+    """Draw `shown` under that `key`; `on_call` gets the number of a call that was clicked among the overlaid ones."""
+
+    def looked() -> None:
+        look = look_of(st.session_state[key].get("look"))
+        text = view.FIT if look.window is None else zoom_text(look.window)
+        view.remember(st.query_params, {view.ZOOM: text})
+
+    def called() -> None:
+        number = st.session_state[key].get("call")
+        if on_call is not None and isinstance(number, (int, float)):
+            on_call(int(number))
+
+    state: Any = st.session_state.get(key) or {}
+    data = window(shown, look_of(state.get("look")), palette)
+    result = _component(key=key, data=data, on_look_change=looked, on_call_change=called)
+    if result.get("call") is not None:
+        st.rerun()

@@ -1,0 +1,173 @@
+"""Lanes of a timeline: sorted spans that never overlap, held as arrays so that a window of a million is cut at once.
+
+Knows arrays and rows; knows no trace, no colour, no pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Int64s = npt.NDArray[np.int64]
+
+#: What a span is, as the picture tells it: the code of an item is the place of its word here.
+TONES = ("kernel", "copy", "launch", "call", "range", "op", "bubble")
+#: Stands in `link` where the file holds no launch.
+NO_LINK = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lane:
+    """One row of the picture. Arrays have one entry a span, by start; `rows` are those of the frame it came from.
+
+    `label` is empty on the second and later rows of one thread or stream. `links`: of a kernel the end of its launch
+    call, on the lane numbered in `link_lanes`; None elsewhere.
+    """
+
+    label: str
+    role: str  # range | op | launch | kernel | bubble
+    starts: Int64s
+    ends: Int64s
+    codes: Int64s  # of the name
+    tones: Int64s
+    rows: Int64s
+    links: Int64s | None = None
+    link_lanes: Int64s | None = None
+
+    def slice(self, lo: int, hi: int) -> tuple[int, int]:
+        """First and last+1 of the spans that touch [lo, hi)."""
+        first = int(np.searchsorted(self.ends, lo, side="right"))
+        return first, max(first, int(np.searchsorted(self.starts, hi, side="left")))
+
+
+class Names:
+    """Numbers for names, in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+
+    def codes(self, names: pl.Series) -> Int64s:
+        """The number of each name; a null is the empty name."""
+        filled = names.fill_null("")
+        distinct = filled.unique(maintain_order=True)
+        table = {name: self._codes.setdefault(name, len(self._codes)) for name in distinct}
+        numbered = filled.replace_strict(table, return_dtype=pl.Int64) if table else pl.Series([], dtype=pl.Int64)
+        return numbered.to_numpy().astype(np.int64)
+
+    def all(self) -> tuple[str, ...]:
+        """Every name, by its number."""
+        return tuple(self._codes)
+
+
+def lanes_of(
+    frame: pl.DataFrame, by: list[str], role: str, label: dict[tuple[object, ...], str], names: Names, last_ns: int
+) -> Iterator[Lane]:
+    """The lanes of each value of `by`: as many rows as its spans overlap, an outer span above the ones it holds.
+
+    `frame` has start_ns, dur_ns (null: never closed, drawn to `last_ns`), name and tone. Spans without a start are
+    left out; a negative length is drawn as none.
+    """
+    rows = frame.with_row_index("row").filter(pl.col("start_ns").is_not_null())
+    length = pl.col("dur_ns").fill_null(last_ns - pl.col("start_ns")).clip(lower_bound=0)
+    rows = rows.with_columns(end=pl.col("start_ns") + length, code=pl.Series(names.codes(rows["name"])))
+    ordered = rows.sort(*by, "start_ns", "end", descending=[*(False for _ in by), False, True], nulls_last=True)
+    for key, group in ordered.group_by(by, maintain_order=True):
+        starts, ends = (group[name].to_numpy().astype(np.int64) for name in ("start_ns", "end"))
+        depths = depth_of(starts, ends)
+        arrays = [group[name].to_numpy().astype(np.int64) for name in ("code", "tone", "row")]
+        for depth in range(int(depths.max(initial=0)) + 1):
+            at = np.flatnonzero(depths == depth)
+            codes, tones, places = (array[at] for array in arrays)
+            yield Lane(
+                label=label[key] if depth == 0 else "",
+                role=role,
+                starts=starts[at],
+                ends=ends[at],
+                codes=codes,
+                tones=tones,
+                rows=places,
+            )
+
+
+def depth_of(starts: Int64s, ends: Int64s) -> Int64s:
+    """For spans sorted by start: the first row, from the top, on which each does not overlap the one before it."""
+    depths = np.zeros(len(starts), np.int64)
+    reach = np.maximum.accumulate(ends)
+    if not len(starts) or np.all(starts[1:] >= reach[:-1]):
+        return depths
+    free: list[int] = []
+    for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        for depth, until in enumerate(free):
+            if until <= start:
+                free[depth] = end
+                depths[place] = depth
+                break
+        else:
+            depths[place] = len(free)
+            free.append(end)
+    return depths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cut:
+    """The part of a lane inside a window: spans of a pixel or more one by one, shorter neighbours merged.
+
+    A merged item reaches from its first start to its last end; `counts` is how many it holds, `busy` their summed
+    length, `codes` and `tones` those of the longest, `items` the place of the longest in the lane; `hit`: any has the
+    wanted name.
+    """
+
+    starts: Int64s
+    ends: Int64s
+    codes: Int64s
+    tones: Int64s
+    items: Int64s
+    counts: Int64s
+    busy: Int64s
+    hit: npt.NDArray[np.bool_]
+    exact: bool
+
+
+def cut(lane: Lane, lo: int, hi: int, pixel_ns: float, *, keep: int = 600, wanted: int | None = None) -> Cut:
+    """That lane in [lo, hi) at `pixel_ns` a pixel; up to `keep` spans are never merged."""
+    first, last = lane.slice(lo, hi)
+    items = np.arange(first, last)
+    starts, ends, codes = lane.starts[first:last], lane.ends[first:last], lane.codes[first:last]
+    busy, tones = ends - starts, lane.tones[first:last]
+    hit = np.zeros(len(items), bool) if wanted is None else codes == wanted
+    ones = np.ones(len(items), np.int64)
+    whole = Cut(
+        starts=starts, ends=ends, codes=codes, tones=tones, items=items, counts=ones, busy=busy, hit=hit, exact=True
+    )
+    if len(items) <= keep:
+        return whole
+    step = max(pixel_ns, 1.0)
+    bins = ((starts - lo) // step).astype(np.int64)
+    small = busy < step
+    opens = np.concatenate(([True], ~small[1:] | ~small[:-1] | (bins[1:] != bins[:-1])))
+    heads = np.flatnonzero(opens)
+    if len(heads) == len(items):
+        return whole
+    longest = _longest(busy, heads, np.cumsum(opens) - 1)
+    return replace(
+        whole,
+        starts=starts[heads],
+        ends=ends[np.append(heads[1:], len(items)) - 1],
+        codes=codes[longest],
+        tones=tones[longest],
+        items=items[longest],
+        counts=np.add.reduceat(ones, heads),
+        busy=np.add.reduceat(busy, heads),
+        hit=np.logical_or.reduceat(hit, heads),
+        exact=False,
+    )
+
+
+def _longest(busy: Int64s, heads: Int64s, group: Int64s) -> Int64s:
+    """Of each group the place of its first member of the greatest length."""
+    most = np.flatnonzero(busy == np.maximum.reduceat(busy, heads)[group])
+    return most[np.concatenate(([True], group[most][1:] != group[most][:-1]))]
