@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rope_prof.io.run_folder import RunFolder
     from rope_prof.views.perfetto import Drawn
 
-FORMATS = ("perfetto", "archive")
+FORMATS = ("perfetto", "html", "markdown", "archive")
 
 
 def export(
@@ -22,22 +22,43 @@ def export(
             "--to",
             metavar="|".join(FORMATS),
             help="perfetto: one native trace, both sides of each fusion on one timeline. "
+            "html: the run as one page that needs nothing else. "
+            "markdown: the evidence for a pull request, with pictures. "
             "archive: a copy without host, user, environment and paths.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="PATH", help="FILE.pftrace, or a folder, .zip, .tar or .tar.gz.")
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="PATH",
+            help="FILE.pftrace; FILE.html; a folder for markdown; a folder, .zip, .tar or .tar.gz for archive.",
+        ),
     ],
+    image_base: Annotated[
+        str | None,
+        typer.Option(
+            "--image-base", metavar="URL", help="markdown: where the pictures will lie; without it, beside it."
+        ),
+    ] = None,
 ) -> None:
-    """Write a run or a trace for Perfetto, or a cleaned copy for others."""
+    """Write a run or a trace for Perfetto, a report of a run, or a cleaned copy for others."""
+    from rope_prof.commands.export_report import export_html, export_markdown
     from rope_prof.errors import UsageError
 
+    if image_base is not None and to != "markdown":
+        raise UsageError(f"--image-base goes with --to markdown, not with --to {to!r}")
     if to == "perfetto":
         export_perfetto(source, out)
+    elif to == "html":
+        export_html(source, out)
+    elif to == "markdown":
+        export_markdown(source, out, image_base)
     elif to == "archive":
         export_archive(source, out)
     else:
-        raise UsageError(f"unknown --to {to!r}; expected {' or '.join(map(repr, FORMATS))}")
+        raise UsageError(f"unknown --to {to!r}; expected one of {', '.join(map(repr, FORMATS))}")
 
 
 def export_archive(source: Path, out: Path) -> None:

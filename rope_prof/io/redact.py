@@ -10,12 +10,13 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 BLANK: Final = "(removed)"
+Note = Callable[[str, str], None]
 #: Names that most machines carry, or that mean no one.
 _NOBODY: Final = frozenset(("localhost", "root", "user", "ubuntu", "runner", "nobody", "docker"))
 _SECRET_NAME: Final = re.compile(r"TOKEN|KEY|SECRET|PASS|AUTH|CRED", re.IGNORECASE)
@@ -26,6 +27,16 @@ _WINDOWS_PATH: Final = re.compile(r"\b[A-Za-z]:(?:\\+[\w.+@~ -]+)+\\+([\w.+@~-]*
 _HARMLESS: Final = re.compile(r"/(?:usr|bin|sbin|lib|lib64|etc|proc|sys|dev|tmp|var/tmp|opt)/")
 #: A home folder itself: its last part is a person's name.
 _HOME: Final = re.compile(r"/(?:home|Users)/[^/]+/?")
+#: The home folder that a path begins with, on whatever machine.
+_IN_HOME: Final = re.compile(r"(?:/(?:home|Users)/|/root\b|[A-Za-z]:\\+Users\\+)[^/\\]*")
+#: Tokens by the form that their makers gave them, by the option or variable that holds them, or in an address.
+_TOKEN: Final = re.compile(
+    r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_\w{20,}|sk-[\w-]{20,}|xox[abprs]-[\w-]{10,}|"
+    r"AKIA[0-9A-Z]{16}|AIza[\w-]{35}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,})"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|(?i:(?<![\w-])--(?:\w+-)*(?:token|password|secret|api-key))[= ][^\s\"',;]+"
+    r"|\b[A-Z0-9_]*(?:TOKEN(?!S)|SECRET|PASSWORD|API_KEY)[A-Z0-9_]*=[^\s\"',;]+"
+)
 #: Variables that images of NVIDIA's set alike for everybody (`compute,graphics,utility`).
 _PUBLIC_NAME: Final = re.compile(r"(?:NVIDIA|NV|CUDA)_")
 _LEAST_VALUE: Final = 16
@@ -43,16 +54,47 @@ class Words:
         seen = {kind for word, kind in self.kinds.items() if word in text and _whole(word, kind).search(text)}
         yield from sorted(seen)
 
-    def blank(self, text: str) -> str:
-        """`text` without the words and without absolute paths outside the system's own folders."""
+    def blank(self, text: str, note: Note | None = None) -> str:
+        """`text` without the words and without absolute paths outside the system's own folders.
+
+        `note` is called with kind and text of each thing that goes.
+        """
         for word, kind in self.kinds.items():
             if kind == "home" and word in text:
-                text = re.sub(rf"{re.escape(word)}(?![\w.+@~%/-])", BLANK, text)
-        text = without_paths(text)
+                text = _blanked(re.compile(rf"{re.escape(word)}(?![\w.+@~%/-])"), kind, text, note)
+        text = without_paths(text, note)
         for word, kind in self.kinds.items():
             if word in text:
-                text = _whole(word, kind).sub(BLANK, text)
+                text = _blanked(_whole(word, kind), kind, text, note)
         return text
+
+
+@dataclass(slots=True)
+class Cleaner:
+    """Texts for everybody: no token, no private word, no path. `removed`: kind -> the different things that went."""
+
+    words: Words
+    removed: dict[str, set[str]] = field(default_factory=dict)
+
+    def __call__(self, text: str) -> str:
+        """`text` without them."""
+        return self.words.blank(_blanked(_TOKEN, "token", text, self._note), self._note)
+
+    def _note(self, kind: str, what: str) -> None:
+        self.removed.setdefault(kind, set()).add(what)
+
+    def lines(self) -> tuple[str, ...]:
+        """`2 home folders`, `1 token`: how many different ones of each kind went."""
+        names = {"home": "home folder", "host": "host name", "user": "user name", "environment": "environment value"}
+        counts = {names.get(kind, kind): len(found) for kind, found in sorted(self.removed.items())}
+        return tuple(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
+
+
+def _blanked(pattern: re.Pattern[str], kind: str, text: str, note: Note | None) -> str:
+    if note is not None:
+        for found in pattern.finditer(text):
+            note(kind, found.group(0))
+    return pattern.sub(BLANK, text)
 
 
 def _whole(word: str, kind: str) -> re.Pattern[str]:
@@ -61,8 +103,13 @@ def _whole(word: str, kind: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_])" if kind in {"host", "user"} else escaped)
 
 
-def without_paths(text: str) -> str:
+def without_paths(text: str, note: Note | None = None) -> str:
     """Absolute paths reduced to their last part; those in the system's own folders stay."""
+    if note is not None:
+        for found in (*_PATH.finditer(text), *_WINDOWS_PATH.finditer(text)):
+            if not _HARMLESS.match(found.group(0)):
+                home = _IN_HOME.match(found.group(0))
+                note("home" if home else "path", home.group(0).rstrip("/\\") if home else found.group(0))
     if "/" in text:
         text = _PATH.sub(_last_part, text)
     return _WINDOWS_PATH.sub(lambda m: f"…/{m.group(1)}", text) if "\\" in text else text
