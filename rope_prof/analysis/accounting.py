@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.gaps import Host, Launches, Rungs, edges, idle_by_cause, launches_of, segments
-from rope_prof.analysis.spans import SpanSet, busy_time, frame_union, gaps, total_time
+from rope_prof.analysis.groups import group_numbers
+from rope_prof.analysis.spans import SpanSet, busy_time, frame_in_order, frame_union, gaps, total_time
 
 #: The columns of `launched` that an account needs; gathering the others costs more than the account.
 NEEDED: Final = (
@@ -106,38 +107,26 @@ def others_on(events: pl.DataFrame) -> Rungs:
 def _stream_use(
     events: pl.DataFrame, launches: Launches, host_side: Host, start: int, end: int
 ) -> tuple[StreamUse, ...]:
-    events = events.with_columns(owner=(pl.col("stream").rank("dense").cast(pl.Int64) - 1))
-    events = events.with_columns(pl.col("owner").fill_null(pl.col("owner").max().fill_null(-1) + 1))
-    found = gaps(events, by=["owner"])
-    stop = pl.col("start_ns") + pl.col("dur_ns")
-    streams = events.group_by("owner").agg(
-        pl.col("stream").first(),
-        pl.len().alias("events"),
-        pl.col("start_ns").min().alias("first"),
-        stop.max().alias("last"),
-    )
-    streams = streams.sort("owner")
-    owners = streams["owner"].to_numpy()
-    n = len(owners)
-    first, last = streams["first"].to_numpy(), streams["last"].to_numpy()
-    inner = segments(found, launches, events["owner"].to_numpy()[found["after"].to_numpy()])
+    number, distinct = group_numbers(events.select("stream"))
+    place = distinct["stream"].arg_sort(nulls_last=True).arg_sort().to_numpy().astype(np.int64)
+    owner = place[number]
+    spans = frame_in_order(events.with_columns(owner=pl.Series(owner)), by=["owner"])
+    found, n = spans.gaps(), distinct.height
+    first, last = spans.start[spans.first], spans.last_ends()
+    inner = segments(found, launches, owner[found["after"].to_numpy()])
     outer = edges(
         np.concatenate((np.full(n, start), last)),
         np.concatenate((first, np.full(n, end))),
-        np.concatenate((owners, owners)),
+        np.concatenate((np.arange(n), np.arange(n))),
     )
     rungs = others_on(events)
     inside, outside = (idle_by_cause(parts, host_side, n, rungs) for parts in (inner, outer))
-    timed = events.select("owner", "start_ns", "dur_ns")
-    busy = {owner: busy_time(rows) for (owner,), rows in timed.group_by("owner")}
+    counts = np.diff(spans.first, append=events.height)
     return tuple(
-        StreamUse(
-            stream=row["stream"],
-            events=row["events"],
-            busy_ns=busy[row["owner"]],
-            idle_by_cause_ns=_added(inside[row["owner"]], outside[row["owner"]]),
+        StreamUse(stream=stream, events=count, busy_ns=busy, idle_by_cause_ns=_added(inside[k], outside[k]))
+        for k, (stream, count, busy) in enumerate(
+            zip(distinct["stream"].sort(nulls_last=True), counts.tolist(), spans.busy().tolist(), strict=True)
         )
-        for row in streams.iter_rows(named=True)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from rope_prof.analysis.ranges import RangeUse, range_use
 from rope_prof.model.trace import Finding, Format, Trace
 
 SCHEMA_VERSION: Final = 1
+_TASKS: Final = 2  # beside the caller: the judgement and the ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +54,14 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
     Raises `re.error` for a pattern that is none.
     """
     trace = accounted(trace, device)
+    picked = None if range_pattern is None else re.compile(range_pattern)
     events = launched(trace)
-    judged = integrity(trace, events)
     unlinked = events["launch_start_ns"].null_count()
+    with ThreadPoolExecutor(_TASKS) as pool:  # frames and arrays let go of the interpreter while they work
+        judging = pool.submit(integrity, trace, events)
+        costing = pool.submit(_ranges, trace, events, picked)
+        devices = _devices(trace, events)
+        judged, ranges = judging.result(), costing.result()
     answer = Analysis(
         schema_version=SCHEMA_VERSION,
         format=trace.format,
@@ -67,18 +74,25 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
         return answer
     if trace.format == "proton":
         return replace(answer, devices=tuple(_totals(trace)))
-    host_side = host(trace)
-    by_device = events.select(NEEDED).sort("device", maintain_order=True)
-    devices = [
-        device_use(name, trace.device_names.get(name), rows, host_side)
-        for (name,), rows in by_device.group_by("device", maintain_order=True)
-    ]
-    shown = trace.ranges if range_pattern is None else _picked(trace.ranges, re.compile(range_pattern))
     return replace(
         answer,
         devices=tuple(_shared(use, judged) for use in devices),
-        ranges=range_use(shown, events, host_side, judged.reason),
+        ranges=tuple(_withheld(use, judged.reason) for use in ranges),
     )
+
+
+def _devices(trace: Trace, events: pl.DataFrame) -> tuple[DeviceUse, ...]:
+    by_device = events.select(NEEDED).sort("device", maintain_order=True)
+    host_side = host(trace)
+    return tuple(
+        device_use(name, trace.device_names.get(name), rows, host_side)
+        for (name,), rows in by_device.group_by("device", maintain_order=True)
+    )
+
+
+def _ranges(trace: Trace, events: pl.DataFrame, picked: re.Pattern[str] | None) -> tuple[RangeUse, ...]:
+    shown = trace.ranges if picked is None else _picked(trace.ranges, picked)
+    return range_use(shown, events, host(trace))
 
 
 def accounted(trace: Trace, device: str | None = None) -> Trace:
@@ -93,6 +107,10 @@ def _shared(use: DeviceUse, judged: Integrity) -> DeviceUse:
     if judged.reason is not None or not use.span_ns or use.idle_ns is None:
         return replace(use, reason=judged.reason or "the device's span is 0 ns")
     return replace(use, idle_share=use.idle_ns / use.span_ns)
+
+
+def _withheld(use: RangeUse, reason: str | None) -> RangeUse:
+    return use if reason is None else replace(use, us_per_call=None, reason=reason)
 
 
 def _picked(ranges: pl.DataFrame, pattern: re.Pattern[str]) -> pl.DataFrame:

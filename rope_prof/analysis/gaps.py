@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.groups import group_numbers
 from rope_prof.analysis.launches import launched
 from rope_prof.analysis.spans import EMPTY, Bools, Int64s, SpanSet, frame_union, gaps, join
 from rope_prof.model.trace import Trace
@@ -95,13 +96,7 @@ class Launches:
 
 def launches_of(events: pl.DataFrame) -> Launches:
     """What a gap's cause needs of each event that ends one."""
-    threads = events.select("launch_process", "launch_thread")
-    distinct = threads.unique(maintain_order=True).with_row_index("lane")
-    lane = np.zeros(events.height, np.int64)
-    if distinct.height > 1:
-        keys = ["launch_process", "launch_thread"]
-        found = threads.join(distinct, on=keys, how="left", nulls_equal=True, maintain_order="left")
-        lane = found["lane"].to_numpy().astype(np.int64)
+    lane, threads = group_numbers(events.select("launch_process", "launch_thread"))
     linked = events["launch_start_ns"].is_not_null().to_numpy()
     return Launches(
         correlation=events["correlation"].fill_null(0).to_numpy(),
@@ -109,7 +104,7 @@ def launches_of(events: pl.DataFrame) -> Launches:
         linked=linked,
         joined=linked & events["correlation"].is_not_null().to_numpy(),
         lane=lane,
-        lanes=tuple(distinct.select("launch_process", "launch_thread").iter_rows()),
+        lanes=tuple(threads.iter_rows()),
     )
 
 

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
 import polars as pl
 
 from rope_prof.analysis.accounting import NEEDED
 from rope_prof.analysis.gaps import host, pieces, segments
+from rope_prof.analysis.groups import group_numbers
 from rope_prof.analysis.launches import LAUNCHES_KERNEL
-from rope_prof.analysis.spans import frame_union, gaps
+from rope_prof.analysis.spans import frame_union, gaps, in_order
 from rope_prof.model.trace import Finding, Trace
 
 Verdict = Literal["sound", "suspect", "unusable"]
@@ -222,12 +224,21 @@ def _oddities(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     zero = events.filter((pl.col("dur_ns") == 0) & (pl.col("kind") == "kernel")).height
     if zero:
         yield Finding(code="zero_duration", detail="kernels have a duration of 0", count=zero)
-    lane = ["device", "process", "stream"]
-    ordered = events.select(*lane, "start_ns", end=pl.col("start_ns") + pl.col("dur_ns")).sort(*lane, "start_ns")
-    overlap = ordered.filter(pl.col("start_ns") < pl.col("end").cum_max().shift(1).over(lane)).height
-    if overlap:
+    if overlap := _overlaps(events):
         detail = "GPU events start before an earlier one of their stream has ended (programmatic dependent launch)"
         yield Finding(code="stream_overlap", detail=detail, count=overlap)
     unclosed = trace.ranges["dur_ns"].null_count()
     if unclosed:
         yield Finding(code="unclosed_ranges", detail="ranges are never closed", count=unclosed)
+
+
+def _overlaps(events: pl.DataFrame) -> int:
+    """How many events start before an earlier one of their stream has ended."""
+    lane, _ = group_numbers(events.select("device", "process", "stream"))
+    start = events["start_ns"].to_numpy()
+    order = np.lexsort((start, lane))
+    begun, end = start[order], (start + events["dur_ns"].fill_null(0).to_numpy())[order]
+    spans = in_order(order, lane[order], begun, end)
+    early = begun[1:] < spans.reach[:-1]
+    early[spans.first[1:] - 1] = False
+    return int(np.count_nonzero(early))

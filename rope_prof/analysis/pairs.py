@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rope_prof.analysis.spans import Int64s, event_order, gap_places, reach_of
+from rope_prof.analysis.groups import group_numbers
+from rope_prof.analysis.spans import InOrder, Int64s, event_order, in_order
 
 Bools = npt.NDArray[np.bool_]
 
@@ -79,14 +80,7 @@ def timed(events: pl.DataFrame) -> Timed:
     order = event_order(events)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    devices = events["device"].unique(maintain_order=True)
-    number = np.zeros(events.height, np.int64)
-    if len(devices) > 1:
-        numbered = devices.to_frame().with_row_index("number")
-        joined = events.select("device").join(
-            numbered, on="device", how="left", maintain_order="left", nulls_equal=True
-        )
-        number = joined["number"].to_numpy().astype(np.int64)
+    number, devices = group_numbers(events.select("device"))
     start = events["start_ns"].to_numpy()
     return Timed(
         start=start,
@@ -94,21 +88,16 @@ def timed(events: pl.DataFrame) -> Timed:
         rank=rank,
         device=number,
         kernel=(events["kind"] == "kernel").to_numpy(),
-        devices=tuple(devices),
+        devices=tuple(devices["device"]),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Pairs in order of call, device and time. A run is what one call has on one device; `first` is where each begins.
-
-    `reach` is the latest end within the run so far.
-    """
+    """Pairs in order of call, device and time; a group is a run, what one call has on one device."""
 
     call: Int64s
-    row: Int64s
-    first: Int64s
-    reach: Int64s
+    spans: InOrder
 
 
 def runs(calls: Int64s, rows: Int64s, events: Timed) -> Runs:
@@ -119,27 +108,21 @@ def runs(calls: Int64s, rows: Int64s, events: Timed) -> Runs:
     if not np.all(later):
         order = np.lexsort((rank, group))
         calls, rows, group = calls[order], rows[order], group[order]
-    opens = np.concatenate(([True], group[1:] != group[:-1]))
-    return Runs(calls, rows, np.flatnonzero(opens), reach_of(events.start[rows], events.end[rows], opens))
+    return Runs(calls, in_order(rows, group, events.start[rows], events.end[rows]))
 
 
 def run_totals(found: Runs, events: Timed) -> pl.DataFrame:
-    """Per run: call, device, counts, kernel time and, by the running maximum of ends, the union."""
-    row, first = found.row, found.first
-    start, end = events.start[row], events.end[row]
-    before = np.concatenate((start[:1], found.reach[:-1]))
-    before[first] = start[first]
-    new = np.maximum(end - np.maximum(start, before), 0)
-    kernel = events.kernel[row]
-    last = np.concatenate((first[1:], [len(row)])) - 1
-    begin, stop, busy = start[first], found.reach[last], np.add.reduceat(new, first)
+    """Per run: call, device, counts, kernel time and the union."""
+    spans = found.spans
+    first, kernel = spans.first, events.kernel[spans.row]
+    begin, stop, busy = spans.start[first], spans.last_ends(), spans.busy()
     return pl.DataFrame(
         {
             "call": found.call[first],
-            "device": pl.Series(events.devices, dtype=pl.String).gather(events.device[row[first]]),
+            "device": pl.Series(events.devices, dtype=pl.String).gather(events.device[spans.row[first]]),
             "kernels": np.add.reduceat(kernel, first, dtype=np.int64),
-            "events": last - first + 1,
-            "kernel_ns": np.add.reduceat(np.where(kernel, end - start, 0), first),
+            "events": np.diff(first, append=len(spans.row)),
+            "kernel_ns": np.add.reduceat(np.where(kernel, spans.end - spans.start, 0), first),
             "busy_ns": busy,
             "first_start_ns": begin,
             "last_end_ns": stop,
@@ -163,13 +146,11 @@ class Gaps:
         return Gaps(self.call[rows], self.before[rows], self.after[rows], self.start[rows], self.end[rows])
 
 
-def run_gaps(found: Runs, events: Timed) -> Gaps:
+def run_gaps(found: Runs) -> Gaps:
     """The gaps of each run between its own first start and last end."""
-    start, end = events.start[found.row], events.end[found.row]
-    opens = np.zeros(len(start), np.bool_)
-    opens[found.first] = True
-    held, at = gap_places(start, end, found.reach, opens)
-    return Gaps(found.call[at], found.row[held], found.row[at], found.reach[at - 1], start[at])
+    spans = found.spans
+    held, at = spans.gap_places()
+    return Gaps(found.call[at], spans.row[held], spans.row[at], spans.reach[at - 1], spans.start[at])
 
 
 def once_each(found: Gaps) -> tuple[Int64s, Int64s]:

@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeUse:
-    """One range name on one device. `us_per_call`: from first start to last end of a call, in µs."""
+    """One range name on one device. `us_per_call`: first start to last end of a call, in µs; None for the `reason`."""
 
     name: str
     device: str
@@ -48,8 +48,8 @@ class RangeUse:
     reason: str | None = None
 
 
-def range_use(ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host, reason: str | None) -> tuple[RangeUse, ...]:
-    """One row per name and device that something was launched on, by busy time; `reason` withholds µs per call."""
+def range_use(ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host) -> tuple[RangeUse, ...]:
+    """One row per name and device that something was launched on, by busy time."""
     if not ranges.height or not events.height:
         return ()
     ordered = numbered(ranges)
@@ -61,12 +61,12 @@ def range_use(ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host, reaso
     for calls, rows in pairs(ordered, events):
         found = runs(calls, rows, arrays)
         totals.append(run_totals(found, arrays))
-        causes += _causes(run_gaps(found, arrays), arrays, launches, host_side, rungs, family)
+        causes += _causes(run_gaps(found), arrays, launches, host_side, rungs, family)
     if not totals:
         return ()
     rows_of = _named(pl.concat(totals), family).filter(pl.col("device").is_not_null())
     by_cause = _added(causes)
-    uses = [_use(row, by_cause.get((row["family"], row["device"]), {}), reason) for row in _summed(rows_of)]
+    uses = [_use(row, by_cause.get((row["family"], row["device"]), {})) for row in _summed(rows_of)]
     return tuple(sorted(uses, key=lambda use: (-use.busy_ns, use.name, use.device)))
 
 
@@ -133,7 +133,7 @@ def _summed(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     )
 
 
-def _use(row: dict[str, Any], causes: dict[str, int], reason: str | None) -> RangeUse:
+def _use(row: dict[str, Any], causes: dict[str, int]) -> RangeUse:
     spread = Spread(median=row["median"] / 1000, lo=row["lo"] / 1000, hi=row["hi"] / 1000)
     return RangeUse(
         name=row["family"],
@@ -144,6 +144,5 @@ def _use(row: dict[str, Any], causes: dict[str, int], reason: str | None) -> Ran
         busy_ns=int(row["busy_ns"]),
         idle_ns=int(row["inner_gap_ns"]),
         idle_by_cause_ns=causes,
-        us_per_call=None if reason else spread,
-        reason=reason,
+        us_per_call=spread,
     )

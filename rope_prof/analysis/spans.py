@@ -116,16 +116,66 @@ def gaps(frame: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
     """
     if frame.height < 2:
         return pl.DataFrame(schema=GAPS)
+    return frame_in_order(frame, by).gaps()
+
+
+@dataclass(frozen=True, eq=False)
+class InOrder:
+    """Spans in the order of their group and start: `row` says which each is, `first` where groups begin.
+
+    `reach` is the latest end within the group so far.
+    """
+
+    row: Int64s
+    start: Int64s
+    end: Int64s
+    first: Int64s
+    reach: Int64s
+
+    def last_ends(self) -> Int64s:
+        """The latest end of each group."""
+        last: Int64s = np.append(self.first[1:], len(self.row)) - 1
+        return self.reach[last]
+
+    def busy(self) -> Int64s:
+        """Length of the union of each group."""
+        before = np.concatenate((self.start[:1], self.reach[:-1]))
+        before[self.first] = self.start[self.first]
+        new = np.maximum(self.end - np.maximum(self.start, before), 0)
+        return np.asarray(np.add.reduceat(new, self.first), np.int64)
+
+    def gap_places(self) -> tuple[Int64s, Int64s]:
+        """For each gap the position of the event whose end opens it, and of the one that ends it."""
+        reached, starts, ends = self.reach, self.start, self.end
+        opens = np.zeros(len(starts), np.bool_)
+        opens[self.first] = True
+        grew = opens.copy()
+        grew[1:] |= (ends[1:] > reached[:-1]) | (starts[1:] >= reached[:-1])
+        holder = np.maximum.accumulate(np.where(grew, np.arange(len(ends)), 0))
+        at = np.flatnonzero(~opens[1:] & (starts[1:] > reached[:-1]))
+        return holder[at], at + 1
+
+    def gaps(self) -> pl.DataFrame:
+        """The gaps as `spans.gaps` gives them."""
+        held, at = self.gap_places()
+        start = self.reach[at - 1]
+        columns = (start, self.start[at] - start, self.row[held], self.row[at])
+        return pl.DataFrame(dict(zip(GAPS, columns, strict=True)), schema=GAPS)
+
+
+def in_order(row: Int64s, group: Int64s, start: Int64s, end: Int64s) -> InOrder:
+    """Spans that are sorted by `group` and `start` already."""
+    opens = np.concatenate(([True], group[1:] != group[:-1]))
+    return InOrder(row, start, end, np.flatnonzero(opens), reach_of(start, end, opens))
+
+
+def frame_in_order(frame: pl.DataFrame, by: Sequence[str] = ()) -> InOrder:
+    """The rows of a frame, at least one, in the order of `event_order`."""
     order = event_order(frame, by)
     rows = frame.select(*by, "start_ns", pl.col("dur_ns").fill_null(0))[order]
     group = rows.select(pl.struct(by).rle_id()).to_series().to_numpy() if by else np.zeros(len(order), np.int64)
-    starts = rows["start_ns"].to_numpy()
-    ends = starts + rows["dur_ns"].to_numpy()
-    opens = np.concatenate(([True], group[1:] != group[:-1]))
-    reached = reach_of(starts, ends, opens)
-    held, at = gap_places(starts, ends, reached, opens)
-    columns = (reached[at - 1], starts[at] - reached[at - 1], order[held], order[at])
-    return pl.DataFrame(dict(zip(GAPS, columns, strict=True)), schema=GAPS)
+    start = rows["start_ns"].to_numpy()
+    return in_order(order, group, start, start + rows["dur_ns"].to_numpy())
 
 
 def reach_of(starts: Int64s, ends: Int64s, opens: Bools) -> Int64s:
@@ -137,16 +187,6 @@ def reach_of(starts: Int64s, ends: Int64s, opens: Bools) -> Int64s:
     group = np.cumsum(opens) - 1
     if (int(group[-1]) + 1) * width < 1 << 62:  # groups one after the other on one axis
         shift = group * width - base
-        reached: Int64s = np.maximum.accumulate(ends + shift) - shift
-        return reached
+        return np.asarray(np.maximum.accumulate(ends + shift) - shift, np.int64)
     whole = pl.DataFrame({"group": group, "end": ends})
-    return whole.select(pl.col("end").cum_max().over("group")).to_series().to_numpy()
-
-
-def gap_places(starts: Int64s, ends: Int64s, reached: Int64s, opens: Bools) -> tuple[Int64s, Int64s]:
-    """For each gap the position of the event whose end opens it, and of the one that ends it; sorted as `reach_of`."""
-    same = ~opens[1:]
-    grew = np.concatenate(([True], (ends[1:] > reached[:-1]) | (starts[1:] >= reached[:-1]) | ~same))
-    holder = np.maximum.accumulate(np.where(grew, np.arange(len(ends)), 0))
-    at = np.flatnonzero(same & (starts[1:] > reached[:-1]))
-    return holder[at], at + 1
+    return np.asarray(whole.select(pl.col("end").cum_max().over("group")).to_series(), np.int64)

@@ -51,7 +51,7 @@ def test_a_range_gets_what_each_of_its_calls_alone_would(held: Trace) -> None:
         rungs = others_on(events.filter(pl.col("device") == row["device"]))
         (alone,) = idle_by_cause(segments(gaps(own), own), host(held), 1, rungs)
         expected.setdefault((row["range"], row["device"]), Counter()).update(alone)
-    found = range_use(held.ranges, events, host(held), None)
+    found = range_use(held.ranges, events, host(held))
     assert {(use.name, use.device): use.idle_by_cause_ns for use in found} == {k: dict(v) for k, v in expected.items()}
 
 
@@ -72,7 +72,7 @@ def test_each_gap_is_kept_once_and_every_gap_finds_its_own(held: Trace) -> None:
     events = launched(held)
     arrays = timed(events)
     for calls, rows in pairs(numbered(held.ranges), events):
-        found = run_gaps(runs(calls, rows, arrays), arrays)
+        found = run_gaps(runs(calls, rows, arrays))
         kept, place = once_each(found)
         assert sides(found) == sides(found.of(kept[place]))
         assert len(kept) <= len(found.start)
@@ -90,7 +90,7 @@ def test_nested_ranges_share_their_gaps() -> None:
     events = launched(held)
     arrays = timed(events)
     ((calls, rows),) = pairs(numbered(held.ranges), events)
-    found = run_gaps(runs(calls, rows, arrays), arrays)
+    found = run_gaps(runs(calls, rows, arrays))
     assert (len(found.start), len(once_each(found)[0])) == (12, 4)
 
 
