@@ -82,7 +82,7 @@
         text.setAttribute("x", x); text.setAttribute("y", this.y1 + 16);
         text.setAttribute("text-anchor", "middle"); text.setAttribute("font-size", "12");
         text.setAttribute("class", "f-muted");
-        text.textContent = number(k * step, step);
+        text.textContent = number(k * step || 0, step);
         nodes.push(line, text);
       }
       this.ticks.replaceChildren(...nodes);

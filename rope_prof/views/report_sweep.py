@@ -40,12 +40,13 @@ def sweep(data: ReportData) -> tuple[Block, ...]:
                 folded=bool(blocks),
             )
         )
-        blocks.append(_chart(title, sides, tokens, by, pairs, f"sweep-{len(blocks)}"))
+        blocks.append(_chart(title, sides, tokens, by, pairs, f"sweep-{len(blocks)}", folded=len(blocks) > 1))
     if not blocks:
         return ()
     note = (
         "µs a call (unprofiled wall, median) and, behind it, how many times as fast as the unfused chain in the same "
-        "mode (for the chain itself: as in mode eager). ▼: the whole interval of the paired ratio lies below 1."
+        "mode (for the chain itself: as in mode eager). ▼: the whole interval of the paired ratio lies below 1; ≈: "
+        "it holds 1 or lies within 2 % of it; ?: too few rounds for an interval."
     )
     return (*blocks, Words(text=note, tone="muted"))
 
@@ -58,7 +59,7 @@ def _sweep_cell(row: Row | None, pairs: dict[str, Pair]) -> Cell:
     if pair is None or pair.verdict.ratio is None:
         return Cell(text=median)
     word = pair.verdict.word
-    sign = {"SLOWER": "▼ ", "SAME": "≈ ", "UNDECIDED": "≈ "}.get(word, "")
+    sign = {"SLOWER": "▼ ", "SAME": "≈ ", "UNDECIDED": "≈ ", "UNKNOWN": "? "}.get(word, "")
     return Cell(text=f"{sign}{median}", tone="bad" if word == "SLOWER" else "", small=ratio(pair.verdict.ratio.median))
 
 
@@ -69,6 +70,8 @@ def _chart(
     by: dict[tuple[str, str, int], Row],
     pairs: dict[str, Pair],
     name: str,
+    *,
+    folded: bool,
 ) -> Block:
     paths = list(dict.fromkeys(path for path, _ in sides))
     series = []
@@ -104,6 +107,8 @@ def _chart(
     drawing = log_chart(series, "tokens", "µs a call", f"µs a call over tokens, {title}")
     return Picture(
         name=name,
+        title=f"{title}, drawn" if folded else "",
+        folded=folded,
         drawing=drawing,
         caption=f"{title}. Both axes logarithmic; whiskers are 95 % intervals of the median.",
         where="page",

