@@ -171,7 +171,7 @@ class _Writer:
         vector = (f"[{ground}]({self.base}{quote(picture_file(figure, ground, 'svg'))})" for ground in GROUNDS)
         picture = (
             f'<picture>\n<source media="(prefers-color-scheme: dark)" srcset="{escape(dark)}">\n'
-            f'<img alt="{escape(figure.drawing.title)}" src="{escape(light)}">\n</picture>'
+            f'<img alt="{escape(shown(figure.drawing.title))}" src="{escape(light)}">\n</picture>'
         )
         return f"{picture}\n\n{md(clip(figure.caption, self.room.letters))} As SVG: {', '.join(vector)}."
 

@@ -161,6 +161,9 @@ def doubts(data: ReportData) -> tuple[Block, ...]:
         said[f"{lost}; their kernels and bubbles are not shown."] = None
     if not data.run.complete:
         said["The recording was cut short: go on with `record --resume`."] = None
+    ranks = {f.key.rank for f in data.run.keys}
+    if len(ranks) > 1:
+        said[f"{len(ranks)} ranks were recorded; this report shows the first alone."] = None
     noise = _noise_line(data)
     if noise:
         said[noise] = None

@@ -6,8 +6,9 @@ so that one drawing serves light and dark. Texts are escaped here and nowhere el
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -143,21 +144,17 @@ def placed(drawing: Drawing) -> Iterator[Shape]:
 
 
 def _on_axis(shape: Shape, axis: Axis) -> Shape | None:
-    import dataclasses
-
     time = getattr(shape, "time")  # noqa: B009 - a mark has none
     start, end = axis.at(time[0]), axis.at(time[1])
     if isinstance(shape, Line):
-        return dataclasses.replace(
-            shape, points=_clipped((start, shape.points[0][1]), (end, shape.points[-1][1]), axis)
-        )
+        return replace(shape, points=_clipped((start, shape.points[0][1]), (end, shape.points[-1][1]), axis))
     lo, hi = max(start, axis.x0), min(max(end, start + LEAST_WIDTH), axis.x1)
     if hi <= lo:
         return None
     if isinstance(shape, Text):
         room = text_width(shape.text, shape.size, bold=shape.bold) + 4
-        return dataclasses.replace(shape, x=(lo + hi) / 2, anchor="middle") if hi - lo >= room else None
-    return dataclasses.replace(shape, x=lo, width=hi - lo) if isinstance(shape, Rect) else shape
+        return replace(shape, x=(lo + hi) / 2, anchor="middle") if hi - lo >= room else None
+    return replace(shape, x=lo, width=hi - lo) if isinstance(shape, Rect) else shape
 
 
 def _clipped(start: tuple[float, float], end: tuple[float, float], axis: Axis) -> tuple[tuple[float, float], ...]:
@@ -211,14 +208,15 @@ def svg_inline(drawing: Drawing) -> str:
     ticks = "".join(_element(shape, None) for shape in drawing.ticks)
     if drawing.axis is None:
         return f"{head}>{title}{''.join(_element(shape, None) for shape in drawing.shapes)}</svg>"
-    axis, name = drawing.axis, escape(drawing.name, quote=True)
+    axis, name = drawing.axis, text_of(drawing.name)
+    clip = f"clip-{re.sub(r'[^A-Za-z0-9-]', '_', drawing.name)}"
     facts = " ".join(f'data-{key}="{number(getattr(axis, key))}"' for key in ("lo", "hi", "x0", "x1", "y0", "y1"))
     box = f'x="{number(axis.x0)}" y="0" width="{number(axis.x1 - axis.x0)}" height="{height}"'
     still = "".join(_element(s, None) for s in drawing.shapes if getattr(s, "time", None) is None)
     moving = "".join(_timed(s, axis) for s in drawing.shapes if getattr(s, "time", None) is not None)
     return (
-        f'{head} tabindex="0" data-zoom="{name}" {facts}>{title}<clipPath id="clip-{name}"><rect {box}/></clipPath>'
-        f'<g class="ticks">{ticks}</g>{still}<g clip-path="url(#clip-{name})">{moving}</g></svg>'
+        f'{head} tabindex="0" data-zoom="{name}" {facts}>{title}<clipPath id="{clip}"><rect {box}/></clipPath>'
+        f'<g class="ticks">{ticks}</g>{still}<g clip-path="url(#{clip})">{moving}</g></svg>'
     )
 
 

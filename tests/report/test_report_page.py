@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from report_reading import read
 
@@ -214,4 +215,29 @@ def test_a_fresh_run_of_a_cpu_reports_as_well(chromium: Browser, repository: Pat
     assert "nothing here is a GPU figure" in text
     assert "operators" in page.locator("svg[data-zoom]").first.inner_html()
     assert "(checked)" in text
+    context.close()
+
+
+@pytest.mark.browser
+def test_a_case_with_a_strange_name_is_only_a_name(chromium: Browser, tmp_path: Path) -> None:
+    from drawn_run import write_gpu_run
+
+    folder = write_gpu_run(tmp_path / "run", tokens=(64,))
+    text = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(text.replace('"prompt": "image"', '"prompt": "a)\\"b <i>&=,\\n#"'))
+    samples = pl.read_parquet(folder / "samples.parquet")
+    strange = 'a)"b <i>&=,\n#'
+    samples.with_columns(pl.col("key").str.replace("-image", f"-{strange}", literal=True)).write_parquet(
+        folder / "samples.parquet"
+    )
+    for path in folder.glob("*.trace.json.gz"):  # the ranges keep their old name: no call is found, no timeline drawn
+        path.unlink()
+    write_page(cleaned_report(folder)[0], tmp_path / "report.html")
+    context = chromium.new_context()
+    page = context.new_page()
+    said = watched(page)
+    page.goto((tmp_path / "report.html").as_uri())
+    assert said == []
+    assert "a)&quot;b &lt;i&gt;&amp;=,\\n# prompt" in (tmp_path / "report.html").read_text("utf-8")
+    assert page.locator("i:has-text('&')").count() == 0
     context.close()
