@@ -21,7 +21,13 @@ from rope_prof.model.run import KeyFacts
 from rope_prof.views.palette import Palette, palette
 
 _HERE = Path(__file__).parent
-ROOMS = {"overview": "Overview", "timeline": "Timeline", "kernels": "Kernels", "perfetto": "Perfetto"}
+ROOMS = {
+    "overview": "Overview",
+    "timeline": "Timeline",
+    "kernels": "Kernels",
+    "any_trace": "Any trace",
+    "perfetto": "Perfetto",
+}
 PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 

@@ -30,25 +30,30 @@ _component = st.components.v2.component(
 )
 
 
-def zoom() -> tuple[float, float] | None:
-    """The window that the address asks for; None, with a note where it cannot be read, for all of it."""
-    asked = st.query_params.get(view.ZOOM, view.FIT)
+def zoom(name: str = view.ZOOM) -> tuple[float, float] | None:
+    """The window that the address asks for under `name`; None, with a note where it is none, for all of it."""
+    asked = st.query_params.get(name, view.FIT)
     found = zoom_of(asked)
     if found is None and asked != view.FIT:
         shell.note(f"no zoom '{asked}'; expected two times in µs as in '-10~250'; showing all of it")
         asked = view.FIT
-    view.remember(st.query_params, {view.ZOOM: asked})
+    view.remember(st.query_params, {name: asked})
     return found
 
 
 @st.fragment
-def timeline(shown: Shown, palette: Palette, key: str, on_call: Callable[[int], None] | None = None) -> None:
-    """Draw `shown` under that `key`; `on_call` gets the number of a call that was clicked among the overlaid ones."""
+def timeline(
+    shown: Shown, palette: Palette, key: str, on_call: Callable[[int], None] | None = None, zoom_name: str = view.ZOOM
+) -> None:
+    """Draw `shown` under that `key`, its zoom in the address as `zoom_name`.
+
+    `on_call` gets the number of a call that was clicked among the overlaid ones.
+    """
 
     def looked() -> None:
         look = look_of(st.session_state[key].get("look"))
         text = view.FIT if look.window is None else zoom_text(look.window)
-        view.remember(st.query_params, {view.ZOOM: text})
+        view.remember(st.query_params, {zoom_name: text})
 
     def called() -> None:
         number = st.session_state[key].get("call")

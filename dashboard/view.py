@@ -15,6 +15,7 @@ MEDIAN = "median"
 BASELINE = ("unfused", "eager")
 #: The timeline's window in the address, `LO~HI` in µs (`views.timeline_look.zoom_text`), or FIT for all of it.
 ZOOM = "zoom"
+TRACE_ZOOM = "trace_zoom"  # the same for the page of any trace
 FIT = "fit"
 
 

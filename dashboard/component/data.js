@@ -3,9 +3,9 @@
 const GUTTER = 128; // pixels left of the time scale, for labels
 const RIGHT = 10;
 const TOP = 44; // minimap and axis
-const HEIGHTS = { range: 18, op: 16, launch: 20, kernel: 28, bubble: 20 };
-const HEAD = 30;
-const FOOT = 12;
+const HEIGHTS = { range: 16, op: 15, launch: 18, kernel: 26, bubble: 18 };
+const HEAD = 28;
+const FOOT = 10;
 const NOTE = 22; // the line under everything
 
 function bytes(text) {

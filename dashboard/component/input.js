@@ -86,8 +86,7 @@ function move(t, event, { x, y }) {
   t.pointer = { x, y };
   const drag = t.drag;
   if (!drag) {
-    t.hover = hitAt(t, x, y);
-    t.canvas.classList.toggle("tl-over", t.hover !== null && t.mode !== "select");
+    t.canvas.classList.toggle("tl-over", hitAt(t, x, y) !== null && t.mode !== "select");
     redraw(t);
     return;
   }

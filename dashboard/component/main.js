@@ -32,6 +32,7 @@ function redraw(t) {
   t.frame = requestAnimationFrame(() => {
     t.frame = 0;
     paint(t);
+    if (t.pointer && !t.drag && t.ns) t.hover = hitAt(t, t.pointer.x, t.pointer.y);
     tip(t);
     if (t.data) windowText(t);
     t.box.dataset.window = `${t.view.lo},${t.view.hi}`;
@@ -46,6 +47,8 @@ function received(t, data) {
     [t.view.lo, t.view.hi] = data.window;
     t.fitted = data.window.join() === data.fit.join();
     Object.assign(t, { colour: data.colour, ops: data.ops, overlay: data.overlay, stretch: data.table.stretch, name: data.wanted });
+    Object.assign(t, { picked: null, hover: null, drag: null, waiting: 0, dirty: false });
+    clearTimeout(t.timer);
     t.seq = Math.max(t.seq, data.seq);
   } else if (t.fitted && fit !== data.fit.join()) [t.view.lo, t.view.hi] = data.fit;
   if (data.seq >= t.waiting) t.waiting = 0;
@@ -108,6 +111,7 @@ function send(t) {
   t.box.dataset.asked = t.seq;
   t.setStateValue("look", {
     seq: t.seq,
+    id: t.data.id,
     window: t.fitted ? null : [t.view.lo, t.view.hi],
     width: Math.max(200, Math.round(t.width - GUTTER - RIGHT)),
     colour: t.colour,

@@ -193,6 +193,7 @@ function shade(t, c, side, right) {
 
 function arrows(t, c, side) {
   const drawn = [];
+  const parted = side.lanes.every((lane) => lane.role !== "kernel" || lane.exact); // else a few would stand for many
   for (const lane of side.lanes) {
     if (!lane.link) continue;
     const from = Math.max(0, above(lane.end, t.view.lo) - 1);
@@ -204,7 +205,7 @@ function arrows(t, c, side) {
   c.lineWidth = 1;
   for (const [lane, i] of drawn) {
     const mine = about(t.picked, side, lane, i) || (t.hover && t.hover.lane === lane && t.hover.i === i);
-    if (!mine && (drawn.length > MOST_ARROWS || t.name || lane.start[i] < 0 || lane.start[i] >= side.end)) continue;
+    if (!mine && (!parted || drawn.length > MOST_ARROWS || t.name || lane.start[i] < 0 || lane.start[i] >= side.end)) continue;
     c.globalAlpha = mine ? 1 : 0.45;
     c.lineWidth = mine ? 1.8 : 1;
     arrow(t, c, side, lane, i, mine ? p.ink : p.launch);
@@ -266,12 +267,12 @@ function headings(t, c, side, right) {
   c.fillStyle = p.ink;
   c.textAlign = "left";
   c.font = BOLD;
-  c.fillText(side.title, 2, side.top + 15);
+  c.fillText(side.title, 2, side.top + 14);
   const used = c.measureText(side.title).width + 30;
   c.font = PLAIN;
   c.fillStyle = p.muted;
   c.textAlign = "right";
-  c.fillText(clip(c, [side.facts, side.note].filter(Boolean).join("  ·  "), right - used), right, side.top + 15);
+  c.fillText(clip(c, [side.facts, side.note].filter(Boolean).join("  ·  "), right - used), right, side.top + 14);
   c.fillStyle = p.muted;
   for (const lane of side.lanes) {
     if (lane.label) c.fillText(clip(c, lane.label, GUTTER - 16), GUTTER - 10, lane.top + lane.height / 2);

@@ -58,7 +58,7 @@ function sums(t) {
   const head = el("div", "tl-head");
   head.append(el("h3", "", t.stretch ? "In the stretch" : t.data.whole));
   if (t.stretch) {
-    head.append(el("span", "", `${time(t.stretch[1] - t.stretch[0])} from ${time(t.stretch[0])}`));
+    head.append(el("span", "", `${time(t.stretch[1] - t.stretch[0])} from ${instant(t, t.stretch[0])}`));
     const clear = el("button", "", "Clear");
     clear.type = "button";
     clear.onclick = () => choose(t, null);
@@ -171,7 +171,7 @@ function tip(t) {
     const [, name] = t.data.names[lane.name[i]];
     const many = lane.count !== undefined && lane.count[i] > 1;
     const length = time(lane.end[i] - lane.start[i]);
-    const said = many ? `${lane.count[i].toLocaleString("en-US")} spans in ${length}, this one the longest; zoom in to part them` : `${length} at ${time(lane.start[i])}`;
+    const said = many ? `${lane.count[i].toLocaleString("en-US")} spans in ${length}, this one the longest; zoom in to part them` : `${length} from ${instant(t, lane.start[i])}`;
     node.replaceChildren(el("b", "", name), el("span", "", said));
   }
   node.hidden = false;
@@ -188,8 +188,15 @@ function keyList(t) {
 }
 
 function windowText(t) {
-  const span = t.view.hi - t.view.lo;
-  t.part("window").textContent = `${time(t.view.lo)} to ${time(t.view.hi)}  (${time(span)})`;
+  const { lo, hi } = t.view;
+  t.part("window").textContent = `${instant(t, lo, false)} to ${instant(t, hi)}  (${time(hi - lo)})`;
+}
+
+// An instant as finely as the window shows it.
+function instant(t, ns, unit = true) {
+  const found = axis(t.view.hi - t.view.lo, t.width * 4);
+  const text = (ns / found.scale || 0).toLocaleString("en-US", { minimumFractionDigits: found.decimals, maximumFractionDigits: found.decimals });
+  return unit ? `${text} ${found.unit}` : text;
 }
 
 // A cell that a spreadsheet must not take for a formula gets a leading quote.

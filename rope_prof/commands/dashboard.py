@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,9 @@ PATIENCE_S = 60
 
 def dashboard(
     run: Annotated[Path | None, typer.Argument(help="A run folder; the shipped run where none is named.")] = None,
+    folder: Annotated[
+        list[Path] | None, typer.Option(help="A folder whose traces the page 'Any trace' may open; repeat it for more.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; the first free one from 8501.")] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
@@ -32,10 +35,13 @@ def dashboard(
         from rope_prof.io.run_folder import read_run
 
         read_run(run)
+    for one in folder or []:
+        if not one.is_dir():
+            raise UsageError(f"--folder '{one}' is no folder; name one that exists")
     chosen = _port(port)
     address = f"http://{HOST}:{chosen}"
     signal.signal(signal.SIGTERM, _interrupt)  # so that the child does not outlive us
-    child = subprocess.Popen(command(chosen, run))
+    child = subprocess.Popen(command(chosen, run, folder or []))
     try:
         _await(child, chosen)
         typer.echo(f"dashboard on {address} (Ctrl-C ends it)")
@@ -57,8 +63,8 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def command(port: int, run: Path | None) -> list[str]:
-    """The command line of the child: every setting of `.streamlit/config.toml` as a flag, then the run."""
+def command(port: int, run: Path | None, folders: Sequence[Path] = ()) -> list[str]:
+    """The command line of the child: every setting of `.streamlit/config.toml` as a flag, then run and folders."""
     import sys
     import tomllib
 
@@ -68,7 +74,9 @@ def command(port: int, run: Path | None) -> list[str]:
     flags = [f"--{name}={value}" for name, value in _flat(settings)]
     own = [f"--server.port={port}", "--server.headless=true", "--logger.level=warning"]
     words = [sys.executable, "-m", "streamlit", "run", str(FOLDER / "app.py"), *flags, *own]
-    return words if run is None else [*words, "--", "--run", str(run.resolve())]
+    asked = [] if run is None else ["--run", str(run.resolve())]
+    asked += [word for folder in folders for word in ("--folder", str(folder.resolve()))]
+    return [*words, "--", *asked] if asked else words
 
 
 def _flat(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

@@ -16,12 +16,13 @@ _FARTHEST_NS: Final = 1e18
 class Look:
     """Window and stretch in ns from zero; `picked` is (side, lane, item); `name` the key of a chosen kernel or cause.
 
-    `seq` numbers what the browser sent, so that it knows which answer is which.
+    `seq` numbers what the browser sent, so that it knows which answer is which; `id` is of the picture it looked at.
     """
 
     window: tuple[float, float] | None = None
     width: int = 1200
     seq: int = 0
+    id: str | None = None
     colour: str = "kind"
     ops: bool = False
     overlay: bool = False
@@ -34,11 +35,12 @@ def look_of(sent: Any) -> Look:
     """The `Look` in what was sent; a part that is not as expected is as if it had not been sent."""
     if not isinstance(sent, Mapping):
         return Look()
-    colour, name = sent.get("colour"), sent.get("name")
+    colour, name, shown = sent.get("colour"), sent.get("name"), sent.get("id")
     return Look(
         window=pair(sent.get("window")),
         width=min(max(_whole(sent.get("width"), 1200), 100), _WIDEST),
         seq=_whole(sent.get("seq"), 0),
+        id=shown if isinstance(shown, str) else None,
         colour=colour if isinstance(colour, str) and colour in COLOURINGS else "kind",
         ops=sent.get("ops") is True,
         overlay=sent.get("overlay") is True,

@@ -104,20 +104,20 @@ def _gaps(trace: Trace) -> pl.DataFrame:
 def _lanes(frame: pl.DataFrame, role: str, names: Names, hi: int) -> list[Lane]:
     """Ranges or operators, by thread."""
     word = "ranges" if role == "range" else "operators"
-    threads = _labels(frame, ["process", "thread"], word, "thread")
+    threads = _labels(frame, ["process", "thread"], word)
     toned = frame.with_columns(tone=pl.lit(_TONE[role]))
     return list(lanes_of(toned, ["process", "thread"], role, threads, names, hi))
 
 
-def _labels(frame: pl.DataFrame, by: list[str], word: str, unit: str) -> dict[tuple[object, ...], str]:
-    """A label for each value of `by`; threads are numbered only where there are several."""
+def _labels(frame: pl.DataFrame, by: list[str], word: str) -> dict[tuple[object, ...], str]:
+    """A label for each value of `by`, process and thread: numbers only where there are several."""
     keys = frame.select(by).unique(maintain_order=True).rows()
     several = len(keys) > 1
     processes = len({key[0] for key in keys}) > 1
     labels: dict[tuple[object, ...], str] = {}
     for key in keys:
-        thread = f" · {unit} {key[-1]}" if several and key[-1] is not None else ""
-        labels[key] = f"{word}{f' · process {key[0]}' if processes and key[0] is not None else ''}{thread}"
+        thread = f" · {key[-1]}" if several and key[-1] is not None else ""
+        labels[key] = f"{word}{f' · {key[0]}' if processes and key[0] is not None else ''}{thread}"
     return labels
 
 
@@ -127,7 +127,7 @@ def _launch_lanes(calls: pl.DataFrame, events: pl.DataFrame, names: Names, hi: i
         return []
     starts = calls["correlation"].is_in(events["correlation"].drop_nulls().unique().implode()).fill_null(False)
     toned = calls.with_columns(tone=pl.when(starts).then(_TONE["launch"]).otherwise(_TONE["call"]))
-    labels = _labels(calls, ["process", "thread"], "launches", "thread")
+    labels = _labels(calls, ["process", "thread"], "launches")
     return list(lanes_of(toned, ["process", "thread"], "launch", labels, names, hi))
 
 

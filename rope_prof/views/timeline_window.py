@@ -83,7 +83,12 @@ def limits(sides: Sequence[Side]) -> tuple[float, float]:
 
 
 def window(shown: Shown, look: Look, palette: Palette) -> dict[str, Any]:
-    """The answer to that look: every side's lanes in the window, the picked span's facts, the stretch's table."""
+    """The answer to that look: every side's lanes in the window, the picked span's facts, the stretch's table.
+
+    A look at another picture says nothing of this one but how wide and how coloured it is.
+    """
+    if look.id not in (None, shown.id):
+        look = Look(width=look.width, seq=look.seq, colour=look.colour)
     lo, hi = look.window or shown.zoom or shown.fit
     least, most = limits(shown.sides)
     span = hi - lo

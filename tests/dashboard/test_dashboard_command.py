@@ -35,6 +35,20 @@ def test_every_setting_goes_as_a_flag_and_the_run_last(tmp_path: Path) -> None:
     assert "--browser.gatherUsageStats=false" in words
     assert "--theme.dark.backgroundColor=#0f1217" in words
     assert words[-3:] == ["--", "--run", str(tmp_path / "run")]
+    assert "--server.maxUploadSize=1024" in words
+
+
+def test_the_folders_go_after_the_run(tmp_path: Path) -> None:
+    words = command(8599, None, [tmp_path, tmp_path / "b"])
+    assert words[-5:] == ["--", "--folder", str(tmp_path), "--folder", str(tmp_path / "b")]
+    assert "--" not in command(8599, None)
+
+
+def test_a_folder_that_is_none_is_an_error_of_usage(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "rope_prof", "dashboard", "--folder", str(tmp_path / "no"), "--no-browser"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "is no folder" in done.stderr
 
 
 def test_a_taken_port_is_an_error_of_usage() -> None:

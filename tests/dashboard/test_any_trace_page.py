@@ -1,0 +1,170 @@
+"""Any trace: a stranger's file is judged first, drawn letter for letter, and nothing of it reaches the network."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from rope_prof.analysis.analyze import analyze
+from rope_prof.analysis.chains import chains
+from rope_prof.dashboard import FOLDER
+from rope_prof.views import trace_panels
+from rope_prof.views.palette import LIGHT
+from tests.builders import kernel, kineto_json, op, range_, sync, trace
+from tests.dashboard.drawn_run import write_gpu_run
+from tests.dashboard.walks import SHOTS, dashboard, opened, point, settle, window_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+APP = str(FOLDER / "app.py")
+NAMES = ("_x_", "$x$", ":smile:", "[l](http://evil.example/l)", "![p](http://evil.example/p.png)",
+         "<b>bold</b><img src=http://evil.example/i.png onerror=alert(1)>")  # fmt: skip
+
+
+def hostile() -> bytes:
+    """A sound trace whose kernels, ranges and operators bear the names."""
+    drawn = []
+    for turn in range(40):
+        at = 1000 + 4000 * turn
+        name = NAMES[turn % len(NAMES)]
+        drawn += [
+            kernel(at + 900, at + 2400, name=name, launched=(at + 100, at + 700), external=turn + 1),
+            range_(name, at, at + 3000),
+            op(name, at + 50, at + 800, external=turn + 1),
+        ]
+    return kineto_json(trace(*drawn, sync(170_000, 171_000)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("any") / "stranger"
+    found.mkdir()
+    (found / "![p](http:__evil.example).json").write_bytes(hostile())
+    (found / "bad.json").write_bytes(b"hello")
+    (found / "cpu.json").write_bytes(kineto_json(trace(op("aten::add", 0, 10))))
+    write_gpu_run(found.parent / "run", tokens=(973,))
+    return found
+
+
+def app(monkeypatch: pytest.MonkeyPatch, folder: Path, **params: str) -> AppTest:
+    words = ["app.py", "--run", str(folder.parent / "run"), "--folder", str(folder)]
+    monkeypatch.setattr(sys, "argv", words)
+    found = AppTest.from_file(APP, default_timeout=60)
+    for name, value in params.items():
+        found.query_params[name] = value
+    found.switch_page("rooms/any_trace.py")
+    return found.run()
+
+
+def html_of(found: AppTest) -> str:
+    return " ".join(element.proto.body for element in found.get("html"))
+
+
+def sent(found: AppTest) -> dict[str, Any]:
+    (component,) = found.get("bidi_component")
+    answer: dict[str, Any] = json.loads(component.proto.json or component.proto.mixed.json)
+    return answer
+
+
+def test_without_a_file_the_page_says_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, folder)
+    assert not found.exception
+    text = html_of(found)
+    assert "up to 1 GB" in text
+    assert "stranger" in text
+    assert "stranger/cpu.json" in found.selectbox(key="trace-name").options
+
+
+def test_a_file_is_judged_and_drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, folder, trace="stranger/![p](http:__evil.example).json")
+    assert not found.exception
+    text = html_of(found)
+    assert text.index("rp-verdict") < text.index("Device 0")
+    assert "<img src=http" not in text
+    answer = sent(found)
+    assert {name[1] for name in answer["names"]} >= set(NAMES)
+    assert len(found.dataframe) == 1
+    assert set(found.dataframe[0].value["range"]) == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("../../etc/passwd", "without &#x27;..&#x27;"),
+        ("/etc/passwd", "inside the permitted folders"),
+        ("stranger/none.json", "no file"),
+        ("stranger/bad.json", "expected Kineto JSON"),
+    ],
+)
+def test_what_cannot_be_opened_is_one_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, asked: str, said: str
+) -> None:
+    found = app(monkeypatch, folder, trace=asked)
+    assert not found.exception
+    assert said in html_of(found)
+    assert not found.get("bidi_component")
+
+
+def test_a_trace_without_a_gpu_is_unusable_and_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, folder, trace="stranger/cpu.json")
+    assert not found.exception
+    assert "no_gpu_events" in html_of(found)
+
+
+def test_the_chooser_writes_the_address_and_drops_the_old_window(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, folder, trace="stranger/cpu.json", trace_zoom="0~1")
+    found.selectbox(key="trace-name").set_value("stranger/bad.json").run()
+    assert found.query_params["trace"] in ("stranger/bad.json", ["stranger/bad.json"])
+    assert found.query_params["trace_zoom"] in ("fit", ["fit"])
+
+
+def test_the_idle_causes_fill_what_the_busy_time_leaves() -> None:
+    held = trace(kernel(0, 10, launched=(-5, -1)), kernel(40, 50, launched=(20, 30)))
+    answer = analyze(held)
+    text = trace_panels.devices(answer, LIGHT)
+    widths = [float(part.split("%")[0]) for part in text.split("width:")[1:]]
+    assert sum(widths) == pytest.approx(100, abs=0.01)
+
+
+def test_a_chain_shows_its_names_as_text() -> None:
+    starts = [(1000 * n + 100 * k, NAMES[4 + k % 2]) for n in range(60) for k in range(4)]
+    drawn = [kernel(at, at + 50, name=name, launched=(at - 60, at - 20)) for at, name in starts]
+    text = trace_panels.chains_panel(chains(trace(*drawn)))
+    assert "&lt;img" in text
+    assert "<img" not in text
+
+
+@pytest.mark.browser
+def test_a_walk_over_a_hostile_file(folder: Path, chromium: Browser) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    with (
+        dashboard(str(folder.parent / "run"), "--folder", str(folder)) as address,
+        opened(chromium, color_scheme="dark") as (page, wrong),
+    ):
+        page.goto(f"{address}/any_trace")
+        page.wait_for_selector(".rp-stop", timeout=60_000)
+        assert "1GB per file" in page.get_by_test_id("stFileUploader").inner_text()
+        file = {"name": "![p](http://evil.example/u.png).json.gz", "mimeType": "", "buffer": gzip.compress(hostile())}
+        page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+        settle(page)
+        page.get_by_text("Chains worth fusing").wait_for(timeout=30_000)
+        page.mouse.click(*point(page, 1500, "kernel"))
+        settle(page)
+        assert page.locator(".tl-name").inner_text() == NAMES[0]
+        lines = page.locator(".tl tbody td:first-child").all_inner_texts()
+        assert all(name in lines for name in NAMES[:5])
+        page.screenshot(path=str(SHOTS / "any-trace-hostile-1280-dark.png"))
+        page.goto(f"{address}/any_trace?trace=stranger/![p](http:__evil.example).json&trace_zoom=1~9")
+        settle(page)
+        assert window_of(page) == (1000, 9000)
+        assert page.get_by_role("link", name="Open in Perfetto").get_attribute("href").startswith("http://127.0.0.1:")  # type: ignore[union-attr]
+        assert page.locator("img[src*=evil], a[href^='http://evil']").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        assert wrong == []
