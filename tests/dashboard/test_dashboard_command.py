@@ -47,7 +47,7 @@ def test_the_folders_go_after_the_run(tmp_path: Path) -> None:
 def test_a_folder_that_is_none_is_an_error_of_usage(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "rope_prof", "dashboard", "--folder", str(tmp_path / "no"), "--no-browser"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "is no folder" in done.stderr
 
 
