@@ -31,6 +31,13 @@ def duration(ns: float | None) -> str:
     return f"{significant(ns)} ns"
 
 
+def between(lo_ns: float, hi_ns: float) -> str:
+    """`24.8–35.1 µs`: the unit once where both have it; one figure where both read alike."""
+    lo, hi = duration(lo_ns), duration(hi_ns)
+    (low, unit), (_, other) = lo.split(" "), hi.split(" ")
+    return lo if lo == hi else f"{low}–{hi}" if unit == other else f"{lo}–{hi}"
+
+
 def microseconds(ns: float | None) -> str:
     """`1,234` or `12.3`: microseconds without the unit, for a column whose head names it."""
     return MISSING if ns is None else significant(ns / 1e3)

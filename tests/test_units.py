@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.units import MISSING, duration, microseconds, ratio, significant, size
+from rope_prof.units import MISSING, between, duration, microseconds, ratio, significant, size
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,12 @@ from rope_prof.units import MISSING, duration, microseconds, ratio, significant,
 )
 def test_duration(ns: float | None, text: str) -> None:
     assert duration(ns) == text
+
+
+def test_between_tells_a_shared_unit_once() -> None:
+    assert between(24_800, 35_100) == "24.8–35.1 µs"
+    assert between(950_000, 1_020_000) == "950 µs–1.02 ms"
+    assert between(1000, 1001) == "1.00 µs"
 
 
 def test_the_rest() -> None:

@@ -3,9 +3,9 @@
 *Bytes:* the largest input of the chain's first operator, which nothing in the chain made, and the output of its last:
 a part of what the kernel must move. Only operators that touch each element of their tensors once
 count; of a gather, a reduction or a view nothing is known. *Bandwidth:* the fastest copy within the device of at least
-`LARGE` bytes, each byte read and written, or what the caller gives. Shapes are those of the operators that launched the
-kernels (the innermost around each launch, recorded with `record_shapes=True`); an expanded view counts as if it were
-whole. Both that and a trace whose largest copy is slow raise the floor above the truth: give the bandwidth then.
+`LARGE` bytes and `LONG_NS`, each byte read and written, or what the caller gives: a shorter copy is mostly its own
+start, and a floor from it would be too high. Shapes are those of the operators that launched the kernels (the innermost
+around each launch, recorded with `record_shapes=True`); an expanded view counts as if it were whole: too high as well.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import polars as pl
 from rope_prof.analysis.chain_events import Events
 from rope_prof.analysis.repeats import Ints
 
-#: Shorter copies are over before they reach the memory's bandwidth.
+#: Smaller or shorter copies are over before they reach the memory's bandwidth: starting one takes about 2 µs.
 LARGE = 1 << 20
+LONG_NS = 20_000
 #: Calls of a chain that are looked at; the least of them counts.
 LOOKED_AT = 16
 #: Operators that begin between an operator and a launch in it: its children so far.
@@ -57,6 +58,14 @@ class Floor:
 
     ns: int | None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bandwidth:
+    """Bytes a ns (GB/s), read and written, and where from; None with the `source` saying what is missing."""
+
+    bytes_a_ns: float | None
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,31 +120,36 @@ class Shapes:
         return _operator(around.row(-1, named=True)) if around.height else None
 
 
-def bandwidth(events: pl.DataFrame) -> float | None:
-    """Bytes a ns of the fastest large copy within the device among `events`, read and written; None without one."""
+def bandwidth(events: pl.DataFrame, given: float | None = None) -> Bandwidth:
+    """The `given` one, else that of the fastest long copy within the device among `events`."""
+    if given is not None:
+        return Bandwidth(bytes_a_ns=given, source="given")
     copies = events.filter(
         (pl.col("kind") == "memcpy")
         & pl.col("name").str.contains("(?i)DtoD|Device -> Device")
         & (pl.col("bytes") >= LARGE)
         & (pl.col("dur_ns") > 0)
     )
-    best = (copies["bytes"] * 2 / copies["dur_ns"]).max()
-    return None if best is None else float(str(best))
+    what = f"copy within the device of {LARGE >> 20} MiB or more"
+    long = copies.filter(pl.col("dur_ns") >= LONG_NS)
+    if not long.height:
+        held = f"the {copies.height} of them last under {LONG_NS // 1000} µs, too short" if copies.height else "none"
+        return Bandwidth(bytes_a_ns=None, source=f"no {what} shows the bandwidth ({held}): give --bandwidth")
+    best = long.select((pl.col("bytes") * 2 / pl.col("dur_ns")).max()).item()
+    return Bandwidth(bytes_a_ns=float(best), source=f"the fastest {what}")
 
 
-def floor(shapes: Shapes, events: Events, first: Ints, length: int, bytes_a_ns: float | None) -> Floor:
+def floor(shapes: Shapes, events: Events, first: Ints, length: int, speed: Bandwidth) -> Floor:
     """Of one call of the chain whose calls begin at `first`."""
     if not shapes.threads:
         return Floor(None, "the trace has no shapes: record with record_shapes=True")
-    if bytes_a_ns is None:
-        return Floor(
-            None, f"no copy within the device of {LARGE >> 20} MiB or more shows the bandwidth: give --bandwidth"
-        )
+    if speed.bytes_a_ns is None:
+        return Floor(None, speed.source)
     some = first[np.linspace(0, first.size - 1, min(LOOKED_AT, first.size)).astype(np.int64)]
     least = min(_bytes(events, shapes, int(at), length) for at in some)
     if not least:
         return Floor(None, "neither the first nor the last operator tells how many bytes it must move")
-    return Floor(round(least / bytes_a_ns))
+    return Floor(round(least / speed.bytes_a_ns))
 
 
 def _bytes(events: Events, shapes: Shapes, at: int, length: int) -> int:

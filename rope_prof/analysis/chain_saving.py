@@ -34,6 +34,13 @@ Bools = npt.NDArray[np.bool_]
 FUSED_LAUNCH_NS = 20_000
 #: This many median steps from launch to launch make a pause of the host.
 PAUSE = 10
+#: What the two ends of a saving's interval rest on, for whoever reads them.
+LO_ASSUMES = (
+    "the one kernel is no slower than all that it replaces, its launch costs the host 20 µs or the chain's dearest"
+)
+HI_ASSUMES = (
+    "the one kernel takes its byte floor (unknown: the chain's longest kernel), its launch the chain's cheapest"
+)
 _FAR = np.int64(1) << 60
 
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from rope_prof.analysis.chain_cuts import parts
 from rope_prof.analysis.chain_events import NONE, SMALL_NS, Events, device_events, launched_events
-from rope_prof.analysis.chain_floor import Floor, Shapes, bandwidth, floor
+from rope_prof.analysis.chain_floor import Bandwidth, Floor, Shapes, bandwidth, floor
 from rope_prof.analysis.chain_saving import CallTimes, call_times, device_idle, launch_latency
 from rope_prof.analysis.repeats import BREAK, Ints, find_repeats
 from rope_prof.model.trace import Trace
@@ -43,12 +43,17 @@ _STEP = re.compile(r"ProfilerStep#\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """What fusing every call could take off the device's span: bounds, also as shares of that span."""
+    """What fusing every call could take off the device's span: bounds, also as shares of that span and per step.
+
+    What each end rests on: `chain_saving.LO_ASSUMES`, `HI_ASSUMES`.
+    """
 
     lo_ns: int
     hi_ns: int
     lo_share: float
     hi_share: float
+    lo_ns_per_step: float | None = None
+    hi_ns_per_step: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,7 @@ class Chains:
     steps: int | None
     chains: tuple[Chain, ...]
     calls: pl.DataFrame
+    bandwidths: Mapping[str, Bandwidth]  # by device: what the byte floors are made with
 
 
 def chains(
@@ -107,11 +113,12 @@ def chains(
     """
     steps, shapes = _steps(trace), Shapes.of(trace.ops)
     found: list[tuple[Chain, pl.DataFrame]] = []
+    speeds: dict[str, Bandwidth] = {}
     for (device,), rows in sorted(launched_events(trace).group_by("device"), key=lambda group: str(group[0][0])):
         events = device_events(trace, rows, small_ns)
         span = int(events.end.max() - events.start.min())
         idle, latency = device_idle(events), launch_latency(events)
-        speed = bandwidth(rows) if bytes_a_ns is None else bytes_a_ns
+        speed = speeds[str(device)] = bandwidth(rows, bytes_a_ns)
         for word, first in _found(events, limit):
             names = tuple(events.names[symbol] for symbol in word)
             given = (floors_ns or {}).get(names)
@@ -124,7 +131,7 @@ def chains(
     ranked = tuple(replace(chain, rank=rank) for rank, (chain, _) in enumerate(found, 1))
     blocks = [frame.select(list(CHAIN_CALLS)).cast(pl.Schema(CHAIN_CALLS)) for frame in frames]
     calls = pl.concat([pl.DataFrame(schema=CHAIN_CALLS), *blocks])
-    return Chains(steps, ranked, calls)
+    return Chains(steps, ranked, calls, speeds)
 
 
 def _found(events: Events, limit: int) -> list[tuple[tuple[int, ...], Ints]]:
@@ -162,7 +169,7 @@ def _chain(
     kinds = events.frame["kind"][int(first[0]) : int(first[0]) + len(names)]
     kernels = int((kinds == "kernel").sum())
     bubble = int(times.bubble.sum())
-    saving = None if withheld is not None else _saving(times, span_ns)
+    saving = None if withheld is not None else _saving(times, span_ns, steps)
     return Chain(
         rank=0,
         device=device,
@@ -184,11 +191,19 @@ def _chain(
     )
 
 
-def _saving(times: CallTimes, span_ns: int) -> Saving:
+def _saving(times: CallTimes, span_ns: int, steps: int | None) -> Saving:
     lo, hi = int(times.lo.sum()), min(int(times.hi.sum()), span_ns)
     lo = min(lo, hi)
     share = 1 / span_ns if span_ns else 0.0
-    return Saving(lo_ns=lo, hi_ns=hi, lo_share=lo * share, hi_share=hi * share)
+    per_step = (None, None) if steps is None else (lo / steps, hi / steps)
+    return Saving(
+        lo_ns=lo,
+        hi_ns=hi,
+        lo_share=lo * share,
+        hi_share=hi * share,
+        lo_ns_per_step=per_step[0],
+        hi_ns_per_step=per_step[1],
+    )
 
 
 def _calls(events: Events, device: str, first: Ints, times: CallTimes, withheld: str | None) -> pl.DataFrame:

@@ -81,10 +81,19 @@ def _chains(held: Trace, answer: Analysis, device: str | None, bandwidth: float 
 
 
 def _chains_json(found: Chains | None) -> dict[str, Any]:
-    """`chains`, best first, and `steps`, where chains were asked for."""
+    """`chains`, best first, with what they rest on, where chains were asked for."""
     from dataclasses import asdict
 
-    return {} if found is None else {"steps": found.steps, "chains": [asdict(chain) for chain in found.chains]}
+    from rope_prof.analysis.chain_saving import HI_ASSUMES, LO_ASSUMES
+
+    if found is None:
+        return {}
+    return {
+        "steps": found.steps,
+        "assumes": {"lo": LO_ASSUMES, "hi": HI_ASSUMES},
+        "bandwidths": {device: asdict(speed) for device, speed in found.bandwidths.items()},
+        "chains": [asdict(chain) for chain in found.chains],
+    }
 
 
 def _check(pattern: str | None, device: str | None, bandwidth: float | None) -> None:

@@ -16,14 +16,14 @@ from rich.text import Text
 from rope_prof.analysis.accounting import DeviceUse
 from rope_prof.analysis.analyze import Analysis
 from rope_prof.analysis.integrity import Verdict
-from rope_prof.analysis.ranges import RangeUse, Spread
-from rope_prof.units import MISSING, duration, significant
+from rope_prof.analysis.ranges import RangeUse
+from rope_prof.units import MISSING, between, duration, significant
 
 _STYLE: dict[Verdict, str] = {"sound": "green", "suspect": "yellow", "unusable": "red"}
 RANGES_SHOWN = 20
 STREAMS_SHOWN = 12
-#: A range's name is not broken below this many cells, in 80 columns too.
-NAME_WIDTH = 20
+#: A name is not broken below this many cells; where figures need the room, a longer one is.
+NAME_WIDTH = 12
 
 
 def trace_tables(analysis: Analysis, source: str) -> Iterator[RenderableType]:
@@ -64,11 +64,11 @@ def _table(title: str, *columns: str, names: Iterable[str] = ()) -> Table:
     """A table whose first column holds names; it is as wide as its header and as most of `names`, folding longer."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for k, column in enumerate(columns):
-        name = k == 0
-        least = max(len(column), *(min(cell_len(text), NAME_WIDTH) for text in names), 0) if name else None
-        table.add_column(
-            column, justify="left" if name else "right", overflow="fold", no_wrap=not name, min_width=least
-        )
+        if k:
+            table.add_column(column, justify="right", overflow="ellipsis", no_wrap=True)
+        else:
+            least = max(len(column), *(min(cell_len(text), NAME_WIDTH) for text in names), 0)
+            table.add_column(column, overflow="fold", min_width=least)
     return table
 
 
@@ -123,23 +123,19 @@ def _streams(devices: tuple[DeviceUse, ...]) -> Table:
     return table
 
 
-def _between(spread: Spread) -> str:
-    """`24.8 to 35.1 µs`: the unit once where both have it."""
-    lo, hi = duration(spread.lo * 1000), duration(spread.hi * 1000)
-    (low, unit), (_, other) = lo.split(), hi.split()
-    return lo if lo == hi else f"{low} to {hi}" if unit == other else f"{lo} to {hi}"
-
-
 def _ranges(ranges: tuple[RangeUse, ...]) -> Table:
+    """The device is named where there are several: a figure is worth more room than a 0 in every row."""
     names = [shown(use.name) for use in ranges[:RANGES_SHOWN]]
-    columns = ("range", "dev", "calls", "kernels", "busy", "idle", "a call", "10 to 90 %")
-    table = _table("Ranges", *columns, names=names)
+    several = len({use.device for use in ranges}) > 1
+    device = ("dev",) if several else ()
+    table = _table("Ranges", "range", *device, "calls", "kernels", "busy", "idle", "a call", "10–90 %", names=names)
     for use in ranges[:RANGES_SHOWN]:
         spread = use.us_per_call
         median = MISSING if spread is None else duration(spread.median * 1000)
-        ends = MISSING if spread is None else _between(spread)
+        ends = MISSING if spread is None else between(spread.lo * 1000, spread.hi * 1000)
         counts = (_count(use.calls), _count(use.kernels), duration(use.busy_ns), duration(use.idle_ns))
-        table.add_row(Text(shown(use.name)), Text(shown(use.device)), *counts, median, ends)
+        where = (Text(shown(use.device)),) if several else ()
+        table.add_row(Text(shown(use.name)), *where, *counts, median, ends)
     if len(ranges) > RANGES_SHOWN:
         table.caption = Text(f"{len(ranges) - RANGES_SHOWN:,} more by less busy time: --json lists all, --range picks")
         table.caption_justify = "left"

@@ -24,7 +24,7 @@ OPS: list[Op] = [
 ]
 
 
-def _trace(ops: list[Op], calls: int = 8, copy_bytes: int = 1 << 24, copy_ns: int = 16_000) -> Trace:
+def _trace(ops: list[Op], calls: int = 8, copy_bytes: int = 1 << 26, copy_ns: int = 32_000) -> Trace:
     """Each call launches `ops` in turn, each inside a parent without shapes; a large copy ends it."""
     rows: dict[str, list[dict[str, Any]]] = {"gpu": [], "calls": [], "ops": []}
     now = free = 0
@@ -64,8 +64,25 @@ def test_first_input_and_last_output_over_the_fastest_copy() -> None:
     moved = BYTES + 2 * BYTES  # one input of the product; the concatenation of two
     chain = _first(_trace(OPS))
     assert chain.names == ("aten::mul", "aten::add", "aten::cat")
-    assert chain.floor_ns == round(moved / (2 * (1 << 24) / 16_000))
+    assert chain.floor_ns == round(moved / (2 * (1 << 26) / 32_000))
     assert chain.floor_reason is None
+
+
+def test_short_copies_do_not_make_the_floor_too_high() -> None:
+    """A copy of 1 MiB is mostly its own start: it shows a fourth of the bandwidth, the floor would be four times."""
+    trace = _trace(OPS)
+    short = trace.gpu.filter(pl.col("kind") == "memcpy").with_columns(bytes=pl.lit(1 << 20), dur_ns=pl.lit(4000))
+    mixed = replace(trace, gpu=pl.concat([trace.gpu, short.cast(trace.gpu.schema)]))
+    assert _first(mixed).floor_ns == _first(trace).floor_ns
+    fast = short.with_columns(dur_ns=pl.lit(100)).cast(trace.gpu.schema)  # no copy: a clock that slipped
+    assert _first(replace(trace, gpu=pl.concat([trace.gpu, fast]))).floor_ns == _first(trace).floor_ns
+
+
+def test_the_bandwidth_says_where_it_is_from() -> None:
+    (speed,) = chains(_trace(OPS)).bandwidths.values()
+    assert (speed.bytes_a_ns, speed.source) == (4194.304, "the fastest copy within the device of 1 MiB or more")
+    (given,) = chains(_trace(OPS), bytes_a_ns=4800.0).bandwidths.values()
+    assert (given.bytes_a_ns, given.source) == (4800.0, "given")
 
 
 def test_a_given_bandwidth_comes_before_the_copies() -> None:
@@ -89,7 +106,8 @@ def test_a_copy_reads_its_source_and_writes_its_target() -> None:
     [
         ([(name, [], []) for name, _, _ in OPS], {}, "neither"),
         ([("aten::index", [[*SHAPE], []], [BF16, ""]), OPS[1], ("aten::sum", [[*SHAPE]], [BF16])], {}, "neither"),
-        (OPS, {"copy_bytes": 4096}, "--bandwidth"),
+        (OPS, {"copy_bytes": 4096}, "(none): give --bandwidth"),
+        (OPS, {"copy_bytes": 1 << 23, "copy_ns": 4000}, "the 8 of them last under 20 µs, too short): give --bandwidth"),
     ],
 )
 def test_without_evidence_there_is_a_reason_and_no_floor(ops: list[Op], how: dict[str, int], reason: str) -> None:

@@ -112,7 +112,7 @@ def test_names_are_shown_letter_for_letter(tmp_path: Path, capsys: pytest.Captur
 def test_tables_fit_eighty_columns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Names of up to twenty letters and all headers stand whole."""
+    """Names of up to twenty letters, all headers and all figures stand whole."""
     monkeypatch.setenv("COLUMNS", "80")
     names = ("ProfilerStep#6", "twenty letters, no 1")
     kernels = [kernel(9_000_000 * k, 9_000_000 * k + 1_234_567, launched=(20 * k, 20 * k + 9)) for k in range(1, 40)]
@@ -123,5 +123,32 @@ def test_tables_fit_eighty_columns(
     assert max(map(len, lines)) <= 80
     heads = [line.split() for line in lines if line.split()[:1] in (["device"], ["range"])]
     assert ["device", "kernels", "kern.", "t.", "busy", "span", "idle"] in heads
-    assert ["range", "dev", "calls", "kernels", "busy", "idle", "a", "call", "10", "to", "90", "%"] in heads
+    assert ["range", "calls", "kernels", "busy", "idle", "a", "call", "10–90", "%"] in heads
+    assert not any("…" in line for line in lines)
     assert all(any(f" {name} " in line for line in lines) for name in names)
+
+
+def test_long_names_and_several_devices_cut_no_figure_at_eighty_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    drawn = [
+        kernel(9_876_543 * k, 9_876_543 * k + 1_234_567, launched=(200 * k, 200 * k + 9), device=str(k % 2))
+        for k in range(1, 400)
+    ]
+    names = [range_("model.layers.self_attention.rotary_embedding.forward", 200 * k - 50, 200 * k) for k in (1, 60)]
+    path = tmp_path / "t.json"
+    path.write_bytes(kineto_json(trace(range_("all", 0, 10**6), *names, *drawn)))
+    assert main(["analyze", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    assert any(line.split()[:2] == ["range", "dev"] for line in lines)
+
+
+def test_chains_in_json_say_what_they_rest_on(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(file), "--json", "--chains", "--bandwidth", "4800"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert set(said["assumes"]) == {"lo", "hi"}
+    assert said["bandwidths"] == {"0": {"bytes_a_ns": 4800.0, "source": "given"}}
+    assert said["chains"] == []

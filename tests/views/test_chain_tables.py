@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
 
+from rope_prof.analysis.chain_floor import Bandwidth
+from rope_prof.analysis.chain_saving import HI_ASSUMES, LO_ASSUMES
 from rope_prof.analysis.chains import Chains, chains
+from rope_prof.units import between, duration
 from rope_prof.views.chain_tables import chain_tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from builders import kernel, trace
+from builders import kernel, range_, trace
 
 
-def _found(withheld: str | None = None, name: str = "[bold]mul[/bold]") -> Chains:
+def _found(withheld: str | None = None, name: str = "[bold]mul[/bold]", steps: int = 0) -> Chains:
     rng = random.Random(0)
     drawn, at = [], 0
     for _ in range(20):
         for each in (name, "sub", "add", f"gemm{rng.randrange(3)}"):
             drawn.append(kernel(at + 900, at + 2900, name=each, launched=(at, at + 700), correlation=at + 1))
             at += 8000
+    drawn += [range_(f"ProfilerStep#{k}", at * k // 5, at * (k + 1) // 5) for k in range(steps)]
     return chains(trace(*drawn), withheld=withheld)
 
 
@@ -48,6 +53,7 @@ def test_kernels_calls_and_the_interval_are_shown() -> None:
 def test_a_withheld_saving_shows_its_reason_and_no_figure() -> None:
     text = _text(_found("half of the kernels are missing"))
     assert "savings withheld: half of the kernels are missing" in text
+    assert LO_ASSUMES not in " ".join(text.split())
     assert "–0." not in text
 
 
@@ -62,4 +68,29 @@ def test_no_chain_is_said() -> None:
 
 
 def test_it_fits_a_narrow_terminal() -> None:
-    assert all(len(line) <= 80 for line in _text(_found(), width=80).splitlines())
+    assert all(len(line) <= 80 for line in _text(_found(steps=5), width=80).splitlines())
+
+
+def test_both_ends_say_what_they_rest_on() -> None:
+    text = " ".join(_text(_found(), width=80).split())
+    assert f"saves from: {LO_ASSUMES} to: {HI_ASSUMES}" in text
+
+
+def test_what_it_comes_to_in_a_step_is_shown() -> None:
+    found = _found(steps=5)
+    (only,) = found.chains
+    assert only.saving is not None and only.bubble_ns_per_step == only.bubble_ns / 5
+    assert (only.saving.lo_ns_per_step, only.saving.hi_ns_per_step) == (only.saving.lo_ns / 5, only.saving.hi_ns / 5)
+    lines = _text(found, width=80).splitlines()
+    row = lines[next(k for k, line in enumerate(lines) if "saves a step" in line) + 2]
+    saved = between(only.saving.lo_ns / 5, only.saving.hi_ns / 5)
+    assert row.split() == ["1", "12.0", *duration(only.bubble_ns / 5).split(), *saved.split(), "–"]
+
+
+def test_the_byte_floor_of_a_call_stands_with_its_bandwidth() -> None:
+    found = _found()
+    floored = replace(found.chains[0], floor_ns=12_345, floor_reason=None)
+    speed = Bandwidth(bytes_a_ns=3987.6, source="the fastest copy")
+    text = _text(replace(found, chains=(floored,), bandwidths={"0": speed}), width=80)
+    assert "12.3 µs" in text
+    assert "byte floor at 3,988 GB/s: the fastest copy" in text
