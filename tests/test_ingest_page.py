@@ -1,0 +1,37 @@
+"""docs/ingest.md tells the benchmark's own figures; `python benchmarks/ingest.py --table` writes them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+import ingest_page
+
+
+def test_the_page_has_the_figures_of_the_results() -> None:
+    page = ingest_page.PAGE.read_text(encoding="utf-8")
+    assert ingest_page.split(page)[1] == ingest_page.made(), "run `python benchmarks/ingest.py --table`"
+
+
+def test_a_missed_target_and_a_failed_peer_are_told() -> None:
+    said, large = (json.loads(path.read_text()) for path in (ingest_page.RESULTS, ingest_page.LARGE))
+    slow = copy.deepcopy(said)
+    slow["tools"]["ours"]["wall_s"]["median"] = slow["tools"]["hta"]["wall_s"]["median"] / 7.9
+    slow["tools"]["perfetto"] = {"failed": "no Node"}
+    text = ingest_page.figures(slow, large)
+    assert "7.9 times as fast as hta (at least 8: **not met**)" in text
+    assert "| no Node |" in text
+    assert "as fast as perfetto" not in text
+    quick = copy.deepcopy(said)
+    quick["tools"]["ours"]["wall_s"]["median"] = quick["tools"]["hta"]["wall_s"]["median"] / 8
+    assert "8.0 times as fast as hta (at least 8: met)" in ingest_page.figures(quick, large)
+
+
+def test_a_page_without_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="lost the marks"):
+        ingest_page.split("# no marks\n")
