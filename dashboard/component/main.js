@@ -93,11 +93,14 @@ function covered(t) {
   return exact || (hi - lo) / Math.max(t.width, 1) > 0.62 * pixel;
 }
 
-// Tell the server of a change; while zooming only where something is missing, and once it has settled.
+// Tell the server of a change: at once where something is missing (one question at a time), else once it has settled.
 function ask(t, delay = SETTLE) {
   t.dirty = true;
   clearTimeout(t.timer);
-  if (delay === SETTLE && t.data && !covered(t) && !t.waiting) delay = 25;
+  if (!t.waiting && (delay === 0 || !covered(t))) {
+    send(t);
+    return;
+  }
   t.timer = setTimeout(() => {
     if (!t.waiting || performance.now() - t.since > LOST) send(t);
   }, delay);

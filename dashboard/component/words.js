@@ -42,7 +42,7 @@ function legend(t) {
   } else found.push([p.kernel, "kernel"]);
   if (tones.has(1)) found.push([p.copy, "copy or set"]);
   const trusted = t.data.sides.some((side) => side.trusted);
-  if (trusted) for (const line of t.data.table.causes) found.push([p.causes[t.data.names[line.name][1]] ?? p.bubble, `idle: ${t.data.names[line.name][1]}`]);
+  if (trusted) for (const line of t.data.table.causes) found.push([p.causes[line.name[1]] ?? p.bubble, `idle: ${line.name[1]}`]);
   if (t.data.sides.some((side) => !side.trusted)) found.push([p.unsure_fill, "idle, stretched by the profiler"]);
   t.part("legend").replaceChildren(
     ...found.map(([colour, text]) => {
@@ -54,7 +54,10 @@ function legend(t) {
 }
 
 function sums(t) {
-  const { table, names, palette } = t.data;
+  const said = JSON.stringify([t.data.table, t.stretch, t.data.whole, t.name, t.colour, t.data.palette.ground]);
+  if (said === t.said) return; // a zoom changes nothing of it
+  t.said = said;
+  const { table, palette } = t.data;
   const head = el("div", "tl-head");
   head.append(el("h3", "", t.stretch ? "In the stretch" : t.data.whole));
   if (t.stretch) {
@@ -83,14 +86,14 @@ function sums(t) {
   grid.append(top);
   const body = el("tbody");
   const colour = (line) => {
-    const [, , , place] = names[line.name];
+    const place = line.name[3];
     return t.colour === "kernel" && place >= 0 ? palette.kernels[place] ?? palette.unsure : palette.kernel;
   };
   lines(t, body, table.kernels, colour);
   if (table.more) body.append(separator(table.more, table.titles.length));
   if (table.causes.length) {
     body.append(separator("idle, by cause", table.titles.length));
-    lines(t, body, table.causes, (line) => palette.causes[names[line.name][1]] ?? palette.bubble);
+    lines(t, body, table.causes, (line) => palette.causes[line.name[1]] ?? palette.bubble);
   }
   if (!table.kernels.length && !table.causes.length) body.append(separator("nothing ran and nothing waited here", table.titles.length));
   grid.append(body);
@@ -119,7 +122,7 @@ function separator(text, sides) {
 
 function lines(t, body, found, colour) {
   for (const line of found) {
-    const [key, name, short] = t.data.names[line.name];
+    const [key, name, short] = line.name;
     const node = el("tr");
     node.tabIndex = 0;
     node.dataset.key = key;
@@ -206,10 +209,10 @@ function csvCell(text) {
 }
 
 function csv(t) {
-  const { table, names } = t.data;
+  const { table } = t.data;
   const head = ["kind", "name", ...table.titles.flatMap((title) => ["count", "sum", "mean", "share"].map((word) => `${title} ${word}`))];
   const rows = [["kernel", table.kernels], ["idle", table.causes]].flatMap(([kind, found]) =>
-    found.map((line) => [kind, names[line.name][1], ...line.cells.flatMap((cell) => cell ?? ["", "", "", ""])]),
+    found.map((line) => [kind, line.name[1], ...line.cells.flatMap((cell) => cell ?? ["", "", "", ""])]),
   );
   return [head, ...rows].map((cells) => cells.map(csvCell).join(",")).join("\r\n");
 }

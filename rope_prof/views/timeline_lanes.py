@@ -6,7 +6,8 @@ Knows arrays and rows; knows no trace, no colour, no pixel.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,38 @@ Int64s = npt.NDArray[np.int64]
 TONES = ("kernel", "copy", "launch", "call", "range", "op", "bubble")
 #: Stands in `link` where the file holds no launch.
 NO_LINK = np.iinfo(np.int64).min
+_LEVELS_FROM: Final = 20_000
+_LEVELS_TO: Final = 4_000
+_CELL: Final = 1.5  # pixels that one merged block stands for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """Spans by start that never overlap, one by one or merged with their neighbours.
+
+    A merged one reaches from its first start to its last end; `counts` is how many it holds, `busy` their summed
+    length, `codes` and `tones` those of the longest, `items` the place of the longest in the lane.
+    """
+
+    starts: Int64s
+    ends: Int64s
+    codes: Int64s  # of the name
+    tones: Int64s
+    items: Int64s
+    counts: Int64s
+    busy: Int64s
+
+    def slice(self, lo: int, hi: int) -> tuple[int, int]:
+        """First and last+1 of the spans that touch [lo, hi)."""
+        first = int(np.searchsorted(self.ends, lo, side="right"))
+        return first, max(first, int(np.searchsorted(self.starts, hi, side="left")))
+
+    def of(self, first: int, last: int) -> Part:
+        """Those from `first` to before `last`."""
+        return Part(**{name: getattr(self, name)[first:last] for name in _ARRAYS})
+
+
+_ARRAYS: Final = ("starts", "ends", "codes", "tones", "items", "counts", "busy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,23 +58,58 @@ class Lane:
     """One row of the picture. Arrays have one entry a span, by start; `rows` are those of the frame it came from.
 
     `label` is empty on the second and later rows of one thread or stream. `links`: of a kernel the end of its launch
-    call, on the lane numbered in `link_lanes`; None elsewhere.
+    call, on the lane numbered in `link_lanes`; None elsewhere. `levels`: the lane merged beforehand, by the ns of a
+    pixel, so that a window of a million spans need not look at each.
     """
 
     label: str
     role: str  # range | op | launch | kernel | bubble
-    starts: Int64s
-    ends: Int64s
-    codes: Int64s  # of the name
-    tones: Int64s
+    spans: Part
     rows: Int64s
     links: Int64s | None = None
     link_lanes: Int64s | None = None
+    levels: tuple[tuple[float, Part], ...] = ()
+
+    @property
+    def starts(self) -> Int64s:
+        return self.spans.starts
+
+    @property
+    def ends(self) -> Int64s:
+        return self.spans.ends
+
+    @property
+    def codes(self) -> Int64s:
+        return self.spans.codes
+
+    @property
+    def tones(self) -> Int64s:
+        return self.spans.tones
 
     def slice(self, lo: int, hi: int) -> tuple[int, int]:
         """First and last+1 of the spans that touch [lo, hi)."""
-        first = int(np.searchsorted(self.ends, lo, side="right"))
-        return first, max(first, int(np.searchsorted(self.starts, hi, side="left")))
+        return self.spans.slice(lo, hi)
+
+
+def lane(label: str, role: str, starts: Int64s, ends: Int64s, codes: Int64s, tones: Int64s, rows: Int64s) -> Lane:
+    """The lane of spans that are sorted and do not overlap, with its levels where it is long."""
+    spans = Part(
+        starts=starts, ends=ends, codes=codes, tones=tones, items=np.arange(len(starts)),
+        counts=np.ones(len(starts), np.int64), busy=ends - starts,
+    )  # fmt: skip
+    return Lane(label=label, role=role, spans=spans, rows=rows, levels=tuple(_levels(spans)))
+
+
+def _levels(spans: Part) -> Iterator[tuple[float, Part]]:
+    """Each level four times as coarse as the one before, from four spans a pixel on, while it is worth it."""
+    if len(spans.starts) < _LEVELS_FROM:
+        return
+    step = 4.0 * float(spans.ends[-1] - spans.starts[0]) / len(spans.starts)
+    part = spans
+    while len(part.starts) > _LEVELS_TO:
+        part = merged(part, int(spans.starts[0]), step)
+        yield step, part
+        step *= 4
 
 
 class Names:
@@ -82,15 +150,7 @@ def lanes_of(
         for depth in range(int(depths.max(initial=0)) + 1):
             at = np.flatnonzero(depths == depth)
             codes, tones, places = (array[at] for array in arrays)
-            yield Lane(
-                label=label[key] if depth == 0 else "",
-                role=role,
-                starts=starts[at],
-                ends=ends[at],
-                codes=codes,
-                tones=tones,
-                rows=places,
-            )
+            yield lane(label[key] if depth == 0 else "", role, starts[at], ends[at], codes, tones, places)
 
 
 def depth_of(starts: Int64s, ends: Int64s) -> Int64s:
@@ -114,20 +174,12 @@ def depth_of(starts: Int64s, ends: Int64s) -> Int64s:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cut:
-    """The part of a lane inside a window: spans of a pixel or more one by one, shorter neighbours merged.
+    """The part of a lane inside a window: spans of a pixel and a half or more one by one, shorter neighbours merged.
 
-    A merged item reaches from its first start to its last end; `counts` is how many it holds, `busy` their summed
-    length, `codes` and `tones` those of the longest, `items` the place of the longest in the lane; `hit`: any has the
-    wanted name.
+    `hit`: whether any span of an entry has the wanted name. `exact`: nothing is merged.
     """
 
-    starts: Int64s
-    ends: Int64s
-    codes: Int64s
-    tones: Int64s
-    items: Int64s
-    counts: Int64s
-    busy: Int64s
+    part: Part
     hit: npt.NDArray[np.bool_]
     exact: bool
 
@@ -135,35 +187,33 @@ class Cut:
 def cut(lane: Lane, lo: int, hi: int, pixel_ns: float, *, keep: int = 600, wanted: int | None = None) -> Cut:
     """That lane in [lo, hi) at `pixel_ns` a pixel; up to `keep` spans are never merged."""
     first, last = lane.slice(lo, hi)
-    items = np.arange(first, last)
-    starts, ends, codes = lane.starts[first:last], lane.ends[first:last], lane.codes[first:last]
-    busy, tones = ends - starts, lane.tones[first:last]
-    hit = np.zeros(len(items), bool) if wanted is None else codes == wanted
-    ones = np.ones(len(items), np.int64)
-    whole = Cut(
-        starts=starts, ends=ends, codes=codes, tones=tones, items=items, counts=ones, busy=busy, hit=hit, exact=True
-    )
-    if len(items) <= keep:
-        return whole
-    step = max(pixel_ns, 1.0)
-    bins = ((starts - lo) // step).astype(np.int64)
-    small = busy < step
-    opens = np.concatenate(([True], ~small[1:] | ~small[:-1] | (bins[1:] != bins[:-1])))
+    if last - first <= keep:
+        part = lane.spans.of(first, last)
+    else:
+        base = next((level for step, level in reversed(lane.levels) if step <= pixel_ns / 2), lane.spans)
+        part = merged(base.of(*base.slice(lo, hi)), lo, max(_CELL * pixel_ns, 1.0))
+    return Cut(part=part, hit=_hit(lane, first, last, part, wanted), exact=bool(np.all(part.counts == 1)))
+
+
+def merged(part: Part, origin: int, step: float) -> Part:
+    """Neighbours shorter than `step` whose starts lie in one cell of that length from `origin`, as one."""
+    if not len(part.starts):
+        return part
+    cells = ((part.starts - origin) * (1 / step)).astype(np.int64)
+    small = (part.ends - part.starts) < step
+    opens = np.concatenate(([True], ~small[1:] | ~small[:-1] | (cells[1:] != cells[:-1])))
     heads = np.flatnonzero(opens)
-    if len(heads) == len(items):
-        return whole
-    longest = _longest(busy, heads, np.cumsum(opens) - 1)
-    return replace(
-        whole,
-        starts=starts[heads],
-        ends=ends[np.append(heads[1:], len(items)) - 1],
-        codes=codes[longest],
-        tones=tones[longest],
-        items=items[longest],
-        counts=np.add.reduceat(ones, heads),
-        busy=np.add.reduceat(busy, heads),
-        hit=np.logical_or.reduceat(hit, heads),
-        exact=False,
+    if len(heads) == len(cells):
+        return part
+    longest = _longest(part.busy, heads, np.cumsum(opens) - 1)
+    return Part(
+        starts=part.starts[heads],
+        ends=part.ends[np.append(heads[1:], len(cells)) - 1],
+        codes=part.codes[longest],
+        tones=part.tones[longest],
+        items=part.items[longest],
+        counts=np.add.reduceat(part.counts, heads),
+        busy=np.add.reduceat(part.busy, heads),
     )
 
 
@@ -171,3 +221,12 @@ def _longest(busy: Int64s, heads: Int64s, group: Int64s) -> Int64s:
     """Of each group the place of its first member of the greatest length."""
     most = np.flatnonzero(busy == np.maximum.reduceat(busy, heads)[group])
     return most[np.concatenate(([True], group[most][1:] != group[most][:-1]))]
+
+
+def _hit(lane: Lane, first: int, last: int, part: Part, wanted: int | None) -> npt.NDArray[np.bool_]:
+    if wanted is None:
+        return np.zeros(len(part.starts), bool)
+    begun = lane.starts[first:last][lane.codes[first:last] == wanted]
+    ends = np.maximum(part.ends, part.starts + 1)
+    found: npt.NDArray[np.bool_] = np.searchsorted(begun, ends) > np.searchsorted(begun, part.starts)
+    return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -71,6 +72,7 @@ def _lines(sides: Sequence[tuple[Scene, int, int]], role: str) -> tuple[Line, ..
     return tuple(sorted(lines, key=lambda line: (-sum(cell.sum_ns for cell in line.cells if cell), line.name)))
 
 
+@lru_cache(maxsize=12)  # a zoom asks for the same stretch again
 def _sums(scene: Scene, lo: int, hi: int, role: str) -> dict[str, Sum]:
     count, inside, whole = (np.zeros(len(scene.names)) for _ in range(3))
     for lane in scene.lanes:

@@ -27,7 +27,7 @@ from rope_prof.views.timeline_stretch import Line, Stretch, stretch
 #: A name is sent whole up to here; a click on it brings all of it.
 LONGEST_NAME: Final = 400
 MOST_CALLS: Final = 200
-_SPARE: Final = 0.5  # of the window, on either side, so that a pan has something to show
+_SPARE: Final = 0.25  # of the window, on either side, so that a pan has something to show
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +142,13 @@ class _Sent:
     def number(self, name: str) -> int:
         return self._at.setdefault(name, len(self._at))
 
+    def entry(self, name: str) -> list[Any]:
+        """What the browser knows of a name: key, name, short name, place among the kernels by time or -1."""
+        return [name_key(name), _sent(name), short_name(name, 60), self._hues.get(name, -1)]
+
     def table(self) -> list[list[Any]]:
-        """[key, name, short name, place among the kernels by time or -1] of each."""
-        return [
-            [name_key(name), _sent(name), short_name(name, 60), self._hues.get(name, -1)] for name in list(self._at)
-        ]
+        """The entry of each, by its number."""
+        return [self.entry(name) for name in self._at]
 
     def legend(self) -> list[int]:
         """The numbers of the kernels that take the most time, the most expensive first."""
@@ -184,24 +186,25 @@ def _side(side: Side, look: Look, have: tuple[float, float], pixel: float, names
     }
 
 
-def _lane(number: int, lane: Lane, part: Cut, side: Side, names: _Sent) -> dict[str, Any]:
+def _lane(number: int, lane: Lane, found: Cut, side: Side, names: _Sent) -> dict[str, Any]:
+    part = found.part
     codes, back = np.unique(part.codes, return_inverse=True)
     numbers = np.array([names.number(side.scene.names[code]) for code in codes.tolist()], np.int64)
     sent: dict[str, Any] = {
         "lane": number,
         "label": lane.label,
         "role": lane.role,
-        "exact": part.exact,
+        "exact": found.exact,
         "start": _f8(part.starts - side.zero_ns),
         "end": _f8(part.ends - side.zero_ns),
         "name": _i4(numbers[back] if len(numbers) else back),
         "item": _i4(part.items),
         "tone": _u1(part.tones),
     }
-    if not part.exact:
+    if not found.exact:
         extent = np.maximum(part.ends - part.starts, 1)
         sent |= {"count": _i4(part.counts), "fill": _u1(np.clip(255 * part.busy / extent, 1, 255))}
-        sent["hit"] = _u1(part.hit)
+        sent["hit"] = _u1(found.hit)
     if lane.links is not None and lane.link_lanes is not None:
         single = np.where(part.counts == 1, lane.links[part.items], NO_LINK)
         known = single != NO_LINK
@@ -220,7 +223,7 @@ def _overlaid(side: Side, have: tuple[float, float], pixel: float) -> dict[str, 
         for lane in side.scene.lanes:
             if lane.role != "kernel" or hi <= lo:
                 continue
-            part = cut(lane, lo, hi, pixel, keep=100)
+            part = cut(lane, lo, hi, pixel, keep=100).part
             rows.append(np.full(len(part.starts), row))
             starts.append(np.maximum(part.starts - call.zero_ns, 0))
             ends.append(part.ends - call.zero_ns)
@@ -287,7 +290,7 @@ def _table(sides: Sequence[Side], look: Look, names: _Sent) -> dict[str, Any]:
 
 
 def _line(names: _Sent, line: Line) -> dict[str, Any]:
-    return {"name": names.number(line.name), "cells": list(_cells(line))}
+    return {"name": names.entry(line.name), "cells": list(_cells(line))}
 
 
 def _cells(line: Line) -> Iterator[list[str] | None]:

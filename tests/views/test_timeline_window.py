@@ -185,7 +185,7 @@ def test_operators_are_sent_where_they_are_wanted() -> None:
 def test_what_is_sent_covers_more_than_the_window_but_no_more_than_there_is() -> None:
     found = side(drawn())
     answer = window(shown(found), look_of({"window": [0, 100]}), LIGHT)
-    assert answer["have"] == (-50, 150)
+    assert answer["have"] == (-25, 125)
     least, most = limits([found])
     assert window(shown(found), look_of({"window": [-1e9, 1e9]}), LIGHT)["have"] == (least, most)
 
