@@ -124,7 +124,7 @@ function near(t, start, end) {
 function key(t, event) {
   if (!t.data || event.ctrlKey || event.metaKey || event.altKey) return;
   const inside = event.composedPath()[0];
-  if (inside && /^(INPUT|SELECT|TEXTAREA)$/.test(inside.tagName)) return;
+  if (inside && (/^(SELECT|TEXTAREA)$/.test(inside.tagName) || (inside.tagName === "INPUT" && inside.type !== "checkbox"))) return;
   const acts = {
     w: () => zoom(t, 0.6), s: () => zoom(t, 1 / 0.6), a: () => pan(t, -0.25), d: () => pan(t, 0.25),
     ArrowLeft: () => pan(t, -0.25), ArrowRight: () => pan(t, 0.25), "+": () => zoom(t, 0.6), "-": () => zoom(t, 1 / 0.6),

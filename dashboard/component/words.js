@@ -15,6 +15,13 @@ const KEYS = [
   ["?", "this list"],
 ];
 
+const HEADS = [
+  ["count", "spans that touch the stretch"],
+  ["sum", "their time inside the stretch"],
+  ["mean", "of their whole lengths"],
+  ["share", "sum over the length of the stretch; over 100 % where several devices or streams run at once"],
+];
+
 function el(tag, kind, text) {
   const node = document.createElement(tag);
   if (kind) node.className = kind;
@@ -37,7 +44,7 @@ function legend(t) {
   if (roles.has("launch")) found.push([p.launch, "launch call"]);
   if (tones.has(3)) found.push([p.unsure, "other host call"]);
   if (t.colour === "kernel") {
-    for (const n of t.data.legend) found.push([p.kernels[t.data.names[n][3]], t.data.names[n][2]]);
+    for (const n of t.data.legend) found.push([p.kernels[t.data.names[n][3]], t.data.names[n][2], t.data.names[n][1]]);
     found.push([p.unsure, "other kernels"]);
   } else found.push([p.kernel, "kernel"]);
   if (tones.has(1)) found.push([p.copy, "copy or set"]);
@@ -45,8 +52,9 @@ function legend(t) {
   if (trusted) for (const line of t.data.table.causes) found.push([p.causes[line.name[1]] ?? p.bubble, `idle: ${line.name[1]}`]);
   if (t.data.sides.some((side) => !side.trusted)) found.push([p.unsure_fill, "idle, stretched by the profiler"]);
   t.part("legend").replaceChildren(
-    ...found.map(([colour, text]) => {
+    ...found.map(([colour, text, whole]) => {
       const node = el("span");
+      if (whole) node.title = whole;
       node.append(dot(colour), el("b", "", text));
       return node;
     }),
@@ -78,7 +86,11 @@ function sums(t) {
     const cell = el("th", "tl-title tl-first", title);
     cell.colSpan = 4;
     first.append(cell);
-    ["count", "sum", "mean", "share"].forEach((word, k) => second.append(el("th", k ? "" : "tl-first", word)));
+    HEADS.forEach(([word, means], k) => {
+      const cell = el("th", k ? "" : "tl-first", word);
+      cell.title = means;
+      second.append(cell);
+    });
   }
   if (several) top.append(first);
   else second.querySelectorAll("th").forEach((cell) => (cell.style.top = "0"));
@@ -87,6 +99,7 @@ function sums(t) {
   const body = el("tbody");
   const colour = (line) => {
     const place = line.name[3];
+    if (line.tone === 1) return palette.copy;
     return t.colour === "kernel" && place >= 0 ? palette.kernels[place] ?? palette.unsure : palette.kernel;
   };
   lines(t, body, table.kernels, colour);
@@ -210,7 +223,7 @@ function csvCell(text) {
 
 function csv(t) {
   const { table } = t.data;
-  const head = ["kind", "name", ...table.titles.flatMap((title) => ["count", "sum", "mean", "share"].map((word) => `${title} ${word}`))];
+  const head = ["kind", "name", ...table.titles.flatMap((title) => HEADS.map(([word]) => `${title} ${word}`))];
   const rows = [["kernel", table.kernels], ["idle", table.causes]].flatMap(([kind, found]) =>
     found.map((line) => [kind, line.name[1], ...line.cells.flatMap((cell) => cell ?? ["", "", "", ""])]),
   );

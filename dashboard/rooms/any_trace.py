@@ -66,10 +66,13 @@ with shell.guarded(), st.spinner("Reading the trace"):
     found = strangers.opened(path)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
     shell.title(label, f"{size(path.stat().st_size)} · {found.trace.format}")
+    without = ""
     try:
         st.link_button("Open in Perfetto", strangers.perfetto_address(path, found.trace))
     except RopeProfError as error:
-        shell.caption(f"No Perfetto: {error}")
+        without = f"No Perfetto: {error}"
+if without:
+    shell.caption(without)
 analysis = found.analysis
 st.html(
     panels.wrap(

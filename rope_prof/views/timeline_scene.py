@@ -6,6 +6,7 @@ the file. Frames in, arrays out: no file, no pixel, no key.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -110,14 +111,17 @@ def _lanes(frame: pl.DataFrame, role: str, names: Names, hi: int) -> list[Lane]:
 
 
 def _labels(frame: pl.DataFrame, by: list[str], word: str) -> dict[tuple[object, ...], str]:
-    """A label for each value of `by`, process and thread: numbers only where there are several."""
+    """A label for each value of `by`, process and thread: a number only where there are several to tell apart."""
     keys = frame.select(by).unique(maintain_order=True).rows()
-    several = len(keys) > 1
-    processes = len({key[0] for key in keys}) > 1
+    processes = Counter(process for process, _ in keys)
     labels: dict[tuple[object, ...], str] = {}
-    for key in keys:
-        thread = f" · {key[-1]}" if several and key[-1] is not None else ""
-        labels[key] = f"{word}{f' · {key[0]}' if processes and key[0] is not None else ''}{thread}"
+    for process, thread in keys:
+        words = [word]
+        if len(processes) > 1 and process is not None:
+            words.append(str(process))
+        if processes[process] > 1 and thread is not None:
+            words.append(str(thread))
+        labels[(process, thread)] = " · ".join(words)
     return labels
 
 
@@ -138,7 +142,7 @@ def _kernel_lanes(events: pl.DataFrame, names: Names, hi: int, on_cpu: bool) -> 
     by = ["device", "process", "stream"]
     keys = events.select(by).unique(maintain_order=True).rows()
     devices = len({key[0] for key in keys}) > 1
-    processes = len({key[1] for key in keys}) > 1
+    processes = len({key[:2] for key in keys}) > len({key[0] for key in keys})
     labels: dict[tuple[object, ...], str] = {}
     for device, process, stream in keys:
         word = "operators" if on_cpu else "kernels" if stream is None else f"stream {stream}"

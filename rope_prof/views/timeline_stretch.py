@@ -23,7 +23,10 @@ ROWS_SHOWN: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """`sum_ns` inside the stretch, `mean_ns` of the whole spans, `share` of the stretch (None for an empty one)."""
+    """`sum_ns` inside the stretch, `mean_ns` of the whole spans, `share` of the stretch (None for an empty one).
+
+    Where several devices or streams run at once a share may be over 1.
+    """
 
     count: int
     sum_ns: int
@@ -33,9 +36,13 @@ class Sum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One kernel name or one cause, with a figure for each side; None where a side has none of it."""
+    """One kernel name or one cause, with a figure for each side; None where a side has none of it.
+
+    `tone` is what its spans are: a place in `TONES`.
+    """
 
     name: str
+    tone: int
     cells: tuple[Sum | None, ...]
 
 
@@ -67,24 +74,33 @@ def stretch(sides: Sequence[tuple[Scene, int, int]], limit: int = ROWS_SHOWN) ->
 
 def _lines(sides: Sequence[tuple[Scene, int, int]], role: str) -> tuple[Line, ...]:
     sums = [_sums(scene, lo, hi, role) for scene, lo, hi in sides]
-    names = dict.fromkeys(name for found in sums for name in found)
-    lines = [Line(name=name, cells=tuple(found.get(name) for found in sums)) for name in names]
+    tones = {name: tone for found in sums for name, (_, tone) in found.items()}
+    lines = [
+        Line(name=name, tone=tone, cells=tuple(found[name][0] if name in found else None for found in sums))
+        for name, tone in tones.items()
+    ]
     return tuple(sorted(lines, key=lambda line: (-sum(cell.sum_ns for cell in line.cells if cell), line.name)))
 
 
 @lru_cache(maxsize=12)  # a zoom asks for the same stretch again
-def _sums(scene: Scene, lo: int, hi: int, role: str) -> dict[str, Sum]:
+def _sums(scene: Scene, lo: int, hi: int, role: str) -> dict[str, tuple[Sum, int]]:
+    """Of each name its sum and its tone."""
     count, inside, whole = (np.zeros(len(scene.names)) for _ in range(3))
+    tones = np.zeros(len(scene.names), np.int64)
     for lane in scene.lanes:
         if lane.role == role:
             _add(lane, lo, hi, count, inside, whole)
+            tones[lane.codes] = lane.tones
     length = hi - lo
     return {
-        scene.names[code]: Sum(
-            count=int(count[code]),
-            sum_ns=int(inside[code]),
-            mean_ns=float(whole[code] / count[code]),
-            share=float(inside[code] / length) if length > 0 else None,
+        scene.names[code]: (
+            Sum(
+                count=int(count[code]),
+                sum_ns=int(inside[code]),
+                mean_ns=float(whole[code] / count[code]),
+                share=float(inside[code] / length) if length > 0 else None,
+            ),
+            int(tones[code]),
         )
         for code in np.flatnonzero(count).tolist()
     }

@@ -290,7 +290,7 @@ def _table(sides: Sequence[Side], look: Look, names: _Sent) -> dict[str, Any]:
 
 
 def _line(names: _Sent, line: Line) -> dict[str, Any]:
-    return {"name": names.entry(line.name), "cells": list(_cells(line))}
+    return {"name": names.entry(line.name), "tone": line.tone, "cells": list(_cells(line))}
 
 
 def _cells(line: Line) -> Iterator[list[str] | None]:
