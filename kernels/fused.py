@@ -5,8 +5,9 @@ The kernel: a program takes a few tokens and a run of heads that may cross from 
 memory, no barrier), turns in fp32 and rounds once. Strides, token count and table length are run-time values. On
 compute capability 9 and up it overlaps its launch with its predecessor's end (programmatic dependent launch).
 
-The call: `fused` is the torch operator `rope_prof::mrope_` (what torch.compile sees); eager calls that repeat a layout
-take a short way to the driver once one check of every tensor's type, device, dtype, sizes and strides has passed.
+The call: `fused` is the torch operator `rope_prof::mrope_`, and `rope_prof::mrope` with copies back under torch.compile
+(`operator`); eager calls that repeat a layout take a short way to the driver once one check of every tensor's type,
+device, dtype, sizes and strides has passed.
 
 A position outside the table gives NaN for its token, never a read outside; `check_positions` names token and value.
 """
@@ -23,6 +24,7 @@ import torch
 import triton
 import triton.language as tl
 from rope_prof.kernels.launch import PACK_POINTERS, Launch, driver_error, packed
+from rope_prof.kernels.operator import compiled_call, numbers, shape_of
 from rope_prof.kernels.shape import MropeShape
 from torch._C._dynamo.guards import TensorGuards
 from torch.compiler import is_dynamo_compiling
@@ -410,16 +412,9 @@ def fused(
             return
         if _eager(q, k, positions, cos_sin_cache, shape):
             return
-    torch.ops.rope_prof.mrope_(
-        q,
-        k,
-        positions,
-        cos_sin_cache,
-        [shape.q_heads, shape.kv_heads, shape.head_dim, shape.rotary_dim],
-        list(shape.sections),
-        shape.order,
-        shape.pairing,
-    )
+        torch.ops.rope_prof.mrope_(q, k, positions, cos_sin_cache, *numbers(shape))
+        return
+    _compiled_call(q, k, positions, cos_sin_cache, shape)
 
 
 def _repeated(layout: _Layout, q_ptr: int, k_ptr: int, positions_ptr: int, table_ptr: int) -> bool:
@@ -480,22 +475,10 @@ def mrope_(
     pairing: str,
 ) -> None:
     """The operator of `fused`: `dims` are (q heads, kv heads, head dim, rotary dim), `sections` (t, h, w)."""
-    q_heads, kv_heads, head_dim, rotary_dim = dims
-    t, h, w = sections
-    shape = MropeShape(
-        model="operator",
-        q_heads=q_heads,
-        kv_heads=kv_heads,
-        hidden=q_heads * head_dim,
-        layers=1,
-        head_dim=head_dim,
-        rotary_dim=rotary_dim,
-        sections=(t, h, w),
-        order=order,  # type: ignore[arg-type]
-        pairing=pairing,  # type: ignore[arg-type]
-    )
+    shape = shape_of(dims, sections, order, pairing)
     _check(q, k, positions, cos_sin_cache, shape)
     launch(q, k, positions, cos_sin_cache, shape)
 
 
 mrope_.register_fake(lambda *_: None)
+_compiled_call = compiled_call("mrope", fused)

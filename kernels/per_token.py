@@ -13,7 +13,9 @@ from weakref import ref
 import torch
 import triton
 import triton.language as tl
+from rope_prof.kernels.operator import compiled_call
 from rope_prof.kernels.shape import MropeShape
+from torch.compiler import is_dynamo_compiling
 
 
 @triton.jit
@@ -94,6 +96,9 @@ def per_token(
     tokens = q.shape[0]
     if tokens == 0:
         return
+    if is_dynamo_compiling():
+        _compiled_call(q, k, positions, cos_sin_cache, shape)
+        return
     rows = positions.expand(3, -1) if positions.dim() == 1 else positions
     padded = triton.next_power_of_2(shape.q_heads) * triton.next_power_of_2(shape.head_dim)
     _per_token_kernel[(tokens,)](
@@ -112,3 +117,6 @@ def per_token(
         NEOX=shape.pairing == "neox",
         num_warps=4 if padded <= 8192 else 8,
     )
+
+
+_compiled_call = compiled_call("per_token", per_token)

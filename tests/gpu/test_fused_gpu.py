@@ -218,10 +218,26 @@ def test_compiled_code_holds_the_operator() -> None:
     before = inputs.qkv.clone()
     torch.compile(layer, fullgraph=True, backend=backend)(inputs.qkv)
     assert_right(inputs, want)
-    assert "rope_prof.mrope_" in graphs[0]
+    assert "rope_prof.mrope" in graphs[0] and "mrope_" not in graphs[0]
     inputs.qkv.copy_(before)
     out = torch.compile(layer, fullgraph=True)(inputs.qkv)
     assert_right(Inputs(out, out[:, :2560], out[:, 2560:3072], inputs.positions, inputs.cos_sin_cache), want)
+
+
+@pytest.mark.parametrize("name", ["fused", "per-token"])
+def test_compiled_views_of_one_storage_are_turned_at_any_offset(name: str) -> None:
+    from rope_prof.kernels.inputs import make_ring
+    from rope_prof.kernels.paths import path
+
+    in_place = path(name).call
+    step = torch.compile(lambda q, k, p, t: in_place(q, k, p, t, ERNIE_28B), dynamic=False)
+    for inputs in make_ring(ERNIE_28B, 64, 3, torch.bfloat16, torch.device("cuda"), prompt="image", seed=3):
+        want = exact(inputs, ERNIE_28B)
+        step(inputs.q, inputs.k, inputs.positions, inputs.cos_sin_cache)
+        if name == "fused":
+            assert_right(inputs, want)
+        for got, right in zip((inputs.q, inputs.k), want, strict=True):
+            assert (got.double() - right).abs().max() < 0.05
 
 
 def test_one_launch_a_call() -> None:

@@ -13,7 +13,10 @@ import pytest
 from interpreted import CASES
 
 PROGRAM = Path(__file__).with_name("interpreted.py")
-SPECIAL = {"checked_call", "compiled_whole", "traced real", "traced fake", "operator_checks"}
+SPECIAL = {
+    "checked_call", "compiled_whole", "compiled_views fused", "compiled_views per-token",
+    "traced real", "traced fake", "operator_checks",
+}  # fmt: skip
 OUTSIDE = [name for name in CASES if name.startswith("outside ")]
 LAYOUTS = [name for name in CASES if name not in SPECIAL and name not in OUTSIDE]
 
@@ -78,6 +81,14 @@ def test_a_checked_call_names_token_row_and_value_before_it_touches_anything(fac
 def test_compiled_code_is_one_graph_that_holds_the_operator(facts: Facts) -> None:
     found = case(facts, "compiled_whole")
     assert found["graphs"] == found["operator_seen"] == 1
+    assert 0 < found["max_error"] <= 2 * found["chain_error"]
+
+
+@pytest.mark.parametrize("name", ["fused", "per-token"])
+def test_compiled_code_turns_views_of_one_storage_and_nothing_else(facts: Facts, name: str) -> None:
+    found = case(facts, f"compiled_views {name}")
+    assert not found["functionalized"]
+    assert found["others_kept"]
     assert 0 < found["max_error"] <= 2 * found["chain_error"]
 
 

@@ -1,0 +1,72 @@
+"""In-place paths as operators that torch.compile cannot get wrong: they return new tensors, and the caller copies back.
+
+q and k are views of one packed tensor. An operator that declares both as mutated is functionalised by Inductor, which
+writes at most one of two views of a storage in place and clones the other from the start of its storage: up to torch
+2.11 at the wrong offset (wrong values, reads beyond the end), later right but with more traffic than a copy. An
+operator without mutation has none of it; where q and k are made inside the graph, the copies back vanish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from rope_prof.kernels.shape import MropeShape
+
+InPlace = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, MropeShape], None]
+
+
+def numbers(shape: MropeShape) -> tuple[list[int], list[int], str, str]:
+    """What an operator's schema can carry of `shape`: ((q heads, kv heads, head dim, rotary dim), sections, words)."""
+    dims = [shape.q_heads, shape.kv_heads, shape.head_dim, shape.rotary_dim]
+    return dims, list(shape.sections), shape.order, shape.pairing
+
+
+def shape_of(dims: list[int], sections: list[int], order: str, pairing: str) -> MropeShape:
+    """The shape that `numbers` took apart."""
+    q_heads, kv_heads, head_dim, rotary_dim = dims
+    t, h, w = sections
+    return MropeShape(
+        model="operator",
+        q_heads=q_heads,
+        kv_heads=kv_heads,
+        hidden=q_heads * head_dim,
+        layers=1,
+        head_dim=head_dim,
+        rotary_dim=rotary_dim,
+        sections=(t, h, w),
+        order=order,  # type: ignore[arg-type]
+        pairing=pairing,  # type: ignore[arg-type]
+    )
+
+
+def compiled_call(name: str, in_place: InPlace) -> InPlace:
+    """`in_place` for use inside torch.compile, through a new operator `rope_prof::<name>` without mutation."""
+
+    @torch.library.custom_op(f"rope_prof::{name}", mutates_args=())
+    def turned(
+        q: torch.Tensor,
+        k: torch.Tensor,
+        positions: torch.Tensor,
+        cos_sin_cache: torch.Tensor,
+        dims: list[int],
+        sections: list[int],
+        order: str,
+        pairing: str,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        out = tuple(x.clone(memory_format=torch.contiguous_format) for x in (q, k))
+        in_place(*out, positions, cos_sin_cache, shape_of(dims, sections, order, pairing))
+        return out[0], out[1]
+
+    turned.register_fake(
+        lambda q, k, *_: tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k))
+    )
+
+    def call(
+        q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, cos_sin_cache: torch.Tensor, shape: MropeShape
+    ) -> None:
+        new_q, new_k = turned(q, k, positions, cos_sin_cache, *numbers(shape))
+        q.copy_(new_q)
+        k.copy_(new_k)
+
+    return call
