@@ -18,6 +18,7 @@ Mode = Literal["eager", "compile", "graph"]
 L2 = Literal["cold", "hot"]
 Clock = Literal["wall", "device"]
 Status = Literal["pending", "measured", "checked", "wrong", "unavailable", "failed"]
+CeilingName = Literal["copy", "in_place", "empty_launch", "graph_node"]
 L2_STATES: tuple[L2, ...] = ("cold", "hot")
 MODES: tuple[Mode, ...] = ("eager", "compile", "graph")
 
@@ -102,7 +103,8 @@ class KeyFacts:
     paths without a GPU).
     `wrong`: fails the accuracy check. `unavailable`: the device lacks the mode or the path. `failed`: an error,
     out of memory for one. `pending`: planned, not yet run (a run cut short is resumed from here).
-    `stopped`: why its rounds ended, with the width of the interval.
+    `stopped`: why its rounds ended, with the width of the interval. `light_trace`: the capture at the lowest overhead
+    that still links kernels to ranges: no operators of the host.
     """
 
     key: Key
@@ -116,7 +118,33 @@ class KeyFacts:
     captured_calls: int | None = None
     first_call_ns: int | None = None
     trace: str | None = None
+    light_trace: str | None = None
     stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """What the card itself can do, sampled by one `method` in the very rounds of its case, under `key_name`.
+
+    `copy`: a large device-to-device copy; `in_place`: one pass over the rotated views that reads and writes each byte
+    and computes nothing to speak of; `empty_launch`: one kernel that does nothing, launched; `graph_node`: one such
+    kernel in a long chain of a CUDA graph (`calls` of its samples counts nodes, `busy_ns` is its traced own time).
+    `bytes_moved`: read and written by one call; None where it moves none.
+    """
+
+    name: CeilingName
+    case: Case
+    method: str
+    rank: int = 0
+    bytes_moved: int | None = None
+    busy_ns: float | None = None
+    status: Status = "pending"
+    reason: str | None = None
+
+    @property
+    def key_name(self) -> str:
+        """`ceiling.copy.eager.28b-tp1-n973-bf16-image.r0`: its name in the samples."""
+        return f"ceiling.{self.name}.{self.method}.{self.case.name}.r{self.rank}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +161,7 @@ class Run:
     keys: tuple[KeyFacts, ...]
     settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
     complete: bool = False
+    ceilings: tuple[Ceiling, ...] = ()
 
     def facts(self, name: str) -> KeyFacts:
         """The facts of the key called `name`; KeyError if the run has none."""
