@@ -5,7 +5,6 @@ A proxy stands between the browser and everything but our own server: what it se
 
 from __future__ import annotations
 
-import http.server
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from outside import Outside
 
 from rope_prof import serve
 
@@ -33,29 +33,6 @@ _QUERY = """async (sql) => {
     rows.push(Object.fromEntries(columns.map((name) => [name, row.get(name)])));
   return rows;
 }"""
-
-
-class Outside(http.server.ThreadingHTTPServer):
-    """A proxy that lets nothing through and keeps the address of every request that reached it."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-        super().__init__(("127.0.0.1", 0), _Refuse)
-
-
-class _Refuse(http.server.BaseHTTPRequestHandler):
-    server: Outside
-
-    def _refuse(self) -> None:
-        self.server.seen.append(f"{self.command} {self.path}")
-        self.send_error(502)
-
-    do_GET = do_POST = do_HEAD = do_CONNECT = _refuse  # noqa: N815
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 class Perfetto:

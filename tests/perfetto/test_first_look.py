@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import pytest
+from outside import Outside
 
 from rope_prof import serve
 from rope_prof.commands.open import _site
 
 if TYPE_CHECKING:
-    from conftest import Outside
     from playwright.sync_api import Browser, BrowserContext, Page
 
 pytestmark = pytest.mark.browser
@@ -28,8 +28,6 @@ LOADED = "window.app?.trace?.traceInfo && !window.app.isLoadingTrace"
 
 @pytest.fixture
 def outside() -> Iterator[Outside]:
-    from conftest import Outside
-
     with Outside() as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True).start()
         yield proxy
