@@ -23,13 +23,13 @@ import torch
 import triton
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import ceilings
 import peers
 from rope_prof.kernels.inputs import PROMPTS, Inputs, make_ring, touched_bytes
 from rope_prof.kernels.reference import error, reference
 from rope_prof.kernels.shape import PRESETS, MropeShape
 from rope_prof.kernels.traffic import least_bytes
 
+from rope_prof.kernels import ceilings
 from rope_prof.kernels import fused as fused_module
 from rope_prof.kernels import paths as kernel_paths
 

@@ -36,9 +36,10 @@ class RunFolder:
     run: Run
     samples: pl.DataFrame
 
-    def trace_path(self, key_name: str) -> Path | None:
-        """The trace of the key called `key_name`; None where it was not captured or the file is gone."""
-        name = self.run.facts(key_name).trace
+    def trace_path(self, key_name: str, *, light: bool = False) -> Path | None:
+        """The trace of the key called `key_name`, or its light one; None where not captured or the file is gone."""
+        facts = self.run.facts(key_name)
+        name = facts.light_trace if light else facts.trace
         if name is None or not (self.path / name).is_file():
             return None
         return self.path / name
@@ -116,7 +117,8 @@ def _read_facts(folder: Path) -> Run:
 
 
 def _trace_names(run: Run) -> tuple[str, ...]:
-    return tuple(facts.trace for facts in run.keys if facts.trace is not None)
+    both = (name for facts in run.keys for name in (facts.trace, facts.light_trace))
+    return tuple(name for name in both if name is not None)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from rope_prof.kernels.inputs import DTYPES
 from rope_prof.kernels.paths import path
 from rope_prof.kernels.shape import MropeShape
 from rope_prof.kernels.traffic import path_bytes
-from rope_prof.model.run import Accuracy, Case, Key
+from rope_prof.model.run import Accuracy, Case, Ceiling, Key
 from rope_prof.record import devices
 from rope_prof.record.accuracy import deviation, fresh, limit, run_once
+from rope_prof.record.ceilings import LEAST_CALLS, SAMPLE_NS, Ceilings, traced_busy
 from rope_prof.record.devices import RecordDevice
 from rope_prof.record.interpret import Checked, Interpreter
 from rope_prof.record.subjects import (
@@ -31,7 +33,7 @@ from rope_prof.record.workload import GRAPH_CALLS, Kind, interpreted
 
 
 class TorchBench:
-    """`recorder.Bench` on `device`. One case is open at a time; the callables of all keys are kept."""
+    """`protocols.Bench` on `device`. One case is open at a time; the callables of all keys are kept."""
 
     def __init__(self, device: RecordDevice, *, seed: int, calls: int) -> None:
         self.device = device
@@ -44,6 +46,7 @@ class TorchBench:
         self._ring: Ring | None = None
         self._shape: MropeShape | None = None
         self._interpreter = Interpreter((), seed)
+        self._ceilings = Ceilings(device)
 
     def open_case(self, case: Case) -> None:
         """Make the ring of `case`; the one before is freed first. Raises torch's out-of-memory errors."""
@@ -141,13 +144,35 @@ class TorchBench:
         """Wait for the interpreter's child."""
         return self._interpreter.results()
 
+    def ceilings(self, case: Case) -> Iterable[tuple[Ceiling, Subject | None]]:
+        """What the device itself can do, on the ring of the open case."""
+        ring, shape = self._open
+        return self._ceilings.of(case, shape, ring)
+
+    def settle_ceiling(self, subject: Subject) -> None:
+        """Warm it up and size its short samples."""
+        settle(subject, LEAST_CALLS, self.clock, self.device, sample_ns=SAMPLE_NS)
+
+    def node_busy(self, subject: Subject) -> float | None:
+        """ns that a node of the graph of `subject` is busy, by the profiler."""
+        return traced_busy(subject, self.device)
+
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
         """A trace of `calls` calls of `subject`."""
         from rope_prof.record.capture import capture
 
         return capture(subject, key, self.calls, self.device, folder)
 
+    def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
+        """A trace without the host's operators; None on a CPU, whose operators are the kernels, and of a graph."""
+        from rope_prof.record.capture import capture
+
+        if self.kind == "cpu" or key.mode == "graph":
+            return None
+        return capture(subject, key, self.calls, self.device, folder, light=True)[0]
+
     def close(self) -> None:
-        """Free the ring and end the child."""
+        """Free the ring and the buffers, and end the child."""
         self._free()
+        self._ceilings.close()
         self._interpreter.close()

@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from rope_prof.io.run_folder import TRACE_SUFFIX, write_atomic
 from rope_prof.io.traces import read_trace
 from rope_prof.model.run import SCHEMA_VERSION, Key
 from rope_prof.record.devices import RecordDevice
-from rope_prof.record.ranges import CallRange
+from rope_prof.record.ranges import CallRange, ranges_alone
 from rope_prof.record.timing import Subject, no_collection
 
 #: Calls ahead of the recorded ones, while the profiler already listens and throws away.
@@ -35,21 +35,29 @@ WARM_CALLS = 3
 #: Ranges of a capture at least; a graph's hold many calls each, and its first replays are slower by up to a fifth.
 LEAST_RANGES = 2
 LEAST_REPLAYS = 8
+#: In the file name of a light capture.
+LIGHT = ".light"
 #: Top-level fields of a Kineto file that name the machine's owner or place.
 PRIVATE = ("host_name", "hostname")
 
 
-def capture(subject: Subject, key: Key, calls: int, device: RecordDevice, folder: Path) -> tuple[str, int]:
-    """Record `calls` calls of `subject` into `folder`: (the trace's file name, the calls that it holds)."""
+def capture(
+    subject: Subject, key: Key, calls: int, device: RecordDevice, folder: Path, *, light: bool = False
+) -> tuple[str, int]:
+    """Record `calls` calls of `subject` into `folder`: (the trace's file name, the calls that it holds).
+
+    `light`: without the host's operators, at the lowest overhead that still links kernels to ranges.
+    """
     ranges = ranges_of(subject, calls)
-    name = key.name + TRACE_SUFFIX
+    name = key.name + (LIGHT if light else "") + TRACE_SUFFIX
     with tempfile.TemporaryDirectory(prefix="rope_prof-") as scratch:
         raw = Path(scratch) / "trace.json"
         with quiet_profiler():
-            _profile(subject, key, ranges, device, raw)
+            profiled(subject, key.name, ranges, device, raw, light=light)
         own: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "device": device.kind,
+            "capture": "light" if light else "full",
             "calls_per_range": subject.step,
             "key": {"name": key.name} | asdict(key),
         }
@@ -78,21 +86,23 @@ def _whole(raw: Path, key: Key) -> None:
         ) from error
 
 
-def _profile(subject: Subject, key: Key, ranges: int, device: RecordDevice, out: Path) -> None:
+def profiled(subject: Subject, name: str, ranges: int, device: RecordDevice, out: Path, *, light: bool = False) -> None:
+    """Write Kineto JSON of `ranges` ranges `<name>#<n>`, each one step of `subject`, to `out`."""
     kinds = [torch.profiler.ProfilerActivity.CPU]
     if device.kind == "cuda":
         kinds.append(torch.profiler.ProfilerActivity.CUDA)
     profiler = torch.profiler.profile(activities=kinds)
-    marks = [CallRange(key.name, call) for call in range(ranges)]
+    marks = [CallRange(name, call) for call in range(ranges)]
     works = [subject.work(subject.step) for _ in range(ranges)]
     profiler.prepare_trace()
     run_ranged(
-        [CallRange(f"warm-up of {key.name}", call) for call in range(WARM_CALLS)],
+        [CallRange(f"warm-up of {name}", call) for call in range(WARM_CALLS)],
         [subject.work(subject.step) for _ in range(WARM_CALLS)],
         subject,
         device,
     )
-    profiler.start_trace()
+    with ranges_alone(device) if light else nullcontext():
+        profiler.start_trace()
     try:
         run_ranged(marks, works, subject, device)
     finally:

@@ -8,7 +8,6 @@ the host's time to more than twice itself. On a CPU the operators are the kernel
 
 from __future__ import annotations
 
-import functools
 import gzip
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,10 +23,9 @@ from rope_prof.record.capture import quiet_profiler, with_own
 from rope_prof.record.devices import RecordDevice
 from rope_prof.record.end_to_end_patch import Rope, RopePatch
 from rope_prof.record.end_to_end_steps import Engine
-from rope_prof.record.ranges import CallRange
+from rope_prof.record.ranges import CallRange, ranges_alone
 from rope_prof.record.timing import no_collection
 
-autograd_profiler: Any = torch.autograd.profiler
 #: Steps in a profile: a period needs the next one's start.
 STEPS: dict[Phase, int] = {"prefill": 2, "decode": 4}
 WARM_STEPS = 2
@@ -61,21 +59,6 @@ def layer_ranges(layers: Any, name: str) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.__dict__.pop("forward", None)
-
-
-@contextmanager
-def ranges_alone(device: RecordDevice) -> Iterator[None]:
-    """A profiler that is started inside records, on a GPU, no operator of the host but `record_function`."""
-    if device.kind == "cpu":
-        yield
-        return
-    start = autograd_profiler._enable_profiler
-    scopes = {torch._C._profiler.RecordScope.USER_SCOPE}
-    autograd_profiler._enable_profiler = functools.partial(start, scopes=scopes)
-    try:
-        yield
-    finally:
-        autograd_profiler._enable_profiler = start
 
 
 def profile(engine: Engine, patch: RopePatch, path: str, phase: Phase, device: RecordDevice, folder: Path) -> str:

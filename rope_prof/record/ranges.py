@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import nvtx
 import torch
 
+if TYPE_CHECKING:
+    from rope_prof.record.devices import RecordDevice
+
 DOMAIN = "rope_prof"
+autograd_profiler: Any = torch.autograd.profiler
 
 
 def call_name(key_name: str, call: int) -> str:
@@ -39,3 +47,18 @@ class CallRange:
             self._function.__exit__(kind, error, trace)
         finally:
             self._nvtx.__exit__(kind, error, trace)
+
+
+@contextmanager
+def ranges_alone(device: RecordDevice) -> Iterator[None]:
+    """A profiler that is started inside records, on a GPU, no operator of the host but `record_function`."""
+    if device.kind == "cpu":
+        yield
+        return
+    start = autograd_profiler._enable_profiler
+    scopes = {torch._C._profiler.RecordScope.USER_SCOPE}
+    autograd_profiler._enable_profiler = functools.partial(start, scopes=scopes)
+    try:
+        yield
+    finally:
+        autograd_profiler._enable_profiler = start

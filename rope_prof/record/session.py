@@ -14,7 +14,8 @@ from rope_prof.model.run import SCHEMA_VERSION, Run
 from rope_prof.record.bench import TorchBench
 from rope_prof.record.devices import RecordDevice, find_device
 from rope_prof.record.machine import machine
-from rope_prof.record.recorder import Progress, Recorder
+from rope_prof.record.protocols import Progress
+from rope_prof.record.recorder import Recorder
 from rope_prof.record.stopping import Limits
 from rope_prof.record.workload import Options, budget_s, calls, models_of, plan, rounds
 

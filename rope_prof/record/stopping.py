@@ -78,6 +78,11 @@ class Watch:
         """Time since the watch was made."""
         return self.clock() - self._begun
 
+    @property
+    def rounds_done(self) -> int:
+        """The first round that no key has a sample of."""
+        return max((number + 1 for rounds in self._ns.values() for number in rounds), default=0)
+
     def width(self, name: str) -> float | None:
         """Width of the interval of `name` over its centre; None under six rounds.
 

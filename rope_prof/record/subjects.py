@@ -146,7 +146,12 @@ def graph_subject(key: Key, call: Call, ring: Ring, device: RecordDevice) -> Sub
     the clock, and each of the 28 buffers is touched once in it. Hot: 28 calls on one buffer, and no flush.
     """
     cold = key.l2 == "cold"
-    batch = ring.take(GRAPH_CALLS, key.l2)
+    work = replays(call, ring.take(GRAPH_CALLS, key.l2))
+    return Subject(key.name, work, step=GRAPH_CALLS, before=device.flush if cold else None, one_step=cold)
+
+
+def replays(call: Call, batch: Sequence[tuple[Any, ...]]) -> Callable[[int], Work]:
+    """`work` of a subject whose step is `len(batch)`: replays of one CUDA graph of `call` on each of `batch`."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -159,12 +164,12 @@ def graph_subject(key: Key, call: Call, ring: Ring, device: RecordDevice) -> Sub
             call(*arguments)
 
     def work(calls: int) -> Work:
-        replays = max(1, calls // GRAPH_CALLS)
+        count = max(1, calls // len(batch))
 
         def run() -> None:
-            for _ in range(replays):
+            for _ in range(count):
                 graph.replay()
 
         return run
 
-    return Subject(key.name, work, step=GRAPH_CALLS, before=device.flush if cold else None, one_step=cold)
+    return work

@@ -19,8 +19,6 @@ GRAPH_CALLS = 28
 #: Rounds at most where a precision is asked for and no number of rounds.
 MOST_ROUNDS = 1000
 CHECKED = "checked in fp32, not timed"
-#: Modes of a path when none is asked for.
-DEFAULT_MODES: dict[str, tuple[Mode, ...]] = {"unfused": ("eager", "compile")}
 
 _TOKENS = {"cuda": (1, 64, 973, 8192), "cpu": (1, 64, 256)}
 _QUICK_TOKENS = {"cuda": (64, 973), "cpu": (64,)}
@@ -108,11 +106,18 @@ def plan(options: Options, kind: Kind, *, triton: bool = True) -> tuple[KeyFacts
         for case in _cases(options, kind)
         for l2 in _l2(options.l2, kind)
         for path in paths
-        for mode in modes or DEFAULT_MODES.get(path, ("eager",))
+        for mode in modes or default_modes(path, kind)
     )
     if all(facts.status == "unavailable" for facts in planned):
         raise UnavailableError(f"nothing to record: {planned[0].reason}")
     return planned
+
+
+def default_modes(path: str, kind: Kind) -> tuple[Mode, ...]:
+    """Modes of `path` where none is asked for: all on a GPU; on a CPU those that it has."""
+    if kind == "cuda":
+        return MODES
+    return ("eager", "compile") if path == "unfused" else ("eager",)
 
 
 def models_of(options: Options) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ SHAPE = small(5, 1)
 
 @pytest.fixture(scope="module", autouse=True)
 def benchmarks(repository: Path) -> None:
-    """`kernels`, `peers` and `ceilings` of the folder benchmarks/ by their own names."""
+    """`kernels` and `peers` of the folder benchmarks/ by their own names."""
     sys.path.insert(0, str(repository / "benchmarks"))
 
 

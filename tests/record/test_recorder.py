@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from runs import CASE, RIGHT, WRONG, key, run
 from rope_prof.analysis.stats import paired_ratio
 from rope_prof.errors import RunError
 from rope_prof.io.run_folder import read_run
-from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run
+from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, KeyFacts, Run
 from rope_prof.record.interpret import Checked
-from rope_prof.record.recorder import WAITS, InterruptedRecordingError, Recorder
+from rope_prof.record.recorder import InterruptedRecordingError, Recorder
+from rope_prof.record.rounds import WAITS
 from rope_prof.record.stopping import Limits
 from rope_prof.record.timing import Clock, Subject
 from rope_prof.record.workload import CHECKED, Kind
 
 OTHER = Case(model="28b", tp=1, tokens=973, dtype="bf16", prompt="image")
+CEILINGS: tuple[tuple[CeilingName, str], ...] = (("copy", "eager"), ("graph_node", "serial"))
 
 
 class Silent:
@@ -110,6 +113,35 @@ class FakeBench:
         (folder / f"{key.name}.trace.json.gz").write_bytes(b"trace")
         return f"{key.name}.trace.json.gz", 28
 
+    def ceilings(self, case: Case) -> Iterator[tuple[Ceiling, Subject | None]]:
+        for name, method in CEILINGS:
+            ceiling = Ceiling(name=name, case=case, method=method)
+            if ("ceiling", name) in self.trouble:
+                yield replace(ceiling, status="failed", reason=str(self.trouble["ceiling", name])), None
+                continue
+
+            def work(calls: int, name: str = ceiling.key_name) -> Callable[[], None]:
+                def go() -> None:
+                    self._at("time", name)
+                    self.now += 10 * calls
+
+                return go
+
+            yield ceiling, Subject(ceiling.key_name, work, calls=10)
+
+    def settle_ceiling(self, subject: Subject) -> None:
+        self._at("settle", subject.name)
+
+    def node_busy(self, subject: Subject) -> float | None:
+        self._at("busy", subject.name)
+        return 900.0
+
+    def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
+        self._at("light", subject.name)
+        name = f"{key.name}.light.trace.json.gz"
+        (folder / name).write_bytes(b"trace")
+        return name
+
     def close(self) -> None:
         self.log.append("close")
 
@@ -145,7 +177,8 @@ def test_all_is_measured_and_lies_in_the_folder(tmp_path: Path) -> None:
     assert done.complete
     folder = read_run(tmp_path)
     assert folder.run == done
-    assert set(rounds_of(tmp_path)) == {facts.key.name for facts in done.keys}
+    limits = {ceiling.key_name for ceiling in done.ceilings}
+    assert set(rounds_of(tmp_path)) == {facts.key.name for facts in done.keys} | limits
     assert all(numbers == [0, 1, 2, 3] for numbers in rounds_of(tmp_path).values())
     assert not folder.missing_traces()
     assert {facts.captured_calls for facts in done.keys} == {28}
@@ -164,6 +197,7 @@ def test_keys_of_a_case_take_turns(tmp_path: Path) -> None:
     bench = FakeBench()
     record(tmp_path, bench, rounds=12)
     timed = [line.split()[1] for line in bench.log if line.startswith("time") and CASE.name in line]
+    timed = [name for name in timed if not name.startswith("ceiling")]
     pairs = [tuple(timed[i : i + 2]) for i in range(0, len(timed), 2)]
     assert all(len(set(pair)) == 2 for pair in pairs)
     assert len(set(pairs)) == 2, "the order is shuffled"
@@ -220,7 +254,7 @@ def test_interpreted_paths_are_checked_before_anything_is_timed(tmp_path: Path) 
     assert statuses(done) == ["measured", "checked", "wrong"]
     assert done.keys[1].reason == CHECKED
     assert bench.log.index("finish checks") < next(i for i, line in enumerate(bench.log) if line.startswith("time"))
-    assert set(rounds_of(tmp_path)) == {key("unfused").name}
+    assert {name for name in rounds_of(tmp_path) if not name.startswith("ceiling")} == {key("unfused").name}
 
 
 def test_only_interpreted_paths(tmp_path: Path) -> None:
@@ -371,3 +405,46 @@ def test_a_sweep_times_and_captures_nothing(tmp_path: Path) -> None:
     assert done.complete
     assert not [line for line in bench.log if line.startswith("capture")]
     assert all(facts.trace is None for facts in done.keys)
+
+
+def test_ceilings_are_timed_in_the_rounds_of_their_case(tmp_path: Path) -> None:
+    bench = FakeBench()
+    done = record(tmp_path, bench)
+    assert [(c.name, c.case, c.status, c.busy_ns) for c in done.ceilings] == [
+        (name, case, "measured", 900.0 if name == "graph_node" else None)
+        for case in (CASE, OTHER)
+        for name, _ in CEILINGS
+    ]
+    assert all(rounds_of(tmp_path)[ceiling.key_name] == [0, 1, 2, 3] for ceiling in done.ceilings)
+    rounds = [line.split()[1] for line in bench.log if line.startswith("time") and CASE.name in line]
+    assert all(len(set(rounds[i : i + 4])) == 4 for i in range(0, len(rounds), 4))
+
+
+@pytest.mark.parametrize("step", ["ceiling", "settle", "time", "busy"])
+def test_a_ceiling_that_fails_says_why_and_leaves_the_rest_alone(tmp_path: Path, step: str) -> None:
+    bench = FakeBench()
+    of = Ceiling(name="graph_node", case=CASE, method="serial").key_name
+    bench.trouble[(step, "graph_node" if step == "ceiling" else of)] = ValueError("no graph")
+    done = record(tmp_path, bench)
+    assert statuses(done) == ["measured"] * 4
+    found = {ceiling.key_name: ceiling for ceiling in done.ceilings}[of]
+    assert found.status == ("measured" if step == "busy" else "failed")
+    assert found.reason is not None and "no graph" in found.reason
+    assert sum(ceiling.status == "measured" for ceiling in done.ceilings) >= 2
+
+
+def test_ceilings_alone_are_not_timed_where_every_key_failed(tmp_path: Path) -> None:
+    bench = FakeBench()
+    for path in ("unfused", "fused"):
+        bench.trouble[("settle", key(path).name)] = ValueError("no")
+    done = record(tmp_path, bench)
+    assert statuses(done) == ["failed", "failed", "measured", "measured"]
+    assert {ceiling.case for ceiling in done.ceilings} == {OTHER}
+
+
+def test_a_light_capture_follows_each_full_one(tmp_path: Path) -> None:
+    done = record(tmp_path, FakeBench())
+    folder = read_run(tmp_path)
+    for facts in done.keys:
+        path = folder.trace_path(facts.key.name, light=True)
+        assert path is not None and path.name == facts.light_trace != facts.trace

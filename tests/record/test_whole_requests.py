@@ -219,7 +219,8 @@ def test_a_profile_of_ranges_alone_holds_no_operators(tmp_path: Path) -> None:
     """As on a GPU, where a whole model's operators would stretch the host's time."""
     from torch.autograd import profiler as autograd_profiler
 
-    from rope_prof.record.end_to_end_profile import in_ranges, ranges_alone
+    from rope_prof.record.end_to_end_profile import in_ranges
+    from rope_prof.record.ranges import ranges_alone
 
     start = autograd_profiler._enable_profiler
     call = in_ranges("unfused.decode.rope")(torch.add)

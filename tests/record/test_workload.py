@@ -17,12 +17,9 @@ def planned(kind: str, triton: bool = True, **options: object) -> list[tuple[int
 
 def test_the_default_on_a_gpu() -> None:
     found = planned("cuda")
-    assert [row[0] for row in found[::4]] == [1, 64, 973, 8192]
-    assert [row[1:] for row in found[:4]] == [
-        ("unfused", "eager", "pending"),
-        ("unfused", "compile", "pending"),
-        ("per-token", "eager", "pending"),
-        ("fused", "eager", "pending"),
+    assert [row[0] for row in found[::9]] == [1, 64, 973, 8192]
+    assert [row[1:] for row in found[:9]] == [
+        (path, mode, "pending") for path in ("unfused", "per-token", "fused") for mode in ("eager", "compile", "graph")
     ]
     assert {f.key.l2 for f in plan(Options(), "cuda")} == {"cold"}
 
