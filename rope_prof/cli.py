@@ -55,8 +55,8 @@ def _root(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command of `argv`; its exit code."""
-    command = typer.main.get_command(application())
     try:
+        command = typer.main.get_command(application())
         result = command.main(
             list(sys.argv[1:] if argv is None else argv), prog_name="rope_prof", standalone_mode=False
         )
@@ -69,7 +69,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _usage(error)
+    finally:
+        _forget_interrupts()
     return result if isinstance(result, int) else 0
+
+
+def _forget_interrupts() -> None:
+    """Let the exit code be ours after a Ctrl-C that was dealt with.
+
+    CPython marks a KeyboardInterrupt that leaves code compiled from a string (dataclasses and named tuples are made so,
+    while libraries load and while a profile is read) as unhandled, even where it is caught further out, and then kills
+    the process by SIGINT at its end. Each run of such code takes the mark back. Source: `run_eval_code_obj` in
+    CPython's Python/pythonrun.c and `Py_RunMain` in Modules/main.c.
+    """
+    exec("")
 
 
 def _usage(error: Exception) -> int:

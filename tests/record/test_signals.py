@@ -23,6 +23,27 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+#: Ctrl-C while a library makes a dataclass: code compiled from a string. The process that calls is free to go on.
+IN_A_STRING = """
+import sys
+from rope_prof import cli
+from rope_prof.errors import RopeProfError
+
+class Stopped(RopeProfError):
+    pass
+
+def application():
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        raise Stopped("stopped; go on") from None
+
+cli.application = application
+from rope_prof.__main__ import main
+main()
+"""
+
+
 def environment(repository: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
 
@@ -62,6 +83,14 @@ def test_ctrl_c_keeps_what_is_done_and_resume_ends_it(repository: Path, tmp_path
         mine = whole.samples.filter(whole.samples["key"] == facts.key.name)["round"].to_list()
         assert mine == list(range(mine[0], 150))
         assert len(mine) >= 149
+
+
+def test_an_interrupt_in_generated_code_leaves_the_exit_code_to_us(repository: Path) -> None:
+    """CPython would end the process by SIGINT (-2) after the right message."""
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_STRING], env=environment(repository), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "error: stopped; go on\n")
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(repository: Path, tmp_path: Path) -> None:
