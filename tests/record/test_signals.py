@@ -85,10 +85,15 @@ def test_ctrl_c_keeps_what_is_done_and_resume_ends_it(repository: Path, tmp_path
         assert len(mine) >= 149
 
 
-def test_an_interrupt_in_generated_code_leaves_the_exit_code_to_us(repository: Path) -> None:
-    """CPython would end the process by SIGINT (-2) after the right message."""
+def test_an_interrupt_in_generated_code_leaves_the_exit_code_to_us(repository: Path, tmp_path: Path) -> None:
+    """CPython would end the process by SIGINT (-2) after the right message; it does so for `-m` alone."""
+    (tmp_path / "stopped_in_a_string.py").write_text(IN_A_STRING)
     done = subprocess.run(
-        [sys.executable, "-c", IN_A_STRING], env=environment(repository), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "stopped_in_a_string"],
+        env=environment(repository) | {"PYTHONPATH": f"{repository}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (1, "error: stopped; go on\n")
 
