@@ -18,14 +18,26 @@ UNUSABLE_EXIT = 3
 
 
 def analyze(
-    trace: Annotated[Path, typer.Argument(help="Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet")],
+    traces: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TRACE...",
+            help="Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet; "
+            "or folders, globs and URLs of many: their ranks side by side",
+        ),
+    ],
     range_: Annotated[
         str | None, typer.Option("--range", metavar="REGEX", help="only ranges whose name the pattern is found in")
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="machine-readable; see rope_prof/analysis/analyze.py")] = False,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="FILE.parquet", help="write the table of all gaps, split by cause"),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="PATH",
+            help="FILE.parquet: the table of all gaps, split by cause; many traces: the folder of their dataset",
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="'cpu': take leaf operators as kernels in a trace without GPU events")
@@ -36,16 +48,36 @@ def analyze(
     bandwidth: Annotated[
         float | None, typer.Option(metavar="GB/S", help="of the GPU's memory, for the byte floors of --chains")
     ] = None,
+    workers: Annotated[int | None, typer.Option(help="many traces: processes, else one a core")] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="many traces: for all processes together, as in 8G")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="many traces: the scheduler of a running Dask cluster")
+    ] = None,
+    scheduler_file: Annotated[
+        Path | None, typer.Option("--scheduler-file", help="many traces: the file that a Dask scheduler wrote")
+    ] = None,
 ) -> None:
     """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""
     import json
     import sys
 
     from rope_prof.analysis.analyze import analyze as analysis_of
+    from rope_prof.commands.analyze_many import Many, analyze_all
+    from rope_prof.errors import UsageError
     from rope_prof.io.cache import worth_caching
+    from rope_prof.io.storage import several
     from rope_prof.io.traces import read_trace
 
     _check(range_, device, bandwidth)
+    many = Many(workers=workers, memory=memory, dask=dask, scheduler_file=scheduler_file)
+    if several(traces) or many.given():
+        if chains:
+            raise UsageError("--chains looks at one trace; name one file")
+        analyze_all(traces, many, range_=range_, device=device, json_=json_, out=out)
+        return
+    trace = Path(traces[0])
     progress = _progress() if sys.stderr.isatty() else None
     held = read_trace(trace, progress=progress, cache=worth_caching(trace))
     answer = analysis_of(held, range_pattern=range_, device=device)

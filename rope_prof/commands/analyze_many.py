@@ -1,0 +1,158 @@
+"""`analyze` of folders, globs, URLs or several traces: progress on standard error, the report on standard output."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rope_prof.fleet.run import Engine, Tally, Told
+    from rope_prof.fleet.work import Done
+
+DEFAULT_DATASET: Final = "rope_prof-fleet"
+UNUSABLE_EXIT: Final = 3
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Many:
+    """The words of the command that concern many traces alone."""
+
+    workers: int | None = None
+    memory: str | None = None
+    dask: str | None = None
+    scheduler_file: Path | None = None
+
+    def given(self) -> list[str]:
+        """The options that were used."""
+        used = {
+            "--workers": self.workers,
+            "--memory": self.memory,
+            "--dask": self.dask,
+            "--scheduler-file": self.scheduler_file,
+        }
+        return [option for option, value in used.items() if value is not None]
+
+
+def analyze_all(
+    places: Sequence[str], many: Many, *, range_: str | None, device: str | None, json_: bool, out: Path | None
+) -> None:
+    """Analyze all that is found, keep it in a dataset, and print the ranks side by side.
+
+    Exits 3 if no trace is usable. Errors: RopeProfError in the end where traces failed for no fault of their own.
+    """
+    import json
+    import sys
+
+    from rope_prof.analysis.fleet import fleet
+    from rope_prof.errors import TraceError
+    from rope_prof.fleet.run import analyze_many
+    from rope_prof.fleet.work import Task
+    from rope_prof.io.fleet_dataset import Dataset
+    from rope_prof.io.storage import found
+
+    engine = _engine(many)
+    sources = found(places)
+    dataset = Dataset(out if out is not None else Path(DEFAULT_DATASET))
+    tasks = [Task(source=source, range_pattern=range_, device=device) for source in sources]
+    with Said(sys.stderr.isatty()) as said:
+        tally = analyze_many(tasks, dataset, engine, said.told)
+    rows = dataset.rows()
+    if rows is None:
+        raise TraceError(f"the analysis in {str(dataset.path)!r} has gone while it was made; run it again")
+    report = fleet(rows.filter(rows["source"].is_in([source.shown for source in sources])))
+    if json_:
+        extra = {"dataset": str(dataset.path)}
+        sys.stdout.write(json.dumps(report.as_json() | extra, indent=1, ensure_ascii=False) + "\n")
+    else:
+        from rich.console import Console
+
+        from rope_prof.views.fleet_tables import fleet_tables
+
+        console = Console()
+        for table in fleet_tables(report):
+            console.print(table)
+        typer.echo(f"\nin {dataset.path}: {_kept(tally)}; the dashboard's page Ranks draws it")
+    _finish(tally, report.verdicts)
+
+
+def _kept(tally: Tally) -> str:
+    fresh = tally.traces - tally.kept
+    return f"{fresh:,} analyzed now, {tally.kept:,} kept from before"
+
+
+def _finish(tally: Tally, verdicts: dict[str, int]) -> None:
+    from rope_prof.errors import TraceError
+
+    if tally.failed:
+        source, why = tally.failed[0]
+        raise TraceError(
+            f"{len(tally.failed)} of {tally.traces} traces failed, the first {source!r} ({why}); the others are "
+            "written: run the same command again to try them alone"
+        )
+    if not any(verdicts.get(verdict) for verdict in ("sound", "suspect")):
+        raise typer.Exit(UNUSABLE_EXIT)
+
+
+def _engine(many: Many) -> Engine:
+    from rope_prof.errors import UsageError
+    from rope_prof.fleet.cluster import Cluster
+    from rope_prof.fleet.pool import Pool, cores, free_bytes
+
+    if many.dask is not None or many.scheduler_file is not None:
+        here = [option for option in many.given() if option in ("--workers", "--memory")]
+        if here or (many.dask is not None and many.scheduler_file is not None):
+            raise UsageError(f"{' and '.join(many.given())} exclude each other; a cluster has its own workers")
+        return Cluster(
+            address=many.dask, scheduler_file=None if many.scheduler_file is None else str(many.scheduler_file)
+        )
+    if many.workers is not None and not 1 <= many.workers <= 1024:
+        raise UsageError(f"--workers {many.workers}; expected 1 to 1024")
+    memory = free_bytes() if many.memory is None else parsed_size(many.memory)
+    return Pool(workers=many.workers or cores(), memory_bytes=memory)
+
+
+def parsed_size(text: str) -> int:
+    """`8G` -> bytes. Errors: UsageError."""
+    from rope_prof.errors import UsageError
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    if match is None or float(match[1]) <= 0:
+        raise UsageError(f"--memory {text!r}; expected a size, as in 8G")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+class Said:
+    """A bar on a terminal, and a line for every trace that failed; silence in a pipe but for those."""
+
+    def __init__(self, terminal: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not terminal)
+        self._task = self._bar.add_task("analyzing", total=None)
+
+    def __enter__(self) -> Said:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    @property
+    def told(self) -> Told:
+        """What `analyze_many` calls."""
+
+        def told(there: int, total: int, done: Done | None) -> None:
+            self._bar.update(self._task, completed=there, total=total)
+            if done is not None and done.status == "failed":
+                self._bar.console.print(f"failed: {done.task.source.shown}: {done.reason}", markup=False)
+
+        return told
