@@ -63,9 +63,7 @@ def short_empty_launch(device: int) -> Callable[[], None]:
 
     The cheapest launch that Python can make: `fused` takes the same way. Raises RuntimeError with the driver's word.
     """
-    compiled = _empty_kernel.warmup(OVERLAP=False, num_warps=1, grid=(1,))
-    compiled._init_handles()
-    made = packed(compiled, 1, (), overlap=False)
+    made = packed(_empty_kernel[(1,)](OVERLAP=False, num_warps=1), 1, (), overlap=False)
     launch, config, function, arguments = made.launch, made.config, made.function, made.arguments
     current, stream = torch._C._cuda_getCurrentRawStream, made.stream
 

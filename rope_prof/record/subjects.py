@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -69,26 +70,32 @@ def shape_of(case: Case) -> MropeShape:
 def in_mode(key: Key) -> tuple[Call, bool]:
     """(the callable of `key`'s path in its mode, whether it works in place).
 
-    torch.compile keeps its compiled code by the function's own code and looks through all of it at each call: so each
-    key compiles a function of its own, and no case pays for another's.
+    torch.compile keeps its compiled code by the function's own code, looks through all of it at each call, and past a
+    limit runs the function as it is: so each key compiles a function of its own name (functions that differ in file
+    alone have equal code), and no case pays for another's.
     """
     found = path(key.path)
     if key.mode != "compile":
         return found.call, found.in_place
-    source = "def path(q, k, positions, table, shape):\n    return call(q, k, positions, table, shape)\n"
+    name = "path_" + re.sub(r"\W", "_", key.name)
+    source = f"def {name}(q, k, positions, table, shape):\n    return call(q, k, positions, table, shape)\n"
     namespace: dict[str, Any] = {"call": found.call}
     exec(compile(source, f"<{key.name}>", "exec"), namespace)
-    return torch.compile(namespace["path"], dynamic=False), found.in_place
+    return torch.compile(namespace[name], dynamic=False), found.in_place
 
 
 def prepare_compiler(device: RecordDevice) -> None:
     """Set torch.compile up for this device; once, before the first compilation.
 
-    On a CPU the fused loop's own name goes into the profile,
-    and the CPU's own flags are believed: the compiler need not be tried on each instruction set (20 s on two cores).
+    A function that is compiled too often is an error, not silently run as it is. On a CPU the fused loop's own name
+    goes into the profile, and the CPU's own flags are believed: the compiler need not be tried on each instruction set
+    (20 s on two cores).
     """
+    import torch._dynamo.config as dynamo
     import torch._inductor.config as inductor
 
+    if hasattr(dynamo, "fail_on_recompile_limit_hit"):
+        dynamo.fail_on_recompile_limit_hit = True
     if device.kind == "cuda":
         return
     if compiler() is None:

@@ -1,0 +1,47 @@
+"""Paths in their modes: each key has compiled code of its own, and none falls back to eager unseen."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from rope_prof.kernels.inputs import make_inputs
+from runs import key
+
+from rope_prof.model.run import Case
+from rope_prof.record.devices import CpuDevice
+from rope_prof.record.subjects import in_mode, prepare_compiler, shape_of
+
+
+def cases(count: int) -> list[Case]:
+    return [Case(model="28b", tp=1, tokens=n + 1, dtype="fp32", prompt="text") for n in range(count)]
+
+
+def test_more_keys_than_the_compilers_limit_are_all_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch._dynamo as dynamo
+
+    compiled: list[object] = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> object:
+        compiled.append(graph)
+        return graph.forward
+
+    plain = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, **rest: plain(function, backend=backend, **rest))
+    dynamo.reset()
+    count = dynamo.config.recompile_limit + 3
+    for case in cases(count):
+        x = make_inputs(shape_of(case), case.tokens, torch.float32, prompt="text")
+        call, _ = in_mode(key("unfused", mode="compile", case=case))
+        call(x.q, x.k, x.positions, x.cos_sin_cache, shape_of(case))
+    assert len(compiled) == count
+
+
+def test_a_function_compiled_too_often_is_an_error() -> None:
+    import torch._dynamo as dynamo
+
+    dynamo.reset()
+    prepare_compiler(CpuDevice())
+    scaled = torch.compile(lambda x, by: x * by, backend="eager", dynamic=False)
+    with pytest.raises(Exception, match="recompile"):
+        for n in range(dynamo.config.recompile_limit + 3):
+            scaled(torch.ones(n + 2), 2.0)
