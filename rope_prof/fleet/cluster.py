@@ -6,13 +6,13 @@ scheduler is gone, it says so in one sentence, and the rows that have come stay 
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from time import monotonic, sleep
+from threading import Event
+from time import monotonic
 from typing import Any, Final
 
 from rope_prof import __version__
@@ -44,15 +44,18 @@ class Cluster:
         """
         waiting = deque(tasks)
         with self._client() as client:
-            self._check(client)
             yield from self._answers(client, waiting)
 
     def _answers(self, client: Any, waiting: deque[Task]) -> Iterator[Done]:
-        wait = _distributed().wait
         held: dict[Any, Task] = {}
+        ready = Event()
         seen = monotonic()
+        checked: set[str] = set()
         while waiting or held:
-            threads = self._threads(client)
+            by_worker = self._threads(client)
+            self._check(client, sorted(set(by_worker) - checked))
+            checked.update(by_worker)
+            threads = sum(by_worker.values())
             seen = monotonic() if threads else seen
             if monotonic() - seen > self.patience_s:
                 raise ClusterError(
@@ -61,12 +64,11 @@ class Cluster:
                 )
             while waiting and len(held) < _QUEUED * threads:
                 task = waiting.popleft()
-                held[client.submit(account_there, task, pure=False)] = task
-            if not held:
-                sleep(_LOOK_S)
-                continue
-            with contextlib.suppress(TimeoutError):
-                wait(list(held), timeout=_LOOK_S, return_when="FIRST_COMPLETED")
+                future = client.submit(account_there, task, pure=False)
+                future.add_done_callback(lambda _: ready.set())
+                held[future] = task
+            ready.wait(_LOOK_S)
+            ready.clear()
             for future in [future for future in held if future.done()]:
                 yield self._taken(client, future, held.pop(future), len(waiting) + len(held))
 
@@ -86,12 +88,12 @@ class Cluster:
         assert isinstance(answer, Done)
         return answer
 
-    def _threads(self, client: Any) -> int:
-        """Threads of all workers, as the client last heard. Errors: ClusterError where the scheduler is gone."""
+    def _threads(self, client: Any) -> dict[str, int]:
+        """Threads of each worker there is. Errors: ClusterError where the scheduler is gone."""
         if client.status != "running":
             raise self._gone(None)
         try:
-            return sum(client.nthreads().values())
+            return dict(client.nthreads())
         except Exception:
             raise self._gone(None) from None
 
@@ -131,13 +133,17 @@ class Cluster:
                 f"no Dask scheduler at {self._name} ({said}); expected an address as tcp://host:8786"
             ) from None
 
-    def _check(self, client: Any) -> None:
-        """Every worker there is has this very version."""
+    def _check(self, client: Any, workers: list[str]) -> None:
+        """Each of `workers` has this very version. Errors: ClusterError."""
+        if not workers:
+            return
         try:
-            versions: dict[str, Any] = client.run(version_there, on_error="return")
+            versions: dict[str, Any] = client.run(version_there, workers=workers, on_error="return")
         except Exception:
             raise self._gone(None) from None
         for worker, told in versions.items():
+            if isinstance(told, OSError):  # it went again
+                continue
             if told != __version__:
                 has = f"rope_prof {told}" if isinstance(told, str) else f"no rope_prof ({told})"
                 raise ClusterError(

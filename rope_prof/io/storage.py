@@ -198,7 +198,8 @@ def _system(place: str) -> tuple[Any, str]:
     try:
         system, path = url_to_fs(place)
     except ImportError as error:
-        raise _lacks(place, str(error.name or error).split(".")[0]) from None
+        name = error.name or getattr(error.__cause__, "name", None) or str(error)
+        raise _lacks(place, name.split(".")[0]) from None
     except ValueError as error:
         raise UsageError(
             f"{place!r} is no URL that fsspec opens ({error}); expected s3://, gs://, https:// ..."

@@ -1,0 +1,194 @@
+"""The same functions on a Dask cluster of real processes: one killed mid-run, none left, a scheduler that goes away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rope_prof.cli import main
+from rope_prof.errors import UnavailableError
+from rope_prof.fleet import cluster
+from rope_prof.fleet.cluster import Cluster, ClusterError
+from rope_prof.fleet.run import analyze_many
+from rope_prof.fleet.work import Done, Task
+from rope_prof.io.fleet_dataset import Dataset, read_dataset
+from rope_prof.io.storage import found
+from tests.conftest import ROOT
+from tests.fleet.drawn_ranks import write_job
+
+#: Warnings of Dask's own loop and sockets, met when processes are killed under it.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:distributed"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+class Running:
+    """A scheduler and its workers, each a process of its own; no nanny brings a dead one back."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        pytest.importorskip("distributed", reason="the extra 'fleet' (dask, distributed) is not installed")
+        self.folder = folder
+        self.file = folder / "scheduler.json"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self._start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file))
+        self._until(self.file.is_file)
+        self.workers = [self.worker() for _ in range(workers)]
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """One more, with one thread."""
+        words = ("--scheduler-file", str(self.file), "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        return self._start("worker", *words, "--local-directory", str(self.folder))
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "dask.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-m", "distributed.cli.dask_" + words[0], *words[1:]],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "1"},
+                stdout=log,
+                stderr=log,
+            )
+        self.processes.append(process)
+        return process
+
+    @staticmethod
+    def _until(true: object, seconds: float = 30) -> None:
+        until = time.monotonic() + seconds
+        while not true() and time.monotonic() < until:  # type: ignore[operator]
+            time.sleep(0.05)
+        assert true()  # type: ignore[operator]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def two(place: Path) -> Iterator[Running]:
+    running = Running(place, workers=2)
+    yield running
+    running.end()
+
+
+def tasks(folder: Path) -> list[Task]:
+    return [Task(source=source) for source in found([str(folder)])]
+
+
+def test_a_cluster_gives_the_rows_that_the_pool_gives(
+    two: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_job(tmp_path / "job", size=6, late={1: 3_000})
+    by_dask, by_pool = tmp_path / "by-dask", tmp_path / "by-pool"
+    assert main(["analyze", str(tmp_path / "job"), "-o", str(by_pool), "--json"]) == 0
+    words = ["analyze", str(tmp_path / "job"), "-o", str(by_dask), "--json", "--scheduler-file", str(two.file)]
+    assert main(words) == 0, capsys.readouterr().err
+    one, other = (read_dataset(folder).drop("seconds", "peak_bytes") for folder in (by_dask, by_pool))
+    assert one.equals(other)
+
+
+def test_a_worker_killed_with_a_trace_in_hand_loses_nothing(two: Running, tmp_path: Path) -> None:
+    """One trace is a pipe that nobody fills: whoever has it waits, and is killed. The other worker then gets it."""
+    job = tmp_path / "job"
+    write_job(job, size=6)
+    pipe = job / "a_pipe.json"
+    os.mkfifo(pipe)
+    done: list[Done] = []
+    engine = Cluster(scheduler_file=str(two.file), patience_s=30)
+
+    def kill_and_fill() -> None:
+        while len(done) < 6:
+            time.sleep(0.05)
+        os.kill(_holder(two), signal.SIGKILL)
+        pipe.unlink()
+        pipe.write_bytes((job / "host0_1234.pt.trace.json").read_bytes())
+
+    helper = threading.Thread(target=kill_and_fill)
+    helper.start()
+    for answer in engine.run(tasks(job)):
+        done.append(answer)
+    helper.join()
+    assert sorted(answer.task.source.name for answer in done) == sorted(path.name for path in job.iterdir())
+    assert {answer.verdict for answer in done} == {"sound"}
+
+
+def _holder(running: Running) -> int:
+    """The process that has a trace in hand."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.Client(scheduler_file=str(running.file), set_as_default=False) as client:
+        (address,) = [worker for worker, held in client.processing().items() if held]
+        return int(client.run(os.getpid)[address])
+
+
+def test_without_workers_the_wait_ends_in_a_sentence(place: Path, tmp_path: Path) -> None:
+    running = Running(place, workers=0)
+    try:
+        write_job(tmp_path / "job")
+        engine = Cluster(scheduler_file=str(running.file), patience_s=1.5)
+        with pytest.raises(ClusterError, match=r"no worker for 1.5 s, 4 traces are left"):
+            list(engine.run(tasks(tmp_path / "job")))
+    finally:
+        running.end()
+
+
+def test_a_scheduler_that_goes_away_ends_the_run_and_keeps_what_came(two: Running, tmp_path: Path) -> None:
+    job = tmp_path / "job"
+    write_job(job, size=5)
+    os.mkfifo(job / "z_pipe.json")
+    dataset = Dataset(tmp_path / "out")
+
+    def told(there: int, _total: int, _done: Done | None) -> None:
+        if there == 5:
+            two.scheduler.kill()
+
+    with pytest.raises(ClusterError, match=r"scheduler .* went away"):
+        analyze_many(tasks(job), dataset, Cluster(scheduler_file=str(two.file), patience_s=3), told)
+    assert len(dataset.known()) == 5
+    (job / "z_pipe.json").unlink()
+    assert main(["analyze", str(job), "-o", str(tmp_path / "out"), "--json"]) == 0
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra 'fleet' (dask, distributed) is not installed")
+    write_job(tmp_path / "job")
+    with pytest.raises(ClusterError, match=r"no Dask scheduler at 'tcp://127\.0\.0\.1:9'"):
+        list(Cluster(address="tcp://127.0.0.1:9", patience_s=1).run(tasks(tmp_path / "job")))
+    with pytest.raises(ClusterError, match="no scheduler file"):
+        list(Cluster(scheduler_file=str(tmp_path / "none.json"), patience_s=1).run(tasks(tmp_path / "job")))
+
+
+def test_another_version_on_a_worker_is_told(two: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_job(tmp_path / "job")
+    monkeypatch.setattr(cluster, "__version__", "0.0.0-test")
+    engine = Cluster(scheduler_file=str(two.file), patience_s=20)
+    with pytest.raises(ClusterError, match=r"has rope_prof .*; expected 0\.0\.0-test"):
+        list(engine.run(tasks(tmp_path / "job")))
+
+
+def test_without_distributed_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> object:
+        raise ImportError(name=name)
+
+    monkeypatch.setattr(cluster, "import_module", missing)
+    with pytest.raises(UnavailableError, match=r"pip install 'rope-prof\[fleet\]'"):
+        list(Cluster(address="tcp://h:1").run([]))
