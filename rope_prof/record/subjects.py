@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any, cast
 
 import torch
@@ -71,17 +72,19 @@ def in_mode(key: Key) -> tuple[Call, bool]:
     """(the callable of `key`'s path in its mode, whether it works in place).
 
     torch.compile keeps its compiled code by the function's own code, looks through all of it at each call, and past a
-    limit runs the function as it is: so each key compiles a function of its own name (functions that differ in file
-    alone have equal code), and no case pays for another's.
+    limit runs the function as it is: so each key compiles a function of its own, and no case pays for another's. Its
+    code names this file: one without a source would be run through a function that all of them share.
     """
     found = path(key.path)
     if key.mode != "compile":
         return found.call, found.in_place
-    name = "path_" + re.sub(r"\W", "_", key.name)
-    source = f"def {name}(q, k, positions, table, shape):\n    return call(q, k, positions, table, shape)\n"
-    namespace: dict[str, Any] = {"call": found.call}
-    exec(compile(source, f"<{key.name}>", "exec"), namespace)
-    return torch.compile(namespace[name], dynamic=False), found.in_place
+    code = _compiled_path.__code__.replace(co_name="path_" + re.sub(r"\W", "_", key.name))
+    return torch.compile(FunctionType(code, {"call": found.call}), dynamic=False), found.in_place
+
+
+def _compiled_path(q: Any, k: Any, positions: Any, table: Any, shape: Any) -> Any:
+    """The code of what `in_mode` compiles; `call` is put among its globals."""
+    return call(q, k, positions, table, shape)  # type: ignore[name-defined]  # noqa: F821
 
 
 def prepare_compiler(device: RecordDevice) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from rope_prof.kernels.inputs import make_inputs
 from runs import key
 
 from rope_prof.model.run import Case
+from rope_prof.record import subjects
 from rope_prof.record.devices import CpuDevice
 from rope_prof.record.subjects import in_mode, prepare_compiler, shape_of
 
@@ -28,12 +31,15 @@ def test_more_keys_than_the_compilers_limit_are_all_compiled(monkeypatch: pytest
     plain = torch.compile
     monkeypatch.setattr(torch, "compile", lambda function, **rest: plain(function, backend=backend, **rest))
     dynamo.reset()
-    count = dynamo.config.recompile_limit + 3
+    count, codes = dynamo.config.recompile_limit + 3, set()
     for case in cases(count):
         x = make_inputs(shape_of(case), case.tokens, torch.float32, prompt="text")
         call, _ = in_mode(key("unfused", mode="compile", case=case))
         call(x.q, x.k, x.positions, x.cos_sin_cache, shape_of(case))
+        codes.add(call._torchdynamo_orig_callable.__code__)  # type: ignore[attr-defined]
     assert len(compiled) == count
+    assert {inspect.getsourcefile(code) for code in codes} == {subjects.__file__}
+    assert len({code.co_name for code in codes}) == count
 
 
 def test_a_function_compiled_too_often_is_an_error() -> None:
