@@ -15,6 +15,7 @@ import polars as pl
 
 from rope_prof.analysis.fleet_clock import Arrivals, Clock, Clocks, Collective, clocks
 from rope_prof.analysis.gaps import CAUSES
+from rope_prof.units import duration
 
 SCHEMA_VERSION: Final = 1
 #: A rank is late where it comes last to so many of the collectives, and the others wait so much of their span for it.
@@ -46,7 +47,8 @@ class RankUse:
     idle_ns: int | None
     idle_share: float | None
     idle_by_cause_ns: dict[str, int]
-    start_ns: int | None
+    start_ns: int | None  # of its first GPU event, on its own clock
+    wall_clock: bool  # whether that clock counts from 1970
     clock: Clock | None
     arrivals: Arrivals | None
 
@@ -203,7 +205,8 @@ def _rank(trace: dict[str, Any], part: pl.DataFrame, clock: Clock | None, arrive
         **held,
         idle_share=None if withheld or not span or idle is None else idle / span,
         idle_by_cause_ns={cause: ns for cause, ns in causes.items() if ns},
-        start_ns=trace["start_ns"] if trace["wall_clock"] else None,
+        start_ns=trace["start_ns"],
+        wall_clock=bool(trace["wall_clock"]),
         clock=clock,
         arrivals=arrived,
     )
@@ -314,6 +317,27 @@ def _where(k: int, ranges: Sequence[RangeAcross]) -> tuple[str | None, int | Non
     near = [one for one in found if one[0] >= (1 - SAME_EXCESS) * most]
     excess, _, name = min(near, key=lambda one: (one[1], one[2]))
     return name, round(excess)
+
+
+def common_zero(recording: Recording) -> tuple[dict[str, int], str]:
+    """By rank label the instant on that rank's clock that is zero for all of them, and a sentence on how it is known.
+
+    It is the first GPU event of any rank. Ranks without a GPU event are left out. Where neither collectives nor base
+    times tell, each rank has its own first event as zero.
+    """
+    held = [rank for rank in recording.ranks if rank.start_ns is not None]
+    if held and all(rank.clock is not None for rank in held):
+        offsets = [rank.clock.offset_ns if rank.clock else 0 for rank in held]
+        spread = max(rank.clock.spread_ns for rank in held if rank.clock)
+        how = f"one clock, by the ends of {recording.clocks.collectives:,} collectives (± {duration(spread)})"
+    elif held and all(rank.wall_clock for rank in held):
+        offsets = [0] * len(held)
+        how = f"the hosts' own wall clocks, whose skew is unknown: {recording.clocks.reason}"
+    else:
+        how = "each rank from its own first event: the files have no common clock"
+        return {rank.label: rank.start_ns or 0 for rank in held}, how
+    first = min((rank.start_ns or 0) - offset for rank, offset in zip(held, offsets, strict=True))
+    return {rank.label: first + offset for rank, offset in zip(held, offsets, strict=True)}, how
 
 
 def _short_names(folders: Sequence[str]) -> dict[str, str]:

@@ -72,12 +72,17 @@ def export_archive(source: Path, out: Path) -> None:
 def export_perfetto(source: Path, out: Path) -> None:
     """One native trace at `out`, written whole or not at all."""
     from rope_prof.errors import UsageError
+    from rope_prof.io.fleet_dataset import is_dataset
     from rope_prof.io.run_folder import write_atomic
     from rope_prof.units import size
 
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o fusion.pftrace")
-    if source.is_dir():
+    if is_dataset(source):
+        from rope_prof.commands.export_ranks import draw_ranks
+
+        data = draw_ranks(source)
+    elif source.is_dir():
         from rope_prof.io.run_folder import read_run
 
         data = draw_run(read_run(source)).data
