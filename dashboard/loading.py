@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,9 +22,11 @@ from rope_prof.analysis.gaps import device_gaps
 from rope_prof.analysis.kernels import kernel_shares
 from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, require_whole, summary
 from rope_prof.commands.open import case_traces
+from rope_prof.compare import NotComparableError, Side, Verdict, compare
+from rope_prof.errors import RopeProfError
 from rope_prof.io.run_folder import RunFolder, find_runs, read_run, shipped_runs
 from rope_prof.io.traces import read_trace
-from rope_prof.model.run import KeyFacts
+from rope_prof.model.run import Key, KeyFacts
 from rope_prof.model.trace import Trace
 from rope_prof.serve import Server, site
 from rope_prof.views.timeline import CallTimeline, lay_out
@@ -76,6 +79,16 @@ def default_run(named: dict[str, Path]) -> str:
     return next((name for name, folder in named.items() if folder == shipped), next(iter(named)))
 
 
+def other_runs(named: dict[str, Path], name: str) -> dict[str, RunFolder]:
+    """The runs but `name` that can be read: what a baseline may be taken from. A damaged one speaks when it is shown."""
+    found: dict[str, RunFolder] = {}
+    for other, folder in named.items():
+        if other != name:
+            with suppress(RopeProfError):
+                found[other] = run(folder)
+    return found
+
+
 def _stamp(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
@@ -116,6 +129,48 @@ def _rows(path: str, stamp_ns: int, _folder: RunFolder) -> tuple[Row, ...]:  # n
             captures[facts.key.name] = figures(found.trace, facts.key)
             require_whole(found.trace, captures[facts.key.name], facts)
     return summary(_folder.run, _folder.samples, captures)
+
+
+def verdicts(folder: RunFolder, base: RunFolder, key: Key) -> dict[str, Verdict]:
+    """Key of `folder` -> its wall time against the baseline's path, mode and L2 state in the same case.
+
+    A key that has no partner, or is the baseline itself, is left out.
+    """
+    stamps = (_stamp(folder.path / "run.json"), _stamp(base.path / "run.json"))
+    return _verdicts(str(folder.path), str(base.path), stamps, (key.path, key.mode, key.l2), folder, base)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _verdicts(
+    path: str,
+    base_path: str,
+    stamps_ns: tuple[int, int],  # noqa: ARG001 - part of the key
+    side: tuple[str, str, str],
+    _folder: RunFolder,
+    _base: RunFolder,
+) -> dict[str, Verdict]:
+    own = path == base_path
+    theirs = [f for f in _base.run.keys if (f.key.path, f.key.mode, f.key.l2) == side]
+    left = replace(_base.run, keys=tuple(theirs))
+    found: dict[str, Verdict] = {}
+    for pick in dict.fromkeys((f.key.path, f.key.mode) for f in _folder.run.keys):
+        mine = [f for f in _folder.run.keys if (f.key.path, f.key.mode) == pick and f.key.l2 == side[2]]
+        if not mine or (own and pick == side[:2]):
+            continue
+        sides = (
+            Side(label="baseline", run=left, samples=_base.samples, path=side[0], mode=side[1]),
+            Side(
+                label="run",
+                run=replace(_folder.run, keys=tuple(mine)),
+                samples=_folder.samples,
+                path=pick[0],
+                mode=pick[1],
+            ),
+        )
+        with suppress(NotComparableError):  # no case of both
+            pairs = compare(*sides, paired=own, anyway=True)
+            found |= {verdict.cand: verdict for verdict in pairs if verdict.metric == "wall"}
+    return found
 
 
 def timeline(found: Capture, number: int) -> CallTimeline:

@@ -5,6 +5,7 @@ Names from files go through `st.html` escaped, never through Markdown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rope_prof.errors import RopeProfError
 from rope_prof.io.run_folder import RunFolder
 from rope_prof.model.run import KeyFacts
 from rope_prof.views.palette import Palette, palette
+from rope_prof.views.timeline_look import zoom_of
 
 _HERE = Path(__file__).parent
 ROOMS = {
@@ -33,12 +35,13 @@ PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["se
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is looked at: the run, its name, the case, and the colours of the viewer's ground."""
+    """What is looked at: the run, its name, the case, the colours of the viewer's ground, and the rest of the view."""
 
     name: str
     folder: RunFolder
     case: str
     palette: Palette
+    view: view.View
 
 
 def pages() -> dict[str, Any]:
@@ -55,12 +58,14 @@ def style() -> None:
 
 
 def header(rooms: dict[str, Any]) -> Seen:
-    """Word mark, rooms, and the choosers of run and case; stops with one sentence where there is nothing to show."""
+    """Word mark, rooms, and the choosers of run, case and baseline; stops with one sentence where there is no run.
+
+    The links are drawn last: each of them names the whole view.
+    """
     with st.container(horizontal=True, vertical_alignment="center", key="rp-head"):
         st.html('<span class="rp-mark">rope<i>_</i>prof</span>', width="content")
-        for page in rooms.values():
-            st.page_link(page, query_params=dict(st.query_params))
-        places = st.container(horizontal=True, horizontal_alignment="right", key="rp-choose")
+        links = st.container(horizontal=True, vertical_alignment="center", key="rp-links")
+    places = st.container(horizontal=True, vertical_alignment="center", key="rp-choose")
     named = loading.runs()
     if not named:
         stop(
@@ -75,14 +80,24 @@ def header(rooms: dict[str, Any]) -> Seen:
         stop(f"Run {name} holds no keys; record it again.")
     with places:
         case = _case_chooser(folder)
-    view.remember(st.query_params, {"run": name, "case": case})
-    return Seen(name, folder, case, palette(st.context.theme.type))
+        found = view.bases(folder.run, case, {n: f.run for n, f in loading.other_runs(named, name).items()})
+        settled = view.settle(st.query_params.to_dict(), folder.run, case, [*found, view.NO_BASELINE])
+        options = [*found, view.NO_BASELINE]
+        pick("base", "Baseline", options, settled.base, width=280, text=lambda value: view.base_label(value, found))
+    for sentence in settled.notes:
+        note(sentence)
+    view.remember(st.query_params, {"run": name, "case": case, **settled.address})
+    zoom(view.ZOOM)
+    with links:
+        for page in rooms.values():
+            st.page_link(page, query_params=st.query_params.to_dict())
+    return Seen(name, folder, case, palette(st.context.theme.type), settled)
 
 
 def _run_chooser(named: dict[str, Path]) -> str:
     chosen = view.choose(st.query_params.get("run"), list(named), "run", loading.default_run(named))
     note(chosen.note)
-    return pick("run", "Run", list(named), chosen.value, width=250, drop=("case", "sides", "call"))
+    return pick("run", "Run", list(named), chosen.value, width=250, drop=("call",))
 
 
 def _case_chooser(folder: RunFolder) -> str:
@@ -90,6 +105,32 @@ def _case_chooser(folder: RunFolder) -> str:
     chosen = view.choose(st.query_params.get("case"), options, "case", view.default_case(folder.run))
     note(chosen.note)
     return pick("case", "Case", options, chosen.value, width=250, drop=("call",))
+
+
+def zoom(name: str) -> tuple[float, float] | None:
+    """The window that the address asks for under `name`; None, with a note where it is none, for all of it.
+
+    The links of a page were drawn before the viewer zoomed in it: where one brings its window back, the newer one wins.
+    """
+    asked = st.query_params.get(name, view.FIT)
+    memory = st.session_state.setdefault("zooms", {})
+    linked, newer = memory.get(name, (None, None))
+    if newer is not None and asked == linked:
+        asked = newer
+    found = zoom_of(asked)
+    if found is None and asked != view.FIT:
+        note(f"no zoom '{asked}'; expected two times in µs as in '-10~250'; showing all of it")
+        asked = view.FIT
+    memory[name] = (asked, asked)
+    view.remember(st.query_params, {name: asked})
+    return found
+
+
+def zoomed(name: str, text: str) -> None:
+    """The viewer's new window under `name`, in the address and for the links that still have the old one."""
+    memory = st.session_state.setdefault("zooms", {})
+    memory[name] = (memory.get(name, (None, None))[0], text)
+    view.remember(st.query_params, {name: text})
 
 
 def pick(
@@ -116,28 +157,48 @@ def pick(
 
 
 def side_chooser(facts: Sequence[KeyFacts]) -> list[KeyFacts]:
-    """The captured keys that the viewer wants to see; the eager ones at first."""
-    options = {view.side(f.key): f for f in facts}
+    """Those of `facts` whose path, mode and L2 state the viewer chose; a chooser of each that has two values."""
     keys = [f.key for f in facts]
-    chosen, unknown = view.choose_sides(st.query_params.get("sides"), list(options), view.default_sides(facts))
-    note(unknown)
-    st.session_state["pick-sides"] = list(chosen)
+    chosen = seen().view
+    for name, label, has, now in (
+        ("path", "Paths", [key.path for key in keys], chosen.paths),
+        ("mode", "Modes", [key.mode for key in keys], chosen.modes),
+        ("l2", "L2", [key.l2 for key in keys], chosen.l2),
+    ):
+        options = list(dict.fromkeys(has))
+        if len(options) > 1:
+            _pills(name, label, options, [value for value in now if value in options])
+    found = [f for f in facts if chosen.has(f.key)]
+    if not found and facts:
+        asked = f"{', '.join(chosen.paths)} in mode {', '.join(chosen.modes)}"
+        note(f"nothing recorded of {asked} in this case; showing {view.side_label(keys[0], keys)}")
+        return [facts[0]]
+    return found
+
+
+def _pills(name: str, label: str, options: list[str], value: list[str]) -> None:
+    key = f"pick-{name}"
+    st.session_state[key] = value
 
     def write() -> None:
-        wanted = st.session_state["pick-sides"]
-        st.query_params["sides"] = ",".join(name for name in options if name in wanted)
+        wanted = st.session_state[key]
+        st.query_params[name] = ",".join(option for option in options if option in wanted)
 
     st.pills(
-        "Paths",
-        list(options),
+        label,
+        options,
         selection_mode="multi",
-        key="pick-sides",
+        key=key,
         on_change=write,
-        format_func=lambda name: view.side_label(options[name].key, keys),
+        format_func=plain,
         label_visibility="collapsed",
     )
-    view.remember(st.query_params, {"sides": ",".join(chosen)})
-    return [options[name] for name in chosen]
+
+
+def plain(text: str) -> str:
+    """That text letter for letter in a label, which Streamlit reads as Markdown with emoji codes and bare links."""
+    escaped = re.sub(r"([\\`*_{}\[\]()<>#+\-!|$~&])", r"\\\1", text)
+    return re.sub(r"([:@]|www\.)", "\\1\u2060", escaped)
 
 
 def note(sentence: str | None) -> None:

@@ -14,7 +14,7 @@ import streamlit as st
 
 from rope_prof.dashboard import shell, view
 from rope_prof.views.palette import Palette
-from rope_prof.views.timeline_look import look_of, zoom_of, zoom_text
+from rope_prof.views.timeline_look import look_of, zoom_text
 from rope_prof.views.timeline_window import Shown, window
 
 _FOLDER = Path(__file__).parent / "component"
@@ -30,17 +30,6 @@ _component = st.components.v2.component(
 )
 
 
-def zoom(name: str = view.ZOOM) -> tuple[float, float] | None:
-    """The window that the address asks for under `name`; None, with a note where it is none, for all of it."""
-    asked = st.query_params.get(name, view.FIT)
-    found = zoom_of(asked)
-    if found is None and asked != view.FIT:
-        shell.note(f"no zoom '{asked}'; expected two times in µs as in '-10~250'; showing all of it")
-        asked = view.FIT
-    view.remember(st.query_params, {name: asked})
-    return found
-
-
 @st.fragment
 def timeline(
     shown: Shown, palette: Palette, key: str, on_call: Callable[[int], None] | None = None, zoom_name: str = view.ZOOM
@@ -52,8 +41,7 @@ def timeline(
 
     def looked() -> None:
         look = look_of(st.session_state[key].get("look"))
-        text = view.FIT if look.window is None else zoom_text(look.window)
-        view.remember(st.query_params, {zoom_name: text})
+        shell.zoomed(zoom_name, view.FIT if look.window is None else zoom_text(look.window))
 
     def called() -> None:
         number = st.session_state[key].get("call")

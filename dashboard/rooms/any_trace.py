@@ -48,7 +48,7 @@ with st.container(horizontal=True, vertical_alignment="top", key="rp-open"):
     st.selectbox("A trace of a permitted folder", names, key="trace-name", on_change=chosen, placeholder="choose one")
     st.text_input("Or its path inside one", key="trace-path", on_change=typed)
     file = st.file_uploader(f"Or a file of yours, {LIMIT}", key="trace-upload", on_change=opens, args=(None,))
-zoom = timeline_component.zoom(view.TRACE_ZOOM)
+zoom = shell.zoom(view.TRACE_ZOOM)
 shell.notes()
 
 if file is not None and st.session_state.get("trace-uploaded", True):

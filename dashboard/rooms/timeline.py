@@ -23,7 +23,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.note(asked.note)
     call = shell.pick("call", "Call", options, asked.value, width=170, text=view.call_label)
 view.remember(st.query_params, {"call": call})
-zoom = timeline_component.zoom()
+zoom = shell.zoom(view.ZOOM)
 shell.notes()
 panels, sides, missing = [], [], []
 keys = [f.key for f in captured]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import parse_qsl
 from urllib.request import urlopen
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from rope_prof.dashboard import FOLDER, loading, view
+from rope_prof.dashboard import FOLDER, baseline, loading, shell, view
+from rope_prof.views.difference import beside, difference
 from rope_prof.views.palette import DARK, LIGHT
 from tests.dashboard.drawn_run import write_gpu_run
 
@@ -52,8 +57,11 @@ def test_every_page_draws_and_the_address_says_all_of_the_view(
     assert not found.exception
     assert asked(found, "run") == "drawn"
     assert asked(found, "case") == CASE
+    assert asked(found, "path") == "unfused,per-token,fused"
+    assert (asked(found, "mode"), asked(found, "l2")) == ("eager", "cold")
+    assert (asked(found, "call"), asked(found, "zoom")) == ("median", "fit")
+    assert asked(found, "base") == "unfused.eager.cold"
     if page is not None:
-        assert asked(found, "sides") == "unfused.eager.cold,per-token.eager.cold,fused.eager.cold"
         assert len(found.get("bidi_component" if page == "timeline" else "plotly_chart")) == 1
     else:
         assert "fused · eager" in html_of(found)
@@ -76,15 +84,84 @@ def test_the_perfetto_room_frames_the_case_of_the_address(drawn: Path, monkeypat
         assert answer.read()[:1] == b"\x0a"
 
 
-def test_unknown_values_say_so_and_fall_back(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = app(monkeypatch, drawn, "timeline", run="<b>nope", case="x", sides="foo", call="999")
+@pytest.mark.parametrize("page", [None, *(room for room in shell.ROOMS if room not in {"overview", "perfetto"})])
+def test_unknown_values_say_so_and_fall_back_on_every_page(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch, page: str | None
+) -> None:
+    wrong = {"run": "<b>nope", "case": "x", "path": "foo", "mode": "lazy", "call": "999", "zoom": "1", "base": "b~c"}
+    found = app(monkeypatch, drawn, page, **wrong)
     assert not found.exception
     text = html_of(found)
     assert "no run &#x27;&lt;b&gt;nope&#x27; here" in text
-    assert "no case &#x27;x&#x27; here" in text
-    assert "no recording of &#x27;foo&#x27;" in text
-    assert "no call &#x27;999&#x27; here" in text
-    assert found.get("bidi_component")
+    for what in ("case &#x27;x", "path &#x27;foo", "mode &#x27;lazy", "call &#x27;999", "baseline &#x27;b~c"):
+        assert f"no {what}&#x27;" in text
+    assert "no zoom &#x27;1&#x27;" in text
+    right = {"run": "drawn", "case": CASE, "path": "unfused,per-token,fused", "mode": "eager", "call": "median"}
+    assert {name: asked(found, name) for name in right} == right
+    assert (asked(found, "zoom"), asked(found, "base")) == ("fit", "unfused.eager.cold")
+
+
+def test_what_the_address_chose_stays_on_every_page(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    view_of = {
+        "case": "28b-tp1-n1-bf16-image",
+        "path": "unfused,fused",
+        "mode": "eager,compile",
+        "call": "3",
+        "zoom": "-5~80.25",
+        "base": "per-token.eager.cold",
+    }
+    for room in shell.ROOMS:
+        if room != "perfetto":
+            found = app(monkeypatch, drawn, None if room == "overview" else room, **view_of)
+            assert not found.exception, room
+            assert {name: asked(found, name) for name in view_of} == view_of, room
+            links = [element.proto.query_string for element in found.get("page_link")]
+            assert links, room
+            for link in links:
+                assert dict(parse_qsl(link)).items() >= view_of.items(), room
+
+
+def test_what_was_not_recorded_in_that_mode_says_so(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, drawn, "timeline", path="fused", mode="compile")
+    assert "nothing recorded of fused in mode compile" in html_of(found)
+
+
+def test_the_baseline_may_be_of_another_run_and_is_asked_for_by_any_page(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = write_gpu_run(tmp_path / "traces" / "week-ago", tokens=(973,))
+    monkeypatch.chdir(tmp_path)
+    found = app(monkeypatch, drawn, base="week-ago~fused.eager.cold")
+    assert not found.exception
+    assert asked(found, "base") == "week-ago~fused.eager.cold"
+    folder = loading.run(drawn)
+    settled = view.settle({"base": "week-ago~fused.eager.cold"}, folder.run, CASE, ["week-ago~fused.eager.cold"])
+    monkeypatch.setattr(loading, "runs", lambda: {"drawn": drawn, "week-ago": other})
+    chosen = baseline.chosen(shell.Seen("drawn", folder, CASE, LIGHT, settled))
+    assert chosen is not None
+    assert chosen.label == "fused · eager in week-ago"
+    assert chosen.caveat is not None
+    word = chosen.verdicts[f"fused.eager.cold.{CASE}.r0"].word
+    assert word in {"SAME", "UNDECIDED", "FASTER", "SLOWER"}
+    assert chosen.verdicts[f"unfused.eager.cold.{CASE}.r0"].word == "SLOWER"
+    assert not any("-n1-" in name for name in chosen.verdicts), "a case that the other run lacks has no verdict"
+
+
+def test_a_difference_reads_as_people_say_it() -> None:
+    assert difference(6.0, 100.0) == "−94 %"
+    assert difference(112.0, 100.0) == "+12 %"
+    assert difference(0.4, 100.0) == "−99.6 %"
+    assert difference(320.0, 100.0) == "3.20x as much"
+    assert difference(100.0, 100.0) == "±0 %"
+    assert difference(None, 100.0) == difference(5.0, 0.0) == ""
+    assert beside(20_400.0, 340_000.0) == "20.4 µs (−94 %)"
+    assert beside(20_400.0, None) == "20.4 µs"
+
+
+@given(st.text())
+def test_a_label_of_a_stranger_keeps_its_letters(text: str) -> None:
+    unescaped = re.sub(r"\\(.)", r"\1", shell.plain(text).replace("\u2060", ""), flags=re.S)
+    assert unescaped == text.replace("\u2060", "")
 
 
 def test_a_chooser_writes_the_address_and_the_page_follows(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,8 +101,8 @@ def test_the_zoom_survives_every_other_control_and_the_address_has_it(address: s
         page.keyboard.press("?")
         assert page.locator(".tl-keys").is_visible(), "a ticked box keeps no key from the timeline"
         page.keyboard.press("?")
-        page.get_by_role("button", name="unfused · compile").click()  # reruns the whole page
-        page.wait_for_url("**unfused.compile**", timeout=30_000)
+        page.get_by_role("button", name="compile").click()  # reruns the whole page
+        page.wait_for_url("**mode=eager%2Ccompile**", timeout=30_000)
         settle(page)
         assert window_of(page) == zoomed
         lo, hi = (float(part) * 1e3 for part in page.url.split("zoom=")[1].split("&")[0].split("~"))
@@ -110,6 +110,11 @@ def test_the_zoom_survives_every_other_control_and_the_address_has_it(address: s
         page.reload()
         settle(page)
         assert window_of(page) == (NEAR(zoomed[0], abs=1), NEAR(zoomed[1], abs=1))
+        x, y = point(page, (zoomed[0] + zoomed[1]) / 2, "kernel")
+        page.mouse.move(x, y)
+        page.mouse.wheel(0, -240)
+        settle(page)
+        zoomed = window_of(page)  # the links were drawn before this one
         page.get_by_role("link", name="Kernels").click()
         page.wait_for_url("**/kernels?*", timeout=30_000)
         page.get_by_role("link", name="Timeline").click()
