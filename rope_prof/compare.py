@@ -1,32 +1,56 @@
 """baseline x candidate -> one verdict per key and metric, with ratio, interval and reason. Pure.
 
-The ratio is baseline / candidate: over 1 the candidate is faster. Two selections of one run are paired round by round,
-which cancels the machine's drift. Two runs share no rounds: the ratio is that of the medians, its interval the ends of
-both sides' own intervals, each at 97.5 %, so that both hold at once with at least 95 %. How far a machine differs from
-one run to the next is in neither.
+The ratio is baseline / candidate: over 1 the candidate is faster, or has fewer kernels. Two selections of one run are
+paired round by round, which cancels the machine's drift. Two runs share no rounds: the ratio is that of the medians,
+its interval the ends of both sides' own intervals, each at 97.5 %, so that both hold at once with at least 95 %. How
+far a machine differs from one run to the next is in neither.
+
+`bubble` is the wall time of a call less the busy time of its capture, round by round; `kernels` are counted in the
+capture and have no interval.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from rope_prof.analysis.stats import COVERAGE, Figure, figure, paired_ratio
+from rope_prof.analysis.summary import CaptureFigures
 from rope_prof.errors import RopeProfError, UsageError
 from rope_prof.model.run import Case, Key, KeyFacts, Run
+from rope_prof.units import duration
 
 if TYPE_CHECKING:
     import polars as pl
 
 Word = Literal["FASTER", "SLOWER", "SAME", "UNDECIDED", "UNKNOWN"]
 Held = Literal["holds", "fails", "undecided"]
+Rounds = Mapping[int, float]
 
 #: SAME: the whole interval of the ratio lies within this of 1.
 SAME_WITHIN = 0.02
+#: What the samples alone tell.
 METRICS = ("wall", "device")
-_GATE = re.compile(r"\s*(wall|device)\s*>\s*(\d+(?:\.\d+)?)\s*%\s*")
+#: What the captures tell too.
+ALL_METRICS = (*METRICS, "kernels", "bubble")
+_GATE = re.compile(rf"\s*({'|'.join(ALL_METRICS)})\s*>\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
+
+#: What two keys must have alike to be compared, as people call it.
+FIELDS: dict[str, Callable[[Key], object]] = {
+    "model": lambda key: key.case.model,
+    "TP": lambda key: key.case.tp,
+    "tokens": lambda key: key.case.tokens,
+    "dtype": lambda key: key.case.dtype,
+    "prompt": lambda key: key.case.prompt,
+    "L2 state": lambda key: key.l2,
+    "rank": lambda key: key.rank,
+    "path": lambda key: key.path,
+    "mode": lambda key: key.mode,
+}
+#: So many values or keys are named in an error.
+_NAMED = 4
 
 
 class NotComparableError(RopeProfError):
@@ -37,18 +61,34 @@ class NotComparableError(RopeProfError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One side: a run, and the path and mode picked from it (None: all of them)."""
+    """One side: a run, and the path and mode picked from it (None: all of them).
+
+    `captures`: key name -> the figures of its trace, or why there are none.
+    """
 
     label: str
     run: Run
     samples: pl.DataFrame
     path: str | None = None
     mode: str | None = None
+    captures: Mapping[str, CaptureFigures | str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> tuple[KeyFacts, ...]:
+        """Those that are picked."""
+        return tuple(
+            facts
+            for facts in self.run.keys
+            if self.path in {None, facts.key.path} and self.mode in {None, facts.key.mode}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One metric of one pair of keys. `ratio` is baseline / candidate; `reason` says why it is UNKNOWN or UNDECIDED."""
+    """One metric of one pair of keys. `ratio` is baseline / candidate; `reason` says why it is UNKNOWN or UNDECIDED.
+
+    `before` and `after`: the medians of both sides, in ns per call; of `kernels` their number per call.
+    """
 
     case: Case
     base: str
@@ -57,11 +97,26 @@ class Verdict:
     word: Word
     ratio: Figure | None
     reason: str | None
+    before: float | None = None
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What both sides must have alike and have not: `what` (device, dtype, ...), and the values of each."""
+
+    what: str
+    base: tuple[str, ...]
+    cand: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """`dtype: bf16 against fp16`."""
+        return f"{self.what}: {_named(self.base)} against {_named(self.cand)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """`wall>3%`: the candidate may not take over 3 % more wall than the baseline."""
+    """`wall>3%`: the candidate may not take over 3 % more wall time than the baseline."""
 
     metric: str
     percent: float
@@ -69,7 +124,7 @@ class Gate:
     def check(self, verdict: Verdict) -> Held:
         """fails: the whole interval of the growth lies beyond the bound; undecided: it holds the bound, or is none."""
         ratio = verdict.ratio
-        if verdict.word == "UNKNOWN" or ratio is None or ratio.lo is None or ratio.hi is None:
+        if verdict.word == "UNKNOWN" or ratio is None or not ratio.lo or not ratio.hi:
             return "undecided"
         bound = 1 + self.percent / 100
         if 1 / ratio.hi > bound:
@@ -78,76 +133,113 @@ class Gate:
 
 
 def gate(text: str) -> Gate:
-    """Errors: UsageError for anything but `wall>3%` or `device>3%`."""
+    """Errors: UsageError for anything but METRIC>PERCENT%."""
     found = _GATE.fullmatch(text)
     if found is None:
-        raise UsageError(f"cannot read --fail-on {text!r}; expected METRIC>PERCENT%, as 'wall>3%' or 'device>5%'")
+        raise UsageError(
+            f"cannot read --fail-on {text!r}; expected METRIC>PERCENT%, as 'wall>3%', with a metric of "
+            f"{', '.join(ALL_METRICS)}"
+        )
     return Gate(found[1], float(found[2]))
 
 
-def compare(base: Side, cand: Side, *, paired: bool, anyway: bool = False) -> tuple[Verdict, ...]:
+def compare(
+    base: Side, cand: Side, *, paired: bool, anyway: bool = False, metrics: Sequence[str] = METRICS
+) -> tuple[Verdict, ...]:
     """The verdicts of every pair of keys, in the baseline's order. `paired`: both sides are of one run.
 
-    Errors: NotComparableError for another device or for keys that only one side has; with `anyway` the keys of both
-    are compared, and the error is left for no such key. UsageError where a key would meet itself.
+    With `anyway` another device, and whatever else each side has one value of alone (dtype, tokens, ...), may differ,
+    and the keys that both have are compared. Errors: NotComparableError, which names what differs; UsageError where a
+    key would meet itself.
     """
-    if not anyway and base.run.machine.device_name != cand.run.machine.device_name:
-        raise NotComparableError(
-            f"{base.label} was recorded on {base.run.machine.device_name!r}, {cand.label} on "
-            f"{cand.run.machine.device_name!r}; expected one device: record both on it, or say --anyway"
-        )
-    left, right = _by_match(base, cand), _by_match(cand, base)
-    both = [match for match in left if match in right]
-    alone = [facts.key.name for match, facts in (left | right).items() if match not in both]
-    if not both or (alone and not anyway):
-        cure = "say --anyway to compare what both have" if both else "pick a path and mode that both have"
-        raise NotComparableError(
-            f"{len(alone)} of {len(left | right)} keys are on one side alone ({', '.join(alone[:2]) or 'none'}); "
-            f"expected the same cases and paths in {base.label} and {cand.label}: {cure}"
-        )
-    if paired and any(left[match].key == right[match].key for match in both):
+    found = differences(base, cand)
+    other_device = [one for one in found if one.what == "device"]
+    if other_device and not anyway:
+        raise NotComparableError(_refusal(base, cand, other_device))
+    partners, alone = _partners(base, cand, found, anyway=anyway)
+    if not partners or (alone and not anyway):
+        raise NotComparableError(_refusal(base, cand, [one for one in found if one.what != "device"], alone))
+    if paired and any(left.key == right.key for left, right in partners):
         raise UsageError(
             f"{base.label} and {cand.label} are the same keys of one run; pick two, as RUN:unfused RUN:fused"
         )
     return tuple(
-        _verdict(left[match], right[match], metric, base.samples, cand.samples, paired=paired)
-        for match in both
-        for metric in METRICS
+        _verdict(base, left, cand, right, metric, paired=paired) for left, right in partners for metric in metrics
     )
 
 
-def _by_match(side: Side, other: Side) -> dict[tuple[object, ...], KeyFacts]:
-    """What a key must share with its partner -> its facts. A path or mode picked on both sides may differ."""
-    picked_path = side.path is not None and other.path is not None
-    picked_mode = side.mode is not None and other.mode is not None
+def differences(base: Side, cand: Side) -> tuple[Difference, ...]:
+    """What the sides have not alike: the device, and each field of their keys but the path or mode picked on both."""
+    found = [Difference("device", (base.run.machine.device_name,), (cand.run.machine.device_name,))]
+    for what in _must_match(base, cand):
+        left, right = (
+            tuple(dict.fromkeys(str(FIELDS[what](facts.key)) for facts in side.keys)) for side in (base, cand)
+        )
+        found.append(Difference(what, left, right))
+    return tuple(one for one in found if set(one.base) != set(one.cand))
 
-    def match(key: Key) -> tuple[object, ...]:
-        return (key.case, key.l2, key.rank, None if picked_path else key.path, None if picked_mode else key.mode)
 
-    return {
-        match(facts.key): facts
-        for facts in side.run.keys
-        if side.path in {None, facts.key.path} and side.mode in {None, facts.key.mode}
+def _must_match(base: Side, cand: Side) -> list[str]:
+    picked = {
+        "path": base.path is not None and cand.path is not None,
+        "mode": base.mode is not None and cand.mode is not None,
     }
+    return [what for what in FIELDS if not picked.get(what)]
 
 
-def _verdict(
-    base: KeyFacts, cand: KeyFacts, metric: str, left: pl.DataFrame, right: pl.DataFrame, *, paired: bool
-) -> Verdict:
-    ratio: Figure | None = None
-    reason = next((_bad(facts) for facts in (base, cand) if facts.status != "measured"), None)
+def _partners(
+    base: Side, cand: Side, found: Sequence[Difference], *, anyway: bool
+) -> tuple[list[tuple[KeyFacts, KeyFacts]], list[str]]:
+    """(the pairs of keys, the names of those that have no partner)."""
+    waived = {one.what for one in found if len(one.base) == len(one.cand) == 1} if anyway else set()
+    fields = [FIELDS[what] for what in _must_match(base, cand) if what not in waived]
+    left, right = ({tuple(get(f.key) for get in fields): f for f in side.keys} for side in (base, cand))
+    alone = [f.key.name for match, f in (*left.items(), *right.items()) if not (match in left and match in right)]
+    return [(left[match], right[match]) for match in left if match in right], alone
+
+
+def _refusal(base: Side, cand: Side, found: Sequence[Difference], alone: Sequence[str] = ()) -> str:
+    if not base.keys or not cand.keys:
+        empty = base if not base.keys else cand
+        return f"{empty.label} has no such key; expected a run with at least one: pick a path and mode that it has"
+    if found:
+        said = "; ".join(
+            f"{one.what}: {base.label} has {_named(one.base)}, {cand.label} has {_named(one.cand)}" for one in found
+        )
+        return f"the sides are not comparable: {said}; expected the same of both: pick them so, or say --anyway"
+    return (
+        f"{len(alone)} keys are on one side alone ({_named(alone)}); expected the same keys in {base.label} and "
+        f"{cand.label}: pick a path and mode that both have, or say --anyway to compare what both have"
+    )
+
+
+def _named(values: Sequence[str]) -> str:
+    more = len(values) - _NAMED
+    return ", ".join(values[:_NAMED]) + (f" and {more} more" if more > 0 else "") if values else "none"
+
+
+def _verdict(base: Side, left: KeyFacts, cand: Side, right: KeyFacts, metric: str, *, paired: bool) -> Verdict:
+    reason = next((_bad(facts) for facts in (left, right) if facts.status != "measured"), None)
+    ratio, before, after = None, None, None
     if reason is None:
-        ours, theirs = _per_call(left, base.key.name, metric), _per_call(right, cand.key.name, metric)
-        ratio = paired_ratio(ours, theirs) if paired else apart_ratio(ours, theirs)
-    word, why = judge(ratio)
+        found = (
+            _counts(base, left, cand, right) if metric == "kernels" else _times(base, left, cand, right, metric, paired)
+        )
+        if isinstance(found, str):
+            reason = found
+        else:
+            ratio, before, after = found
+    word, why = _judge_counts(ratio) if metric == "kernels" else judge(ratio)
     return Verdict(
-        case=base.key.case,
-        base=base.key.name,
-        cand=cand.key.name,
+        case=left.key.case,
+        base=left.key.name,
+        cand=right.key.name,
         metric=metric,
         word=word,
         ratio=ratio,
         reason=reason or why,
+        before=before,
+        after=after,
     )
 
 
@@ -155,12 +247,71 @@ def _bad(facts: KeyFacts) -> str:
     return f"{facts.key.path} {facts.key.mode} is {facts.status}" + (f": {facts.reason}" if facts.reason else "")
 
 
-def _per_call(samples: pl.DataFrame, key: str, metric: str) -> dict[int, float]:
-    mine = samples.filter((samples["key"] == key) & (samples["clock"] == metric))
-    return {row["round"]: row["ns"] / row["calls"] for row in mine.iter_rows(named=True)}
+_Found = tuple[Figure | None, float | None, float | None]
 
 
-def apart_ratio(base: Mapping[int, float], cand: Mapping[int, float]) -> Figure | None:
+def _times(base: Side, left: KeyFacts, cand: Side, right: KeyFacts, metric: str, paired: bool) -> _Found | str:
+    """(ratio, median of the baseline, median of the candidate), or why there is none."""
+    ours, theirs = _rounds(base, left, metric), _rounds(cand, right, metric)
+    for found in (ours, theirs):
+        if isinstance(found, str):
+            return found
+    assert not isinstance(ours, str)
+    assert not isinstance(theirs, str)
+    ratio = paired_ratio(ours, theirs) if paired else apart_ratio(ours, theirs)
+    before, after = figure(list(ours.values())), figure(list(theirs.values()))
+    return ratio, before.median if before else None, after.median if after else None
+
+
+def _rounds(side: Side, facts: KeyFacts, metric: str) -> Rounds | str:
+    """ns per call of each round, or why no ratio can be made of them."""
+    mine = side.samples.filter((side.samples["key"] == facts.key.name) & (side.samples["clock"] == _CLOCKS[metric]))
+    bad = mine.filter((mine["calls"] < 1) | (mine["ns"] < 1)).height
+    label = f"{facts.key.path} {facts.key.mode}"
+    if bad:
+        return f"{bad} of {mine.height} samples of {label} hold no call or no time; record again"
+    per_call = dict(zip(mine["round"].to_list(), (mine["ns"] / mine["calls"]).to_list(), strict=True))
+    if metric != "bubble" or not per_call:
+        return per_call
+    capture = side.captures.get(facts.key.name, f"{label} was not captured")
+    if isinstance(capture, str):
+        return capture
+    if capture.busy_ns is None:
+        return f"the capture of {label} holds no kernel"
+    bubbles = {number: ns - capture.busy_ns for number, ns in per_call.items()}
+    found = figure(list(bubbles.values()))
+    if found is not None and (found.median if found.lo is None else found.lo) <= 0:
+        ends = "" if found.lo is None or found.hi is None else f", [{duration(found.lo)}, {duration(found.hi)}]"
+        return f"the bubble of {label} may be none ({duration(found.median)}{ends}): there is no ratio"
+    return bubbles
+
+
+_CLOCKS = {"wall": "wall", "device": "device", "bubble": "wall"}
+
+
+def _counts(base: Side, left: KeyFacts, cand: Side, right: KeyFacts) -> _Found | str:
+    counted = []
+    for side, facts in ((base, left), (cand, right)):
+        label = f"{facts.key.path} {facts.key.mode}"
+        capture = side.captures.get(facts.key.name, f"{label} was not captured")
+        if isinstance(capture, str):
+            return capture
+        if not capture.kernels_per_call:
+            return f"the capture of {label} holds no kernel"
+        counted.append((capture.kernels_per_call, capture.calls))
+    (before, calls), (after, others) = counted
+    ratio = before / after
+    return Figure(ratio, ratio, ratio, min(calls, others)), before, after
+
+
+def _judge_counts(ratio: Figure | None) -> tuple[Word, str | None]:
+    """A count is exact: any difference is one."""
+    if ratio is None:
+        return "UNKNOWN", None
+    return "SAME" if ratio.median == 1 else "FASTER" if ratio.median > 1 else "SLOWER", None
+
+
+def apart_ratio(base: Rounds, cand: Rounds) -> Figure | None:
     """Ratio of the medians of two runs; its ends hold with 95 %, since each side's do with 97.5 %."""
     each = 1 - (1 - COVERAGE) / 2
     ours, theirs = figure(list(base.values()), each), figure(list(cand.values()), each)

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rope_prof.analysis.summary import CaptureFigures
     from rope_prof.compare import Gate, Held, Side, Verdict
+    from rope_prof.io.run_folder import RunFolder
+    from rope_prof.model.run import KeyFacts
 
 FORMATS = ("text", "markdown", "json")
 _SIDE = "RUN[:PATH[/MODE]]"
@@ -21,37 +24,58 @@ def compare(
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
-            "--fail-on", metavar="'wall>3%'", help="Exit 1 if wall or device time grew beyond it; repeatable."
+            "--fail-on",
+            metavar="'wall>3%'",
+            help="Exit 1 if wall, device, kernels or bubble grew beyond it; repeatable.",
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A bound that stays undecided fails too.")] = False,
     form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to print.")] = "text",
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Compare other devices, and the keys that both sides have.")
+        bool, typer.Option("--anyway", help="Compare other devices, shapes and dtypes, and the keys of both sides.")
     ] = False,
 ) -> None:
     """Faster, slower or the same, with intervals. Exit: 0 holds, 1 a bound fails, 2 usage, 3 not comparable."""
+    from rope_prof.compare import ALL_METRICS, NotComparableError, differences, gate
     from rope_prof.compare import compare as verdicts_of
-    from rope_prof.compare import gate
-    from rope_prof.errors import UsageError
-    from rope_prof.views.compare_tables import compare_json, compare_markdown, compare_text
+    from rope_prof.errors import RunError, UsageError
+    from rope_prof.views.compare_tables import Comparison, compare_json, compare_markdown, compare_text
 
     if form not in FORMATS:
         raise UsageError(f"unknown --format {form!r}; expected {', '.join(FORMATS)}")
+    if as_json and form not in {"text", "json"}:
+        raise UsageError(f"--json and --format {form} ask for two things; say one")
     gates = [gate(text) for text in fail_on or ()]
-    left, left_folder = side(base)
-    right, right_folder = side(cand)
+    try:
+        (left, left_folder), (right, right_folder) = side(base), side(cand)
+    except RunError as error:
+        raise NotComparableError(str(error)) from error
     paired = left_folder.resolve() == right_folder.resolve()
-    verdicts = verdicts_of(left, right, paired=paired, anyway=anyway)
-    checked = check(gates, verdicts)
-    if as_json or form == "json":
-        typer.echo(compare_json(base, cand, verdicts, checked, paired=paired))
-    else:
-        draw = compare_markdown if form == "markdown" else compare_text
-        typer.echo(draw(verdicts, checked, paired=paired))
-    held = {state for _, _, state in checked}
+    verdicts = verdicts_of(left, right, paired=paired, anyway=anyway, metrics=ALL_METRICS)
+    found = Comparison(
+        typed=(base, cand),
+        base=left,
+        cand=right,
+        paired=paired,
+        command=typed(base, cand, fail_on or [], strict=strict, anyway=anyway),
+        verdicts=verdicts,
+        checked=check(gates, verdicts),
+        differences=differences(left, right),
+    )
+    draw = {"markdown": compare_markdown, "text": compare_text, "json": compare_json}
+    typer.echo(draw["json" if as_json else form](found))
+    held = {state for _, _, state in found.checked}
     if "fails" in held or (strict and "undecided" in held):
         raise typer.Exit(1)
+
+
+def typed(base: str, cand: str, fail_on: list[str], *, strict: bool, anyway: bool) -> str:
+    """The command, so that it can be typed again."""
+    import shlex
+
+    bounds = [word for text in fail_on for word in ("--fail-on", text)]
+    flags = [*(["--strict"] if strict else []), *(["--anyway"] if anyway else [])]
+    return shlex.join(["python", "-m", "rope_prof", "compare", base, cand, *bounds, *flags])
 
 
 def check(gates: list[Gate], verdicts: tuple[Verdict, ...]) -> list[tuple[Gate, Verdict, Held]]:
@@ -64,6 +88,8 @@ def side(text: str) -> tuple[Side, Path]:
 
     Errors: RunError for no run; UsageError for a path or mode that the run has not.
     """
+    from dataclasses import replace
+
     from rope_prof.compare import Side
     from rope_prof.errors import UsageError
     from rope_prof.io.run_folder import is_run, read_run
@@ -79,4 +105,23 @@ def side(text: str) -> tuple[Side, Path]:
         if name and name not in known:
             raise UsageError(f"no {what} {name!r} in run '{found.path}'; it has {', '.join(sorted(known))}")
     picked = Side(label=repr(text), run=found.run, samples=found.samples, path=path or None, mode=mode or None)
-    return picked, found.path
+    return replace(picked, captures={facts.key.name: capture(found, facts) for facts in picked.keys}), found.path
+
+
+def capture(folder: RunFolder, facts: KeyFacts) -> CaptureFigures | str:
+    """The figures of the trace of `facts`, or why there are none: the other metrics do not need it."""
+    from rope_prof.analysis.summary import figures, require_whole
+    from rope_prof.errors import RunError, TraceError
+    from rope_prof.io.traces import read_trace
+
+    label = f"{facts.key.path} {facts.key.mode}"
+    path = folder.trace_path(facts.key.name)
+    if path is None:
+        return f"{label} was not captured" if facts.trace is None else f"the trace {facts.trace!r} is missing"
+    try:
+        trace = read_trace(path)
+        found = figures(trace, facts.key)
+        require_whole(trace, found, facts)
+    except (RunError, TraceError) as error:
+        return str(error)
+    return found

@@ -1,68 +1,173 @@
 """Verdicts as text, Markdown for a pull request, or JSON. Draws what `compare` found, no statistics.
 
-JSON of `compare --json`, version 1: `base`, `cand` (as typed), `paired` (both of one run), `verdicts`: one object per
-pair of keys and metric: `case`, `base`, `cand` (key names), `metric` (wall, device), `word`, `ratio` {`median`, `lo`,
-`hi`, `n`} of baseline / candidate or null, `reason` or null; `gates`: `metric`, `percent`, `held` (holds, fails,
-undecided), `base` and `cand` of each bound asked for.
+JSON of `compare --json`, version 1: `base`, `cand` (as typed), `paired` (both of one run), `command`, `machines` (one
+line each: baseline, candidate), `method` (the notes), `differences` (what differs and was let pass): `what`, `base`,
+`cand`; `verdicts`: one object per pair of keys and metric: `case`, `base`, `cand` (key names), `metric` (wall, device,
+kernels, bubble), `word`, `ratio` {`median`, `lo`, `hi`, `n`} of baseline / candidate or null, `reason` or null,
+`before`, `after` (medians: ns per call, of kernels their number; null where there is none); `gates`: `metric`,
+`percent`, `held` (holds, fails, undecided), `base` and `cand` of each bound asked for.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
-from rope_prof.compare import Gate, Held, Verdict
-from rope_prof.units import MISSING, ratio, significant
+from rope_prof.compare import Difference, Gate, Held, Side, Verdict
+from rope_prof.units import MISSING, duration, ratio, significant
+from rope_prof.views.report_markdown import code, md
+from rope_prof.views.tables import machine_line
+from rope_prof.views.trace_tables import shown
 
 JSON_VERSION = 1
-HEAD = ("case", "baseline", "candidate", "metric", "verdict", "baseline / candidate", "95 % interval")
+HEAD = (
+    "case",
+    "baseline",
+    "candidate",
+    "metric",
+    "verdict",
+    "before",
+    "after",
+    "baseline / candidate",
+    "95 % interval",
+)
+_RIGHT = {5, 6, 7, 8}
 Checked = tuple[Gate, Verdict, Held]
+_HELD = {"fails": "FAILS", "undecided": "warning, undecided", "holds": "holds"}
 
 
-def compare_json(base: str, cand: str, verdicts: Sequence[Verdict], checked: Sequence[Checked], *, paired: bool) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All that is drawn. `typed`: both sides as they were; `command` can be typed again."""
+
+    typed: tuple[str, str]
+    base: Side
+    cand: Side
+    paired: bool
+    command: str
+    verdicts: Sequence[Verdict]
+    checked: Sequence[Checked] = ()
+    differences: Sequence[Difference] = ()
+
+
+def compare_json(found: Comparison) -> str:
     """The JSON document that this module describes."""
     document = {
         "schema_version": JSON_VERSION,
-        "base": base,
-        "cand": cand,
-        "paired": paired,
-        "verdicts": [asdict(verdict) | {"case": verdict.case.name} for verdict in verdicts],
-        "gates": [asdict(gate) | {"held": held, "base": v.base, "cand": v.cand} for gate, v, held in checked],
+        "base": found.typed[0],
+        "cand": found.typed[1],
+        "paired": found.paired,
+        "command": found.command,
+        "machines": [machine_line(side.run.machine) for side in (found.base, found.cand)],
+        "method": method(found),
+        "differences": [asdict(one) for one in found.differences],
+        "verdicts": [asdict(verdict) | {"case": verdict.case.name} for verdict in found.verdicts],
+        "gates": [asdict(gate) | {"held": held, "base": v.base, "cand": v.cand} for gate, v, held in found.checked],
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def compare_markdown(verdicts: Sequence[Verdict], checked: Sequence[Checked], *, paired: bool) -> str:
-    """A table and its notes."""
-    rows = [HEAD, tuple("---" for _ in HEAD), *map(_cells, verdicts)]
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    return "\n".join([table, "", *(f"- {line}" for line in notes(verdicts, checked, paired=paired))])
+def compare_markdown(found: Comparison) -> str:
+    """What the bounds said, the table, open verdicts with their reasons, and how it was measured, folded."""
+    rule = tuple("---:" if column in _RIGHT else "---" for column in range(len(HEAD)))
+    rows = [map(md, HEAD), rule, *(map(_markdown_cell, range(len(HEAD)), _cells(v)) for v in found.verdicts)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    lead = "\n".join(f"- {md(line)}" for line in gates(found))
+    notes = "\n".join(f"- {md(line)}" for line in reasons(found))
+    how = "\n".join(f"- {md(line)}" for line in method(found))
+    folded = (
+        f"<details>\n<summary>How this was measured</summary>\n\n{how}\n- Command: {code(found.command)}\n\n</details>"
+    )
+    return "\n\n".join(part for part in (lead, table, notes, folded) if part)
 
 
-def compare_text(verdicts: Sequence[Verdict], checked: Sequence[Checked], *, paired: bool) -> str:
+def compare_text(found: Comparison) -> str:
     """Columns apart by two blanks, and the notes."""
-    rows = [HEAD, *map(_cells, verdicts)]
+    rows = [HEAD, *([shown(cell) for cell in _cells(verdict)] for verdict in found.verdicts)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *notes(verdicts, checked, paired=paired)])
-
-
-def notes(verdicts: Sequence[Verdict], checked: Sequence[Checked], *, paired: bool) -> list[str]:
-    """What the figures mean, why a verdict is open, and what the bounds said."""
     lines = [
-        "Over 1 the candidate is faster; SAME: the whole interval within 2 % of 1. "
-        + (
-            "Both sides were measured in the same rounds."
-            if paired
-            else "Two runs: the interval does not hold how far the machine differs from one run to the next."
-        )
+        "  ".join(
+            cell.rjust(width) if column in _RIGHT else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
     ]
-    lines += [f"{_short(v.cand)}, {v.metric}: {v.word}, {v.reason}" for v in verdicts if v.reason]
-    words = {"fails": "FAILS", "undecided": "warning, undecided", "holds": "holds"}
-    lines += [
-        f"{words[held]}: {g.metric}>{g.percent:g}% for {_short(v.cand)} ({v.case.name})" for g, v, held in checked
+    return "\n".join([*lines, "", *map(shown, [*gates(found), *reasons(found), *method(found)])])
+
+
+def gates(found: Comparison) -> list[str]:
+    """What each bound said."""
+    return [
+        f"{_HELD[held]}: {g.metric}>{g.percent:g}% for {_short(v.cand)} ({v.case.name})" for g, v, held in found.checked
     ]
+
+
+def reasons(found: Comparison) -> list[str]:
+    """Why a verdict is open; one line for all verdicts of one reason."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for v in found.verdicts:
+        if v.reason:
+            named = f"{_short(v.cand)}, {v.metric} ({v.case.name})"
+            lines.setdefault((v.word, v.reason), []).append(named)
+    return [f"{word}, {reason}: {_few(named)}" for (word, reason), named in lines.items()]
+
+
+def _few(names: Sequence[str], most: int = 4) -> str:
+    left = len(names) - most
+    return "; ".join(names[:most]) + (f"; and {left} more" if left > 0 else "")
+
+
+def method(found: Comparison) -> list[str]:
+    """What the figures mean, where and how they were measured, and what is not in the interval."""
+    pairing = (
+        "Both sides were measured in the same rounds, in an order shuffled in each; the ratio is the median of the "
+        "rounds' own ratios, its 95 % interval by order statistics."
+        if found.paired
+        else "Two runs: the ratio is that of the medians, its 95 % interval the ends of both sides' own at 97.5 %; it "
+        "does not hold how far the machine differs from one run to the next."
+    )
+    return [
+        "Over 1 the candidate is faster; SAME: the whole interval within 2 % of 1; FASTER and SLOWER: all of it on one "
+        "side of 1. Per call; kernels and bubble (wall less the busy time of the capture) come from the traces.",
+        pairing,
+        f"Rounds: {_rounds(found.verdicts)}; L2 state: {_states(found)}.",
+        *_machines(found),
+        *(f"Compared although they differ in {one}." for one in found.differences),
+        *_throttled(found),
+    ]
+
+
+def _rounds(verdicts: Sequence[Verdict]) -> str:
+    counts = sorted({v.ratio.n for v in verdicts if v.ratio and v.metric != "kernels"})
+    return MISSING if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def _states(found: Comparison) -> str:
+    return ", ".join(dict.fromkeys(facts.key.l2 for side in (found.base, found.cand) for facts in side.keys))
+
+
+def _machines(found: Comparison) -> list[str]:
+    base, cand = (
+        f"{machine_line(side.run.machine)}, recorded {side.run.created[:10]} by rope_prof {side.run.rope_prof}"
+        for side in (found.base, found.cand)
+    )
+    return [f"Machine: {base}."] if base == cand else [f"Baseline on {base}.", f"Candidate on {cand}."]
+
+
+def _throttled(found: Comparison) -> list[str]:
+    """A line for each side with samples that were taken while the clock was held down."""
+    lines = []
+    for side, names in (
+        (found.base, {v.base for v in found.verdicts}),
+        (found.cand, {v.cand for v in found.verdicts}),
+    ):
+        mine = side.samples.filter(side.samples["key"].is_in(list(names)))
+        held = int(mine["throttled"].sum() or 0)
+        if held:
+            lines.append(
+                f"{side.label}: {held} of {mine.height} samples were taken while the GPU's clock was held down."
+            )
     return lines
 
 
@@ -70,19 +175,33 @@ def _cells(verdict: Verdict) -> tuple[str, ...]:
     found = verdict.ratio
     interval = MISSING
     if found is not None and found.lo is not None and found.hi is not None:
-        interval = f"[{significant(found.lo, 4)}, {significant(found.hi, 4)}]"
+        exact = verdict.metric == "kernels"
+        interval = "exact" if exact else f"[{significant(found.lo, 4)}, {significant(found.hi, 4)}]"
     return (
         verdict.case.name,
         _short(verdict.base),
         _short(verdict.cand),
         verdict.metric,
         verdict.word,
+        _value(verdict, verdict.before),
+        _value(verdict, verdict.after),
         ratio(found.median if found else None),
         interval,
     )
 
 
+def _value(verdict: Verdict, value: float | None) -> str:
+    if verdict.metric != "kernels":
+        return duration(value)
+    return MISSING if value is None else f"{value:g}"
+
+
+def _markdown_cell(column: int, cell: str) -> str:
+    """The case and the keys are names from files: letter for letter."""
+    return code(cell) if column < 3 else f"**{cell}**" if cell in {"FASTER", "SLOWER"} else md(cell)
+
+
 def _short(key_name: str) -> str:
     """`fused eager cold` of a key's name; a path may hold dots of its own, the case holds none."""
-    path, mode, l2, *_ = key_name.rsplit(".", 4)
-    return f"{path} {mode} {l2}"
+    parts = key_name.rsplit(".", 4)
+    return " ".join(parts[:3])
