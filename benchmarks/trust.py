@@ -1,0 +1,479 @@
+"""How often the verdicts of rope_prof lie, measured on the machine at hand: `python benchmarks/trust.py`.
+
+A trial is one comparison as `record` and `compare` make it: warm-up, paired rounds in shuffled order, as in
+`timing.measure`, the stopping rule of `stopping.Watch` (precision reached or budget spent), then `compare.compare`.
+One second at most.
+
+- Against itself: one path under two names. A verdict FASTER or SLOWER is false.
+- A host spin in the loop (wall) or a device spin in the CUDA graph (device) of a stated share of the call. The baseline
+  holds the same spin of no length. The truth is the spin timed alone in the same rounds: a loop, or a graph, of nothing
+  but spins, less that of spins of no length. Both spins count (turns of a loop, cycles) and heed no clock: what slows
+  the machine slows them as it slows the call, so that the slow-down is one number.
+
+Writes JSON: per stage the verdicts, the trials whose interval holds the truth, and each trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shlex
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rope_prof import __version__
+from rope_prof.compare import Side, Verdict, compare
+from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Mode, Run, samples_schema
+from rope_prof.record.stopping import Limits, Watch
+from rope_prof.record.timing import Clock, Device, Failures, Sample, Subject, Work, measure, settle
+
+SIZES = (0.02, 0.05, 0.20)
+#: Rounds at most; the precision or the budget ends a trial before.
+MOST_ROUNDS = 1000
+#: A host spin follows so many calls: after each one it would cool the caches of the next and slow it by itself, and be
+#: as short as its own edges where a call takes 7 us.
+EVERY = {"cuda": 14, "cpu": 7}
+#: A trial ends by the clock after its last whole round: this much is kept for it.
+ROUND_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`seconds` of one trial, warm-up and all; `precision` of the stopping rule."""
+
+    seconds: float = 1.0
+    precision: float | None = 0.01
+    calls: int = 28
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One metric of one trial. `truth` is the true baseline / candidate."""
+
+    metric: str
+    word: str
+    ratio: float | None
+    lo: float | None
+    hi: float | None
+    truth: float
+    rounds: int
+    seconds: float
+
+    @property
+    def covers(self) -> bool:
+        """Whether the interval holds the truth."""
+        return self.lo is not None and self.hi is not None and self.lo <= self.truth <= self.hi
+
+
+@dataclass(slots=True)
+class Stage:
+    """Trials of one kind: `base` against `cand`; `spin` and `empty` tell the truth where a slow-down is planted."""
+
+    name: str
+    mode: Mode
+    base: Subject
+    cand: Subject
+    planted: float = 0.0
+    spin: Subject | None = None
+    empty: Subject | None = None
+    metrics: tuple[str, ...] = ("wall", "device")
+    prepare: Work = field(default=lambda: None)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """All that take turns in a round."""
+        return [s for s in (self.base, self.cand, self.spin, self.empty) if s is not None]
+
+
+@dataclass(slots=True)
+class Trials:
+    """Runs trials on one device; `rows` are all their samples, as (stage, trial, *Sample)."""
+
+    case: Case
+    machine: Machine
+    device: Device
+    clock: Clock
+    refill: Callable[[int], None]
+    settings: Settings
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def run(self, stage: Stage, number: int) -> list[Outcome]:
+        """One trial, by the recording's and the comparison's own code."""
+        begun = self.clock()
+        seed = self.settings.seed + number
+        self.refill(seed)
+        stage.prepare()
+        for subject in stage.subjects:
+            settle(subject, self.settings.calls, self.clock, self.device)
+        samples, rounds = self._rounds(stage, seed, begun)
+        seconds = (self.clock() - begun) / 1e9
+        self.rows += [(stage.name, number, s.key, s.round, s.clock, s.calls, s.ns) for s in samples]
+        outcomes = [
+            outcome(verdict, truth(stage, samples, verdict.metric), rounds, seconds)
+            for verdict in verdicts(stage, self.case, self.machine, samples)
+            if verdict.metric in stage.metrics and (verdict.metric == "wall" or self.device.has_clock)
+        ]
+        stage.outcomes += outcomes
+        return outcomes
+
+    def _rounds(self, stage: Stage, seed: int, begun: int) -> tuple[list[Sample], int]:
+        left = round(self.settings.seconds * (1 - ROUND_SHARE) * 1e9) - (self.clock() - begun)
+        limits = Limits(rounds=MOST_ROUNDS, precision=self.settings.precision, budget_ns=max(0, left))
+        pair = [stage.base.name, stage.cand.name]
+        watch = Watch(limits, dict.fromkeys(pair, stage.base.name), self.clock, limits.budget_ns)
+        failures, taken, done = Failures(), [], 0
+        for batch in measure(
+            stage.subjects,
+            range(MOST_ROUNDS),
+            seed=seed,
+            case=self.case.name,
+            clock=self.clock,
+            device=self.device,
+            failures=failures,
+            before_round=self.refill,
+        ):
+            taken += batch
+            watch.add([sample for sample in batch if sample.key in pair])
+            done += 1
+            if watch.reason(done, pair):
+                break
+        if failures.by_name:
+            raise next(iter(failures.by_name.values()))
+        return taken, done
+
+
+def verdicts(stage: Stage, case: Case, machine: Machine, samples: Sequence[Sample]) -> tuple[Verdict, ...]:
+    """What `compare` says of the two sides of a trial."""
+    keys = tuple(KeyFacts(key=key_of(case, path, stage.mode), status="measured") for path in ("base", "cand"))
+    run = Run(
+        schema_version=SCHEMA_VERSION,
+        name="trust",
+        created="",
+        rope_prof=__version__,
+        command="",
+        seed=0,
+        machine=machine,
+        keys=keys,
+    )
+    rows = [(s.key, s.round, s.clock, s.calls, s.ns, s.throttled) for s in samples]
+    frame = pl.DataFrame(rows, schema=samples_schema(), orient="row")
+    base, cand = (Side(label=path, run=run, samples=frame, path=path) for path in ("base", "cand"))
+    return compare(base, cand, paired=True)
+
+
+def key_of(case: Case, path: str, mode: Mode) -> Key:
+    """The name of one side."""
+    return Key(case=case, path=path, mode=mode, l2="cold")
+
+
+def truth(stage: Stage, samples: Sequence[Sample], metric: str) -> float:
+    """The true baseline / candidate: 1, or the call over the call and the spin that was timed alone, round by round."""
+    if stage.spin is None or stage.empty is None:
+        return 1.0
+    base, spin, empty = (
+        {s.round: s.ns / s.calls for s in samples if (s.key, s.clock) == (subject.name, metric)}
+        for subject in (stage.base, stage.spin, stage.empty)
+    )
+    rounds = base.keys() & spin.keys() & empty.keys()
+    return statistics.median(base[r] / (base[r] + spin[r] - empty[r]) for r in rounds)
+
+
+def outcome(verdict: Verdict, true: float, rounds: int, seconds: float) -> Outcome:
+    """A verdict beside the truth."""
+    found = verdict.ratio
+    middle, lo, hi = (found.median, found.lo, found.hi) if found else (None, None, None)
+    return Outcome(verdict.metric, verdict.word, middle, lo, hi, true, rounds, seconds)
+
+
+def tally(outcomes: Sequence[Outcome], planted: float) -> dict[str, Any]:
+    """Counts and shares of one stage and metric."""
+    n = len(outcomes)
+    words = Counter(one.word for one in outcomes)
+    widths = [one.hi - one.lo for one in outcomes if one.hi is not None and one.lo is not None]
+    errors = [one.ratio / one.truth - 1 for one in outcomes if one.ratio is not None]
+    found = words["SLOWER"] if planted else words["FASTER"] + words["SLOWER"]
+    return {
+        "trials": n,
+        "words": dict(words),
+        ("found_share" if planted else "false_share"): found / n,
+        "same_share": words["SAME"] / n,
+        "covered_share": sum(one.covers for one in outcomes) / n,
+        "true_ratio": statistics.median(one.truth for one in outcomes),
+        "width": statistics.median(widths) if widths else None,
+        "error": statistics.median(errors) if errors else None,
+        "rounds": statistics.median(one.rounds for one in outcomes),
+        "seconds": statistics.median(one.seconds for one in outcomes),
+        "longest_s": max(one.seconds for one in outcomes),
+    }
+
+
+@dataclass(slots=True)
+class HostSpin:
+    """A loop of so many turns."""
+
+    turns: int = 0
+
+    def __call__(self) -> None:
+        """Keep the host busy."""
+        for _ in range(self.turns):
+            pass
+
+    def size(self, ns: float, clock: Clock) -> None:
+        """Turns that take `ns` at the speed that the machine has now."""
+        self.turns = 100_000
+        taken = []
+        for _ in range(5):
+            begun = clock()
+            self()
+            taken.append(clock() - begun)
+        self.turns = round(ns * self.turns / statistics.median(taken))
+
+
+def with_spin(name: str, work: Callable[[int], Work] | None, spin: HostSpin, every: int) -> Subject:
+    """`work` with a spin after each `every` calls; spins alone where there is no work."""
+
+    def spun(calls: int) -> Work:
+        pieces = [work(every) if work else _nothing for _ in range(calls // every)]
+
+        def run() -> None:
+            for piece in pieces:
+                piece()
+                spin()
+
+        return run
+
+    return Subject(name, spun, step=every)
+
+
+def _nothing() -> None:
+    """A call that is none."""
+
+
+class Machinery:
+    """The real subjects: a path of the package on its ring, as `record` makes them."""
+
+    def __init__(self, device: Any, case: Case, path: str, seed: int) -> None:
+        from rope_prof.record.subjects import Ring, shape_of
+
+        self.device, self.case, self.path = device, case, path
+        self.ring = Ring(case, shape_of(case), device, seed, least=28)
+
+    def refill(self, seed: int) -> None:
+        """New values, as before each round of a recording."""
+        self.ring.refill(seed)
+        self.device.synchronize()
+
+    def itself(self, mode: Mode) -> Stage:
+        """One path under two names."""
+        return Stage(f"itself-{mode}", mode, self._plain("base", mode), self._plain("cand", mode))
+
+    def _plain(self, name: str, mode: Mode) -> Subject:
+        from rope_prof.record.subjects import eager_subject, graph_subject, in_mode
+
+        self.refill(0)
+        call, _ = in_mode(key_of(self.case, self.path, mode))
+        key = key_of(self.case, name, mode)
+        return (
+            graph_subject(key, call, self.ring, self.device) if mode == "graph" else eager_subject(key, call, self.ring)
+        )
+
+    def host_spin(self, share: float) -> Stage:
+        """A spin of the host of `share` of a call, sized anew in each trial."""
+        from rope_prof.record.devices import clock
+        from rope_prof.record.timing import wall
+
+        plain, spin, none = self._plain("plain", "eager"), HostSpin(), HostSpin()
+        every = EVERY[self.device.kind]
+
+        def prepare() -> None:
+            settle(plain, 28, clock, self.device)
+            per_call = statistics.median(wall(plain, plain.calls, clock, self.device) for _ in range(3)) / plain.calls
+            spin.size(share * per_call * every, clock)
+
+        name = {path: key_of(self.case, path, "eager").name for path in ("base", "cand", "spin", "empty")}
+        return Stage(
+            f"host-spin-{share:.0%}",
+            "eager",
+            with_spin(name["base"], plain.work, none, every),
+            with_spin(name["cand"], plain.work, spin, every),
+            share,
+            with_spin(name["spin"], None, spin, every),
+            with_spin(name["empty"], None, none, every),
+            metrics=("wall",),
+            prepare=prepare,
+        )
+
+    def device_spin(self, share: float) -> Stage:
+        """A spinning kernel at the end of each graph, of `share` of the graph's time."""
+        from rope_prof.record.devices import clock
+        from rope_prof.record.timing import on_device
+
+        plain = self._plain("plain", "graph")
+        settle(plain, 28, clock, self.device)
+        timed = [found for _ in range(5) if (found := on_device(plain, self.device))]
+        cycles = round(share * min(ns for _, ns in timed) * self.device._per_ns)
+        return Stage(
+            f"device-spin-{share:.0%}",
+            "graph",
+            self._spun("base", 0, path=True),
+            self._spun("cand", cycles, path=True),
+            share,
+            self._spun("spin", cycles, path=False),
+            self._spun("empty", 0, path=False),
+            metrics=("device",),
+        )
+
+    def _spun(self, name: str, cycles: int, *, path: bool) -> Subject:
+        import torch
+
+        from rope_prof.record.subjects import graph_subject, in_mode
+
+        self.refill(0)
+        call, _ = in_mode(key_of(self.case, self.path, "eager"))
+        last = self.ring.arguments[27][0]
+
+        def spun(q: Any, *rest: Any) -> None:
+            if path:
+                call(q, *rest)
+            if q is last:
+                torch.cuda._sleep(cycles)
+
+        return graph_subject(key_of(self.case, name, "graph"), spun, self.ring, self.device)
+
+
+def run_stage(trials: Trials, stage: Stage, count: int, deadline: float, told: str) -> None:
+    """`count` trials, or as many as fit; progress on standard error."""
+    for number in range(count):
+        if time.monotonic() > deadline:
+            print(f"{stage.name}: out of time after {number} of {count} trials", file=sys.stderr)
+            return
+        trials.run(stage, number)
+        if (number + 1) % 10 == 0 or number + 1 == count:
+            words = {
+                metric: dict(Counter(one.word for one in stage.outcomes if one.metric == metric))
+                for metric in sorted({one.metric for one in stage.outcomes})
+            }
+            print(f"{told} {stage.name}: {number + 1} of {count} trials, {words}", file=sys.stderr, flush=True)
+
+
+def stage_document(stage: Stage) -> dict[str, Any]:
+    """The tally of each metric and every trial."""
+    metrics = sorted({one.metric for one in stage.outcomes})
+    return {
+        "name": stage.name,
+        "mode": stage.mode,
+        "planted": stage.planted,
+        "calls": {s.name.split(".")[0]: [s.calls, s.device_calls] for s in stage.subjects},
+        "metrics": {
+            metric: tally([one for one in stage.outcomes if one.metric == metric], stage.planted) for metric in metrics
+        },
+        "trials": [list(asdict(one).values()) for one in stage.outcomes],
+    }
+
+
+def table(document: dict[str, Any]) -> str:
+    """One line per stage and metric."""
+    lines = [f"{'stage':<18} {'metric':<7} trials  false/found  SAME  covered  width  rounds  s (longest)"]
+    for stage in document["stages"]:
+        for metric, t in stage["metrics"].items():
+            share = t.get("found_share", t.get("false_share"))
+            width = "-" if t["width"] is None else f"{t['width']:.2%}"
+            lines.append(
+                f"{stage['name']:<18} {metric:<7} {t['trials']:>6}  {share:>11.1%}  {t['same_share']:>4.0%}  "
+                f"{t['covered_share']:>7.1%}  {width:>5}  {t['rounds']:>6.0f}  "
+                f"{t['seconds']:.2f} ({t['longest_s']:.2f})"
+            )
+    return "\n".join(lines)
+
+
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--path", help="default fused on a GPU, unfused on a CPU")
+    parser.add_argument("--tokens", type=int, help="default 973 on a GPU, 4 on a CPU")
+    parser.add_argument("--trials", type=int, default=200, help="of a path against itself")
+    parser.add_argument("--planted-trials", type=int, default=100, help="of each planted slow-down")
+    parser.add_argument("--trial-seconds", type=float, default=1.0)
+    parser.add_argument("--precision", type=float, default=0.01, help="of the stopping rule; 0: the budget alone")
+    parser.add_argument("--seconds", type=float, default=1e9, help="for everything; later stages get fewer trials")
+    parser.add_argument("--modes", default="eager,graph", help="of the path against itself")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="JSON")
+    parser.add_argument("--samples", type=Path, help="every sample of every trial, Parquet")
+    return parser.parse_args(words)
+
+
+def planned(machinery: Machinery, options: argparse.Namespace) -> list[tuple[Callable[[], Stage], int]]:
+    """Stages in the order of their weight, with their trials."""
+    cuda = machinery.device.kind == "cuda"
+    modes: list[Mode] = [mode for mode in ("eager", "graph") if mode in options.modes.split(",")]
+    stages: list[tuple[Callable[[], Stage], int]] = [
+        (lambda mode=mode: machinery.itself(mode), options.trials) for mode in modes if cuda or mode != "graph"
+    ]
+    for share in sorted(SIZES, reverse=True):
+        stages.append((lambda share=share: machinery.host_spin(share), options.planted_trials))
+        if cuda:
+            stages.append((lambda share=share: machinery.device_spin(share), options.planted_trials))
+    return stages
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run all stages and write the JSON after each."""
+    from rope_prof.record.devices import clock, find_device
+    from rope_prof.record.machine import machine
+
+    options = parse(words)
+    begun = time.monotonic()
+    device = find_device(options.device)
+    cuda = device.kind == "cuda"
+    tokens = options.tokens or (973 if cuda else 4)
+    case = Case(model="28b", tp=1, tokens=tokens, dtype="bf16", prompt="image")
+    machinery = Machinery(device, case, options.path or ("fused" if cuda else "unfused"), options.seed)
+    settings = Settings(
+        seconds=options.trial_seconds,
+        precision=options.precision or None,
+        calls=28 if cuda else 2,
+        seed=random.Random(options.seed).randrange(1 << 30),
+    )
+    trials = Trials(case, machine(device), device, clock, machinery.refill, settings)
+    document: dict[str, Any] = {
+        "schema_version": 1,
+        "command": shlex.join(["python", "benchmarks/trust.py", *(sys.argv[1:] if words is None else words)]),
+        "rope_prof": __version__,
+        "machine": asdict(trials.machine),
+        "case": case.name,
+        "path": machinery.path,
+        "settings": asdict(settings),
+        "trial_fields": list(Outcome.__dataclass_fields__),
+        "stages": [],
+    }
+    stages = planned(machinery, options)
+    for number, (make, count) in enumerate(stages, 1):
+        stage = make()
+        run_stage(trials, stage, count, begun + options.seconds, f"[{number}/{len(stages)}]")
+        if stage.outcomes:
+            document["stages"].append(stage_document(stage))
+        document["took_s"] = round(time.monotonic() - begun, 1)
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(document, indent=1) + "\n")
+        if options.samples:
+            names = ["stage", "trial", "key", "round", "clock", "calls", "ns"]
+            pl.DataFrame(trials.rows, schema=names, orient="row").write_parquet(options.samples)
+    print(table(document))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
