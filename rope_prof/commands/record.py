@@ -82,8 +82,16 @@ def record(
     )
     from rope_prof.commands.nsight_options import asked_tools
     from rope_prof.record.devices import find_device
+    from rope_prof.record.ranks import place
     from rope_prof.record.session import fresh_run, resumed_run
 
+    here = place()
+    if here is not None:
+        from rope_prof.commands.record_ranks import record_on_ranks
+
+        _only_fresh(resume, nsight)
+        record_on_ranks(options, here, device=device, name=name, out=out)
+        return
     if resume:
         _only_resume(options, out)
         assert out is not None
@@ -94,6 +102,14 @@ def record(
     tools = asked_tools(nsight, nsys, ncu, found.kind)
     run = fresh_run(options, found, name)
     _record(run, found, out if out is not None else default_folder(run), tools)
+
+
+def _only_fresh(resume: bool, nsight: Words) -> None:
+    """Under torchrun a run is made anew, and Nsight's tools, which start processes of their own, are left out."""
+    from rope_prof.errors import UsageError
+
+    if resume or nsight:
+        raise UsageError(f"{'--resume' if resume else '--nsight'} does not go with torchrun; leave one of them out")
 
 
 def _only_resume(options: Options, out: Path | None) -> None:

@@ -9,8 +9,10 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-    from rope_prof.analysis.summary import Row
+    from rope_prof.analysis.numbers import Numbers
+    from rope_prof.analysis.summary import CaptureFigures, Row
     from rope_prof.io.run_folder import RunFolder
 
 
@@ -18,7 +20,7 @@ def show(
     run: Annotated[Path, typer.Argument(help="A run folder, as made by record.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the documented JSON instead.")] = False,
 ) -> None:
-    """The table of a run: kernels, bubbles, times, speedup, accuracy."""
+    """The table of a run: kernels, bubbles, times, speedup, accuracy; what modes and fusing buy, and why."""
     from rope_prof.errors import RunError
     from rope_prof.io.run_folder import read_run
 
@@ -32,48 +34,77 @@ def show(
         )
 
 
-def rows_of(folder: RunFolder) -> tuple[Row, ...]:
-    """Every key of `folder` with the figures of its samples and its trace.
+def captures_of(folder: RunFolder) -> tuple[dict[str, CaptureFigures], dict[str, CaptureFigures]]:
+    """The figures of every capture of `folder`, and of every light one, by key.
 
     Errors: RunError for a trace that holds other calls than were recorded: a part of it would give wrong figures.
     """
-    from rope_prof.analysis.summary import figures, require_whole, summary
+    from dataclasses import replace
+
+    from rope_prof.analysis.summary import figures, require_whole
     from rope_prof.io.traces import read_trace
 
-    captures = {}
+    full: dict[str, CaptureFigures] = {}
+    light: dict[str, CaptureFigures] = {}
     for facts in folder.run.keys:
-        path = folder.trace_path(facts.key.name)
-        if path is not None:
-            trace = read_trace(path)
-            found = figures(trace, facts.key)
-            require_whole(trace, found, facts)
-            captures[facts.key.name] = found
-    return summary(folder.run, folder.samples, captures)
+        for found, name, is_light in ((full, facts.trace, False), (light, facts.light_trace, True)):
+            path = folder.trace_path(facts.key.name, light=is_light)
+            if path is not None:
+                trace = read_trace(path)
+                made = figures(trace, facts.key)
+                require_whole(trace, made, replace(facts, trace=name))
+                found[facts.key.name] = made
+    return full, light
+
+
+def rows_of(folder: RunFolder) -> tuple[Row, ...]:
+    """Every key of `folder` with the figures of its samples and its traces. Errors: see `captures_of`."""
+    from rope_prof.analysis.summary import summary
+
+    return summary(folder.run, folder.samples, *captures_of(folder))
+
+
+def numbers_of(folder: RunFolder) -> Numbers:
+    """Everything that is computed of `folder`. Errors: see `captures_of`."""
+    from rope_prof.analysis.numbers import numbers
+
+    return numbers(folder.run, folder.samples, *captures_of(folder))
 
 
 def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
     """Print the table, or the JSON, of `folder` to standard output."""
     from rope_prof.commands.model import end_to_end_document, print_end_to_end
+    from rope_prof.views.number_tables import numbers_json
     from rope_prof.views.nsight_tables import nsight_notes, nsight_tables
-    from rope_prof.views.tables import machine_line, notes, run_json, run_tables
+    from rope_prof.views.tables import machine_line, run_json
 
-    rows = rows_of(folder)
+    found = numbers_of(folder)
     if as_json:
-        typer.echo(run_json(folder.run, rows, end_to_end_document(folder.path)))
+        typer.echo(run_json(folder.run, found.rows, end_to_end_document(folder.path), numbers_json(found)))
         return
     console = wide_console()
     console.print(f"{folder.run.name} · {machine_line(folder.run.machine)}", markup=False, highlight=False)
-    for table in run_tables(rows):
-        console.print(table)
-    for line in notes(folder.run, rows):
-        console.print(line, markup=False, highlight=False, style="dim")
+    tables, lines = _drawn(found)
     nsight = folder.nsight
-    if nsight is not None:
-        for table in nsight_tables(nsight):
+    for drawn, said in ((tables, lines), (nsight_tables(nsight), nsight_notes(nsight)) if nsight else ([], [])):
+        for table in drawn:
             console.print(table)
-        for line in nsight_notes(nsight):
+        for line in said:
             console.print(line, markup=False, highlight=False, style="dim")
     print_end_to_end(folder.path)
+
+
+def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
+    """Tables and notes of a run: a table per case, or of a sweep one per family."""
+    from rope_prof.analysis.sweep import sweep
+    from rope_prof.views.number_tables import number_notes, number_tables
+    from rope_prof.views.sweep_tables import is_sweep, sweep_notes, sweep_tables
+    from rope_prof.views.tables import notes, run_tables
+
+    frame = sweep(found.rows)
+    if is_sweep(frame):
+        return sweep_tables(frame), [*notes(found.run, found.rows), *sweep_notes(frame)]
+    return [*run_tables(found.rows), *number_tables(found)], [*notes(found.run, found.rows), *number_notes(found)]
 
 
 def wide_console() -> Console:

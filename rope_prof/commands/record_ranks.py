@@ -1,0 +1,52 @@
+"""`record` under torchrun: every rank measures at once; the first one prints the run and the spread over ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rope_prof.record.ranks import Place
+    from rope_prof.record.workload import Options
+
+
+def record_on_ranks(options: Options, here: Place, *, device: str, name: str | None, out: Path | None) -> None:
+    """Record on this rank, at once with the others, into one run folder. Errors: LostRankError names a dead rank."""
+    from rope_prof.commands.record import RichProgress, default_folder, next_commands
+    from rope_prof.commands.show import print_run
+    from rope_prof.io.run_folder import read_run
+    from rope_prof.record.devices import find_device
+    from rope_prof.record.ranks import agreed, joined, ranked, record_rank
+    from rope_prof.record.session import fresh_run
+
+    with joined(here):
+        found = find_device(here.device_name(device))
+        run = ranked(fresh_run(options, found, name), here)
+        run, folder = agreed(run, out if out is not None else default_folder(run))
+        with RichProgress() if here.rank == 0 else Silent() as progress:
+            record_rank(run, found, folder, here, progress)
+    if here.rank:
+        return
+    print_run(read_run(folder))
+    typer.echo(f"\nrecorded on {here.size} ranks in {folder}\n\nnext:")
+    for line in next_commands(folder):
+        typer.echo(f"  {line}")
+    typer.echo(f"  python -m rope_prof analyze {folder}    # the ranks' traces side by side")
+
+
+class Silent:
+    """No progress: that of the first rank is that of all."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+    def total(self, steps: int) -> None:
+        """Nothing is said."""
+
+    def step(self, what: str, done: int = 0) -> None:
+        """Nothing is said."""
