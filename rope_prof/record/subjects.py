@@ -79,7 +79,8 @@ def in_mode(key: Key) -> tuple[Call, bool]:
     if key.mode != "compile":
         return found.call, found.in_place
     code = _compiled_path.__code__.replace(co_name="path_" + re.sub(r"\W", "_", key.name))
-    return torch.compile(FunctionType(code, {"call": found.call, "__builtins__": __builtins__}), dynamic=False), found.in_place
+    function = FunctionType(code, {"call": found.call, "__builtins__": __builtins__})
+    return torch.compile(function, dynamic=False), found.in_place
 
 
 def _compiled_path(q: Any, k: Any, positions: Any, table: Any, shape: Any) -> Any:

@@ -39,7 +39,11 @@ def test_an_archive_says_what_it_cleaned(drawn: Path, tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("{drawn}", "--to", "word", "-o", "x"), 2, "unknown --to 'word'; expected one of 'perfetto', 'html', 'markdown', 'archive'"),
+        (
+            ("{drawn}", "--to", "word", "-o", "x"),
+            2,
+            "unknown --to 'word'; expected one of 'perfetto', 'html', 'markdown', 'archive'",
+        ),
         (("{drawn}", "--to", "perfetto", "-o", "{folder}"), 2, "is a folder; expected a file to write"),
         (("{folder}/none.json", "--to", "perfetto", "-o", "{folder}/x"), 1, "no trace file"),
         (("{folder}", "--to", "perfetto", "-o", "{folder}/x"), 1, "no run in"),
