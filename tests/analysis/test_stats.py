@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.stats import figure, paired_ratio
+from rope_prof.analysis.stats import drawn_alone, drawn_rounds, figure, known, paired_ratio, tenths
 
 _SAMPLES = st.lists(st.floats(min_value=1, max_value=1e9), min_size=1, max_size=60)
 
@@ -78,3 +78,65 @@ def test_only_rounds_of_both_sides_count() -> None:
     assert (found.n, found.median) == (2, 2.5)
     assert paired_ratio({0: 1.0}, {1: 1.0}) is None
     assert figure([]) is None
+
+
+@pytest.mark.parametrize("n", [6, 11, 30, 60])
+def test_the_ranks_are_those_of_scipy(n: int) -> None:
+    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
+    samples = [float(i) ** 1.5 for i in range(1, n + 1)]
+    found = figure(samples)
+    theirs = stats.quantile_test(samples, q=samples[n // 2], p=0.5).confidence_interval(0.95)
+    assert found is not None
+    assert (found.lo, found.hi) == (theirs.low, theirs.high)
+
+
+def test_the_draws_are_those_of_a_bootstrap() -> None:
+    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
+    np = pytest.importorskip("numpy")
+    samples = np.random.default_rng(3).exponential(100, 60)
+    ours = drawn_alone(samples.tolist(), draws=9000).interval()
+    theirs = stats.bootstrap((samples,), np.median, n_resamples=9000, method="percentile").confidence_interval
+    width = theirs.high - theirs.low
+    assert ours == (pytest.approx(theirs.low, abs=width / 5), pytest.approx(theirs.high, abs=width / 5))
+
+
+def test_the_interval_of_a_difference_covers_the_truth() -> None:
+    source = random.Random(11)
+    hits = 0
+    for seed in range(200):
+        drift = [source.expovariate(1) for _ in range(30)]
+        base = {i: 300 + 50 * d + source.gauss(0, 1) for i, d in enumerate(drift)}
+        cand = {i: 100 + 50 * d + source.gauss(0, 1) for i, d in enumerate(drift)}
+        medians = drawn_rounds({"base": base, "cand": cand}, seed=seed, draws=400).medians
+        lo, hi = (medians["base"] - medians["cand"]).interval()
+        hits += lo <= 200 <= hi
+    assert hits >= 184  # of 200 at 95 %: 190 expected, and two standard deviations below
+
+
+def test_drift_of_a_round_stays_in_all_series_of_a_draw() -> None:
+    base = {i: 300.0 + 10 * i for i in range(20)}
+    cand = {i: 100.0 + 10 * i for i in range(20)}
+    medians = drawn_rounds({"base": base, "cand": cand}).medians
+    found = medians["base"] - medians["cand"]
+    assert (found.value, *found.interval()) == (200, 200, 200)
+
+
+def test_draws_add_up_and_take_the_shared_rounds_alone() -> None:
+    rounds = drawn_rounds({"a": {0: 1.0, 1: 5.0, 2: 9.0, 3: 7.0}, "b": {1: 2.0, 2: 4.0, 3: 3.0}})
+    assert (rounds.n, rounds.enough) == (3, False)
+    a, b = rounds.medians["a"], rounds.medians["b"]
+    assert (a.value, b.value) == (7, 3)
+    both = (a + b) * 2 - known(1)
+    assert both.value == 19
+    assert (both.draws == 2 * a.draws + 2 * b.draws - 1).all()
+    assert a.less(2).value == 5
+
+
+def test_series_that_share_no_round_are_an_error() -> None:
+    with pytest.raises(ValueError, match="share no round"):
+        drawn_rounds({"a": {0: 1.0}, "b": {1: 1.0}})
+
+
+def test_tenths() -> None:
+    assert tenths([]) is None
+    assert tenths([float(i) for i in range(11)]) == (1, 9)
