@@ -3,16 +3,26 @@
 Bubble of a call = its period (first kernel to the next call's first kernel) less its busy time: raw from the profiled
 period, corrected from the unprofiled wall per call. Inflation = profiled / unprofiled period. Nothing is clipped:
 a negative bubble is shown as such. Speedups pair the samples of one round.
+
+Calls of a cold graph lie inside one replay, and the L2 is overwritten between replays: their period is the replay's
+length over its calls, and its inflation is that over the unprofiled device time of such a replay.
+
+The corrected bubble has a cross-check that no profiler touches: wall - (device time of the path's graph replay - the
+gaps between its nodes). The replay's device time comes from events around an unprofiled replay, the gaps from the
+measured cost of a chain of empty nodes; the corrected bubble takes its busy time from the profiler's timestamps
+instead. They share the wall alone. The two agree within `AGREE_WITHIN` of the wall, or the table says that they do not.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rope_prof.analysis.stats import Figure, figure, paired_ratio
+from rope_prof.analysis.roofline import Ceilings, ceilings
+from rope_prof.analysis.series import BASELINE, UNRANKED, Series, ranked, series, sibling, wall
+from rope_prof.analysis.stats import Figure, figure, paired_ratio, tenths
 from rope_prof.errors import RunError
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run
 
@@ -23,11 +33,17 @@ if TYPE_CHECKING:
 
 #: A capture that stretches a call more than this tells nothing of its bubbles.
 INFLATION_LIMIT = 1.5
+#: A corrected bubble and its cross-check may differ by this part of the call's wall.
+AGREE_WITHIN = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureFigures:
-    """Medians over the captured calls of one key. None where the trace does not hold it."""
+    """Medians over the captured calls of one key. None where the trace does not hold it.
+
+    `replay_ns`: of calls inside a graph's replay, its length over its calls. `busy_each_ns`: the busy time of each
+    captured call (of a replay: over its calls), from which intervals are drawn.
+    """
 
     calls: int
     kernels_per_call: float | None
@@ -35,6 +51,8 @@ class CaptureFigures:
     busy_ns: float | None
     period_ns: float | None
     bubble_raw_ns: float | None
+    replay_ns: float | None = None
+    busy_each_ns: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +60,10 @@ class Row:
     """One key in the table: the contract of `show --json` (docs of `views.tables`).
 
     `throttled` of its `samples` were taken while power or heat held the clock down; None where nothing says.
+    `light_*` come from the capture at the lowest overhead. `bubble_by_replay_ns` is the cross-check of the corrected
+    bubble. `mode_speedup`: wall of unfused in the same mode / wall. `p10_ns`, `p90_ns`: of the wall samples.
+    `bytes_per_s`: what the path's kernels move / device time, None under compile, whose kernels no formula knows.
+    `byte_floor_ns`: one pass over the views in this L2 state; `roofline_share`: that / device time.
     """
 
     key: str
@@ -70,6 +92,21 @@ class Row:
     stopped: str | None = None
     samples: int = 0
     throttled: int | None = None
+    light_inflation: float | None = None
+    light_bubble_raw_ns: float | None = None
+    bubble_by_replay_ns: float | None = None
+    bubbles_agree: bool | None = None
+    mode_speedup: Figure | None = None
+    p10_ns: float | None = None
+    p90_ns: float | None = None
+    bytes_per_s: float | None = None
+    byte_floor_ns: float | None = None
+    roofline_share: float | None = None
+
+    @property
+    def raw_trusted(self) -> bool:
+        """Whether the profiler stretched the call so little that its raw figures tell something."""
+        return self.inflation is not None and self.inflation <= INFLATION_LIMIT
 
 
 def require_whole(trace: Trace, found: CaptureFigures, facts: KeyFacts) -> None:
@@ -105,7 +142,8 @@ def figures(trace: Trace, key: Key | str) -> CaptureFigures:
 def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:
     """`figures` of a frame of ranges (`kernels`, `kernel_ns`, `busy_ns`, `period_ns`) that hold `per_range` calls each.
 
-    A range of several calls is the replay of a CUDA graph. Ranges without a kernel have no times.
+    A range of several calls is the replay of a CUDA graph (`inner_gap_ns` is read of those). Ranges without a kernel
+    have no times.
     """
     alive = frame.filter(frame["kernels"] > 0)
     with_period = alive.drop_nulls("period_ns")
@@ -116,6 +154,8 @@ def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:
         busy_ns=_middle(alive["busy_ns"], per_range),
         period_ns=_middle(with_period["period_ns"], per_range),
         bubble_raw_ns=_middle(with_period["period_ns"] - with_period["busy_ns"], per_range),
+        replay_ns=_middle(alive["busy_ns"] + alive["inner_gap_ns"], per_range) if per_range > 1 else None,
+        busy_each_ns=tuple(ns / per_range for ns in alive["busy_ns"].drop_nulls()),
     )
 
 
@@ -124,26 +164,29 @@ def _middle(column: pl.Series, per_range: int) -> float | None:
     return None if found is None else found.median / per_range
 
 
-def summary(run: Run, samples: pl.DataFrame, captures: Mapping[str, CaptureFigures]) -> tuple[Row, ...]:
-    """One row per key of `run`, in its order. `captures` holds the figures of the keys that have a trace."""
-    per_call = {facts.key.name: _per_call(samples, facts.key.name) for facts in run.keys}
-    baselines = {
-        (facts.key.case, facts.key.rank, facts.key.l2): facts.key.name
-        for facts in run.keys
-        if facts.key.path == "unfused" and facts.key.mode == "eager" and facts.status != "wrong"
-    }
+def summary(
+    run: Run,
+    samples: pl.DataFrame,
+    captures: Mapping[str, CaptureFigures],
+    light: Mapping[str, CaptureFigures] | None = None,
+) -> tuple[Row, ...]:
+    """One row per key of `run`, in its order. `captures` holds the figures of the keys that have a trace.
+
+    `light`: those of the captures at the lowest overhead, by key.
+    """
+    found, keys = series(samples), ranked(run)
+    limits = {case: ceilings(run, found, case) for case in dict.fromkeys(facts.key.case for facts in run.keys)}
     held = {name: (count, down) for name, count, down in _held_down(samples).iter_rows()}
-    rows = [
-        _row(
-            facts,
-            per_call,
-            baselines.get((facts.key.case, facts.key.rank, facts.key.l2)),
-            captures.get(facts.key.name),
-        )
-        for facts in run.keys
-    ]
-    counts = (held.get(row.key, (0, None)) for row in rows)
-    return tuple(replace(row, samples=count, throttled=down) for row, (count, down) in zip(rows, counts, strict=True))
+    rows = []
+    for facts in run.keys:
+        name, case = facts.key.name, limits[facts.key.case]
+        row = _row(facts, found, keys, captures.get(name))
+        row = _with_light(row, (light or {}).get(name))
+        row = _with_check(row, found, sibling(keys, facts.key, mode="graph"), case)
+        row = _with_floor(row, case)
+        count, down = held.get(name, (0, None))
+        rows.append(replace(row, samples=count, throttled=down))
+    return tuple(rows)
 
 
 def _held_down(samples: pl.DataFrame) -> pl.DataFrame:
@@ -154,26 +197,30 @@ def _held_down(samples: pl.DataFrame) -> pl.DataFrame:
     return samples.group_by("key").agg(pl.len(), pl.when(said).then(pl.col("throttled").sum()).alias("throttled"))
 
 
-def _per_call(samples: pl.DataFrame, key: str) -> dict[str, dict[int, float]]:
-    """clock -> round -> ns per call of `key`."""
-    clocks: dict[str, dict[int, float]] = {"wall": {}, "device": {}}
-    for row in samples.filter(samples["key"] == key).iter_rows(named=True):
-        clocks.setdefault(row["clock"], {})[row["round"]] = row["ns"] / row["calls"]
-    return clocks
+def _profiled(
+    key: Key, capture: CaptureFigures | None, wall_ns: Figure | None, device_ns: Figure | None
+) -> tuple[float | None, float | None, float | None]:
+    """(profiled period, raw bubble, inflation) of a call: inside the replay where replays stand apart."""
+    if capture is None:
+        return None, None, None
+    period, raw, plain = capture.period_ns, capture.bubble_raw_ns, wall_ns
+    if key.mode == "graph" and key.l2 == "cold" and capture.replay_ns is not None and capture.busy_ns is not None:
+        period, raw, plain = capture.replay_ns, capture.replay_ns - capture.busy_ns, device_ns
+    return period, raw, period / plain.median if plain and period is not None else None
 
 
-def _row(
-    facts: KeyFacts,
-    per_call: Mapping[str, dict[str, dict[int, float]]],
-    baseline: str | None,
-    capture: CaptureFigures | None,
-) -> Row:
-    key, mine = facts.key, per_call[facts.key.name]
-    wall = figure(list(mine["wall"].values()))
-    ranked = facts.status not in {"wrong", "failed"}
-    speedup = paired_ratio(per_call[baseline]["wall"], mine["wall"]) if baseline and ranked else None
+def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: CaptureFigures | None) -> Row:
+    key = facts.key
+    mine = wall(found, key)
+    median = figure(list(mine.values()))
+    device = figure(list(found.get((key.name, "device"), {}).values()))
+    eager, alike = (sibling(keys, key, path=BASELINE, mode=mode) for mode in ("eager", key.mode))
+    may = facts.status not in UNRANKED
+    speedup = paired_ratio(wall(found, eager), mine) if may else None
     busy = capture.busy_ns if capture else None
-    period = capture.period_ns if capture else None
+    period, raw, inflation = _profiled(key, capture, median, device)
+    ends = tenths(list(mine.values()))
+    moved = facts.bytes_moved if key.mode != "compile" else None
     return Row(
         key=key.name,
         case=key.case,
@@ -187,11 +234,11 @@ def _row(
         kernel_ns=capture.kernel_ns if capture else None,
         busy_ns=busy,
         period_ns=period,
-        bubble_raw_ns=capture.bubble_raw_ns if capture else None,
-        bubble_corrected_ns=wall.median - busy if wall and busy is not None else None,
-        wall_ns=wall,
-        device_ns=figure(list(mine["device"].values())),
-        inflation=period / wall.median if wall and period is not None else None,
+        bubble_raw_ns=raw,
+        bubble_corrected_ns=median.median - busy if median and busy is not None else None,
+        wall_ns=median,
+        device_ns=device,
+        inflation=inflation,
         speedup=speedup.median if speedup else None,
         speedup_interval=speedup,
         max_error=facts.accuracy.max_error if facts.accuracy else None,
@@ -199,4 +246,35 @@ def _row(
         first_call_ns=facts.first_call_ns,
         bytes_moved=facts.bytes_moved,
         stopped=facts.stopped,
+        mode_speedup=paired_ratio(wall(found, alike), mine) if may else None,
+        p10_ns=ends[0] if ends else None,
+        p90_ns=ends[1] if ends else None,
+        bytes_per_s=moved / device.median * 1e9 if moved is not None and device and device.median > 0 else None,
     )
+
+
+def _with_light(row: Row, light: CaptureFigures | None) -> Row:
+    if light is None or light.period_ns is None:
+        return row
+    inflation = light.period_ns / row.wall_ns.median if row.wall_ns else None
+    return replace(row, light_inflation=inflation, light_bubble_raw_ns=light.bubble_raw_ns)
+
+
+def _with_check(row: Row, found: Series, replayed: Key | None, limits: Ceilings) -> Row:
+    """The corrected bubble once more, without any profiler; under compile no graph holds the same kernels."""
+    device = figure(list(found.get((replayed.name, "device"), {}).values())) if replayed else None
+    if row.mode == "compile" or device is None or limits.graph_gap_ns is None:
+        return row
+    if row.kernels_per_call is None or row.bubble_corrected_ns is None or row.wall_ns is None:
+        return row
+    busy = device.median - max(0.0, row.kernels_per_call - 1) * limits.graph_gap_ns
+    bubble = row.wall_ns.median - busy
+    agree = abs(bubble - row.bubble_corrected_ns) <= AGREE_WITHIN * row.wall_ns.median
+    return replace(row, bubble_by_replay_ns=bubble, bubbles_agree=agree)
+
+
+def _with_floor(row: Row, limits: Ceilings) -> Row:
+    if limits.in_place_ns is None or row.l2 != limits.l2:
+        return row
+    share = limits.in_place_ns / row.device_ns.median if row.device_ns and row.device_ns.median > 0 else None
+    return replace(row, byte_floor_ns=limits.in_place_ns, roofline_share=share)

@@ -74,8 +74,8 @@ def numbers_of(folder: RunFolder) -> Numbers:
 def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
     """Print the table, or the JSON, of `folder` to standard output."""
     from rope_prof.commands.model import end_to_end_document, print_end_to_end
-    from rope_prof.views.number_tables import numbers_json
     from rope_prof.views.nsight_tables import nsight_notes, nsight_tables
+    from rope_prof.views.number_tables import numbers_json
     from rope_prof.views.tables import machine_line, run_json
 
     found = numbers_of(folder)

@@ -8,17 +8,24 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
   - `key`: its name; `case`: {`name`, `model`, `tp`, `tokens`, `dtype`, `prompt`}; `path`; `mode`; `l2`; `rank`;
   - `status`: measured, checked, wrong, unavailable, failed or pending; `reason`: a sentence, or null;
   - `kernels_per_call`, `kernel_ns`, `busy_ns`, `period_ns`, `bubble_raw_ns`: medians over the captured calls, under
-    the profiler; on a CPU a kernel is a leaf operator;
-  - `bubble_corrected_ns`: median unprofiled wall less busy; may be negative;
+    the profiler; on a CPU a kernel is a leaf operator; of a cold graph the
+    period lies inside the replay and its inflation is that over the device time;
+  - `bubble_corrected_ns`: median unprofiled wall less busy; may be negative; `bubble_by_replay_ns`: the same without a
+    profiler, wall less (device time of the graph's replay less its gaps); `bubbles_agree`: within 5 % of the wall;
   - `wall_ns`, `device_ns`: {`median`, `lo`, `hi`, `n`}, unprofiled; [lo, hi] holds the true median with 95 % coverage
     (order statistics) and is null under six samples;
-  - `inflation`: profiled period / unprofiled wall;
+  - `p10_ns`, `p90_ns`: tenth and ninetieth percentile of the wall samples;
+  - `inflation`: profiled period / unprofiled wall; `light_inflation`, `light_bubble_raw_ns`: of the capture at the
+    lowest overhead, without the host's operators;
   - `speedup`: wall of unfused eager / wall, the median over rounds; `speedup_interval` {`median`, `lo`, `hi`, `n`};
-    null for a path that is wrong;
+    null for a path that is wrong; `mode_speedup`: the same against unfused in the key's own mode;
   - `max_error`, `max_error_limit`, `rounded_share`, `nans`, `error_dtype`: against the float64 oracle;
   - `first_call_ns`: the first call with its compilation; `bytes_moved`: by the path's kernels;
+    `bytes_per_s`: those / device time; `byte_floor_ns`: one pass over the views by the best known way;
+    `roofline_share`: that / device time;
   - `stopped`: why its rounds ended, with the width of the interval; `samples`: how many there are;
     `throttled_samples`: those taken while power or heat held the clock down, null where the device does not say.
+- `modes`, `ceilings`, `floors`, `decompositions`: see `views.number_tables`.
 """
 
 from __future__ import annotations
@@ -29,7 +36,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from rope_prof.analysis.summary import INFLATION_LIMIT, Row
+from rope_prof.analysis.summary import AGREE_WITHIN, INFLATION_LIMIT, Row
 from rope_prof.model.run import Case, Machine, Run
 from rope_prof.units import MISSING, microseconds, ratio, significant, size
 
@@ -50,13 +57,26 @@ _COLUMNS = (
     ("[95 %]", "left"),
     ("device µs", "right"),
     ("inflation", "right"),
+    ("light", "right"),
     ("speedup", "right"),
     ("max error", "right"),
 )
 
 
-def run_json(run: Run, rows: Sequence[Row], end_to_end: dict[str, Any] | None = None) -> str:
-    """The JSON document that this module describes; `end_to_end` only where whole requests were measured."""
+#: The column that is greyed where the profiler dominates it.
+_RAW = next(i for i, (name, _) in enumerate(_COLUMNS) if name == "bubble raw")
+
+
+def run_json(
+    run: Run,
+    rows: Sequence[Row],
+    end_to_end: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
+) -> str:
+    """The JSON document that this module describes; `end_to_end` only where whole requests were measured.
+
+    `more` joins it at its top: what `views.number_tables` makes.
+    """
     document: dict[str, Any] = {
         "schema_version": JSON_VERSION,
         "run": {
@@ -70,6 +90,7 @@ def run_json(run: Run, rows: Sequence[Row], end_to_end: dict[str, Any] | None = 
         "machine": asdict(run.machine),
         "keys": [row_json(row) for row in rows],
     }
+    document |= more or {}
     if end_to_end is not None:
         document["end_to_end"] = end_to_end
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
@@ -93,11 +114,18 @@ def row_json(row: Row) -> dict[str, Any]:
         "period_ns": _whole(row.period_ns),
         "bubble_raw_ns": _whole(row.bubble_raw_ns),
         "bubble_corrected_ns": _whole(row.bubble_corrected_ns),
+        "bubble_by_replay_ns": _whole(row.bubble_by_replay_ns),
+        "bubbles_agree": row.bubbles_agree,
         "wall_ns": asdict(row.wall_ns) if row.wall_ns else None,
         "device_ns": asdict(row.device_ns) if row.device_ns else None,
+        "p10_ns": _whole(row.p10_ns),
+        "p90_ns": _whole(row.p90_ns),
         "inflation": row.inflation,
+        "light_inflation": row.light_inflation,
+        "light_bubble_raw_ns": _whole(row.light_bubble_raw_ns),
         "speedup": row.speedup,
         "speedup_interval": asdict(row.speedup_interval) if row.speedup_interval else None,
+        "mode_speedup": asdict(row.mode_speedup) if row.mode_speedup else None,
         "max_error": row.max_error,
         "max_error_limit": accuracy.limit if accuracy else None,
         "rounded_share": accuracy.rounded_share if accuracy else None,
@@ -105,6 +133,9 @@ def row_json(row: Row) -> dict[str, Any]:
         "error_dtype": accuracy.dtype if accuracy else None,
         "first_call_ns": row.first_call_ns,
         "bytes_moved": row.bytes_moved,
+        "bytes_per_s": _whole(row.bytes_per_s),
+        "byte_floor_ns": _whole(row.byte_floor_ns),
+        "roofline_share": row.roofline_share,
         "stopped": row.stopped,
         "samples": row.samples or None,
         "throttled_samples": row.throttled,
@@ -126,23 +157,35 @@ def run_tables(rows: Sequence[Row]) -> list[Table]:
 def _case_table(case: Case, rows: Sequence[Row]) -> Table:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     both = len({row.l2 for row in rows}) > 1
     cells = [row_cells(row, l2=both) for row in rows]
     shown = [i for i in range(len(_COLUMNS)) if any(line[i] not in {MISSING, ""} for line in cells)]
-    table = Table(title=case_title(case), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=Text(case_title(case)),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for i in shown:
         name, side = _COLUMNS[i]
         table.add_column(name, justify="right" if side == "right" else "left", no_wrap=i > 0)
     for line, row in zip(cells, rows, strict=True):
         style = {"wrong": "red", "failed": "red", "measured": ""}.get(row.status, "dim")
-        table.add_row(*(line[i] for i in shown), style=style)
+        grey = {_RAW: "bright_black"} if not row.raw_trusted else {}
+        table.add_row(*(Text(line[i], style=grey.get(i, "")) for i in shown), style=style)
     return table
 
 
 def row_cells(row: Row, *, l2: bool = False) -> tuple[str, ...]:
-    """The cells of one key, in the order of the columns. A raw bubble that the profiler dominates carries a `?`."""
-    distrusted = row.inflation is not None and row.inflation > INFLATION_LIMIT
+    """The cells of one key, in the order of the columns.
+
+    A raw bubble that the profiler dominates carries a `?`, a corrected one that its cross-check denies a `≠`.
+    """
+    distrusted = row.inflation is not None and not row.raw_trusted
     raw = microseconds(row.bubble_raw_ns)
     return (
         f"{row.path} {row.mode}"
@@ -151,11 +194,12 @@ def row_cells(row: Row, *, l2: bool = False) -> tuple[str, ...]:
         MISSING if row.kernels_per_call is None else f"{row.kernels_per_call:g}",
         microseconds(row.kernel_ns),
         f"{raw}?" if distrusted and raw != MISSING else raw,
-        microseconds(row.bubble_corrected_ns),
+        microseconds(row.bubble_corrected_ns) + ("≠" if row.bubbles_agree is False else ""),
         microseconds(row.wall_ns.median) if row.wall_ns else MISSING,
         interval(row.wall_ns),
         microseconds(row.device_ns.median) if row.device_ns else MISSING,
         ratio(row.inflation),
+        ratio(row.light_inflation),
         ratio(row.speedup),
         MISSING if row.max_error is None else f"{row.max_error:.2g}",
     )
@@ -199,10 +243,32 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
     pending = sum(row.status == "pending" for row in rows)
     if pending:
         lines.append(f"{pending} keys are pending: go on with `record --resume`")
-    if any(row.inflation is not None and row.inflation > INFLATION_LIMIT for row in rows):
+    if any(row.inflation is not None and not row.raw_trusted for row in rows):
         lines.append(
             f"? raw bubble under a profiler that stretches the call over {INFLATION_LIMIT}x: trust the corrected one"
         )
+    if any(row.light_inflation is not None for row in rows):
+        lines.append("light: inflation of a second capture, without the host's operators")
+    lines += check_notes(rows)
     if run.machine.device == "cpu":
         lines.append("recorded on a CPU: a kernel is a leaf operator; nothing here is a GPU figure")
+    return lines
+
+
+def check_notes(rows: Sequence[Row]) -> list[str]:
+    """How many corrected bubbles their cross-check by graph replay confirms, and each that it does not."""
+    checked = [row for row in rows if row.bubbles_agree is not None]
+    if not checked:
+        return []
+    agree = sum(row.bubbles_agree is True for row in checked)
+    lines = [
+        f"corrected bubbles against graph replays, by events and without a profiler: {agree} of {len(checked)} agree "
+        f"within {AGREE_WITHIN:.0%} of the call's wall" + ("; ≠ those that do not:" if agree < len(checked) else "")
+    ]
+    lines += [
+        f"≠ {row.path} {row.mode} {row.l2} n{row.case.tokens}: corrected {microseconds(row.bubble_corrected_ns)}, "
+        f"by replay {microseconds(row.bubble_by_replay_ns)} of {microseconds(row.wall_ns.median)} µs"
+        for row in checked
+        if not row.bubbles_agree and row.wall_ns is not None
+    ]
     return lines

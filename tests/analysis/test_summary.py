@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
+from built_runs import FUSED, UNFUSED, built
 from runs import RIGHT, WRONG, facts, key, run, samples
 
 from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, frame_figures, summary
@@ -46,8 +49,6 @@ def test_speedup_pairs_the_rounds() -> None:
 
 
 def test_each_l2_state_is_held_against_its_own_baseline() -> None:
-    from dataclasses import replace
-
     cold = (facts("unfused", accuracy=RIGHT), facts("fused", accuracy=RIGHT))
     hot = tuple(replace(one, key=replace(one.key, l2="hot")) for one in cold)
     frame = samples(unfused_eager=[300.0] * 6, fused_eager=[20.0] * 6)
@@ -101,8 +102,11 @@ def test_no_samples_at_all() -> None:
     assert row.wall_ns is None
 
 
-def frame(kernels: list[int], busy: list[int | None], period: list[int | None]) -> pl.DataFrame:
+def frame(
+    kernels: list[int], busy: list[int | None], period: list[int | None], gaps: list[int] | None = None
+) -> pl.DataFrame:
     columns = {"kernels": kernels, "kernel_ns": busy, "busy_ns": busy, "period_ns": period}
+    columns["inner_gap_ns"] = gaps or [0] * len(kernels)
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64))
 
 
@@ -114,8 +118,9 @@ def test_figures_are_medians_and_the_last_call_has_no_period() -> None:
 
 
 def test_a_range_of_a_replay_holds_many_calls() -> None:
-    found = frame_figures(frame([28, 28], [280, 280], [560, None]), 28)
+    found = frame_figures(frame([28, 28], [280, 280], [560, None], [28, 28]), 28)
     assert (found.calls, found.kernels_per_call, found.busy_ns, found.period_ns) == (56, 1, 10, 20)
+    assert (found.replay_ns, found.busy_each_ns) == (11, (10, 10))
 
 
 def test_ranges_without_kernels_have_no_times() -> None:
@@ -130,3 +135,55 @@ def test_the_pattern_takes_this_key_alone() -> None:
     assert not pattern.fullmatch("a.b#x")
     assert not pattern.fullmatch("aXb#1")
     assert not pattern.fullmatch("warm-up of a.b#1")
+
+
+def test_a_cold_graph_has_its_period_inside_the_replay() -> None:
+    made = built()
+    name = made.key("unfused", "graph").name
+    between = replace(made.captures[name], period_ns=900_000.0, bubble_raw_ns=800_000.0, replay_ns=75_000.0)
+    rows = {row.key: row for row in summary(made.run, made.samples, made.captures | {name: between})}
+    row = rows[name]
+    assert (row.period_ns, row.bubble_raw_ns) == (75_000, 75_000 - UNFUSED.busy_ns)
+    assert row.inflation == pytest.approx(75_000 / UNFUSED.replay_ns, rel=1e-3)
+    assert row.raw_trusted
+
+
+def test_the_light_capture_stands_beside_the_full_one() -> None:
+    made = built()
+    name = made.key("unfused", "eager").name
+    light = {name: replace(made.captures[name], period_ns=500_000.0, bubble_raw_ns=430_000.0)}
+    rows = {row.key: row for row in summary(made.run, made.samples, made.captures, light)}
+    wall = UNFUSED.replay_ns + UNFUSED.host_ns
+    assert rows[name].light_inflation == pytest.approx(500_000 / wall, rel=1e-3)
+    assert rows[name].light_bubble_raw_ns == 430_000
+    assert rows[name].inflation == pytest.approx((UNFUSED.busy_ns + UNFUSED.host_ns) / wall, rel=1e-3)
+    assert rows[made.key("fused", "eager").name].light_inflation is None
+
+
+def test_the_check_by_replay_agrees_with_a_right_capture_and_denies_a_wrong_one() -> None:
+    made = built()
+    name = made.key("unfused", "eager").name
+    right = {row.key: row for row in summary(made.run, made.samples, made.captures)}
+    assert right[name].bubbles_agree is True
+    assert right[name].bubble_by_replay_ns == pytest.approx(right[name].bubble_corrected_ns, rel=1e-3)
+    slowed = replace(made.captures[name], busy_ns=UNFUSED.busy_ns + 0.06 * (UNFUSED.replay_ns + UNFUSED.host_ns))
+    wrong = {row.key: row for row in summary(made.run, made.samples, made.captures | {name: slowed})}
+    assert wrong[name].bubbles_agree is False
+    assert wrong[name].bubble_by_replay_ns == right[name].bubble_by_replay_ns, "it takes nothing of the trace's times"
+
+
+def test_without_a_replay_or_a_measured_gap_nothing_is_checked() -> None:
+    for made in (built(graphs=False), built(ceilings=False)):
+        rows = summary(made.run, made.samples, made.captures)
+        assert {(row.bubble_by_replay_ns, row.bubbles_agree) for row in rows} == {(None, None)}
+
+
+def test_bandwidth_spread_and_speedup_in_the_same_mode() -> None:
+    made = built()
+    rows = {row.key: row for row in summary(made.run, made.samples, made.captures)}
+    graph = rows[made.key("fused", "graph").name]
+    assert graph.mode_speedup is not None
+    assert graph.mode_speedup.median == pytest.approx(UNFUSED.replay_ns / FUSED.replay_ns, rel=1e-3)
+    assert graph.bytes_per_s == pytest.approx(12_000_000 / FUSED.replay_ns * 1e9, rel=1e-3)
+    assert graph.p10_ns == graph.p90_ns == pytest.approx(FUSED.replay_ns)
+    assert graph.roofline_share == pytest.approx(4000 / FUSED.replay_ns, rel=1e-3)

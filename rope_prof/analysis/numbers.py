@@ -1,0 +1,49 @@
+"""Everything that is computed of one run, in one call: what `show` prints and pages draw from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rope_prof.analysis.decomposition import Decomposition, decompositions
+from rope_prof.analysis.modes import ModeRow, modes
+from rope_prof.analysis.roofline import Ceilings, Floor, ceilings, roofline
+from rope_prof.analysis.series import series
+from rope_prof.analysis.summary import CaptureFigures, Row, summary
+from rope_prof.model.run import Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """The analysis of one run; all in the run's order."""
+
+    run: Run
+    rows: tuple[Row, ...]
+    modes: tuple[ModeRow, ...]
+    ceilings: tuple[Ceilings, ...]
+    floors: tuple[Floor, ...]
+    decompositions: tuple[Decomposition, ...]
+
+
+def numbers(
+    run: Run,
+    samples: pl.DataFrame,
+    captures: Mapping[str, CaptureFigures],
+    light: Mapping[str, CaptureFigures] | None = None,
+) -> Numbers:
+    """The numbers of `run` from its samples and the figures of its captures (`light`: at the lowest overhead)."""
+    found = series(samples)
+    rows = summary(run, samples, captures, light)
+    limits = tuple(ceilings(run, found, case) for case in dict.fromkeys(facts.key.case for facts in run.keys))
+    return Numbers(
+        run=run,
+        rows=rows,
+        modes=modes(run, found),
+        ceilings=limits,
+        floors=tuple(floor for one in limits for floor in roofline(rows, one)),
+        decompositions=decompositions(run, found, captures),
+    )

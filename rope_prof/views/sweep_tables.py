@@ -1,0 +1,94 @@
+"""A run over many cases as few tables: µs a call, speedup over the chain in the same mode, share of the roofline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from rope_prof.analysis.series import BASELINE
+from rope_prof.analysis.sweep import turning_points
+from rope_prof.units import MISSING, microseconds, ratio
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+#: From so many cases on a run is shown as a sweep.
+MANY_CASES = 9
+_FAMILY = ("model", "tp", "dtype", "prompt", "l2")
+
+
+def is_sweep(frame: pl.DataFrame) -> bool:
+    """Whether tables by tokens tell more than a table per case."""
+    return frame.select("model", "tp", "tokens", "dtype", "prompt").n_unique() >= MANY_CASES
+
+
+def sweep_tables(frame: pl.DataFrame) -> list[Table]:
+    """One table per model, TP, dtype, prompt and L2 state: a row per token count, a column per path and mode."""
+    return [
+        _table(" · ".join((f"{model}", f"TP {tp}", dtype, f"{prompt} prompt", f"{l2} L2")), rows)
+        for (model, tp, dtype, prompt, l2), rows in frame.filter(pl.col("rank") == 0).group_by(
+            *_FAMILY, maintain_order=True
+        )
+    ]
+
+
+def _table(title: str, rows: pl.DataFrame) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    sides = list(dict.fromkeys(rows.select("path", "mode").iter_rows()))
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.collapse_padding = True
+    table.add_column("tokens", justify="right", no_wrap=True)
+    for path, mode in sides:
+        table.add_column(Text(f"{path}\n{mode}"), justify="right", no_wrap=True)
+    cells = {(row["tokens"], row["path"], row["mode"]): cell(row) for row in rows.iter_rows(named=True)}
+    for tokens in rows["tokens"].unique().sort():
+        shown = (cells.get((tokens, *side), MISSING) for side in sides)
+        table.add_row(f"{tokens:,}", *(Text(one, style="red" if "▼" in one else "") for one in shown))
+    return table
+
+
+def cell(row: dict[str, Any]) -> str:
+    """`6.68 12.0x 97%`: µs a call, speedup over unfused in that mode, share of the roofline.
+
+    `▼`: slower for sure; `≈`: not faster by 2 % for sure; `?`: too few rounds to tell.
+    """
+    words = [microseconds(row["wall_ns"])]
+    if row["status"] != "measured":
+        words.append(row["status"])
+    if row["speedup"] is not None:
+        sign = "?" if row["matters"] is None else "▼" if row["loses"] else "" if row["matters"] else "≈"
+        words.append(f"{sign}{ratio(row['speedup'])}")
+    if row["roofline_share"] is not None:
+        words.append(f"{row['roofline_share']:.0%}")
+    return " ".join(words)
+
+
+def sweep_notes(frame: pl.DataFrame) -> list[str]:
+    """Where fusing stops to matter, a line per family; and what a cell says."""
+    turns = turning_points(frame.filter(pl.col("rank") == 0)).iter_rows(named=True)
+    lines = [
+        f"{row['path']} {row['mode']}, {row['model']} TP {row['tp']} {row['l2']}: {_turning(row)}" for row in turns
+    ]
+    if frame.height:
+        lines.append(
+            f"a cell: µs a call, speedup over {BASELINE} in the same mode, share of one pass over the bytes; ▼ slower "
+            "for sure, ≈ not faster by 2 % for sure, ? too few rounds to tell"
+        )
+    return lines
+
+
+def _turning(row: dict[str, Any]) -> str:
+    if row["stops_at"] is None:
+        return f"fusing matters at every count up to {row['matters_to']:,} tokens"
+    words = f"fusing matters up to {row['matters_to']:,} tokens" if row["matters_to"] is not None else ""
+    if row["stops_at"] in row["undecided"]:
+        words += f"{', ' if words else ''}not decided at {row['stops_at']:,} (too few rounds)"
+    else:
+        words += f"{', ' if words else ''}not for sure at {row['stops_at']:,}"
+    if row["loses_at"]:
+        words += f"; slower at {', '.join(f'{n:,}' for n in row['loses_at'])}"
+    return words

@@ -1,0 +1,115 @@
+"""A run whose truth is known: its samples are made from chosen bubbles, kernels, gaps and bandwidth."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+import polars as pl
+from runs import CASE, RIGHT, key, run
+
+from rope_prof.analysis.summary import CaptureFigures
+from rope_prof.model.run import Case, Ceiling, Key, KeyFacts, Run, samples_schema
+
+COPY_BYTES = 1 << 30
+#: What the card of these runs does.
+BYTES_PER_NS = 3000.0
+NODE_BUSY_NS = 800.0
+NODE_GAP_NS = 150.0
+PASS_NS = 4000.0
+LAUNCH_NS = 6000.0
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One path: what a call is made of, ns. `extra_ns` is time of the replay that no term accounts for."""
+
+    host_ns: float
+    busy_ns: float
+    kernels: int
+    bytes_moved: int | None
+    extra_ns: float = 0.0
+
+    @property
+    def replay_ns(self) -> float:
+        return self.busy_ns + (self.kernels - 1) * NODE_GAP_NS + self.extra_ns
+
+
+UNFUSED = Truth(host_ns=300_000, busy_ns=70_000, kernels=25, bytes_moved=90_000_000)
+FUSED = Truth(host_ns=3_000, busy_ns=5_000, kernels=1, bytes_moved=12_000_000)
+
+
+@dataclass(frozen=True)
+class Built:
+    """The run, its samples and the figures of its captures."""
+
+    run: Run
+    samples: pl.DataFrame
+    captures: dict[str, CaptureFigures]
+
+    def key(self, path: str, mode: str) -> Key:
+        return key(path, mode, self.run.keys[0].key.case)
+
+
+def built(
+    truths: dict[str, Truth] | None = None,
+    *,
+    rounds: int = 40,
+    noise: float = 0.0,
+    graphs: bool = True,
+    ceilings: bool = True,
+    case: Case = CASE,
+    seed: int = 1,
+) -> Built:
+    """A run of these paths in modes eager and graph, each round with a drift of its own that meets all alike."""
+    paths = truths or {"unfused": UNFUSED, "fused": FUSED}
+    source = random.Random(seed)
+    times: dict[tuple[str, str], float] = {}
+    facts, captures = [], {}
+    for path, truth in paths.items():
+        for mode in ("eager", "graph") if graphs else ("eager",):
+            one = key(path, mode, case)
+            facts.append(KeyFacts(key=one, status="measured", accuracy=RIGHT, bytes_moved=truth.bytes_moved))
+            captures[one.name] = capture(truth)
+            times[one.name, "wall"] = truth.replay_ns + (truth.host_ns if mode == "eager" else 0)
+            times[one.name, "device"] = truth.replay_ns
+    limits = made_ceilings(case) if ceilings else ()
+    for limit, ns in limits:
+        times[limit.key_name, "device"] = times[limit.key_name, "wall"] = ns
+    rows = []
+    for number in range(rounds):
+        drift = 1 + noise * source.uniform(-1, 1)
+        for (name, clock), ns in times.items():
+            own = 1 + noise / 10 * source.uniform(-1, 1)
+            rows.append((name, number, clock, 1000, round(ns * drift * own * 1000), None))
+    frame = pl.DataFrame(rows, schema=samples_schema(), orient="row")
+    return Built(run(*facts, ceilings=tuple(limit for limit, _ in limits)), frame, captures)
+
+
+def capture(truth: Truth) -> CaptureFigures:
+    return CaptureFigures(
+        calls=28,
+        kernels_per_call=truth.kernels,
+        kernel_ns=truth.busy_ns,
+        busy_ns=truth.busy_ns,
+        period_ns=truth.busy_ns + truth.host_ns,
+        bubble_raw_ns=truth.host_ns,
+        busy_each_ns=(truth.busy_ns,) * 28,
+    )
+
+
+def made_ceilings(case: Case) -> list[tuple[Ceiling, float]]:
+    """Each with its ns a call; of copy and node there is a worse way too."""
+    copy = Ceiling(name="copy", case=case, method="eager", bytes_moved=COPY_BYTES, status="measured")
+    node = Ceiling(name="graph_node", case=case, method="serial", busy_ns=NODE_BUSY_NS, status="measured")
+    whole = Ceiling(name="in_place", case=case, method="scale", bytes_moved=1000, status="measured")
+    launch = Ceiling(name="empty_launch", case=case, method="driver", status="measured")
+    return [
+        (copy, COPY_BYTES / BYTES_PER_NS),
+        (replace(copy, method="graph"), COPY_BYTES / BYTES_PER_NS * 1.3),
+        (node, NODE_BUSY_NS + NODE_GAP_NS),
+        (replace(node, method="overlap"), NODE_BUSY_NS - 200),
+        (whole, PASS_NS),
+        (launch, LAUNCH_NS),
+        (replace(launch, method="triton"), 3 * LAUNCH_NS),
+    ]

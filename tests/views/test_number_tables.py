@@ -1,0 +1,151 @@
+"""Tables of the numbers: every word of the JSON is documented, doubt is marked, names are drawn letter for letter."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from built_runs import FUSED, UNFUSED, Built, built
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from runs import CASE
+
+from rope_prof.analysis.numbers import Numbers, numbers
+from rope_prof.analysis.sweep import sweep
+from rope_prof.views import number_tables
+from rope_prof.views.number_tables import number_notes, numbers_json
+from rope_prof.views.sweep_tables import is_sweep, sweep_notes, sweep_tables
+from rope_prof.views.tables import check_notes, run_tables
+
+
+def found(made: Built | None = None) -> Numbers:
+    made = made or built()
+    return numbers(made.run, made.samples, made.captures)
+
+
+def text(*tables: Table | None, width: int = 160) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width)
+    for table in tables:
+        if table is not None:
+            console.print(table)
+    return out.getvalue()
+
+
+def words(value: Any) -> set[str]:
+    """Every field of a document, but for those of intervals, terms and names of modes."""
+    if isinstance(value, list):
+        return set().union(*map(words, value))
+    return set(value) if isinstance(value, dict) else set()
+
+
+def test_every_field_of_the_document_is_described_and_it_is_json() -> None:
+    document = numbers_json(found())
+    again = json.loads(json.dumps(document, allow_nan=False))
+    assert again.keys() == {"modes", "ceilings", "floors", "decompositions"}
+    said = number_tables.__doc__ or ""
+    common = {"case", "l2", "rank", "path", "mode", "key"}
+    ceilings = {"copy_bytes_per_s", "in_place_ns", "empty_launch_ns", "graph_node_ns", "graph_gap_ns"}
+    for part in again.values():
+        assert part
+        for field in words(part) - common - ceilings:
+            assert f"`{field}`" in said, field
+    assert again["decompositions"][0]["closes"] is True
+    assert again["decompositions"][0]["cand"] == built().key("fused", "eager").name
+
+
+def test_the_decomposition_is_shown_with_its_residual() -> None:
+    shown = text(number_tables.decomposition_table(found()))
+    assert "host bubbles" in shown
+    assert "297" in shown
+    assert shown.count(" yes") == 2
+    assert number_tables.difference_table(found()) is None
+
+
+def test_a_decomposition_that_does_not_close_says_so_with_its_reason() -> None:
+    hidden = built({"unfused": replace(UNFUSED, extra_ns=90_000), "fused": FUSED})
+    assert "NO" in text(number_tables.decomposition_table(found(hidden)))
+    assert any("does not close: the residual is" in line for line in number_notes(found(hidden)))
+
+
+def test_without_graphs_terms_are_marked_by_difference() -> None:
+    plain = found(built(graphs=False, ceilings=False))
+    assert number_tables.decomposition_table(plain) is None
+    assert "bubbles, by difference" in text(number_tables.difference_table(plain))
+    assert number_tables.floors_table(plain) is None
+    assert number_tables.modes_table(plain) is None
+    assert any(line.startswith("by difference:") for line in number_notes(plain))
+
+
+@pytest.mark.parametrize("width", [140])
+def test_no_column_is_cut_at_the_width_of_a_file(width: int) -> None:
+    paths = {"unfused": UNFUSED, "per-token": FUSED, "fused": FUSED}
+    shown = text(*number_tables.number_tables(found(built(paths, case=replace(CASE, tokens=65536)))), width=width)
+    assert "…" not in shown
+    assert "per-token" in shown
+
+
+def test_names_are_drawn_letter_for_letter() -> None:
+    made = found(built({"unfused": UNFUSED, "[red]m:f": FUSED}))
+    shown = text(*run_tables(made.rows), *number_tables.number_tables(made), *sweep_tables(sweep(made.rows)))
+    assert shown.count("[red]m:f") >= 5
+
+
+def test_doubtful_gains_are_marked() -> None:
+    from rope_prof.analysis.stats import Figure
+
+    assert number_tables.gain(Figure(2.0, 1.5, 2.5, 9)) == "2.00x"
+    assert number_tables.gain(Figure(0.5, 0.4, 0.6, 9)) == "▼0.500x"
+    assert number_tables.gain(Figure(1.0, 0.9, 1.1, 9)) == "≈1.00x"
+    assert number_tables.gain(Figure(2.0, None, None, 3)) == "?2.00x"
+    assert number_tables.gain(None) == "–"
+
+
+def test_a_corrected_bubble_that_its_check_denies_is_marked_and_named() -> None:
+    made = built()
+    name = made.key("unfused", "eager").name
+    slow = made.captures | {name: replace(made.captures[name], busy_ns=2.0 * UNFUSED.busy_ns)}
+    rows = numbers(made.run, made.samples, slow).rows
+    assert "≠" in text(*run_tables(rows))
+    said = check_notes(rows)
+    assert said[0].endswith("3 of 4 agree within 5% of the call's wall; ≠ those that do not:")
+    assert said[1].startswith("≠ unfused eager cold n64: corrected 234, by replay 304 of")
+    agreed = check_notes(found().rows)
+    assert len(agreed) == 1
+    assert "4 of 4 agree" in agreed[0]
+
+
+def test_raw_bubbles_under_a_profiler_that_dominates_are_grey() -> None:
+    made = built()
+    name = made.key("unfused", "eager").name
+    slow = made.captures | {name: replace(made.captures[name], period_ns=900_000.0, bubble_raw_ns=830_000.0)}
+    (table,) = run_tables(numbers(made.run, made.samples, slow).rows)
+    raw = list(next(column for column in table.columns if column.header == "bubble raw").cells)
+    styles = {str(cell): str(cell.style) for cell in raw if isinstance(cell, Text)}
+    assert styles["830?"] == "bright_black"
+    assert styles["3.00"] == ""
+
+
+def test_a_sweep_is_a_table_per_family_with_its_turning_points() -> None:
+    rows = [row for n in (1, 64, 4096) for row in found(built(case=replace(CASE, tokens=n))).rows]
+    frame = sweep(rows)
+    assert not is_sweep(frame)
+    shown = text(*sweep_tables(frame))
+    assert "28b · TP 1 · bf16 · image prompt · cold L2" in shown
+    assert "4,096" in shown
+    assert "80%" in shown
+    said = sweep_notes(frame)
+    assert "fused eager, 28b TP 1 cold: fusing matters at every count up to 4,096 tokens" in said
+
+
+def test_many_cases_are_a_sweep() -> None:
+    rows = [
+        row for n in range(1, 10) for row in found(built(rounds=1, graphs=False, case=replace(CASE, tokens=n))).rows
+    ]
+    frame = sweep(rows)
+    assert is_sweep(frame)
+    assert any("not decided at 1 (too few rounds)" in line for line in sweep_notes(frame))
