@@ -93,4 +93,4 @@ def copy_bandwidth(repeats: int = 30) -> float:
         end.record()
         end.synchronize()
         times.append(start.elapsed_time(end))
-    return 2 * source.nbytes / (min(times) * 1e-3)
+    return float(2 * source.nbytes / (min(times) * 1e-3))

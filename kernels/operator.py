@@ -8,11 +8,17 @@ operator without mutation has none of it; where q and k are made inside the grap
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from rope_prof.kernels.shape import MropeShape
 
+_LIBRARY = torch.library.Library("rope_prof", "FRAGMENT")
+_SCHEMA = (
+    "(Tensor q, Tensor k, Tensor positions, Tensor cos_sin_cache, int[] dims, int[] sections, str order, str pairing)"
+    " -> (Tensor, Tensor)"
+)
 InPlace = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, MropeShape], None]
 
 
@@ -22,8 +28,13 @@ def numbers(shape: MropeShape) -> tuple[list[int], list[int], str, str]:
     return dims, list(shape.sections), shape.order, shape.pairing
 
 
-def shape_of(dims: list[int], sections: list[int], order: str, pairing: str) -> MropeShape:
-    """The shape that `numbers` took apart."""
+def shape_of(dims: Sequence[int], sections: Sequence[int], order: str, pairing: str) -> MropeShape:
+    """The shape that `numbers` took apart: the same object each time, by which a repeated call is known."""
+    return _shape(tuple(dims), tuple(sections), order, pairing)
+
+
+@lru_cache(maxsize=64)
+def _shape(dims: tuple[int, ...], sections: tuple[int, ...], order: str, pairing: str) -> MropeShape:
     q_heads, kv_heads, head_dim, rotary_dim = dims
     t, h, w = sections
     return MropeShape(
@@ -41,9 +52,12 @@ def shape_of(dims: list[int], sections: list[int], order: str, pairing: str) -> 
 
 
 def compiled_call(name: str, in_place: InPlace) -> InPlace:
-    """`in_place` for use inside torch.compile, through a new operator `rope_prof::<name>` without mutation."""
+    """`in_place` for use inside torch.compile, through a new operator `rope_prof::<name>` without mutation.
 
-    @torch.library.custom_op(f"rope_prof::{name}", mutates_args=())
+    The operator has no derivative. It is defined without the wrapper of `torch.library.custom_op`, whose own calls in
+    Python would cost the host several times the launch.
+    """
+
     def turned(
         q: torch.Tensor,
         k: torch.Tensor,
@@ -55,17 +69,22 @@ def compiled_call(name: str, in_place: InPlace) -> InPlace:
         pairing: str,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         out = tuple(x.clone(memory_format=torch.contiguous_format) for x in (q, k))
-        in_place(*out, positions, cos_sin_cache, shape_of(dims, sections, order, pairing))
+        in_place(out[0], out[1], positions, cos_sin_cache, shape_of(dims, sections, order, pairing))
         return out[0], out[1]
 
-    turned.register_fake(
-        lambda q, k, *_: tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k))
+    _LIBRARY.define(f"{name}{_SCHEMA}")
+    _LIBRARY.impl(name, turned, "CompositeExplicitAutograd")
+    torch.library.register_fake(
+        f"rope_prof::{name}",
+        lambda q, k, *_: tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k)),
+        lib=_LIBRARY,
     )
+    operator = getattr(torch.ops.rope_prof, name)
 
     def call(
         q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, cos_sin_cache: torch.Tensor, shape: MropeShape
     ) -> None:
-        new_q, new_k = turned(q, k, positions, cos_sin_cache, *numbers(shape))
+        new_q, new_k = operator(q, k, positions, cos_sin_cache, *numbers(shape))
         q.copy_(new_q)
         k.copy_(new_k)
 
