@@ -96,15 +96,21 @@ def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
 
 def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     """Tables and notes of a run: a table per case, or of a sweep one per family."""
+    from rope_prof.analysis.rank_spread import rank_spread
     from rope_prof.analysis.sweep import sweep
     from rope_prof.views.number_tables import number_notes, number_tables
+    from rope_prof.views.rank_tables import rank_tables
     from rope_prof.views.sweep_tables import is_sweep, sweep_notes, sweep_tables
     from rope_prof.views.tables import notes, run_tables
 
     frame = sweep(found.rows)
     if is_sweep(frame):
         return sweep_tables(frame), [*notes(found.run, found.rows), *sweep_notes(frame)]
-    return [*run_tables(found.rows), *number_tables(found)], [*notes(found.run, found.rows), *number_notes(found)]
+    over_ranks = rank_tables(rank_spread(found.rows))
+    return [*run_tables(found.rows), *over_ranks, *number_tables(found)], [
+        *notes(found.run, found.rows),
+        *number_notes(found),
+    ]
 
 
 def wide_console() -> Console:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,10 +12,10 @@ from rope_prof.analysis.rank_spread import RankSpread
 from rope_prof.units import MISSING, microseconds, ratio
 
 
-def rank_tables(spreads: Sequence[RankSpread]) -> Iterator[RenderableType]:
-    """One table of all keys, and a line for each rank that was lost; nothing for a run of one rank."""
+def rank_tables(spreads: Sequence[RankSpread]) -> list[Table]:
+    """One table of all keys, with a line for each rank that was lost; none for a run of one rank."""
     if not spreads:
-        return
+        return []
     table = Table(
         title="Over ranks, µs per call", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
@@ -35,9 +34,10 @@ def rank_tables(spreads: Sequence[RankSpread]) -> Iterator[RenderableType]:
             _between(one.busy_lo_ns, one.busy_hi_ns),
             _between(one.bubble_lo_ns, one.bubble_hi_ns),
         )
-    yield table
-    for line in dict.fromkeys(f"rank {rank}: {why}" for one in spreads for rank, why in one.lost):
-        yield Text(line, style="yellow")
+    lost = dict.fromkeys(f"rank {rank}: {why}" for one in spreads for rank, why in one.lost)
+    if lost:
+        table.caption, table.caption_justify = Text("\n".join(lost)), "left"
+    return [table]
 
 
 def _between(lo: float | None, hi: float | None) -> str:
