@@ -28,6 +28,7 @@ ROOMS = {
     "timeline": "Timeline",
     "kernels": "Kernels",
     "any_trace": "Any trace",
+    "ranks": "Ranks",
     "perfetto": "Perfetto",
 }
 PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
