@@ -18,8 +18,10 @@ import streamlit as st
 
 from rope_prof.analysis.analyze import accounted
 from rope_prof.analysis.calls import call_events, call_frame
+from rope_prof.analysis.decomposition import Decomposition, decompose
 from rope_prof.analysis.gaps import device_gaps
 from rope_prof.analysis.kernels import kernel_shares
+from rope_prof.analysis.roofline import ceilings, roofline
 from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, require_whole, summary
 from rope_prof.commands.open import case_traces
 from rope_prof.compare import NotComparableError, Side, Verdict, compare
@@ -80,7 +82,7 @@ def default_run(named: dict[str, Path]) -> str:
 
 
 def other_runs(named: dict[str, Path], name: str) -> dict[str, RunFolder]:
-    """The runs but `name` that can be read: what a baseline may be taken from. A damaged one speaks when it is shown."""
+    """The runs but `name` that can be read: what a baseline may be taken from. A damaged one is left out."""
     found: dict[str, RunFolder] = {}
     for other, folder in named.items():
         if other != name:
@@ -122,13 +124,42 @@ def rows(folder: RunFolder) -> tuple[Row, ...]:
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
 def _rows(path: str, stamp_ns: int, _folder: RunFolder) -> tuple[Row, ...]:  # noqa: ARG001 - the key
+    return summary(_folder.run, _folder.samples, capture_figures(_folder))
+
+
+def capture_figures(folder: RunFolder) -> dict[str, CaptureFigures]:
+    """Key -> what its trace says. Errors: TraceError; RunError for a part of a trace."""
     captures: dict[str, CaptureFigures] = {}
-    for facts in _folder.run.keys:
-        found = capture(_folder, facts)
+    for facts in folder.run.keys:
+        found = capture(folder, facts)
         if found is not None:
             captures[facts.key.name] = figures(found.trace, facts.key)
             require_whole(found.trace, captures[facts.key.name], facts)
-    return summary(_folder.run, _folder.samples, captures)
+    return captures
+
+
+def decomposed(folder: RunFolder, base: Key, cand: Key) -> Decomposition | None:
+    """Where the time goes that `cand` saves of `base`; None where a side is not ranked, timed or captured."""
+    return _decomposed(str(folder.path), _stamp(folder.path / "run.json"), base.name, cand.name, folder, base, cand)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _decomposed(
+    path: str,  # noqa: ARG001 - the key
+    stamp_ns: int,  # noqa: ARG001 - the key
+    base_name: str,  # noqa: ARG001 - the key
+    cand_name: str,  # noqa: ARG001 - the key
+    _folder: RunFolder,
+    _base: Key,
+    _cand: Key,
+) -> Decomposition | None:
+    return decompose(_folder.run, _folder.samples, capture_figures(_folder), _base, _cand)
+
+
+def floor_ns(folder: RunFolder, row: Row) -> float | None:
+    """The least that the card can take for that row's work, as measured in the same run; None where it was not."""
+    found = roofline([row], ceilings(folder.run, folder.samples, row.case))
+    return found[0].floor_ns if found else None
 
 
 def verdicts(folder: RunFolder, base: RunFolder, key: Key) -> dict[str, Verdict]:

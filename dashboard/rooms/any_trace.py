@@ -4,11 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from rope_prof.dashboard import loading, permitted, shell, strangers, timeline_component, view
+from rope_prof.dashboard import downloads, loading, permitted, shell, strangers, timeline_component, view
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run_folder import shipped_runs
 from rope_prof.units import size
-from rope_prof.views import panels, trace_panels
+from rope_prof.views import panels, trace_panels, trace_pictures
 from rope_prof.views.timeline_window import Shown, Side, limits
 
 LIMIT = "up to 1 GB"
@@ -66,6 +66,15 @@ with shell.guarded(), st.spinner("Reading the trace"):
     found = strangers.opened(path)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
     shell.title(label, f"{size(path.stat().st_size)} · {found.trace.format}")
+    downloads.offer(
+        seen,
+        "any_trace",
+        drawing=lambda: trace_pictures.idle_drawing(found.analysis, label),
+        table=lambda: trace_panels.range_table(found.analysis.ranges),
+        lines=trace_pictures.verdict_lines(found.analysis),
+        traces=[("the file", path)],
+        stem=Path(label).name.split(".")[0] or "trace",
+    )
     without = ""
     try:
         st.link_button("Open in Perfetto", strangers.perfetto_address(path, found.trace))

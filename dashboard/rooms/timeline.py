@@ -4,8 +4,9 @@ import polars as pl
 import streamlit as st
 
 from rope_prof.analysis.summary import INFLATION_LIMIT
-from rope_prof.dashboard import loading, scenes, shell, timeline_component, view
-from rope_prof.views.captions import call_caption, panel
+from rope_prof.dashboard import baseline, downloads, loading, scenes, shell, timeline_component, view
+from rope_prof.views.captions import call_caption, call_table, panel
+from rope_prof.views.svg_timeline import Panel, timeline_drawing
 from rope_prof.views.timeline import call_options, median_call
 from rope_prof.views.timeline_window import Shown
 
@@ -22,7 +23,10 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     asked = view.choose(st.query_params.get("call"), options, "call", view.MEDIAN)
     shell.note(asked.note)
     call = shell.pick("call", "Call", options, asked.value, width=170, text=view.call_label)
+    giving = st.container(horizontal=True, horizontal_alignment="right")
 view.remember(st.query_params, {"call": call})
+with shell.guarded():
+    base = baseline.guarded_chosen(seen)
 zoom = shell.zoom(view.ZOOM)
 shell.notes()
 panels, sides, missing = [], [], []
@@ -38,7 +42,8 @@ for f in facts:
         missing.append(f"{label}: no such call in its trace.")
         continue
     try:
-        drawn = panel(label, loading.timeline(capture, number), rows[f.key.name])
+        row_of = rows[f.key.name]
+        drawn = panel(label, loading.timeline(capture, number), row_of, None if base is None else base.of(row_of))
         lanes = scenes.captured_scene(seen.folder, f, capture)
     except ValueError as error:
         missing.append(f"{label}: {error}.")
@@ -63,4 +68,19 @@ if sides:
         zoom=zoom,
     )
     timeline_component.timeline(shown, seen.palette, "timeline", show_call)
+if panels:
+    with giving:
+        downloads.offer(
+            seen,
+            "timeline",
+            drawing=lambda: timeline_drawing(
+                [Panel(label=p.title, facts=p.facts, timeline=p.timeline, trusted=p.trusted) for p in panels],
+                f"{seen.name} · {seen.case}",
+            ),
+            table=lambda: call_table(panels),
+            lines=[f"{p.title}: {p.facts}" for p in panels],
+            traces=[
+                (view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None
+            ],
+        )
 shell.caption(call_caption(panels, INFLATION_LIMIT), *missing)

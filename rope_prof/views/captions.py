@@ -8,13 +8,14 @@ import polars as pl
 
 from rope_prof.analysis.summary import INFLATION_LIMIT, Row
 from rope_prof.units import duration, ratio
+from rope_prof.views.difference import beside
 from rope_prof.views.figures import KernelPanel, Panel
 from rope_prof.views.overview import ON_CPU
 from rope_prof.views.timeline import CallTimeline
 
 
-def panel(label: str, timeline: CallTimeline, row: Row) -> Panel:
-    """One call under its heading: kernels, busy, raw bubble and how much the profiler stretched the path."""
+def panel(label: str, timeline: CallTimeline, row: Row, base: Row | None = None) -> Panel:
+    """One call under its heading: kernels, busy, raw bubble, how much the profiler stretched it, and `base` less it."""
     share = timeline.bubble_share
     idle = "" if share is None else f" ({share:.0%})"
     count = "1 kernel" if timeline.kernels == 1 else f"{timeline.kernels} kernels"
@@ -26,9 +27,15 @@ def panel(label: str, timeline: CallTimeline, row: Row) -> Panel:
         f"{'period' if timeline.next_call else 'last call, no period'} {duration(timeline.end_ns)}",
     ]
     if row.wall_ns is not None:
-        words.append(f"unprofiled {duration(row.wall_ns.median)}, inflation {ratio(row.inflation)}")
+        known = base.wall_ns.median if base is not None and base.wall_ns is not None else None
+        words.append(f"unprofiled {beside(row.wall_ns.median, known)}, inflation {ratio(row.inflation)}")
     trusted = row.inflation is not None and row.inflation <= INFLATION_LIMIT
     return Panel(title=label, facts="  ·  ".join(words), timeline=timeline, trusted=trusted)
+
+
+def call_table(panels: Sequence[Panel]) -> pl.DataFrame:
+    """Every span of the drawn calls, in ns from each call's zero."""
+    return pl.concat([p.timeline.spans.select(pl.lit(p.title).alias("path"), pl.all()) for p in panels])
 
 
 def legend_of(panels: Sequence[Panel]) -> dict[str, str]:

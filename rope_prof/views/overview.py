@@ -5,25 +5,33 @@ Takes its statistics from `rope_prof.analysis.summary`; divides two of them wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.summary import INFLATION_LIMIT, Row
 from rope_prof.model.run import Case
 from rope_prof.units import ratio
 
+if TYPE_CHECKING:
+    import polars as pl
+
 ON_CPU = "Recorded on a CPU: a kernel is a leaf operator, and nothing here is a GPU figure."
 
+#: What paths are held against where nobody chose.
+BASELINE = "unfused · eager"
 #: A ratio whose whole interval lies in here is no difference.
 _SAME = (0.98, 1.02)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One key of the case: its row and what follows from it."""
+    """One key of the case: its row and what follows from it. `ratio`: baseline / this one, of the wall time."""
 
     label: str
     row: Row
+    ratio: Figure | None = None
 
     @property
     def bubble_share(self) -> float | None:
@@ -49,10 +57,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """Speedup of one side at one token count; `word` is what to think of it."""
+    """Speedup of one side at one token count over the baseline; `word` is what to think of it."""
 
     tokens: int
     row: Row | None
+    ratio: Figure | None = None
 
     @property
     def word(self) -> str:
@@ -62,7 +71,7 @@ class Cell:
             return "missing"
         if row.status == "wrong":
             return "wrong"
-        interval = row.speedup_interval
+        interval = self.ratio
         if interval is None:
             return "missing"
         if interval.lo is None or interval.hi is None or interval.lo <= 1 <= interval.hi:
@@ -70,6 +79,16 @@ class Cell:
         if _SAME[0] <= interval.lo and interval.hi <= _SAME[1]:
             return "level"
         return "faster" if interval.lo > 1 else "slower"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What the sides are held against: its row in the shown case, and key -> baseline / key of the wall time."""
+
+    label: str
+    row: Row | None
+    ratios: Mapping[str, Figure]
+    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +102,7 @@ class Overview:
     tokens: tuple[int, ...]
     cells: tuple[tuple[str, tuple[Cell, ...]], ...]
     doubts: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
     @property
     def longest_ns(self) -> float | None:
@@ -91,29 +111,46 @@ class Overview:
         return max(walls, default=None)
 
 
-def overview(rows: Sequence[Row], case_name: str, device: str = "cuda") -> Overview:
+def overview(
+    rows: Sequence[Row],
+    case_name: str,
+    device: str = "cuda",
+    *,
+    against: Against | None = None,
+    wanted: Callable[[Row], bool] | None = None,
+) -> Overview:
     """The overview of the case called `case_name`, recorded on `device`.
 
+    `against`: the baseline, unfused and eager where none is named; `wanted`: which rows may be the headline.
     Errors: KeyError for a case that no row has.
     """
     first_rank = [row for row in rows if row.rank == 0]
     mine = [row for row in first_rank if row.case.name == case_name]
     if not mine:
         raise KeyError(case_name)
-    sides = tuple(Side(label=label(row, mine), row=row) for row in mine)
-    baseline = next((s for s in sides if (s.row.path, s.row.mode) == ("unfused", "eager")), None)
-    candidate = _candidate(sides, baseline)
+    held = against or _unfused(first_rank, mine)
+    sides = tuple(Side(label=label(row, mine), row=row, ratio=held.ratios.get(row.key)) for row in mine)
+    baseline = None if held.row is None else Side(label=held.label, row=held.row)
     family = [row for row in first_rank if _same_but_tokens(row.case, mine[0].case)]
     tokens = tuple(sorted({row.case.tokens for row in family}))
+    cells = _cells(family, tokens, held)
     return Overview(
         case=mine[0].case,
         baseline=baseline,
-        candidate=candidate,
+        candidate=_candidate([s for s in sides if wanted is None or wanted(s.row)], baseline),
         sides=sides,
         tokens=tokens,
-        cells=_cells(family, tokens),
-        doubts=(*([ON_CPU] if device == "cpu" else []), *_doubts(sides)),
+        cells=cells,
+        losses=tuple(_losses(cells)),
+        doubts=(*([ON_CPU] if device == "cpu" else []), *held.caveats, *_doubts(sides)),
     )
+
+
+def _unfused(rows: Sequence[Row], mine: Sequence[Row]) -> Against:
+    """The unfused chain run eagerly, as the summary holds every row against it."""
+    row = next((row for row in mine if (row.path, row.mode) == ("unfused", "eager")), None)
+    ratios = {row.key: row.speedup_interval for row in rows if row.speedup_interval is not None}
+    return Against(label=BASELINE if row is None else label(row, mine), row=row, ratios=ratios)
 
 
 def label(row: Row, rows: Sequence[Row]) -> str:
@@ -124,25 +161,40 @@ def label(row: Row, rows: Sequence[Row]) -> str:
 
 def _candidate(sides: Sequence[Side], baseline: Side | None) -> Side | None:
     """Fused, eager, where it was measured; else the fastest right side that is not the baseline."""
-    rivals = [s for s in sides if s is not baseline and s.row.status == "measured" and s.row.speedup is not None]
+    rivals = [s for s in sides if s.row is not (baseline and baseline.row) and s.row.status == "measured"]
+    rivals = [s for s in rivals if s.ratio is not None]
     fused = [s for s in rivals if (s.row.path, s.row.mode) == ("fused", "eager")]
-    return next(iter(fused), None) or max(rivals, key=lambda s: s.row.speedup or 0.0, default=None)
+    return next(iter(fused), None) or max(rivals, key=lambda s: s.ratio.median if s.ratio else 0.0, default=None)
 
 
 def _same_but_tokens(case: Case, other: Case) -> bool:
     return replace(case, tokens=0) == replace(other, tokens=0)
 
 
-def _cells(rows: Sequence[Row], tokens: Sequence[int]) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
+def _cells(rows: Sequence[Row], tokens: Sequence[int], held: Against) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
     """Each side but the baseline with its cell per token count."""
     found: dict[str, dict[int, Row]] = {}
     for row in rows:
-        if (row.path, row.mode) != ("unfused", "eager"):
+        if held.row is None or held.ratios.get(row.key) or not _alike(row, held.row):
             found.setdefault(label(row, rows), {})[row.case.tokens] = row
     return tuple(
-        (name, tuple(Cell(tokens=count, row=by_tokens.get(count)) for count in tokens))
-        for name, by_tokens in found.items()
+        (name, tuple(_cell(count, by_tokens.get(count), held) for count in tokens)) for name, by_tokens in found.items()
     )
+
+
+def _losses(cells: Sequence[tuple[str, tuple[Cell, ...]]]) -> Iterator[str]:
+    for side, found in cells:
+        for cell in found:
+            if cell.word == "slower":
+                yield f"{side} at {cell.tokens:,} {'token' if cell.tokens == 1 else 'tokens'}"
+
+
+def _alike(row: Row, other: Row) -> bool:
+    return (row.path, row.mode, row.l2) == (other.path, other.mode, other.l2)
+
+
+def _cell(count: int, row: Row | None, held: Against) -> Cell:
+    return Cell(tokens=count, row=row, ratio=None if row is None else held.ratios.get(row.key))
 
 
 def _doubts(sides: Sequence[Side]) -> list[str]:
@@ -167,3 +219,35 @@ def _doubts(sides: Sequence[Side]) -> list[str]:
                 "device, or the profiler slows its kernels), so its bubble is negative."
             )
     return doubts
+
+
+def table(view: Overview) -> pl.DataFrame:
+    """The case's sides as one table, times in ns: what the page shows, for other programs."""
+    import polars as pl
+
+    return pl.DataFrame([_line(side) for side in view.sides], infer_schema_length=None)
+
+
+def _line(side: Side) -> dict[str, str | float | int | None]:
+    row, wall, found = side.row, side.row.wall_ns, side.ratio
+    return {
+        "case": row.case.name,
+        "path": row.path,
+        "mode": row.mode,
+        "l2": row.l2,
+        "status": row.status,
+        "kernels_per_call": row.kernels_per_call,
+        "wall_ns": None if wall is None else wall.median,
+        "wall_lo_ns": None if wall is None else wall.lo,
+        "wall_hi_ns": None if wall is None else wall.hi,
+        "rounds": None if wall is None else wall.n,
+        "busy_ns": row.busy_ns,
+        "bubble_corrected_ns": row.bubble_corrected_ns,
+        "bubble_share": side.bubble_share,
+        "inflation": row.inflation,
+        "baseline_over_this": None if found is None else found.median,
+        "ratio_lo": None if found is None else found.lo,
+        "ratio_hi": None if found is None else found.hi,
+        "max_error": row.max_error,
+        "reason": row.reason,
+    }

@@ -6,6 +6,7 @@ the colours of meanings come from the palette as inline custom properties.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 
@@ -13,6 +14,7 @@ from rope_prof.analysis.stats import Figure
 from rope_prof.model.run import Machine, Run
 from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.units import size as byte_size
+from rope_prof.views.difference import difference
 from rope_prof.views.overview import Cell, Overview, Side
 from rope_prof.views.palette import Palette
 
@@ -39,23 +41,28 @@ def case_line(view: Overview, machine: Machine) -> str:
 
 
 def headline(view: Overview) -> str:
-    """How much faster, in one number with its interval."""
+    """How much faster, in one number with its interval, and where it loses."""
     side, base = view.candidate, view.baseline
-    if side is None or base is None or side.row.speedup is None:
+    if side is None or base is None or side.ratio is None:
         return (
-            '<div class="rp-hero"><h1>Nothing to compare yet</h1><p>This case has no measured path beside the '
-            "unfused chain. Record one with <code>python -m rope_prof record</code>.</p></div>"
+            '<div class="rp-hero"><h1>Nothing to compare</h1><p>No measured path is chosen that can be held against '
+            "the baseline: choose a path and a mode above, or a baseline; record more with "
+            "<code>python -m rope_prof record</code>.</p></div>"
         )
-    faster = side.row.speedup >= 1
-    factor = side.row.speedup if faster else 1 / side.row.speedup
+    ratio_ = side.ratio
+    faster = ratio_.median >= 1
+    factor = ratio_.median if faster else 1 / ratio_.median
     word = "faster" if faster else "slower"
     tone = "" if faster else " rp-warn"
-    interval = side.row.speedup_interval
+    if ratio_.lo is not None and ratio_.hi is not None and ratio_.lo <= 1 <= ratio_.hi:
+        word, tone = f"{word} (undecided: the interval holds 1)", " rp-doubt"
+    lost = f"Slower: {', '.join(view.losses)}." if view.losses else "No measured token count is slower."
     return (
         f'<div class="rp-hero"><div class="rp-big{tone}">{escape(significant(factor))}<span>×</span></div>'
-        f"<div><h1>{word} with {escape(side.label)} than with {escape(base.label)}</h1>"
+        f"<div><h1>{escape(word)} with {escape(side.label)} than with {escape(base.label)}</h1>"
         f"<p>{_arrow(duration(_median(base.row.wall_ns)), duration(_median(side.row.wall_ns)))} a call on the "
-        f"host's clock, unprofiled. {escape(_interval(interval))}</p></div></div>"
+        f"host's clock, unprofiled. {escape(_interval(ratio_))}</p>"
+        f'<p class="{"rp-slower" if view.losses else ""}">{escape(lost)}</p></div></div>'
     )
 
 
@@ -76,7 +83,7 @@ def cards(view: Overview) -> str:
             "Bubble a call",
             duration(before.bubble_corrected_ns),
             duration(after.bubble_corrected_ns),
-            f"{_percent(base.bubble_share)} of the call → {_percent(side.bubble_share)}",
+            f"{_percent(base.bubble_share)} of the call → {_percent(side.bubble_share)}, corrected",
         ),
         _card("Device busy a call", duration(before.busy_ns), duration(after.busy_ns), "union of its device events"),
         _card("Largest error", _error(base), _error(side), _verdict(side)),
@@ -97,11 +104,12 @@ def bars(view: Overview) -> str:
     longest = view.longest_ns
     if not longest:
         return ""
-    rows = "".join(_bar(side, longest) for side in view.sides if side.row.wall_ns)
+    base = view.baseline
+    rows = "".join(_bar(side, longest, base) for side in view.sides if side.row.wall_ns)
     key = legend({"kernel": "device busy", "bubble": "bubble, corrected for the profiler"})
     head = (
-        '<div class="rp-bar rp-barhead"><span></span><span></span><span>µs a call</span><span>bubble</span>'
-        "<span>raw, profiled</span><span>inflation</span></div>"
+        '<div class="rp-bar rp-barhead"><span></span><span></span><span>µs a call</span><span>to baseline</span>'
+        "<span>bubble</span><span>raw, profiled</span><span>inflation</span></div>"
     )
     return f"<section><h2>Where a call’s time goes</h2>{key}{head}{rows}</section>"
 
@@ -115,18 +123,20 @@ def legend(meanings: Mapping[str, str]) -> str:
     return f'<p class="rp-key">{"".join(dots)}</p>'
 
 
-def _bar(side: Side, longest: float) -> str:
+def _bar(side: Side, longest: float, base: Side | None) -> str:
     row = side.row
     wall = _median(row.wall_ns) or 0.0
     busy = min(row.busy_ns or 0.0, wall)
     bubble = max(row.bubble_corrected_ns or 0.0, 0.0) if row.busy_ns is not None else 0.0
     trusted = "" if side.raw_trusted else " rp-unsure"
+    apart = "" if base is None else "baseline" if base.row is row else difference(wall, _median(base.row.wall_ns))
     fact = f"{duration(wall)} a call: busy {duration(row.busy_ns)}, bubble {duration(row.bubble_corrected_ns)}"
     return (
         f'<div class="rp-bar" title="{escape(fact)}"><span class="rp-name">{escape(side.label)}</span>'
         f'<span class="rp-track"><span style="width:{100 * busy / longest:.3f}%;background:var(--rp-kernel)"></span>'
         f'<span style="width:{100 * bubble / longest:.3f}%;background:var(--rp-bubble)"></span></span>'
-        f"<span><b>{escape(significant(wall / 1e3))}</b></span><span>{escape(_percent(side.bubble_share))}</span>"
+        f"<span><b>{escape(significant(wall / 1e3))}</b></span><span>{escape(apart)}</span>"
+        f"<span>{escape(_percent(side.bubble_share))}</span>"
         f'<span class="rp-raw{trusted}">{escape(_percent(side.raw_share))}</span>'
         f"<span>{escape(ratio(row.inflation))}</span></div>"
     )
@@ -134,8 +144,9 @@ def _bar(side: Side, longest: float) -> str:
 
 def payoff(view: Overview) -> str:
     """Speedup over the unfused chain per side and token count; where it loses is marked."""
-    if not view.cells:
+    if not view.cells or view.baseline is None:
         return ""
+    against = view.baseline.label
     head = "".join(
         f"<th{_here(count, view)}>{count:,}<small>{'token' if count == 1 else 'tokens'}</small></th>"
         for count in view.tokens
@@ -145,7 +156,7 @@ def payoff(view: Overview) -> str:
     )
     return (
         "<section><h2>When it pays</h2>"
-        '<p class="rp-key">Speedup over unfused · eager, wall time a call, with the 95 % interval of the paired ratio. '
+        f'<p class="rp-key">Speedup over {escape(against)}, wall time a call, with the 95 % interval of the ratio. '
         '<span class="rp-slower">▼ slower</span>, ≈ no detectable difference.</p>'
         f'<table class="rp-grid"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></section>'
     )
@@ -158,17 +169,28 @@ def _here(count: int, view: Overview) -> str:
 def _cell(cell: Cell, view: Overview) -> str:
     here = " rp-here" if cell.tokens == view.case.tokens else ""
     row = cell.row
-    if cell.word == "missing" or row is None or (row.speedup is None and cell.word != "wrong"):
+    if cell.word == "missing" or row is None or (cell.ratio is None and cell.word != "wrong"):
         why = "not recorded" if row is None else f"{row.status}: {row.reason or 'no figure'}"
         short = MISSING if row is None or row.status != "checked" else "checked"
         return f'<td class="rp-missing{here}" title="{escape(why)}">{escape(short)}</td>'
-    interval = row.speedup_interval
+    interval = cell.ratio
     bounds = (
         f"{significant(interval.lo)} – {significant(interval.hi)}" if interval and interval.lo and interval.hi else ""
     )
-    text = "wrong" if cell.word == "wrong" else f"{significant(row.speedup or 0)}×"
+    text = "wrong" if cell.word == "wrong" else f"{significant(interval.median if interval else 0)}×"
     small = f"<small>{escape(bounds) or '&nbsp;'}</small>"
     return f'<td class="rp-{cell.word}{here}"><b>{_SIGNS[cell.word]}{escape(text)}</b>{small}</td>'
+
+
+def picture(svg: str, alt: str) -> str:
+    """A drawing as an image inside the page: inline SVG is stripped by the page, an image of it is not."""
+    data = b64encode(svg.encode("utf-8")).decode("ascii")
+    return f'<img class="rp-picture" alt="{escape(alt, quote=True)}" src="data:image/svg+xml;base64,{data}">'
+
+
+def section(title: str, body: str, words: str) -> str:
+    """A heading, what stands under it, and a sentence on how to read it; `body` is HTML."""
+    return f'<section><h2>{escape(title)}</h2>{body}<p class="rp-key">{escape(words)}</p></section>'
 
 
 def doubts(view: Overview) -> str:
@@ -214,7 +236,7 @@ def _interval(found: Figure | None) -> str:
         return ""
     if found.lo is None or found.hi is None:
         return f"Too few rounds for an interval (n = {found.n})."
-    return f"95 % interval of the paired ratio {significant(found.lo)}× to {significant(found.hi)}×, {found.n} rounds."
+    return f"95 % interval of the ratio {significant(found.lo)}× to {significant(found.hi)}×, {found.n} rounds."
 
 
 def _count(value: float | None) -> str:

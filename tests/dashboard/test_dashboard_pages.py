@@ -147,6 +147,38 @@ def test_the_baseline_may_be_of_another_run_and_is_asked_for_by_any_page(
     assert not any("-n1-" in name for name in chosen.verdicts), "a case that the other run lacks has no verdict"
 
 
+def test_the_overview_is_held_against_the_chosen_baseline(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = html_of(app(monkeypatch, drawn, base="per-token.eager.cold"))
+    assert "faster with fused · eager than with per-token · eager" in text
+    assert "Speedup over per-token · eager" in text
+    assert "as much" in text, "unfused takes several times the baseline's time"
+    assert "Slower: unfused · eager at 1 token, unfused · eager at 973 tokens" in text
+    none = html_of(app(monkeypatch, drawn, base="none"))
+    assert "Nothing to compare" in none
+    assert "No waterfall" in none
+    assert "as much" not in none
+
+
+def test_the_headline_is_of_the_path_and_mode_of_the_address(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "with per-token · eager than" in html_of(app(monkeypatch, drawn, path="unfused,per-token"))
+    assert "with unfused · compile than" in html_of(app(monkeypatch, drawn, path="unfused", mode="eager,compile"))
+
+
+@pytest.mark.parametrize("page", ["overview", "timeline"])
+def test_a_page_gives_its_picture_table_and_traces(drawn: Path, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    found = app(monkeypatch, drawn, None if page == "overview" else page)
+    labels = [element.proto.label for element in found.get("download_button")]
+    assert labels[:4] == ["Picture, PNG", "Picture, SVG", "Table, CSV", "Table, Markdown"]
+    assert any(label.startswith("Trace, fused.eager.cold") for label in labels)
+
+
+def test_the_waterfall_is_an_image_of_the_page_itself(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = html_of(app(monkeypatch, drawn))
+    assert text.count('src="data:image/svg+xml;base64,') == 1
+    assert "two terms by difference, which add up by definition" in text
+    assert "No floor" in text
+
+
 def test_a_difference_reads_as_people_say_it() -> None:
     assert difference(6.0, 100.0) == "−94 %"
     assert difference(112.0, 100.0) == "+12 %"
