@@ -237,7 +237,10 @@ def _ranges(ranks: Sequence[RankUse], parts: Sequence[pl.DataFrame]) -> Iterator
         .rows_by_key("name", named=True, unique=True)
         for part in parts
     ]
-    names = {name: max(held[name]["busy_ns"] for held in by_rank if name in held) for held in by_rank for name in held}
+    names: dict[str, int] = {}
+    for held in by_rank:
+        for name, row in held.items():
+            names[name] = max(names.get(name, 0), row["busy_ns"])
     for name in sorted(names, key=lambda n: (-names[n], n)):
         rows = [held.get(name, {}) for held in by_rank]
         call = tuple(row.get("call_median_ns") for row in rows)

@@ -10,6 +10,7 @@ partitions (polars, Dask, DuckDB) reads it as one table.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -50,13 +51,10 @@ class Dataset:
             write_atomic(marker, lambda part: part.write_text(text + "\n"))
 
     def write(self, rows: bytes, *, source: str, folder: str, rank: int | None) -> None:
-        """Put the rows of one trace in place of what the dataset holds of it; `rows` is a whole Parquet file."""
+        """Put down the rows of one trace, which count from now on; `rows` is a whole Parquet file. Errors: RunError."""
         place = self.path / f"run={_partition(folder)}" / f"rank={'none' if rank is None else rank}"
         path = place / f"{_digest(source)}.parquet"
         write_atomic(path, lambda part: part.write_bytes(rows))
-        for old in self.path.glob(f"run=*/rank=*/{path.name}"):
-            if old != path:
-                old.unlink(missing_ok=True)
 
     def known(self) -> dict[str, str]:
         """Source -> stamp of every trace that need not be read again. A damaged file is as none."""
@@ -76,13 +74,15 @@ class Dataset:
         return pl.concat(frames).sort("source", maintain_order=True) if frames else None
 
     def _files(self, columns: list[str] | None) -> Iterator[pl.DataFrame]:
+        """The newest rows of every trace; what is damaged is as if it was not there, and is written anew."""
         import polars as pl
 
-        for path in sorted(self.path.glob("run=*/rank=*/*.parquet")):
-            try:
+        newest: dict[str, Path] = {}  # of a trace whose rank came to be known later there are two
+        for path in sorted(self.path.glob("run=*/rank=*/*.parquet"), key=lambda path: path.stat().st_mtime_ns):
+            newest[path.name] = path
+        for path in newest.values():
+            with contextlib.suppress(pl.exceptions.PolarsError, OSError):
                 yield pl.read_parquet(path, columns=columns, hive_partitioning=False)
-            except (pl.exceptions.PolarsError, OSError):
-                path.unlink(missing_ok=True)
 
     def _check(self, marker: Path) -> None:
         try:

@@ -50,7 +50,7 @@ def heat_figure(recording: Recording, palette: Palette, source: str) -> go.Figur
             palette,
             source,
             _HEAD + _ROW * max(len(drawn), 3),
-            xaxis={"title": {"text": "rank"}, "type": "category"},
+            xaxis={"title": {"text": "rank", "font": {"color": palette.muted, "size": 12}}, "type": "category"},
             yaxis={
                 "autorange": "reversed",
                 "tickmode": "array",

@@ -95,6 +95,19 @@ def test_what_changed_or_failed_or_is_damaged_is_read_again(tmp_path: Path) -> N
     assert heads["status"].unique().to_list() == ["done"]
 
 
+def test_a_rank_that_comes_to_be_known_counts_once(tmp_path: Path) -> None:
+    """A trace that failed at first has no rank but what its name says; its rows move when it is read."""
+    (path,) = write_job(tmp_path / "job", size=1)
+    dataset = Dataset(tmp_path / "out")
+    (task,) = tasks(tmp_path / "job")
+    dataset.begin()
+    for answer in (failed(task, "the store was away"), account(task)):
+        dataset.write(answer.rows, source=str(path), folder=task.source.folder, rank=answer.rank)
+    heads = read_dataset(tmp_path / "out").filter(pl.col("row") == "trace")
+    assert heads["status"].to_list() == ["done"]
+    assert heads["rank"].to_list() == [0]
+
+
 def test_other_options_are_another_analysis(tmp_path: Path) -> None:
     write_job(tmp_path / "job", size=2)
     dataset = Dataset(tmp_path / "out")
