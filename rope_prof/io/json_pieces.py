@@ -51,7 +51,9 @@ class Events:
                     raise self._too_long(len(buffer))
                 enough = len(buffer) + PIECE_BYTES
                 continue
-            yield bytes(buffer[: cut[0]]), False
+            with memoryview(buffer) as view:  # else a slice would be a copy of its own
+                piece = bytes(view[: cut[0]])
+            yield piece, False
             del buffer[: cut[1]]
             enough = PIECE_BYTES
         yield bytes(buffer), True
@@ -98,6 +100,15 @@ def _last_cut(buffer: bytearray) -> tuple[int, int] | None:
         if start == 0:
             return None
         width *= 8
+
+
+def batches(piece: bytes, size: int, end: int) -> Iterator[tuple[int, int]]:
+    """The piece up to `end` as spans of whole candidate events, each but the last of at least `size` bytes."""
+    start = 0
+    while match := _BETWEEN.search(piece, start + size, end):
+        yield start, match.start() + 1
+        start = match.end()
+    yield start, end
 
 
 def cuts(piece: bytes) -> list[tuple[int, int]]:

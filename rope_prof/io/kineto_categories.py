@@ -1,0 +1,37 @@
+"""What a Kineto category is to us, in the spellings of 2021 and later, NVIDIA and AMD: which frame, which kind."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+#: The frames that are built; events of other categories are counted alone.
+FRAMES: Final = ("gpu", "call", "range", "op", "overhead")
+#: Those of them whose events are of several kinds.
+KINDS: Final = ("gpu", "call")
+_GPU: Final = {
+    "kernel": "kernel",
+    "gpu_memcpy": "memcpy",
+    "gpu_memset": "memset",
+    "memcpy": "memcpy",
+    "memset": "memset",
+}
+_CALLS: Final = {
+    **dict.fromkeys(("cuda_runtime", "hip_runtime", "xpu_runtime", "privateuse1_runtime", "runtime"), "runtime"),
+    **dict.fromkeys(("cuda_driver", "hip_driver", "xpu_driver", "privateuse1_driver", "driver"), "driver"),
+}
+
+
+@cache
+def role(category: str | None) -> tuple[str, str]:
+    """(frame, kind) by the category's lower-case spelling; the frame is empty for what is not read."""
+    name = (category or "").lower()
+    if name in _GPU:
+        return "gpu", _GPU[name]
+    if name in _CALLS:
+        return "call", _CALLS[name]
+    if name in ("cpu_op", "operator"):
+        return "op", ""
+    if name == "user_annotation":
+        return "range", "record_function"
+    return ("overhead", "") if name == "overhead" else ("", "")

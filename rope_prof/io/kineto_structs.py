@@ -1,0 +1,88 @@
+"""The fields of Kineto's events that are read, as typed structs, and the decoders of lists of them.
+
+Two grades: `decode_list` takes what profilers write, `decode_loose_list` also what has fields of other types.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+Scalar = int | float | str | None
+ABSENT: Final = msgspec.Raw(b"")
+
+
+class Args(msgspec.Struct, gc=False):
+    """The args that are read, of any event, in the spellings of 2021 and later; JSON values stay text."""
+
+    device: Scalar = None
+    stream: Scalar = None
+    correlation: Scalar = None
+    external: Scalar = msgspec.field(name="External id", default=None)
+    external_2021: Scalar = msgspec.field(name="external id", default=None)
+    registers: Scalar = msgspec.field(name="registers per thread", default=None)
+    shared: Scalar = msgspec.field(name="shared memory", default=None)
+    graph: Scalar = msgspec.field(name="graph id", default=None)
+    graph_node: Scalar = msgspec.field(name="graph node id", default=None)
+    bytes: Scalar = None
+    grid: msgspec.Raw = ABSENT
+    block: msgspec.Raw = ABSENT
+    dims: msgspec.Raw = msgspec.field(name="Input Dims", default=ABSENT)
+    types: msgspec.Raw = msgspec.field(name="Input type", default=ABSENT)
+
+
+#: Those of `Args` that stay JSON text.
+TEXT_ARGS: Final = ("grid", "block", "dims", "types")
+NO_ARGS: Final = Args()
+
+
+class Event(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
+    """A complete event, as far as it is read; times stay text until they are needed."""
+
+    cat: str | None = None
+    name: Scalar = ""
+    pid: Scalar = None
+    tid: Scalar = None
+    ts: msgspec.Raw = ABSENT
+    dur: msgspec.Raw = ABSENT
+    args: Args | None = None
+
+
+class Instant(msgspec.Struct, gc=False, tag_field="ph", tag="i"):
+    name: Scalar = ""
+
+
+class OldInstant(msgspec.Struct, gc=False, tag_field="ph", tag="I"):
+    name: Scalar = ""
+
+
+class Metadata(msgspec.Struct, gc=False, tag_field="ph", tag="M"):
+    """Of a process or thread: nothing of it is read."""
+
+
+class ArrowStart(msgspec.Struct, gc=False, tag_field="ph", tag="s"):
+    """Arrows are over a third of a file's events: nothing of them is read."""
+
+
+class ArrowEnd(msgspec.Struct, gc=False, tag_field="ph", tag="f"):
+    """As `ArrowStart`."""
+
+
+class Loose(msgspec.Struct, gc=False):
+    """Any event, its args as text: for what the strict types refuse."""
+
+    ph: str = ""
+    cat: str | None = None
+    name: Scalar = ""
+    pid: Scalar = None
+    tid: Scalar = None
+    ts: msgspec.Raw = ABSENT
+    dur: msgspec.Raw = ABSENT
+    args: msgspec.Raw = ABSENT
+
+
+AnyEvent = Event | ArrowStart | ArrowEnd | Metadata | Instant | OldInstant
+decode_list: Final = msgspec.json.Decoder(list[AnyEvent]).decode
+decode_loose_list: Final = msgspec.json.Decoder(list[Loose]).decode
+decode_loose: Final = msgspec.json.Decoder(Loose).decode

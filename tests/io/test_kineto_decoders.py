@@ -1,0 +1,141 @@
+"""The decoders of events differ in speed alone: whatever the first one takes, each reads the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from itertools import pairwise
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rope_prof.io import json_pieces, kineto_events
+from rope_prof.io.kineto_columns import Columns, read_columns
+
+READ = ("kernel", "gpu_memcpy", "gpu_memset", "cpu_op", "user_annotation", "overhead", "cuda_runtime", "hip_driver")
+UNREAD = ("python_function", "gpu_user_annotation", "cuda_sync", "new_category")
+ARROWS = ("ac2g", "fwdbwd")
+SCALARS = st.sampled_from(["7", '"7"', '"stream 7"', "0", "null", "2.0", '"x"', str(1 << 70)])
+ARGS = {
+    "device": SCALARS,
+    "stream": SCALARS,
+    "correlation": SCALARS,
+    "External id": SCALARS,
+    "external id": SCALARS,
+    "cbid": SCALARS,
+    "bytes": SCALARS,
+    "registers per thread": SCALARS,
+    "shared memory": SCALARS,
+    "graph id": SCALARS,
+    "graph node id": SCALARS,
+    "grid": st.sampled_from(["[8, 1, 1]", "[]"]),
+    "block": st.sampled_from(["[32, 4, 1]"]),
+    "Input Dims": st.sampled_from(["[[2, 3], []]", "[]"]),
+    "Input type": st.sampled_from(['["float", ""]']),
+}
+
+
+@st.composite
+def event(draw: st.DrawFn, categories: tuple[str, ...] = (*READ, *UNREAD, *ARROWS)) -> str:
+    """One event of a category that Kineto writes, its phase mostly the usual one."""
+    category = draw(st.sampled_from(categories))
+    arrow = category in ARROWS
+    read = category in READ
+    phase = draw(st.sampled_from(["s", "f"] if arrow else ["X"] if read else ["X", "X", "i"]))
+    name = draw(st.sampled_from(["a", "b", "Record Window End", "void k<{lambda}>"]))
+    keys = {"ph": f'"{phase}"', "cat": f'"{category}"', "name": f'"{name}"', "pid": draw(SCALARS), "tid": draw(SCALARS)}
+    keys["ts"] = draw(st.sampled_from(["1.5", "1419247332977.978", "12", "-3.001", '"4.5"', "null"]))
+    if phase == "X":
+        keys["dur"] = draw(st.sampled_from(["2.582", "0", "1.0005"]))
+    if not arrow and draw(st.booleans()):
+        held = draw(st.lists(st.sampled_from(sorted(ARGS)), unique=True))
+        texts = [f'"{key}": {draw(ARGS[key])}' for key in held]
+        keys["args"] = "{" + ", ".join(texts) + "}"
+    if read and draw(st.integers(0, 9)) == 0:
+        del keys[draw(st.sampled_from(["name", "pid", "tid", "args" if "args" in keys else "name"]))]
+    parts = [f'"{key}": {value}' for key, value in keys.items()]
+    if draw(st.integers(0, 9)) == 0:
+        parts.append(draw(st.sampled_from(parts)))  # a key twice
+    return "{" + ", ".join(parts) + "}"
+
+
+#: What the typed decoder leaves to the next one.
+OTHERS = (
+    '{"name": "process_name", "ph": "M", "ts": 1.5, "pid": 7, "tid": 0, "args": {"name": "python3"}}',
+    '{"name": "process_labels", "ph": "M", "ts": 1.5, "pid": 7, "tid": 0, "args": {"labels": "CPU"}, "pid": 7}',
+    '{"name": "Record Window End", "ph": "i", "s": "g", "pid": "", "tid": "", "ts": 1.000}',
+    '{"ph": "X", "cat": "new_category", "name": "n", "pid": 1, "tid": 2, "ts": 1, "dur": 2, "args": {}}',
+    '{"ph": "f", "cat": "async_gpu", "name": "other", "pid": 1, "tid": 2, "ts": 1, "id": 3}',
+)
+
+
+def repeats(text: str) -> bool:
+    found = False
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        found = found or len(dict(pairs)) < len(pairs)
+
+    json.loads(text, object_pairs_hook=look)
+    return found
+
+
+def told(columns: Columns) -> dict[str, Any]:
+    """All that a piece's columns say, names written out."""
+    facts = {each.name: getattr(columns, each.name) for each in fields(Columns) if each.name not in ("frames", "texts")}
+    frames = {
+        frame: rows.with_columns(
+            columns.texts.gather(column).alias(column.name)
+            for column in rows.iter_columns()
+            if column.dtype == pl.UInt32
+        ).to_dict(as_series=False)
+        for frame, rows in columns.frames.items()
+    }
+    return facts | {"frames": frames}
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(event() | st.sampled_from(OTHERS), min_size=1, max_size=12), st.sampled_from([1, 300, 1 << 20]))
+def test_every_decoder_reads_the_same_and_finds_each_repeat(events: list[str], batch: int) -> None:
+    text = ",\n".join(events).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        strict = told(read_columns(text, last=False))
+        patch.setattr(kineto_events, "_BATCH_BYTES", batch)
+        in_batches = told(read_columns(text, last=False))
+        patch.setattr(kineto_events, "decode_list", _refuse)
+        loose = told(read_columns(text, last=False))
+    assert strict == in_batches == loose
+    assert strict["counts"]["duplicates"] == sum(map(repeats, events))
+
+
+def test_an_event_without_a_category_hides_no_repeat() -> None:
+    twice = '{"ph": "X", "cat": "kernel", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}'
+    none = '{"ph": "X", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}'
+    assert read_columns(f"{twice}, {none}".encode(), last=False).counts["duplicates"] == 1
+
+
+def _refuse(_: bytes) -> Any:
+    raise UnicodeDecodeError("utf-8", b"", 0, 1, "refused by the test")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(event(READ), min_size=1, max_size=12))
+def test_what_profilers_write_is_taken_at_once(events: list[str]) -> None:
+    """Else the slower decoders would do all the work and nothing would say so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kineto_events, "_loose", _refuse)
+        patch.setattr(kineto_events, "_one_by_one", _refuse)
+        assert read_columns(",\n".join(events).encode(), last=False).events == len(events)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.binary(max_size=300), max_size=5), st.integers(0, 200), st.integers(0, 300))
+def test_batches_leave_nothing_out_but_commas(parts: list[bytes], size: int, end: int) -> None:
+    text = b'}, {"a'.join(parts)
+    spans = list(json_pieces.batches(text, size, min(end, len(text))))
+    assert (spans[0][0], spans[-1][1]) == (0, min(end, len(text)))
+    for (_, stop), (start, _) in pairwise(spans):
+        assert text[stop - 1 : stop] == b"}" and text[stop:start].strip() == b","
