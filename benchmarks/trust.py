@@ -6,9 +6,10 @@ One second at most.
 
 - Against itself: one path under two names. A verdict FASTER or SLOWER is false.
 - A host spin in the loop (wall) or a device spin in the CUDA graph (device) of a stated share of the call. The baseline
-  holds the same spin of no length. The truth is the spin timed alone in the same rounds: a loop, or a graph, of nothing
-  but spins, less that of spins of no length. Both spins count (turns of a loop, cycles) and heed no clock: what slows
-  the machine slows them as it slows the call, so that the slow-down is one number.
+  holds a spin as well, a shorter one, so that a spin's own edges are on both sides. The truth is the spins timed alone
+  in the same rounds: a loop, or a graph, of nothing but the longer spin, less that of the shorter. Both count (turns of
+  a loop, cycles) and heed no clock: what slows the machine slows them as it slows the call, so that the slow-down is
+  one number.
 
 Writes JSON: per stage the verdicts, the trials whose interval holds the truth, and each trial.
 """
@@ -24,7 +25,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,20 @@ from rope_prof import __version__
 from rope_prof.compare import Side, Verdict, compare
 from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Mode, Run, samples_schema
 from rope_prof.record.stopping import Limits, Watch
-from rope_prof.record.timing import Clock, Device, Failures, Sample, Subject, Work, measure, settle
+from rope_prof.record.timing import SAMPLE_NS, Clock, Device, Failures, Sample, Subject, Work, measure, settle, wall
 
 SIZES = (0.02, 0.05, 0.20)
 #: Rounds at most; the precision or the budget ends a trial before.
 MOST_ROUNDS = 1000
 #: A host spin follows so many calls: after each one it would cool the caches of the next and slow it by itself, and be
 #: as short as its own edges where a call takes 7 us.
-EVERY = {"cuda": 14, "cpu": 7}
+EVERY = {"cuda": 28, "cpu": 7}
+#: The baseline's spin, of the time between two spins (of the graph).
+LEAST_SPIN = 0.05
 #: A trial ends by the clock after its last whole round: this much is kept for it.
-ROUND_SHARE = 0.05
+ROUND_SHARE = 0.02
+#: The spins alone need no more: they are a part of what is compared.
+SPIN_SAMPLE_NS = SAMPLE_NS // 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +82,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Stage:
-    """Trials of one kind: `base` against `cand`; `spin` and `empty` tell the truth where a slow-down is planted."""
+    """Trials of one kind: `base` against `cand`; `spin` and `least` tell the truth where a slow-down is planted."""
 
     name: str
     mode: Mode
@@ -85,7 +90,7 @@ class Stage:
     cand: Subject
     planted: float = 0.0
     spin: Subject | None = None
-    empty: Subject | None = None
+    least: Subject | None = None
     metrics: tuple[str, ...] = ("wall", "device")
     prepare: Work = field(default=lambda: None)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -93,7 +98,7 @@ class Stage:
     @property
     def subjects(self) -> list[Subject]:
         """All that take turns in a round."""
-        return [s for s in (self.base, self.cand, self.spin, self.empty) if s is not None]
+        return [s for s in (self.base, self.cand, self.spin, self.least) if s is not None]
 
 
 @dataclass(slots=True)
@@ -115,7 +120,9 @@ class Trials:
         self.refill(seed)
         stage.prepare()
         for subject in stage.subjects:
-            settle(subject, self.settings.calls, self.clock, self.device)
+            alone = subject is stage.spin or subject is stage.least
+            sample_ns = SPIN_SAMPLE_NS if alone else SAMPLE_NS
+            settle(subject, self.settings.calls, self.clock, self.device, sample_ns=sample_ns)
         samples, rounds = self._rounds(stage, seed, begun)
         seconds = (self.clock() - begun) / 1e9
         self.rows += [(stage.name, number, s.key, s.round, s.clock, s.calls, s.ns) for s in samples]
@@ -178,15 +185,15 @@ def key_of(case: Case, path: str, mode: Mode) -> Key:
 
 
 def truth(stage: Stage, samples: Sequence[Sample], metric: str) -> float:
-    """The true baseline / candidate: 1, or the call over the call and the spin that was timed alone, round by round."""
-    if stage.spin is None or stage.empty is None:
+    """The true baseline / candidate: 1, or base / (base + what the spins timed alone differ by), round by round."""
+    if stage.spin is None or stage.least is None:
         return 1.0
-    base, spin, empty = (
+    base, spin, least = (
         {s.round: s.ns / s.calls for s in samples if (s.key, s.clock) == (subject.name, metric)}
-        for subject in (stage.base, stage.spin, stage.empty)
+        for subject in (stage.base, stage.spin, stage.least)
     )
-    rounds = base.keys() & spin.keys() & empty.keys()
-    return statistics.median(base[r] / (base[r] + spin[r] - empty[r]) for r in rounds)
+    rounds = base.keys() & spin.keys() & least.keys()
+    return statistics.median(base[r] / (base[r] + spin[r] - least[r]) for r in rounds)
 
 
 def outcome(verdict: Verdict, true: float, rounds: int, seconds: float) -> Outcome:
@@ -275,8 +282,9 @@ class Machinery:
         self.device.synchronize()
 
     def itself(self, mode: Mode) -> Stage:
-        """One path under two names."""
-        return Stage(f"itself-{mode}", mode, self._plain("base", mode), self._plain("cand", mode))
+        """One path, one graph, under two names."""
+        plain = self._plain("base", mode)
+        return Stage(f"itself-{mode}", mode, plain, replace(plain, name=key_of(self.case, "cand", mode).name))
 
     def _plain(self, name: str, mode: Mode) -> Subject:
         from rope_prof.record.subjects import eager_subject, graph_subject, in_mode
@@ -291,25 +299,25 @@ class Machinery:
     def host_spin(self, share: float) -> Stage:
         """A spin of the host of `share` of a call, sized anew in each trial."""
         from rope_prof.record.devices import clock
-        from rope_prof.record.timing import wall
 
-        plain, spin, none = self._plain("plain", "eager"), HostSpin(), HostSpin()
+        plain, spin, least = self._plain("plain", "eager"), HostSpin(), HostSpin()
         every = EVERY[self.device.kind]
 
         def prepare() -> None:
             settle(plain, 28, clock, self.device)
             per_call = statistics.median(wall(plain, plain.calls, clock, self.device) for _ in range(3)) / plain.calls
-            spin.size(share * per_call * every, clock)
+            least.size(LEAST_SPIN * per_call * every, clock)
+            spin.turns = round(least.turns * (1 + share * (1 + LEAST_SPIN) / LEAST_SPIN))
 
-        name = {path: key_of(self.case, path, "eager").name for path in ("base", "cand", "spin", "empty")}
+        name = {path: key_of(self.case, path, "eager").name for path in ("base", "cand", "spin", "least")}
         return Stage(
             f"host-spin-{share:.0%}",
             "eager",
-            with_spin(name["base"], plain.work, none, every),
+            with_spin(name["base"], plain.work, least, every),
             with_spin(name["cand"], plain.work, spin, every),
             share,
             with_spin(name["spin"], None, spin, every),
-            with_spin(name["empty"], None, none, every),
+            with_spin(name["least"], None, least, every),
             metrics=("wall",),
             prepare=prepare,
         )
@@ -322,15 +330,17 @@ class Machinery:
         plain = self._plain("plain", "graph")
         settle(plain, 28, clock, self.device)
         timed = [found for _ in range(5) if (found := on_device(plain, self.device))]
-        cycles = round(share * min(ns for _, ns in timed) * self.device._per_ns)
+        graph_cycles = min(ns for _, ns in timed) * self.device._per_ns
+        least = round(LEAST_SPIN * graph_cycles)
+        spin = round(least + share * (1 + LEAST_SPIN) * graph_cycles)
         return Stage(
             f"device-spin-{share:.0%}",
             "graph",
-            self._spun("base", 0, path=True),
-            self._spun("cand", cycles, path=True),
+            self._spun("base", least, path=True),
+            self._spun("cand", spin, path=True),
             share,
-            self._spun("spin", cycles, path=False),
-            self._spun("empty", 0, path=False),
+            self._spun("spin", spin, path=False),
+            self._spun("least", least, path=False),
             metrics=("device",),
         )
 
@@ -353,7 +363,9 @@ class Machinery:
 
 
 def run_stage(trials: Trials, stage: Stage, count: int, deadline: float, told: str) -> None:
-    """`count` trials, or as many as fit; progress on standard error."""
+    """`count` trials, or as many as fit; progress on standard error. What compiles, does so before the first."""
+    for subject in stage.subjects:
+        wall(subject, subject.step, trials.clock, trials.device)
     for number in range(count):
         if time.monotonic() > deadline:
             print(f"{stage.name}: out of time after {number} of {count} trials", file=sys.stderr)
@@ -397,6 +409,32 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def markdown(document: dict[str, Any]) -> str:
+    """The table of docs/numbers.md: what was run where, and a line per stage and metric."""
+    machine = document["machine"]
+    versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "triton", "python") if machine[name])
+    lines = [
+        f"`{document['command']}` on {machine['device_name']} ({machine['cpu_name']}, {machine['cpu_cores']} cores; "
+        f"{versions}), path {document['path']}, case {document['case']}, {document['took_s']:.0f} s:",
+        "",
+        "| stage | metric | trials | FASTER | SLOWER | SAME | UNDECIDED | interval holds the truth | true ratio | "
+        "its width | rounds | seconds (longest) |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for stage in document["stages"]:
+        for metric, t in stage["metrics"].items():
+            n = t["trials"]
+            words = " | ".join(
+                f"{t['words'].get(word, 0) / n:.1%}" for word in ("FASTER", "SLOWER", "SAME", "UNDECIDED")
+            )
+            width = "-" if t["width"] is None else f"{t['width']:.2%}"
+            lines.append(
+                f"| {stage['name']} | {metric} | {n} | {words} | {t['covered_share']:.1%} | {t['true_ratio']:.4f} | "
+                f"{width} | {t['rounds']:.0f} | {t['seconds']:.2f} ({t['longest_s']:.2f}) |"
+            )
+    return "\n".join(lines)
+
+
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -410,7 +448,8 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1e9, help="for everything; later stages get fewer trials")
     parser.add_argument("--modes", default="eager,graph", help="of the path against itself")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True, help="JSON")
+    parser.add_argument("--out", type=Path, default=Path("trust.json"), help="JSON")
+    parser.add_argument("--table", type=Path, nargs="+", metavar="JSON", help="print earlier results as Markdown")
     parser.add_argument("--samples", type=Path, help="every sample of every trial, Parquet")
     return parser.parse_args(words)
 
@@ -435,6 +474,9 @@ def main(words: Sequence[str] | None = None) -> int:
     from rope_prof.record.machine import machine
 
     options = parse(words)
+    if options.table:
+        print("\n\n".join(markdown(json.loads(path.read_text())) for path in options.table))
+        return 0
     begun = time.monotonic()
     device = find_device(options.device)
     cuda = device.kind == "cuda"

@@ -79,7 +79,7 @@ def compiled_call(name: str, in_place: InPlace) -> InPlace:
         lambda q, k, *_: tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k)),
         lib=_LIBRARY,
     )
-    operator = getattr(torch.ops.rope_prof, name)
+    operator = getattr(torch.ops.rope_prof, name).default
 
     def call(
         q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, cos_sin_cache: torch.Tensor, shape: MropeShape

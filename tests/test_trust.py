@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
 from rope_prof.record.timing import Subject
@@ -26,7 +28,16 @@ CALL_NS = 20_000
 
 @pytest.fixture(scope="module")
 def trust(repository: Path) -> ModuleType:
-    spec = spec_from_file_location("trust_benchmark", repository / "benchmarks/trust.py")
+    return _loaded(repository, "trust")
+
+
+@pytest.fixture(scope="module")
+def methods(repository: Path) -> ModuleType:
+    return _loaded(repository, "trust_methods")
+
+
+def _loaded(repository: Path, name: str) -> ModuleType:
+    spec = spec_from_file_location(f"{name}_benchmark", repository / f"benchmarks/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -122,7 +133,7 @@ NOISES = (drifting, autocorrelated, heavy_tailed, two_speeds)
 
 def _stage(trust: ModuleType, machine: Machine, planted: float) -> Any:
     times = {"base": CALL_NS, "cand": CALL_NS * (1 + planted)}
-    spins = {"spin": CALL_NS * planted + 50, "empty": 50.0} if planted else {}
+    spins = {"spin": CALL_NS * planted + 500, "least": 500.0} if planted else {}
     made = {name: machine.subject(trust.key_of(CASE, name, "eager").name, ns) for name, ns in (times | spins).items()}
     return trust.Stage("simulated", "eager", planted=planted, **made)
 
@@ -188,3 +199,35 @@ def test_the_real_machinery_runs_on_a_cpu(
     for stage in document["stages"]:
         assert stage["metrics"]["wall"]["trials"] == 1
     assert "itself-eager" in capsys.readouterr().out
+
+
+def test_the_page_has_the_figures_of_the_results(trust: ModuleType, repository: Path) -> None:
+    page = (repository / "docs/numbers.md").read_text(encoding="utf-8")
+    results = sorted((repository / "docs/results").glob("trust-*.json"))
+    assert results
+    for path in results:
+        table = trust.markdown(json.loads(path.read_text()))
+        assert table in page, f"put in: python benchmarks/trust.py --table docs/results/{path.name}"
+
+
+def test_every_way_to_an_interval_finds_a_plain_ratio(methods: ModuleType) -> None:
+    pytest.importorskip("scipy", reason="Student's t needs scipy")
+    chance = np.random.default_rng(0)
+    base, cand = 100 + chance.normal(0, 1, 60), 110 + chance.normal(0, 1, 60)
+    for name, method in methods.METHODS.items():
+        lo, hi = method(base, cand)
+        assert lo < 100 / 110 < hi, name
+        assert hi - lo < 0.05, name
+
+
+def test_the_ways_are_told_the_truth_of_each_trial(methods: ModuleType) -> None:
+    rows = [
+        ("s", trial, f"{key}.eager", number, "wall", 2, 2 * ns)
+        for trial in (0, 1)
+        for key, ns in (("base", 100), ("cand", 110), ("spin", 26), ("least", 1))
+        for number in range(8)
+    ]
+    frame = pl.DataFrame(rows, schema=["stage", "trial", "key", "round", "clock", "calls", "ns"], orient="row")
+    assert [true for _, _, true in methods.trials(frame)] == [0.8, 0.8]
+    lines = list(methods.rows(frame.filter(pl.col("key").is_in(["base.eager", "cand.eager"]))))
+    assert len(lines) == 2 + len(methods.METHODS)
