@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 
 from rope_prof.analysis.series import BASELINE, UNRANKED, PerRound, Series, series
 from rope_prof.analysis.stats import Figure, figure
-from rope_prof.model.run import Case, Ceiling, CeilingName, Run
+from rope_prof.model.run import CEILINGS, Case, Ceiling, CeilingName, Run
 
 if TYPE_CHECKING:
     import polars as pl
 
     from rope_prof.analysis.summary import Row
 
-NAMES: tuple[CeilingName, ...] = ("copy", "in_place", "empty_launch", "graph_node")
 CLOCKS: Mapping[CeilingName, str] = {
     "copy": "device",
     "in_place": "device",
@@ -92,7 +91,7 @@ def measured_ceilings(run: Run, found: Series, case: Case) -> tuple[Measured, ..
                 listed.append((ceiling, clock, median))
     best = {
         name: min((m.median / (c.bytes_moved or 1), c.method) for c, _, m in listed if c.name == name)[1]
-        for name in NAMES
+        for name in CEILINGS
         if any(c.name == name for c, _, _ in listed)
     }
     return tuple(Measured(ceiling=c, clock=clock, ns=ns, best=best[c.name] == c.method) for c, clock, ns in listed)

@@ -19,6 +19,7 @@ L2 = Literal["cold", "hot"]
 Clock = Literal["wall", "device"]
 Status = Literal["pending", "measured", "checked", "wrong", "unavailable", "failed"]
 CeilingName = Literal["copy", "in_place", "empty_launch", "graph_node"]
+CEILINGS: tuple[CeilingName, ...] = ("copy", "in_place", "empty_launch", "graph_node")
 L2_STATES: tuple[L2, ...] = ("cold", "hot")
 MODES: tuple[Mode, ...] = ("eager", "compile", "graph")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rope_prof.kernels.inputs import DTYPES
 from rope_prof.kernels.paths import path
 from rope_prof.kernels.shape import MropeShape
 from rope_prof.kernels.traffic import path_bytes
-from rope_prof.model.run import Accuracy, Case, Ceiling, Key
+from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
 from rope_prof.record import devices
 from rope_prof.record.accuracy import deviation, fresh, limit, run_once
 from rope_prof.record.ceilings import LEAST_CALLS, SAMPLE_NS, Ceilings, traced_busy
@@ -144,10 +144,12 @@ class TorchBench:
         """Wait for the interpreter's child."""
         return self._interpreter.results()
 
-    def ceilings(self, case: Case) -> Iterable[tuple[Ceiling, Subject | None]]:
+    def ceilings(
+        self, case: Case, rank: int, names: Sequence[CeilingName] = CEILINGS
+    ) -> Iterable[tuple[Ceiling, Subject | None]]:
         """What the device itself can do, on the ring of the open case."""
         ring, shape = self._open
-        return self._ceilings.of(case, shape, ring)
+        return self._ceilings.of(case, shape, ring, rank, names)
 
     def settle_ceiling(self, subject: Subject) -> None:
         """Warm it up and size its short samples."""

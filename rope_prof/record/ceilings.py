@@ -6,10 +6,9 @@ slower than an eager one); the analysis takes the fastest. A method that fails s
 
 from __future__ import annotations
 
-import gc
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 
 from rope_prof.kernels.shape import MropeShape
-from rope_prof.model.run import Case, Ceiling, CeilingName
+from rope_prof.model.run import CEILINGS, Case, Ceiling, CeilingName
 from rope_prof.record.describe import reason
 from rope_prof.record.devices import CudaDevice, RecordDevice
 from rope_prof.record.subjects import Ring, replays
@@ -27,14 +26,19 @@ from rope_prof.record.workload import GRAPH_CALLS
 #: Bytes of the buffer that is copied: on a GPU far beyond any L2, and at most this share of the free memory.
 COPY_BYTES = {"cuda": 1 << 30, "cpu": 1 << 26}
 COPY_SHARE = 8
+#: Copies in a graph: few, since one takes half a millisecond.
+COPIES = 4
 #: Nodes of the graph of empty kernels: enough that the replay's own cost is lost in them.
 NODES = 280
 #: Samples of a ceiling last this long; a few calls are enough for one that takes half a millisecond.
 SAMPLE_NS = 1_500_000
 LEAST_CALLS = 2
-NO_LAUNCH = "a CPU launches no kernels"
 
 Made = tuple[Ceiling, Subject | None]
+#: The name of a ceiling in the samples -> its subject.
+_Maker = Callable[[str], Subject]
+#: A method: its name, how to get ready for it (which may fail), giving its full name and its maker.
+_Way = tuple[str, Callable[[], tuple[str, _Maker]]]
 
 
 @dataclass(slots=True)
@@ -44,53 +48,61 @@ class Ceilings:
     device: RecordDevice
     _copied: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def of(self, case: Case, shape: MropeShape, ring: Ring) -> Iterator[Made]:
-        """Each ceiling of `case` with its subject, or with the reason why there is none."""
-        for name, method, moved, make in self._plan(shape, ring):
-            ceiling = Ceiling(name=name, case=case, method=method, bytes_moved=moved)
-            try:
-                subject = make(ceiling.key_name)
-            except Exception as error:
-                yield replace(ceiling, status="failed", reason=reason(error, case.tokens)), None
-            else:
-                yield ceiling, subject
+    def of(
+        self, case: Case, shape: MropeShape, ring: Ring, rank: int, names: Sequence[CeilingName] = CEILINGS
+    ) -> Iterator[Made]:
+        """Each method of the ceilings called `names` with its subject, or with the reason why there is none."""
+        for name in names:
+            for label, prepare in self._ways(name, shape, ring):
+                ceiling = Ceiling(name=name, case=case, rank=rank, method=label)
+                try:
+                    method, make = prepare()
+                    ceiling = replace(ceiling, method=method, bytes_moved=self._moved(name, ring))
+                    subject = make(ceiling.key_name)
+                except Exception as error:
+                    yield replace(ceiling, status="failed", reason=reason(error, case.tokens)), None
+                else:
+                    yield ceiling, subject
 
-    def _plan(
-        self, shape: MropeShape, ring: Ring
-    ) -> Iterator[tuple[CeilingName, str, int | None, Callable[[str], Subject]]]:
-        # a CPU has neither launches nor graphs: its ceilings are the copy and the pass
-        source, target = self._copy_buffers()
-        twice = 2 * source.nbytes
-        yield "copy", "eager", twice, lambda name: _looped(name, lambda: target.copy_(source))
-        moved = 2 * ring.buffer_bytes
+    def _ways(self, name: CeilingName, shape: MropeShape, ring: Ring) -> list[_Way]:
+        """A CPU has neither launches nor graphs: its ceilings are the copy and the pass."""
         if not isinstance(self.device, CudaDevice):
-            yield "in_place", "mul_", moved, lambda name: _over_ring(name, _mul(shape), ring)
-            return
+            return {
+                "copy": [_way("eager", lambda key: _looped(key, self._copy))],
+                "in_place": [_way("mul_", lambda key: _over_ring(key, _mul(shape), ring))],
+            }.get(name, [])
         from rope_prof.kernels.ceilings import empty_launch, short_empty_launch
 
         device = self.device
-        yield "copy", "graph", twice, lambda name: _chain(name, lambda: target.copy_(source), 4)
-        yield "in_place", "mul_.graph", moved, lambda name: _pass(name, _mul(shape), ring, device)
-        tile = best_tile(shape, ring, device)
-        label = "x".join(map(str, tile))
-        over = overlapping(device)
-        yield (
-            "in_place",
-            f"scale_{label}.graph",
-            moved,
-            lambda name: _pass(name, _scale(shape, tile, over), ring, device),
-        )
-        yield "empty_launch", "triton", None, lambda name: _looped(name, empty_launch)
-        short = short_empty_launch(device.torch_device.index or 0)
-        yield "empty_launch", "driver", None, lambda name: _looped(name, short)
-        yield "graph_node", "serial", None, lambda name: _chain(name, empty_launch, NODES)
-        if over:
-            yield (
-                "graph_node",
-                "overlap",
-                None,
-                lambda name: _chain(name, lambda: empty_launch(overlap=True), NODES),
-            )
+        match name:
+            case "copy":
+                return [
+                    _way("eager", lambda key: _looped(key, self._copy)),
+                    _way("graph", lambda key: _chain(key, self._copy, COPIES)),
+                ]
+            case "in_place":
+                return [
+                    _way("mul_.graph", lambda key: _pass(key, _mul(shape), ring, device)),
+                    ("scale.graph", lambda: _tuned_pass(shape, ring, device)),
+                ]
+            case "empty_launch":
+                index = device.torch_device.index or 0
+                return [
+                    _way("triton", lambda key: _looped(key, empty_launch)),
+                    _way("driver", lambda key: _looped(key, short_empty_launch(index))),
+                ]
+        serial = _way("serial", lambda key: _chain(key, empty_launch, NODES))
+        over = _way("overlap", lambda key: _chain(key, lambda: empty_launch(overlap=True), NODES))
+        return [serial, over] if overlapping(device) else [serial]
+
+    def _moved(self, name: CeilingName, ring: Ring) -> int | None:
+        if name == "copy":
+            return 2 * self._copy_buffers()[0].nbytes
+        return 2 * ring.buffer_bytes if name == "in_place" else None
+
+    def _copy(self) -> None:
+        source, target = self._copy_buffers()
+        target.copy_(source)
 
     def _copy_buffers(self) -> tuple[torch.Tensor, torch.Tensor]:
         if self._copied is None:
@@ -124,6 +136,16 @@ def _scale(shape: MropeShape, tile: tuple[int, int, int], overlap: bool) -> Call
     from rope_prof.kernels.ceilings import scale
 
     return lambda q, *_: scale(rotated(q, shape), tile, overlap=overlap)
+
+
+def _way(method: str, make: _Maker) -> _Way:
+    return method, lambda: (method, make)
+
+
+def _tuned_pass(shape: MropeShape, ring: Ring, device: CudaDevice) -> tuple[str, _Maker]:
+    tile = best_tile(shape, ring, device)
+    call = _scale(shape, tile, overlapping(device))
+    return f"scale_{'x'.join(map(str, tile))}.graph", lambda key: _pass(key, call, ring, device)
 
 
 def best_tile(shape: MropeShape, ring: Ring, device: CudaDevice) -> tuple[int, int, int]:
@@ -187,5 +209,4 @@ def traced_busy(subject: Subject, device: RecordDevice) -> float | None:
         with quiet_profiler():
             profiled(subject, subject.name, LEAST_REPLAYS, device, out, light=True)
         found = figures(read_trace(out), subject.name)
-    gc.collect()
     return None if found.kernel_ns is None else found.kernel_ns / subject.step

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from rope_prof.model.run import Accuracy, Case, Ceiling, Key
+from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
 from rope_prof.record.interpret import Checked
 from rope_prof.record.timing import Clock, Device, Subject
 from rope_prof.record.workload import Kind
@@ -64,7 +64,9 @@ class Bench(Protocol):
     def finish_checks(self) -> dict[str, Checked]:
         """Wait for them."""
 
-    def ceilings(self, case: Case) -> Iterable[tuple[Ceiling, Subject | None]]:
+    def ceilings(
+        self, case: Case, rank: int, names: Sequence[CeilingName] = CEILINGS
+    ) -> Iterable[tuple[Ceiling, Subject | None]]:
         """What the device itself can do, on the input of the open `case`; without a subject where it cannot."""
 
     def settle_ceiling(self, subject: Subject) -> None:

@@ -157,13 +157,15 @@ class Recorder:
 
     def _trace_nodes(self, case: Case) -> None:
         """What a node of the ceilings' graphs is busy, which no clock outside a profiler tells."""
-        nodes = {c.key_name: c for c in self.book.run.ceilings if c.case == case and c.name == "graph_node"}
-        if not any(ceiling.status == "measured" for ceiling in nodes.values()):
+        timed = (c for c in self.book.run.ceilings if c.case == case and c.status == "measured")
+        nodes = {c.key_name: c for c in timed if c.name == "graph_node"}
+        if not nodes:
             return
         self.progress.step(f"tracing the graph nodes of {case.name}")
-        for ceiling, subject in self.bench.ceilings(case):
+        rank = next(iter(nodes.values())).rank
+        for ceiling, subject in self.bench.ceilings(case, rank, ("graph_node",)):
             known = nodes.get(ceiling.key_name)
-            if known is None or known.status != "measured" or subject is None:
+            if known is None or subject is None:
                 continue
             try:
                 self.book.put_ceilings(replace(known, busy_ns=self.bench.node_busy(subject)))

@@ -29,7 +29,7 @@ class Rounds:
         """The rounds of `case` that are not in the samples yet; what fails leaves them and is marked."""
         keys = {key.name: key for key in self.book.pending(case)}
         live = [subject for subject in subjects if self._settled(subject, keys[subject.name])]
-        ceilings = self._ceilings(case) if live else []
+        ceilings = self._ceilings(case, keys[live[0].name].rank) if live else []
         watch = self._watch(keys, cases_left)
         failures = Failures()
         done, why = self._rounds(case, live, [subject for _, subject in ceilings], watch, failures)
@@ -61,11 +61,11 @@ class Rounds:
             return False
         return True
 
-    def _ceilings(self, case: Case) -> list[tuple[Ceiling, Subject]]:
+    def _ceilings(self, case: Case, rank: int) -> list[tuple[Ceiling, Subject]]:
         """Those that run here; the others are entered with their reasons."""
         self.progress.step(f"warming up the ceilings of {case.name}")
         live = []
-        for ceiling, subject in self.bench.ceilings(case):
+        for ceiling, subject in self.bench.ceilings(case, rank):
             entry = ceiling
             if subject is not None:
                 try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,9 +113,14 @@ class FakeBench:
         (folder / f"{key.name}.trace.json.gz").write_bytes(b"trace")
         return f"{key.name}.trace.json.gz", 28
 
-    def ceilings(self, case: Case) -> Iterator[tuple[Ceiling, Subject | None]]:
+    def ceilings(
+        self, case: Case, rank: int, names: Sequence[CeilingName] = ("copy", "graph_node")
+    ) -> Iterator[tuple[Ceiling, Subject | None]]:
         for name, method in CEILINGS:
-            ceiling = Ceiling(name=name, case=case, method=method)
+            if name not in names:
+                continue
+            self.log.append(f"make {name} {case.name}")
+            ceiling = Ceiling(name=name, case=case, method=method, rank=rank)
             if ("ceiling", name) in self.trouble:
                 yield replace(ceiling, status="failed", reason=str(self.trouble["ceiling", name])), None
                 continue
@@ -448,3 +453,17 @@ def test_a_light_capture_follows_each_full_one(tmp_path: Path) -> None:
     for facts in done.keys:
         path = folder.trace_path(facts.key.name, light=True)
         assert path is not None and path.name == facts.light_trace != facts.trace
+
+
+def test_only_the_graph_nodes_are_made_again_to_be_traced(tmp_path: Path) -> None:
+    bench = FakeBench()
+    record(tmp_path, bench)
+    made = [line for line in bench.log if line.startswith("make") and line.endswith(CASE.name)]
+    assert made == [f"make copy {CASE.name}", f"make graph_node {CASE.name}", f"make graph_node {CASE.name}"]
+
+
+def test_ceilings_are_named_after_the_rank_that_timed_them(tmp_path: Path) -> None:
+    done = record(tmp_path, FakeBench(), plan(replace(key("unfused"), rank=3), replace(key("fused"), rank=3)))
+    assert {ceiling.rank for ceiling in done.ceilings} == {3}
+    assert {ceiling.key_name for ceiling in done.ceilings} <= set(rounds_of(tmp_path))
+    assert all(name.endswith(".r3") for name in rounds_of(tmp_path))

@@ -1,0 +1,60 @@
+"""The ceilings of a CPU for real, and methods that fail."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from runs import CASE
+
+from rope_prof.model.run import CEILINGS, Ceiling
+from rope_prof.record import ceilings
+from rope_prof.record.ceilings import Ceilings
+from rope_prof.record.devices import CpuDevice
+from rope_prof.record.subjects import Ring, shape_of
+from rope_prof.record.timing import Subject
+
+
+@pytest.fixture
+def made() -> Ceilings:
+    return Ceilings(CpuDevice())
+
+
+def of(found: Ceilings, rank: int = 0) -> list[tuple[Ceiling, Subject | None]]:
+    shape = shape_of(CASE)
+    return list(found.of(CASE, shape, Ring(CASE, shape, CpuDevice(), 0), rank))
+
+
+def test_a_cpu_copies_and_passes_over_the_views(made: Ceilings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ceilings.COPY_BYTES, "cpu", 1 << 12)
+    found = of(made, rank=2)
+    assert [(c.name, c.rank, c.reason) for c, _ in found] == [("copy", 2, None), ("in_place", 2, None)]
+    assert {c.name for c, _ in found} <= set(CEILINGS)
+    for ceiling, subject in found:
+        assert subject is not None and subject.name == ceiling.key_name
+        subject.work(2)()
+    assert found[0][0].bytes_moved == 2 << 12
+
+
+def test_the_pass_touches_q_and_k_and_nothing_else() -> None:
+    shape = shape_of(CASE)
+    ring = Ring(CASE, shape, CpuDevice(), 0)
+    before = ring.inputs[0].qkv.clone()
+    for ceiling, subject in Ceilings(CpuDevice()).of(CASE, shape, ring, 0, ("in_place",)):
+        assert subject is not None, ceiling.reason
+        subject.work(1)()
+    width = shape.heads * shape.head_dim
+    after = ring.inputs[0].qkv
+    assert torch.equal(after[:, width:], before[:, width:])
+    assert torch.equal(after[:, :width], before[:, :width].mul(0.9999))
+
+
+def test_memory_that_runs_out_ends_one_ceiling_alone(made: Ceilings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(self: Ceilings) -> None:  # noqa: ARG001
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Ceilings, "_copy_buffers", none_left)
+    (copy, nothing), (in_place, subject) = of(made)
+    assert (copy.status, nothing) == ("failed", None)
+    assert copy.reason is not None and copy.reason.startswith("out of memory")
+    assert (in_place.name, in_place.status) == ("in_place", "pending")
+    assert subject is not None
