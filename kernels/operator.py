@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from rope_prof.kernels.shape import MropeShape
@@ -59,18 +60,11 @@ def compiled_call(name: str, in_place: InPlace) -> InPlace:
     """
 
     def turned(
-        q: torch.Tensor,
-        k: torch.Tensor,
-        positions: torch.Tensor,
-        cos_sin_cache: torch.Tensor,
-        dims: list[int],
-        sections: list[int],
-        order: str,
-        pairing: str,
+        q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, cos_sin_cache: torch.Tensor, *words: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        out = tuple(x.clone(memory_format=torch.contiguous_format) for x in (q, k))
-        in_place(out[0], out[1], positions, cos_sin_cache, shape_of(dims, sections, order, pairing))
-        return out[0], out[1]
+        new_q, new_k = (x.clone(memory_format=torch.contiguous_format) for x in (q, k))
+        in_place(new_q, new_k, positions, cos_sin_cache, shape_of(*words))
+        return new_q, new_k
 
     _LIBRARY.define(f"{name}{_SCHEMA}")
     _LIBRARY.impl(name, turned, "CompositeExplicitAutograd")
