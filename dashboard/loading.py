@@ -25,6 +25,7 @@ from rope_prof.analysis.roofline import ceilings, roofline
 from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, require_whole, summary
 from rope_prof.commands.open import case_traces
 from rope_prof.compare import NotComparableError, Side, Verdict, compare
+from rope_prof.dashboard import permitted
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run_folder import RunFolder, find_runs, read_run, shipped_runs
 from rope_prof.io.traces import read_trace
@@ -70,6 +71,13 @@ def runs() -> dict[str, Path]:
         name = folder.name if folder.name not in named else f"{folder.parent.name}/{folder.name}"
         named[name if name not in named else str(folder)] = folder
     return named
+
+
+def trace_folders() -> dict[str, Path]:
+    """Short name -> folder: those that a viewer may open traces of, by `--folder` and by where runs lie."""
+    asked = asked_run()
+    own = [Path("traces"), shipped_runs(), *([] if asked is None else [asked])]
+    return permitted.named([*permitted.asked_folders(), *own])
 
 
 def default_run(named: dict[str, Path]) -> str:
@@ -129,9 +137,14 @@ def _rows(path: str, stamp_ns: int, _folder: RunFolder) -> tuple[Row, ...]:  # n
 
 def capture_figures(folder: RunFolder) -> dict[str, CaptureFigures]:
     """Key -> what its trace says. Errors: TraceError; RunError for a part of a trace."""
+    return _capture_figures(str(folder.path), _stamp(folder.path / "run.json"), folder)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _capture_figures(path: str, stamp_ns: int, _folder: RunFolder) -> dict[str, CaptureFigures]:  # noqa: ARG001 - the key
     captures: dict[str, CaptureFigures] = {}
-    for facts in folder.run.keys:
-        found = capture(folder, facts)
+    for facts in _folder.run.keys:
+        found = capture(_folder, facts)
         if found is not None:
             captures[facts.key.name] = figures(found.trace, facts.key)
             require_whole(found.trace, captures[facts.key.name], facts)

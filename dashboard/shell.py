@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import streamlit as st
 
@@ -21,6 +21,9 @@ from rope_prof.io.run_folder import RunFolder
 from rope_prof.model.run import KeyFacts
 from rope_prof.views.palette import Palette, palette
 from rope_prof.views.timeline_look import zoom_of
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _HERE = Path(__file__).parent
 ROOMS = {
@@ -222,6 +225,18 @@ def title(text: str, about: str) -> None:
 def caption(*sentences: str) -> None:
     """The lines under a picture."""
     st.html("".join(f'<p class="rp-caption">{escape(sentence)}</p>' for sentence in sentences if sentence))
+
+
+def table(frame: pl.DataFrame, *, words: Sequence[str], wide: str) -> None:
+    """A table that scrolls past a dozen rows: columns of `words` are text, `wide` the long one, the rest numbers."""
+    st.dataframe(
+        frame,
+        hide_index=True,
+        width="stretch",
+        height=min(36 * (frame.height + 1) + 2, 420),
+        column_config={wide: st.column_config.TextColumn(width="large")}
+        | {name: st.column_config.NumberColumn(format="localized") for name in frame.columns if name not in words},
+    )
 
 
 def stop(sentence: str) -> NoReturn:

@@ -89,13 +89,6 @@ def choose_many(
     return known, note
 
 
-def choose_sides(
-    asked: str | None, options: Sequence[str], default: Sequence[str]
-) -> tuple[tuple[str, ...], str | None]:
-    """The recordings of a comma-separated wish that exist, in their order; the default where none does."""
-    return choose_many(asked, options, "recording", default)
-
-
 def _each(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
 

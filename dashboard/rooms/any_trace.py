@@ -6,7 +6,6 @@ import streamlit as st
 
 from rope_prof.dashboard import downloads, loading, permitted, shell, strangers, timeline_component, view
 from rope_prof.errors import RopeProfError
-from rope_prof.io.run_folder import shipped_runs
 from rope_prof.units import size
 from rope_prof.views import panels, trace_panels, trace_pictures
 from rope_prof.views.timeline_window import Shown, Side, limits
@@ -16,9 +15,7 @@ WORDS = ("range", "device")
 KINDS = "Kineto .json or .json.gz, Nsight Systems .sqlite or .nsys-rep, Proton .hatchet"
 
 seen = shell.seen()
-asked_run = loading.asked_run()
-own = [Path("traces"), shipped_runs(), *([] if asked_run is None else [asked_run])]
-folders = permitted.named([*permitted.asked_folders(), *own])
+folders = loading.trace_folders()
 names = permitted.offered(folders)
 
 
@@ -111,14 +108,7 @@ else:
 if analysis.ranges:
     st.html('<div class="rp"><section><h2>Ranges, by the time that the device was busy for them</h2></section></div>')
     table = trace_panels.range_table(analysis.ranges)
-    st.dataframe(
-        table,
-        hide_index=True,
-        width="stretch",
-        height=min(36 * (len(analysis.ranges) + 1) + 2, 420),
-        column_config={"range": st.column_config.TextColumn(width="large")}
-        | {name: st.column_config.NumberColumn(format="localized") for name in table.columns if name not in WORDS},
-    )
+    shell.table(table, words=WORDS, wide="range")
 if analysis.integrity.verdict != "unusable" and found.trace.format != "proton":
     with st.spinner("Looking for chains"):
         st.html(panels.wrap(seen.palette, trace_panels.chains_panel(strangers.worth_fusing(path, found))))

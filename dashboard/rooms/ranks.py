@@ -1,22 +1,17 @@
 """Which rank is late, and by which range? Many ranks side by side, from an analysis of many traces."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from rope_prof.analysis.fleet import common_zero
-from rope_prof.dashboard import fleets, loading, permitted, shell, timeline_component, view
+from rope_prof.dashboard import fleets, loading, shell, timeline_component, view
 from rope_prof.errors import RopeProfError
-from rope_prof.io.run_folder import shipped_runs
 from rope_prof.views import fleet_figures, fleet_panels, panels
 from rope_prof.views.timeline_window import Shown, limits
 
 WORDS = ("rank", "verdict", "why")
 
 seen = shell.seen()
-asked_run = loading.asked_run()
-own = [Path("traces"), shipped_runs(), *([] if asked_run is None else [asked_run])]
-folders = permitted.named([*permitted.asked_folders(), *own])
+folders = loading.trace_folders()
 found = fleets.datasets(folders)
 if not found:
     shell.notes()
@@ -46,14 +41,7 @@ if recording.ranges and len(recording.ranks) > 1:
     if rest > 0:
         shell.caption(f"{rest} ranges of less busy time are not drawn.")
 table = fleet_panels.rank_table(recording.ranks)
-st.dataframe(
-    table,
-    hide_index=True,
-    width="stretch",
-    height=min(36 * (len(recording.ranks) + 1) + 2, 420),
-    column_config={"why": st.column_config.TextColumn(width="large")}
-    | {column: st.column_config.NumberColumn(format="localized") for column in table.columns if column not in WORDS},
-)
+shell.table(table, words=WORDS, wide="why")
 
 usable = [rank.label for rank in recording.ranks if rank.start_ns is not None]
 labels, unknown = view.choose_many(st.query_params.get("ranks"), usable, "rank", fleets.first_ranks(recording))

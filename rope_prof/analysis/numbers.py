@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from rope_prof.analysis.decomposition import Decomposition, decompositions
 from rope_prof.analysis.modes import ModeRow, modes
-from rope_prof.analysis.roofline import Ceilings, Floor, ceilings, roofline
+from rope_prof.analysis.roofline import Ceilings, Floor, roofline
 from rope_prof.analysis.series import series
-from rope_prof.analysis.summary import CaptureFigures, Row, summary
+from rope_prof.analysis.summary import CaptureFigures, Row, case_ceilings, rows_of
 from rope_prof.model.run import Run
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ def numbers(
 ) -> Numbers:
     """The numbers of `run` from its samples and the figures of its captures (`light`: at the lowest overhead)."""
     found = series(samples)
-    rows = summary(run, samples, captures, light)
-    limits = tuple(ceilings(run, found, case) for case in dict.fromkeys(facts.key.case for facts in run.keys))
+    limits = case_ceilings(run, found)
+    rows = rows_of(run, samples, found, limits, captures, light)
     return Numbers(
         run=run,
         rows=rows,
         modes=modes(run, found),
-        ceilings=limits,
-        floors=tuple(floor for one in limits for floor in roofline(rows, one)),
+        ceilings=tuple(limits.values()),
+        floors=tuple(floor for one in limits.values() for floor in roofline(rows, one)),
         decompositions=decompositions(run, found, captures),
     )

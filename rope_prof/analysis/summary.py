@@ -174,8 +174,25 @@ def summary(
 
     `light`: those of the captures at the lowest overhead, by key.
     """
-    found, keys = series(samples), ranked(run)
-    limits = {case: ceilings(run, found, case) for case in dict.fromkeys(facts.key.case for facts in run.keys)}
+    found = series(samples)
+    return rows_of(run, samples, found, case_ceilings(run, found), captures, light)
+
+
+def case_ceilings(run: Run, found: Series) -> dict[Case, Ceilings]:
+    """The ceilings of every case of `run`, in its order."""
+    return {case: ceilings(run, found, case) for case in dict.fromkeys(facts.key.case for facts in run.keys)}
+
+
+def rows_of(
+    run: Run,
+    samples: pl.DataFrame,
+    found: Series,
+    limits: Mapping[Case, Ceilings],
+    captures: Mapping[str, CaptureFigures],
+    light: Mapping[str, CaptureFigures] | None,
+) -> tuple[Row, ...]:
+    """`summary`, of series and ceilings that are computed already."""
+    keys = ranked(run)
     held = {name: (count, down) for name, count, down in _held_down(samples).iter_rows()}
     rows = []
     for facts in run.keys:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.summary import INFLATION_LIMIT, Row
+from rope_prof.compare import SAME_WITHIN
 from rope_prof.model.run import Case
 from rope_prof.units import ratio
 
@@ -21,8 +22,6 @@ ON_CPU = "Recorded on a CPU: a kernel is a leaf operator, and nothing here is a 
 
 #: What paths are held against where nobody chose.
 BASELINE = "unfused · eager"
-#: A ratio whose whole interval lies in here is no difference.
-_SAME = (0.98, 1.02)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,7 @@ class Cell:
             return "missing"
         if interval.lo is None or interval.hi is None or interval.lo <= 1 <= interval.hi:
             return "level"
-        if _SAME[0] <= interval.lo and interval.hi <= _SAME[1]:
+        if interval.lo >= 1 - SAME_WITHIN and interval.hi <= 1 + SAME_WITHIN:
             return "level"
         return "faster" if interval.lo > 1 else "slower"
 
