@@ -99,7 +99,7 @@ def test_the_online_page_hands_the_bytes_over_and_sends_none_away(
 ) -> None:
     """A stand-in for ui.perfetto.dev that answers the documented handshake, late, and keeps what it got."""
     fake = """<script>let pings = 0; addEventListener('message', event => {
-      if (event.data === 'PING') { if (++pings > 2) event.source.postMessage('PONG', '*'); return; }
+      if (event.data === 'PING') { if (pings < 3 && ++pings === 3) event.source.postMessage('PONG', '*'); return; }
       window.got = {bytes: event.data.perfetto.buffer.byteLength, title: event.data.perfetto.title,
                     from: event.origin, pings};
     });</script>"""
