@@ -12,7 +12,7 @@ from rope_prof.views.report_data import Pair, ReportData, verdicts
 from rope_prof.views.report_model import Block, Cell, Table, Words, cells
 from rope_prof.views.report_model import Figure as Picture
 from rope_prof.views.report_words import between, family_words
-from rope_prof.views.svg_charts import Point, Series, log_chart
+from rope_prof.views.svg_lines import Point, Series, log_chart
 
 
 def sweep(data: ReportData) -> tuple[Block, ...]:
@@ -89,6 +89,7 @@ def _chart(
                     lo=None if wall.lo is None else wall.lo / 1e3,
                     hi=None if wall.hi is None else wall.hi / 1e3,
                     bad=pair is not None and pair.verdict.word == "SLOWER",
+                    unsure=wall.lo is None or (pair is not None and pair.verdict.word == "UNKNOWN"),
                     title=f"{path} · {mode}, {n:,} tokens: {microseconds(wall.median)} µs [{between(wall, 1e3)}]",
                 )
             )

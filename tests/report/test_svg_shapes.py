@@ -28,7 +28,8 @@ from rope_prof.views.svg import (
     svg_inline,
     text_width,
 )
-from rope_prof.views.svg_charts import Bar, Histogram, Point, Series, bars, histograms, log_chart
+from rope_prof.views.svg_charts import Bar, Histogram, bars, histograms
+from rope_prof.views.svg_lines import Axes, Point, Series, line_chart, log_chart
 from rope_prof.views.svg_png import SCALE, png
 from rope_prof.views.svg_timeline import nice_ticks
 
@@ -134,6 +135,34 @@ def test_charts_draw_every_point_and_mark_what_loses() -> None:
 def test_a_chart_of_one_point_or_a_level_line_is_drawn(points: tuple[Point, ...]) -> None:
     made = log_chart([Series(label="one", points=points, shade=0, mark=0)], "x", "y", "t")
     ElementTree.fromstring(svg_file(made, LIGHT))
+
+
+def test_what_loses_and_what_is_unsure_carry_their_sign() -> None:
+    points = (Point(x=1, y=3), Point(x=8, y=3, bad=True), Point(x=64, y=3, unsure=True))
+    made = log_chart([Series(label="one", points=points)], "x", "y", "t")
+    signs = [s.text for s in made.shapes if isinstance(s, Text) and s.text in {"▼", "?"}]
+    assert signs == ["▼", "?"]
+
+
+def test_an_axis_is_logarithmic_where_its_values_span_a_decade() -> None:
+    def levels(values: tuple[float, ...]) -> list[float]:
+        series = [Series(label="one", points=tuple(Point(x=10.0**k, y=y) for k, y in enumerate(values)))]
+        made = line_chart(series, Axes(x="x", y="y"), "t")
+        return [s.y for s in made.shapes if isinstance(s, Mark)][: len(values)]
+
+    low, middle, high = levels((1.0, 10.0, 100.0))
+    assert low - middle == pytest.approx(middle - high)
+    low, middle, high = levels((30.0, 60.0, 90.0))
+    assert low - middle == pytest.approx(middle - high)
+    with pytest.raises(ValueError, match="without a point"):
+        line_chart([], Axes(x="x", y="y"), "t")
+
+
+def test_a_bound_is_a_line_without_marks() -> None:
+    points = (Point(x=1, y=3), Point(x=64, y=30))
+    made = log_chart([Series(label="floor", points=points, bound=True)], "x", "y", "t")
+    assert not [s for s in made.shapes if isinstance(s, Mark)]
+    assert [s for s in made.shapes if isinstance(s, Line) and s.role == "kernel" and len(s.points) == 2]
 
 
 def test_bars_share_one_scale() -> None:
