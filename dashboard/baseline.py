@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import streamlit as st
@@ -14,6 +14,7 @@ from rope_prof.dashboard import loading, view
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run_folder import RunFolder
 from rope_prof.model.run import Case, KeyFacts
+from rope_prof.views.sweep_pictures import Held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,11 @@ class Baseline:
         """The baseline's row that `row` is held against; None for the baseline itself and for another case."""
         base = self.rows.get(row.case)
         return None if base is None or base is row else base
+
+    def held(self, rows: Iterable[Row]) -> Held:
+        """The baseline's wall time for each of `rows` that has one."""
+        found = {row.key: base.wall_ns.median for row in rows if (base := self.of(row)) and base.wall_ns}
+        return Held(label=self.label, walls=found)
 
 
 def chosen(seen: Seen) -> Baseline | None:

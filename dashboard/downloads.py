@@ -27,8 +27,12 @@ def offer(
     lines: Sequence[str] = (),
     traces: Sequence[tuple[str, Path]] = (),
     stem: str | None = None,
+    markdown: tuple[str, Callable[[], bytes]] | None = None,
 ) -> None:
-    """A button that opens the list of what can be had of this page; files are named RUN-CASE-PAGE, or after `stem`."""
+    """A button that opens the list of what can be had of this page; files are named RUN-CASE-PAGE, or after `stem`.
+
+    `markdown`: label and text of a page that writes its own; else it is the table.
+    """
     name = stem or "-".join((seen.name.replace("/", "-"), seen.case, page))
     with st.popover("Download", key=f"down-{page}"):
         if drawing is not None:
@@ -42,7 +46,8 @@ def offer(
             _one(page, "Picture, SVG", f"{name}.svg", "image/svg+xml", lambda: svg_of(drawing(), seen.palette))
         if table is not None:
             _one(page, "Table, CSV", f"{name}.csv", "text/csv", lambda: csv_of(table()))
-            _one(page, "Table, Markdown", f"{name}.md", "text/markdown", lambda: markdown_of(name, table(), lines))
+            label, text = markdown or ("Table, Markdown", lambda: markdown_of(name, table(), lines))
+            _one(page, label, f"{name}.md", "text/markdown", text)
         for label, path in traces:
             _trace(page, label, path)
 

@@ -47,6 +47,8 @@ class Capture:
 
 #: The shipped run that opens where none is asked for.
 DEFAULT_RUN = "h200-ernie28b"
+#: The shipped run over many token counts, models and TP.
+SWEEP_RUN = "h200-sweep"
 
 
 def asked_run(arguments: Sequence[str] | None = None) -> Path | None:
@@ -87,6 +89,11 @@ def default_run(named: dict[str, Path]) -> str:
     if asked is not None:
         return next(name for name, folder in named.items() if folder == asked.resolve())
     return next((name for name, folder in named.items() if folder == shipped), next(iter(named)))
+
+
+def shipped_sweep(named: dict[str, Path]) -> str | None:
+    """The name of the shipped sweep; None where it is not there."""
+    return next((name for name, folder in named.items() if folder == shipped_runs().resolve() / SWEEP_RUN), None)
 
 
 def other_runs(named: dict[str, Path], name: str) -> dict[str, RunFolder]:

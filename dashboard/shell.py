@@ -30,10 +30,13 @@ ROOMS = {
     "overview": "Overview",
     "timeline": "Timeline",
     "kernels": "Kernels",
+    "sweep": "Sweep",
     "any_trace": "Any trace",
     "ranks": "Ranks",
     "perfetto": "Perfetto",
 }
+#: What in the address belongs to one case: another one begins with its own.
+_OF_CASE = ("call", "model", "tp")
 PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
@@ -101,14 +104,14 @@ def header(rooms: dict[str, Any]) -> Seen:
 def _run_chooser(named: dict[str, Path]) -> str:
     chosen = view.choose(st.query_params.get("run"), list(named), "run", loading.default_run(named))
     note(chosen.note)
-    return pick("run", "Run", list(named), chosen.value, width=250, drop=("call",))
+    return pick("run", "Run", list(named), chosen.value, width=250, drop=_OF_CASE)
 
 
 def _case_chooser(folder: RunFolder) -> str:
     options = view.cases(folder.run)
     chosen = view.choose(st.query_params.get("case"), options, "case", view.default_case(folder.run))
     note(chosen.note)
-    return pick("case", "Case", options, chosen.value, width=250, drop=("call",))
+    return pick("case", "Case", options, chosen.value, width=250, drop=_OF_CASE)
 
 
 def zoom(name: str) -> tuple[float, float] | None:
@@ -171,7 +174,7 @@ def side_chooser(facts: Sequence[KeyFacts]) -> list[KeyFacts]:
     ):
         options = list(dict.fromkeys(has))
         if len(options) > 1:
-            _pills(name, label, options, [value for value in now if value in options])
+            chips(name, label, options, [value for value in now if value in options])
     found = [f for f in facts if chosen.has(f.key)]
     if not found and facts:
         asked = f"{', '.join(chosen.paths)} in mode {', '.join(chosen.modes)}"
@@ -180,9 +183,12 @@ def side_chooser(facts: Sequence[KeyFacts]) -> list[KeyFacts]:
     return found
 
 
-def _pills(name: str, label: str, options: list[str], value: list[str]) -> None:
+def chips(
+    name: str, label: str, options: Sequence[str], value: Sequence[str], text: Callable[[str], str] = str
+) -> None:
+    """Chips that show which of `options` the address's list `name` has, and write it there when one is changed."""
     key = f"pick-{name}"
-    st.session_state[key] = value
+    st.session_state[key] = list(value)
 
     def write() -> None:
         wanted = st.session_state[key]
@@ -194,7 +200,7 @@ def _pills(name: str, label: str, options: list[str], value: list[str]) -> None:
         selection_mode="multi",
         key=key,
         on_change=write,
-        format_func=plain,
+        format_func=lambda option: plain(text(option)),
         label_visibility="collapsed",
     )
 
@@ -227,14 +233,14 @@ def caption(*sentences: str) -> None:
     st.html("".join(f'<p class="rp-caption">{escape(sentence)}</p>' for sentence in sentences if sentence))
 
 
-def table(frame: pl.DataFrame, *, words: Sequence[str], wide: str) -> None:
+def table(frame: pl.DataFrame, *, words: Sequence[str], wide: str | None = None) -> None:
     """A table that scrolls past a dozen rows: columns of `words` are text, `wide` the long one, the rest numbers."""
     st.dataframe(
         frame,
         hide_index=True,
         width="stretch",
         height=min(36 * (frame.height + 1) + 2, 420),
-        column_config={wide: st.column_config.TextColumn(width="large")}
+        column_config=({} if wide is None else {wide: st.column_config.TextColumn(width="large")})
         | {name: st.column_config.NumberColumn(format="localized") for name in frame.columns if name not in words},
     )
 

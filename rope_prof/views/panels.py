@@ -17,6 +17,7 @@ from rope_prof.units import size as byte_size
 from rope_prof.views.difference import difference
 from rope_prof.views.overview import Cell, Overview, Side
 from rope_prof.views.palette import Palette
+from rope_prof.views.svg import MARGIN, Drawing, Mark, placed, svg_file
 
 _SIGNS = {"faster": "", "slower": "▼ ", "level": "≈ ", "wrong": "✕ "}
 
@@ -186,6 +187,18 @@ def picture(svg: str, alt: str) -> str:
     """A drawing as an image inside the page: inline SVG is stripped by the page, an image of it is not."""
     data = b64encode(svg.encode("utf-8")).decode("ascii")
     return f'<img class="rp-picture" alt="{escape(alt, quote=True)}" src="data:image/svg+xml;base64,{data}">'
+
+
+def hovered(drawing: Drawing, palette: Palette) -> str:
+    """The drawing as an image, with the facts of each of its marks shown where the mouse is over it."""
+    width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
+    spots = "".join(
+        f'<i style="left:{100 * (mark.x + MARGIN) / width:.3f}%;top:{100 * (mark.y + MARGIN) / height:.3f}%" '
+        f'title="{escape(mark.title, quote=True)}"></i>'
+        for mark in placed(drawing)
+        if isinstance(mark, Mark) and mark.title
+    )
+    return f'<div class="rp-map">{picture(svg_file(drawing, palette), drawing.title)}{spots}</div>'
 
 
 def section(title: str, body: str, words: str) -> str:

@@ -7,7 +7,6 @@ texts are set at the final size.
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -15,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rope_prof.views.palette import Palette
 from rope_prof.views.svg import MARGIN, Drawing, Line, Mark, Rect, Shape, Text, colour, mark_points, placed
+from rope_prof.views.svg_stack import moved
 from rope_prof.views.trace_tables import shown
 
 #: Pixels of the file per pixel of the drawing: sharp on a screen of high density.
@@ -29,7 +29,7 @@ def png(drawing: Drawing, palette: Palette, font: bytes) -> bytes:
     size = tuple(round((side + 2 * MARGIN) * fine) for side in (drawing.width, drawing.height))
     image = Image.new("RGB", (size[0], size[1]), palette.paper)
     brush = ImageDraw.Draw(image)
-    shapes = [_moved(shape, MARGIN) for shape in placed(drawing)]
+    shapes = [moved(shape, MARGIN, MARGIN) for shape in placed(drawing)]
     for shape in shapes:
         _paint(brush, shape, palette, fine)
     small = image.resize((size[0] // _FINE, size[1] // _FINE), Image.Resampling.BOX)
@@ -40,13 +40,6 @@ def png(drawing: Drawing, palette: Palette, font: bytes) -> bytes:
     out = io.BytesIO()
     small.quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
-
-
-def _moved(shape: Shape, by: float) -> Shape:
-    """The shape that far to the right and down."""
-    if isinstance(shape, Line):
-        return replace(shape, points=tuple((x + by, y + by) for x, y in shape.points))
-    return replace(shape, x=shape.x + by, y=shape.y + by)
 
 
 def _paint(brush: ImageDraw.ImageDraw, shape: Shape, palette: Palette, fine: int) -> None:

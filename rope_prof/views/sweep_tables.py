@@ -23,14 +23,18 @@ def is_sweep(frame: pl.DataFrame) -> bool:
     return frame.select("model", "tp", "tokens", "dtype", "prompt").n_unique() >= MANY_CASES
 
 
+def families(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    """(`28b · TP 1 · bf16 · image prompt · cold L2`, its rows on the first rank) of each family of cases."""
+    first = frame.filter(pl.col("rank") == 0)
+    return [
+        (" · ".join((f"{model}", f"TP {tp}", f"{dtype}", f"{prompt} prompt", f"{l2} L2")), rows)
+        for (model, tp, dtype, prompt, l2), rows in first.group_by(*_FAMILY, maintain_order=True)
+    ]
+
+
 def sweep_tables(frame: pl.DataFrame) -> list[Table]:
     """One table per model, TP, dtype, prompt and L2 state: a row per token count, a column per path and mode."""
-    return [
-        _table(" · ".join((f"{model}", f"TP {tp}", dtype, f"{prompt} prompt", f"{l2} L2")), rows)
-        for (model, tp, dtype, prompt, l2), rows in frame.filter(pl.col("rank") == 0).group_by(
-            *_FAMILY, maintain_order=True
-        )
-    ]
+    return [_table(title, rows) for title, rows in families(frame)]
 
 
 def _table(title: str, rows: pl.DataFrame) -> Table:
@@ -60,19 +64,25 @@ def cell(row: dict[str, Any]) -> str:
     if row["status"] != "measured":
         words.append(row["status"])
     if row["speedup"] is not None:
-        sign = "?" if row["matters"] is None else "▼" if row["loses"] else "" if row["matters"] else "≈"
-        words.append(f"{sign}{ratio(row['speedup'])}")
+        words.append(f"{sign(row)}{ratio(row['speedup'])}")
     if row["roofline_share"] is not None:
         words.append(f"{row['roofline_share']:.0%}")
     return " ".join(words)
 
 
+def sign(row: dict[str, Any]) -> str:
+    """`▼` slower than unfused in that mode for sure, `≈` not faster by 2 % for sure, `?` too few rounds; else nothing.
+
+    Of unfused itself, which is held against nothing, `?` alone where its time has no interval.
+    """
+    if row["speedup"] is None:
+        return "?" if row["wall_lo_ns"] is None else ""
+    return "?" if row["matters"] is None else "▼" if row["loses"] else "" if row["matters"] else "≈"
+
+
 def sweep_notes(frame: pl.DataFrame) -> list[str]:
     """Where fusing stops to matter, a line per family; and what a cell says."""
-    turns = turning_points(frame.filter(pl.col("rank") == 0)).iter_rows(named=True)
-    lines = [
-        f"{row['path']} {row['mode']}, {row['model']} TP {row['tp']} {row['l2']}: {_turning(row)}" for row in turns
-    ]
+    lines = turning_notes(frame)
     if frame.height:
         lines.append(
             f"a cell: µs a call, speedup over {BASELINE} in the same mode, share of one pass over the bytes; ▼ slower "
@@ -81,7 +91,16 @@ def sweep_notes(frame: pl.DataFrame) -> list[str]:
     return lines
 
 
-def _turning(row: dict[str, Any]) -> str:
+def turning_notes(frame: pl.DataFrame) -> list[str]:
+    """Where fusing stops to matter, a line per family, path and mode."""
+    turns = turning_points(frame.filter(pl.col("rank") == 0)).iter_rows(named=True)
+    return [
+        f"{row['path']} {row['mode']}, {row['model']} TP {row['tp']} {row['l2']}: {turning_words(row)}" for row in turns
+    ]
+
+
+def turning_words(row: dict[str, Any]) -> str:
+    """`fusing matters up to 256 tokens, not for sure at 1,024; slower at 4,096`, of a row of `turning_points`."""
     if row["stops_at"] is None:
         return f"fusing matters at every count up to {row['matters_to']:,} tokens"
     words = f"fusing matters up to {row['matters_to']:,} tokens" if row["matters_to"] is not None else ""

@@ -1,0 +1,126 @@
+"""Sweep: what the address chose is drawn, marked and given away; a run with one token count says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+import pytest
+
+from rope_prof.dashboard import loading
+from tests.dashboard.drawn_run import write_gpu_run
+from tests.dashboard.test_dashboard_pages import app, asked, html_of
+from tests.dashboard.walks import SHOTS, dashboard, opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+TURN = "<li><b>fused · eager</b>: fusing matters at every count up to 973 tokens</li>"
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gpu_run(tmp_path_factory.mktemp("sweep") / "drawn", tokens=(1, 64, 973))
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gpu_run(tmp_path_factory.mktemp("sweep") / "single", tokens=(973,))
+
+
+@pytest.fixture(scope="module")
+def shipped(repository: Path) -> Iterator[str]:
+    if not (repository / "traces/h200-sweep/run.json").is_file():
+        pytest.skip("the shipped run traces/h200-sweep is not there")
+    with dashboard() as found:
+        yield found
+
+
+def test_a_few_token_counts_are_drawn_without_plotly(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, drawn, "sweep")
+    assert not found.exception
+    assert (asked(found, "model"), asked(found, "tp")) == ("28b", "1")
+    text = html_of(found)
+    assert TURN in text
+    assert text.count('src="data:image/svg+xml;base64,') == 1, "no floor was measured, so there is no share"
+    assert not found.get("plotly_chart")
+    labels = [element.proto.label for element in found.get("download_button")]
+    assert labels == ["Picture, PNG", "Picture, SVG", "Table, CSV", "Table, Markdown"]
+    (table,) = found.dataframe
+    assert table.value.shape[0] == 9
+    assert "to unfused · eager" in table.value.columns
+
+
+def test_unknown_models_and_tp_say_so_and_fall_back(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, drawn, "sweep", model="<b>7b", tp="3")
+    assert not found.exception
+    assert "no model &#x27;&lt;b&gt;7b&#x27; in this case; showing 28b" in html_of(found)
+    assert "no TP &#x27;3&#x27; in this case; showing 1" in html_of(found)
+    assert (asked(found, "model"), asked(found, "tp")) == ("28b", "1")
+
+
+def test_what_is_chosen_alone_is_drawn(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, drawn, "sweep", path="unfused", mode="eager,compile", base="none")
+    text = html_of(found)
+    assert "Only the unfused chain is shown" in text
+    assert "The difference to" not in text
+    assert set(found.dataframe[0].value["mode"]) == {"eager", "compile"}
+    assert not any(name.startswith("to ") for name in found.dataframe[0].value.columns)
+
+
+def test_another_case_begins_with_its_own_model(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, drawn, "sweep")
+    found.query_params["tp"] = "1"
+    found.selectbox(key="pick-case").set_value("28b-tp1-n1-bf16-image").run()
+    assert not found.exception
+    assert (asked(found, "model"), asked(found, "tp")) == ("28b", "1")
+
+
+def test_one_token_count_says_how_to_record_a_sweep(single: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "shipped_sweep", lambda named: "single" if "single" in named else None)
+    found = app(monkeypatch, single, "sweep")
+    assert not found.exception
+    text = html_of(found)
+    assert "has one token count" in text
+    assert "data:image" not in text
+    assert [block.value for block in found.code] == ["python -m rope_prof record --sweep"]
+    links = [element.proto for element in found.get("page_link") if element.proto.label.startswith("Show the shipped")]
+    assert [parse_qs(link.query_string) for link in links] == [{"run": ["single"]}]
+    assert found.dataframe[0].value.shape[0] == 3
+    monkeypatch.setattr(loading, "shipped_sweep", lambda _named: None)
+    none = app(monkeypatch, single, "sweep")
+    assert not [e for e in none.get("page_link") if e.proto.label.startswith("Show the shipped")]
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "size"), [("light", (1280, 800)), ("dark", (1920, 1080))])
+def test_the_shipped_sweep_in_a_browser(shipped: str, chromium: Browser, scheme: str, size: tuple[int, int]) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    width, height = size
+    with opened(chromium, viewport={"width": width, "height": height}, color_scheme=scheme) as (page, wrong):
+        page.goto(f"{shipped}/sweep?run=h200-sweep&model=28b,424b&mode=eager,graph")
+        page.wait_for_selector(".rp-map", timeout=60_000)
+        page.wait_for_selector("[data-testid=stStatusWidget]", state="detached", timeout=60_000)
+        pictures = page.locator("img.rp-picture")
+        assert pictures.count() == 4, "time and share of both models"
+        assert pictures.first.evaluate("(image) => image.complete && image.naturalWidth") > 1000
+        spot = page.locator(".rp-map i").first
+        assert "tokens" in (spot.get_attribute("title") or "")
+        box, picture = spot.bounding_box(), pictures.first.bounding_box()
+        assert box is not None
+        assert picture is not None
+        assert picture["x"] < box["x"] < picture["x"] + picture["width"]
+        assert picture["y"] < box["y"] < picture["y"] + picture["height"]
+        page.screenshot(path=str(SHOTS / f"sweep-{width}-{scheme}.png"))
+        chip = page.locator(".st-key-pick-model").get_by_text("424b", exact=True)
+        chip.click()
+        page.wait_for_function("() => document.querySelectorAll('img.rp-picture').length === 2", timeout=30_000)
+        page.wait_for_url("**model=28b&**", timeout=30_000)
+        page.get_by_role("link", name="Overview").click()
+        page.wait_for_selector(".rp-hero", timeout=60_000)
+        assert "model=28b" in page.url
+        assert "mode=eager%2Cgraph" in page.url
+        assert wrong == []
