@@ -197,11 +197,16 @@ class Blocks:
 
 
 def blocks(shape: MropeShape, itemsize: int) -> Blocks:
-    """One warp whose every lane moves 16 bytes a row; heads a program as near to six as divides them evenly."""
+    """One warp whose every lane moves 16 bytes a row; heads a program: of 5 to 8 that divide them the nearest to six.
+
+    Where none does, as many as split the heads into equal programs of about six. Fewer leave too little in flight: a
+    multiprocessor holds 32 programs, and nine heads by threes ran at 62 % of a pass over the bytes.
+    """
     lanes = triton.next_power_of_2(shape.pairs) * (1 if shape.pairing == "neox" else 2)
     tokens = max(1, _WARPS * 32 * (16 // itemsize) // lanes)
-    even = [n for n in range(3, 9) if shape.heads % n == 0]
-    heads = min(even, key=lambda n: (abs(n - _HEADS_A_PROGRAM), -n)) if even else min(_HEADS_A_PROGRAM, shape.heads)
+    even = [n for n in range(5, 9) if shape.heads % n == 0]
+    programs = max(1, round(shape.heads / _HEADS_A_PROGRAM))
+    heads = min(even, key=lambda n: (abs(n - _HEADS_A_PROGRAM), -n)) if even else -(-shape.heads // programs)
     return Blocks(tokens=tokens, heads=heads, warps=_WARPS)
 
 
