@@ -10,7 +10,7 @@ from rope_prof.record.book import Book
 from rope_prof.record.describe import reason
 from rope_prof.record.protocols import Bench, Progress
 from rope_prof.record.stopping import Limits, Watch, baselines
-from rope_prof.record.timing import Failures, Subject, measure
+from rope_prof.record.timing import Failures, Subject, level, measure
 
 WAITS = "no device time: the path waits for the device within a call"
 
@@ -29,6 +29,7 @@ class Rounds:
         """The rounds of `case` that are not in the samples yet; what fails leaves them and is marked."""
         keys = {key.name: key for key in self.book.pending(case)}
         live = [subject for subject in subjects if self._settled(subject, keys[subject.name])]
+        level(live)
         ceilings = self._ceilings(case, keys[live[0].name].rank) if live else []
         watch = self._watch(keys, cases_left)
         failures = Failures()

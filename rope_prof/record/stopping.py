@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from rope_prof.analysis.stats import Figure, figure, paired_ratio
+from rope_prof.analysis.stats import LEAST, Figure, figure, paired_ratio
 from rope_prof.errors import UsageError
 from rope_prof.model.run import Key
 from rope_prof.record.timing import Clock, Sample
@@ -23,7 +23,10 @@ FIRST_LOOK = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`rounds` at most; `precision`: 0.01 asks for intervals under 1 %; `budget_ns`: time for rounds of all cases."""
+    """`rounds` at most; `precision`: 0.01 asks for intervals under 1 %; `budget_ns`: time for rounds of all cases.
+
+    The budget ends no case before it has rounds enough for an interval: figures without one decide nothing.
+    """
 
     rounds: int
     precision: float | None = None
@@ -96,7 +99,7 @@ class Watch:
         """Why no round follows the first `done`; None where one does. `live` are the keys that still take part."""
         if self._precise(done, live):
             return "precision"
-        if self.budget_ns is not None and self.spent_ns >= self.budget_ns:
+        if self.budget_ns is not None and self.spent_ns >= self.budget_ns and done >= LEAST:
             return "budget"
         return "rounds" if done >= self.limits.rounds else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -26,6 +26,8 @@ LAUNCH_NS = 3_000
 #: A wall sample should last this long, so that the synchronisation at its end is under a percent of it.
 SAMPLE_NS = 3_000_000
 MAX_CALLS = 1000
+#: Samples of up to so many times the calls are made of one size.
+LEVEL = 1.5
 ATTEMPTS = 14
 LONGEST_HOLD_NS = 50_000_000
 
@@ -131,6 +133,19 @@ def settle(subject: Subject, least_calls: int, clock: Clock, device: Device, *, 
     subject.hold_ns = round(1.5 * per_call * subject.device_calls) + 100_000
 
 
+def level(subjects: Iterable[Subject]) -> None:
+    """Give subjects whose samples would hold nearly as many calls the same number.
+
+    A sample's fixed cost, its one synchronisation, is shared by its calls: of two paths of one speed the one with fewer
+    calls would look slower, by where the warm-up happened to end.
+    """
+    most = 0
+    for subject in sorted((one for one in subjects if not one.one_step), key=lambda one: -one.calls):
+        if most > LEVEL * subject.calls or not most:
+            most = subject.calls
+        subject.calls = max(subject.step, most // subject.step * subject.step)
+
+
 def order(names: Sequence[str], seed: int, case: str, number: int) -> list[str]:
     """The order of one round: a shuffle that seed, case and round fix, so that a resumed run goes on with it."""
     shuffled = list(names)
@@ -152,16 +167,21 @@ def measure(
 ) -> Iterator[list[Sample]]:
     """The samples of one round after the other; all subjects once a round and clock, in a shuffled order.
 
-    `before_round` runs outside the clock. `throttled` is asked at both ends of a round, never within a sample.
+    `before_round` runs outside the clock. So does one step of whoever is first: what ran before has left the host's
+    caches cold, and a graph's first replay was seen 2.8 % slower. `throttled` is asked at both ends of a round, never
+    within a sample.
     """
     live = {subject.name: subject for subject in subjects}
     for number in numbers if live else ():
         before_round(number)
         taken: list[Sample] = []
         held_before = throttled()
-        for name in order(sorted(live), seed, case, number):
+        for place, name in enumerate(order(sorted(live), seed, case, number)):
             try:
-                taken += _samples(live[name], number, clock, device)
+                with no_collection():
+                    if not place:
+                        wall(live[name], live[name].step, clock, device)
+                    taken += _samples(live[name], number, clock, device)
             except Exception as error:
                 failures.by_name[name] = error
                 del live[name]
@@ -173,12 +193,11 @@ def measure(
 
 
 def _samples(subject: Subject, number: int, clock: Clock, device: Device) -> list[Sample]:
-    with no_collection():
-        ns = wall(subject, subject.calls, clock, device)
-        taken = [Sample(subject.name, number, "wall", subject.calls, ns)]
-        found = on_device(subject, device) if device.has_clock and not subject.waits else None
-        if found:
-            taken.append(Sample(subject.name, number, "device", *found))
+    ns = wall(subject, subject.calls, clock, device)
+    taken = [Sample(subject.name, number, "wall", subject.calls, ns)]
+    found = on_device(subject, device) if device.has_clock and not subject.waits else None
+    if found:
+        taken.append(Sample(subject.name, number, "device", *found))
     return taken
 
 

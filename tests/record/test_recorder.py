@@ -75,7 +75,7 @@ class FakeBench:
 
         def work(calls: int) -> Callable[[], None]:
             def go() -> None:
-                self._at("time", key.name)
+                self._at("wake" if calls == 1 else "time", key.name)
                 self.now += round(calls * self.noise() * (300 if key.path == "unfused" else 20))
 
             return go
@@ -127,7 +127,7 @@ class FakeBench:
 
             def work(calls: int, name: str = ceiling.key_name) -> Callable[[], None]:
                 def go() -> None:
-                    self._at("time", name)
+                    self._at("wake" if calls == 1 else "time", name)
                     self.now += 10 * calls
 
                 return go

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rope_prof.record.timing import (
+    LEVEL,
     MAX_CALLS,
     QUEUE,
     Failures,
     Sample,
     Subject,
+    level,
     measure,
     on_device,
     order,
@@ -148,6 +150,54 @@ def test_a_replay_is_sampled_whole() -> None:
     assert (subject.calls, subject.device_calls) == (28, 28)
 
 
+@given(st.lists(st.integers(1, MAX_CALLS), min_size=1, max_size=8))
+def test_samples_of_nearly_one_size_hold_the_same_calls(sizes: list[int]) -> None:
+    subjects = [Subject(str(n), lambda _: lambda: None, calls=size) for n, size in enumerate(sizes)]
+    level(subjects)
+    for size, subject in zip(sizes, subjects, strict=True):
+        assert size <= subject.calls <= LEVEL * size
+    close = [(a, b) for a in range(len(sizes)) for b in range(a) if sizes[a] == sizes[b]]
+    assert all(subjects[a].calls == subjects[b].calls for a, b in close)
+    if max(sizes) <= LEVEL * min(sizes):
+        assert {subject.calls for subject in subjects} == {max(sizes)}
+
+
+def test_a_graph_keeps_its_step_and_a_cold_one_its_single_replay() -> None:
+    eager, graph = (
+        Subject(n, lambda _: lambda: None, step=step, calls=c) for n, step, c in (("a", 1, 100), ("b", 28, 84))
+    )
+    cold = Subject("c", lambda _: lambda: None, step=28, one_step=True, calls=28)
+    level([eager, graph, cold])
+    assert (eager.calls, graph.calls, cold.calls) == (100, 84, 28)
+
+
+def test_whoever_is_first_in_a_round_pays_nothing_for_it() -> None:
+    """The host's caches are cold after a refill: the first call after it takes longer, whichever path makes it."""
+    world = World(has_clock=False)
+    refilled = False
+
+    def subject(name: str) -> Subject:
+        def work(calls: int) -> Callable[[], None]:
+            def run() -> None:
+                nonlocal refilled
+                world.launch(5_000 * calls + 3_000 * refilled, 1)
+                refilled = False
+
+            return run
+
+        return Subject(name, work, calls=28)
+
+    def refill(_: int) -> None:
+        nonlocal refilled
+        refilled = True
+
+    pair = [subject("a"), subject("b")]
+    taken = measure(
+        pair, range(4), seed=0, case="", clock=world.clock, device=world, failures=Failures(), before_round=refill
+    )
+    assert {sample.ns for samples in taken for sample in samples} == {28 * 5_000 + 1}
+
+
 @given(st.sets(st.text(min_size=1, max_size=3), min_size=1, max_size=6), st.integers(0, 99), st.integers(0, 99))
 def test_the_order_of_a_round_is_fixed_by_its_seed(names: set[str], seed: int, number: int) -> None:
     found = order(sorted(names), seed, "case", number)
@@ -211,7 +261,7 @@ def test_the_garbage_collector_is_held_off_and_comes_back() -> None:
     subject.work = lambda _: lambda: seen.append(gc.isenabled())
     subject.calls = 1
     list(measure([subject], range(1), seed=0, case="", clock=world.clock, device=world, failures=Failures()))
-    assert seen == [False]
+    assert seen == [False, False], "ahead of the first sample, and in it"
     assert gc.isenabled()
 
 
