@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rope_prof.compare import Gate, Held, Side, Verdict
     from rope_prof.io.run_folder import RunFolder
     from rope_prof.model.run import KeyFacts
+    from rope_prof.views.compare_tables import Comparison
 
 FORMATS = ("text", "markdown", "json")
 _SIDE = "RUN[:PATH[/MODE]]"
@@ -36,37 +38,62 @@ def compare(
     ] = False,
 ) -> None:
     """Faster, slower or the same, with intervals. Exit: 0 holds, 1 a bound fails, 2 usage, 3 not comparable."""
-    from rope_prof.compare import ALL_METRICS, NotComparableError, differences, gate
-    from rope_prof.compare import compare as verdicts_of
+    from rope_prof.compare import NotComparableError
     from rope_prof.errors import RunError, UsageError
-    from rope_prof.views.compare_tables import Comparison, compare_json, compare_markdown, compare_text
+    from rope_prof.views.compare_tables import compare_json, compare_markdown, compare_text
 
     if form not in FORMATS:
         raise UsageError(f"unknown --format {form!r}; expected {', '.join(FORMATS)}")
     if as_json and form not in {"text", "json"}:
         raise UsageError(f"--json and --format {form} ask for two things; say one")
-    gates = [gate(text) for text in fail_on or ()]
+    bounds = bounds_of(fail_on or [])
     try:
         (left, left_folder), (right, right_folder) = side(base), side(cand)
     except RunError as error:
         raise NotComparableError(str(error)) from error
     paired = left_folder.resolve() == right_folder.resolve()
-    verdicts = verdicts_of(left, right, paired=paired, anyway=anyway, metrics=ALL_METRICS)
-    found = Comparison(
-        typed=(base, cand),
-        base=left,
-        cand=right,
-        paired=paired,
-        command=typed(base, cand, fail_on or [], strict=strict, anyway=anyway),
-        verdicts=verdicts,
-        checked=check(gates, verdicts),
-        differences=differences(left, right),
-    )
+    found = comparison((base, cand), left, right, paired=paired, anyway=anyway, bounds=bounds, strict=strict)
     draw = {"markdown": compare_markdown, "text": compare_text, "json": compare_json}
     typer.echo(draw["json" if as_json else form](found))
     held = {state for _, _, state in found.checked}
     if "fails" in held or (strict and "undecided" in held):
         raise typer.Exit(1)
+
+
+def bounds_of(fail_on: list[str]) -> dict[str, Gate]:
+    """Each bound as typed, and read. Errors: UsageError for one that is none."""
+    from rope_prof.compare import gate
+
+    return {text: gate(text) for text in fail_on}
+
+
+def comparison(
+    words: tuple[str, str],
+    base: Side,
+    cand: Side,
+    *,
+    paired: bool,
+    anyway: bool = False,
+    bounds: Mapping[str, Gate] | None = None,
+    strict: bool = False,
+) -> Comparison:
+    """All that `compare` prints of two sides, which were typed as `words`. Errors: those of `compare.compare`."""
+    from rope_prof.compare import ALL_METRICS, differences
+    from rope_prof.compare import compare as verdicts_of
+    from rope_prof.views.compare_tables import Comparison
+
+    known = bounds or {}
+    verdicts = verdicts_of(base, cand, paired=paired, anyway=anyway, metrics=ALL_METRICS)
+    return Comparison(
+        typed=words,
+        base=base,
+        cand=cand,
+        paired=paired,
+        command=typed(*words, list(known), strict=strict, anyway=anyway),
+        verdicts=verdicts,
+        checked=check(list(known.values()), verdicts),
+        differences=differences(base, cand),
+    )
 
 
 def typed(base: str, cand: str, fail_on: list[str], *, strict: bool, anyway: bool) -> str:
@@ -88,9 +115,6 @@ def side(text: str) -> tuple[Side, Path]:
 
     Errors: RunError for no run; UsageError for a path or mode that the run has not.
     """
-    from dataclasses import replace
-
-    from rope_prof.compare import Side
     from rope_prof.errors import UsageError
     from rope_prof.io.run_folder import is_run, read_run
 
@@ -104,8 +128,24 @@ def side(text: str) -> tuple[Side, Path]:
     ):
         if name and name not in known:
             raise UsageError(f"no {what} {name!r} in run '{found.path}'; it has {', '.join(sorted(known))}")
-    picked = Side(label=repr(text), run=found.run, samples=found.samples, path=path or None, mode=mode or None)
-    return replace(picked, captures={facts.key.name: capture(found, facts) for facts in picked.keys}), found.path
+    return picked(text, found, path or None, mode or None), found.path
+
+
+def picked(
+    text: str,
+    folder: RunFolder,
+    path: str | None,
+    mode: str | None,
+    capture_of: Callable[[RunFolder, KeyFacts], CaptureFigures | str] | None = None,
+) -> Side:
+    """That path and mode of a run (None: all of them), with the figures of their captures; `text` is what was typed."""
+    from dataclasses import replace
+
+    from rope_prof.compare import Side
+
+    found = Side(label=repr(text), run=folder.run, samples=folder.samples, path=path, mode=mode)
+    figures_of = capture_of or capture
+    return replace(found, captures={facts.key.name: figures_of(folder, facts) for facts in found.keys})
 
 
 def capture(folder: RunFolder, facts: KeyFacts) -> CaptureFigures | str:

@@ -13,12 +13,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from rope_prof.compare import Difference, Gate, Held, Side, Verdict
 from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.views.report_markdown import code, md
 from rope_prof.views.tables import machine_line
 from rope_prof.views.trace_tables import shown
+
+if TYPE_CHECKING:
+    import polars as pl
 
 JSON_VERSION = 1
 HEAD = (
@@ -71,7 +75,7 @@ def compare_json(found: Comparison) -> str:
 def compare_markdown(found: Comparison) -> str:
     """What the bounds said, the table, open verdicts with their reasons, and how it was measured, folded."""
     rule = tuple("---:" if column in _RIGHT else "---" for column in range(len(HEAD)))
-    rows = [map(md, HEAD), rule, *(map(_markdown_cell, range(len(HEAD)), _cells(v)) for v in found.verdicts)]
+    rows = [map(md, HEAD), rule, *(map(_markdown_cell, range(len(HEAD)), cells(v)) for v in found.verdicts)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     lead = "\n".join(f"- {md(line)}" for line in gates(found))
     notes = "\n".join(f"- {md(line)}" for line in reasons(found))
@@ -84,7 +88,7 @@ def compare_markdown(found: Comparison) -> str:
 
 def compare_text(found: Comparison) -> str:
     """Columns apart by two blanks, and the notes."""
-    rows = [HEAD, *([shown(cell) for cell in _cells(verdict)] for verdict in found.verdicts)]
+    rows = [HEAD, *([shown(cell) for cell in cells(verdict)] for verdict in found.verdicts)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
     lines = [
         "  ".join(
@@ -96,10 +100,47 @@ def compare_text(found: Comparison) -> str:
     return "\n".join([*lines, "", *map(shown, [*gates(found), *reasons(found), *method(found)])])
 
 
+def table(found: Comparison) -> pl.DataFrame:
+    """The same table as a frame of texts, a column for each of `HEAD`."""
+    import polars as pl
+
+    return pl.DataFrame(map(cells, found.verdicts), schema=dict.fromkeys(HEAD, pl.String), orient="row")
+
+
+def verdict_frame(found: Comparison) -> pl.DataFrame:
+    """The verdicts for other programs: times in ns per call, ratio = baseline / candidate with its interval."""
+    import polars as pl
+
+    return pl.DataFrame(
+        [
+            (v.case.name, v.base, v.cand, v.metric, v.word, v.before, v.after)
+            + ((v.ratio.median, v.ratio.lo, v.ratio.hi, v.ratio.n) if v.ratio else (None,) * 4)
+            + (v.reason,)
+            for v in found.verdicts
+        ],
+        schema={
+            **dict.fromkeys(("case", "base", "cand", "metric", "verdict"), pl.String),
+            **dict.fromkeys(("before", "after", "ratio", "ratio_lo", "ratio_hi"), pl.Float64),
+            "rounds": pl.Int64,
+            "reason": pl.String,
+        },
+        orient="row",
+    )
+
+
+def tally(found: Comparison) -> list[tuple[str, list[tuple[str, int]]]]:
+    """(metric, how many verdicts of each word) in the order of the table."""
+    counted: dict[str, dict[str, int]] = {}
+    for v in found.verdicts:
+        words = counted.setdefault(v.metric, {})
+        words[v.word] = words.get(v.word, 0) + 1
+    return [(metric, list(words.items())) for metric, words in counted.items()]
+
+
 def gates(found: Comparison) -> list[str]:
     """What each bound said."""
     return [
-        f"{_HELD[held]}: {g.metric}>{g.percent:g}% for {_short(v.cand)} ({v.case.name})" for g, v, held in found.checked
+        f"{_HELD[held]}: {g.metric}>{g.percent:g}% for {short(v.cand)} ({v.case.name})" for g, v, held in found.checked
     ]
 
 
@@ -108,7 +149,7 @@ def reasons(found: Comparison) -> list[str]:
     lines: dict[tuple[str, str], list[str]] = {}
     for v in found.verdicts:
         if v.reason:
-            named = f"{_short(v.cand)}, {v.metric} ({v.case.name})"
+            named = f"{short(v.cand)}, {v.metric} ({v.case.name})"
             lines.setdefault((v.word, v.reason), []).append(named)
     return [f"{word}, {reason}: {_few(named)}" for (word, reason), named in lines.items()]
 
@@ -171,7 +212,8 @@ def _throttled(found: Comparison) -> list[str]:
     return lines
 
 
-def _cells(verdict: Verdict) -> tuple[str, ...]:
+def cells(verdict: Verdict) -> tuple[str, ...]:
+    """One line of the table, a text for each of `HEAD`."""
     found = verdict.ratio
     interval = MISSING
     if found is not None and found.lo is not None and found.hi is not None:
@@ -179,21 +221,22 @@ def _cells(verdict: Verdict) -> tuple[str, ...]:
         interval = "exact" if exact else f"[{significant(found.lo, 4)}, {significant(found.hi, 4)}]"
     return (
         verdict.case.name,
-        _short(verdict.base),
-        _short(verdict.cand),
+        short(verdict.base),
+        short(verdict.cand),
         verdict.metric,
         verdict.word,
-        _value(verdict, verdict.before),
-        _value(verdict, verdict.after),
+        value(verdict, verdict.before),
+        value(verdict, verdict.after),
         ratio(found.median if found else None),
         interval,
     )
 
 
-def _value(verdict: Verdict, value: float | None) -> str:
+def value(verdict: Verdict, figure: float | None) -> str:
+    """`20.4 µs`, or a count of kernels: one side's figure of that verdict."""
     if verdict.metric != "kernels":
-        return duration(value)
-    return MISSING if value is None else f"{value:g}"
+        return duration(figure)
+    return MISSING if figure is None else f"{figure:g}"
 
 
 def _markdown_cell(column: int, cell: str) -> str:
@@ -201,7 +244,7 @@ def _markdown_cell(column: int, cell: str) -> str:
     return code(cell) if column < 3 else f"**{cell}**" if cell in {"FASTER", "SLOWER"} else md(cell)
 
 
-def _short(key_name: str) -> str:
+def short(key_name: str) -> str:
     """`fused eager cold` of a key's name; a path may hold dots of its own, the case holds none."""
     parts = key_name.rsplit(".", 4)
     return " ".join(parts[:3])

@@ -50,6 +50,16 @@ def decades(low: float, high: float) -> list[float]:
     return [m * 10.0**e for e in exponents for m in (1, 2, 5) if low * 0.99 <= m * 10.0**e <= high * 1.01]
 
 
+def log_ticks(low: float, high: float) -> list[float]:
+    """`decades`, or equal round steps where the range holds less than three of those."""
+    found = decades(low, high)
+    if len(found) >= 3:
+        return found
+    power = 10 ** math.floor(math.log10((high - low) / 4)) if high > low else low
+    step = next(m * power for m in (1, 2, 5, 10) if (high - low) / (m * power) <= 6) if high > low else low
+    return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
 def round_values(most: float) -> list[float]:
     """Zero and equal round steps up to `most`, about six of them."""
     power = 10 ** math.floor(math.log10(most / 6))
