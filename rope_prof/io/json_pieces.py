@@ -20,6 +20,8 @@ MAX_EVENT_BYTES: Final = 64 << 20
 _ARRAY: Final = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BETWEEN: Final = re.compile(rb'\}\s*,\s*(?=\{\s*"[A-Za-z])')
 _BLANK: Final = b" \t\r\n"
+#: UTF-8's byte order mark, which some editors put first.
+_MARK: Final = b"\xef\xbb\xbf"
 
 
 class Events:
@@ -64,20 +66,20 @@ class Events:
         searched = 0
         for more in self._source:
             buffer += more
-            if buffer.lstrip(_BLANK + b"\xef\xbb\xbf")[:1] == b"[":
+            if buffer.lstrip(_BLANK + _MARK)[:1] == b"[":
                 self.found = True
                 del buffer[: buffer.index(b"[") + 1]
                 return buffer
             match = _ARRAY.search(buffer, max(0, searched - 64))
             if match:
                 self.found = True
-                self.head = bytes(buffer[: match.start()])
+                self.head = bytes(buffer[: match.start()]).removeprefix(_MARK)
                 del buffer[: match.end()]
                 return buffer
             searched = len(buffer)
             if searched > MAX_EVENT_BYTES:
                 raise self._too_long(searched)
-        self.head = bytes(buffer)
+        self.head = bytes(buffer).removeprefix(_MARK)
         return bytearray()
 
     def _too_long(self, size: int) -> TraceError:

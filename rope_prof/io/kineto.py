@@ -19,6 +19,7 @@ from rope_prof.errors import TraceError
 from rope_prof.io.json_pieces import Events
 from rope_prof.io.kineto_args import as_int
 from rope_prof.io.kineto_columns import Columns
+from rope_prof.io.kineto_events import too_deep
 from rope_prof.io.kineto_processes import columns_in_order
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
@@ -92,7 +93,9 @@ class KinetoReader:
 
         try:
             value = json.loads(text.decode("utf-8", errors="replace"), strict=False, object_pairs_hook=pairs)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            raise too_deep("the metadata of a trace") from None
+        except ValueError:
             return None
         self._top_repeats = list(repeats)
         return value if isinstance(value, dict) else None

@@ -170,10 +170,10 @@ def _loose(text: bytes, end: int) -> Piece:
     return piece
 
 
-def too_deep() -> TraceError:
+def too_deep(what: str = "a trace event") -> TraceError:
     """The stated limit on nesting was met."""
     return TraceError(
-        "a trace event nests deeper than the JSON decoder's limit of about a thousand levels; no profiler writes that"
+        f"{what} nests deeper than the JSON decoder's limit of about a thousand levels; no profiler writes that"
     )
 
 

@@ -26,7 +26,7 @@ def read_proton(chunks: Iterable[bytes], source: str, findings: Sequence[Finding
         if len(text) > MAX_BYTES:
             raise TraceError(f"{source!r} is a Proton profile of more than {MAX_BYTES >> 20} MiB, the limit")
     try:
-        value = json.loads(text.decode("utf-8", errors="replace"))
+        value = json.loads(text.decode("utf-8-sig", errors="replace"))
     except RecursionError:
         raise TraceError(f"{source!r} nests deeper than the JSON decoder's limit of about a thousand levels") from None
     except ValueError as error:

@@ -16,6 +16,15 @@ from rope_prof.model.trace import Trace
 _SQLITE: Final = b"SQLite format 3\0"
 _BLANK: Final = b" \t\r\n\xef\xbb\xbf"
 _LOOK: Final = 64 << 10
+#: What a trace may be wrapped in that is not read: said by name, so that a reader knows what to undo.
+_FOREIGN: Final = {
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"PK\x03\x04": "a zip archive",
+    b"\xfd7zXZ\0": "packed by xz",
+    b"BZh": "packed by bzip2",
+    b"\xff\xfe": "text in UTF-16 or UTF-32",
+    b"\xfe\xff": "text in UTF-16",
+}
 
 
 def read_trace(path: Path, *, progress: Progress | None = None, cache: bool = False) -> Trace:
@@ -28,6 +37,8 @@ def read_trace(path: Path, *, progress: Progress | None = None, cache: bool = Fa
     if cache:
         return cached_trace(path, lambda: read_trace(path, progress=progress))
     try:
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            raise TraceError(f"{str(path)!r} is no file but a pipe or a device; write the trace to a file first")
         with path.open("rb") as file:
             magic = file.read(len(_SQLITE))
         if magic == _SQLITE:
@@ -79,7 +90,9 @@ def _read_other(path: Path, first: bytes, unpacked: Unpacked) -> Trace:
         raise TraceError(f"nothing can be unpacked from {str(path)!r}: {unpacked.findings[0].detail}; record again")
     if not first:
         raise TraceError(f"{str(path)!r} is empty; expected a trace")
+    packing = next((what for magic, what in _FOREIGN.items() if first.startswith(magic)), None)
+    seen = f"is {packing}" if packing else f"starts with {first[:8]!r}"
     raise TraceError(
-        f"{str(path)!r} starts with {first[:8]!r}; expected Kineto JSON (plain or gzip), an nsys SQLite export, "
+        f"{str(path)!r} {seen}; expected Kineto JSON (plain or gzip), an nsys SQLite export, "
         "an .nsys-rep or Proton JSON"
     )

@@ -7,6 +7,8 @@ import re
 
 #: What tells one templated ATen kernel from another: its functor or inner kernel.
 _TELLING = re.compile(r"\b(\w*Functor\w*|\w+_kernel_cuda|\w+_kernel_impl)\b")
+#: The unnamed namespace, as Kineto and as nsys spell it.
+_NAMELESS = re.compile(r"(?:\(anonymous namespace\)|<unnamed>)::")
 _CPP = re.compile(r"[A-Za-z_][\w:~ ]*")
 _PLAIN = {"gpu_kernel_impl", "gpu_kernel_impl_nocast", "BinaryFunctor", "BUnaryFunctor", "AUnaryFunctor"}
 
@@ -18,7 +20,7 @@ def short_name(name: str, limit: int = 44) -> str:
     """
     if len(name) <= limit:
         return name
-    plain = name.replace("(anonymous namespace)::", "")
+    plain = _NAMELESS.sub("", name)
     head = re.split(r"[<(]", plain, maxsplit=1)[0].strip()
     if head == name.strip() or not _CPP.fullmatch(head):
         return _clip(name, limit)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -145,6 +147,7 @@ def test_deep_nesting_meets_the_limit(tmp_path: Path, place: str) -> None:
     }[place]
     try:
         held = read(tmp_path, text.encode())
+        assert place == "bare"
     except TraceError as error:
         assert "deep" in str(error)
     else:
@@ -225,6 +228,33 @@ def test_what_is_no_trace_is_one_clear_error(tmp_path: Path, data: bytes) -> Non
     with pytest.raises(TraceError) as caught:
         read(tmp_path, data)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("data", [kineto_json(DRAWN), ("[" + ",".join(kineto_events(DRAWN)) + "]").encode()])
+def test_a_byte_order_mark_is_no_cut(tmp_path: Path, data: bytes, pack: Callable[[bytes], bytes]) -> None:
+    held = read(tmp_path, pack(b"\xef\xbb\xbf" + data))
+    assert held.gpu.equals(DRAWN.gpu)
+    assert not held.findings
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (kineto_json(DRAWN).decode().encode("utf-16"), "text in UTF-16"),
+        (b"\x28\xb5\x2f\xfd" + b"0" * 100, "packed by zstd"),
+        (b"PK\x03\x04" + b"0" * 100, "a zip archive"),
+    ],
+)
+def test_what_wraps_a_trace_is_named(tmp_path: Path, data: bytes, said: str) -> None:
+    with pytest.raises(TraceError, match=said):
+        read(tmp_path, data)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TraceError, match="a pipe or a device"):
+        read_trace(tmp_path / "pipe")
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:

@@ -26,6 +26,12 @@ def test_totals_per_path_and_device(tmp_path: Path) -> None:
     assert {use.device: (use.kernels, use.kernel_ns) for use in analyze(held).devices} == {"0": (3, 17), "1": (1, 5)}
 
 
+def test_a_byte_order_mark_is_no_damage(tmp_path: Path) -> None:
+    text = json.dumps([node("ROOT", leaf("k", 10, 2, "0")), {}])
+    (tmp_path / "p.json").write_text("\ufeff" + text, encoding="utf-8")
+    assert analyze(read_trace(tmp_path / "p.json")).devices[0].kernel_ns == 10
+
+
 def test_a_cut_profile_is_one_error(tmp_path: Path) -> None:
     text = json.dumps([node("ROOT", leaf("k", 10, 2, "0")), {}])
     (tmp_path / "p.json").write_text(text[:-10])

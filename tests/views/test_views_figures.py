@@ -107,6 +107,8 @@ def test_short_names_tell_kernels_apart() -> None:
     )
     assert short_name(name) == "elementwise_kernel · MulFunctor"
     assert short_name("void at::native::(anonymous namespace)::CatArrayBatchedCopy<int>(long)") == "CatArrayBatchedCopy"
+    nsys = "void at::native::<unnamed>::CatArrayBatchedCopy<at::native::<unnamed>::OpaqueType<(unsigned int)4>>(char *)"
+    assert short_name(nsys) == "CatArrayBatchedCopy"
     assert short_name("![a](http://b.example) not C++") == "![a](http://b.example) not C++"
     assert short_name("_mrope_kernel") == "_mrope_kernel"
 
