@@ -20,6 +20,6 @@ shell.style()
 rooms = shell.pages()
 page = st.navigation(list(rooms.values()), position="hidden")
 st.session_state["notes"] = []
-st.session_state["seen"] = shell.header(rooms)
+st.session_state["seen"] = shell.header(rooms, page.url_path or "overview")
 shell.notes()
 page.run()

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import streamlit as st
 from rope_prof.dashboard.loading import Capture
 
 from rope_prof.io.run_folder import RunFolder
 from rope_prof.model.run import KeyFacts
-from rope_prof.views.figures import Panel
+from rope_prof.views.timeline import CallTimeline
 from rope_prof.views.timeline_scene import Scene, scene
 from rope_prof.views.timeline_window import CallTime, Side
+
+
+class Laid(Protocol):
+    """One call laid out: its facts, and whether its bubbles can be believed."""
+
+    @property
+    def facts(self) -> str: ...
+    @property
+    def timeline(self) -> CallTimeline: ...
+    @property
+    def trusted(self) -> bool: ...
 
 
 def captured_scene(folder: RunFolder, facts: KeyFacts, found: Capture) -> Scene:
@@ -27,13 +39,15 @@ def _scene(path: str, stamp_ns: int, _found: Capture) -> Scene:  # noqa: ARG001 
     return scene(_found.trace)
 
 
-def call_side(panel: Panel, name: str, lanes: Scene, calls: Sequence[CallTime], call: dict[str, int]) -> Side:
+def call_side(
+    panel: Laid, title: str, name: str, lanes: Scene, calls: Sequence[CallTime], call: dict[str, int]
+) -> Side:
     """One call of a path, its zero at the call's first device event; `call` is its row of `call_frame`."""
     zero = call["first_start_ns"]
     host_end = lanes.hi_ns if call["host_end_ns"] is None else call["host_end_ns"]
     return Side(
         id=name,
-        title=panel.title,
+        title=title,
         facts=panel.facts,
         scene=lanes,
         zero_ns=zero,
@@ -58,7 +72,7 @@ def call_times(found: Capture) -> tuple[CallTime, ...]:
     )
 
 
-def fit(panels: Sequence[Panel]) -> tuple[float, float]:
+def fit(panels: Sequence[Laid]) -> tuple[float, float]:
     """The shared window: the longest call, and at most a quarter of it for what the host did before zero."""
     end = max(panel.timeline.reach_ns for panel in panels)
     lead = min(panel.timeline.lead_ns for panel in panels)

@@ -31,12 +31,15 @@ ROOMS = {
     "timeline": "Timeline",
     "kernels": "Kernels",
     "sweep": "Sweep",
+    "end_to_end": "End to end",
     "any_trace": "Any trace",
     "ranks": "Ranks",
     "perfetto": "Perfetto",
 }
 #: What in the address belongs to one case: another one begins with its own.
 _OF_CASE = ("call", "model", "tp")
+#: Rooms that need no key of the run, and may be looked at where it has none.
+_KEYLESS = ("end_to_end", "any_trace", "ranks")
 PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
@@ -64,9 +67,10 @@ def style() -> None:
     st.html(f"<style>{(_HERE / 'style.css').read_text(encoding='utf-8')}</style>")
 
 
-def header(rooms: dict[str, Any]) -> Seen:
+def header(rooms: dict[str, Any], room: str) -> Seen:
     """Word mark, rooms, and the choosers of run, case and baseline; stops with one sentence where there is no run.
 
+    Of a run without keys (`model` writes one) only the rooms that need none can be looked at.
     The links are drawn last: each of them names the whole view.
     """
     with st.container(horizontal=True, vertical_alignment="center", key="rp-head"):
@@ -84,7 +88,7 @@ def header(rooms: dict[str, Any]) -> Seen:
     with guarded():
         folder = loading.run(named[name])
     if not folder.run.keys:
-        stop(f"Run {name} holds no keys; record it again.")
+        return _without_keys(name, folder, rooms, room, links)
     with places:
         case = _case_chooser(folder)
         found = view.bases(folder.run, case, {n: f.run for n, f in loading.other_runs(named, name).items()})
@@ -95,16 +99,36 @@ def header(rooms: dict[str, Any]) -> Seen:
         note(sentence)
     view.remember(st.query_params, {"run": name, "case": case, **settled.address})
     zoom(view.ZOOM)
+    _link(rooms, links)
+    return Seen(name, folder, case, palette(st.context.theme.type), settled)
+
+
+def _link(rooms: dict[str, Any], links: Any) -> None:
     with links:
         for page in rooms.values():
             st.page_link(page, query_params=st.query_params.to_dict())
-    return Seen(name, folder, case, palette(st.context.theme.type), settled)
+
+
+def _without_keys(name: str, folder: RunFolder, rooms: dict[str, Any], room: str, links: Any) -> Seen:
+    """What is seen of a run that holds no case; stops in a room that needs one."""
+    view.remember(st.query_params, {"run": name})
+    _link(rooms, links)
+    if room not in _KEYLESS:
+        with guarded():
+            whole = folder.end_to_end is not None
+        stop(
+            f"Run {name} holds whole requests alone; the page {ROOMS['end_to_end']} shows them."
+            if whole
+            else f"Run {name} holds no keys; record it again."
+        )
+    nothing = view.View(paths=(), modes=(), l2=(), call=view.MEDIAN, base=view.NO_BASELINE)
+    return Seen(name, folder, "", palette(st.context.theme.type), nothing)
 
 
 def _run_chooser(named: dict[str, Path]) -> str:
     chosen = view.choose(st.query_params.get("run"), list(named), "run", loading.default_run(named))
     note(chosen.note)
-    return pick("run", "Run", list(named), chosen.value, width=250, drop=_OF_CASE)
+    return pick("run", "Run", list(named), chosen.value, width=250, drop=(*_OF_CASE, "step", "layer"))
 
 
 def _case_chooser(folder: RunFolder) -> str:
@@ -205,6 +229,38 @@ def chips(
     )
 
 
+def switch(
+    name: str,
+    label: str,
+    options: Sequence[str],
+    value: str,
+    *,
+    text: Callable[[str], str] = str,
+    then: Callable[[], None] | None = None,
+) -> str:
+    """Buttons of which the one of the address's value of `name` is on; a press writes another and does `then`.
+
+    A press on the one that is on does `then` alone.
+    """
+    key = f"pick-{name}"
+    st.session_state[key] = value
+
+    def write() -> None:
+        st.query_params[name] = st.session_state[key] or value
+        if then is not None:
+            then()
+
+    st.segmented_control(
+        label,
+        options,
+        key=key,
+        on_change=write,
+        format_func=lambda option: plain(text(option)),
+        label_visibility="collapsed",
+    )
+    return value
+
+
 def plain(text: str) -> str:
     """That text letter for letter in a label, which Streamlit reads as Markdown with emoji codes and bare links."""
     escaped = re.sub(r"([\\`*_{}\[\]()<>#+\-!|$~&])", r"\\\1", text)
@@ -229,8 +285,9 @@ def title(text: str, about: str) -> None:
 
 
 def caption(*sentences: str) -> None:
-    """The lines under a picture."""
-    st.html("".join(f'<p class="rp-caption">{escape(sentence)}</p>' for sentence in sentences if sentence))
+    """The lines under a picture; nothing where all are empty."""
+    if any(sentences):
+        st.html("".join(f'<p class="rp-caption">{escape(sentence)}</p>' for sentence in sentences if sentence))
 
 
 def table(frame: pl.DataFrame, *, words: Sequence[str], wide: str | None = None) -> None:

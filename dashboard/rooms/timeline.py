@@ -50,7 +50,7 @@ for f in facts:
         continue
     row = capture.calls.row(by_predicate=pl.col("call") == number, named=True)
     panels.append(drawn)
-    sides.append(scenes.call_side(drawn, view.side(f.key), lanes, scenes.call_times(capture), row))
+    sides.append(scenes.call_side(drawn, label, view.side(f.key), lanes, scenes.call_times(capture), row))
 
 
 def show_call(clicked: int) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from rope_prof.analysis.end_to_end import RequestRow
+    from rope_prof.io.end_to_end_files import EndToEndFolder
     from rope_prof.io.redact import Words
     from rope_prof.io.run_folder import RunFolder
+    from rope_prof.model.trace import Trace
     from rope_prof.views.report_data import ReportData, TraceFile, WholeRequests
     from rope_prof.views.report_model import Report
+    from rope_prof.views.svg_timeline import Panel
 
 MARKDOWN_FILE = "report.md"
 
@@ -123,23 +127,60 @@ def gathered(folder: RunFolder) -> ReportData:
 
 
 def _requests(folder: RunFolder) -> WholeRequests | None:
+    from functools import cache
+
     from rope_prof.analysis.end_to_end import agreements, request_rows
     from rope_prof.commands.model import profiled
+    from rope_prof.io.traces import read_trace
     from rope_prof.views.report_data import WholeRequests, noise
 
     found = folder.end_to_end
     if found is None:
         return None
-    steps, predicted, doubts = profiled(found)
+    read = cache(read_trace)
+    steps, predicted, doubts = profiled(found, read)
+    rows = request_rows(found.facts, found.samples)
     return WholeRequests(
         facts=found.facts,
-        rows=request_rows(found.facts, found.samples),
+        rows=rows,
         agreed=agreements(found.facts),
         steps=steps,
         predicted=tuple(predicted),
         doubts=tuple(doubts),
         noise=noise(found.samples),
+        layers=_layers(found, rows, read),
     )
+
+
+def _layers(
+    found: EndToEndFolder, rows: Sequence[RequestRow], read: Callable[[Path], Trace]
+) -> dict[str, tuple[int, tuple[Panel, ...]]]:
+    """The layer in the middle of the step of median period, of every profiled path. A path without it is left out."""
+    from contextlib import suppress
+
+    from rope_prof.analysis.analyze import accounted
+    from rope_prof.analysis.gaps import device_gaps
+    from rope_prof.analysis.step_calls import step_calls
+    from rope_prof.views.request_pictures import step_times
+    from rope_prof.views.step_timeline import step_panel, usual_step
+
+    times, layer = step_times(rows), found.facts.model.layers // 2
+    panels: dict[str, list[Panel]] = {}
+    for one in found.facts.paths:
+        for phase in one.traces or {}:
+            path = found.trace_path(one.path, phase)
+            if path is None:
+                continue
+            trace = accounted(read(path))
+            calls = step_calls(trace, one.path, phase)
+            step = usual_step(calls)
+            row = None if step is None else calls.call("layer", step, layer)
+            if row is not None:
+                gaps = None if row["device"] is None else device_gaps(trace, row["device"])
+                with suppress(ValueError):  # it ran nothing on the device
+                    panel = step_panel(one.path, calls, row, trace, gaps, times.get((one.path, phase)))
+                    panels.setdefault(phase, []).append(panel)
+    return {phase: (layer, tuple(drawn)) for phase, drawn in panels.items()}
 
 
 def _files(folder: RunFolder) -> Iterator[TraceFile]:

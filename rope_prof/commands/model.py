@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rope_prof.analysis.end_to_end import Prediction, StepParts
     from rope_prof.io.end_to_end_files import EndToEndFolder
+    from rope_prof.model.trace import Trace
     from rope_prof.record.devices import RecordDevice
 
 Words = list[str]
@@ -136,8 +138,13 @@ def end_to_end_document(folder: Path) -> dict[str, Any] | None:
     )
 
 
-def profiled(found: EndToEndFolder) -> tuple[dict[tuple[str, str], StepParts], list[Prediction], list[str]]:
-    """(the parts of each profiled step, the predictions, why one is missing), from the traces of a run folder."""
+def profiled(
+    found: EndToEndFolder, read: Callable[[Path], Trace] | None = None
+) -> tuple[dict[tuple[str, str], StepParts], list[Prediction], list[str]]:
+    """(the parts of each profiled step, the predictions, why one is missing), from the traces of a run folder.
+
+    `read` opens a trace; who keeps them gives its own.
+    """
     from rope_prof.analysis.end_to_end import BASELINE, prediction, step_parts
     from rope_prof.errors import TraceError
     from rope_prof.io.traces import read_trace
@@ -149,7 +156,7 @@ def profiled(found: EndToEndFolder) -> tuple[dict[tuple[str, str], StepParts], l
             if path is None:
                 doubts.append(f"the profile of {phase} of {one.path} is gone from the folder")
                 continue
-            trace = read_trace(path)
+            trace = (read or read_trace)(path)
             parts = step_parts(trace, one.path, phase)
             if parts is not None:
                 steps[one.path, phase] = parts

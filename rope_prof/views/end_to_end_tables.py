@@ -72,15 +72,15 @@ def agreement_table(found: Sequence[Agreement]) -> Table:
             one.path,
             significant(one.rms),
             significant(one.allowed),
-            _same(one.same_tokens, one.tokens, one.margin),
+            same_tokens(one.same_tokens, one.tokens, one.margin),
             MISSING if one.graph_rms is None else significant(one.graph_rms),
-            _same(one.graph_same_tokens, one.tokens, one.graph_margin),
+            same_tokens(one.graph_same_tokens, one.tokens, one.graph_margin),
             style="" if one.rms <= one.allowed else "red",
         )
     return table
 
 
-def _same(same: int | None, tokens: int, margin: float | None) -> str:
+def same_tokens(same: int | None, tokens: int, margin: float | None) -> str:
     """`7 of 24 (then a margin of 0.031)`."""
     if same is None:
         return MISSING
@@ -94,10 +94,20 @@ def steps_table(steps: Steps) -> Table:
     for name in ("phase", "step", "rope kernels", "rope bubbles", "other kernels", "other bubbles", "kernels"):
         table.add_column(name, justify="right", no_wrap=True)
     for (path, phase), one in steps.items():
-        times = (one.span_ns, one.rope_busy_ns, one.rope_bubble_ns, one.other_busy_ns, one.other_bubble_ns)
-        kernels = f"{one.rope_kernels / one.steps:g} + {one.other_kernels / one.steps:g}"
-        table.add_row(path, phase, *(significant(ns / one.steps / 1e6) for ns in times), kernels)
+        table.add_row(path, phase, *map(significant, step_ms(one)), step_kernels(one))
     return table
+
+
+def step_ms(one: StepParts) -> tuple[float, float, float, float, float]:
+    """A step in ms: all of it, rope kernels, rope bubbles, other kernels, other bubbles."""
+    times = (one.span_ns, one.rope_busy_ns, one.rope_bubble_ns, one.other_busy_ns, one.other_bubble_ns)
+    whole, *parts = (ns / one.steps / 1e6 for ns in times)
+    return whole, parts[0], parts[1], parts[2], parts[3]
+
+
+def step_kernels(one: StepParts) -> str:
+    """Kernels of a step, `700 + 1960`: the rope's and all others."""
+    return f"{one.rope_kernels / one.steps:g} + {one.other_kernels / one.steps:g}"
 
 
 def prediction_lines(found: Sequence[Prediction]) -> list[str]:

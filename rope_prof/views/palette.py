@@ -21,6 +21,7 @@ class Palette:
 
     ground: Ground
     kernel: str  # the device computes
+    kernel_fill: str  # the same, where it is not what the picture is about
     bubble: str  # the device waits
     bubble_fill: str  # the same as a solid ground, so that narrow neighbours do not add up
     bubble_ink: str  # text on it
@@ -43,6 +44,7 @@ class Palette:
 LIGHT = Palette(
     ground="light",
     kernel="#0f6cb0",
+    kernel_fill="#b3d1e8",
     bubble="#e69f00",
     bubble_fill="#f0d596",
     bubble_ink="#6b4200",
@@ -78,6 +80,7 @@ LIGHT = Palette(
 DARK = Palette(
     ground="dark",
     kernel="#56aeea",
+    kernel_fill="#24506f",
     bubble="#e8a723",
     bubble_fill="#6b5220",
     bubble_ink="#ffe0a0",

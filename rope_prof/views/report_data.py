@@ -24,6 +24,7 @@ from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.run import Case, Key, KeyFacts, Run
 from rope_prof.model.trace import Trace
 from rope_prof.views.perfetto_sides import own_calls, split_replays
+from rope_prof.views.svg_timeline import Panel
 from rope_prof.views.timeline import CallTimeline, lay_out, median_call
 
 #: The request of the pull request that this package answers: the case that is shown first where a run has it.
@@ -59,7 +60,10 @@ class TraceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeRequests:
-    """What was measured of whole requests, as `show` has it."""
+    """What was measured of whole requests, as `show` has it.
+
+    `layers`: phase -> (a layer, its panel of each profiled path), to be drawn on one scale.
+    """
 
     facts: EndToEnd
     rows: tuple[RequestRow, ...]
@@ -68,6 +72,7 @@ class WholeRequests:
     predicted: tuple[Prediction, ...]
     doubts: tuple[str, ...]
     noise: Mapping[str, Figure]
+    layers: Mapping[str, tuple[int, tuple[Panel, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from rope_prof.analysis.end_to_end import BASELINE, RequestRow
+from rope_prof.analysis.end_to_end import BASELINE, Agreement, Prediction, RequestRow
+from rope_prof.analysis.stats import Figure as Interval
 from rope_prof.model.end_to_end import STOCK
 from rope_prof.units import MISSING, significant
-from rope_prof.views.end_to_end_tables import end_to_end_notes, headline, milliseconds, prediction_lines, share
+from rope_prof.views.end_to_end_tables import (
+    Steps,
+    end_to_end_notes,
+    headline,
+    milliseconds,
+    prediction_lines,
+    same_tokens,
+    share,
+    step_kernels,
+    step_ms,
+)
 from rope_prof.views.report_data import WholeRequests
 from rope_prof.views.report_model import Block, Bullets, Cell, Figure, Table, Tone, Words, cells
-from rope_prof.views.svg_charts import Bar, bars
+from rope_prof.views.request_pictures import (
+    Times,
+    prediction_drawing,
+    request_drawing,
+    step_times,
+    steps_drawing,
+)
+from rope_prof.views.step_timeline import layer_drawing, step_caption
 
 
 def requests(found: WholeRequests | None) -> tuple[Block, ...]:
     """Nothing where the run measured no whole requests."""
     if found is None:
         return ()
-    lines = (*prediction_lines(found.predicted), *_share_lines(found), *_noise_lines(found))
+    lines = (*prediction_lines(found.predicted), *share_lines(found.steps), *noise_lines(found.noise))
     notes = (*found.doubts, *end_to_end_notes(found.facts))
     return (
         Words(text=headline(found.facts) + "."),
-        *_picture(found),
-        _times(found),
+        *request_picture(found.rows, found.facts.request.decode_tokens),
+        times_table(found.rows),
         *((Bullets(items=lines),) if lines else ()),
-        *_steps(found),
-        *_agreement(found),
+        *prediction_picture(found.predicted),
+        *step_picture(found.steps, step_times(found.rows)),
+        *steps_table(found.steps),
+        *_layers(found),
+        *agreement_table(found.agreed),
         *((Bullets(items=notes),) if notes else ()),
     )
 
 
-def _times(found: WholeRequests) -> Table:
+def times_table(found: Sequence[RequestRow]) -> Table:
+    """Every path and mode that was timed: medians, intervals, savings against the unfused chain."""
     rows = []
-    for row in found.rows:
+    for row in found:
         if row.token_ns is None and (row.prefill_ns is None or row.mode != "eager"):
             continue
         tone: Tone = "bad" if row.status == "wrong" else ""
@@ -53,36 +75,57 @@ def _times(found: WholeRequests) -> Table:
     return Table(title=title, head=head, rows=tuple(rows), right=frozenset({2, 3, 4, 5, 6, 7}))
 
 
-def _picture(found: WholeRequests) -> Iterator[Block]:
-    rows = []
-    for row in found.rows:
-        bar = _bar(row, found.facts.request.decode_tokens)
-        if bar is not None:
-            rows.append(bar)
-    if rows:
-        legend = (("path0", "prompt (first token)"), ("path3", "decoded tokens"))
-        drawing = bars(rows, "ms a request", "Request time as its parts", legend)
-        words = "Medians of both parts; the decode of all tokens is the measured time of one times their number."
-        yield Figure(name="requests", drawing=drawing, title="Request time", caption=words, where="page")
+def request_picture(rows: Sequence[RequestRow], tokens: int) -> Iterator[Figure]:
+    """Request time as prompt and decoded tokens; nothing where none was timed."""
+    drawing = request_drawing(rows, tokens)
+    if drawing is not None:
+        words = (
+            "Medians of both parts; the decode of all tokens is the measured time of one times their number. What is "
+            f"saved is held against the {BASELINE} chain in the same mode, with its 95 % interval."
+        )
+        yield Figure(name="requests", drawing=drawing, title="Request time", caption=words)
 
 
-def _bar(row: RequestRow, tokens: int) -> Bar | None:
-    if row.prefill_ns is None or row.token_ns is None or row.request_ns is None or row.status != "measured":
-        return None
-    prompt, decode = row.prefill_ns.median / 1e6, tokens * row.token_ns.median / 1e6
-    gain = "" if row.request_gain is None else f", saves {share(row.request_gain)}"
-    return Bar(
-        label=f"{row.path} · {row.mode}",
-        parts=(
-            ("path0", prompt, f"prompt: {significant(prompt)} ms"),
-            ("path3", decode, f"{tokens} tokens: {significant(decode)} ms"),
-        ),
-        note=f"{significant(row.request_ns.median / 1e6)} ms{gain}",
-    )
+def step_picture(steps: Steps, times: Times) -> Iterator[Figure]:
+    """Each profiled step as its four parts; nothing without a profile."""
+    drawing = steps_drawing(steps, times)
+    if drawing is not None:
+        words = (
+            "As profiled, a mean step. A gap belongs to the rope where the event that ends it does. "
+            "Bubbles are stretched by the profiler, which slows the host down: the unprofiled time of a step stands "
+            "behind each bar."
+        )
+        yield Figure(name="step-parts", drawing=drawing, title="Where a step's time goes", caption=words)
 
 
-def _share_lines(found: WholeRequests) -> Iterator[str]:
-    for (path, phase), one in found.steps.items():
+def prediction_picture(predicted: Sequence[Prediction]) -> Iterator[Figure]:
+    """What was predicted from the unfused profile, with what was measured; nothing without a prediction."""
+    drawing = prediction_drawing(predicted)
+    if drawing is not None:
+        words = (
+            f"The prediction is made of the {BASELINE} profile and the unprofiled {BASELINE} step alone: from one "
+            "launch of each rope call left to none. What was saved is measured without a profiler."
+        )
+        yield Figure(name="prediction", drawing=drawing, title="Predicted and measured", caption=words)
+
+
+def _layers(found: WholeRequests) -> Iterator[Figure]:
+    """One layer of a profiled step, each path under the other on one scale."""
+    for phase, (layer, panels) in found.layers.items():
+        for drawing in layer_drawing(panels, "layer", layer, phase):
+            yield Figure(
+                name=drawing.name,
+                drawing=drawing,
+                title=drawing.title,
+                caption=step_caption(panels, "layer", layer),
+                folded=phase != "decode",
+                where="both" if phase == "decode" else "page",
+            )
+
+
+def share_lines(steps: Steps) -> Iterator[str]:
+    """The rope's share of the unfused chain's profiled step."""
+    for (path, phase), one in steps.items():
         if path == BASELINE and one.span_ns:
             kernels, gaps = one.rope_busy_ns / one.span_ns, one.rope_bubble_ns / one.span_ns
             yield (
@@ -92,8 +135,9 @@ def _share_lines(found: WholeRequests) -> Iterator[str]:
             )
 
 
-def _noise_lines(found: WholeRequests) -> Iterator[str]:
-    for key, ratio in found.noise.items():
+def noise_lines(noise: Mapping[str, Interval]) -> Iterator[str]:
+    """The unfused chain against itself: what no change looks like."""
+    for key, ratio in noise.items():
         path, phase, mode = key.rsplit(".", 2)
         if path == BASELINE and ratio.lo is not None and ratio.hi is not None:
             yield (
@@ -103,18 +147,10 @@ def _noise_lines(found: WholeRequests) -> Iterator[str]:
             )
 
 
-def _steps(found: WholeRequests) -> Iterator[Block]:
+def steps_table(steps: Steps) -> Iterator[Table]:
+    """The parts of each profiled step in figures."""
     rows = tuple(
-        cells(
-            path,
-            phase,
-            *(
-                significant(ns / one.steps / 1e6)
-                for ns in (one.span_ns, one.rope_busy_ns, one.rope_bubble_ns, one.other_busy_ns, one.other_bubble_ns)
-            ),
-            f"{one.rope_kernels / one.steps:g} + {one.other_kernels / one.steps:g}",
-        )
-        for (path, phase), one in found.steps.items()
+        cells(path, phase, *map(significant, step_ms(one)), step_kernels(one)) for (path, phase), one in steps.items()
     )
     if rows:
         head = ("path", "phase", "step", "rope kernels", "rope bubbles", "other kernels", "other bubbles", "kernels")
@@ -122,25 +158,20 @@ def _steps(found: WholeRequests) -> Iterator[Block]:
         yield Table(title=title, head=head, rows=rows, right=frozenset(range(2, 8)), folded=True)
 
 
-def _agreement(found: WholeRequests) -> Iterator[Block]:
+def agreement_table(found: Sequence[Agreement]) -> Iterator[Table]:
+    """Logits and greedy tokens of each path; nothing where none were compared."""
     rows = tuple(
         cells(
             one.path,
             Cell(text=significant(one.rms), tone="" if one.rms <= one.allowed else "bad"),
             significant(one.allowed),
-            _same(one.same_tokens, one.tokens, one.margin),
+            same_tokens(one.same_tokens, one.tokens, one.margin),
             MISSING if one.graph_rms is None else significant(one.graph_rms),
-            _same(one.graph_same_tokens, one.tokens, one.graph_margin),
+            same_tokens(one.graph_same_tokens, one.tokens, one.graph_margin),
         )
-        for one in found.agreed
+        for one in found
     )
     if rows:
         title = f"Do the outputs agree? Logits against the oracle's rope, greedy tokens against {STOCK}'s"
         head = ("path", "logits off", "by rounding", "tokens as stock's", "graph off eager", "tokens as eager's")
         yield Table(title=title, head=head, rows=rows, right=frozenset(range(1, 6)), folded=True)
-
-
-def _same(same: int | None, tokens: int, margin: float | None) -> str:
-    if same is None:
-        return MISSING
-    return f"{same} of {tokens}" + ("" if margin is None else f" (then a margin of {significant(margin, 2)})")

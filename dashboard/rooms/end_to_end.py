@@ -1,0 +1,107 @@
+"""Does the user feel it? Whole requests: time as its parts, prediction and outcome, agreement, a step to look into."""
+
+from html import escape
+
+import streamlit as st
+
+from rope_prof.dashboard import downloads, loading, scenes, shell, steps, timeline_component, view, whole_requests
+from rope_prof.errors import RopeProfError
+from rope_prof.views import panels, report_requests, request_panels
+from rope_prof.views.end_to_end_tables import end_to_end_notes, headline, prediction_lines
+from rope_prof.views.report_model import Bullets, Words
+from rope_prof.views.request_panels import blocks
+from rope_prof.views.request_pictures import step_times
+from rope_prof.views.step_timeline import PART_TITLES, layer_drawing, step_caption
+from rope_prof.views.svg_stack import stacked
+from rope_prof.views.timeline_window import Shown
+
+seen = shell.seen()
+with shell.guarded():
+    found = whole_requests.whole(seen.folder)
+if found is None:
+    shell.notes()
+    shell.title(
+        "No whole requests",
+        f"Run {seen.name} has none. “python -m rope_prof model -o RUN” measures them into the run in the folder RUN.",
+    )
+    other = whole_requests.shipped(loading.runs())
+    if other is not None:
+        label = shell.plain(f"Show the shipped run {other}")
+        st.page_link("rooms/end_to_end.py", label=label, query_params={"run": other})
+    st.stop()
+
+
+def heading(text: str) -> str:
+    return f'<h3 class="rp-head">{escape(text)}</h3>'
+
+
+def draw(*parts: str) -> None:
+    st.html(panels.wrap(seen.palette, *parts))
+
+
+facts, times, files = found.folder.facts, step_times(found.rows), whole_requests.traces(found)
+zoom = shell.zoom(view.STEP_ZOOM)
+with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
+    draw(request_panels.hero(found.rows))
+    giving = st.container(horizontal=True, horizontal_alignment="right", width="content")
+noted = st.container()
+pictures = list(report_requests.request_picture(found.rows, facts.request.decode_tokens))
+noise = tuple(report_requests.noise_lines(found.noise))
+measured = [Words(text=f"{headline(facts)}."), *pictures, report_requests.times_table(found.rows), Bullets(items=noise)]
+draw(
+    blocks(measured, seen.palette),
+    heading(request_panels.agree(found.agreed)),
+    blocks(list(report_requests.agreement_table(found.agreed)), seen.palette),
+)
+
+lines, lost = list(noise), []
+try:
+    with st.spinner("Reading the profiles"):
+        profiled = whole_requests.profiles(found)
+except RopeProfError as error:
+    lost.append(f"No parts of a step: {error}")
+else:
+    of_steps = [
+        *report_requests.prediction_picture(profiled.predicted),
+        *report_requests.step_picture(profiled.steps, times),
+    ]
+    said = (*prediction_lines(profiled.predicted), *report_requests.share_lines(profiled.steps))
+    pictures, lines, lost = [*pictures, *of_steps], [*said, *lines], [*profiled.doubts]
+    draw(blocks([*of_steps, Bullets(items=said), *report_requests.steps_table(profiled.steps)], seen.palette))
+
+drawings = [picture.drawing for picture in pictures]
+if files:
+    draw(heading("A profiled step, from the whole to one rope call"))
+    phase = steps.chosen_phase(files)
+    profiles, unread = steps.opened(files, phase)
+    look = steps.choosers(files, phase, profiles)
+    drawn = steps.drawn(look, profiles, times)
+    lost += [*unread, *drawn.lost]
+    if drawn.sides:
+        shown = Shown(
+            id=look.id,
+            sides=drawn.sides,
+            fit=scenes.fit(drawn.panels),
+            axis="from each one's first device event",
+            source=f"{seen.name} · {phase}",
+            whole=PART_TITLES[look.part],
+            zoom=zoom,
+        )
+        timeline_component.timeline(shown, seen.palette, "end-to-end", look.show_call, zoom_name=view.STEP_ZOOM)
+        shell.caption(step_caption(drawn.panels, look.part, int(look.layer)))
+        drawings += layer_drawing(drawn.panels, look.part, int(look.layer), phase)
+else:
+    lost.append("No profile of a step: none was recorded, or the files are gone. Run “model” again for a timeline.")
+shell.caption(*lost, *end_to_end_notes(facts))
+with noted:
+    shell.notes()
+with giving:
+    downloads.offer(
+        seen,
+        "end_to_end",
+        drawing=(lambda: stacked(drawings, seen.name)) if drawings else None,
+        table=lambda: request_panels.request_frame(found.rows),
+        lines=lines,
+        traces=[(f"{name} {of}", path) for (name, of), path in files.items()],
+        stem=f"{seen.name.replace('/', '-')}-end_to_end",
+    )
