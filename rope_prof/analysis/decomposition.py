@@ -37,6 +37,8 @@ CLOSES_WITHIN = 0.05
 #: Traced kernels that are busy this much longer than their unprofiled replay lasts were slowed by the profiler.
 SLOWED = 1.02
 BY_DIFFERENCE = "by difference"
+#: The part of a residual that lies on the device.
+DEVICE = "device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,17 @@ class Decomposition:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """What one key brings: names of its series, its busy time and the known numbers of its path."""
+    """What one key brings: names of its series, its busy time and the known numbers of its path.
+
+    `traced_gap_ns`: what one kernel of the captured replay waits for the one before, by the profiler's own clock.
+    """
 
     key: Key
     graph: Key | None
     busy: Drawn
     kernels: float | None
     bytes_moved: int | None
+    traced_gap_ns: float | None
 
 
 def decompose(
@@ -120,7 +126,15 @@ def _side(run: Run, found: Series, captures: Mapping[str, CaptureFigures], key: 
     # its calls were captured after the rounds and pair with none of them
     busy = drawn_alone(each, seed=run.seed + 1) if len(each) >= LEAST else known(capture.busy_ns)
     moved = facts.bytes_moved if key.mode != "compile" else None
-    return _Side(key, graph, busy, capture.kernels_per_call, moved)
+    return _Side(key, graph, busy, capture.kernels_per_call, moved, _traced_gap(captures, graph))
+
+
+def _traced_gap(captures: Mapping[str, CaptureFigures], graph: Key | None) -> float | None:
+    """A call's share of its captured replay, less its busy time, over its kernels."""
+    found = captures.get(graph.name) if graph is not None else None
+    if found is None or found.replay_ns is None or found.busy_ns is None or not found.kernels_per_call:
+        return None
+    return (found.replay_ns - found.busy_ns) / found.kernels_per_call
 
 
 def _lacks(base: _Side, cand: _Side, node: Measured | None) -> str | None:
@@ -201,7 +215,7 @@ def _measured(
         parts=tuple(parts),
         residual_share=share,
         closes=closes,
-        reason=None if closes else _why(base, cand, rounds, parts, share),
+        reason=None if closes else _why(base, cand, rounds, parts, share, gap.value),
     )
 
 
@@ -232,7 +246,7 @@ def _parts(base: _Side, cand: _Side, rounds: Rounds, residual: Drawn) -> list[Te
     host = (_graph_wall(rounds, base) - spans[0]) - (_graph_wall(rounds, cand) - spans[1])
     return [
         term("replay", host, "wall less device time of the graph"),
-        term("device", residual - host, "device time of the graph less busy less device gaps"),
+        term(DEVICE, residual - host, "device time of the graph less busy less device gaps"),
     ]
 
 
@@ -241,14 +255,17 @@ def _device(rounds: Rounds, side: _Side) -> Drawn | None:
     return rounds.medians.get(f"device {side.graph.name}")
 
 
-def _why(base: _Side, cand: _Side, rounds: Rounds, parts: list[Term], share: float | None) -> str:
-    """A sentence that names the part, and a side whose traced kernels ran longer than its unprofiled replay."""
+def _why(base: _Side, cand: _Side, rounds: Rounds, parts: list[Term], share: float | None, gap_ns: float) -> str:
+    """A sentence that names the part, what the traces say of it, and a side whose traced kernels ran longer than its
+    unprofiled replay.
+    """
     if share is None:
         return "no time is saved, so nothing can be a share of it"
     words = f"the residual is {abs(share):.1%} of the difference; expected under {CLOSES_WITHIN:.0%}"
     if parts:
         worst = max(parts, key=lambda part: abs(part.saved_ns))
         words += f"; {worst.saved_ns / 1e3:.3g} µs of it lie in '{worst.name}' ({worst.how})"
+        words += _wider_gaps((base, cand), gap_ns) if worst.name == DEVICE else ""
     for side in (base, cand):
         device = _device(rounds, side)
         if device is not None and side.busy.value > SLOWED * device.value:
@@ -257,6 +274,16 @@ def _why(base: _Side, cand: _Side, rounds: Rounds, parts: list[Term], share: flo
                 f"trace, their unprofiled replay takes {device.value / 1e3:.3g} µs: the profiler slows them"
             )
     return words
+
+
+def _wider_gaps(sides: tuple[_Side, _Side], gap_ns: float) -> str:
+    """Where a chain's own replay shows wider gaps than the chain of nodes that stands for it, and by how much."""
+    return "".join(
+        f"; in the trace of its replay a kernel of {side.key.path} starts {side.traced_gap_ns:.0f} ns after the one "
+        f"before, a node of the measured chain {gap_ns:.0f} ns: the chain's kernels wait longer than those nodes"
+        for side in sides
+        if (side.kernels or 0) > 1 and side.traced_gap_ns is not None and side.traced_gap_ns > max(0.0, gap_ns)
+    )
 
 
 def _terms(rounds: Rounds) -> Callable[[str, Drawn, str], Term]:

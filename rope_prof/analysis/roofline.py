@@ -27,8 +27,9 @@ CLOCKS: Mapping[CeilingName, str] = {
     "empty_launch": "wall",
     "graph_node": "device",
 }
-#: Nodes that wait for the one before: what a chain of plain kernels is made of.
-SERIAL = "serial"
+#: Nodes that wait for the one before, the likest to a chain of plain kernels first: one that writes has something to
+#: finish before the next may begin, an empty one has not.
+CHAIN_NODES = ("write", "serial")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,8 @@ def best(measured: Sequence[Measured], name: CeilingName, method: str | None = N
 
 def chain_node(measured: Sequence[Measured]) -> Measured | None:
     """A graph node of a chain of plain kernels, whose own busy time was traced; None without one."""
-    node = best(measured, "graph_node", SERIAL) or best(measured, "graph_node")
+    named = (best(measured, "graph_node", method) for method in CHAIN_NODES)
+    node = next((one for one in named if one is not None), None) or best(measured, "graph_node")
     return node if node is not None and node.ceiling.busy_ns is not None else None
 
 

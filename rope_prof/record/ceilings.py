@@ -30,6 +30,8 @@ COPY_SHARE = 8
 COPIES = 4
 #: Nodes of the graph of empty kernels: enough that the replay's own cost is lost in them.
 NODES = 280
+#: Bytes that a writing node writes at most: what it costs beyond its own time does not grow with more.
+WRITE_BYTES = 1 << 20
 #: Samples of a ceiling last this long; a few calls are enough for one that takes half a millisecond.
 SAMPLE_NS = 1_500_000
 LEAST_CALLS = 2
@@ -91,9 +93,19 @@ class Ceilings:
                     _way("triton", lambda key: _looped(key, empty_launch)),
                     _way("driver", lambda key: _looped(key, short_empty_launch(index))),
                 ]
-        serial = _way("serial", lambda key: _chain(key, empty_launch, NODES))
-        over = _way("overlap", lambda key: _chain(key, lambda: empty_launch(overlap=True), NODES))
-        return [serial, over] if overlapping(device) else [serial]
+        ways = [
+            _way("serial", lambda key: _chain(key, empty_launch, NODES)),
+            _way("write", lambda key: _chain(key, _product, NODES, self._written(ring))),
+        ]
+        if overlapping(device):
+            ways.append(_way("overlap", lambda key: _chain(key, lambda: empty_launch(overlap=True), NODES)))
+        return ways
+
+    def _written(self, ring: Ring) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a writing node reads and writes: as much as a kernel of the chain, at most `WRITE_BYTES`."""
+        count = min(WRITE_BYTES, ring.buffer_bytes) // 2
+        source = torch.ones(count, dtype=torch.bfloat16, device=self.device.torch_device)
+        return source, torch.empty_like(source)
 
     def _moved(self, name: CeilingName, ring: Ring) -> int | None:
         if name == "copy":
@@ -194,8 +206,14 @@ def _pass(name: str, call: Callable[..., Any], ring: Ring, device: CudaDevice) -
     return Subject(name, work, step=GRAPH_CALLS, before=device.flush, one_step=True)
 
 
-def _chain(name: str, call: Callable[[], Any], nodes: int) -> Subject:
-    return Subject(name, replays(call, [()] * nodes), step=nodes)
+def _chain(name: str, call: Callable[..., Any], nodes: int, arguments: tuple[Any, ...] = ()) -> Subject:
+    """One graph of `nodes` calls; the subject keeps `arguments` alive, whose addresses the graph holds."""
+    return Subject(name, replays(call, [arguments] * nodes), step=nodes)
+
+
+def _product(source: torch.Tensor, target: torch.Tensor) -> None:
+    """PyTorch's own elementwise kernel, as the chain has many of."""
+    torch.mul(source, 1.0, out=target)
 
 
 def traced_busy(subject: Subject, device: RecordDevice) -> float | None:

@@ -80,6 +80,21 @@ def test_time_that_no_term_accounts_for_fails_it_and_the_part_is_named() -> None
     assert "40 µs of it lie in 'device'" in found.reason
 
 
+def test_a_chain_whose_replay_shows_wider_gaps_than_the_nodes_is_named() -> None:
+    hidden = replace(UNFUSED, extra_ns=40_000)
+    made = built({"unfused": hidden, "fused": FUSED})
+    name = made.key("unfused", "graph").name
+    traced = replace(made.captures[name], replay_ns=UNFUSED.busy_ns + 25 * 1_700.0)
+    reason = split(Built(made.run, made.samples, made.captures | {name: traced})).reason or ""
+    assert (
+        f"a kernel of unfused starts 1700 ns after the one before, a node of the measured chain {NODE_GAP_NS:.0f} ns"
+        in reason
+    )
+    assert "a kernel of fused starts" not in reason, "one kernel has none before it"
+    even = replace(made.captures[name], replay_ns=UNFUSED.busy_ns + 25 * NODE_GAP_NS)
+    assert "starts" not in (split(Built(made.run, made.samples, made.captures | {name: even})).reason or "")
+
+
 def test_a_profiler_that_slows_the_kernels_is_named() -> None:
     made = built()
     name = made.key("fused", "eager").name
