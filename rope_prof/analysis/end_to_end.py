@@ -222,11 +222,16 @@ def _summed(events: pl.DataFrame, counts: Mapping[str, int]) -> StepParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What the unfused profile said of one phase, and what came of it. `saved_ns` is unfused less `path`, measured."""
+    """What the unfused profile said of one phase, and what came of it.
+
+    `saved` is the share of the unfused step that `path` saves, paired by round; `saved_ns` that of a step of
+    `bound.step_ns`.
+    """
 
     phase: str
     path: str
     bound: WhatIf
+    saved: Figure
     saved_ns: float
 
     @property
@@ -244,8 +249,8 @@ def prediction(samples: pl.DataFrame, trace: Trace, phase: str, path: str) -> Pr
         _rounds(samples, Subject(path=name, phase=phase, mode="eager").name)  # type: ignore[arg-type]
         for name in (BASELINE, path)
     ]
-    rounds = times[0].keys() & times[1].keys()
-    step, saved = figure(list(times[0].values())), figure([times[0][k] - times[1][k] for k in rounds])
+    step, saved = figure(list(times[0].values())), _gain(times[0], times[1])
     if step is None or saved is None:
         return None
-    return Prediction(phase=phase, path=path, bound=what_if(trace, BASELINE, phase, step), saved_ns=saved.median)
+    bound = what_if(trace, BASELINE, phase, step)
+    return Prediction(phase=phase, path=path, bound=bound, saved=saved, saved_ns=saved.median * bound.step_ns)

@@ -5,8 +5,11 @@ them in order, a synchronising call waits for the device. A profiler stretches t
 first corrected until the replay takes as long as the unprofiled step did, in two ways that bracket the truth: as a
 share of all host time, and as a cost of each recorded event. Then the rope's host time and kernels are taken out
 altogether (`hi`, the most that any fusion can save), and but for one launch of each call (`lo`). The interval spans all
-steps, both corrections, and the interval of the unprofiled time. Bubbles are not added up from a timeline: where the
-device is behind, taking launches away saves nothing, and the replay shows that.
+steps, both corrections, and the ends of the unprofiled time's interval. What is predicted is the share of the step that
+goes: a host that drifts stretches the step and what is saved of it alike, so that the drift is not in the share. A
+profiled step that took over `DISTURBED` times the median of all is the profile of something else, and is left out.
+Bubbles are not added up from a timeline: where the device is behind, taking launches away saves nothing, and the replay
+shows that.
 """
 
 from __future__ import annotations
@@ -32,13 +35,16 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 _HALVINGS = 30
+#: A profiled step that took longer than so many times the median of all was disturbed.
+DISTURBED = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
     """Per step, in ns: fusing saves from `lo_ns` to `hi_ns` of `step_ns`. `inflation` = profiled / unprofiled step.
 
-    `lo_ns` leaves one launch of each rope call; `hi_ns` leaves nothing: no fusion saves more.
+    `lo_ns` leaves one launch of each rope call; `hi_ns` leaves nothing: no fusion saves more. From `steps` profiled
+    steps; `left_out` were disturbed.
     """
 
     step_ns: float
@@ -46,6 +52,8 @@ class WhatIf:
     hi_ns: float
     inflation: float
     launches_per_call: float
+    steps: int
+    left_out: int
 
     @property
     def width(self) -> float:
@@ -80,34 +88,37 @@ def what_if(trace: Trace, path: str, phase: str, step_ns: Figure) -> WhatIf:
     Errors: TraceError where the trace holds no such steps, no GPU events in them, or a host that no correction brings
     to the unprofiled time.
     """
-    steps = host_pieces(trace, path, phase)
-    profiled = median(replay(pieces.ns, pieces) for pieces in steps)
+    profiled = [(replay(pieces.ns, pieces), pieces) for pieces in host_pieces(trace, path, phase)]
+    usual = median(ns for ns, _ in profiled)
+    steps = [pieces for ns, pieces in profiled if ns <= DISTURBED * usual]
     found: list[float] = []
     for whole in sorted({step_ns.median, step_ns.lo or step_ns.median, step_ns.hi or step_ns.median}):
         for pieces in steps:
-            found += _savings(pieces, whole)
+            found += _shares(pieces, whole)
     if not found:
         raise TraceError(
-            f"the profiled steps of {path!r} take {profiled / 1e6:.3g} ms and cannot be brought to the unprofiled "
+            f"the profiled steps of {path!r} take {usual / 1e6:.3g} ms and cannot be brought to the unprofiled "
             f"{step_ns.median / 1e6:.3g} ms by correcting host time; profile and time them on one machine"
         )
     return WhatIf(
         step_ns=step_ns.median,
-        lo_ns=min(found),
-        hi_ns=max(found),
-        inflation=profiled / step_ns.median,
+        lo_ns=min(found) * step_ns.median,
+        hi_ns=max(found) * step_ns.median,
+        inflation=usual / step_ns.median,
         launches_per_call=median(pieces.rope_launches for pieces in steps),
+        steps=len(steps),
+        left_out=len(profiled) - len(steps),
     )
 
 
-def _savings(pieces: Pieces, whole: float) -> list[float]:
-    """What is saved of a step of `whole` ns, with nothing and with one launch left; by both corrections."""
+def _shares(pieces: Pieces, whole: float) -> list[float]:
+    """The share saved of a step of `whole` ns, with nothing and with one launch left; by both corrections."""
     found = []
     for corrected in (_as_share, _per_event):
         host = calibrated(pieces, whole, corrected)
         if host is not None:
             before = replay(host, pieces)
-            found += [before - replay(host, pieces, kept=kept) for kept in (0.0, _one(pieces))]
+            found += [1 - replay(host, pieces, kept=kept) / before for kept in (0.0, _one(pieces)) if before]
     return found
 
 

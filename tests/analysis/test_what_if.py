@@ -14,8 +14,13 @@ from rope_prof.model.trace import Trace
 EACH = 10
 
 
-def step(*, kernel_ns: int, rope: int = 5, others: int = 5, steps: int = 4, waits: bool = False) -> Trace:
-    """Steps of `others` launches and one rope call of `rope` launches, one launch every 10 ns, 4 ns each."""
+def step(
+    *, kernel_ns: int, rope: int = 5, others: int = 5, steps: int = 4, waits: bool = False, away_in: int | None = None
+) -> Trace:
+    """Steps of `others` launches and one rope call of `rope` launches, one launch every 10 ns, 4 ns each.
+
+    In the rope of step `away_in` the host does nothing for 100 ns.
+    """
     drawn: list[Drawn] = []
     now, device = 0, 0
 
@@ -33,6 +38,7 @@ def step(*, kernel_ns: int, rope: int = 5, others: int = 5, steps: int = 4, wait
         rope_start = now
         for _ in range(rope):
             launch()
+        now += 100 if k == away_in else 0
         drawn.append(range_(f"unfused.decode.rope#{k}", rope_start, now))
         if waits:
             end = max(now, device)
@@ -58,11 +64,27 @@ def test_the_replay_of_an_unchanged_step_takes_as_long_as_the_step() -> None:
     assert profiled_ns(drawn) == (drawn.gpu["start_ns"] + drawn.gpu["dur_ns"]).max(), "the device does"
 
 
-def test_an_uncertain_step_time_widens_the_prediction() -> None:
+def test_a_host_that_drifts_changes_no_share_where_it_sets_the_pace() -> None:
     drawn = step(kernel_ns=1)
     sure = what_if(drawn, "unfused", "decode", step_ns=exactly(90))
     unsure = what_if(drawn, "unfused", "decode", step_ns=Figure(90, 80, 95, 9))
-    assert unsure.lo_ns < sure.lo_ns <= sure.hi_ns < unsure.hi_ns
+    assert (unsure.lo_ns, unsure.hi_ns) == pytest.approx((sure.lo_ns, sure.hi_ns), rel=0.01)
+
+
+def test_an_uncertain_step_time_widens_the_prediction_where_the_device_takes_its_part() -> None:
+    drawn = step(kernel_ns=9)
+    sure = what_if(drawn, "unfused", "decode", step_ns=exactly(110))
+    unsure = what_if(drawn, "unfused", "decode", step_ns=Figure(110, 97, 140, 9))
+    assert unsure.lo_ns < sure.lo_ns <= sure.hi_ns <= unsure.hi_ns
+
+
+def test_a_profiled_step_that_was_disturbed_is_left_out_and_counted() -> None:
+    """The host was away for as long as a whole step, within the rope."""
+    clean = what_if(step(kernel_ns=1), "unfused", "decode", step_ns=exactly(90))
+    found = what_if(step(kernel_ns=1, away_in=2), "unfused", "decode", step_ns=exactly(90))
+    assert (found.steps, found.left_out) == (3, 1)
+    assert (clean.steps, clean.left_out) == (4, 0)
+    assert (found.lo_ns, found.hi_ns) == (clean.lo_ns, clean.hi_ns)
 
 
 def test_where_the_host_sets_the_pace_the_rope_s_host_time_is_saved() -> None:
