@@ -74,8 +74,8 @@ def op(name: str, start: int, end: int, *, thread: int = 1, **more: Any) -> Draw
     return Drawn({"ops": [{"name": name, "process": 1, "thread": thread} | _span(start, end) | more]})
 
 
-def overhead(start: int, end: int, *, process: int | None = None) -> Drawn:
-    row = {"name": "Buffer Flush", "process": process, "thread": None}
+def overhead(start: int, end: int, *, process: int | None = None, name: str = "Buffer Flush") -> Drawn:
+    row = {"name": name, "process": process, "thread": None}
     return Drawn({"overheads": [row | _span(start, end)]})
 
 

@@ -41,6 +41,9 @@ CAUSES: Final = (
 )
 _CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
 SYNC_CALL: Final = r"(?i)synchronize"
+#: CUPTI's and nsys's overhead records hold what the driver does without a profiler too: it waits for room in a full
+#: launch queue, loads and compiles code.
+_DRIVERS_OWN: Final = r"(?i)command buffer full|lazy function loading|module loading|driver compiler"
 
 Rungs = tuple[tuple[str, SpanSet], ...]
 
@@ -59,10 +62,17 @@ class Host:
         return ("sync", self.sync.get((process, thread), EMPTY)), ("profiler", profiler)
 
 
+def by_profiler(trace: Trace) -> pl.DataFrame:
+    """The overhead records that the profiler itself is the cause of."""
+    return trace.overheads.filter(~pl.col("name").fill_null("").str.contains(_DRIVERS_OWN))
+
+
 def host(trace: Trace) -> Host:
     """The host side of a trace, as far as the rule needs it."""
     waiting = trace.calls.filter(pl.col("name").str.contains(SYNC_CALL))
-    known = trace.overheads.with_columns(pl.when(pl.col("process") >= 0).then("process"), pl.col("dur_ns").fill_null(0))
+    known = by_profiler(trace).with_columns(
+        pl.when(pl.col("process") >= 0).then("process"), pl.col("dur_ns").fill_null(0)
+    )
     return Host(
         sync={(p, t): frame_union(rows) for (p, t), rows in waiting.group_by("process", "thread")},
         overhead={p: frame_union(rows) for (p,), rows in known.group_by("process")},

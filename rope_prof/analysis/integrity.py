@@ -1,8 +1,7 @@
 """Is the file to be trusted? Coded findings and a verdict, before any figure is read.
 
 `unusable`: there is nothing to account for. `suspect`: something in it makes shares wrong or doubtful. `sound`: else.
-Findings that only inform (`INFORMS`) change no verdict. A kernel missing for a known reason is no fault of the file:
-launches recorded into a graph while a stream captures, and those issued after the launch of the last recorded event.
+Findings that only inform (`INFORMS`) change no verdict.
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
 import polars as pl
 
 from rope_prof.analysis.accounting import NEEDED
-from rope_prof.analysis.gaps import host, pieces, segments
-from rope_prof.analysis.groups import group_numbers
-from rope_prof.analysis.launches import LAUNCHES_KERNEL
-from rope_prof.analysis.spans import frame_union, gaps, in_order
+from rope_prof.analysis.gaps import by_profiler, host, pieces, segments
+from rope_prof.analysis.missing import missing
+from rope_prof.analysis.overlaps import overlaps
+from rope_prof.analysis.spans import frame_union, gaps
 from rope_prof.model.trace import Finding, Trace
 
 Verdict = Literal["sound", "suspect", "unusable"]
@@ -75,7 +73,7 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
     elif not trace.gpu.height:
         findings.append(_no_gpu_events(trace))
     else:
-        for check in (_times, _order, _missing, _window_end, _overhead, _one_wait, _oddities):
+        for check in (_times, _order, missing, _window_end, _overhead, _one_wait, _oddities):
             findings.extend(check(trace, events))
     codes = {f.code for f in findings}
     verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"
@@ -119,60 +117,6 @@ def _order(_: Trace, events: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(code="kernel_before_launch", detail=detail, count=early.height)
 
 
-def _missing(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
-    unlinked = events["launch_start_ns"].null_count()
-    if unlinked:
-        detail = "GPU events have no launch call in the file (launched before the window, or filtered)"
-        yield Finding(code="kernels_without_launch", detail=detail, count=unlinked)
-    launches = trace.calls.filter(pl.col("name").str.contains(LAUNCHES_KERNEL))
-    bare = _without_kernel(launches, events)
-    if not bare.height:
-        return
-    linked = events.filter(pl.col("launch_start_ns").is_not_null())
-    captured = bare.join(_captured(trace, bare), on="row", how="semi")
-    bare = bare.join(captured, on="row", how="anti")
-    window = linked.group_by(process="launch_process").agg(
-        first=pl.col("launch_start_ns").min(), last=pl.col("launch_start_ns").max()
-    )
-    bare = bare.join(window, on="process", how="left", nulls_equal=True)
-    after = bare.filter(pl.col("start_ns") > pl.col("last"))
-    before = bare.filter(pl.col("first").is_null() | (pl.col("start_ns") < pl.col("first")))
-    between = bare.height - after.height - before.height
-    if captured.height:
-        detail = "launches were recorded into a graph by a stream capture; none is expected to have a kernel"
-        yield Finding(code="captured_launches", detail=detail, count=captured.height)
-    if after.height:
-        detail = "launches come after that of the last recorded GPU event: their kernels ran after the window"
-        yield Finding(code="launches_after_last_record", detail=detail, count=after.height)
-    if before.height:
-        detail = "launches at the start of the file have no kernel in it: GPU records are missing"
-        yield Finding(code="missing_kernels_start", detail=detail, count=before.height)
-    if between:
-        detail = (
-            f"of {launches.height} launches in the middle of the file have no kernel in it: GPU records are missing"
-        )
-        yield Finding(code="missing_kernels", detail=detail, count=between)
-
-
-def _without_kernel(launches: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    keys = ["correlation", "process"] if events["process"].null_count() == 0 else ["correlation"]
-    rows = launches.filter(pl.col("correlation").is_not_null()).with_row_index("row")
-    return rows.join(events.select(keys).unique(), on=keys, how="anti")
-
-
-def _captured(trace: Trace, bare: pl.DataFrame) -> pl.DataFrame:
-    """Launches between a begin and an end of a stream capture of their thread."""
-    marks = trace.calls.filter(pl.col("name").str.contains("(?i)Stream(?:Begin|End)Capture"))
-    if not marks.height:
-        return bare.clear()
-    begins = pl.col("name").str.contains("(?i)BeginCapture")
-    marks = marks.select("process", "thread", "start_ns", begins.alias("capturing")).sort("start_ns")
-    known = bare.sort("start_ns").join_asof(
-        marks, on="start_ns", by=["process", "thread"], strategy="backward", check_sortedness=False
-    )
-    return known.filter(pl.col("capturing").fill_null(False))
-
-
 def _window_end(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
     if trace.window_end is False:
         detail = "no 'Record Window End' event: the file was cut short or filtered"
@@ -180,15 +124,16 @@ def _window_end(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
 
 
 def _overhead(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
-    if not trace.overheads.height:
+    records = by_profiler(trace)
+    if not records.height:
         return
     start, end = _window(events)
-    spent = frame_union(trace.overheads)
+    spent = frame_union(records)
     edges = pl.Series([start, end]).to_numpy()
     inside = int(spent.measure(edges)[1] - spent.measure(edges)[0])
     if end > start and inside > OVERHEAD_SHARE * (end - start):
         detail = f"the profiler itself spent {inside} of the window's {end - start} ns"
-        yield Finding(code="profiler_overhead", detail=detail, count=trace.overheads.height)
+        yield Finding(code="profiler_overhead", detail=detail, count=records.height)
 
 
 def _window(events: pl.DataFrame) -> tuple[int, int]:
@@ -224,21 +169,7 @@ def _oddities(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     zero = events.filter((pl.col("dur_ns") == 0) & (pl.col("kind") == "kernel")).height
     if zero:
         yield Finding(code="zero_duration", detail="kernels have a duration of 0", count=zero)
-    if overlap := _overlaps(events):
-        detail = "GPU events start before an earlier one of their stream has ended (programmatic dependent launch)"
-        yield Finding(code="stream_overlap", detail=detail, count=overlap)
+    yield from overlaps(events)
     unclosed = trace.ranges["dur_ns"].null_count()
     if unclosed:
         yield Finding(code="unclosed_ranges", detail="ranges are never closed", count=unclosed)
-
-
-def _overlaps(events: pl.DataFrame) -> int:
-    """How many events start before an earlier one of their stream has ended."""
-    lane, _ = group_numbers(events.select("device", "process", "stream"))
-    start = events["start_ns"].to_numpy()
-    order = np.lexsort((start, lane))
-    begun, end = start[order], (start + events["dur_ns"].fill_null(0).to_numpy())[order]
-    spans = in_order(order, lane[order], begun, end)
-    early = begun[1:] < spans.reach[:-1]
-    early[spans.first[1:] - 1] = False
-    return int(np.count_nonzero(early))

@@ -56,6 +56,62 @@ def test_what_only_informs(more: Drawn, code: str) -> None:
     assert found(GOOD, more) == ("sound", {code: 1})
 
 
+@pytest.mark.parametrize("name", ["Command Buffer Full", "Lazy Function Loading", "Driver Compiler"])
+def test_what_the_driver_does_by_itself_is_no_overhead_of_the_profiler(name: str) -> None:
+    record = overhead(150, 400, name=name)
+    assert found(GOOD, record) == ("sound", {})
+    assert analyze(trace(GOOD, record)).devices == analyze(trace(GOOD)).devices
+
+
+def test_a_record_that_is_there_twice_is_no_launch_overlap() -> None:
+    twice = [kernel(700, 750, launched=(650, 660), correlation=77), kernel(700, 750, correlation=77)]
+    assert found(GOOD, twice) == ("suspect", {"duplicate_events": 1})
+    other = [kernel(700, 750, launched=(650, 660), correlation=77), kernel(700, 750, correlation=77, stream=9)]
+    assert found(GOOD, other) == ("sound", {})
+    nodes = graph((560, 570), (600, 610), (600, 610), correlation=78)  # two of one name in one microsecond
+    assert found(GOOD, nodes) == ("sound", {"stream_overlap": 1})
+
+
+def _row(count: int, first: int = 1) -> list[Drawn]:
+    return [kernel(100 * k, 100 * k + 50, launched=(100 * k - 30, 100 * k - 20)) for k in range(first, first + count)]
+
+
+@pytest.mark.parametrize("inside", [2, 11, 12, 30])
+def test_a_stretched_kernel_that_swallows_its_followers_is_no_launch_overlap(inside: int) -> None:
+    long = kernel(650, 700 + 100 * inside, launched=(610, 620), name="stretched")
+    verdict, codes = found(GOOD, long, _row(inside, 7), _row(3, 9 + inside))
+    if inside < 12:
+        assert verdict == "sound"
+    else:
+        assert (verdict, codes["impossible_overlap"]) == ("suspect", 1)
+
+
+def test_a_graphs_nodes_may_lie_inside_each_other() -> None:
+    spans = [(600, 2000), *((610 + 20 * k, 620 + 20 * k) for k in range(20))]
+    assert found(GOOD, graph((560, 570), *spans)) == ("sound", {"stream_overlap": 20})
+
+
+def test_a_capture_takes_in_other_threads_and_reaches_back_to_the_files_start() -> None:
+    backward = call("cudaLaunchKernel", 210, 211, thread=5, correlation=9998)
+    capture = [call("cudaStreamBeginCapture", 201, 202), call("cudaStreamEndCapture", 220, 221)]
+    assert found(GOOD, capture, backward) == ("sound", {"captured_launches": 1})
+    assert found(GOOD, capture[1], backward) == ("sound", {"captured_launches": 1})
+    elsewhere = [call("cudaLaunchKernel", 210, 211, process=5, correlation=9998)]
+    assert found(GOOD, capture, elsewhere)[0] == "suspect"
+
+
+def test_launches_behind_a_queue_that_outlives_the_window_ran_after_it() -> None:
+    """Stream 7 works through its queue to the window's end; copies of stream 9 are launched and done meanwhile."""
+    queue = [kernel(100 * k, 100 * k + 100, launched=(10 * k - 5, 10 * k)) for k in range(1, 10)]
+    behind = [call("cudaLaunchKernel", 10 * k - 5, 10 * k, correlation=5000 + k) for k in range(12, 30)]
+    copies = [kernel(400, 410, launched=(390, 395), stream=9, kind="memcpy")]
+    assert found(queue, behind, copies) == ("sound", {"launches_after_last_record": 18})
+    before = [kernel(100 * k, 100 * k + 100) for k in range(1, 10)]  # all of them launched before the window
+    assert found(before, behind) == ("sound", {"kernels_without_launch": 9, "launches_after_last_record": 18})
+    drained = [kernel(2000, 2010, launched=(1900, 1905), stream=9, kind="memcpy")]
+    assert found(queue, behind, drained) == ("suspect", {"missing_kernels": 18})
+
+
 def test_launches_inside_a_capture_have_no_kernel() -> None:
     capture = [
         call("cudaStreamBeginCapture", 201, 202),

@@ -112,7 +112,7 @@ def test_verdicts(answers: dict[str, Analysis]) -> None:
         "14": "sound",
         "16": "unusable",  # no GPU events
         "17": "sound",
-        "h1": "suspect",  # the profiler itself took half of the window
+        "h1": "sound",  # launches waited for room in a full queue, which is no overhead of the profiler
         "he": "sound",
     }
     assert answers["16_cpu_only_no_gpu.json.gz"].devices == ()
