@@ -5,11 +5,11 @@ A trial is one comparison as `record` and `compare` make it: warm-up, paired rou
 One second at most.
 
 - Against itself: one path under two names. A verdict FASTER or SLOWER is false.
-- A host spin in the loop (wall) or a device spin in the CUDA graph (device) of a stated share of the call. The baseline
-  holds a spin as well, a shorter one, so that a spin's own edges are on both sides. The truth is the spins timed alone
-  in the same rounds: a loop, or a graph, of nothing but the longer spin, less that of the shorter. Both count (turns of
-  a loop, cycles) and heed no clock: what slows the machine slows them as it slows the call, so that the slow-down is
-  one number.
+- A host spin in the loop (wall) or a device spin in the CUDA graph (device) of a stated share of the call; the device's
+  spin reads its length from memory, so that both sides replay one graph. The baseline holds a spin as well, a shorter
+  one, so that a spin's own edges are on both sides. The truth is the spins timed alone in the same rounds: a loop, or a
+  graph, of nothing but the longer spin, less that of the shorter. Both count turns and heed no clock: what slows the
+  machine slows them as it slows the call, so that the slow-down is one number.
 
 Writes JSON: per stage the verdicts, the trials whose interval holds the truth, and each trial.
 """
@@ -35,7 +35,19 @@ from rope_prof import __version__
 from rope_prof.compare import Side, Verdict, compare
 from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Mode, Run, samples_schema
 from rope_prof.record.stopping import Limits, Watch
-from rope_prof.record.timing import SAMPLE_NS, Clock, Device, Failures, Sample, Subject, Work, measure, settle, wall
+from rope_prof.record.timing import (
+    SAMPLE_NS,
+    Clock,
+    Device,
+    Failures,
+    Sample,
+    Subject,
+    Work,
+    level,
+    measure,
+    settle,
+    wall,
+)
 
 SIZES = (0.02, 0.05, 0.20)
 #: Rounds at most; the precision or the budget ends a trial before.
@@ -45,6 +57,8 @@ MOST_ROUNDS = 1000
 EVERY = {"cuda": 28, "cpu": 7}
 #: The baseline's spin, of the time between two spins (of the graph).
 LEAST_SPIN = 0.05
+#: Turns that the device's spin is timed with: some hundred microseconds.
+CALIBRATION = 50_000
 #: A trial ends by the clock after its last whole round: this much is kept for it.
 ROUND_SHARE = 0.02
 #: The spins alone need no more: they are a part of what is compared.
@@ -123,6 +137,7 @@ class Trials:
             alone = subject is stage.spin or subject is stage.least
             sample_ns = SPIN_SAMPLE_NS if alone else SAMPLE_NS
             settle(subject, self.settings.calls, self.clock, self.device, sample_ns=sample_ns)
+        level([stage.base, stage.cand])
         samples, rounds = self._rounds(stage, seed, begun)
         seconds = (self.clock() - begun) / 1e9
         self.rows += [(stage.name, number, s.key, s.round, s.clock, s.calls, s.ns) for s in samples]
@@ -323,43 +338,67 @@ class Machinery:
         )
 
     def device_spin(self, share: float) -> Stage:
-        """A spinning kernel at the end of each graph, of `share` of the graph's time."""
-        from rope_prof.record.devices import clock
-        from rope_prof.record.timing import on_device
+        """A spinning kernel at the end of the graph, of `share` of the graph's time; one graph serves both sides."""
+        path, alone, spin = self._spun()
+        graph_ns = self._device_ns(self._plain("plain", "graph"))
+        spin.set(CALIBRATION)
+        alone_ns = self._device_ns(alone)
+        if alone_ns < CALIBRATION:  # a turn takes a cycle at least, and no GPU makes more than two a ns
+            raise RuntimeError(f"{CALIBRATION} turns of the device's spin took {alone_ns:.0f} ns: its graph is empty")
+        per_turn = alone_ns / CALIBRATION
+        least = round(LEAST_SPIN * graph_ns / per_turn)
+        longer = round(least + share * (1 + LEAST_SPIN) * graph_ns / per_turn)
 
-        plain = self._plain("plain", "graph")
-        settle(plain, 28, clock, self.device)
-        timed = [found for _ in range(5) if (found := on_device(plain, self.device))]
-        graph_cycles = min(ns for _, ns in timed) * self.device._per_ns
-        least = round(LEAST_SPIN * graph_cycles)
-        spin = round(least + share * (1 + LEAST_SPIN) * graph_cycles)
+        def side(name: str, subject: Subject, turns: int) -> Subject:
+            def before() -> None:
+                spin.set(turns)
+                if subject.before:
+                    subject.before()
+
+            return replace(subject, name=key_of(self.case, name, "graph").name, before=before)
+
         return Stage(
             f"device-spin-{share:.0%}",
             "graph",
-            self._spun("base", least, path=True),
-            self._spun("cand", spin, path=True),
+            side("base", path, least),
+            side("cand", path, longer),
             share,
-            self._spun("spin", spin, path=False),
-            self._spun("least", least, path=False),
+            side("spin", alone, longer),
+            side("least", alone, least),
             metrics=("device",),
         )
 
-    def _spun(self, name: str, cycles: int, *, path: bool) -> Subject:
-        import torch
+    def _device_ns(self, subject: Subject) -> float:
+        """Device ns of one replay, the least of a few."""
+        from rope_prof.record.devices import clock
+        from rope_prof.record.timing import on_device
 
-        from rope_prof.record.subjects import graph_subject, in_mode
+        settle(subject, subject.step, clock, self.device)
+        taken = [found for _ in range(5) if (found := on_device(subject, self.device))]
+        return min(ns * subject.step / calls for calls, ns in taken)
+
+    def _spun(self) -> tuple[Subject, Subject, Any]:
+        """(the path's graph with a spin at its end, a graph of the spin alone, the spin whose length both read)."""
+        import spin
+
+        from rope_prof.record.subjects import in_mode, replays
+        from rope_prof.record.workload import GRAPH_CALLS
 
         self.refill(0)
+        device_spin = spin.DeviceSpin(self.device.torch_device)
+        device_spin()  # compiled ahead of the capture
         call, _ = in_mode(key_of(self.case, self.path, "eager"))
-        last = self.ring.arguments[27][0]
+        batch = [(n + 1 == GRAPH_CALLS, arguments) for n, arguments in enumerate(self.ring.take(GRAPH_CALLS))]
 
-        def spun(q: Any, *rest: Any) -> None:
-            if path:
-                call(q, *rest)
-            if q is last:
-                torch.cuda._sleep(cycles)
+        def captured(work: Callable[..., Any]) -> Subject:
+            def one(last: bool, arguments: tuple[Any, ...]) -> None:
+                work(*arguments)
+                if last:
+                    device_spin()
 
-        return graph_subject(key_of(self.case, name, "graph"), spun, self.ring, self.device)
+            return Subject("spun", replays(one, batch), step=GRAPH_CALLS, before=self.device.flush, one_step=True)
+
+        return captured(call), captured(lambda *_: None), device_spin
 
 
 def run_stage(trials: Trials, stage: Stage, count: int, deadline: float, told: str) -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -199,6 +199,33 @@ def test_the_real_machinery_runs_on_a_cpu(
     for stage in document["stages"]:
         assert stage["metrics"]["wall"]["trials"] == 1
     assert "itself-eager" in capsys.readouterr().out
+
+
+def test_both_graphs_of_a_device_spin_end_in_one_spin(trust: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPU here: the captures are played, and what they would hold is counted."""
+    log: list[str] = []
+    graphs: list[list[str]] = []
+
+    def replays(one: Any, batch: Any) -> Any:
+        log.clear()
+        for arguments in batch:
+            one(*arguments)
+        graphs.append(list(log))
+        return lambda _: lambda: None
+
+    taken = iter(range(1000))
+    ring = SimpleNamespace(take=lambda count: [(next(taken),) for _ in range(count)], refill=lambda _: None)
+    device = SimpleNamespace(torch_device=None, flush=lambda: None, synchronize=lambda: None)
+    spin = ModuleType("spin")
+    spin.DeviceSpin = lambda _: lambda: log.append("spin")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "spin", spin)
+    monkeypatch.setattr("rope_prof.record.subjects.replays", replays)
+    monkeypatch.setattr("rope_prof.record.subjects.in_mode", lambda _: (lambda n: log.append(f"call {n}"), True))
+    machinery = object.__new__(trust.Machinery)
+    machinery.device, machinery.case, machinery.path, machinery.ring = device, CASE, "fused", ring
+    path, alone, _ = machinery._spun()
+    assert graphs == [[*(f"call {n}" for n in range(28)), "spin"], ["spin"]]
+    assert path.step == alone.step == 28 and path.one_step and alone.one_step
 
 
 def test_the_page_has_the_figures_of_the_results(trust: ModuleType, repository: Path) -> None:
