@@ -191,6 +191,7 @@ def _files(folder: RunFolder) -> Iterator[TraceFile]:
     from rope_prof.views.report_words import key_words
 
     named = {f.trace: key_words(f.key) for f in folder.run.keys if f.trace}
+    named |= {f.light_trace: f"{key_words(f.key)}, light" for f in folder.run.keys if f.light_trace}
     found = folder.end_to_end
     for one in found.facts.paths if found is not None else ():
         named |= {name: f"whole requests: {one.path}, {phase}" for phase, name in (one.traces or {}).items()}

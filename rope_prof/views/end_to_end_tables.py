@@ -115,10 +115,16 @@ def prediction_lines(found: Sequence[Prediction]) -> list[str]:
     return [
         f"{one.phase}: from the {BASELINE} profile, fusing rope saves {significant(one.bound.lo_ns / 1e6)} to at most "
         f"{significant(one.bound.hi_ns / 1e6)} ms of {significant(one.bound.step_ns / 1e6)} ms (an interval of "
-        f"{one.bound.width:.1%} of the step); {one.path} saved {significant(one.saved_ns / 1e6)} ms: "
-        f"{'as predicted' if one.held else 'outside the prediction'}"
+        f"{one.bound.width:.1%} of the step{_left_out(one)}); {one.path} saved {significant(one.saved_ns / 1e6)} ms "
+        f"({share(one.saved, bounds=True)}): {'as predicted' if one.held else 'outside the prediction'}"
         for one in found
     ]
+
+
+def _left_out(one: Prediction) -> str:
+    if not one.bound.left_out:
+        return ""
+    return f", from {one.bound.steps} of {one.bound.steps + one.bound.left_out} profiled steps: the rest were disturbed"
 
 
 def end_to_end_notes(facts: EndToEnd) -> list[str]:

@@ -51,6 +51,7 @@ def test_every_figure_of_the_table_is_the_one_that_show_prints(shipped_report, s
         assert row[5] == str(key["wall_ns"]["n"])
         idle = key["bubble_corrected_ns"] / key["wall_ns"]["median"]
         assert row[6] == f"{100 * idle:.0f} %"
+        assert row[8] == f"{100 * key['roofline_share']:.0f} %"
         assert row[9] == f"{key['max_error']:.2g}"
 
 
@@ -77,6 +78,7 @@ def test_the_sweep_holds_the_speedups_of_show(shipped_report, shipped_json) -> N
     for row in rows:
         for name, cell in zip(head[1:], row[1:], strict=True):
             key = keys[row[0], name]
+            cell = cell.removeprefix("▼ ")
             assert cell.split()[0] == microseconds(key["wall_ns"]["median"])
             same_base = key["mode"] == "eager" or key["path"] == "unfused"
             if key["speedup"] is not None and same_base and name != "unfused · eager":

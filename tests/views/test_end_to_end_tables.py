@@ -91,10 +91,18 @@ def test_the_parts_of_a_step_are_per_step() -> None:
 
 
 def test_a_prediction_says_whether_it_held() -> None:
-    bound = WhatIf(step_ns=50e6, lo_ns=10e6, hi_ns=12e6, inflation=1.4, launches_per_call=25)
-    held, missed = (Prediction(phase="decode", path="fused", bound=bound, saved_ns=ms * 1e6) for ms in (11, 13))
+    bound = WhatIf(
+        step_ns=50e6, lo_ns=10e6, hi_ns=12e6, inflation=1.4, launches_per_call=25, steps=3, left_out=1
+    )
+    held, missed = (
+        Prediction(
+            phase="decode", path="fused", bound=bound, saved=Figure(ms / 50, ms / 50 - 0.01, 0.3, 9), saved_ns=ms * 1e6
+        )
+        for ms in (11, 13)
+    )
     said = prediction_lines([held, missed])
-    assert said[0].endswith("fused saved 11.0 ms: as predicted")
+    assert said[0].endswith("fused saved 11.0 ms (22.0% [21.0%, 30.0%]): as predicted")
+    assert "from 3 of 4 profiled steps: the rest were disturbed" in said[0]
     assert said[1].endswith("outside the prediction")
     assert "an interval of 4.0% of the step" in said[0]
     assert json.dumps([held.held, missed.held]) == "[true, false]"
