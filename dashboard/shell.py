@@ -31,6 +31,7 @@ ROOMS = {
     "timeline": "Timeline",
     "kernels": "Kernels",
     "sweep": "Sweep",
+    "compare": "Compare",
     "end_to_end": "End to end",
     "any_trace": "Any trace",
     "ranks": "Ranks",

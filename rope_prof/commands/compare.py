@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rope_prof.compare import Gate, Held, Side, Verdict
     from rope_prof.io.run_folder import RunFolder
     from rope_prof.model.run import KeyFacts
+    from rope_prof.model.trace import Trace
     from rope_prof.views.compare_tables import Comparison
 
 FORMATS = ("text", "markdown", "json")
@@ -148,7 +149,7 @@ def picked(
     return replace(found, captures={facts.key.name: figures_of(folder, facts) for facts in found.keys})
 
 
-def capture(folder: RunFolder, facts: KeyFacts) -> CaptureFigures | str:
+def capture(folder: RunFolder, facts: KeyFacts, read: Callable[[Path], Trace] | None = None) -> CaptureFigures | str:
     """The figures of the trace of `facts`, or why there are none: the other metrics do not need it."""
     from rope_prof.analysis.summary import figures, require_whole
     from rope_prof.errors import RunError, TraceError
@@ -159,7 +160,7 @@ def capture(folder: RunFolder, facts: KeyFacts) -> CaptureFigures | str:
     if path is None:
         return f"{label} was not captured" if facts.trace is None else f"the trace {facts.trace!r} is missing"
     try:
-        trace = read_trace(path)
+        trace = (read or read_trace)(path)
         found = figures(trace, facts.key)
         require_whole(trace, found, facts)
     except (RunError, TraceError) as error:

@@ -10,6 +10,9 @@ from rope_prof.compare import Difference
 from rope_prof.units import MISSING
 from rope_prof.views.compare_tables import Comparison, tally
 
+#: So many facts stand open; the rest is folded.
+_OPEN = 7
+
 
 def differences_panel(base: str, cand: str, must: Sequence[Difference], found: Sequence[Unlike], *, one: bool) -> str:
     """What both sides have not alike, first what a comparison needs alike; `one`: they are of one run."""
@@ -25,8 +28,19 @@ def differences_panel(base: str, cand: str, must: Sequence[Difference], found: S
         body = '<p class="rp-key">Nothing: machine, versions and settings are the same.</p>'
     else:
         head = f"<tr><th></th><th>{escape(base)}</th><th>{escape(cand)}</th></tr>"
-        body = f'<table class="rp-unlike"><thead>{head}</thead><tbody>{"".join((*needed, *rest))}</tbody></table>'
+        lines = [*needed, *rest]
+        body = _rows(head, lines[:_OPEN]) + _folded(head, lines[_OPEN:])
     return f"<section><h2>What differs</h2>{body}</section>"
+
+
+def _rows(head: str, lines: Sequence[str]) -> str:
+    return f'<table class="rp-unlike"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table>'
+
+
+def _folded(head: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    return f'<details class="rp-chain"><summary>{len(lines)} more</summary>{_rows(head, lines)}</details>'
 
 
 def _line(what: str, base: str, cand: str, tone: str = "") -> str:

@@ -88,7 +88,7 @@ def _ground(frame: _Frame, low: float, high: float, bottom: float) -> Iterator[S
             used = x + text_width(text) / 2
     one = frame.x_of(1.0)
     yield Line(points=((one, _TOP), (one, bottom)), role="muted")
-    yield Text(x=one, y=_TOP - 8, text=f"the same: ±{SAME_WITHIN:.0%}", role="muted", anchor="middle", size=11)
+    yield Text(x=one, y=_TOP - 8, text=f"the same: ±{100 * SAME_WITHIN:g} %", role="muted", anchor="middle", size=11)
     for x, head in zip(_columns(frame), ("verdict", "ratio", "before → after"), strict=True):
         yield Text(x=x, y=_TOP - 8, text=head, role="muted", size=11)
 

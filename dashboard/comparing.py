@@ -1,0 +1,124 @@
+"""Both sides of the page Compare: what the address asks for, what is taken where it says nothing, what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from rope_prof.dashboard.shell import Seen
+
+from rope_prof.analysis.summary import CaptureFigures
+from rope_prof.commands.compare import capture, comparison, picked
+from rope_prof.compare import Side
+from rope_prof.dashboard import loading, view
+from rope_prof.errors import TraceError
+from rope_prof.io.run_folder import RunFolder
+from rope_prof.model.run import KeyFacts
+from rope_prof.model.trace import Trace
+from rope_prof.views.compare_tables import Comparison
+
+#: The path or mode of a side that picks all of them.
+ALL = "all"
+#: The sides' names in the address; their path and mode follow as `from_path`, `from_mode`.
+FROM, TO = "from", "to"
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A run by its name, a path and a mode of it or ALL."""
+
+    run: str
+    path: str
+    mode: str
+
+
+def defaults(seen: Seen, bases: Mapping[str, tuple[str | None, KeyFacts]]) -> tuple[Pick, Pick]:
+    """The baseline that every page shows, and what to hold against it.
+
+    Against another run: the same path and mode of the shown one. Else the last chosen path that was measured.
+    """
+    facts = view.keys_of(seen.folder.run, seen.case)
+    name, held = bases.get(seen.view.base, (None, facts[0]))
+    base = Pick(name or seen.name, held.key.path, held.key.mode)
+    if name is not None:
+        return base, Pick(seen.name, base.path, base.mode)
+    return base, _other(seen, facts, base)
+
+
+def _other(seen: Seen, facts: Sequence[KeyFacts], base: Pick) -> Pick:
+    sides = [f for f in facts if (f.key.path, f.key.mode) != (base.path, base.mode)]
+    wanted = [f for f in sides if seen.view.has(f.key) and f.status == "measured"]
+    measured = [f for f in sides if f.status == "measured"]
+    found = next((some for some in (wanted, measured, sides) if some), None)
+    return base if found is None else Pick(seen.name, found[-1].key.path, found[-1].key.mode)
+
+
+def paths_of(folder: RunFolder) -> list[str]:
+    """What a side can be: all paths, or one of the run's."""
+    return [ALL, *dict.fromkeys(f.key.path for f in folder.run.keys)]
+
+
+def modes_of(folder: RunFolder) -> list[str]:
+    """The same of its modes."""
+    return [ALL, *dict.fromkeys(f.key.mode for f in folder.run.keys)]
+
+
+def typed(folder: RunFolder, side: Pick) -> str:
+    """`RUN[:PATH[/MODE]]`, as the command reads it; the folder from here where it lies below."""
+    here = Path.cwd()
+    where = folder.path.resolve()
+    shown = str(where.relative_to(here)) if where.is_relative_to(here) else str(where)
+    path, mode = ("" if value == ALL else value for value in (side.path, side.mode))
+    return f"{shown}:{path}/{mode}" if mode else f"{shown}:{path}" if path else shown
+
+
+def bare(folder: RunFolder, side: Pick) -> Side:
+    """That side without its captures: enough to tell what differs."""
+    path, mode = _picked(side)
+    return Side(label=repr(typed(folder, side)), run=folder.run, samples=folder.samples, path=path, mode=mode)
+
+
+def _picked(side: Pick) -> tuple[str | None, str | None]:
+    return None if side.path == ALL else side.path, None if side.mode == ALL else side.mode
+
+
+def _captured(folder: RunFolder, facts: KeyFacts) -> CaptureFigures | str:
+    """What the command reads of a capture, of a trace that is read once for all pages."""
+
+    def read(_path: Path) -> Trace:
+        found = loading.capture(folder, facts)
+        if found is None:
+            raise TraceError(f"the trace {facts.trace!r} is missing")
+        return found.trace
+
+    return capture(folder, facts, read)
+
+
+def compared(folders: tuple[RunFolder, RunFolder], sides: tuple[Pick, Pick], *, anyway: bool) -> Comparison:
+    """What `compare` finds of both. Errors: NotComparableError and UsageError, as the command says them."""
+    keys = tuple(f"{folder.path}:{side.path}/{side.mode}" for folder, side in zip(folders, sides, strict=True))
+    stamps = tuple((folder.path / "run.json").stat().st_mtime_ns for folder in folders)
+    return _compared(keys, stamps, anyway, folders, sides)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _compared(
+    keys: tuple[str, ...],  # noqa: ARG001 - the key
+    stamps_ns: tuple[int, ...],  # noqa: ARG001 - the key
+    anyway: bool,
+    _folders: tuple[RunFolder, RunFolder],
+    _sides: tuple[Pick, Pick],
+) -> Comparison:
+    words = (typed(_folders[0], _sides[0]), typed(_folders[1], _sides[1]))
+    base, cand = (
+        picked(word, folder, *_picked(side), capture_of=_captured)
+        for word, folder, side in zip(words, _folders, _sides, strict=True)
+    )
+    return comparison(words, base, cand, paired=same_run(_folders), anyway=anyway)
+
+
+def same_run(folders: tuple[RunFolder, RunFolder]) -> bool:
+    """Whether both sides are of one run: their rounds are paired then."""
+    return folders[0].path.resolve() == folders[1].path.resolve()

@@ -1,0 +1,149 @@
+"""Verdicts drawn: every ratio on one log axis, every word told by mark and text, what differs said first."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rope_prof.analysis.run_differences import Unlike
+from rope_prof.analysis.stats import Figure
+from rope_prof.compare import Difference, Side, Verdict, judge
+from rope_prof.views.compare_panels import differences_panel, open_verdicts, verdict_panel
+from rope_prof.views.compare_pictures import MOST, forest
+from rope_prof.views.compare_tables import HEAD, Comparison, cells, table, tally, verdict_frame
+from rope_prof.views.palette import DARK
+from rope_prof.views.svg import Drawing, Line, Mark, Rect, Text, svg_file
+from rope_prof.views.svg_scale import log_ticks
+from tests.runs import CASE, facts, key, run, samples
+
+
+def verdict(ratio: Figure | None, metric: str = "wall", path: str = "fused", reason: str | None = None) -> Verdict:
+    word, why = judge(ratio)
+    return Verdict(
+        case=CASE,
+        base=key("unfused").name,
+        cand=key(path).name,
+        metric=metric,
+        word=word,
+        ratio=ratio,
+        reason=reason or why,
+        before=100_000.0,
+        after=None if ratio is None else 100_000.0 / ratio.median,
+    )
+
+
+FASTER, SLOWER = verdict(Figure(10.0, 9.0, 11.0, 60)), verdict(Figure(0.5, 0.4, 0.6, 60))
+SAME, OPEN = verdict(Figure(1.0, 0.99, 1.01, 60)), verdict(Figure(1.0, 0.8, 1.2, 60))
+FEW, NONE = verdict(Figure(2.0, None, None, 3)), verdict(None, reason="fused eager is wrong")
+
+
+def marks(made: Drawing) -> list[Mark]:
+    return [shape for shape in made.shapes if isinstance(shape, Mark)]
+
+
+def texts(made: Drawing) -> list[str]:
+    return [shape.text for shape in made.shapes if isinstance(shape, Text)]
+
+
+def compared(*verdicts: Verdict) -> Comparison:
+    side = Side(label="'r'", run=run(facts()), samples=samples())
+    return Comparison(typed=("<b>r", "s"), base=side, cand=side, paired=True, command="c", verdicts=verdicts)
+
+
+def test_every_word_has_a_mark_of_its_own_and_its_text() -> None:
+    made = forest([FASTER, SLOWER, SAME, OPEN, FEW, NONE], "t")
+    looks = [(mark.role, mark.shape, mark.hollow) for mark in marks(made)]
+    assert looks[:4] == [
+        ("ink", "circle", False),
+        ("warn", "triangle", False),
+        ("muted", "square", False),
+        ("unsure", "diamond", True),
+    ]
+    assert len(looks) == 5, "without a ratio there is no mark"
+    said = texts(made)
+    assert {"FASTER", "SLOWER", "SAME", "UNDECIDED", "UNKNOWN", "fused eager is wrong"} <= set(said)
+    assert "100 µs → 10.0 µs (−90 %)" in said
+    ElementTree.fromstring(svg_file(made, DARK))
+
+
+def test_a_ratio_and_its_inverse_lie_as_far_from_one_and_the_band_holds_two_percent() -> None:
+    made = forest([verdict(Figure(4.0, 3.0, 5.0, 60)), verdict(Figure(0.25, 0.2, 0.33, 60))], "t")
+    up, down = (mark.x for mark in marks(made))
+    (band,) = (shape for shape in made.shapes if isinstance(shape, Rect))
+    one = next(s.points[0][0] for s in made.shapes if isinstance(s, Line) and s.role == "muted")
+    assert up - one == pytest.approx(one - down)
+    assert band.x < one < band.x + band.width
+    same = forest([verdict(Figure(1.02, 0.98, 1.02, 60))], "t")
+    (band,) = (shape for shape in same.shapes if isinstance(shape, Rect))
+    assert marks(same)[0].x == pytest.approx(band.x + band.width)
+
+
+def test_rows_say_what_they_do_not_share() -> None:
+    assert CASE.name in texts(forest([FASTER], "t"))
+    both = texts(forest([FASTER, verdict(Figure(2.0, 1.9, 2.1, 60), metric="device", path="per-token")], "t"))
+    assert f"{CASE.name} · fused eager cold · wall" in both
+    assert f"{CASE.name} · per-token eager cold · device" in both
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.floats(1e-3, 1e3), st.floats(1, 3), st.floats(1, 3)), min_size=1, max_size=6))
+def test_nothing_is_drawn_outside_the_axis(ratios: list[tuple[float, float, float]]) -> None:
+    made = forest([verdict(Figure(m, m / below, m * above, 60)) for m, below, above in ratios], "t")
+    words = next(s.x for s in made.shapes if isinstance(s, Text) and s.text == "verdict")
+    for shape in made.shapes:
+        if isinstance(shape, Line):
+            assert all(0 <= x < words and 0 <= y <= made.height for x, y in shape.points)
+        if isinstance(shape, Mark):
+            assert 0 < shape.x < words
+
+
+def test_a_picture_holds_so_many_rows_and_needs_one() -> None:
+    assert len(marks(forest([FASTER] * (MOST + 5), "t"))) == MOST
+    with pytest.raises(ValueError, match="no verdict"):
+        forest([], "t")
+
+
+@given(st.floats(0.01, 100), st.floats(1.02, 1000))
+def test_ticks_lie_in_the_range_and_are_few(low: float, factor: float) -> None:
+    found = log_ticks(low, low * factor)
+    assert 1 <= len(found) <= 16
+    assert all(low * 0.98 <= tick <= low * factor * 1.02 for tick in found)
+    assert all(a < b for a, b in pairwise(found))
+
+
+def test_the_table_of_the_page_is_that_of_the_command() -> None:
+    found = compared(FASTER, FEW, NONE)
+    assert table(found).columns == list(HEAD)
+    assert table(found).rows() == [cells(v) for v in found.verdicts]
+    frame = verdict_frame(found)
+    assert frame["ratio"].to_list() == [10.0, 2.0, None]
+    assert frame["ratio_lo"].to_list() == [9.0, None, None]
+    assert frame["reason"][2] == "fused eager is wrong"
+    assert tally(found) == [("wall", [("FASTER", 1), ("UNKNOWN", 2)])]
+    assert verdict_frame(compared()).height == 0
+
+
+def test_panels_escape_names_and_count_words() -> None:
+    page = verdict_panel(compared(FASTER, SLOWER, SAME))
+    assert "&lt;b&gt;r" in page
+    assert "<b>r" not in page
+    assert '<span class="rp-slower"><b>1</b> SLOWER</span>' in page
+    assert open_verdicts([]) == ""
+    assert "<li>&lt;i&gt;</li>" in open_verdicts(["<i>"])
+
+
+def test_what_differs_begins_with_what_must_be_alike() -> None:
+    must = [Difference("device", ("<A>",), ("B",)), Difference("tokens", ("1", "64"), ("64",))]
+    rest = [Unlike("device", "<A>", "B"), *(Unlike(f"setting {k}", None, k) for k in range(9))]
+    page = differences_panel("<run>", "other", must, rest, one=False)
+    assert page.index("device") < page.index("tokens") < page.index("setting 0")
+    assert page.count("<th>device</th>") == 1, "it is not told twice"
+    assert "&lt;run&gt;" in page
+    assert "&lt;A&gt;" in page
+    assert "<summary>4 more</summary>" in page
+    assert "Nothing: machine" in differences_panel("a", "b", [], [], one=False)
+    assert "paired round by round" in differences_panel("a", "a", [], [], one=True)
