@@ -316,6 +316,15 @@ _HEAD = (
     '"traceEvents": [\n{{"name": "process_name", "ph": "M", "ts": {0}, "pid": 4242, "tid": 0, '
     '"args": {{"name": "python3"}}}}'
 )
+#: Metadata as torch writes it: names, labels, sort indices.
+_MARK = ',\n{{"name": "{1}", "ph": "M", "ts": {0}, "pid": 0, "tid": 0, "args": {{"{2}": {3}}}}}'
+_MARKS = (
+    ("process_name", "name", '"python3"'),
+    ("process_labels", "labels", '"GPU 0"'),
+    ("process_sort_index", "sort_index", "5000000"),
+    ("thread_name", "name", '"stream 7 "'),
+    ("thread_sort_index", "sort_index", "7"),
+)
 _TAIL = (
     ',\n{{"name": "Record Window End", "ph": "i", "s": "g", "pid": "", "tid": "", "ts": {0}}}\n],\n'
     '"traceName": "generated.json"\n}}\n'
@@ -338,8 +347,10 @@ def write_trace(path: Path, events: int, *, seed: int = 0, layers: int = 8) -> T
             spool.write(",\n" + gpu)
         spool.seek(0)
         shutil.copyfileobj(spool, out, 1 << 20)
+        for mark in _MARKS:
+            out.write(_MARK.format(_us(trace.clock), *mark))
         out.write(_TAIL.format(_us(trace.clock)))
-    trace.totals.events += 2
+    trace.totals.events += 2 + len(_MARKS)
     trace.totals.bytes = path.stat().st_size
     return trace.totals
 

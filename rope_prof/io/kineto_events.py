@@ -66,6 +66,7 @@ class Piece:
     lost: int = 0
     lost_bytes: int = 0
     duplicates: int = 0
+    labels: int = 0  # metadata with a name in its args
     keys: Counter[str] | None = None  # how many of its events have each key, at least; None where that is not known
     tail: bytes | None = None
 
@@ -144,13 +145,18 @@ def _strict(text: bytes, end: int) -> Piece:
         kinds = list(map(type, events))
         batch = Counter({kind: kinds.count(kind) for kind in (Event, *_KEYS_OF)})
         seen += batch
+        if batch[Metadata]:
+            marks = (event for event in events if isinstance(event, Metadata))
+            piece.labels += sum(mark.args is not None and mark.args.name is not None for mark in marks)
         if batch[Instant] or batch[OldInstant]:
             marks = (event for event in events if isinstance(event, Instant | OldInstant))
             piece.window_end = piece.window_end or any(_ends_window(mark.name) for mark in marks)
         piece.add([event for event in events if type(event) is Event])
         piece.settle()
     piece.count = seen.total()
-    piece.keys = sum((group.known + group.joins for group in piece.groups.values()), _other_keys(seen))
+    others = _other_keys(seen)
+    others["name"] += piece.labels
+    piece.keys = sum((group.known + group.joins for group in piece.groups.values()), others)
     return piece
 
 
@@ -159,7 +165,6 @@ def _other_keys(seen: Counter[type]) -> Counter[str]:
     known: Counter[str] = Counter()
     for kind, keys in _KEYS_OF.items():
         known.update(dict.fromkeys(keys, seen[kind]))
-    known["name"] += seen[Metadata]  # one in its args
     return known
 
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from rope_prof.io.kineto_structs import ABSENT
+from rope_prof.io.kineto_structs import ABSENT, Label
 
 #: Keys whose repetition is looked for: of an event, and of its args where a repeat would join it to another launch.
 _SEARCHED: Final = ("ts", "dur", "ph", "pid", "tid", "cat", "name", "args", "correlation", "stream", "device")
@@ -40,6 +40,7 @@ class _Keys(msgspec.Struct, gc=False):
 
 
 _decode_keys = msgspec.json.Decoder(list[_Keys]).decode
+_decode_label = msgspec.json.Decoder(Label).decode
 
 
 def keys_repeat(text: bytes, held: Mapping[str, int] | None, joins: int) -> bool:
@@ -54,8 +55,16 @@ def keys_repeat(text: bytes, held: Mapping[str, int] | None, joins: int) -> bool
     found = int(searched.str.count_matches(_SEARCH)[0])
     events = _decode_keys(b"[" + text.rstrip().removesuffix(b"]") + b"]")
     outer = sum(sum(map(bool, map(attrgetter(name), events))) for name in _Keys.__struct_fields__)
-    named = sum(event.ph == b'"M"' for event in events)  # metadata has a name in its args
+    named = sum(_labels(event.args) for event in events if bytes(event.ph) == b'"M"')
     return found > outer + joins + named
+
+
+def _labels(args: msgspec.Raw) -> bool:
+    """Whether the args of metadata have a name."""
+    try:
+        return _decode_label(args).name is not None
+    except msgspec.DecodeError:
+        return False
 
 
 def _colon_keys(text: bytes) -> dict[str, int]:

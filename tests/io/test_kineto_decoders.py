@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import fields
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.io import json_pieces, kineto_events
+from rope_prof.io import json_pieces, kineto_events, kineto_repeats
 from rope_prof.io.kineto_columns import Columns, read_columns
 
 READ = ("kernel", "gpu_memcpy", "gpu_memset", "cpu_op", "user_annotation", "overhead", "cuda_runtime", "hip_driver")
@@ -115,6 +116,26 @@ def test_an_event_without_a_category_hides_no_repeat() -> None:
     twice = '{"ph": "X", "cat": "kernel", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}'
     none = '{"ph": "X", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}'
     assert read_columns(f"{twice}, {none}".encode(), last=False).counts["duplicates"] == 1
+
+
+@pytest.mark.parametrize("labels", ['{"sort_index": 7}', '{"labels": "CPU"}', '{"name": "python3"}'])
+def test_metadata_of_every_kind_needs_no_look_at_each_event(labels: str) -> None:
+    """Every trace of torch ends with it; a miscount had each event parsed once more."""
+    kernel = '{"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 1, "dur": 2}'
+    mark = f'{{"name": "process_{labels[2:6]}", "ph": "M", "ts": 1.5, "pid": 7, "tid": 0, "args": {labels}}}'
+    text = f"{kernel}, {mark}, {mark}".encode()
+    assert read_columns(text, last=False).counts["duplicates"] == 0
+    for held in (None, _held(text)):
+        assert not kineto_repeats.keys_repeat(text, held, 0)
+    twice = text.replace(b'"ph": "X"', b'"ph": "X", "ph": "X"')
+    assert kineto_repeats.keys_repeat(twice, _held(text), 0)
+
+
+def _held(text: bytes) -> Counter[str]:
+    """What the decoder says that the events have, at least."""
+    found = kineto_events.read_piece(text, last=False).keys
+    assert found is not None
+    return found
 
 
 def _refuse(_: bytes) -> Any:
