@@ -26,8 +26,8 @@ if found is None:
     )
     other = whole_requests.shipped(loading.runs())
     if other is not None:
-        label = shell.plain(f"Show the shipped run {other}")
-        st.page_link("rooms/end_to_end.py", label=label, query_params={"run": other})
+        there = st.query_params.to_dict() | {"run": other}
+        st.page_link("rooms/end_to_end.py", label=shell.plain(f"Show the shipped run {other}"), query_params=there)
     st.stop()
 
 

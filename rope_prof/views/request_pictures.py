@@ -14,7 +14,7 @@ from rope_prof.units import duration, significant
 from rope_prof.views.end_to_end_tables import Steps, share, step_ms
 from rope_prof.views.svg import Drawing, Line, Mark, Rect, Shape, Text, text_width
 from rope_prof.views.svg_charts import WIDTH, Bar, bars
-from rope_prof.views.svg_scale import linear_scale, round_values
+from rope_prof.views.svg_scale import Scale, linear_scale, round_values
 
 #: (path, phase) -> the unprofiled eager step.
 Times = Mapping[tuple[str, str], Figure]
@@ -96,7 +96,8 @@ def prediction_drawing(found: Sequence[Prediction]) -> Drawing | None:
     left = max(text_width(_label(one), 13) for one in found) + 16
     right = max(map(text_width, notes)) + 16
     most = max(max(one.bound.step_ns, one.bound.hi_ns, one.saved_ns) for one in found) / 1e6
-    at = linear_scale(0, most, left, WIDTH - right)
+    least = min(min(0.0, one.bound.lo_ns, one.saved_ns) for one in found) / 1e6
+    at = linear_scale(least, most, left, WIDTH - right)
     top, bottom = 26.0, 26.0 + _ROW * len(found)
     shapes: list[Shape] = list(_legend(left))
     for value in round_values(most):
@@ -109,8 +110,9 @@ def prediction_drawing(found: Sequence[Prediction]) -> Drawing | None:
         )
         shapes += [
             Text(x=left - 10, y=y + 21, text=_label(one), size=13, anchor="end"),
-            Rect(x=left, y=y + 6, width=max(step - left, 0), height=22, role="rule"),
+            Rect(x=at(0), y=y + 6, width=max(step - at(0), 0), height=22, role="rule"),
             Rect(x=lo, y=y + 6, width=max(hi - lo, 0.8), height=22, role="bubble", title=note),
+            *_whisker(one, at, y + 17),
             Mark(x=saved, y=y + 17, role="ink" if one.held else "warn", shape="diamond", size=6, title=note),
             Text(x=WIDTH - right + 12, y=y + 21, text=note, role="muted" if one.held else "warn"),
         ]
@@ -120,6 +122,13 @@ def prediction_drawing(found: Sequence[Prediction]) -> Drawing | None:
     return Drawing(width=WIDTH, height=bottom + 42, title=title, shapes=tuple(shapes))
 
 
+def _whisker(one: Prediction, at: Scale, y: float) -> Iterator[Shape]:
+    """The interval of what was saved, which may reach outside the prediction where the outcome does not."""
+    if one.saved.lo is not None and one.saved.hi is not None:
+        ends = tuple((at(share * one.bound.step_ns / 1e6), y) for share in (one.saved.lo, one.saved.hi))
+        yield Line(points=ends, role="ink" if one.held else "warn", width=1.6)
+
+
 def _label(one: Prediction) -> str:
     return f"{one.path} · {one.phase}"
 
@@ -127,7 +136,7 @@ def _label(one: Prediction) -> str:
 def _words(one: Prediction) -> str:
     lo, hi = significant(one.bound.lo_ns / 1e6), significant(one.bound.hi_ns / 1e6)
     verdict = "as predicted" if one.held else "outside the prediction"
-    return f"predicted {lo} to {hi} ms, saved {duration(one.saved_ns)}: {verdict}"
+    return f"predicted {lo} to {hi} ms, saved {duration(one.saved_ns)} ({share(one.saved, bounds=True)}): {verdict}"
 
 
 def _legend(x: float) -> Iterator[Shape]:
@@ -136,4 +145,4 @@ def _legend(x: float) -> Iterator[Shape]:
         yield Text(x=x + 18, y=15.5, text=words, role="muted")
         x += text_width(words) + 42
     yield Mark(x=x + 6, y=11, role="ink", shape="diamond", size=5)
-    yield Text(x=x + 18, y=15.5, text="measured saving", role="muted")
+    yield Text(x=x + 18, y=15.5, text="measured saving, with its interval", role="muted")
