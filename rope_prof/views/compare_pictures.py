@@ -5,6 +5,7 @@ Draws what `compare` found, no statistics. A word is told by its mark and its te
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,9 @@ from rope_prof.views.svg_scale import Scale, log_scale, log_ticks
 WIDTH = 1180.0
 #: A picture of more rows is read by nobody: the rest is in the table.
 MOST = 120
-_ROW, _TOP = 24.0, 30.0
+#: From so many rows on the axis is named above them too.
+_TALL = 16
+_ROW, _TOP = 24.0, 46.0
 _RIGHT = 380.0  # room for verdict, ratio, before and after
 #: Word -> role, mark, hollow.
 _LOOK = {
@@ -47,7 +50,8 @@ def forest(verdicts: Sequence[Verdict], title: str) -> Drawing:
     low, high = _ends(rows)
     frame = _Frame(log_scale(low, high, left + 10, WIDTH - _RIGHT - 10), left, WIDTH - _RIGHT)
     bottom = _TOP + _ROW * len(rows) + 6
-    shapes = list(_ground(frame, low, high, bottom))
+    tall = len(rows) >= _TALL
+    shapes = [*_ground(frame, bottom, tall=tall), *_ticks(frame, log_ticks(low, high), bottom, tall=tall)]
     for index, (verdict, label) in enumerate(zip(rows, labels, strict=True)):
         shapes += _row(verdict, label, _TOP + _ROW * (index + 0.5), frame)
     middle = (frame.left + frame.right) / 2
@@ -76,21 +80,26 @@ def _ends(rows: Sequence[Verdict]) -> tuple[float, float]:
     return min([*found, 1 - 2.5 * SAME_WITHIN]) * 0.99, max([*found, 1 + 2.5 * SAME_WITHIN]) * 1.01
 
 
-def _ground(frame: _Frame, low: float, high: float, bottom: float) -> Iterator[Shape]:
+def _ground(frame: _Frame, bottom: float, *, tall: bool) -> Iterator[Shape]:
     lo, hi = frame.x_of(1 - SAME_WITHIN), frame.x_of(1 + SAME_WITHIN)
-    yield Rect(x=lo, y=_TOP, width=hi - lo, height=bottom - _TOP, role="rule", title="the same: within 2 % of 1")
-    used = -1e9
-    for tick in log_ticks(low, high):
+    yield Rect(x=lo, y=_TOP, width=hi - lo, height=bottom - _TOP, role="unsure_fill")
+    one = frame.x_of(1.0)
+    yield Line(points=((one, _TOP), (one, bottom)), role="muted")
+    words = f"the same: ±{100 * SAME_WITHIN:g} %"
+    yield Text(x=one, y=_TOP - (24 if tall else 8), text=words, role="muted", anchor="middle", size=11)
+    for x, head in zip(_columns(frame), ("verdict", "ratio", "before → after"), strict=True):
+        yield Text(x=x, y=_TOP - 8, text=head, role="muted", size=11)
+
+
+def _ticks(frame: _Frame, ticks: Sequence[float], bottom: float, *, tall: bool) -> Iterator[Shape]:
+    used = -math.inf
+    for tick in ticks:
         x, text = frame.x_of(tick), f"{tick:,.6g}"
         yield Line(points=((x, _TOP), (x, bottom)), role="rule")
         if x - text_width(text) / 2 > used + 4:
-            yield Text(x=x, y=bottom + 16, text=text, role="muted", anchor="middle")
+            for y in (bottom + 16, _TOP - 8) if tall else (bottom + 16,):
+                yield Text(x=x, y=y, text=text, role="muted", anchor="middle")
             used = x + text_width(text) / 2
-    one = frame.x_of(1.0)
-    yield Line(points=((one, _TOP), (one, bottom)), role="muted")
-    yield Text(x=one, y=_TOP - 8, text=f"the same: ±{100 * SAME_WITHIN:g} %", role="muted", anchor="middle", size=11)
-    for x, head in zip(_columns(frame), ("verdict", "ratio", "before → after"), strict=True):
-        yield Text(x=x, y=_TOP - 8, text=head, role="muted", size=11)
 
 
 def _columns(frame: _Frame) -> tuple[float, float, float]:

@@ -115,6 +115,11 @@ def test_ticks_lie_in_the_range_and_are_few(low: float, factor: float) -> None:
     assert all(a < b for a, b in pairwise(found))
 
 
+def test_the_axis_of_a_tall_picture_is_named_at_both_ends() -> None:
+    assert texts(forest([FASTER] * 3, "t")).count("1") == 1
+    assert texts(forest([FASTER] * 30, "t")).count("1") == 2
+
+
 def test_the_table_of_the_page_is_that_of_the_command() -> None:
     found = compared(FASTER, FEW, NONE)
     assert table(found).columns == list(HEAD)
