@@ -60,6 +60,10 @@ def _stamp(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
+def _stamps(folder: Path) -> tuple[int, ...]:
+    return tuple(_stamp(folder / name) for name in (FACTS_FILE, SAMPLES_FILE))
+
+
 def shipped(named: Mapping[str, Path]) -> str | None:
     """The shipped run with whole requests among those that the viewer can choose; None where it is not there."""
     wanted = shipped_runs().resolve() / loading.DEFAULT_RUN
@@ -68,7 +72,7 @@ def shipped(named: Mapping[str, Path]) -> str | None:
 
 def whole(folder: RunFolder) -> Whole | None:
     """The whole requests of that run; None where it measured none. Errors: RunError."""
-    return _whole(str(folder.path), tuple(_stamp(folder.path / name) for name in (FACTS_FILE, SAMPLES_FILE)))
+    return _whole(str(folder.path), _stamps(folder.path))
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
@@ -93,14 +97,14 @@ def traces(found: Whole) -> dict[tuple[str, str], Path]:
 def profiles(found: Whole) -> Profiles:
     """The parts of each profiled step, predictions and doubts. Errors: TraceError."""
     stamps = tuple((str(path), _stamp(path)) for path in traces(found).values())
-    return _profiles(str(found.folder.path), _stamp(found.folder.path / SAMPLES_FILE), stamps, found)
+    return _profiles(str(found.folder.path), _stamps(found.folder.path), stamps, found)
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
 def _profiles(
     folder: str,  # noqa: ARG001 - the key
-    stamp_ns: int,  # noqa: ARG001 - the key
-    stamps_ns: tuple[tuple[str, int], ...],  # noqa: ARG001 - the key
+    stamps_ns: tuple[int, ...],  # noqa: ARG001 - the key
+    traces_ns: tuple[tuple[str, int], ...],  # noqa: ARG001 - the key
     _found: Whole,
 ) -> Profiles:
     steps, predicted, doubts = profiled(_found.folder, lambda path: _trace(str(path), _stamp(path)))

@@ -8,6 +8,7 @@ from rope_prof.dashboard import downloads, loading, scenes, shell, steps, timeli
 from rope_prof.errors import RopeProfError
 from rope_prof.views import panels, report_requests, request_panels
 from rope_prof.views.end_to_end_tables import end_to_end_notes, headline, prediction_lines
+from rope_prof.views.report_markdown import blocks_markdown
 from rope_prof.views.report_model import Bullets, Words
 from rope_prof.views.request_panels import blocks
 from rope_prof.views.request_pictures import step_times
@@ -48,13 +49,10 @@ noted = st.container()
 pictures = list(report_requests.request_picture(found.rows, facts.request.decode_tokens))
 noise = tuple(report_requests.noise_lines(found.noise))
 measured = [Words(text=f"{headline(facts)}."), *pictures, report_requests.times_table(found.rows), Bullets(items=noise)]
-draw(
-    blocks(measured, seen.palette),
-    heading(request_panels.agree(found.agreed)),
-    blocks(list(report_requests.agreement_table(found.agreed)), seen.palette),
-)
+agreement = list(report_requests.agreement_table(found.agreed))
+draw(blocks(measured, seen.palette), heading(request_panels.agree(found.agreed)), blocks(agreement, seen.palette))
 
-lines, lost = list(noise), []
+text, lost = [*measured, Words(text=request_panels.agree(found.agreed)), *agreement], []
 try:
     with st.spinner("Reading the profiles"):
         profiled = whole_requests.profiles(found)
@@ -66,8 +64,9 @@ else:
         *report_requests.step_picture(profiled.steps, times),
     ]
     said = (*prediction_lines(profiled.predicted), *report_requests.share_lines(profiled.steps))
-    pictures, lines, lost = [*pictures, *of_steps], [*said, *lines], [*profiled.doubts]
-    draw(blocks([*of_steps, Bullets(items=said), *report_requests.steps_table(profiled.steps)], seen.palette))
+    below = [*of_steps, Bullets(items=said), *report_requests.steps_table(profiled.steps)]
+    pictures, text, lost = [*pictures, *of_steps], [*text, *below], [*profiled.doubts]
+    draw(blocks(below, seen.palette))
 
 drawings = [picture.drawing for picture in pictures]
 if files:
@@ -101,7 +100,7 @@ with giving:
         "end_to_end",
         drawing=(lambda: stacked(drawings, seen.name)) if drawings else None,
         table=lambda: request_panels.request_frame(found.rows),
-        lines=lines,
+        markdown=("Tables, Markdown", lambda: blocks_markdown(seen.name, text, seen.name).encode()),
         traces=[(f"{name} {of}", path) for (name, of), path in files.items()],
         stem=f"{seen.name.replace('/', '-')}-end_to_end",
     )

@@ -8,7 +8,7 @@ character reference. Text of ours is escaped, and a word in it that GitHub would
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
@@ -58,6 +58,13 @@ def report_markdown(report: Report, image_base: str = "") -> str:
         if len(text) < LIMIT:
             return text
     return text[: LIMIT - 20].rsplit("\n", 1)[0] + "\n\n…\n"
+
+
+def blocks_markdown(title: str, blocks: Sequence[Block], source: str) -> str:
+    """Those blocks whole under a heading, without pictures: what a page of the dashboard gives away."""
+    writer = _Writer(_ROOMS[0], source, "")
+    parts = [writer.block(block) for block in blocks if not isinstance(block, Figure)]
+    return "\n\n".join([f"# {md(title)}", *filter(None, parts)]) + "\n"
 
 
 def pictures(report: Report) -> Iterator[Figure]:

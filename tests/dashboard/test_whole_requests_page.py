@@ -82,7 +82,7 @@ def test_the_page_shows_times_gains_noise_prediction_agreement_and_both_steps(
     assert [side["title"] for side in sent(found)["sides"]] == ["unfused", "fused"]
     assert asked(found, "phase", "part", "layer", "step", "step_zoom") == ["decode", "step", "1", "median", "fit"]
     labels = [element.proto.label for element in found.get("download_button")]
-    assert labels[:4] == ["Picture, PNG", "Picture, SVG", "Table, CSV", "Table, Markdown"]
+    assert labels[:4] == ["Picture, PNG", "Picture, SVG", "Table, CSV", "Tables, Markdown"]
     assert len([label for label in labels if label.startswith("Trace, ")]) == 4
 
 
@@ -272,6 +272,28 @@ def test_a_walk_from_the_step_to_one_rope_call_keeps_its_zoom(address: str, chro
         again = window_of(page)
         assert again[1] - again[0] == NEAR(widths[2], rel=0.2), "pressed again it is shown whole"
         page.screenshot(path=str(SHOTS / "end-to-end-rope.png"), full_page=True)
+        assert wrong == []
+
+
+@pytest.mark.browser
+def test_what_is_given_away_is_what_is_shown(address: str, chromium: Browser) -> None:
+    with opened(chromium, accept_downloads=True) as (page, wrong):
+        page.goto(f"{address}/end_to_end?part=rope")
+        settle(page)
+        page.get_by_role("button", name="Download").click()
+        given = {}
+        for label in ("Picture, PNG", "Picture, SVG", "Table, CSV", "Tables, Markdown"):
+            with page.expect_download(timeout=30_000) as waited:
+                page.get_by_role("button", name=label).click()
+            assert waited.value.suggested_filename.startswith("drawn-end_to_end.")
+            given[label] = Path(waited.value.path()).read_bytes()
+        assert given["Picture, PNG"].startswith(b"\x89PNG")
+        for words in (b"Request time as its parts", b"Rope call of layer 1, decode"):
+            assert words in given["Picture, SVG"]
+        text = given["Tables, Markdown"].decode()
+        for head in ("| path | decode | first token ms |", "| path | logits off |", "| path | phase | step |"):
+            assert head in text
+        assert "A/A noise" in text
         assert wrong == []
 
 
