@@ -146,8 +146,8 @@ def _strict(text: bytes, end: int) -> Piece:
         batch = Counter({kind: kinds.count(kind) for kind in (Event, *_KEYS_OF)})
         seen += batch
         if batch[Metadata]:
-            marks = (event for event in events if isinstance(event, Metadata))
-            piece.labels += sum(mark.args is not None and mark.args.name is not None for mark in marks)
+            told = (event.args for event in events if isinstance(event, Metadata))
+            piece.labels += sum(args is not None and args.name is not None for args in told)
         if batch[Instant] or batch[OldInstant]:
             marks = (event for event in events if isinstance(event, Instant | OldInstant))
             piece.window_end = piece.window_end or any(_ends_window(mark.name) for mark in marks)
