@@ -17,6 +17,8 @@ done with the chain. Fusing shortens both, and the event moves up by the smaller
 
 lo is zero where the event after waits for neither (another stream, an event), and where a kernel's launch is not in
 the file. Times are those of the trace: a profiler that slows launches down widens both ends.
+
+That is of one call. What all calls take off the device's span is no sum of it: `critical_path` says which side counts.
 """
 
 from __future__ import annotations
@@ -57,6 +59,8 @@ class CallTimes:
     linked: Bools
     lo: Ints
     hi: Ints
+    host_most: Ints  # what the host gains at most, and the GPU: `chains` adds up that which lies on the critical path
+    gpu_most: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,9 @@ def call_times(
     span = edge[:, -1] - start[:, 0]
     longest = (end - start).max(axis=1)
     after = _After.of(events, at, edge[:, -1], latency)
-    host_lo, host_hi = _host_removed(events, at, after)
+    host_lo, host_most = _host_removed(events, at, after)
+    linked = (events.launch_start[at] != NONE).all(axis=1)
+    host_hi = np.where(linked, host_most + after.slack_hi, _FAR)
     gpu_lo = np.where(after.blocked, 0, idle.before(after.until) - idle.before(start[:, 0]))
     gpu_hi = after.until - start[:, 0] - (longest if floor_ns is None else floor_ns)
     hi = np.maximum(np.minimum(host_hi, gpu_hi), 0)
@@ -128,9 +134,11 @@ def call_times(
         busy=span - bubble,
         bubble=bubble,
         launch_bound=np.where(starved, gaps, 0).sum(axis=1),
-        linked=(events.launch_start[at] != NONE).all(axis=1),
+        linked=linked,
         lo=np.minimum(np.maximum(np.minimum(host_lo, gpu_lo), 0), hi),
         hi=hi,
+        host_most=np.maximum(host_most, 0),
+        gpu_most=np.maximum(gpu_hi, 0),
     )
 
 
@@ -163,7 +171,7 @@ class _After:
 
 
 def _host_removed(events: Events, at: Ints, after: _After) -> tuple[Ints, Ints]:
-    """Host time that fusing takes away before the event after, with that event's slack: least and most."""
+    """Host time that fusing takes away before the event after: least, with that event's slack, and most, without."""
     begin, end = events.launch_start[at], events.launch_end[at]
     linked = (begin != NONE).all(axis=1)
     one_launch = (begin == begin[:, :1]).all(axis=1)
@@ -175,4 +183,4 @@ def _host_removed(events: Events, at: Ints, after: _After) -> tuple[Ints, Ints]:
     most = np.where(one_launch, 0, span - (end - begin).min(axis=1))
     least = np.where(one_launch, 0, np.maximum(span - dearest, 0))
     lo = np.where(linked, np.where(after.same_thread, least, 0) + after.slack_lo, 0)
-    return lo, np.where(linked, most + after.slack_hi, _FAR)
+    return lo, np.where(linked, most, 0)

@@ -20,6 +20,7 @@ from rope_prof.analysis.chain_cuts import parts
 from rope_prof.analysis.chain_events import NONE, SMALL_NS, Events, device_events, launched_events
 from rope_prof.analysis.chain_floor import Bandwidth, Floor, Shapes, bandwidth, floor
 from rope_prof.analysis.chain_saving import CallTimes, call_times, device_idle, launch_latency
+from rope_prof.analysis.critical_path import CriticalPath, critical_paths
 from rope_prof.analysis.repeats import BREAK, Ints, find_repeats
 from rope_prof.model.trace import Trace
 
@@ -118,13 +119,16 @@ def chains(
         events = device_events(trace, rows, small_ns)
         span = int(events.end.max() - events.start.min())
         idle, latency = device_idle(events), launch_latency(events)
+        paths = critical_paths(trace, events, latency)
         speed = speeds[str(device)] = bandwidth(rows, bytes_a_ns)
         for word, first in _found(events, limit):
             names = tuple(events.names[symbol] for symbol in word)
             given = (floors_ns or {}).get(names)
             least = floor(shapes, events, first, len(names), speed) if given is None else Floor(given)
             times = call_times(events, first, len(names), idle, latency, least.ns)
-            chain = _chain(events, str(device), names, first, times, least, span, steps, withheld)
+            bounds = None if withheld is not None else _bounds(paths, events, first, len(names), times)
+            saving = None if bounds is None else _saving(bounds, span, steps)
+            chain = _chain(events, str(device), names, first, times, least, steps, saving, withheld)
             found.append((chain, _calls(events, str(device), first, times, withheld)))
     found.sort(key=lambda pair: _order(pair[0]))
     frames = [calls.with_columns(pl.lit(rank).alias("rank")) for rank, (_, calls) in enumerate(found, 1)]
@@ -155,6 +159,25 @@ def _found(events: Events, limit: int) -> list[tuple[tuple[int, ...], Ints]]:
     return [(word, first[np.argsort(events.start[first])]) for word, first in calls.items()]
 
 
+def _bounds(
+    paths: tuple[CriticalPath, ...], events: Events, first: Ints, length: int, times: CallTimes
+) -> tuple[int, int]:
+    """What all calls take off the span: least and most, each over the critical paths that there may be.
+
+    A call counts for what the GPU gains by it where the path runs there, for what the host gains where it runs there,
+    off the path for nothing. Of a call whose launches are not in the file it is not known: it may count for the GPU's.
+    """
+    at = first[:, None] + np.arange(length)
+    begin, end = events.launch_start[at[:, 0]], events.launch_end[at[:, -1]]
+    least, most = [], []
+    for path in paths:
+        by_gpu = path.events[at].any(axis=1) | ~times.linked
+        by_host = times.linked & (path.host.measure(end) > path.host.measure(begin))
+        least.append(int(times.lo[by_gpu | by_host].sum()))
+        most.append(int(times.gpu_most[by_gpu].sum()) + int(times.host_most[by_host].sum()))
+    return min(min(least), max(most)), max(most)
+
+
 def _chain(
     events: Events,
     device: str,
@@ -162,14 +185,13 @@ def _chain(
     first: Ints,
     times: CallTimes,
     least: Floor,
-    span_ns: int,
     steps: int | None,
+    saving: Saving | None,
     withheld: str | None,
 ) -> Chain:
     kinds = events.frame["kind"][int(first[0]) : int(first[0]) + len(names)]
     kernels = int((kinds == "kernel").sum())
     bubble = int(times.bubble.sum())
-    saving = None if withheld is not None else _saving(times, span_ns, steps)
     return Chain(
         rank=0,
         device=device,
@@ -191,9 +213,8 @@ def _chain(
     )
 
 
-def _saving(times: CallTimes, span_ns: int, steps: int | None) -> Saving:
-    lo, hi = int(times.lo.sum()), min(int(times.hi.sum()), span_ns)
-    lo = min(lo, hi)
+def _saving(bounds: tuple[int, int], span_ns: int, steps: int | None) -> Saving:
+    lo, hi = (min(bound, span_ns) for bound in bounds)
     share = 1 / span_ns if span_ns else 0.0
     per_step = (None, None) if steps is None else (lo / steps, hi / steps)
     return Saving(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,56 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rope_prof.analysis.chains import Chains, chains
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Trace, empty
+from rope_prof.model.trace import GPU_EVENTS, HOST_CALLS, RANGES, empty
+
+sys.path.insert(0, str(Path(__file__).parent))
+from machine import Machine
 
 ROPE = ("gather", "cat", "copy", *("mul",) * 4, "sub", "add", "stack", *("mul",) * 4, "sub", "add", "stack")
-
-
-@dataclass
-class Machine:
-    """A host that launches and a stream that runs, `launch_ns` and `kernel_ns` each, with jitter."""
-
-    rng: random.Random
-    launch_ns: int = 8000
-    kernel_ns: int = 2000
-    host: int = 0
-    free: dict[int, int] = field(default_factory=dict)
-    gpu: list[dict[str, Any]] = field(default_factory=list)
-    calls: list[dict[str, Any]] = field(default_factory=list)
-
-    def run(self, name: str, ns: int | None = None, *, stream: int = 7, thread: int = 1, kind: str = "kernel") -> int:
-        """Launch one kernel; its start."""
-        begin = self.host + self.rng.randrange(self.launch_ns // 4)
-        self.host = begin + self.launch_ns
-        ns = self.kernel_ns + self.rng.randrange(300) if ns is None else ns
-        start = max(begin + 3000, self.free.get(stream, 0))
-        self.free[stream] = start + ns
-        number = len(self.calls)
-        launch = {"name": "cudaLaunchKernel", "api": "runtime", "process": 9, "thread": thread, "start_ns": begin}
-        self.calls.append(launch | {"dur_ns": 3000, "correlation": number})
-        event = {"kind": kind, "name": name, "device": "0", "stream": stream, "start_ns": start, "dur_ns": ns}
-        self.gpu.append(event | {"correlation": number})
-        return start
-
-    def wait(self, thread: int = 1) -> None:
-        begin = self.host
-        self.host = max(self.host, *self.free.values()) + 5000
-        call = {"name": "cudaStreamSynchronize", "api": "runtime", "process": 9, "thread": thread}
-        times = {"start_ns": begin, "dur_ns": self.host - begin, "correlation": 10**6 + len(self.calls)}
-        self.calls.append(call | times)
-
-    def trace(self, **more: Any) -> Trace:
-        return Trace(
-            format="kineto",
-            source="machine",
-            gpu=pl.DataFrame(self.gpu, schema=GPU_EVENTS),
-            calls=pl.DataFrame(self.calls, schema=HOST_CALLS),
-            ranges=more.pop("ranges", empty(RANGES)),
-            ops=empty(CPU_OPS),
-            overheads=empty(OVERHEADS),
-            events=len(self.gpu) + len(self.calls),
-            **more,
-        )
 
 
 def _model(seed: int, layers: int = 24, others: int = 12, **how: Any) -> tuple[Machine, list[int]]:
