@@ -20,7 +20,6 @@ from rope_prof.analysis.analyze import accounted
 from rope_prof.analysis.calls import call_events, call_frame
 from rope_prof.analysis.decomposition import Decomposition, decompose
 from rope_prof.analysis.gaps import device_gaps
-from rope_prof.analysis.kernels import kernel_shares
 from rope_prof.analysis.roofline import ceilings, roofline
 from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, require_whole, summary
 from rope_prof.commands.open import case_traces
@@ -32,6 +31,7 @@ from rope_prof.io.traces import read_trace
 from rope_prof.model.run import Key, KeyFacts
 from rope_prof.model.trace import Trace
 from rope_prof.serve import Server, site
+from rope_prof.views.report_data import Captured, captured
 from rope_prof.views.timeline import CallTimeline, lay_out
 
 _KEEP = 64
@@ -231,10 +231,19 @@ def timeline(found: Capture, number: int) -> CallTimeline:
     return lay_out(call, call_events(found.trace, call), gaps)
 
 
-def kernels(found: Capture) -> pl.DataFrame:
-    """The kernels of all captured calls: schema of `rope_prof.analysis.kernels.KERNELS`."""
-    events = [call_events(found.trace, call) for call in found.calls.iter_rows(named=True)]
-    return kernel_shares(pl.concat(events), len(events))
+def account(folder: RunFolder, facts: KeyFacts) -> Captured | None:
+    """Kernels, gaps and median call of that key's trace; None where it has none or the file is gone.
+
+    Errors: TraceError.
+    """
+    found = capture(folder, facts)
+    path = folder.trace_path(facts.key.name)
+    return None if found is None or path is None else _account(str(path), _stamp(path), found, facts)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _account(path: str, stamp_ns: int, _found: Capture, _facts: KeyFacts) -> Captured:  # noqa: ARG001 - the key
+    return captured(_found.trace, _facts)
 
 
 def perfetto(folder: RunFolder) -> Server:

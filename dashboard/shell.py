@@ -29,6 +29,7 @@ _HERE = Path(__file__).parent
 ROOMS = {
     "overview": "Overview",
     "timeline": "Timeline",
+    "bubbles": "Bubbles",
     "kernels": "Kernels",
     "sweep": "Sweep",
     "compare": "Compare",

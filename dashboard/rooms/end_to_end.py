@@ -7,10 +7,10 @@ import streamlit as st
 from rope_prof.dashboard import downloads, loading, scenes, shell, steps, timeline_component, view, whole_requests
 from rope_prof.errors import RopeProfError
 from rope_prof.views import panels, report_requests, request_panels
+from rope_prof.views.block_panels import blocks
 from rope_prof.views.end_to_end_tables import end_to_end_notes, headline, prediction_lines
 from rope_prof.views.report_markdown import blocks_markdown
 from rope_prof.views.report_model import Bullets, Words
-from rope_prof.views.request_panels import blocks
 from rope_prof.views.request_pictures import step_times
 from rope_prof.views.step_timeline import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.svg_stack import stacked

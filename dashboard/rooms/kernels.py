@@ -17,15 +17,15 @@ keys = [f.key for f in captured]
 tables = []
 with shell.guarded():
     for f in facts:
-        capture = loading.capture(seen.folder, f)
-        if capture is not None and not capture.calls.is_empty():
-            tables.append((view.side_label(f.key, keys), loading.kernels(capture), capture))
+        one = loading.account(seen.folder, f)
+        if one is not None and one.reason is None:
+            tables.append((view.side_label(f.key, keys), one.kernels, one.calls))
 if not tables:
     shell.stop(
         f"Case {seen.case} in run {seen.name} has no calls to show: its trace is gone or empty; record it again."
     )
 figure = kernels_figure(
-    [kernel_panel(label, table, capture.calls.height) for label, table, capture in tables],
+    [kernel_panel(label, table, calls) for label, table, calls in tables],
     seen.palette,
     f"{seen.name} · {seen.case}",
 )

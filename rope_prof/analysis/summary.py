@@ -214,6 +214,11 @@ def _held_down(samples: pl.DataFrame) -> pl.DataFrame:
     return samples.group_by("key").agg(pl.len(), pl.when(said).then(pl.col("throttled").sum()).alias("throttled"))
 
 
+def replays_apart(key: Key) -> bool:
+    """Whether the calls lie inside replays between which the L2 is overwritten: no idle time of theirs."""
+    return key.mode == "graph" and key.l2 == "cold"
+
+
 def _profiled(
     key: Key, capture: CaptureFigures | None, wall_ns: Figure | None, device_ns: Figure | None
 ) -> tuple[float | None, float | None, float | None]:
@@ -221,7 +226,7 @@ def _profiled(
     if capture is None:
         return None, None, None
     period, raw, plain = capture.period_ns, capture.bubble_raw_ns, wall_ns
-    if key.mode == "graph" and key.l2 == "cold" and capture.replay_ns is not None and capture.busy_ns is not None:
+    if replays_apart(key) and capture.replay_ns is not None and capture.busy_ns is not None:
         period, raw, plain = capture.replay_ns, capture.replay_ns - capture.busy_ns, device_ns
     return period, raw, period / plain.median if plain and period is not None else None
 

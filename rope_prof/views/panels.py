@@ -17,7 +17,8 @@ from rope_prof.units import size as byte_size
 from rope_prof.views.difference import difference
 from rope_prof.views.overview import Cell, Overview, Side
 from rope_prof.views.palette import Palette
-from rope_prof.views.svg import MARGIN, Drawing, Mark, placed, svg_file
+from rope_prof.views.svg import MARGIN, Drawing, Mark, Rect, placed, svg_file
+from rope_prof.views.trace_tables import shown
 
 _SIGNS = {"faster": "", "slower": "▼ ", "level": "≈ ", "wrong": "✕ "}
 
@@ -190,15 +191,23 @@ def picture(svg: str, alt: str) -> str:
 
 
 def hovered(drawing: Drawing, palette: Palette) -> str:
-    """The drawing as an image, with the facts of each of its marks shown where the mouse is over it."""
+    """The drawing as an image, with the facts of each of its marks and boxes shown where the mouse is over it."""
     width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
     spots = "".join(
-        f'<i style="left:{100 * (mark.x + MARGIN) / width:.3f}%;top:{100 * (mark.y + MARGIN) / height:.3f}%" '
-        f'title="{escape(mark.title, quote=True)}"></i>'
-        for mark in placed(drawing)
-        if isinstance(mark, Mark) and mark.title
+        f'<i{_spot(shape, width, height)} title="{escape(shown(shape.title), quote=True)}"></i>'
+        for shape in placed(drawing)
+        if isinstance(shape, (Mark, Rect)) and shape.title
     )
     return f'<div class="rp-map">{picture(svg_file(drawing, palette), drawing.title)}{spots}</div>'
+
+
+def _spot(shape: Mark | Rect, width: float, height: float) -> str:
+    """Where the mouse finds it: around a mark, on the whole of a box."""
+    left, top = 100 * (shape.x + MARGIN) / width, 100 * (shape.y + MARGIN) / height
+    if isinstance(shape, Mark):
+        return f' style="left:{left:.3f}%;top:{top:.3f}%"'
+    sides = f"width:{100 * shape.width / width:.3f}%;height:{100 * shape.height / height:.3f}%"
+    return f' class="rp-box" style="left:{left:.3f}%;top:{top:.3f}%;{sides}"'
 
 
 def section(title: str, body: str, words: str) -> str:

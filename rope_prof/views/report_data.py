@@ -5,20 +5,19 @@ Takes frames and records, opens nothing. What is divided or counted for the repo
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import polars as pl
 
 from rope_prof.analysis.calls import as_cpu, call_events, call_frame, recorded_on_cpu
 from rope_prof.analysis.end_to_end import BASELINE, Agreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.gaps import device_gaps
+from rope_prof.analysis.idle import placed, told
 from rope_prof.analysis.kernels import KERNELS, kernel_shares
 from rope_prof.analysis.launches import launched
 from rope_prof.analysis.stats import Figure, paired_ratio
-from rope_prof.analysis.summary import Row, call_pattern
+from rope_prof.analysis.summary import Row, call_pattern, replays_apart
 from rope_prof.compare import NotComparableError, Side, Verdict, compare
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.run import Case, Key, KeyFacts, Run
@@ -35,8 +34,8 @@ USUAL_TOKENS = 973
 class Captured:
     """What one capture holds for a report. `timeline` is its median call, `reason` why there is none.
 
-    `kernels` has the schema of `analysis.kernels.KERNELS`, `gaps` that of `device_gaps`: those between the first and
-    the last call. `which` names the call in words.
+    `kernels` has the schema of `analysis.kernels.KERNELS`, `gaps` those between the first and
+    the last call as `analysis.idle` tells them. `which` names the call in words.
     """
 
     facts: KeyFacts
@@ -115,14 +114,10 @@ def captured(trace: Trace, facts: KeyFacts) -> Captured:
         which=which,
         calls=frame.height * per_range,
         kernels=kernel_shares(events, ran.height * per_range),
-        gaps=_within(gaps, ran),
+        gaps=told(
+            placed(gaps, ran.filter(pl.col("device") == ran["device"][0]), apart=replays_apart(facts.key)), source
+        ),
     )
-
-
-def _within(gaps: pl.DataFrame, calls: pl.DataFrame) -> pl.DataFrame:
-    """The gaps between the first event of the first call and the last event of the last."""
-    first, last = calls["first_start_ns"].to_numpy().min(), calls["last_end_ns"].to_numpy().max()
-    return gaps.filter((pl.col("start_ns") >= int(first)) & (pl.col("start_ns") + pl.col("dur_ns") <= int(last)))
 
 
 def _median(trace: Trace, frame: pl.DataFrame, per_range: int, gaps: pl.DataFrame) -> tuple[CallTimeline | None, str]:
@@ -221,51 +216,3 @@ def noise(samples: pl.DataFrame) -> dict[str, Figure]:
         if ratio is not None:
             found[str(key)] = ratio
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Idle:
-    """The idle time of one capture. `causes`: (cause, ns per call, share of the idle); `worst` rows of whole gaps."""
-
-    gaps: int
-    idle_ns: float
-    causes: tuple[tuple[str, float, float], ...]
-    lengths_ns: tuple[int, ...]
-    worst: tuple[Mapping[str, Any], ...]
-
-
-def idle(found: Captured, worst: int = 6) -> Idle | None:
-    """The account of a capture's gaps, a call; None where it has none."""
-    if not found.gaps.height or not found.calls:
-        return None
-    total = int(found.gaps["dur_ns"].sum())
-    causes = found.gaps.group_by("cause").agg(pl.col("dur_ns").sum()).sort("dur_ns", "cause", descending=[True, False])
-    whole = found.gaps.group_by("gap", maintain_order=True).agg(
-        pl.col("gap_dur_ns", "before", "after", "launch_name").first(),
-        pl.col("cause").sort_by("dur_ns", descending=True).unique(maintain_order=True).str.join(", "),
-    )
-    longest = whole.sort("gap_dur_ns", "gap", descending=[True, False]).head(worst)
-    return Idle(
-        gaps=whole.height,
-        idle_ns=total / found.calls,
-        causes=tuple((c, ns / found.calls, ns / total if total else 0.0) for c, ns in causes.iter_rows()),
-        lengths_ns=tuple(whole["gap_dur_ns"].to_list()),
-        worst=tuple(longest.iter_rows(named=True)),
-    )
-
-
-def log_bins(lengths: Sequence[Sequence[int]], bins: int = 36) -> tuple[list[float], list[tuple[int, ...]]]:
-    """Edges in µs, equally wide on a log scale, and how many of each list lie in each bin."""
-    every = [ns / 1e3 for one in lengths for ns in one if ns > 0]
-    low, high = math.log(min(every, default=1.0)), math.log(max(every, default=10.0) * 1.001)
-    if high - low < 1:
-        low, high = low - 0.5, high + 0.5
-    edges = [math.exp(low + (high - low) * k / bins) for k in range(bins + 1)]
-    counts = []
-    for one in lengths:
-        row = [0] * bins
-        for ns in one:
-            if ns > 0:
-                row[min(bins - 1, max(0, int((math.log(ns / 1e3) - low) / (high - low) * bins)))] += 1
-        counts.append(tuple(row))
-    return edges, counts

@@ -28,7 +28,7 @@ from rope_prof.views.report_model import (
     Table,
     Words,
 )
-from rope_prof.views.svg import svg_inline
+from rope_prof.views.svg import CAUSE, colour, svg_inline
 from rope_prof.views.trace_tables import shown
 
 _BUTTONS = (
@@ -88,9 +88,7 @@ def _hash(content: str) -> str:
 
 def _colours() -> str:
     """The palettes as custom properties, and a class for each role of a drawing. Print takes the light one."""
-    roles = [f.name for f in fields(LIGHT) if f.name not in {"ground", "paths"}]
-    shades = [f"path{k}" for k in range(len(LIGHT.paths))]
-    classes = "".join(f".f-{role}{{fill:var(--{role})}}.s-{role}{{stroke:var(--{role})}}" for role in (*roles, *shades))
+    classes = "".join(f".f-{role}{{fill:var(--{role})}}.s-{role}{{stroke:var(--{role})}}" for role in _roles(LIGHT))
     return (
         f":root{{{_properties(LIGHT)}}}\n"
         f"@media screen and (prefers-color-scheme: dark){{:root{{{_properties(DARK)}}}}}\n{classes}\n"
@@ -98,9 +96,13 @@ def _colours() -> str:
 
 
 def _properties(palette: Palette) -> str:
-    named = {f.name: getattr(palette, f.name) for f in fields(palette) if f.name not in {"ground", "paths"}}
-    named |= {f"path{k}": shade for k, shade in enumerate(palette.paths)}
-    return ";".join(f"--{name}:{value}" for name, value in named.items())
+    return ";".join(f"--{role}:{colour(palette, role)}" for role in _roles(palette))
+
+
+def _roles(palette: Palette) -> list[str]:
+    """Every role that a drawing may use."""
+    plain = [f.name for f in fields(palette) if f.name not in {"ground", "paths", "causes", "kernels"}]
+    return [*plain, *(f"path{k}" for k in range(len(palette.paths))), *(f"{CAUSE}{name}" for name in palette.causes)]
 
 
 def _headline(found: Headline | None) -> str:

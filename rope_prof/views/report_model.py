@@ -13,18 +13,22 @@ from typing import Any, Literal, TypeVar
 from rope_prof.views.svg import Drawing
 
 Where = Literal["both", "page", "markdown"]
-Tone = Literal["", "bad", "good", "muted", "strong"]
+Tone = Literal["", "bad", "good", "muted", "strong", "doubt"]
 _CODE: dict[str, bool] = {"code": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One cell. `name`: a name from a file, shown letter for letter; `small`: what stands under or behind the text."""
+    """One cell. `name`: a name from a file, shown letter for letter; `small`: what stands under or behind the text.
+
+    `link`: an address inside the dashboard; a report, which has none, leaves it out.
+    """
 
     text: str
     tone: Tone = field(default="", metadata=_CODE)
     name: bool = False
     small: str = ""
+    link: str = field(default="", metadata=_CODE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Whole requests as HTML of the dashboard: the gain in one number, and a report's blocks. Every text is escaped.
+"""Whole requests as HTML of the dashboard: the gain in one number, and a table to take away. Every text is escaped.
 
 Computes nothing: medians, intervals and verdicts are those of the analysis.
 """
@@ -6,26 +6,16 @@ Computes nothing: medians, intervals and verdicts are those of the analysis.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import polars as pl
 
 from rope_prof.analysis.end_to_end import BASELINE, Agreement, RequestRow
 from rope_prof.analysis.stats import Figure as Interval
 from rope_prof.model.end_to_end import STOCK
-from rope_prof.views import panels
+from rope_prof.views.block_panels import text
 from rope_prof.views.end_to_end_tables import share
-from rope_prof.views.palette import Palette
-from rope_prof.views.report_model import Block, Bullets, Cell, Code, Figure, Table, Words
-from rope_prof.views.svg import svg_file
-from rope_prof.views.trace_tables import shown
 
 _FIGURES = ("prefill", "token", "request")
-
-
-def text(value: str) -> str:
-    """That text letter for letter; control characters become visible."""
-    return escape(shown(value), quote=True)
 
 
 def hero(rows: Sequence[RequestRow]) -> str:
@@ -68,55 +58,6 @@ def agree(found: Sequence[Agreement]) -> str:
     if far:
         return f"Outputs differ by more than rounding explains: {', '.join(far)}."
     return "Outputs agree: every path’s logits lie within what rounding the rope explains."
-
-
-def blocks(found: Sequence[Block], palette: Palette) -> str:
-    """Those blocks one after the other; needs `panels.wrap` around it."""
-    return "".join(_block(block, palette) for block in found)
-
-
-def _block(block: Block, palette: Palette) -> str:
-    if isinstance(block, Words):
-        return f'<p class="rp-key">{text(block.text)}</p>'
-    if isinstance(block, Bullets) and not block.items:
-        return ""
-    if isinstance(block, Bullets):
-        return f'<ul class="rp-doubts">{"".join(f"<li>{text(item)}</li>" for item in block.items)}</ul>'
-    if isinstance(block, Code):
-        return "".join(f"<pre>{text(line)}</pre>" for line in block.lines)
-    if isinstance(block, Table):
-        return _under(block.title, _table(block), folded=block.folded)
-    return _figure(block, palette)
-
-
-def _figure(figure: Figure, palette: Palette) -> str:
-    picture = panels.picture(svg_file(figure.drawing, palette), shown(figure.drawing.title))
-    return f'{_under(figure.title, picture, folded=figure.folded)}<p class="rp-key">{text(figure.caption)}</p>'
-
-
-def _under(title: str, body: str, *, folded: bool) -> str:
-    if folded:
-        return f'<details class="rp-fold"><summary>{text(title)}</summary>{body}</details>'
-    return f'<h3 class="rp-head">{text(title)}</h3>{body}' if title else body
-
-
-def _table(table: Table) -> str:
-    head = "".join(f"<th{_right(table, k)}>{text(name)}</th>" for k, name in enumerate(table.head))
-    rows = "".join(
-        f"<tr>{''.join(f'<td{_right(table, k)}>{_cell(cell)}</td>' for k, cell in enumerate(row))}</tr>"
-        for row in table.rows
-    )
-    grid = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="rp-scroll"><table class="rp-plain">{grid}</table></div>'
-
-
-def _right(table: Table, column: int) -> str:
-    return ' class="rp-r"' if column in table.right else ""
-
-
-def _cell(cell: Cell) -> str:
-    inside = text(cell.text) + (f"<small>{text(cell.small)}</small>" if cell.small else "")
-    return f'<span class="rp-warn">{inside}</span>' if cell.tone == "bad" else inside
 
 
 def request_frame(rows: Sequence[RequestRow]) -> pl.DataFrame:

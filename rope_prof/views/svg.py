@@ -20,6 +20,8 @@ FONT = "'Source Sans 3', 'Source Sans Pro', 'Segoe UI', system-ui, 'Helvetica Ne
 LEAST_WIDTH = 0.8
 #: Empty pixels around a drawing in a file of its own.
 MARGIN = 14.0
+#: Begins the role that is the colour of a cause of idle time.
+CAUSE = "cause-"
 _CODE: dict[str, bool] = {"code": True}
 
 Span = tuple[float, float]
@@ -250,7 +252,9 @@ def _element(shape: Shape, palette: Palette | None) -> str:
 
 
 def colour(palette: Palette, role: str) -> str:
-    """The colour of a role: a field of the palette, or `path0` and so on for the shades of the paths."""
+    """The colour of a role: a field of the palette, `path0` and so on for the shades of the paths, `cause-sync`."""
+    if role.startswith(CAUSE):
+        return palette.causes[role.removeprefix(CAUSE)]
     if role.startswith("path"):
         return palette.paths[int(role.removeprefix("path")) % len(palette.paths)]
     found: Any = getattr(palette, role)

@@ -14,12 +14,16 @@ WIDTH = 1180.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One bar: `parts` (role, value, title) from the left; `note` stands behind it. Negative parts are not drawn."""
+    """One bar: `parts` (role, value, title) from the left; `note` stands behind it. Negative parts are not drawn.
+
+    `inside`: a word for each part, written on it where it has the room.
+    """
 
     label: str
     parts: tuple[tuple[str, float, str], ...]
     note: str = ""
     title: str = ""
+    inside: tuple[str, ...] = ()
 
 
 def bars(rows: Sequence[Bar], unit: str, title: str, legend: Sequence[tuple[str, str]] = ()) -> Drawing:
@@ -49,9 +53,14 @@ def bars(rows: Sequence[Bar], unit: str, title: str, legend: Sequence[tuple[str,
 def _bar(row: Bar, y: float, left: float, scale: float) -> Iterator[Shape]:
     yield Text(x=left - 10, y=y + 19.5, text=fitted(row.label, left - 14, 13), size=13, anchor="end", title=row.title)
     x = left
-    for role, value, title in row.parts:
+    for (role, value, title), word in zip(row.parts, row.inside or ("",) * len(row.parts), strict=True):
         if value > 0:
-            yield Rect(x=x, y=y + 4, width=max(value * scale, 0.8), height=22, role=role, title=title)
+            width = max(value * scale, 0.8)
+            yield Rect(x=x, y=y + 4, width=width, height=22, role=role, title=title)
+            if x > left:
+                yield Line(points=((x, y + 4), (x, y + 26)), role="paper")
+            if word and text_width(word) + 8 <= width:
+                yield Text(x=x + width / 2, y=y + 19.5, text=word, anchor="middle", title=title)
             x += value * scale
     yield Text(x=x + 8, y=y + 19.5, text=row.note, role="muted")
 
@@ -63,6 +72,7 @@ class Histogram:
     label: str
     counts: tuple[int, ...]
     note: str = ""
+    role: str = "bubble"
 
 
 def histograms(rows: Sequence[Histogram], edges_us: Sequence[float], unit: str, title: str) -> Drawing:
@@ -86,7 +96,7 @@ def histograms(rows: Sequence[Histogram], edges_us: Sequence[float], unit: str, 
                 words = f"{count:,} gaps of {significant(low)} to {significant(high)} µs"
                 shapes.append(
                     Rect(
-                        x=x + 0.5, y=base - height, width=x_of(high) - x - 1, height=height, role="bubble", title=words
+                        x=x + 0.5, y=base - height, width=x_of(high) - x - 1, height=height, role=row.role, title=words
                     )
                 )
     shapes.append(Text(x=(left + WIDTH - 190) / 2, y=bottom + 34, text=unit, role="muted", anchor="middle"))

@@ -1,0 +1,53 @@
+"""The captured sides of a case with what their traces say of bubbles, and the same of the chosen baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rope_prof.dashboard.baseline import Baseline
+from rope_prof.dashboard.shell import Seen
+
+from rope_prof.analysis.idle import idle
+from rope_prof.dashboard import loading, view
+from rope_prof.io.run_folder import RunFolder
+from rope_prof.model.run import Key, KeyFacts
+from rope_prof.views.bubble_blocks import Bubbles, Held
+from rope_prof.views.overview import Side
+from rope_prof.views.report_data import Captured
+
+
+def of_sides(
+    seen: Seen, facts: Sequence[KeyFacts], keys: Sequence[Key]
+) -> tuple[dict[str, tuple[Side, Captured]], list[str]]:
+    """Key -> its side and its account, and a sentence on each key that has none. Errors: TraceError, RunError."""
+    rows = {row.key: row for row in loading.rows(seen.folder)}
+    found: dict[str, tuple[Side, Captured]] = {}
+    missing = []
+    for f in facts:
+        label = view.side_label(f.key, keys)
+        one = loading.account(seen.folder, f)
+        if one is None:
+            missing.append(f"{label}: its trace is gone; restore {f.trace} or record the run again.")
+        elif one.reason is not None:
+            missing.append(f"{label}: {one.reason}.")
+        else:
+            found[f.key.name] = (Side(label=label, row=rows[f.key.name]), one)
+    return found, missing
+
+
+def bubbles(side: Side, one: Captured) -> Bubbles:
+    """That side with the account of its gaps."""
+    return Bubbles(side=side, idle=idle(one.gaps, one.calls))
+
+
+def held(base: Baseline | None) -> Held | None:
+    """The bubbles of the baseline; None without one, or where it was not captured. Errors: TraceError."""
+    if base is None:
+        return None
+    one = _account(base.folder, base.facts)
+    return None if one is None else Held(label=base.label, bubbles=bubbles(Side(label=base.label, row=base.row), one))
+
+
+def _account(folder: RunFolder, facts: KeyFacts) -> Captured | None:
+    one = loading.account(folder, facts)
+    return one if one is not None and one.reason is None else None

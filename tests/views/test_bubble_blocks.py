@@ -1,0 +1,102 @@
+"""Bubbles as blocks: what is stretched is grey, differences to the baseline, names whole, links where asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rope_prof.analysis.idle import Idle
+from rope_prof.analysis.summary import summary
+from rope_prof.views.bubble_blocks import (
+    Bubbles,
+    Held,
+    account_frame,
+    account_table,
+    causes_figure,
+    lean,
+    lengths_figure,
+    worst_table,
+)
+from rope_prof.views.overview import Side
+from rope_prof.views.palette import LIGHT
+from rope_prof.views.svg import Rect, svg_file
+from tests.runs import facts, run, samples
+
+GAP = {
+    "call": 3,
+    "gap_dur_ns": 9000,
+    "cause": "host_late, launch",
+    "before": "<b>one</b>",
+    "after": "two",
+    "launch_name": "cudaLaunchKernel",
+    "launch_thread": 7,
+    "operator": None,
+    "range": "mine",
+}
+
+
+def side(label: str, inflation: float | None, causes: tuple[tuple[str, float, float], ...]) -> Bubbles:
+    (plain,) = summary(run(facts(label)), samples(), {})
+    row = replace(plain, inflation=inflation, bubble_corrected_ns=500.0)
+    total = sum(ns for _, ns, _ in causes)
+    account = Idle(calls=2, gaps=3, idle_ns=total, causes=causes, lengths_ns=(9000, 100, 100), worst=(GAP,))
+    return Bubbles(side=Side(label=label, row=row), idle=account)
+
+
+SOUND = side("fused", 1.1, (("launch", 300.0, 0.75), ("sync", 100.0, 0.25)))
+GREY = side("unfused", 2.5, (("host_late", 3000.0, 0.75), ("launch", 1000.0, 0.25)))
+
+
+def boxes(figure: object) -> list[Rect]:
+    return [s for s in figure.drawing.shapes if isinstance(s, Rect) and s.title]  # type: ignore[attr-defined]
+
+
+def test_a_bar_is_the_whole_idle_time_in_the_colours_of_the_causes_or_grey() -> None:
+    grey, same, launch, sync = boxes(causes_figure([GREY, SOUND], "run · case"))
+    assert (grey.role, same.role) == ("unsure_fill", "unsure_fill")
+    assert (launch.role, sync.role) == ("cause-launch", "cause-sync")
+    assert grey.width + same.width == pytest.approx(launch.width + sync.width)
+    assert launch.width == pytest.approx(3 * sync.width)
+    text = svg_file(causes_figure([GREY, SOUND], "run · case").drawing, LIGHT)
+    assert LIGHT.causes["sync"] in text
+    assert "host_late 75 %" in text, "a grey part says its cause"
+    assert {box.role for box in boxes(lengths_figure([GREY], "x"))} == {"unsure"}
+    assert {box.role for box in boxes(lengths_figure([SOUND], "x"))} == {"bubble"}
+
+
+def test_what_is_stretched_is_said() -> None:
+    assert lean([SOUND]) == ""
+    assert "stretches unfused over 1.5x" in lean([GREY, SOUND])
+    assert "odd was not timed without the profiler" in lean([side("odd", None, ())])
+
+
+def test_the_account_gives_the_difference_to_the_baseline_but_not_of_itself() -> None:
+    table = account_table([GREY, SOUND], Held(label="unfused", bubbles=GREY))
+    rows = {row[0].text: row[1:] for row in table.rows}
+    assert [cell.text for cell in rows["launch, profiled"]] == ["1.00 µs", "300 ns (−70 %)"]
+    assert [cell.tone for cell in rows["launch, profiled"]] == ["doubt", ""]
+    assert [cell.text for cell in rows["sync, profiled"]] == ["0 ns", "100 ns"]
+    assert [cell.tone for cell in rows["inflation"]] == ["bad", ""]
+    frame = account_frame([GREY, SOUND], Held(label="unfused", bubbles=GREY))
+    assert frame["change to unfused"].to_list() == [None, None, pytest.approx(-0.7), None]
+    assert frame["trusted"].to_list() == [False, False, True, True]
+
+
+def test_the_longest_gaps_keep_names_whole_and_lead_where_they_are_told_to() -> None:
+    (row,) = worst_table([GREY], lambda one, gap: f"timeline?call={gap['call']}&of={one.label}").rows
+    assert [cell.text for cell in row] == [
+        *("unfused", "3", "9.00", "host_late, launch", "<b>one</b>", "two", "cudaLaunchKernel", "7", "mine"),
+    ]
+    assert {cell.link for cell in row} == {"", "timeline?call=3&of=unfused"}
+    assert row[2].tone == "doubt"
+    assert {cell.link for cell in worst_table([GREY]).rows[0]} == {""}
+
+
+def test_a_side_without_a_gap_is_nothing_and_no_side_with_one_is_refused() -> None:
+    none = replace(SOUND, idle=None)
+    assert [cell.text for cell in account_table([none]).rows[0]] == ["idle, profiled", "0 ns"]
+    with pytest.raises(ValueError, match="no side has a gap"):
+        causes_figure([none], "x")
+    with pytest.raises(ValueError, match="no side has a gap"):
+        lengths_figure([none], "x")
