@@ -34,7 +34,7 @@ SWEEP: dict[str, Any] = {
     "speedup": pl.Float64,  # wall of unfused in the same mode / wall, paired
     "speedup_lo": pl.Float64,  # null under six rounds
     "speedup_hi": pl.Float64,
-    "rounds": pl.Int64,  # that the speedup rests on
+    "rounds": pl.Int64,  # that the speedup rests on; where there is none, that the time does
     "loses": pl.Boolean,  # the whole interval below 1; null without an interval, and for unfused itself
     "matters": pl.Boolean,  # the whole interval over 1.02; null as loses
     "byte_floor_ns": pl.Float64,
@@ -58,7 +58,8 @@ def _line(row: Row) -> tuple[Any, ...]:
         *(case.model, case.tp, case.tokens, case.dtype, case.prompt),
         *(row.l2, row.rank, row.path, row.mode, row.key, row.status),
         *(wall.median, wall.lo, wall.hi, row.device_ns.median if row.device_ns else None),
-        *((against.median, against.lo, against.hi, against.n) if against else (None,) * 4),
+        *((against.median, against.lo, against.hi) if against else (None,) * 3),
+        (against or wall).n,
         *_judged(against),
         *(row.byte_floor_ns, row.roofline_share, row.bytes_per_s),
     )
