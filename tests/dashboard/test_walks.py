@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rope_prof.dashboard import shell
+from tests.dashboard.drawn_requests import write_requests
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 from tests.dashboard.walks import SHOTS, dashboard, opened
 
@@ -28,6 +29,7 @@ CASE = "28b-tp1-n973-bf16-image"
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = write_gpu_run(tmp_path_factory.mktemp("walks") / "_x_ <b>hostile<b>", names=HOSTILE)
+    write_requests(folder, names=HOSTILE)
     with dashboard(str(folder), "--folder", str(folder)) as found:
         yield found
 

@@ -78,7 +78,8 @@ def test_the_text_is_short_and_folds_its_long_parts(shipped_report) -> None:  # 
 def test_pictures_are_png_and_svg_in_light_and_dark(shipped_report) -> None:  # type: ignore[no-untyped-def]
     names = {path.name for path in shipped_report.folder.iterdir()}
     figures = ("before-after", "requests", "prediction", "step-parts", "layer-decode")
-    pictures = {f"{name}.{ground}.{kind}" for name in figures for ground in ("light", "dark") for kind in ("png", "svg")}
+    grounds = [(name, ground) for name in figures for ground in ("light", "dark")]
+    pictures = {f"{name}.{ground}.{kind}" for name, ground in grounds for kind in ("png", "svg")}
     assert names == pictures | {"report.md"}
     corners = {}
     for ground in ("light", "dark"):
