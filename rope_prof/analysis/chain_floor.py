@@ -1,11 +1,15 @@
 """The least time that one kernel in a chain's place needs for its bytes, from what the trace itself shows.
 
-*Bytes:* the largest input of the chain's first operator, which nothing in the chain made, and the output of its last:
-a part of what the kernel must move. Only operators that touch each element of their tensors once
-count; of a gather, a reduction or a view nothing is known. *Bandwidth:* the fastest copy within the device of at least
+*Bytes:* what certainly enters the chain, and the output of its last operator, which leaves it. The trace tells shapes
+and types, not which tensor is which. So a tensor enters if the chain cannot have made it: it is an input of the first
+operator, or larger than all that the operators before made of its type (a view is no larger than its tensor). Of the
+tensors that enter only the largest of each type counts, since the others may be views of it: a part of what the kernel
+must move. Only operators that touch each element of their tensors once count; a gather may have made any size of its
+type, of any other operator nothing is known. *Bandwidth:* the fastest copy within the device of at least
 `LARGE` bytes and `LONG_NS`, each byte read and written, or what the caller gives: a shorter copy is mostly its own
 start, and a floor from it would be too high. Shapes are those of the operators that launched the kernels (the innermost
-around each launch, recorded with `record_shapes=True`); an expanded view counts as if it were whole: too high as well.
+around each launch, recorded with `record_shapes=True`). Of a list the type is not told: the smallest of those that the
+chain's operators tell is taken. An expanded view counts as if it were whole: too high as well.
 """
 
 from __future__ import annotations
@@ -47,9 +51,16 @@ _ELEMENTWISE = frozenset(
     (
         *("add", "sub", "rsub", "mul", "div", "neg", "abs", "pow", "sqrt", "rsqrt", "reciprocal", "square"),
         *("exp", "log", "sin", "cos", "tanh", "sigmoid", "silu", "gelu", "relu", "clamp"),
-        *("where", "copy", "fill", "maximum", "minimum"),
+        *("where", "copy", "fill", "zero", "maximum", "minimum"),
     )
 )
+#: They write all elements and read none.
+_WRITES_ONLY = frozenset(("fill", "zero"))
+#: They pick elements of their first input: as many as the indices say, of the same type.
+_GATHERS = frozenset(("index", "index_select", "gather", "take", "embedding"))
+_LISTS = frozenset(("cat", "stack"))
+#: A type that is not told.
+_ANY = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +80,73 @@ class Bandwidth:
 
 
 @dataclass(frozen=True, slots=True)
+class _Tensor:
+    """One input and its type (`_ANY`: not told)."""
+
+    shape: tuple[int, ...]
+    kind: str
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    def size(self, item: int) -> int:
+        """Bytes; `item` for an element of a type that is not told."""
+        return self.elements * (ITEM_BYTES.get(self.kind) or item)
+
+
+@dataclass(frozen=True, slots=True)
 class _Operator:
     name: str
-    shapes: tuple[tuple[int, ...], ...]
-    items: tuple[int, ...]  # bytes an element, for each shape; 0 where the type is not told
+    start_ns: int
+    inputs: tuple[_Tensor, ...]
+
+    @property
+    def base(self) -> str:
+        return self.name.removeprefix("aten::").rstrip("_")
 
     @property
     def elementwise(self) -> bool:
-        return self.name.removeprefix("aten::").rstrip("_") in _ELEMENTWISE and bool(self.shapes)
+        return self.base in _ELEMENTWISE and bool(self.inputs)
 
-    def read(self) -> int:
-        """Bytes of the largest input; of a copy of its source."""
-        shapes, items = (self.shapes[1:], self.items[1:]) if self.name == "aten::copy_" else (self.shapes, self.items)
-        sizes = [prod(shape) * item for shape, item in zip(shapes, items, strict=True)]
-        return max(sizes, default=0) if self.elementwise else 0
+    def read(self) -> tuple[_Tensor, ...]:
+        """The inputs of which each element is read; of a copy its source."""
+        if self.base in _WRITES_ONLY or not (self.elementwise or self.base in _LISTS):
+            return ()
+        return self.inputs[1:] if self.base == "copy" else self.inputs
 
     def written(self, item: int) -> int:
         """Bytes of the output, at least; `item` where the operator's own types are not told."""
-        if self.name == "aten::cat":
-            return sum(map(prod, self.shapes)) * item
+        if self.base in _LISTS:
+            return sum(tensor.size(item) for tensor in self.inputs)
         if not self.elementwise:
             return 0
-        if self.name == "aten::copy_":
-            return prod(self.shapes[0]) * (self.items[0] or item)
-        return max(map(prod, self.shapes)) * min([size for size in self.items if size] or [item])
+        if self.base == "copy":
+            return self.inputs[0].size(item)
+        known = [ITEM_BYTES[tensor.kind] for tensor in self.inputs if tensor.kind in ITEM_BYTES]
+        return max(tensor.elements for tensor in self.inputs) * min(known or [item])
+
+    def made(self) -> tuple[int, str]:
+        """The most elements that its output can have, and its type."""
+        if self.base in _LISTS:
+            return sum(tensor.elements for tensor in self.inputs), _ANY
+        if self.base in _GATHERS and self.inputs:
+            return _BOUNDLESS, self.inputs[0].kind
+        if not self.elementwise:
+            return _BOUNDLESS, _ANY
+        kinds = {tensor.kind for tensor in self.inputs[: 1 if self.base == "copy" else None]}
+        return _broadcast(self.inputs), kinds.pop() if len(kinds) == 1 else _ANY
+
+
+_BOUNDLESS = 1 << 62
+
+
+def _broadcast(inputs: tuple[_Tensor, ...]) -> int:
+    """Elements of the inputs' common shape."""
+    try:
+        return prod(np.broadcast_shapes(*(tensor.shape for tensor in inputs)))
+    except ValueError:  # no such operator: be careful
+        return _BOUNDLESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,24 +208,48 @@ def floor(shapes: Shapes, events: Events, first: Ints, length: int, speed: Bandw
 
 def _bytes(events: Events, shapes: Shapes, at: int, length: int) -> int:
     chain = [shapes.operator(row) for row in events.frame[at : at + length].iter_rows(named=True)]
-    items = [item for operator in chain if operator for item in operator.items if item]
-    begin, end = chain[0], chain[-1]
-    if not items or begin is None or end is None:
+    kinds = {tensor.kind for operator in chain if operator for tensor in operator.inputs}
+    items = [ITEM_BYTES[kind] for kind in kinds if kind in ITEM_BYTES]
+    if not items:
         return 0
-    return begin.read() + end.written(min(items))
+    return _entering(chain, min(items)) + (chain[-1].written(min(items)) if chain[-1] else 0)
+
+
+def _entering(chain: list[_Operator | None], item: int) -> int:
+    """Bytes of the largest tensor of each type that the chain reads and cannot have made."""
+    made: dict[str, int] = {}
+    entering: dict[str, int] = {}
+    before = None
+    for operator in chain:
+        if operator is None:
+            made[_ANY] = _BOUNDLESS
+        elif before is None or (operator.name, operator.start_ns) != before:  # else one more kernel of the same
+            for tensor in operator.read():
+                if tensor.elements > _largest(made, tensor.kind):
+                    entering[tensor.kind] = max(entering.get(tensor.kind, 0), tensor.size(item))
+            elements, kind = operator.made()
+            made[kind] = max(made.get(kind, 0), elements)
+            before = (operator.name, operator.start_ns)
+    if entering.get(_ANY, 0) and len(entering) > 1:  # of whatever type: it may be one of the others
+        entering[_ANY] = max(0, entering[_ANY] - max(size for kind, size in entering.items() if kind != _ANY))
+    return sum(entering.values())
+
+
+def _largest(made: dict[str, int], kind: str) -> int:
+    """Elements of the largest tensor that may be of that type; -1 where there is none."""
+    return max(made.values(), default=-1) if kind == _ANY else max(made.get(kind, -1), made.get(_ANY, -1))
 
 
 def _operator(row: dict[str, Any]) -> _Operator:
     dims, types = _list(row["input_dims"]), _list(row["input_types"])
-    types += [""] * (len(dims) - len(types))
-    shapes: list[tuple[int, ...]] = []
-    items: list[int] = []
-    for shape, kind in zip(dims, types, strict=False):
-        for one in shape if _nested(shape) else [shape]:
-            if isinstance(one, list) and one and all(isinstance(size, int) for size in one):
-                shapes.append(tuple(one))
-                items.append(ITEM_BYTES.get(str(kind), 0))
-    return _Operator(row["name"] or "", tuple(shapes), tuple(items))
+    types += [_ANY] * (len(dims) - len(types))
+    inputs = tuple(
+        _Tensor(tuple(one), str(kind) if str(kind) in ITEM_BYTES else _ANY)
+        for shape, kind in zip(dims, types, strict=False)
+        for one in (shape if _nested(shape) else [shape])
+        if isinstance(one, list) and one and all(isinstance(size, int) for size in one)
+    )
+    return _Operator(row["name"] or "", int(row["start_ns"]), inputs)
 
 
 def _nested(shape: Any) -> bool:
