@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from rope_prof.analysis import integrity
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import ingest_page
+
+ROOT = Path(__file__).resolve().parents[1] / "rope_prof"
+#: How the source writes a code.
+CODE = r'code="(\w+)"|_found\("(\w+)"|else "(gzip_\w+)"|kind = "(\w+)"|^    "(\w+)": \("'
 
 
 def test_the_page_has_the_figures_of_the_results() -> None:
     page = ingest_page.PAGE.read_text(encoding="utf-8")
     assert ingest_page.split(page)[1] == ingest_page.made(), "run `python benchmarks/ingest.py --table`"
+
+
+def test_the_page_has_every_finding_and_what_it_does() -> None:
+    """Codes are read from the source, what they do from the sets that decide it."""
+    source = "".join(path.read_text() for folder in ("io", "analysis") for path in (ROOT / folder).glob("*.py"))
+    codes = set(
+        re.findall(r'code="(\w+)"|_found\("(\w+)"|else "(gzip_\w+)"|kind = "(\w+)"|^    "(\w+)": \("', source, re.M)
+    )
+    known = {code for found in codes for code in found if code}
+    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|.*\| ([a-z ,]+) \|$", ingest_page.PAGE.read_text(), re.M)
+    told = {code: does for names, does in rows for code in re.findall(r"`(\w+)`", names)}
+    assert set(told) == known
+    for code, does in told.items():
+        assert does == (
+            "makes unusable"
+            if code in integrity.UNUSABLE
+            else "informs"
+            if code in integrity.INFORMS
+            else "makes suspect, keeps shares"
+            if code in integrity.KEEPS_SHARES
+            else "withholds"
+        )
 
 
 def test_a_missed_target_and_a_failed_peer_are_told() -> None:

@@ -157,10 +157,13 @@ def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
         parts = pieces(segments(longest, rows), host(trace))
         outside = parts.filter(pl.col("cause").is_in(["queued", "launch", "unknown"]))["dur_ns"].sum()
         if 2 * outside > longest["dur_ns"][0]:
-            name = rows["name"][longest["after"][0]]
+            after = int(longest["after"][0])
+            launch = (
+                "its launch was not late" if rows["launch_start_ns"][after] is not None else "its launch is not there"
+            )
             detail = (
-                f"device {device}: one gap of {longest['dur_ns'][0]} ns before {name!r} is most of the window of "
-                f"{end - start} ns, and no launch was late: it waits on work outside the file"
+                f"device {device}: one gap of {longest['dur_ns'][0]} ns before {rows['name'][after]!r} is most of the "
+                f"window of {end - start} ns, and {launch}: it waits on work outside the file"
             )
             yield Finding(code="one_wait", detail=detail)
 

@@ -94,6 +94,10 @@ def analyze(
         console = Console()
         for table in trace_tables(answer, str(trace)):
             console.print(table)
+        if range_ is not None and answer.devices and not answer.ranges:
+            console.print(f"no range that launched GPU work has {range_!r} in its name", markup=False, highlight=False)
+        if chains and found is None:
+            console.print("no chains: they need a trace with the times of its kernels")
         if found is not None:
             from rope_prof.views.chain_tables import chain_tables
 
@@ -107,7 +111,7 @@ def _chains(held: Trace, answer: Analysis, device: str | None, bandwidth: float 
     from rope_prof.analysis.analyze import accounted
     from rope_prof.analysis.chains import chains
 
-    if answer.integrity.verdict == "unusable":
+    if answer.integrity.verdict == "unusable" or answer.format == "proton":
         return None
     return chains(accounted(held, device), withheld=answer.integrity.reason, bytes_a_ns=bandwidth)  # GB/s = bytes a ns
 

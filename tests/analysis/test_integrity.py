@@ -134,6 +134,9 @@ def test_one_wait_on_work_outside_is_told() -> None:
     verdict, codes = found(GOOD, waiting)
     assert verdict == "suspect"
     assert codes == {"one_wait": 1}
+    orphan = kernel(1_000_000, 1_000_010, kind="memcpy", name="copy")
+    details = [f.detail for f in analyze(trace(GOOD, orphan)).integrity.findings if f.code == "one_wait"]
+    assert "its launch is not there" in details[0]
 
 
 def test_a_graph_is_one_launch_and_sound() -> None:

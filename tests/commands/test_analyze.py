@@ -61,6 +61,20 @@ def test_range_picks(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [held["name"] for held in json.loads(capsys.readouterr().out)["ranges"]] == ["step#2"]
 
 
+def test_a_pattern_that_picks_nothing_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(file), "--range", "[n]one"]) == 0
+    assert "no range that launched GPU work has '[n]one' in its name" in capsys.readouterr().out
+
+
+def test_a_profile_without_times_has_no_chains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leaf = {"frame": {"name": "k"}, "metrics": {"time (ns)": 10, "count": 2, "device_id": "0"}, "children": []}
+    (tmp_path / "p.json").write_text(json.dumps([{"frame": {"name": "ROOT"}, "metrics": {}, "children": [leaf]}, {}]))
+    assert main(["analyze", str(tmp_path / "p.json"), "--chains"]) == 0
+    said = capsys.readouterr().out
+    assert "no chains" in said
+    assert "more often than chance" not in said
+
+
 def test_tables_name_the_verdict_and_the_causes(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", str(file)]) == 0
     said = capsys.readouterr().out
