@@ -44,6 +44,12 @@ def test_without_a_precision_rounds_or_budget_end_it() -> None:
     assert watch(0.0, 100).reason(100, [BASE, MINE]) == "rounds"
 
 
+def test_a_spent_budget_ends_no_case_before_it_has_an_interval() -> None:
+    for rounds in range(1, 8):
+        found = watch(0.0, rounds, budget_ns=0)
+        assert (found.reason(rounds, [BASE, MINE]) == "budget") == (found.width(MINE) is not None), rounds
+
+
 def test_drift_that_both_share_does_not_widen_the_interval() -> None:
     found = Watch(Limits(rounds=9), baselines([key("unfused"), key("fused")]), lambda: 0, None)
     for number in range(30):
