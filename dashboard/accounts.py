@@ -1,4 +1,4 @@
-"""The captured sides of a case with what their traces say of bubbles, and the same of the chosen baseline."""
+"""The captured sides of a case with what their traces say of bubbles and kernels, and the same of the baseline."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from rope_prof.dashboard.shell import Seen
 from rope_prof.analysis.idle import idle
 from rope_prof.dashboard import loading, view
 from rope_prof.io.run_folder import RunFolder
+from rope_prof.model.nsight import Compute
 from rope_prof.model.run import Key, KeyFacts
 from rope_prof.views.bubble_blocks import Bubbles, Held
+from rope_prof.views.kernel_blocks import HeldKernels
 from rope_prof.views.overview import Side
 from rope_prof.views.report_data import Captured
 
@@ -46,6 +48,28 @@ def held(base: Baseline | None) -> Held | None:
         return None
     one = _account(base.folder, base.facts)
     return None if one is None else Held(label=base.label, bubbles=bubbles(Side(label=base.label, row=base.row), one))
+
+
+def held_kernels(base: Baseline | None) -> HeldKernels | None:
+    """The kernels of the baseline; None without one. Errors: TraceError."""
+    if base is None:
+        return None
+    one = _account(base.folder, base.facts)
+    return HeldKernels(label=base.label, row=base.row, kernels=None if one is None else one.kernels)
+
+
+def no_counters(seen: Seen, compute: Compute | None) -> str:
+    """Why there are no counters of what is shown, and how to get them."""
+    if seen.folder.run.machine.device == "cpu":
+        return "No counters: they are a GPU's, and this run was recorded on a CPU."
+    if compute is not None and compute.recording.reason:
+        return f"No counters: {compute.recording.reason}."
+    if compute is not None:
+        return "No counters of the paths, modes and case chosen; Nsight Compute ran others of this run."
+    return (
+        "No counters, so what a single kernel moves is not known and paths stand whole. "
+        f"“python -m rope_prof record --resume -o {seen.folder.path.name} --nsight compute” adds them to this run."
+    )
 
 
 def _account(folder: RunFolder, facts: KeyFacts) -> Captured | None:

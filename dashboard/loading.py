@@ -20,7 +20,7 @@ from rope_prof.analysis.analyze import accounted
 from rope_prof.analysis.calls import call_events, call_frame
 from rope_prof.analysis.decomposition import Decomposition, decompose
 from rope_prof.analysis.gaps import device_gaps
-from rope_prof.analysis.roofline import ceilings, roofline
+from rope_prof.analysis.roofline import Ceilings, ceilings, roofline
 from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, require_whole, summary
 from rope_prof.commands.open import case_traces
 from rope_prof.compare import NotComparableError, Side, Verdict, compare
@@ -28,7 +28,7 @@ from rope_prof.dashboard import permitted
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run_folder import RunFolder, find_runs, read_run, shipped_runs
 from rope_prof.io.traces import read_trace
-from rope_prof.model.run import Key, KeyFacts
+from rope_prof.model.run import Case, Key, KeyFacts
 from rope_prof.model.trace import Trace
 from rope_prof.serve import Server, site
 from rope_prof.views.report_data import Captured, captured
@@ -176,9 +176,19 @@ def _decomposed(
     return decompose(_folder.run, _folder.samples, capture_figures(_folder), _base, _cand)
 
 
+def limits(folder: RunFolder, case: Case) -> Ceilings:
+    """What the card itself did in the rounds of that case."""
+    return _limits(str(folder.path), _stamp(folder.path / "run.json"), case.name, folder, case)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _limits(path: str, stamp_ns: int, case: str, _folder: RunFolder, _case: Case) -> Ceilings:  # noqa: ARG001 - the key
+    return ceilings(_folder.run, _folder.samples, _case)
+
+
 def floor_ns(folder: RunFolder, row: Row) -> float | None:
     """The least that the card can take for that row's work, as measured in the same run; None where it was not."""
-    found = roofline([row], ceilings(folder.run, folder.samples, row.case))
+    found = roofline([row], limits(folder, row.case))
     return found[0].floor_ns if found else None
 
 

@@ -1,37 +1,97 @@
-"""Where does device time go? Kernels of each path: picture and table."""
+"""Where does GPU time go? Kernels of each path by time, paths and kernels under the roof, floors, counters."""
 
 import streamlit as st
 
-from rope_prof.dashboard import loading, shell, view
-from rope_prof.views.captions import kernel_panel, kernel_table
-from rope_prof.views.figures import kernels_figure
+from rope_prof.analysis.roof import Memory, path_roofs
+from rope_prof.dashboard import accounts, baseline, downloads, loading, shell, view
+from rope_prof.views import panels
+from rope_prof.views.block_panels import blocks
+from rope_prof.views.kernel_blocks import (
+    MEMORIES,
+    Kernels,
+    counter_tables,
+    floor_lines,
+    floors_table,
+    kernel_table,
+    kernels_figure,
+    paths_figure,
+    time_figure,
+)
+from rope_prof.views.nsight_tables import compute_notes
+from rope_prof.views.number_tables import ceilings_line
+from rope_prof.views.overview import ON_CPU
+from rope_prof.views.report_model import Block
+from rope_prof.views.svg_stack import stacked
 
 seen = shell.seen()
-captured = view.captured(seen.folder.run, seen.case)
+run = seen.folder.run
+captured = view.captured(run, seen.case)
 if not captured:
     shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
+keys = [f.key for f in captured]
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     facts = shell.side_chooser(captured)
-shell.notes()
-keys = [f.key for f in captured]
-tables = []
+    giving = st.container(horizontal=True, horizontal_alignment="right")
 with shell.guarded():
-    for f in facts:
-        one = loading.account(seen.folder, f)
-        if one is not None and one.reason is None:
-            tables.append((view.side_label(f.key, keys), one.kernels, one.calls))
-if not tables:
+    base = baseline.guarded_chosen(seen)
+    told, missing = accounts.of_sides(seen, facts, keys)
+    held = accounts.held_kernels(base)
+    limits = loading.limits(seen.folder, keys[0].case)
+    nsight = seen.folder.nsight
+chosen_memory = view.choose(st.query_params.get("memory"), list(MEMORIES), "memory", "dram")
+shell.note(chosen_memory.note)
+shell.notes()
+shell.title("Where does GPU time go?", f"Kernels, what they move and what they could, {seen.name} · {seen.case}.")
+if not told:
     shell.stop(
         f"Case {seen.case} in run {seen.name} has no calls to show: its trace is gone or empty; record it again."
     )
-figure = kernels_figure(
-    [kernel_panel(label, table, calls) for label, table, calls in tables],
-    seen.palette,
-    f"{seen.name} · {seen.case}",
+name = f"{seen.name} · {seen.case}"
+paths = list(dict.fromkeys(f.key.path for f in run.keys))
+sides = [Kernels(label=s.label, row=s.row, kernels=one.kernels, calls=one.calls) for s, one in told.values()]
+labels = {s.row.key: s.label for s, _ in told.values()}
+roofs = path_roofs([one.row for one in sides], limits)
+
+
+def draw(*found: Block | None) -> None:
+    st.html(panels.wrap(seen.palette, blocks([one for one in found if one is not None], seen.palette)))
+
+
+by_time = time_figure(sides, name)
+roofline = paths_figure(roofs, limits, paths, name)
+draw(by_time, roofline, floors_table(roofs, lambda row: labels[row.key], held))
+shell.caption(
+    f"Measured in the same run: {ceilings_line(limits).removeprefix('ceilings: ')}."
+    if limits.measured
+    else "This run measured no floors, so there is no roof to draw; record it again.",
+    "Kernels: the union of their time, traced. One pass: every byte read and written once, which computes nothing; "
+    "one launch: a kernel that does nothing (in mode graph a node). The higher of the two is the floor."
+    if limits.measured
+    else "",
+    "" if roofline is not None else "No roofline: how many bytes these paths move is not known.",
+    ON_CPU if run.machine.device == "cpu" else "",
+    *missing,
+    "" if base is None or base.caveat is None else base.caveat,
 )
-st.plotly_chart(figure, theme=None, config=shell.PLOT, key="kernels")
+
+compute = None if nsight is None else nsight.compute
+counted = {key: (label, paths.index(run.facts(key).key.path)) for key, label in labels.items()}
+tables = () if compute is None else counter_tables(compute, list(counted))
+alone = None
+if compute is not None and tables:
+    memory: Memory = "l2" if chosen_memory.value == "l2" else "dram"
+    view.remember(st.query_params, {"memory": memory})
+    with st.container(horizontal=True, vertical_alignment="center", key="rp-memory"):
+        shell.switch("memory", "Bytes at", list(MEMORIES), memory, text=lambda one: f"{one.upper()} bytes")
+    alone = kernels_figure(compute, counted, memory, limits, name)
+    draw(alone, *tables)
+    shell.caption(*compute_notes(compute))
+else:
+    shell.caption(accounts.no_counters(seen, compute))
+table = kernel_table(sides, held)
+st.html(panels.wrap(seen.palette, '<h3 class="rp-head">All kernels</h3>'))
 st.dataframe(
-    kernel_table([(label, table) for label, table, _ in tables]),
+    table,
     hide_index=True,
     width="stretch",
     column_config={
@@ -42,3 +102,21 @@ st.dataframe(
         "kernel": st.column_config.TextColumn(width="large"),
     },
 )
+with giving:
+    drawings = [figure.drawing for figure in (by_time, roofline, alone) if figure is not None]
+    stem = "-".join((seen.name.replace("/", "-"), seen.case, "kernels"))
+    downloads.offer(
+        seen,
+        "kernels",
+        drawing=lambda: stacked(drawings, stem),
+        table=lambda: table,
+        lines=[
+            *([ceilings_line(limits)] if limits.measured else []),
+            *floor_lines(roofs, lambda row: labels[row.key]),
+            *(compute_notes(compute) if compute is not None else []),
+        ],
+        traces=[
+            *((view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None),
+            *((path.name, path) for path in sorted(seen.folder.path.glob("*.ncu-rep"))),
+        ],
+    )

@@ -1,4 +1,4 @@
-"""The words around the figures: a panel's facts, a picture's caption, the kernel table as people read it."""
+"""The words around the figures: a panel's facts, a picture's caption."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 from rope_prof.analysis.summary import INFLATION_LIMIT, Row
 from rope_prof.units import duration, ratio
 from rope_prof.views.difference import beside
-from rope_prof.views.figures import KernelPanel, Panel
+from rope_prof.views.figures import Panel
 from rope_prof.views.overview import ON_CPU
 from rope_prof.views.timeline import CallTimeline
 
@@ -66,33 +66,3 @@ def call_caption(panels: Sequence[Panel], limit: float) -> str:
     if clipped:
         text += f"The host launched {', '.join(clipped)} earlier than is drawn: drag to the right to see it. "
     return text.strip()
-
-
-def kernel_panel(label: str, kernels: pl.DataFrame, calls: int) -> KernelPanel:
-    """One path's kernels under its heading."""
-    per_call = kernels.filter(~pl.col("kind").is_in(["memcpy", "memset"]))["per_call"].sum()
-    time = float(kernels["ns_per_call"].sum())
-    count = "1 kernel" if per_call == 1 else f"{per_call:,.4g} kernels"
-    facts = f"{count} and {duration(time)} a call  ·  mean of {calls} captured calls"
-    return KernelPanel(title=label, facts=facts, kernels=kernels)
-
-
-def kernel_table(tables: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
-    """All paths' kernels in one table, names letter for letter."""
-    return pl.concat(
-        [
-            table.select(
-                pl.lit(label).alias("path"),
-                pl.col("name").alias("kernel"),
-                pl.col("per_call").alias("a call"),
-                (pl.col("ns_per_call") / 1e3).alias("µs a call"),
-                pl.col("share"),
-                (pl.col("ns_each") / 1e3).alias("µs each"),
-                pl.col("grid"),
-                pl.col("block"),
-                pl.col("registers"),
-                pl.col("shared_bytes").alias("shared, bytes"),
-            )
-            for label, table in tables
-        ]
-    )

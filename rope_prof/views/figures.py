@@ -1,4 +1,4 @@
-"""Timelines and tables of kernels -> Plotly figures. Draws what it is given: no statistic is computed here.
+"""Timelines -> Plotly figures. Draws what it is given: no statistic is computed here.
 
 Every figure sets its own colours and fonts (draw it with `theme=None`), names its run, and has a unit on each axis.
 """
@@ -21,7 +21,6 @@ MONO = "'Source Code Pro', ui-monospace, Menlo, Consolas, monospace"
 
 _LANE = 34  # pixels
 _HEAD = 52
-_ROW = 25  # of the kernel picture
 _FOOT = 14
 _BAR = 0.74  # of a lane
 
@@ -271,46 +270,6 @@ def _facts(row: dict[str, Any]) -> str:
     return "<br>".join(lines)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelPanel:
-    """One path's kernels (`rope_prof.analysis.kernels.KERNELS`) under its heading."""
-
-    title: str
-    facts: str
-    kernels: pl.DataFrame
-
-
-def kernels_figure(panels: Sequence[KernelPanel], palette: Palette, run: str, most: int = 12) -> go.Figure:
-    """Kernel time a call by kernel, one group of bars per path, all on one scale in µs; the rest is one bar."""
-    figure = go.Figure()
-    annotations: list[dict[str, Any]] = []
-    ticks: list[tuple[float, str]] = []
-    top = 0.0
-    longest = max((ns for panel in panels for ns in panel.kernels["ns_per_call"].to_list()), default=0.0) or 1.0
-    for panel in panels:
-        body = top + _HEAD
-        annotations += _headings(panel.title, panel.facts, top, palette)
-        rows = _kernel_rows(panel.kernels, most)
-        centres = [body + _ROW * (i + 0.5) for i in range(len(rows))]
-        ticks += [(y, plotly_text(short_name(row["name"], 36))) for y, row in zip(centres, rows, strict=True)]
-        _draw_kernels(figure, rows, centres, palette)
-        top = body + _ROW * max(1, len(rows)) + _FOOT
-    figure.update_layout(
-        **layout(
-            palette,
-            run,
-            int(top) + 62,
-            annotations=annotations,
-            xaxis={
-                "title": {"text": "kernel time, µs a call", "font": {"color": palette.muted, "size": 12}},
-                "range": [0, 1.16 * longest / 1e3],
-            },
-            yaxis=_row_axis(top, ticks),
-        )
-    )
-    return figure
-
-
 def _row_axis(top: float, ticks: list[tuple[float, str]]) -> dict[str, Any]:
     """The vertical axis of a picture made of rows, first row on top: `ticks` are (place, label)."""
     return {
@@ -322,49 +281,3 @@ def _row_axis(top: float, ticks: list[tuple[float, str]]) -> dict[str, Any]:
         "automargin": True,
         "ticklabelstandoff": 6,
     }
-
-
-def _kernel_rows(kernels: pl.DataFrame, most: int) -> list[dict[str, Any]]:
-    """The first `most` rows; what is left of them as one row, so that nothing is hidden."""
-    if kernels.height <= most + 1:
-        return kernels.to_dicts()
-    rest = kernels[most:]
-    other = {
-        "name": f"{rest.height} more kernels",
-        "kind": "kernel",
-        "per_call": rest["per_call"].sum(),
-        "ns_per_call": rest["ns_per_call"].sum(),
-        "share": rest["share"].sum(),
-    }
-    return [*kernels[:most].to_dicts(), other]
-
-
-def _draw_kernels(figure: go.Figure, rows: list[dict[str, Any]], centres: list[float], palette: Palette) -> None:
-    for kind, colour in (("kernel", palette.kernel), ("copy", palette.copy)):
-        chosen = [
-            (row, y)
-            for row, y in zip(rows, centres, strict=True)
-            if (row["kind"] in ("memcpy", "memset")) == (kind == "copy")
-        ]
-        if not chosen:
-            continue
-        figure.add_bar(
-            orientation="h",
-            x=[row["ns_per_call"] / 1e3 for row, _ in chosen],
-            y=[y for _, y in chosen],
-            width=[_ROW * _BAR] * len(chosen),
-            marker={"color": colour, "line": {"width": 0}},
-            text=[_bar_label(row) for row, _ in chosen],
-            textposition="outside",
-            textfont={"color": palette.muted, "size": 12},
-            cliponaxis=False,
-            customdata=[[folded(row["name"])] for row, _ in chosen],
-            hovertemplate="<b>%{customdata[0]}</b><br>%{x:,.3f} µs a call<extra></extra>",
-            name=kind,
-        )
-
-
-def _bar_label(row: dict[str, Any]) -> str:
-    share = "" if row["share"] is None else f"  ·  {row['share']:.0%}"
-    count = "" if row["per_call"] == 1 else f"  ·  {row['per_call']:,.3g}×"
-    return f"{row['ns_per_call'] / 1e3:,.3g} µs{count}{share}"

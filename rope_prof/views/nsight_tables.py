@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _AGREEMENT = ("path", "case", "calls", "kernels nsys", "Kineto", "kernel µs nsys", "Kineto", "difference", "agree")
-_COUNTERS = (
+#: Heads of `counter_cells`.
+COUNTERS = (
     "path",
     "kernels",
     "alone µs",
@@ -28,6 +29,8 @@ _COUNTERS = (
     "of %",
     "registers",
 )
+#: Heads of `stall_cells`.
+STALLS = ("path", "largest", "second", "third")
 
 
 def nsight_tables(found: Nsight) -> list[Table]:
@@ -80,14 +83,19 @@ def _count(value: float | None) -> str:
 def _counter_tables(compute: Compute) -> list[Table]:
     rows = call_counters(compute)
     case = _case(rows[0].key) if rows else ""
-    table = _table(f"Nsight Compute {compute.recording.version}: one call of each path, {case}; % of peak", _COUNTERS)
+    table = _table(f"Nsight Compute {compute.recording.version}: one call of each path, {case}; % of peak", COUNTERS)
     for row in rows:
         table.add_row(*counter_cells(row))
-    stalls = _table("What a warp waits for between two instructions", ("path", "largest", "second", "third"))
+    stalls = _table("What a warp waits for between two instructions", STALLS)
     for row in rows:
-        words = [f"{reason} {share:.0%}" for reason, share in row.stalls[:3]]
-        stalls.add_row(_path(row.key), *(words + [MISSING] * (3 - len(words))))
+        stalls.add_row(*stall_cells(row))
     return [table, stalls]
+
+
+def stall_cells(row: CallCounters) -> tuple[str, ...]:
+    """The path, and the three reasons for which its warps wait most."""
+    words = [f"{reason} {share:.0%}" for reason, share in row.stalls[:3]]
+    return (_path(row.key), *words, *[MISSING] * (3 - len(words)))
 
 
 def _path(key: str) -> str:
@@ -137,9 +145,13 @@ def nsight_notes(found: Nsight) -> list[str]:
                 f"agree: the same count of kernels in every call, and their time per call within {AGREEMENT:.0%}"
             )
     if found.compute:
-        lines += _recording_notes("ncu", found.compute.recording)
-        lines += list(_compute_notes(found.compute))
+        lines += compute_notes(found.compute)
     return lines
+
+
+def compute_notes(compute: Compute) -> list[str]:
+    """The same of Nsight Compute alone."""
+    return [*_recording_notes("ncu", compute.recording), *_compute_notes(compute)]
 
 
 def _recording_notes(name: str, recording: Recording) -> Iterator[str]:

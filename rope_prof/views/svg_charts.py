@@ -16,7 +16,7 @@ WIDTH = 1180.0
 class Bar:
     """One bar: `parts` (role, value, title) from the left; `note` stands behind it. Negative parts are not drawn.
 
-    `inside`: a word for each part, written on it where it has the room.
+    `inside`: a word for each part, written on it where it has the room. `head`: the label heads the rows below.
     """
 
     label: str
@@ -24,6 +24,7 @@ class Bar:
     note: str = ""
     title: str = ""
     inside: tuple[str, ...] = ()
+    head: bool = False
 
 
 def bars(rows: Sequence[Bar], unit: str, title: str, legend: Sequence[tuple[str, str]] = ()) -> Drawing:
@@ -51,7 +52,8 @@ def bars(rows: Sequence[Bar], unit: str, title: str, legend: Sequence[tuple[str,
 
 
 def _bar(row: Bar, y: float, left: float, scale: float) -> Iterator[Shape]:
-    yield Text(x=left - 10, y=y + 19.5, text=fitted(row.label, left - 14, 13), size=13, anchor="end", title=row.title)
+    label = fitted(row.label, left - 14, 13, bold=row.head)
+    yield Text(x=left - 10, y=y + 19.5, text=label, size=13, anchor="end", bold=row.head, title=row.title)
     x = left
     for (role, value, title), word in zip(row.parts, row.inside or ("",) * len(row.parts), strict=True):
         if value > 0:

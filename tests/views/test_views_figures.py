@@ -18,8 +18,8 @@ from rope_prof.commands.show import rows_of
 from rope_prof.io.run_folder import read_run
 from rope_prof.io.traces import read_trace
 from rope_prof.views import panels
-from rope_prof.views.captions import kernel_panel, panel
-from rope_prof.views.figures import kernels_figure, timeline_figure
+from rope_prof.views.captions import panel
+from rope_prof.views.figures import timeline_figure
 from rope_prof.views.names import folded, plotly_text, short_name
 from rope_prof.views.overview import Overview, overview
 from rope_prof.views.palette import DARK, LIGHT, Palette
@@ -44,18 +44,17 @@ def test_figures_name_their_run_and_have_units_and_only_our_colours(hostile: Pat
     calls = call_frame(trace, re.escape(row.key) + r"#\d+")
     call = calls.row(0, named=True)
     drawn = panel("unfused · eager", lay_out(call, call_events(trace, call)), row)
-    kernels = kernel_panel("unfused · eager", kernel_shares(call_events(trace, call), 1), 1)
-    for figure in (timeline_figure([drawn], palette, "my run"), kernels_figure([kernels], palette, "my run")):
-        text = figure.to_json()
-        assert "my run" in text
-        assert "µs" in figure.layout.xaxis.title.text
-        found = set(re.findall(r"#[0-9a-f]{6}\b", text.split('"template"')[0]))
-        ours = {v for name in palette.__slots__ for v in [getattr(palette, name)] if isinstance(v, str)}
-        assert found <= ours
-        for raw in ("<img", "<a ", "</style", "<script"):
-            assert raw not in text
-        shown = html.unescape(html.unescape(json.dumps(json.loads(text), ensure_ascii=False).replace("<br>", "")))
-        assert "onerror=alert(1)>" in shown
+    figure = timeline_figure([drawn], palette, "my run")
+    text = figure.to_json()
+    assert "my run" in text
+    assert "µs" in figure.layout.xaxis.title.text
+    found = set(re.findall(r"#[0-9a-f]{6}\b", text.split('"template"')[0]))
+    ours = {v for name in palette.__slots__ for v in [getattr(palette, name)] if isinstance(v, str)}
+    assert found <= ours
+    for raw in ("<img", "<a ", "</style", "<script"):
+        assert raw not in text
+    shown = html.unescape(html.unescape(json.dumps(json.loads(text), ensure_ascii=False).replace("<br>", "")))
+    assert "onerror=alert(1)>" in shown
 
 
 def test_the_panels_escape_what_a_run_says(hostile: Path) -> None:

@@ -1,0 +1,97 @@
+"""Kernels: paths and kernels under their roof, counters where there are some, what is unknown said in a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rope_prof.dashboard import accounts, loading, shell, view
+from rope_prof.io.nsight_file import write_nsight
+from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, Nsight, Recording
+from rope_prof.views.palette import LIGHT
+from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
+from tests.dashboard.test_dashboard_pages import CASE, app, asked, html_of
+
+KEY = f"fused.eager.cold.{CASE}.r0"
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with counters of one key, its kernel named by a stranger."""
+    folder = write_gpu_run(tmp_path_factory.mktemp("kernels") / "drawn", names=HOSTILE)
+    kernel = KernelCounters(
+        key=KEY, name=HOSTILE[0], duration_ns=5000.0, dram_read_bytes=6e6, dram_write_bytes=0.0, dram_percent=25.0
+    )
+    recording = Recording(version="2025.3", options=())
+    write_nsight(
+        folder,
+        Nsight(compute=Compute(recording=recording, kernels=(kernel,), least=(LeastBytes(key=KEY, least_bytes=1),))),
+    )
+    return folder
+
+
+def pictures(text: str) -> int:
+    return text.count('src="data:image/svg+xml;base64,')
+
+
+def test_with_counters_kernels_stand_under_the_peak(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, drawn, "kernels")
+    assert not found.exception
+    text = html_of(found)
+    assert "Roofline of the kernels" in text
+    assert "Counters of one call, Nsight Compute 2025.3" in text
+    assert "<a href='http" not in text
+    assert "evil&lt;b&gt;bold" in text
+    assert asked(found, "memory") == "dram"
+    assert "No counters" not in text
+    assert pictures(text) == 2, "kernels by time and one roofline: no path of this run has its bytes counted"
+    assert "No roofline: how many bytes these paths move is not known." in text
+
+
+def test_the_memory_is_in_the_address_and_an_unknown_one_says_so(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, drawn, "kernels", memory="l2")
+    assert asked(found, "memory") == "l2"
+    wrong = app(monkeypatch, drawn, "kernels", memory="<b>l9")
+    assert asked(wrong, "memory") == "dram"
+    assert "no memory &#x27;&lt;b&gt;l9&#x27; here" in html_of(wrong)
+
+
+def test_without_counters_one_sentence_says_how_to_get_them(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = html_of(app(monkeypatch, drawn, "kernels", path="unfused"))
+    assert "No counters of the paths, modes and case chosen" in other
+    folder = loading.run(drawn)
+    settled = view.settle({}, folder.run, CASE, [view.NO_BASELINE])
+    seen = shell.Seen("drawn", folder, CASE, LIGHT, settled)
+    assert "record --resume -o drawn --nsight compute" in accounts.no_counters(seen, None)
+    refused = Compute(recording=Recording(version="", options=(), reason="ncu needs permission"))
+    assert accounts.no_counters(seen, refused) == "No counters: ncu needs permission."
+
+
+def test_every_kernel_is_held_against_the_baseline(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = app(monkeypatch, drawn, "kernels").dataframe[0].value
+    mine = table[table["path"] == "fused · eager"]
+    assert mine["kernel"].to_list() == [HOSTILE[0]]
+    assert mine["to unfused · eager"].str.startswith("−").all()
+    none = app(monkeypatch, drawn, "kernels", base="none").dataframe[0].value
+    assert not [name for name in none.columns if name.startswith("to ")]
+
+
+def test_the_shipped_runs_have_their_roof(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
+    for name in ("h200-ernie28b", "h200-nsight"):
+        if not (repository / "traces" / name / "run.json").is_file():
+            pytest.skip(f"the shipped run traces/{name} is not there")
+    text = html_of(app(monkeypatch, repository / "traces/h200-ernie28b", "kernels"))
+    assert pictures(text) == 2
+    assert "Measured in the same run: copy " in text
+    assert "record --resume -o h200-ernie28b --nsight compute" in text
+    counted = html_of(app(monkeypatch, repository / "traces/h200-nsight", "kernels"))
+    assert pictures(counted) == 3
+    assert "mio_throttle" in counted
+
+
+def test_a_graph_counts_the_calls_in_its_replays(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
+    if not (repository / "traces/h200-ernie28b/run.json").is_file():
+        pytest.skip("the shipped run traces/h200-ernie28b is not there")
+    found = app(monkeypatch, repository / "traces/h200-ernie28b", "kernels", mode="graph", path="fused")
+    assert found.dataframe[0].value["a call"].to_list() == [1.0]
