@@ -77,7 +77,11 @@ def test_the_page_shows_times_gains_noise_prediction_agreement_and_both_steps(
     assert "of a request’s time saved with fused in every layer, decode eager" in text
     for words in ("per-token", "graph", "A/A noise, decode eager", "Outputs agree", "outside the prediction"):
         assert words in text
-    for picture in ("Request time as its parts", "One profiled step as its parts", "saves of a step, predicted and measured"):
+    for picture in (
+        "Request time as its parts",
+        "One profiled step as its parts",
+        "saves of a step, predicted and measured",
+    ):
         assert picture in text
     assert [side["title"] for side in sent(found)["sides"]] == ["unfused", "fused"]
     assert asked(found, "phase", "part", "layer", "step", "step_zoom") == ["decode", "step", "1", "median", "fit"]
