@@ -13,7 +13,7 @@ import polars as pl
 
 from rope_prof.analysis.gaps import Host, Launches, Rungs, edges, idle_by_cause, launches_of, segments
 from rope_prof.analysis.groups import group_numbers
-from rope_prof.analysis.spans import SpanSet, busy_time, frame_in_order, frame_union, gaps, total_time
+from rope_prof.analysis.spans import SpanSet, busy_time, frame_in_order, frame_union, gaps, total_time, window
 
 #: The columns of `launched` that an account needs; gathering the others costs more than the account.
 NEEDED: Final = (
@@ -62,7 +62,7 @@ def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: H
     events = events.select(NEEDED)
     launches = launches_of(events)
     found = gaps(events)
-    start, end = _window(events)
+    start, end = window(events)
     kinds = dict(events["kind"].value_counts().iter_rows())
     busy = busy_time(events)
     return DeviceUse(
@@ -81,13 +81,6 @@ def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: H
         idle_by_cause_ns=idle_by_cause(segments(found, launches), host_side)[0],
         streams=_stream_use(events, launches, host_side, start, end),
     )
-
-
-def _window(events: pl.DataFrame) -> tuple[int, int]:
-    start, end = events.select(
-        pl.col("start_ns").min(), (pl.col("start_ns") + pl.col("dur_ns")).max().alias("end")
-    ).row(0)
-    return int(start), int(end)
 
 
 def _graph_launches(events: pl.DataFrame) -> int:

@@ -16,7 +16,7 @@ import polars as pl
 
 from rope_prof.analysis.launches import launched
 from rope_prof.analysis.repeats import BREAK, Ints
-from rope_prof.analysis.spans import frame_union
+from rope_prof.analysis.spans import frame_union, length
 from rope_prof.model.trace import Trace
 
 Bools = npt.NDArray[np.bool_]
@@ -63,7 +63,7 @@ NONE = int(_NONE)
 
 def launched_events(trace: Trace) -> pl.DataFrame:
     """The GPU events with the thread and the times of their launch (`launch_*`, null where the file has none)."""
-    end = pl.col("start_ns") + pl.col("dur_ns")
+    end = pl.col("start_ns") + length()
     launch_end = pl.col("launch_start_ns") + pl.col("launch_dur_ns")
     return launched(trace).with_columns(
         end.alias("end_ns"), pl.col("launch_start_ns").alias("launch_start"), launch_end.alias("launch_end")

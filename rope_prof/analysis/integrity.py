@@ -16,7 +16,7 @@ from rope_prof.analysis.accounting import NEEDED
 from rope_prof.analysis.gaps import by_profiler, host, pieces, segments
 from rope_prof.analysis.missing import missing
 from rope_prof.analysis.overlaps import overlaps
-from rope_prof.analysis.spans import frame_union, gaps
+from rope_prof.analysis.spans import frame_union, gaps, window
 from rope_prof.model.trace import Finding, Trace
 
 Verdict = Literal["sound", "suspect", "unusable"]
@@ -127,19 +127,13 @@ def _overhead(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     records = by_profiler(trace)
     if not records.height:
         return
-    start, end = _window(events)
+    start, end = window(events)
     spent = frame_union(records)
     edges = pl.Series([start, end]).to_numpy()
     inside = int(spent.measure(edges)[1] - spent.measure(edges)[0])
     if end > start and inside > OVERHEAD_SHARE * (end - start):
         detail = f"the profiler itself spent {inside} of the window's {end - start} ns"
         yield Finding(code="profiler_overhead", detail=detail, count=records.height)
-
-
-def _window(events: pl.DataFrame) -> tuple[int, int]:
-    stop = (pl.col("start_ns") + pl.col("dur_ns")).max().alias("end")
-    start, end = events.select(pl.col("start_ns").min(), stop).row(0)
-    return int(start), int(end)
 
 
 def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
@@ -150,7 +144,7 @@ def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
         found = gaps(rows)
         if not found.height:
             continue
-        start, end = _window(rows)
+        start, end = window(rows)
         longest = found.sort("dur_ns", descending=True).head(1)
         if longest["dur_ns"][0] <= max(ONE_WAIT_NS, ONE_WAIT_SHARE * (end - start)):
             continue

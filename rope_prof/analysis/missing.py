@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.launches import LAUNCHES_KERNEL
-from rope_prof.analysis.spans import Int64s, SpanSet, union
+from rope_prof.analysis.spans import Int64s, SpanSet, length, union
 from rope_prof.model.trace import Finding, Trace
 
 _FAR = np.int64(1) << 62
@@ -95,7 +95,7 @@ def _backlogs(events: pl.DataFrame, bare: pl.DataFrame) -> dict[int | None, Span
     Of each stream, from its last recorded event's launch to that event's end, if no longer event of the stream fits
     between that end and the end of all records: the next one was running then.
     """
-    end = pl.col("start_ns") + pl.col("dur_ns")
+    end = pl.col("start_ns") + length()
     known = pl.coalesce(pl.col("process"), pl.col("launch_process"))
     streams = (
         events.with_columns(end_ns=end, owner=known)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.groups import group_numbers
-from rope_prof.analysis.spans import Int64s, in_order
+from rope_prof.analysis.spans import Int64s, in_order, length
 from rope_prof.model.trace import Finding
 
 #: So many whole events of other launches inside one event of their stream make its duration impossible.
@@ -25,25 +25,25 @@ _LOOKED_AT: Final = 10_000
 def overlaps(events: pl.DataFrame) -> Iterator[Finding]:
     """The findings; `events` is the trace's `launched` frame."""
     lane, _ = group_numbers(events.select("device", "process", "stream"))
-    start, length = events["start_ns"].to_numpy(), events["dur_ns"].fill_null(0).to_numpy()
+    start, taken = events["start_ns"].to_numpy(), events.select(length()).to_series().to_numpy()
     launch = events["correlation"].fill_null(-1).to_numpy()
     order = np.lexsort((start, lane))
     if np.any((np.diff(start[order]) == 0) & (np.diff(lane[order]) == 0)):  # equal records stand side by side
-        order = np.lexsort((launch, length, start, lane))
-    lane, start, length, launch = lane[order], start[order], length[order], launch[order]
-    spans = in_order(order, lane, start, start + length)
+        order = np.lexsort((launch, taken, start, lane))
+    lane, start, taken, launch = lane[order], start[order], taken[order], launch[order]
+    spans = in_order(order, lane, start, start + taken)
     early = start[1:] < spans.reach[:-1]
     early[spans.first[1:] - 1] = False
     count = int(np.count_nonzero(early))
     if not count:
         return
-    again = early & (lane[1:] == lane[:-1]) & (start[1:] == start[:-1]) & (length[1:] == length[:-1])
-    again &= (launch[1:] == launch[:-1]) & (length[1:] > 0)
+    again = early & (lane[1:] == lane[:-1]) & (start[1:] == start[:-1]) & (taken[1:] == taken[:-1])
+    again &= (launch[1:] == launch[:-1]) & (taken[1:] > 0)
     twice = _same(events, order[1:][again], order[:-1][again])
     if twice:
         detail = "GPU events stand in the file twice, with the same launch, stream and times"
         yield Finding(code="duplicate_events", detail=detail, count=twice)
-    long = _swallow(lane, start, start + length, launch)
+    long = _swallow(lane, start, start + taken, launch)
     if long:
         detail = f"GPU events hold {INSIDE} or more whole launches of their own stream: their durations are impossible"
         yield Finding(code="impossible_overlap", detail=detail, count=long)

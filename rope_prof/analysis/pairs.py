@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rope_prof.analysis.groups import group_numbers
-from rope_prof.analysis.spans import InOrder, Int64s, event_order, in_order
+from rope_prof.analysis.spans import InOrder, Int64s, event_order, in_order, length
 
 Bools = npt.NDArray[np.bool_]
 
@@ -84,7 +84,7 @@ def timed(events: pl.DataFrame) -> Timed:
     start = events["start_ns"].to_numpy()
     return Timed(
         start=start,
-        end=start + events["dur_ns"].fill_null(0).to_numpy(),
+        end=start + events.select(length()).to_series().to_numpy(),
         rank=rank,
         device=number,
         kernel=(events["kind"] == "kernel").to_numpy(),

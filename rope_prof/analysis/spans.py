@@ -77,6 +77,17 @@ def join(*sets: SpanSet) -> SpanSet:
     return union(np.concatenate([s.starts for s in sets]), np.concatenate([s.ends for s in sets]))
 
 
+def length() -> pl.Expr:
+    """The time that a row takes: `dur_ns`, or none where that is negative or not known."""
+    return pl.col("dur_ns").fill_null(0).clip(lower_bound=0)
+
+
+def window(frame: pl.DataFrame) -> tuple[int, int]:
+    """First start and last end of the rows, at least one."""
+    start, end = frame.select(pl.col("start_ns").min(), (pl.col("start_ns") + length()).max().alias("end")).row(0)
+    return int(start), int(end)
+
+
 def frame_union(frame: pl.DataFrame) -> SpanSet:
     """The union of the rows' `start_ns`, `dur_ns`."""
     starts = frame["start_ns"].to_numpy().astype(np.int64)
@@ -172,7 +183,7 @@ def in_order(row: Int64s, group: Int64s, start: Int64s, end: Int64s) -> InOrder:
 def frame_in_order(frame: pl.DataFrame, by: Sequence[str] = ()) -> InOrder:
     """The rows of a frame, at least one, in the order of `event_order`."""
     order = event_order(frame, by)
-    rows = frame.select(*by, "start_ns", pl.col("dur_ns").fill_null(0))[order]
+    rows = frame.select(*by, "start_ns", length())[order]
     group = rows.select(pl.struct(by).rle_id()).to_series().to_numpy() if by else np.zeros(len(order), np.int64)
     start = rows["start_ns"].to_numpy()
     return in_order(order, group, start, start + rows["dur_ns"].to_numpy())
