@@ -21,7 +21,7 @@ names = permitted.offered(folders)
 
 def opens(name: str | None) -> None:
     """Another file, by its name, or the uploaded one: the old window means nothing there."""
-    st.query_params.pop(view.TRACE_ZOOM, None)
+    shell.zoomed(view.TRACE_ZOOM, view.FIT)
     st.session_state["trace-uploaded"] = name is None
     if name is None:
         st.query_params.pop("trace", None)

@@ -125,6 +125,15 @@ def test_the_chooser_writes_the_address_and_drops_the_old_window(folder: Path, m
     assert found.query_params["trace_zoom"] in ("fit", ["fit"])
 
 
+def test_the_window_that_the_viewer_zoomed_to_does_not_follow_to_another_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = app(monkeypatch, folder, trace="stranger/cpu.json", trace_zoom="fit")
+    found.session_state["zooms"] = {"trace_zoom": ("fit", "0~1")}
+    found.selectbox(key="trace-name").set_value("stranger/bad.json").run()
+    assert found.query_params["trace_zoom"] in ("fit", ["fit"])
+
+
 def test_the_idle_causes_fill_what_the_busy_time_leaves() -> None:
     held = trace(kernel(0, 10, launched=(-5, -1)), kernel(40, 50, launched=(20, 30)))
     answer = analyze(held)
