@@ -17,7 +17,8 @@ import numpy.typing as npt
 #: Times beyond this many nanoseconds (73 years) are unreadable: an end would no longer fit Int64.
 LIMIT_NS: Final = 1 << 61
 
-_COMMA, _MINUS, _DOT, _ZERO, _NINE = 44, 45, 46, 48, 57
+_COMMA, _MINUS, _DOT, _ZERO, _ONE, _NINE = 44, 45, 46, 48, 49, 57
+#: So many before the point fit Int64 as ns; one more where the first is a 1, as in microseconds since 1970 until 2033.
 _MAX_DIGITS: Final = 15
 
 Bytes = Any  # bytes, or a view of them as msgspec.Raw is
@@ -59,7 +60,16 @@ def _all_to_the_ns(buffer: npt.NDArray[np.uint8], ends: Int64s, n: int) -> bool:
         return False
     lengths = np.diff(ends, prepend=-1) - 5  # of the digits before the point
     digits = np.count_nonzero((buffer - np.uint8(_ZERO)) <= 9)
-    return digits == len(buffer) - 2 * n and int(lengths.min()) >= 1 and int(lengths.max()) <= _MAX_DIGITS
+    if digits != len(buffer) - 2 * n or int(lengths.min()) < 1:
+        return False
+    return int(lengths.max()) <= _MAX_DIGITS or not np.any(_too_long(buffer, ends - 4 - lengths, lengths))
+
+
+def _too_long(buffer: npt.NDArray[np.uint8], first: Int64s, whole: Int64s) -> Bools:
+    """Rows whose digits before the point, `whole` of them from `first` on, may not fit."""
+    fits = (whole == _MAX_DIGITS + 1) & (buffer[np.minimum(first, len(buffer) - 1)] == _ONE)
+    long: Bools = (whole > _MAX_DIGITS) & ~fits
+    return long
 
 
 def whole_microseconds(texts: Sequence[Bytes]) -> bool:
@@ -75,7 +85,7 @@ def _first_dot(buffer: npt.NDArray[np.uint8], starts: Int64s, ends: Int64s) -> I
 
 
 def _irregular(buffer: npt.NDArray[np.uint8], starts: Int64s, ends: Int64s) -> Bools:
-    """Rows that are not `-?digits(.digits{1,3})?` with at most 15 digits before the point."""
+    """Rows that are not `-?digits(.digits{1,3})?`, or have too many digits before the point."""
     strange = (buffer != _COMMA) & (buffer != _DOT) & ((buffer < _ZERO) | (buffer > _NINE))
     strange[starts] &= buffer[starts] != _MINUS
     per_row = np.add.reduceat(strange, starts, dtype=np.int64)
@@ -84,8 +94,8 @@ def _irregular(buffer: npt.NDArray[np.uint8], starts: Int64s, ends: Int64s) -> B
     first = starts + (buffer[starts] == _MINUS)
     decimals = ends - dot - 1
     whole = dot - first
-    odd: Bools = (per_row > 0) | (dots > 1) | (decimals > 3) | (decimals == 0) | (whole < 1) | (whole > _MAX_DIGITS)
-    return odd
+    odd: Bools = (per_row > 0) | (dots > 1) | (decimals > 3) | (decimals == 0) | (whole < 1)
+    return odd | _too_long(buffer, first, whole)
 
 
 def _regular(buffer: npt.NDArray[np.uint8], starts: Int64s, ends: Int64s) -> Int64s:

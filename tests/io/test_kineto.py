@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rope_prof.analysis.analyze import analyze
 from rope_prof.errors import TraceError
-from rope_prof.io import json_pieces, unpack
+from rope_prof.io import digits, json_pieces, unpack
 from rope_prof.io.digits import LIMIT_NS, microseconds_to_ns
 from rope_prof.io.traces import read_trace
 from rope_prof.model.trace import Trace
@@ -44,6 +44,23 @@ def test_digits_are_read_exactly(values: list[int]) -> None:
     read_back, good = microseconds_to_ns([microseconds(ns).encode() for ns in values])
     assert read_back.tolist() == values
     assert good.all()
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(9 * 10**17, 11 * 10**18).map(lambda ns: ns * (-1) ** (ns % 7 == 0)), max_size=20))
+def test_times_since_1970_are_read_exactly_and_never_wrap(values: list[int]) -> None:
+    """Files of spring 2024 hold microseconds of the wall clock: sixteen digits before the point."""
+    read_back, good = microseconds_to_ns([microseconds(ns).encode() for ns in values])
+    assert good.tolist() == [abs(ns) <= LIMIT_NS for ns in values]
+    assert read_back.tolist() == [ns if abs(ns) <= LIMIT_NS else 0 for ns in values]
+
+
+def test_times_since_1970_are_read_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "_decimal_ns", None)  # one value at a time takes fifteen times as long
+    texts = [b"1711019247332972.313", b"1711019247332972", b"1711019247332972.5", b"-1.5"]
+    for some in (texts[:1] * 3, texts):
+        assert microseconds_to_ns(some)[0][0] == 1711019247332972313
+    assert microseconds_to_ns(texts)[0].tolist()[1:] == [1711019247332972000, 1711019247332972500, -1500]
 
 
 @pytest.mark.parametrize(
