@@ -26,7 +26,7 @@ from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RA
 
 SUFFIX: Final = ".rope_prof-cache"
 #: Raise it when a loader starts to read the same bytes otherwise.
-CACHE_VERSION: Final = 2
+CACHE_VERSION: Final = 3
 #: Below it (about a tenth of a second to read) commands leave no folder behind.
 WORTH_BYTES: Final = 4 << 20
 _FACTS: Final = "facts.json"

@@ -89,7 +89,8 @@ def _devices(devices: tuple[DeviceUse, ...]) -> Table:
         share = MISSING if use.idle_share is None else f"{significant(100 * use.idle_share)} %"
         counts = [_count(use.kernels), *(_count(getattr(use, kind)) for kind in held.values())]
         times = [duration(value) for value in (use.kernel_ns, use.busy_ns, use.span_ns, use.idle_ns)]
-        times[-1] = f"{times[-1]}, {share}"
+        if use.idle_ns is not None:
+            times[-1] = f"{times[-1]}, {share}"
         table.add_row(_device_name(use), *counts, *times)
     withheld = {use.reason for use in devices if use.reason and use.idle_share is None}
     if withheld:

@@ -72,6 +72,7 @@ def test_a_profile_without_times_has_no_chains(tmp_path: Path, capsys: pytest.Ca
     assert main(["analyze", str(tmp_path / "p.json"), "--chains"]) == 0
     said = capsys.readouterr().out
     assert "no chains" in said
+    assert "–, –" not in said
     assert "more often than chance" not in said
 
 
