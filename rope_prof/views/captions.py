@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
 from rope_prof.analysis.summary import INFLATION_LIMIT, Row
 from rope_prof.units import duration, ratio
 from rope_prof.views.difference import beside
-from rope_prof.views.figures import Panel
 from rope_prof.views.overview import ON_CPU
 from rope_prof.views.timeline import CallTimeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One call under its heading: the facts at its right, and whether its bubbles can be believed."""
+
+    title: str
+    facts: str
+    timeline: CallTimeline
+    trusted: bool = True
 
 
 def panel(label: str, timeline: CallTimeline, row: Row, base: Row | None = None) -> Panel:
@@ -36,18 +46,6 @@ def panel(label: str, timeline: CallTimeline, row: Row, base: Row | None = None)
 def call_table(panels: Sequence[Panel]) -> pl.DataFrame:
     """Every span of the drawn calls, in ns from each call's zero."""
     return pl.concat([p.timeline.spans.select(pl.lit(p.title).alias("path"), pl.all()) for p in panels])
-
-
-def legend_of(panels: Sequence[Panel]) -> dict[str, str]:
-    """Palette entry -> what it means, for the colours that these panels use."""
-    words = {
-        "launch": "launch call on the host",
-        "kernel": "kernel",
-        "copy": "copy or set",
-        "bubble": "bubble: the device waits (µs)",
-    }
-    roles = {role for panel in panels for role in panel.timeline.spans["role"]}
-    return {name: text for name, text in words.items() if name in roles or name == "bubble"}
 
 
 def call_caption(panels: Sequence[Panel], limit: float) -> str:

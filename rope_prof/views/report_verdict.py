@@ -148,8 +148,8 @@ def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         blocks.append(_table(group, title, data.rows, ends, folded=True, tokens=many))
     note = (
         "Medians. kernels a call: from the capture; device and wall: unprofiled; n: rounds; idle share: (wall − busy) "
-        "/ wall; GB/s: bytes by the formula of section 8 / device time; share of floor: one pass over the same bytes that "
-        "computes nothing, timed in the same rounds / device time. –: not measured."
+        "/ wall; GB/s: bytes by the formula of section 8 / device time; share of floor: one pass over the same bytes "
+        "that computes nothing, timed in the same rounds / device time. –: not measured."
     )
     return (*blocks, Words(text=note, tone="muted"))
 
