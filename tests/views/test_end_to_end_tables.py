@@ -91,9 +91,7 @@ def test_the_parts_of_a_step_are_per_step() -> None:
 
 
 def test_a_prediction_says_whether_it_held() -> None:
-    bound = WhatIf(
-        step_ns=50e6, lo_ns=10e6, hi_ns=12e6, inflation=1.4, launches_per_call=25, steps=3, left_out=1
-    )
+    bound = WhatIf(step_ns=50e6, lo_ns=10e6, hi_ns=12e6, inflation=1.4, launches_per_call=25, steps=3, left_out=1)
     held, missed = (
         Prediction(
             phase="decode", path="fused", bound=bound, saved=Figure(ms / 50, ms / 50 - 0.01, 0.3, 9), saved_ns=ms * 1e6
