@@ -26,7 +26,7 @@ ROWS: Final[dict[str, Any]] = {
     "stamp": pl.String,
     "rank": pl.Int64,  # null where neither the file nor its name says it
     "world_size": pl.Int64,
-    "key": pl.String,  # of a trace that we recorded: its key without the rank
+    "key": pl.String,  # of a trace that we recorded: its key without the rank, and `.light` for a light capture
     "status": pl.String,  # done | failed (not the trace's fault: tried again)
     "verdict": pl.String,  # sound | suspect | unusable | unreadable; null where it failed
     "reason": pl.String,
@@ -61,6 +61,10 @@ COLLECTIVES: Final = r"(?i)all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|
 MOST_COLLECTIVES: Final = 4096
 _NAMED_RANK: Final = re.compile(r"(?i)(?:rank[-_=. ]?|\btp[-_]|\br)(\d+)(?!\d)")
 _KEY_RANK: Final = re.compile(r"\.r(\d+)$")
+#: The file of a capture of ours, which tells its key where the file itself no longer does.
+_OUR_NAME: Final = re.compile(
+    r"(?P<key>.+\.(?:eager|compile|graph)\.(?:hot|cold)\..+\.r\d+)(?P<light>\.light)?\.trace\.json\.gz"
+)
 
 
 def rank_of(trace: Trace | None, name: str) -> int | None:
@@ -84,7 +88,7 @@ def row_set(trace: Trace, answer: Analysis, *, name: str) -> pl.DataFrame:
     about = {
         "rank": rank_of(trace, name),
         "world_size": size if isinstance(size, int) else None,
-        "key": _KEY_RANK.sub("", key) if isinstance(key, str) else None,
+        "key": _capture(key, _own(trace).get("capture") == "light") if isinstance(key, str) else None,
         "status": "done",
         "verdict": judged.verdict,
         "wall_clock": trace.base_time_ns is not None,
@@ -100,7 +104,7 @@ def row_set(trace: Trace, answer: Analysis, *, name: str) -> pl.DataFrame:
     }
     rows = [head]
     rows += [about | _device(use) for use in answer.devices]
-    rows += [about | _range(use) for use in answer.ranges]
+    rows += [about | _range(use, key) for use in answer.ranges]
     if judged.verdict != "unusable":
         rows += [about | row for row in _collectives(trace)]
     return pl.DataFrame(rows, schema=ROWS)
@@ -108,7 +112,16 @@ def row_set(trace: Trace, answer: Analysis, *, name: str) -> pl.DataFrame:
 
 def no_rows(status: str, verdict: str | None, reason: str, *, name: str) -> pl.DataFrame:
     """The one row of a trace that could not be read, or not be fetched."""
-    row = {"row": "trace", "status": status, "verdict": verdict, "reason": reason, "rank": rank_of(None, name)}
+    ours = _OUR_NAME.match(name)
+    key = None if ours is None else _capture(ours["key"], ours["light"] is not None)
+    row = {
+        "row": "trace",
+        "status": status,
+        "verdict": verdict,
+        "reason": reason,
+        "rank": rank_of(None, name),
+        "key": key,
+    }
     return pl.DataFrame([row], schema=ROWS)
 
 
@@ -118,8 +131,17 @@ def _distributed(trace: Trace) -> dict[str, Any]:
 
 
 def _own_key(trace: Trace) -> dict[str, Any]:
-    said = (trace.own or {}).get("key")
+    said = _own(trace).get("key")
     return said if isinstance(said, dict) else {}
+
+
+def _own(trace: Trace) -> dict[str, Any]:
+    return trace.own or {}
+
+
+def _capture(key: str, light: bool) -> str:
+    """What was captured on each rank: a light capture beside the full one is no second recording of it."""
+    return _KEY_RANK.sub("", key) + (".light" if light else "")
 
 
 def _window(trace: Trace) -> dict[str, int | None]:
@@ -136,10 +158,14 @@ def _device(use: DeviceUse) -> dict[str, Any]:
     return {"row": "device", "name": use.name, "device": use.device, "reason": use.reason} | totals | causes
 
 
-def _range(use: RangeUse) -> dict[str, Any]:
+def _range(use: RangeUse, key: object) -> dict[str, Any]:
+    """Ranges that we recorded carry their key with its rank; without it they are one range on all ranks."""
     causes = {f"idle_{cause}_ns": ns for cause, ns in use.idle_by_cause_ns.items()}
     totals = {name: getattr(use, name) for name in ("calls", "kernels", "kernel_ns", "busy_ns", "idle_ns")}
-    row = {"row": "range", "name": use.name, "device": use.device, "reason": use.reason} | totals | causes
+    name = use.name
+    if isinstance(key, str) and name.startswith(f"{key}#"):
+        name = _KEY_RANK.sub("", key) + name.removeprefix(key)
+    row = {"row": "range", "name": name, "device": use.device, "reason": use.reason} | totals | causes
     spread = use.us_per_call
     if spread is None:
         return row

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 #: Raise it when the rows of the same trace would come out otherwise.
-ROWS_VERSION: Final = 1
+ROWS_VERSION: Final = 2
 #: Peak memory of a worker over the unpacked bytes of its trace, and what it holds before the first.
 BYTES_PER_BYTE: Final = 4.0
 BYTES_AT_REST: Final = 300 << 20

@@ -62,6 +62,34 @@ def test_the_file_knows_better_than_its_name() -> None:
     assert rank_of(replace(told, own={"key": {"name": "k.r5", "rank": 5}}), "rank3.json") == 5
 
 
+def test_a_range_of_ours_has_one_name_on_every_rank() -> None:
+    key = "unfused.eager.cold.28b-tp1-n8-bf16-text"
+    for rank in (0, 1):
+        drawn = rank_trace(rank, range_name=f"{key}.r{rank}#0")
+        held = rows(replace(drawn, own={"key": {"name": f"{key}.r{rank}", "rank": rank}}))
+        assert set(held.filter(pl.col("row") == "range")["name"]) == {"step#*", f"{key}#0"}
+
+
+def test_a_light_capture_is_no_second_recording_of_its_key() -> None:
+    own = {"key": {"name": "fused.eager.cold.c.r1", "rank": 1}, "capture": "light"}
+    assert set(rows(replace(rank_trace(1), own=own))["key"]) == {"fused.eager.cold.c.light"}
+    assert set(rows(replace(rank_trace(1), own=own | {"capture": "full"}))["key"]) == {"fused.eager.cold.c"}
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("fused.eager.cold.c.r1.trace.json.gz", "fused.eager.cold.c"),
+        ("fused.graph.hot.c.r1.light.trace.json.gz", "fused.graph.hot.c.light"),
+        ("somebody.elses.r1.trace.json.gz", None),
+        ("rank1.json", None),
+    ],
+)
+def test_a_capture_that_cannot_be_read_stays_with_its_ranks(name: str, key: str | None) -> None:
+    held = no_rows("done", "unreadable", "why", name=name)
+    assert (held["key"][0], held["rank"][0]) == (key, 1)
+
+
 def test_an_unusable_trace_is_a_row_with_its_verdict() -> None:
     (row,) = rows(trace()).iter_rows(named=True)
     assert (row["row"], row["verdict"], row["status"]) == ("trace", "unusable", "done")
