@@ -13,7 +13,7 @@ from rope_prof.model.run import Case
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankSpread:
-    """One path, mode and L2 state of a case over its ranks; `lost` ranks have no figure, for their reasons.
+    """One path, mode and L2 state of a case over its ranks, `timed` of which have wall times; `lost` ones say why.
 
     `slow` is the rank of the longest wall time per call, `ratio` that over the ranks' median.
     """
@@ -23,6 +23,7 @@ class RankSpread:
     mode: str
     l2: str
     ranks: int
+    timed: int
     wall_lo_ns: float | None
     wall_median_ns: float | None
     wall_hi_ns: float | None
@@ -59,6 +60,7 @@ def _spread(rows: list[Row]) -> RankSpread:
         mode=rows[0].mode,
         l2=rows[0].l2,
         ranks=len(rows),
+        timed=len(walls),
         wall_lo_ns=min(walls)[0] if walls else None,
         wall_median_ns=middle,
         wall_hi_ns=slowest[0] if slowest else None,

@@ -110,7 +110,7 @@ def draw_run(folder: RunFolder, case: str | None = None) -> Drawn:
     if not traces:
         raise RunError(
             f"no trace in run '{folder.path}' ({len(folder.run.keys)} keys, none captured, or the files are gone); "
-            f"go on with `rope_prof record --resume -o {folder.path}`"
+            f"{folder.run.going_on(str(folder.path))}"
         )
     return run_trace(folder.run, summary(folder.run, folder.samples, captures), traces)
 

@@ -118,7 +118,7 @@ def _traces(folder: RunFolder) -> dict[str, Path]:
     if not traces:
         raise RunError(
             f"no trace in run '{folder.path}' ({len(folder.run.keys)} keys, none captured, or the files are gone); "
-            f"go on with `rope_prof record --resume -o {folder.path}`"
+            f"{folder.run.going_on(str(folder.path))}"
         )
     return traces
 

@@ -20,14 +20,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rope_prof.errors import RunError
-from rope_prof.io.run_folder import SAMPLES_FILE, TRACE_SUFFIX, RunFolder, is_run, read_run, write_atomic, write_run
+from rope_prof.io.run_folder import (
+    RANKS_FOLDER,
+    SAMPLES_FILE,
+    TRACE_SUFFIX,
+    RunFolder,
+    is_run,
+    read_run,
+    write_atomic,
+    write_run,
+)
 from rope_prof.model.run import KeyFacts, Run
 
 if TYPE_CHECKING:
     import polars as pl
 
-RANKS_FOLDER: Final = "ranks"
 _ENDED: Final = "ended.json"
+_EARLY: Final = "ended early ({})"
+#: What a rank says that was not the first to go.
+STOPPED: Final = "stopped with the others"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +53,11 @@ class Gathered:
         """The one line on what is missing; None where nothing is."""
         if not self.lost:
             return None
-        said = "; ".join(f"rank {rank} of {self.size} {why}" for rank, why in sorted(self.lost.items()))
+        stopped = [rank for rank, why in self.lost.items() if why == _EARLY.format(STOPPED)]
+        first = {rank: why for rank, why in sorted(self.lost.items()) if rank not in stopped} or self.lost
+        said = "; ".join(f"rank {rank} of {self.size} {why}" for rank, why in sorted(first.items()))
+        if stopped and first is not self.lost:
+            said += f" and {len(stopped)} other{'s were' if len(stopped) > 1 else ' was'} stopped"
         return f"{said}: what the ranks have measured is kept in {str(self.folder)!r}; record anew for the rest"
 
 
@@ -98,7 +113,7 @@ def is_taken(folder: Path) -> bool:
 
 def _why(folder: Path, rank: int) -> str:
     said = ended(folder, rank)
-    return "died" if said is None else f"ended early ({said})"
+    return "died" if said is None else _EARLY.format(said)
 
 
 def _together(parts: Mapping[int, RunFolder], lost: Mapping[int, str]) -> Run:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.parquet"
 TRACE_SUFFIX = ".trace.json.gz"
+#: In a run folder, while its ranks record or after one was lost: a run folder a rank. See `rank_folders`.
+RANKS_FOLDER = "ranks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,13 @@ def _read_facts(folder: Path) -> Run:
     path = folder / RUN_FILE
     if not path.is_file():
         seen = "no such folder" if not folder.exists() else f"no {RUN_FILE}"
+        ranks = sorted(each.parent.name for each in folder.glob(f"{RANKS_FOLDER}/*/{RUN_FILE}"))
+        if ranks:
+            raise RunError(
+                f"no whole run in {str(folder)!r}: all its ranks were stopped before they were put together; each "
+                f"reads by itself ({', '.join(ranks[:4])}{', ...' if len(ranks) > 4 else ''}), "
+                f"as {str(folder / RANKS_FOLDER / ranks[0])!r}"
+            )
         raise RunError(f"no run in {str(folder)!r} ({seen}); expected a folder made by `rope_prof record`")
     try:
         data = path.read_bytes()

@@ -21,9 +21,10 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rope_prof.errors import TraceError, UnavailableError, UsageError
-from rope_prof.io.run_folder import RUN_FILE, TRACE_SUFFIX
+from rope_prof.io.run_folder import RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX
 
-#: What a folder is searched for. In the folder of a run of ours only its captures are traces.
+#: What a folder is searched for. In the folder of a run of ours only its captures are traces, and those that a lost
+#: rank left in `ranks/` are among them.
 SUFFIXES: Final = (".json", ".json.gz", ".sqlite", ".nsys-rep", ".hatchet")
 #: A folder that holds this file is the result of an analysis and no source.
 DATASET_FILE: Final = "fleet.json"
@@ -155,6 +156,8 @@ def _walk(folder: Path) -> Iterator[Path]:
         if DATASET_FILE in files:
             folders.clear()
             continue
+        if RUN_FILE in files and RANKS_FOLDER in folders:
+            folders.remove(RANKS_FOLDER)
         yield from (Path(at) / name for name in sorted(files) if _is_trace(name, RUN_FILE in files))
 
 
@@ -179,10 +182,11 @@ def _remote(place: str) -> Iterator[Source]:
 
     listed = _within(timeout_s(), listing, place, "list")
     runs = {name.rpartition("/")[0] for name in listed if name.rpartition("/")[2] == RUN_FILE}
-    datasets = tuple(name.rpartition("/")[0] + "/" for name in listed if name.rpartition("/")[2] == DATASET_FILE)
+    hidden = [name.rpartition("/")[0] + "/" for name in listed if name.rpartition("/")[2] == DATASET_FILE]
+    hidden += [f"{run}/{RANKS_FOLDER}/" for run in runs]
     for name, info in listed.items():
         folder, _, last = name.rpartition("/")
-        if name.startswith(datasets) or not (name == path or _is_trace(last, folder in runs)):
+        if name.startswith(tuple(hidden)) or not (name == path or _is_trace(last, folder in runs)):
             continue
         size = int(info.get("size") or 0)
         mark = next((info[key] for key in ("ETag", "etag", "md5Hash", "LastModified", "mtime") if info.get(key)), "")

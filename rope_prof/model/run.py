@@ -171,6 +171,17 @@ class Run:
                 return facts
         raise KeyError(name)
 
+    @property
+    def ranks(self) -> int:
+        """How many processes recorded it at once."""
+        return int(self.settings.get("world_size") or 1)
+
+    def going_on(self, folder: str = "RUN") -> str:
+        """What to do about what a cut recording in `folder` lacks: ranks measured one after another are no ranks."""
+        if self.ranks > 1:
+            return f"record anew on all {self.ranks} ranks: such a run is not resumed"
+        return f"go on with `python -m rope_prof record --resume -o {folder}`"
+
 
 def samples_schema() -> dict[str, type[pl.DataType]]:
     """One row per sample: `ns` is the whole sample, which holds `calls` calls; per call = ns / calls.

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Final
 
 from rope_prof.errors import RopeProfError, RunError, UsageError
-from rope_prof.io.rank_folders import Gathered, gather, is_taken, rank_folder, write_ended
+from rope_prof.io.rank_folders import STOPPED, Gathered, gather, is_taken, rank_folder, write_ended
 from rope_prof.model.run import Run
 from rope_prof.record.protocols import Progress
 
@@ -135,8 +135,8 @@ def _lost(folder: Path, here: Place, error: BaseException) -> LostRankError:
 def _words(error: BaseException) -> str:
     """What a rank says of its own end: an error of its own, or that it was ended with the others."""
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "InterruptedRecordingError":
-        return "stopped with the others"
+        return STOPPED
     said = " ".join(str(error).split())[:200]
     if "onnection" in said:  # gloo: the peer of a barrier is gone
-        return "stopped with the others"
+        return STOPPED
     return f"{type(error).__name__}: {said}"

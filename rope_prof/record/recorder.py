@@ -62,7 +62,7 @@ class Recorder:
         left = sum(facts.status == "pending" for facts in keys)
         return (
             f"stopped with {left} of {len(keys)} keys unfinished; what is done is kept: "
-            f"go on with `python -m rope_prof record --resume -o {self.folder}`"
+            f"{self.book.run.going_on(str(self.folder))}"
         )
 
     def _steps(self) -> int:

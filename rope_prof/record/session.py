@@ -52,8 +52,12 @@ def typed(argv: list[str]) -> str:
 
 
 def resumed_run(folder: Path, device_name: str) -> tuple[Run, RecordDevice]:
-    """The run in `folder` and a device like the one it was begun on. Errors: RunError where it differs or is done."""
+    """The run in `folder` and a device like the one it was begun on. Errors: RunError where it differs,
+    or was recorded on several ranks.
+    """
     run = read_run(folder).run
+    if run.ranks > 1:
+        raise RunError(f"run {str(folder)!r} was recorded on {run.ranks} ranks at once; {run.going_on()}")
     wanted = run.machine.device if device_name == "auto" else device_name
     device = find_device(wanted)
     here = machine(device)

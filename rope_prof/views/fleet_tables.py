@@ -24,7 +24,7 @@ _STYLE = {"sound": "green", "suspect": "yellow", "unusable": "red", "unreadable"
 
 def fleet_tables(found: Fleet) -> Iterator[RenderableType]:
     """The verdicts of all traces, then each recording."""
-    line = Text(f"{found.traces:,} traces: ")
+    line = Text(f"{found.traces:,} trace{'' if found.traces == 1 else 's'}: ")
     line.append(", ".join(f"{count:,} {verdict}" for verdict, count in found.verdicts.items()))
     yield line
     for recording in found.recordings:

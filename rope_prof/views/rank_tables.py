@@ -20,24 +20,28 @@ def rank_tables(spreads: Sequence[RankSpread]) -> list[Table]:
         title="Over ranks, µs per call", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
     table.add_column("path", overflow="fold")
-    for column in ("tokens", "ranks", "wall, fastest", "median", "slowest", "rank", "ratio", "busy", "bubble"):
+    for column in ("tokens", "timed", "wall, fastest", "median", "slowest", "rank", "ratio", "busy", "bubble"):
         table.add_column(column, justify="right", overflow="ellipsis", no_wrap=True)
     for one in spreads:
         walls = [microseconds(ns) for ns in (one.wall_lo_ns, one.wall_median_ns, one.wall_hi_ns)]
         table.add_row(
             Text(f"{one.path} {one.mode}"),
             f"{one.case.tokens:,}",
-            str(one.ranks - len(one.lost)),
+            str(one.ranks) if one.timed == one.ranks else f"{one.timed} of {one.ranks}",
             *walls,
             MISSING if one.slow is None else str(one.slow),
             ratio(one.ratio),
             _between(one.busy_lo_ns, one.busy_hi_ns),
             _between(one.bubble_lo_ns, one.bubble_hi_ns),
         )
-    lost = dict.fromkeys(f"rank {rank}: {why}" for one in spreads for rank, why in one.lost)
+    lost = dict.fromkeys(_lost(rank, why) for one in spreads for rank, why in one.lost)
     if lost:
         table.caption, table.caption_justify = Text("\n".join(lost)), "left"
     return [table]
+
+
+def _lost(rank: int, why: str) -> str:
+    return why if why.startswith(f"rank {rank} ") else f"rank {rank}: {why}"
 
 
 def _between(lo: float | None, hi: float | None) -> str:

@@ -160,7 +160,7 @@ def doubts(data: ReportData) -> tuple[Block, ...]:
         lost = f"{len(data.lost)} traces are gone from the folder ({data.lost[0]})"
         said[f"{lost}; their kernels and bubbles are not shown."] = None
     if not data.run.complete:
-        said["The recording was cut short: go on with `record --resume`."] = None
+        said[f"The recording was cut short: {data.run.going_on()}."] = None
     ranks = {f.key.rank for f in data.run.keys}
     if len(ranks) > 1:
         said[f"{len(ranks)} ranks were recorded; this report shows the first alone."] = None

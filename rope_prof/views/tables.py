@@ -159,8 +159,8 @@ def _case_table(case: Case, rows: Sequence[Row]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    both = len({row.l2 for row in rows}) > 1
-    cells = [row_cells(row, l2=both) for row in rows]
+    both, ranked = len({row.l2 for row in rows}) > 1, len({row.rank for row in rows}) > 1
+    cells = [row_cells(row, l2=both, rank=ranked) for row in rows]
     shown = [i for i in range(len(_COLUMNS)) if any(line[i] not in {MISSING, ""} for line in cells)]
     table = Table(
         title=Text(case_title(case)),
@@ -180,8 +180,8 @@ def _case_table(case: Case, rows: Sequence[Row]) -> Table:
     return table
 
 
-def row_cells(row: Row, *, l2: bool = False) -> tuple[str, ...]:
-    """The cells of one key, in the order of the columns.
+def row_cells(row: Row, *, l2: bool = False, rank: bool = False) -> tuple[str, ...]:
+    """The cells of one key, in the order of the columns; its L2 state and its rank where these tell keys apart.
 
     A raw bubble that the profiler dominates carries a `?`, a corrected one that its cross-check denies a `≠`.
     """
@@ -190,6 +190,7 @@ def row_cells(row: Row, *, l2: bool = False) -> tuple[str, ...]:
     return (
         f"{row.path} {row.mode}"
         + (f" {row.l2}" if l2 else "")
+        + (f", rank {row.rank}" if rank else "")
         + (f" ({row.status})" if row.status != "measured" else ""),
         MISSING if row.kernels_per_call is None else f"{row.kernels_per_call:g}",
         microseconds(row.kernel_ns),
@@ -233,7 +234,7 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.reason:
             said.setdefault(row.reason, []).append(f"{row.path} {row.mode} n{row.case.tokens}")
-    lines = [f"{', '.join(keys)}: {why}" for why, keys in said.items()]
+    lines = [f"{', '.join(dict.fromkeys(keys))}: {why}" for why, keys in said.items()]
     if run.settings.get("precision"):
         lines += [f"{row.path} {row.mode} {row.l2} n{row.case.tokens}: {row.stopped}" for row in rows if row.stopped]
     throttled = sum(row.throttled or 0 for row in rows)
@@ -242,7 +243,7 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
         lines.append(f"{throttled} of {count} samples were taken while power or heat held the clock down")
     pending = sum(row.status == "pending" for row in rows)
     if pending:
-        lines.append(f"{pending} keys are pending: go on with `record --resume`")
+        lines.append(f"{pending} {'key is' if pending == 1 else 'keys are'} pending: {run.going_on()}")
     if any(row.inflation is not None and not row.raw_trusted for row in rows):
         lines.append(
             f"? raw bubble under a profiler that stretches the call over {INFLATION_LIMIT}x: trust the corrected one"

@@ -39,6 +39,18 @@ def test_a_run_of_ours_has_its_captures_and_a_dataset_has_no_trace(tree: Path) -
     assert names(tree, str(tree)) == ["b/fused.eager.r0.trace.json.gz"]
 
 
+def test_captures_that_a_lost_rank_left_behind_count_once(tree: Path) -> None:
+    name = "fused.eager.r0.trace.json.gz"
+    for run in (tree / "run", tree / "run" / "ranks" / "r0"):
+        run.mkdir(parents=True)
+        (run / "run.json").write_text("{}")
+        (run / name).write_text("{}")
+    assert names(tree, str(tree / "run")) == [f"run/{name}"]
+    (tree / "run" / "run.json").unlink()  # never put together: then the ranks' own are all there is
+    (tree / "run" / name).unlink()
+    assert names(tree, str(tree / "run")) == [f"run/ranks/r0/{name}"]
+
+
 def test_a_place_without_a_trace_is_one_sentence(tree: Path) -> None:
     (tree / "empty").mkdir()
     for place in (str(tree / "none"), str(tree / "empty"), str(tree / "*.none")):

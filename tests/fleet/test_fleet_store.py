@@ -135,6 +135,16 @@ def test_folders_globs_and_single_objects_are_found(gate: Gate) -> None:
     assert gate.ill == {}
 
 
+def test_a_run_in_a_bucket_has_each_capture_once(gate: Gate) -> None:
+    import s3fs
+
+    system = s3fs.S3FileSystem()
+    for run in ("runs/cut", "runs/cut/ranks/r0"):
+        system.pipe({f"{run}/run.json": b"{}", f"{run}/fused.eager.r0.trace.json.gz": b"{}"})
+    assert [source.folder for source in found(["s3://runs/cut"])] == ["s3://runs/cut"]
+    assert gate.ill == {}
+
+
 def test_a_bucket_is_analyzed_as_a_folder_is(gate: Gate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["analyze", "s3://runs/night", "-o", str(out), "--workers", "1"]) == 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from rope_prof.analysis.rank_spread import rank_spread
 from rope_prof.analysis.summary import summary
@@ -17,7 +18,9 @@ from rope_prof.io.rank_folders import gather, is_taken, rank_folder, write_ended
 from rope_prof.io.run_folder import append_samples, read_run, write_run
 from rope_prof.model.run import Run, samples_schema
 from rope_prof.record.ranks import Place, place, ranked
+from rope_prof.record.session import resumed_run
 from rope_prof.views.rank_tables import rank_tables
+from rope_prof.views.tables import notes, run_tables
 from tests.runs import RIGHT, facts, run
 
 WALL = {"unfused": 1000, "fused": 100}
@@ -39,6 +42,13 @@ def write_rank(folder: Path, rank: int, *, slow: float = 1.0, **more: object) ->
     ]
     append_samples(own, pl.DataFrame(rows, schema=samples_schema(), orient="row"))
     (own / f"{plan.keys[0].key.name}.trace.json.gz").write_bytes(b"trace")
+
+
+def printed(tables: Sequence[RenderableType]) -> str:
+    out = io.StringIO()
+    for part in tables:
+        Console(file=out, width=140).print(part)
+    return out.getvalue()
 
 
 def test_whole_ranks_become_one_run_folder_and_nothing_else(tmp_path: Path) -> None:
@@ -75,7 +85,7 @@ def test_a_dead_rank_is_named_and_the_others_stay(tmp_path: Path) -> None:
     assert gathered.lost == {1: "died", 2: "ended early (stopped with the others)", 3: "died"}
     said = gathered.sentence()
     assert said is not None
-    assert said.startswith("rank 1 of 4 died; rank 2 of 4 ended early")
+    assert said.startswith("rank 1 of 4 died; rank 3 of 4 died and 1 other was stopped: what the ranks")
     kept = read_run(tmp_path)
     assert not kept.run.complete
     by_rank = {(f.key.path, f.key.rank): f for f in kept.run.keys}
@@ -101,10 +111,7 @@ def test_the_spread_names_the_slow_rank_and_keeps_speedups_within_a_rank(tmp_pat
     assert (unfused.wall_lo_ns, unfused.wall_median_ns, unfused.wall_hi_ns) == (1000, 1100, 1500)
     assert (unfused.slow, fused.slow) == (1, 1)
     assert unfused.ratio == pytest.approx(1500 / 1100)
-    out = io.StringIO()
-    for part in rank_tables((unfused, fused)):
-        Console(file=out, width=140).print(part)
-    assert "1.36x" in out.getvalue()
+    assert "1.36x" in printed(rank_tables((unfused, fused)))
     assert rank_spread([row for row in rows if row.rank == 0]) == ()
 
 
@@ -114,9 +121,46 @@ def test_a_lost_rank_is_no_figure_but_a_line(tmp_path: Path) -> None:
     write_run(rank_folder(tmp_path, 1), replace(gone, complete=False))
     gather(tmp_path, 2)
     kept = read_run(tmp_path)
-    (one, _) = rank_spread(summary(kept.run, kept.samples, {}))
+    rows = summary(kept.run, kept.samples, {})
+    (one, _) = rank_spread(rows)
     assert one.lost == ((1, "rank 1 died before this key was done"),)
-    assert (one.slow, one.wall_hi_ns) == (None, 1000)
+    assert (one.slow, one.wall_hi_ns, one.timed, one.ranks) == (None, 1000, 1, 2)
+    out = printed(rank_tables(rank_spread(rows)))
+    assert "1 of 2" in out
+    assert "\nrank 1 died before this key was done" in out
+
+
+def test_the_table_of_a_run_tells_its_ranks_apart(tmp_path: Path) -> None:
+    for rank in range(2):
+        write_rank(tmp_path, rank)
+    gather(tmp_path, 2)
+    kept = read_run(tmp_path)
+    rows = summary(kept.run, kept.samples, {})
+    out = printed(run_tables(rows))
+    assert all(f"{path} eager, rank {rank}" in out for path in WALL for rank in range(2))
+    alone = printed(run_tables([row for row in rows if row.rank == 0]))
+    assert "rank" not in alone
+    why = [replace(row, reason="checked, not timed") for row in rows]
+    assert "unfused eager n64, fused eager n64: checked, not timed" in notes(kept.run, why)
+
+
+def test_a_run_of_several_ranks_is_never_gone_on_with_by_one(tmp_path: Path) -> None:
+    write_rank(tmp_path, 0)
+    write_rank(tmp_path, 1, complete=False, status="pending")
+    gather(tmp_path, 2)
+    with pytest.raises(RunError, match="was recorded on 3 ranks at once; record anew on all 3 ranks"):
+        resumed_run(tmp_path, "auto")
+    part = read_run(rank_folder(tmp_path, 1))
+    said = notes(part.run, summary(part.run, part.samples, {}))
+    assert any(line.startswith("2 keys are pending: record anew on all 3 ranks") for line in said)
+
+
+def test_ranks_that_were_never_put_together_are_named(tmp_path: Path) -> None:
+    write_rank(tmp_path, 0)
+    write_rank(tmp_path, 1)
+    with pytest.raises(RunError, match=r"all its ranks were stopped .* \(r0, r1\), as '.*ranks/r0'"):
+        read_run(tmp_path)
+    assert read_run(rank_folder(tmp_path, 0)).samples.height == 2 * 8
 
 
 def test_torchrun_says_who_is_who(monkeypatch: pytest.MonkeyPatch) -> None:
