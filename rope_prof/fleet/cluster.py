@@ -6,7 +6,9 @@ scheduler is gone, it says so in one sentence, and the rows that have come stay 
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from rope_prof.fleet.work import Done, Task, account, failed
 #: Tasks with the cluster, for each thread of a worker: the one in hand and the next.
 _QUEUED: Final = 2
 _LOOK_S: Final = 0.2
+_ADDRESS: Final = re.compile(r"(?:(?:tcp|tls|ws|wss|ucx)://)?(?:\[[^\]]+\]|[^:/\[\]]+):(\d{1,5})/?")
 
 
 class ClusterError(RopeProfError):
@@ -114,11 +117,7 @@ class Cluster:
         distributed = _distributed()
         # A lost cluster is told once, by our own sentence.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        if self.scheduler_file is not None and not os.path.isfile(self.scheduler_file):  # noqa: PTH113
-            raise ClusterError(
-                f"no scheduler file {self.scheduler_file!r}; expected the one that "
-                "`dask scheduler --scheduler-file` writes"
-            )
+        self._check_address()
         try:
             return distributed.Client(
                 self.address,
@@ -132,6 +131,22 @@ class Cluster:
             raise ClusterError(
                 f"no Dask scheduler at {self._name} ({said}); expected an address as tcp://host:8786"
             ) from None
+
+    def _check_address(self) -> None:
+        """Dask itself finds a wrong one only after two minutes. Errors: ClusterError."""
+        address: object = self.address
+        if self.scheduler_file is not None:
+            try:
+                with open(self.scheduler_file, "rb") as file:  # noqa: PTH123
+                    address = json.load(file)["address"]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                seen = "no scheduler file" if isinstance(error, FileNotFoundError) else "no address of a scheduler in"
+                raise ClusterError(
+                    f"{seen} {self.scheduler_file!r}; expected the one that `dask scheduler --scheduler-file` writes"
+                ) from None
+        match = _ADDRESS.fullmatch(str(address))
+        if match is None or not 0 < int(match[1]) < 1 << 16:
+            raise ClusterError(f"{address!r} is no address of a Dask scheduler; expected one as tcp://host:8786")
 
     def _check(self, client: Any, workers: list[str]) -> None:
         """Each of `workers` has this very version. Errors: ClusterError."""

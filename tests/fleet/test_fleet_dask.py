@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,9 @@ from rope_prof.fleet.cluster import Cluster, ClusterError
 from rope_prof.fleet.run import analyze_many
 from rope_prof.fleet.work import Done, Task
 from rope_prof.io.fleet_dataset import Dataset, read_dataset
-from rope_prof.io.storage import found
+from rope_prof.io.storage import Source, found
 from tests.conftest import ROOT
-from tests.fleet.drawn_ranks import write_job
+from tests.fleet.drawn_ranks import rank_json, write_job
 
 #: Warnings of Dask's own loop and sockets, met when processes are killed under it.
 pytestmark = [
@@ -108,27 +110,62 @@ def test_a_cluster_gives_the_rows_that_the_pool_gives(
 
 
 def test_a_worker_killed_with_a_trace_in_hand_loses_nothing(two: Running, tmp_path: Path) -> None:
-    """One trace is a pipe that nobody fills: whoever has it waits, and is killed. The other worker then gets it."""
+    """One trace is on a server that keeps still: whoever has it waits, and is killed. The other worker then gets it."""
+    pytest.importorskip("aiohttp", reason="the extra 'fleet' (s3fs, aiohttp) is not installed")
     job = tmp_path / "job"
     write_job(job, size=6)
-    pipe = job / "a_pipe.json"
-    os.mkfifo(pipe)
+    server = Still(rank_json(6, 7))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/rank6.json"
     done: list[Done] = []
     engine = Cluster(scheduler_file=str(two.file), patience_s=30)
 
-    def kill_and_fill() -> None:
+    def kill_and_answer() -> None:
         while len(done) < 6:
             time.sleep(0.05)
         os.kill(_holder(two), signal.SIGKILL)
-        pipe.unlink()
-        pipe.write_bytes((job / "host0_1234.pt.trace.json").read_bytes())
+        server.told.set()
 
-    helper = threading.Thread(target=kill_and_fill)
+    helper = threading.Thread(target=kill_and_answer)
     helper.start()
-    done.extend(engine.run(tasks(job)))  # one by one: the helper counts them meanwhile
+    every = [*tasks(job), Task(source=Source(address=address, size=len(server.data), stamp="1"))]
+    done.extend(engine.run(every))  # one by one: the helper counts them meanwhile
     helper.join()
-    assert sorted(answer.task.source.name for answer in done) == sorted(path.name for path in job.iterdir())
+    server.shutdown()
+    server.server_close()
+    assert sorted(answer.task.source.name for answer in done) == sorted(task.source.name for task in every)
     assert {answer.verdict for answer in done} == {"sound"}
+
+
+class Still(ThreadingHTTPServer):
+    """Says how large its one file is, and sends it when `told`."""
+
+    daemon_threads = True
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.data = data
+        self.told = threading.Event()
+
+    def handle_error(self, *_: object) -> None:
+        """Who asked was killed."""
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Still
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.server.data)))
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.server.told.wait(60)
+        self.do_HEAD()
+        self.wfile.write(self.server.data)
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
 
 
 def _holder(running: Running) -> int:
@@ -174,6 +211,23 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         list(Cluster(address="tcp://127.0.0.1:9", patience_s=1).run(tasks(tmp_path / "job")))
     with pytest.raises(ClusterError, match="no scheduler file"):
         list(Cluster(scheduler_file=str(tmp_path / "none.json"), patience_s=1).run(tasks(tmp_path / "job")))
+
+
+@pytest.mark.parametrize("address", ["foo", "foo://host:1", "tcp://host", "tcp://host:99999", "host:"])
+def test_what_is_no_address_is_told_at_once(address: str, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra 'fleet' (dask, distributed) is not installed")
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=f"'{address}' is no address of a Dask scheduler; expected one as tcp://"):
+        list(Cluster(address=address).run([]))
+    file = tmp_path / "scheduler.json"
+    for text in ("no json", "[]", "{}"):
+        file.write_text(text)
+        with pytest.raises(ClusterError, match="no address of a scheduler in"):
+            list(Cluster(scheduler_file=str(file)).run([]))
+    file.write_text(json.dumps({"address": address}))
+    with pytest.raises(ClusterError, match="is no address"):
+        list(Cluster(scheduler_file=str(file)).run([]))
+    assert time.monotonic() - began < 20
 
 
 def test_another_version_on_a_worker_is_told(two: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
