@@ -36,7 +36,7 @@ def pieces(data: bytes) -> Iterator[str]:
         yield from pieces(gzip.decompress(data))
     elif data[:4] == b"PAR1":
         yield from (str(row) for row in pl.read_parquet(io.BytesIO(data)).iter_rows())
-        yield from strings(data)
+        yield from strings(footer(data))  # the pages themselves are compressed: what is in them are the rows
     elif data[:16] == b"SQLite format 3\x00":
         yield from cells(data)
         yield from strings(data)
@@ -44,6 +44,12 @@ def pieces(data: bytes) -> Iterator[str]:
         yield from strings(data)
     else:
         yield data.decode()
+
+
+def footer(data: bytes) -> bytes:
+    """The metadata of a Parquet file: its length stands in front of the closing mark."""
+    length = int.from_bytes(data[-8:-4], "little")
+    return data[-8 - length : -8]
 
 
 def cells(data: bytes) -> Iterator[str]:

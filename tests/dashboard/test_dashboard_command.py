@@ -25,7 +25,7 @@ SHOTS = ROOT / "screenshots"
 READY = {
     "overview": ".rp-card",
     "timeline": ".tl canvas",
-    "kernels": ".js-plotly-plot .main-svg",
+    "kernels": ".rp-map",
 }
 
 
@@ -127,9 +127,9 @@ def test_a_walk_through_every_page_of_a_hostile_run(tmp_path: Path, chromium: Br
                 assert page.locator("[data-testid=stException]").count() == 0
                 assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "nothing hangs over the side"
                 page.screenshot(path=str(SHOTS / f"hostile-{name}-{size[0]}-{scheme}.png"))
-            names = " ".join(page.locator(".js-plotly-plot .ytick text").all_text_contents())
-            assert "![picture](" in names
-            assert page.locator(".js-plotly-plot a, .js-plotly-plot img").count() == 0
+            titles = page.locator(".rp-map [title]").evaluate_all("all => all.map(e => e.title)")
+            assert "![picture](" in " ".join(titles)
+            assert page.locator(".rp a, .rp img:not([src^='data:'])").count() == 0
             context.close()
             assert outside == []
             assert dialogs == []
