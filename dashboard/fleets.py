@@ -64,7 +64,7 @@ def first_ranks(recording: Recording) -> list[str]:
 
 
 def sides(recording: Recording, labels: Sequence[str], folders: Mapping[str, Path]) -> tuple[Side, ...]:
-    """A timeline a rank, on the recording's common clock.
+    """A timeline a rank, on the recording's common clock; each is about its own span, as the table has it.
 
     Errors: UsageError for a trace outside the permitted folders, TraceError, ValueError for one without a span.
     """
@@ -75,13 +75,16 @@ def sides(recording: Recording, labels: Sequence[str], folders: Mapping[str, Pat
         path = permitted.resolve(folders, ranks[label].source)
         base, lanes = _drawn(str(path), path.stat().st_mtime_ns)
         zero = zeros[label] - base
+        begin = (ranks[label].start_ns or zeros[label]) - zeros[label]
+        span = ranks[label].span_ns
         side = Side(
             id=f"rank-{label}",
             title=f"rank {label}",
             facts=_facts(ranks[label]),
             scene=lanes,
             zero_ns=zero,
-            end_ns=lanes.hi_ns - zero,
+            begin_ns=begin,
+            end_ns=lanes.hi_ns - zero if span is None else begin + span,
         )
         found.append(side)
     return tuple(found)

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import functools
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from itertools import count
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from rope_prof.errors import UsageError
@@ -147,3 +148,12 @@ def _named(name: str) -> tuple[Any, str]:
     if not callable(getattr(owner, last, None)):
         raise UsageError(f"cannot attach to {name!r}: {module!r} has no callable {attributes!r}")
     return owner, last
+
+
+class _CalledAsItsFunction(ModuleType):
+    """`rope_prof.attach(model, path="unfused")` means the function, though `rope_prof.attach` is this module."""
+
+    __call__ = staticmethod(attach)
+
+
+sys.modules[__name__].__class__ = _CalledAsItsFunction

@@ -249,3 +249,11 @@ def test_importing_it_is_light(repository: Path) -> None:
     code = "import sys, rope_prof.attach; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_package_has_it_under_its_own_name_without_loading_it() -> None:
+    code = "import rope_prof, sys; assert 'torch' not in sys.modules; " + (
+        "ranged = rope_prof.attach(sorted, path='mine'); print(ranged.path, callable(rope_prof.attach.attach))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["mine", "True"]

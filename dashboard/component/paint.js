@@ -102,7 +102,7 @@ function scale(t, c, right) {
 // The stretch of time that the side is about, behind its lanes.
 function ground(t, c, side, right) {
   const p = t.data.palette;
-  const x0 = Math.max(GUTTER, t.x(0));
+  const x0 = Math.max(GUTTER, t.x(side.begin));
   const x1 = Math.min(right, t.x(side.end));
   if (x1 <= x0) return;
   c.fillStyle = p.panel;
@@ -181,7 +181,7 @@ function shade(t, c, side, right) {
   c.globalAlpha = 0.62;
   for (const lane of side.lanes) {
     const device = lane.role === "kernel" || lane.role === "bubble";
-    const about = device ? [0, side.end] : side.host;
+    const about = device ? [side.begin, side.end] : side.host;
     if (!about) continue;
     const x0 = Math.min(right, t.x(about[0]));
     const x1 = Math.max(GUTTER, t.x(about[1]));
@@ -205,7 +205,7 @@ function arrows(t, c, side) {
   c.lineWidth = 1;
   for (const [lane, i] of drawn) {
     const mine = about(t.picked, side, lane, i) || (t.hover && t.hover.lane === lane && t.hover.i === i);
-    if (!mine && (!parted || drawn.length > MOST_ARROWS || t.name || lane.start[i] < 0 || lane.start[i] >= side.end)) continue;
+    if (!mine && (!parted || drawn.length > MOST_ARROWS || t.name || lane.start[i] < side.begin || lane.start[i] >= side.end)) continue;
     c.globalAlpha = mine ? 1 : 0.45;
     c.lineWidth = mine ? 1.8 : 1;
     arrow(t, c, side, lane, i, mine ? p.ink : p.launch);

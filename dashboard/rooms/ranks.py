@@ -75,7 +75,7 @@ else:
         fit=limits(sides),
         axis="from the first GPU event of any rank",
         source=recording.name,
-        whole="In the whole files",
+        whole="From each rank's first GPU event to its last",
         zoom=shell.zoom(view.TRACE_ZOOM),
     )
     timeline_component.timeline(shown, seen.palette, "ranks", zoom_name=view.TRACE_ZOOM)

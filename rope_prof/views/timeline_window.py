@@ -41,7 +41,7 @@ class CallTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One picture of several on one scale: a scene, its zero, and the part [0, `end_ns`) that it is about.
+    """One picture of several on one scale: a scene, its zero, and the part [`begin_ns`, `end_ns`) that it is about.
 
     `host_ns` is the part of the host's lanes that belongs to it; None where all of them do.
     """
@@ -52,6 +52,7 @@ class Side:
     scene: Scene
     zero_ns: int
     end_ns: int
+    begin_ns: int = 0
     host_ns: tuple[int, int] | None = None
     trusted: bool = True
     call: int | None = None
@@ -175,6 +176,7 @@ def _side(side: Side, look: Look, have: tuple[float, float], pixel: float, names
         "id": side.id,
         "title": side.title,
         "facts": side.facts,
+        "begin": side.begin_ns,
         "end": side.end_ns,
         "host": side.host_ns,
         "trusted": side.trusted,
@@ -271,7 +273,7 @@ def _picked(sides: Sequence[Side], look: Look) -> dict[str, Any] | None:
 
 def _table(sides: Sequence[Side], look: Look, names: _Sent) -> dict[str, Any]:
     """The table of the stretch, or of each side's own part where none is chosen."""
-    spans = [look.stretch or (0, side.end_ns) for side in sides]
+    spans = [look.stretch or (side.begin_ns, side.end_ns) for side in sides]
     found = stretch(
         [
             (side.scene, side.zero_ns + round(lo), side.zero_ns + round(hi))

@@ -61,6 +61,15 @@ def test_a_scene_has_ranges_launches_kernels_and_bubbles_from_the_top() -> None:
     assert [one.label for one in found.lanes] == ["ranges", "", "launches", "stream 7", "bubbles"]
 
 
+def test_the_table_is_of_the_sides_own_part_wherever_its_zero_lies() -> None:
+    """A rank that begins later than the common zero idles no longer for it."""
+    plain = window(shown(side(drawn(), zero_ns=100, end_ns=350)), Look(), LIGHT)
+    late = window(shown(side(drawn(), zero_ns=-900, begin_ns=1000, end_ns=1350)), Look(), LIGHT)
+    for part in ("lengths", "kernels", "causes"):
+        assert late["table"][part] == plain["table"][part], part
+    assert (late["sides"][0]["begin"], plain["sides"][0]["begin"]) == (1000, 0)
+
+
 def test_the_bubbles_of_a_scene_are_those_of_the_analysis() -> None:
     found = drawn()
     gaps = device_gaps(found.trace, "0")
