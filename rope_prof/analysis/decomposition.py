@@ -5,7 +5,7 @@ For the keys A (baseline) and B (candidate), G(x) the mode-graph key of x's path
 - host bubbles = wall(x) - wall(G(x)): what a CUDA graph of the same kernels does away with;
 - traffic = bytes that the path's kernels read and write / measured copy bandwidth;
 - inefficiency = traced busy(x) - traffic; negative where the L2 serves it;
-- device gaps = (kernels - 1) x (period - own busy time of a node in a graph of empty kernels);
+- device gaps = (kernels - 1) x (period - own busy time of a node in a graph of small kernels);
 - residual = wall(G(x)) - busy(x) - device gaps. No term is defined by the others, so nothing makes it small but truth.
 
 It closes where the residual is under `CLOSES_WITHIN` of the wall time that is saved. `parts` say where it lies, by a
