@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.summary import CaptureFigures
 from rope_prof.cli import main
+from rope_prof.commands.compare import cleaned_markdown, typed
 from rope_prof.compare import ALL_METRICS, Gate, NotComparableError, Side, Verdict, compare, differences, gate, judge
 from rope_prof.errors import UsageError
+from rope_prof.io.redact import Words
 from rope_prof.io.run_folder import append_samples, shipped_runs, write_run
 from rope_prof.model.run import Key, KeyFacts, Machine, samples_schema
-from rope_prof.views.compare_tables import Comparison, compare_json, compare_markdown, compare_text
+from rope_prof.views.compare_tables import Comparison, compare_json, compare_markdown, compare_text, texts
 from tests.runs import CASE, MACHINE, facts, key, run, samples
 
 _ENDS = st.tuples(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(0.1, 10)).map(sorted)
@@ -276,13 +278,66 @@ def test_odd_names_are_shown_letter_for_letter() -> None:
         verdicts=compare(base, cand, paired=True, metrics=ALL_METRICS),
     )
     assert json.loads(compare_json(found))["cand"] == HOSTILE
-    text, markdown = compare_text(found), compare_markdown(found)
+    text, markdown = compare_text(found), compare_markdown(texts(found))
     assert "20 of 20 samples were taken while the GPU's clock was held down" in text
     for drawn in (text, markdown):
         assert "\x1b" not in drawn
     assert "<img" not in markdown.replace("\\<", "")
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
     assert len({len(_columns(line)) for line in rows}) == 1
+
+
+def test_the_markdown_is_for_everybody() -> None:
+    """What a report's Markdown must not tell, this one does not either, wherever in it the word stands."""
+    words = Words({"alices-machine": "host", "alice": "user"})
+    token = "hf_" + "a1B2" * 8
+    path = "alice.rope:rope"
+    odd = KeyFacts(key=key(path), status="failed", reason="no module in /home/alice/kernels/rope.py on alices-machine")
+    frame = pl.DataFrame(
+        [(key().name, n, "wall", 10, 100, True) for n in range(20)], schema=samples_schema(), orient="row"
+    )
+    bases = "/home/alice/secret/run:unfused", f"/Users/alice/run:{path}"
+    base, cand = (
+        Side(label=repr(text), run=run(facts(), odd), samples=frame, path=name)
+        for text, name in zip(bases, ("unfused", path), strict=True)
+    )
+    verdicts = compare(base, cand, paired=True, metrics=ALL_METRICS)
+    bound = gate("wall>3%")
+    found = Comparison(
+        typed=bases,
+        base=base,
+        cand=cand,
+        paired=True,
+        command=typed(*bases, ["wall>3%"], strict=False, anyway=False) + f" --token {token}",
+        verdicts=verdicts,
+        checked=[(bound, verdicts[0], "undecided")],
+    )
+    before = compare_markdown(texts(found))
+    assert all(private in before for private in ("/home/alice/secret", "/Users/alice", "alices", token, "rope.py"))
+    text, removed = cleaned_markdown(found, words)
+    for private in ("alice", "/home", "/Users", "secret", token):
+        assert private not in text
+    assert "compare …/run:unfused" in text
+    assert "--fail-on 'wall>3%'" in text
+    assert removed == "removed before writing: 2 home folders, 1 host name, 1 token, 1 user name"
+    assert f"{removed[1:]} (tokens, host and user names, home folders, paths)." in text
+    assert len(texts(found).rows) == sum(line.startswith("| `") for line in text.splitlines())
+
+
+def test_the_command_cleans_its_markdown_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "alices-home"
+    monkeypatch.setenv("HOME", str(home))
+    folder = _folder(home / "run", unfused_eager=[10.0] * 20, fused_eager=[9.0] * 20)
+    sides = [f"{folder}:unfused", f"{folder}:fused"]
+    assert main(["compare", *sides, "--format", "markdown"]) == 0
+    shown = capsys.readouterr()
+    assert "alices-home" not in shown.out
+    assert "compare (removed)/run:unfused (removed)/run:fused" in shown.out
+    assert shown.err == "removed before writing: 1 home folder\n"
+    assert main(["compare", *sides, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["base"] == sides[0]
 
 
 def _columns(line: str) -> list[str]:

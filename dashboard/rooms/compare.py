@@ -3,12 +3,13 @@
 import streamlit as st
 
 from rope_prof.analysis.run_differences import unlike
+from rope_prof.commands.compare import cleaned_markdown
 from rope_prof.compare import ALL_METRICS, differences
 from rope_prof.dashboard import comparing, downloads, loading, shell, view
 from rope_prof.io.run_folder import RunFolder
 from rope_prof.views import compare_panels, panels
 from rope_prof.views.compare_pictures import MOST, forest
-from rope_prof.views.compare_tables import compare_markdown, method, reasons, table, verdict_frame
+from rope_prof.views.compare_tables import method, reasons, table, verdict_frame
 
 seen = shell.seen()
 named = loading.runs()
@@ -107,5 +108,5 @@ with giving:
         drawing=lambda: drawing,
         table=lambda: verdict_frame(found),
         stem=f"{base.run}-{cand.run}-compare".replace("/", "-"),
-        markdown=("Markdown for a pull request", lambda: compare_markdown(found).encode()),
+        markdown=("Markdown for a pull request", lambda: cleaned_markdown(found)[0].encode()),
     )

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rope_prof.analysis.summary import CaptureFigures
     from rope_prof.compare import Gate, Held, Side, Verdict
+    from rope_prof.io.redact import Words
     from rope_prof.io.run_folder import RunFolder
     from rope_prof.model.run import KeyFacts
     from rope_prof.model.trace import Trace
@@ -33,7 +34,9 @@ def compare(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A bound that stays undecided fails too.")] = False,
-    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="How to print.")] = "text",
+    form: Annotated[
+        str, typer.Option("--format", metavar="|".join(FORMATS), help="How to print; markdown is cleaned for others.")
+    ] = "text",
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare other devices, shapes and dtypes, and the keys of both sides.")
     ] = False,
@@ -41,7 +44,7 @@ def compare(
     """Faster, slower or the same, with intervals. Exit: 0 holds, 1 a bound fails, 2 usage, 3 not comparable."""
     from rope_prof.compare import NotComparableError
     from rope_prof.errors import RunError, UsageError
-    from rope_prof.views.compare_tables import compare_json, compare_markdown, compare_text
+    from rope_prof.views.compare_tables import compare_json, compare_text
 
     if form not in FORMATS:
         raise UsageError(f"unknown --format {form!r}; expected {', '.join(FORMATS)}")
@@ -54,8 +57,12 @@ def compare(
         raise NotComparableError(str(error)) from error
     paired = left_folder.resolve() == right_folder.resolve()
     found = comparison((base, cand), left, right, paired=paired, anyway=anyway, bounds=bounds, strict=strict)
-    draw = {"markdown": compare_markdown, "text": compare_text, "json": compare_json}
-    typer.echo(draw["json" if as_json else form](found))
+    if form == "markdown":
+        text, removed = cleaned_markdown(found)
+        typer.echo(text)
+        typer.echo(removed, err=True)
+    else:
+        typer.echo((compare_json if as_json or form == "json" else compare_text)(found))
     held = {state for _, _, state in found.checked}
     if "fails" in held or (strict and "undecided" in held):
         raise typer.Exit(1)
@@ -95,6 +102,20 @@ def comparison(
         checked=check(list(known.values()), verdicts),
         differences=differences(base, cand),
     )
+
+
+def cleaned_markdown(found: Comparison, words: Words | None = None) -> tuple[str, str]:
+    """The Markdown of `found` for everybody, without private words as a report's, and the line that says what went.
+
+    `words`: what counts as private besides tokens and paths; by default this machine's own.
+    """
+    from rope_prof.io.redact import Cleaner, private_words
+    from rope_prof.views.compare_tables import compare_markdown, texts
+    from rope_prof.views.report_model import mapped
+
+    clean = Cleaner(private_words() if words is None else words)
+    said = mapped(texts(found), clean)
+    return compare_markdown(said, clean.notice()), clean.sentence()
 
 
 def typed(base: str, cand: str, fail_on: list[str], *, strict: bool, anyway: bool) -> str:

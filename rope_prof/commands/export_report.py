@@ -94,10 +94,7 @@ def cleaned_report(source: Path, words: Words | None = None) -> tuple[Report, st
 
     clean = Cleaner(private_words() if words is None else words)
     made = mapped(report(gathered(read_run(source))), clean)
-    found = clean.lines()
-    removed = f"removed before writing: {', '.join(found)}" if found else "nothing private was found in it"
-    line = Paragraph(text=f"{removed[0].upper()}{removed[1:]} (tokens, host and user names, home folders, paths).")
-    return with_blocks(made, "doubts", line), removed
+    return with_blocks(made, "doubts", Paragraph(text=clean.notice())), clean.sentence()
 
 
 def gathered(folder: RunFolder) -> ReportData:

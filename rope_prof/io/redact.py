@@ -89,6 +89,16 @@ class Cleaner:
         counts = {names.get(kind, kind): len(found) for kind, found in sorted(self.removed.items())}
         return tuple(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
 
+    def sentence(self) -> str:
+        """What went until now, for who writes the text: `removed before writing: 1 token`."""
+        found = self.lines()
+        return f"removed before writing: {', '.join(found)}" if found else "nothing private was found in it"
+
+    def notice(self) -> str:
+        """The same for who reads it, with what was looked for."""
+        said = self.sentence()
+        return f"{said[0].upper()}{said[1:]} (tokens, host and user names, home folders, paths)."
+
 
 def _blanked(pattern: re.Pattern[str], kind: str, text: str, note: Note | None) -> str:
     if note is not None:

@@ -11,7 +11,7 @@ kernels, bubble), `word`, `ratio` {`median`, `lo`, `hi`, `n`} of baseline / cand
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -72,18 +72,44 @@ def compare_json(found: Comparison) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def compare_markdown(found: Comparison) -> str:
-    """What the bounds said, the table, open verdicts with their reasons, and how it was measured, folded."""
-    rule = tuple("---:" if column in _RIGHT else "---" for column in range(len(HEAD)))
-    rows = [map(md, HEAD), rule, *(map(_markdown_cell, range(len(HEAD)), cells(v)) for v in found.verdicts)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    lead = "\n".join(f"- {md(line)}" for line in gates(found))
-    notes = "\n".join(f"- {md(line)}" for line in reasons(found))
-    how = "\n".join(f"- {md(line)}" for line in method(found))
-    folded = (
-        f"<details>\n<summary>How this was measured</summary>\n\n{how}\n- Command: {code(found.command)}\n\n</details>"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """All that the Markdown says, still plain: what is cleaned of private words before it is written."""
+
+    gates: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    reasons: tuple[str, ...]
+    method: tuple[str, ...]
+    command: str
+
+
+def texts(found: Comparison) -> Texts:
+    """The texts of that comparison; `rows` holds one for each of `HEAD`."""
+    return Texts(
+        gates=tuple(gates(found)),
+        rows=tuple(map(cells, found.verdicts)),
+        reasons=tuple(reasons(found)),
+        method=tuple(method(found)),
+        command=found.command,
     )
+
+
+def compare_markdown(said: Texts, notice: str = "") -> str:
+    """What the bounds said, the table, open verdicts with their reasons, and how it was measured, folded.
+
+    `notice` is one more line of the folded part: what was removed from the texts.
+    """
+    rule = tuple("---:" if column in _RIGHT else "---" for column in range(len(HEAD)))
+    rows = [map(md, HEAD), rule, *(map(_markdown_cell, range(len(HEAD)), row) for row in said.rows)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    how = [*map(md, said.method), f"Command: {code(said.command)}", *([md(notice)] if notice else [])]
+    folded = f"<details>\n<summary>How this was measured</summary>\n\n{_list(how)}\n\n</details>"
+    lead, notes = (_list(map(md, lines)) for lines in (said.gates, said.reasons))
     return "\n\n".join(part for part in (lead, table, notes, folded) if part)
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def compare_text(found: Comparison) -> str:

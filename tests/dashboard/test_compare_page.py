@@ -184,6 +184,7 @@ def test_two_sides_in_a_browser(chromium: Browser, hostile: str, scheme: str, si
         text = Path(waited.value.path()).read_text(encoding="utf-8")
         assert "| case | baseline | candidate |" in text
         assert "**SLOWER**" in text
+        assert "(tokens, host and user names, home folders, paths)." in text, "cleaned as the command's"
         assert wrong == []
 
 
