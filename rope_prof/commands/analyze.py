@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rope_prof.commands import words
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,6 +23,7 @@ def analyze(
     traces: Annotated[
         list[str],
         typer.Argument(
+            parser=words.place,
             metavar="TRACE...",
             help="Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet; "
             "or folders, globs and URLs of many: their ranks side by side",
@@ -35,6 +38,7 @@ def analyze(
         typer.Option(
             "-o",
             "--out",
+            parser=words.path,
             metavar="PATH",
             help="FILE.parquet: the table of all gaps, split by cause; many traces: the folder of their dataset",
         ),
@@ -56,7 +60,8 @@ def analyze(
         str | None, typer.Option(metavar="ADDRESS", help="many traces: the scheduler of a running Dask cluster")
     ] = None,
     scheduler_file: Annotated[
-        Path | None, typer.Option("--scheduler-file", help="many traces: the file that a Dask scheduler wrote")
+        Path | None,
+        typer.Option("--scheduler-file", parser=words.path, help="many traces: the file that a Dask scheduler wrote"),
     ] = None,
 ) -> None:
     """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""

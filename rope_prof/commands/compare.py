@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rope_prof.commands.words import place
+
 if TYPE_CHECKING:
     from rope_prof.analysis.summary import CaptureFigures
     from rope_prof.compare import Gate, Held, Side, Verdict
@@ -22,8 +24,12 @@ _SIDE = "RUN[:PATH[/MODE]]"
 
 
 def compare(
-    base: Annotated[str, typer.Argument(metavar="BASE", help=f"{_SIDE}: a run folder, or a path and mode of one.")],
-    cand: Annotated[str, typer.Argument(metavar="CAND", help=f"{_SIDE}, as run:fused or run:fused/graph.")],
+    base: Annotated[
+        str, typer.Argument(parser=place, metavar="BASE", help=f"{_SIDE}: a run folder, or a path and mode of one.")
+    ],
+    cand: Annotated[
+        str, typer.Argument(parser=place, metavar="CAND", help=f"{_SIDE}, as run:fused or run:fused/graph.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     fail_on: Annotated[
         list[str] | None,
@@ -135,11 +141,12 @@ def check(gates: list[Gate], verdicts: tuple[Verdict, ...]) -> list[tuple[Gate, 
 def side(text: str) -> tuple[Side, Path]:
     """The run folder, path and mode of `RUN[:PATH[/MODE]]`. A path may itself hold a colon (`module:function`).
 
-    Errors: RunError for no run; UsageError for a path or mode that the run has not.
+    Errors: RunError for no run; BadParameter for an empty RUN; UsageError for a path or mode that the run has not.
     """
     from rope_prof.errors import UsageError
     from rope_prof.io.run_folder import is_run, read_run
 
+    place(text.partition(":")[0])
     cuts = [len(text), *(i for i, letter in enumerate(text) if letter == ":")]
     cut = next((i for i in cuts if is_run(Path(text[:i]))), cuts[0])
     found = read_run(Path(text[:cut]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rope_prof.commands import words
 from rope_prof.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -20,10 +21,14 @@ PATIENCE_S = 60
 
 
 def dashboard(
-    run: Annotated[Path | None, typer.Argument(help="A run folder; the shipped run where none is named.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(parser=words.path, help="A run folder; the shipped run where none is named.")
+    ] = None,
     folder: Annotated[
         list[Path] | None,
-        typer.Option(help="A folder that the pages 'Any trace' and 'Ranks' may open; repeat it for more."),
+        typer.Option(
+            parser=words.path, help="A folder that the pages 'Any trace' and 'Ranks' may open; repeat it for more."
+        ),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; the first free one from 8501.")] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rope_prof.commands import words
+
 if TYPE_CHECKING:
     from rope_prof.io.run_folder import RunFolder
     from rope_prof.views.perfetto import Drawn
@@ -15,7 +17,10 @@ FORMATS = ("perfetto", "html", "markdown", "archive")
 
 
 def export(
-    source: Annotated[Path, typer.Argument(metavar="RUN|TRACE", help="A run folder, or any trace that analyze reads.")],
+    source: Annotated[
+        Path,
+        typer.Argument(parser=words.path, metavar="RUN|TRACE", help="A run folder, or any trace that analyze reads."),
+    ],
     to: Annotated[
         str,
         typer.Option(
@@ -32,6 +37,7 @@ def export(
         typer.Option(
             "-o",
             "--out",
+            parser=words.path,
             metavar="PATH",
             help="FILE.pftrace; FILE.html; a folder for markdown; a folder, .zip, .tar or .tar.gz for archive.",
         ),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rope_prof.commands import words
+
 if TYPE_CHECKING:
     from rope_prof.analysis.end_to_end import Prediction, StepParts
     from rope_prof.io.end_to_end_files import EndToEndFolder
@@ -31,7 +33,10 @@ def model(
     no_profiles: Annotated[bool, typer.Option("--no-profiles", help="Leave the profiles out.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Run folder, new or an existing run's; default as record's.")
+        Path | None,
+        typer.Option(
+            "-o", "--out", parser=words.path, help="Run folder, new or an existing run's; default as record's."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Fills the weights and the prompt, and shuffles the rounds.")] = 0,
 ) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rope_prof.commands import words
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def open_(
-    target: Annotated[Path, typer.Argument(metavar="RUN|TRACE", help="A run folder, or a trace that Perfetto reads.")],
+    target: Annotated[
+        Path,
+        typer.Argument(parser=words.path, metavar="RUN|TRACE", help="A run folder, or a trace that Perfetto reads."),
+    ],
     key: Annotated[
         str | None, typer.Option(help="The key of the run to open at once: its name, or a part that names only it.")
     ] = None,

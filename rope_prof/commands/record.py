@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rope_prof.commands import words
+
 if TYPE_CHECKING:
     from rope_prof.model.run import Run
     from rope_prof.record.devices import RecordDevice
@@ -47,7 +49,8 @@ def record(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the run; part of its default folder.")] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Run folder; default ./traces/<date>-<device>-<name>.")
+        Path | None,
+        typer.Option("-o", "--out", parser=words.path, help="Run folder; default ./traces/<date>-<device>-<name>."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in -o.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer token counts and rounds.")] = False,
@@ -56,8 +59,12 @@ def record(
         Words,
         typer.Option(help="systems or compute: run the same calls under nsys or ncu too. With --resume: add to a run."),
     ] = [],  # noqa: B006
-    nsys: Annotated[Path | None, typer.Option(help="The nsys program, where it is not found by itself.")] = None,
-    ncu: Annotated[Path | None, typer.Option(help="The ncu program, where it is not found by itself.")] = None,
+    nsys: Annotated[
+        Path | None, typer.Option(parser=words.path, help="The nsys program, where it is not found by itself.")
+    ] = None,
+    ncu: Annotated[
+        Path | None, typer.Option(parser=words.path, help="The ncu program, where it is not found by itself.")
+    ] = None,
 ) -> None:
     """Measure every path on this machine and write a run folder."""
     from rope_prof.record.stopping import parse_precision

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rope_prof.commands import words
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def show(
-    run: Annotated[Path, typer.Argument(help="A run folder, as made by record.")],
+    run: Annotated[Path, typer.Argument(parser=words.path, help="A run folder, as made by record.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the documented JSON instead.")] = False,
 ) -> None:
     """The table of a run: kernels, bubbles, times, speedup, accuracy; what modes and fusing buy, and why."""

@@ -1,0 +1,22 @@
+"""How a word that names a file or a folder is read, in every command alike: an empty one names nothing.
+
+It comes of a shell variable that is not set, and `Path("")` would be the current folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def place(word: str) -> str:
+    """That word: a file, a folder, a glob or a URL. Errors: BadParameter for an empty one."""
+    if not word:
+        raise typer.BadParameter("an empty word; expected a file or a folder (a shell variable that is not set?)")
+    return word
+
+
+def path(word: str) -> Path:
+    """That word as a path. Errors: those of `place`."""
+    return Path(place(word))

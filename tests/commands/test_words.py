@@ -1,0 +1,69 @@
+"""An empty word is no path, whichever command gets it: one clear sentence and exit 2, never the current folder."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import pytest
+import typer
+
+from rope_prof.cli import COMMANDS, application, main
+
+#: Words that name a place though they are typed as text: they may hold more than a path.
+ALSO = {"analyze": {"traces"}, "compare": {"base", "cand"}}
+
+
+def _holds_a_path(hint: Any) -> bool:
+    """Whether a path is anywhere in that type: `list[Path] | None`."""
+    return hint is Path or any(_holds_a_path(part) for part in get_args(hint) if get_origin(hint) is not Annotated)
+
+
+def _places() -> list[tuple[str, str]]:
+    """(command, parameter) of everything that names a file or a folder."""
+    found = []
+    for name, (module, function) in COMMANDS.items():
+        hints = get_type_hints(getattr(import_module(f"rope_prof.commands.{module}"), function))
+        found += [(name, one) for one, hint in hints.items() if _holds_a_path(hint) or one in ALSO.get(name, ())]
+    return found
+
+
+def _command(name: str, empty: str) -> list[str]:
+    """A command line of `name` with one empty word, and any word for what else it needs."""
+    group: Any = typer.main.get_command(application())
+    line = [name]
+    for param in group.commands[name].params:
+        word = "" if param.name == empty else "x"
+        if param.name != empty and not param.required:
+            continue
+        line += [word] if param.param_type_name == "argument" else [param.opts[-1], word]
+    return line
+
+
+def test_every_command_with_a_run_or_a_trace_is_tried() -> None:
+    names = {name for name, _ in _places()}
+    assert names == set(COMMANDS) - {"doctor"}
+    assert ("export", "out") in _places()
+    assert ("dashboard", "folder") in _places()
+
+
+@pytest.mark.parametrize(("name", "empty"), _places())
+def test_an_empty_word_is_no_path(
+    name: str, empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(_command(name, empty)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "an empty word; expected a file or a folder" in said.err
+    assert said.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "line", [["analyze", "a.json", ""], ["compare", ":fused", "x"], ["dashboard", "--folder=", "--no-browser"]]
+)
+def test_nor_is_one_among_others_or_before_a_colon(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line) == 2
+    assert "an empty word" in capsys.readouterr().err
