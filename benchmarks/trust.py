@@ -6,7 +6,9 @@ One second at most.
 
 - Against itself: one path under two names. A verdict FASTER or SLOWER is false.
 - A host spin in the loop (wall) or a device spin in the CUDA graph (device) of a stated share of the call; the device's
-  spin reads its length from memory, so that both sides replay one graph. The baseline holds a spin as well, a shorter
+  spin reads its length from memory, so that both sides replay one graph. On a GPU the host spins are planted in a loop
+  over one token: where the GPU is the slower of the two, the host spins while it works, and nothing is planted. The
+  baseline holds a spin as well, a shorter
   one, so that a spin's own edges are on both sides. The truth is the spins timed alone in the same rounds: a loop, or a
   graph, of nothing but the longer spin, less that of the shorter. Both count turns and heed no clock: what slows the
   machine slows them as it slows the call, so that the slow-down is one number.
@@ -52,15 +54,17 @@ from rope_prof.record.timing import (
 SIZES = (0.02, 0.05, 0.20)
 #: Rounds at most; the precision or the budget ends a trial before.
 MOST_ROUNDS = 1000
-#: A host spin follows so many calls: after each one it would cool the caches of the next and slow it by itself, and be
-#: as short as its own edges where a call takes 7 us.
-EVERY = {"cuda": 28, "cpu": 7}
+#: A host spin follows so many calls. The call after a spin is slower by itself (with a spin after every 28 calls the
+#: ratio came out 0.6 % lower than the spins alone make it): few long spins tell the truth better than many short ones.
+EVERY = {"cuda": 140, "cpu": 7}
+#: Tokens of the loop that holds them on a GPU: the host alone must be what bounds it.
+HOST_TOKENS = 1
 #: The baseline's spin, of the time between two spins (of the graph).
 LEAST_SPIN = 0.05
 #: Turns that the device's spin is timed with: some hundred microseconds.
 CALIBRATION = 50_000
 #: A trial ends by the clock after its last whole round: this much is kept for it.
-ROUND_SHARE = 0.02
+ROUND_SHARE = 0.05
 #: The spins alone need no more: they are a part of what is compared.
 SPIN_SAMPLE_NS = SAMPLE_NS // 4
 
@@ -100,6 +104,8 @@ class Stage:
 
     name: str
     mode: Mode
+    case: Case
+    refill: Callable[[int], None]
     base: Subject
     cand: Subject
     planted: float = 0.0
@@ -119,11 +125,9 @@ class Stage:
 class Trials:
     """Runs trials on one device; `rows` are all their samples, as (stage, trial, *Sample)."""
 
-    case: Case
     machine: Machine
     device: Device
     clock: Clock
-    refill: Callable[[int], None]
     settings: Settings
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
@@ -131,7 +135,7 @@ class Trials:
         """One trial, by the recording's and the comparison's own code."""
         begun = self.clock()
         seed = self.settings.seed + number
-        self.refill(seed)
+        stage.refill(seed)
         stage.prepare()
         for subject in stage.subjects:
             alone = subject is stage.spin or subject is stage.least
@@ -143,7 +147,7 @@ class Trials:
         self.rows += [(stage.name, number, s.key, s.round, s.clock, s.calls, s.ns) for s in samples]
         outcomes = [
             outcome(verdict, truth(stage, samples, verdict.metric), rounds, seconds)
-            for verdict in verdicts(stage, self.case, self.machine, samples)
+            for verdict in verdicts(stage, self.machine, samples)
             if verdict.metric in stage.metrics and (verdict.metric == "wall" or self.device.has_clock)
         ]
         stage.outcomes += outcomes
@@ -159,11 +163,11 @@ class Trials:
             stage.subjects,
             range(MOST_ROUNDS),
             seed=seed,
-            case=self.case.name,
+            case=stage.case.name,
             clock=self.clock,
             device=self.device,
             failures=failures,
-            before_round=self.refill,
+            before_round=stage.refill,
         ):
             taken += batch
             watch.add([sample for sample in batch if sample.key in pair])
@@ -175,9 +179,9 @@ class Trials:
         return taken, done
 
 
-def verdicts(stage: Stage, case: Case, machine: Machine, samples: Sequence[Sample]) -> tuple[Verdict, ...]:
+def verdicts(stage: Stage, machine: Machine, samples: Sequence[Sample]) -> tuple[Verdict, ...]:
     """What `compare` says of the two sides of a trial."""
-    keys = tuple(KeyFacts(key=key_of(case, path, stage.mode), status="measured") for path in ("base", "cand"))
+    keys = tuple(KeyFacts(key=key_of(stage.case, path, stage.mode), status="measured") for path in ("base", "cand"))
     run = Run(
         schema_version=SCHEMA_VERSION,
         name="trust",
@@ -285,10 +289,11 @@ def _nothing() -> None:
 class Machinery:
     """The real subjects: a path of the package on its ring, as `record` makes them."""
 
-    def __init__(self, device: Any, case: Case, path: str, seed: int) -> None:
+    def __init__(self, device: Any, case: Case, path: str, seed: int, every: int | None = None) -> None:
         from rope_prof.record.subjects import Ring, shape_of
 
         self.device, self.case, self.path = device, case, path
+        self.every = every or EVERY[device.kind]
         self.ring = Ring(case, shape_of(case), device, seed, least=28)
 
     def refill(self, seed: int) -> None:
@@ -296,10 +301,13 @@ class Machinery:
         self.ring.refill(seed)
         self.device.synchronize()
 
+    def _stage(self, name: str, mode: Mode, *subjects: Any, **more: Any) -> Stage:
+        return Stage(name, mode, self.case, self.refill, *subjects, **more)
+
     def itself(self, mode: Mode) -> Stage:
         """One path, one graph, under two names."""
         plain = self._plain("base", mode)
-        return Stage(f"itself-{mode}", mode, plain, replace(plain, name=key_of(self.case, "cand", mode).name))
+        return self._stage(f"itself-{mode}", mode, plain, replace(plain, name=key_of(self.case, "cand", mode).name))
 
     def _plain(self, name: str, mode: Mode) -> Subject:
         from rope_prof.record.subjects import eager_subject, graph_subject, in_mode
@@ -316,7 +324,7 @@ class Machinery:
         from rope_prof.record.devices import clock
 
         plain, spin, least = self._plain("plain", "eager"), HostSpin(), HostSpin()
-        every = EVERY[self.device.kind]
+        every = self.every
 
         def prepare() -> None:
             settle(plain, 28, clock, self.device)
@@ -325,7 +333,7 @@ class Machinery:
             spin.turns = round(least.turns * (1 + share * (1 + LEAST_SPIN) / LEAST_SPIN))
 
         name = {path: key_of(self.case, path, "eager").name for path in ("base", "cand", "spin", "least")}
-        return Stage(
+        return self._stage(
             f"host-spin-{share:.0%}",
             "eager",
             with_spin(name["base"], plain.work, least, every),
@@ -357,7 +365,7 @@ class Machinery:
 
             return replace(subject, name=key_of(self.case, name, "graph").name, before=before)
 
-        return Stage(
+        return self._stage(
             f"device-spin-{share:.0%}",
             "graph",
             side("base", path, least),
@@ -424,6 +432,7 @@ def stage_document(stage: Stage) -> dict[str, Any]:
     return {
         "name": stage.name,
         "mode": stage.mode,
+        "case": stage.case.name,
         "planted": stage.planted,
         "calls": {s.name.split(".")[0]: [s.calls, s.device_calls] for s in stage.subjects},
         "metrics": {
@@ -454,11 +463,11 @@ def markdown(document: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "triton", "python") if machine[name])
     lines = [
         f"`{document['command']}` on {machine['device_name']} ({machine['cpu_name']}, {machine['cpu_cores']} cores; "
-        f"{versions}), path {document['path']}, case {document['case']}, {document['took_s']:.0f} s:",
+        f"{versions}), path {document['path']}, {document['took_s']:.0f} s:",
         "",
-        "| stage | metric | trials | FASTER | SLOWER | SAME | UNDECIDED | interval holds the truth | true ratio | "
-        "its width | rounds | seconds (longest) |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| stage | case | metric | trials | FASTER | SLOWER | SAME | UNDECIDED | interval holds the truth | "
+        "true ratio | its width | rounds | seconds (longest) |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for stage in document["stages"]:
         for metric, t in stage["metrics"].items():
@@ -468,8 +477,9 @@ def markdown(document: dict[str, Any]) -> str:
             )
             width = "-" if t["width"] is None else f"{t['width']:.2%}"
             lines.append(
-                f"| {stage['name']} | {metric} | {n} | {words} | {t['covered_share']:.1%} | {t['true_ratio']:.4f} | "
-                f"{width} | {t['rounds']:.0f} | {t['seconds']:.2f} ({t['longest_s']:.2f}) |"
+                f"| {stage['name']} | {stage['case']} | {metric} | {n} | {words} | "
+                f"{t['covered_share']:.1%} | {t['true_ratio']:.4f} | {width} | "
+                f"{t['rounds']:.0f} | {t['seconds']:.2f} ({t['longest_s']:.2f}) |"
             )
     return "\n".join(lines)
 
@@ -479,7 +489,8 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--path", help="default fused on a GPU, unfused on a CPU")
-    parser.add_argument("--tokens", type=int, help="default 973 on a GPU, 4 on a CPU")
+    parser.add_argument("--tokens", type=int, help="default 973 on a GPU (host spins: 1), 4 on a CPU")
+    parser.add_argument("--every", type=int, help="calls between two host spins; default 140 on a GPU, 7 on a CPU")
     parser.add_argument("--trials", type=int, default=200, help="of a path against itself")
     parser.add_argument("--planted-trials", type=int, default=100, help="of each planted slow-down")
     parser.add_argument("--trial-seconds", type=float, default=1.0)
@@ -493,15 +504,17 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def planned(machinery: Machinery, options: argparse.Namespace) -> list[tuple[Callable[[], Stage], int]]:
-    """Stages in the order of their weight, with their trials."""
+def planned(
+    machinery: Machinery, hosts: Machinery, options: argparse.Namespace
+) -> list[tuple[Callable[[], Stage], int]]:
+    """Stages in the order of their weight, with their trials; `hosts`: where the host spins are planted."""
     cuda = machinery.device.kind == "cuda"
     modes: list[Mode] = [mode for mode in ("eager", "graph") if mode in options.modes.split(",")]
     stages: list[tuple[Callable[[], Stage], int]] = [
         (lambda mode=mode: machinery.itself(mode), options.trials) for mode in modes if cuda or mode != "graph"
     ]
     for share in sorted(SIZES, reverse=True):
-        stages.append((lambda share=share: machinery.host_spin(share), options.planted_trials))
+        stages.append((lambda share=share: hosts.host_spin(share), options.planted_trials))
         if cuda:
             stages.append((lambda share=share: machinery.device_spin(share), options.planted_trials))
     return stages
@@ -521,26 +534,27 @@ def main(words: Sequence[str] | None = None) -> int:
     cuda = device.kind == "cuda"
     tokens = options.tokens or (973 if cuda else 4)
     case = Case(model="28b", tp=1, tokens=tokens, dtype="bf16", prompt="image")
-    machinery = Machinery(device, case, options.path or ("fused" if cuda else "unfused"), options.seed)
+    machinery = Machinery(device, case, options.path or ("fused" if cuda else "unfused"), options.seed, options.every)
+    bound = replace(case, tokens=HOST_TOKENS) if cuda else case
+    hosts = machinery if bound == case else Machinery(device, bound, machinery.path, options.seed, options.every)
     settings = Settings(
         seconds=options.trial_seconds,
         precision=options.precision or None,
         calls=28 if cuda else 2,
         seed=random.Random(options.seed).randrange(1 << 30),
     )
-    trials = Trials(case, machine(device), device, clock, machinery.refill, settings)
+    trials = Trials(machine(device), device, clock, settings)
     document: dict[str, Any] = {
         "schema_version": 1,
         "command": shlex.join(["python", "benchmarks/trust.py", *(sys.argv[1:] if words is None else words)]),
         "rope_prof": __version__,
         "machine": asdict(trials.machine),
-        "case": case.name,
         "path": machinery.path,
         "settings": asdict(settings),
         "trial_fields": list(Outcome.__dataclass_fields__),
         "stages": [],
     }
-    stages = planned(machinery, options)
+    stages = planned(machinery, hosts, options)
     for number, (make, count) in enumerate(stages, 1):
         stage = make()
         run_stage(trials, stage, count, begun + options.seconds, f"[{number}/{len(stages)}]")

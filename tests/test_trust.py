@@ -135,7 +135,7 @@ def _stage(trust: ModuleType, machine: Machine, planted: float) -> Any:
     times = {"base": CALL_NS, "cand": CALL_NS * (1 + planted)}
     spins = {"spin": CALL_NS * planted + 500, "least": 500.0} if planted else {}
     made = {name: machine.subject(trust.key_of(CASE, name, "eager").name, ns) for name, ns in (times | spins).items()}
-    return trust.Stage("simulated", "eager", planted=planted, **made)
+    return trust.Stage("simulated", "eager", CASE, machine.refill, planted=planted, **made)
 
 
 def _tallies(trust: ModuleType, noise: Any, planted: float) -> dict[str, dict[str, Any]]:
@@ -144,7 +144,7 @@ def _tallies(trust: ModuleType, noise: Any, planted: float) -> dict[str, dict[st
         machine = Machine(noise, seed)
         stage = _stage(trust, machine, planted)
         settings = trust.Settings(seconds=0.5, seed=seed)
-        trials = trust.Trials(CASE, MACHINE, machine, machine.clock, machine.refill, settings)
+        trials = trust.Trials(MACHINE, machine, machine.clock, settings)
         found += trials.run(stage, 0)
     return {
         metric: trust.tally([one for one in found if one.metric == metric], planted) for metric in ("wall", "device")
@@ -177,7 +177,7 @@ def test_a_clock_that_favours_a_side_is_found_out(trust: ModuleType) -> None:
         machine = Machine(drifting, seed)
         stage = _stage(trust, machine, 0.0)
         stage.cand = machine.subject(stage.cand.name, CALL_NS * 1.05)
-        trials = trust.Trials(CASE, MACHINE, machine, machine.clock, machine.refill, trust.Settings(seconds=0.5))
+        trials = trust.Trials(MACHINE, machine, machine.clock, trust.Settings(seconds=0.5))
         found += trials.run(stage, seed)
     assert trust.tally(found, 0.0)["false_share"] > 0.9
 
@@ -198,6 +198,7 @@ def test_the_real_machinery_runs_on_a_cpu(
     assert document["machine"]["device"] == "cpu"
     for stage in document["stages"]:
         assert stage["metrics"]["wall"]["trials"] == 1
+        assert stage["case"] == "28b-tp1-n4-bf16-image"
     assert "itself-eager" in capsys.readouterr().out
 
 
