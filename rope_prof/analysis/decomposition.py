@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: A decomposition closes where the residual is under this part of the time saved.
 CLOSES_WITHIN = 0.05
+#: Where a candidate saves (or costs) less than this part of the call, the part of the call tells more of a residual.
+SMALL_DIFFERENCE = 0.1
 #: Traced kernels that are busy this much longer than their unprofiled replay lasts were slowed by the profiler.
 SLOWED = 1.02
 BY_DIFFERENCE = "by difference"
@@ -99,7 +101,7 @@ def decompose(
     if first is None or second is None:
         return None
     ceilings = measured_ceilings(run, found, base.case) if base.case == cand.case else ()
-    node = chain_node(ceilings)
+    node = chain_node(ceilings, base.l2)
     lacks = _lacks(first, second, node)
     wanted = {f"wall {key.name}": found[(key.name, "wall")] for key in (base, cand)}
     if lacks is None:
@@ -139,6 +141,10 @@ def _traced_gap(captures: Mapping[str, CaptureFigures], graph: Key | None) -> fl
 
 def _lacks(base: _Side, cand: _Side, node: Measured | None) -> str | None:
     """Why the terms cannot be measured one by one; None where they can."""
+    if base.key.l2 != cand.key.l2:
+        return (
+            f"{base.key.path} is {base.key.l2} and {cand.key.path} is {cand.key.l2}, and a node's cost is not the same"
+        )
     for side in (base, cand):
         if side.key.mode == "compile":
             return "no graph holds the kernels that the compiler made"
@@ -215,7 +221,7 @@ def _measured(
         parts=tuple(parts),
         residual_share=share,
         closes=closes,
-        reason=None if closes else _why(base, cand, rounds, parts, share, gap.value),
+        reason=None if closes else _why(base, cand, rounds, parts, total.value, share, gap.value),
     )
 
 
@@ -255,9 +261,11 @@ def _device(rounds: Rounds, side: _Side) -> Drawn | None:
     return rounds.medians.get(f"device {side.graph.name}")
 
 
-def _why(base: _Side, cand: _Side, rounds: Rounds, parts: list[Term], share: float | None, gap_ns: float) -> str:
-    """A sentence that names the part, what the traces say of it, and a side whose traced kernels ran longer than its
-    unprofiled replay.
+def _why(
+    base: _Side, cand: _Side, rounds: Rounds, parts: list[Term], total_ns: float, share: float | None, gap_ns: float
+) -> str:
+    """A sentence that names the part, what the traces say of it, how little is saved where it is little, and a side
+    whose traced kernels ran longer than its unprofiled replay.
     """
     if share is None:
         return "no time is saved, so nothing can be a share of it"
@@ -265,7 +273,9 @@ def _why(base: _Side, cand: _Side, rounds: Rounds, parts: list[Term], share: flo
     if parts:
         worst = max(parts, key=lambda part: abs(part.saved_ns))
         words += f"; {worst.saved_ns / 1e3:.3g} µs of it lie in '{worst.name}' ({worst.how})"
-        words += _wider_gaps((base, cand), gap_ns) if worst.name == DEVICE else ""
+        if worst.name == DEVICE:
+            words += _wider_gaps(base if worst.saved_ns > 0 else cand, gap_ns)
+    words += _small_difference(base, rounds, share, total_ns)
     for side in (base, cand):
         device = _device(rounds, side)
         if device is not None and side.busy.value > SLOWED * device.value:
@@ -276,13 +286,25 @@ def _why(base: _Side, cand: _Side, rounds: Rounds, parts: list[Term], share: flo
     return words
 
 
-def _wider_gaps(sides: tuple[_Side, _Side], gap_ns: float) -> str:
-    """Where a chain's own replay shows wider gaps than the chain of nodes that stands for it, and by how much."""
-    return "".join(
+def _small_difference(base: _Side, rounds: Rounds, share: float, total_ns: float) -> str:
+    """Where little is saved, a residual that is small against the call is large against what is saved."""
+    wall = _wall(rounds, base.key).value
+    part = abs(total_ns) / wall
+    if part > SMALL_DIFFERENCE:
+        return ""
+    return (
+        f"; the difference is only {part:.1%} of a call of {base.key.path} {base.key.mode}, and the residual "
+        f"{abs(share) * part:.1%} of it"
+    )
+
+
+def _wider_gaps(side: _Side, gap_ns: float) -> str:
+    """Where the side whose replay has time left over shows wider gaps than the nodes that stand for it, how much."""
+    if (side.kernels or 0) <= 1 or side.traced_gap_ns is None or side.traced_gap_ns <= max(0.0, gap_ns):
+        return ""
+    return (
         f"; in the trace of its replay a kernel of {side.key.path} starts {side.traced_gap_ns:.0f} ns after the one "
         f"before, a node of the measured chain {gap_ns:.0f} ns: the chain's kernels wait longer than those nodes"
-        for side in sides
-        if (side.kernels or 0) > 1 and side.traced_gap_ns is not None and side.traced_gap_ns > max(0.0, gap_ns)
     )
 
 

@@ -9,7 +9,7 @@ that a path does better than it, and is shown as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rope_prof.analysis.series import BASELINE, UNRANKED, PerRound, Series, series
@@ -27,9 +27,10 @@ CLOCKS: Mapping[CeilingName, str] = {
     "empty_launch": "wall",
     "graph_node": "device",
 }
-#: Nodes that wait for the one before, the likest to a chain of plain kernels first: one that writes has something to
-#: finish before the next may begin, an empty one has not.
-CHAIN_NODES = ("write", "serial")
+#: L2 state of a graph's replays -> nodes that wait for the one before, the likest to a chain of plain kernels first:
+#: one that writes has something to finish before the next may begin, and a graph that has left the L2 is fetched from
+#: further away. Recordings of older versions have the empty node alone.
+CHAIN_NODES: Mapping[str, tuple[str, ...]] = {"cold": ("write.cold", "serial"), "hot": ("write.hot", "serial")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,8 @@ class Measured:
 class Ceilings:
     """The best known way of each ceiling of a case; None where it was not measured.
 
-    `graph_gap_ns`: what a node of a chain costs beyond its own busy time, of nodes that wait for the one before.
+    `graph_gap_ns`: what a node of a chain costs beyond its own busy time, of nodes that wait for the one before; by the
+    L2 state of the replays.
     `l2`: the state in which the pass over the views was measured. `methods`: ceiling -> the best method's name.
     """
 
@@ -56,7 +58,7 @@ class Ceilings:
     in_place_ns: float | None = None
     empty_launch_ns: float | None = None
     graph_node_ns: float | None = None
-    graph_gap_ns: float | None = None
+    graph_gap_ns: Mapping[str, float] = field(default_factory=dict)
     methods: Mapping[str, str]
     measured: tuple[Measured, ...] = ()
 
@@ -114,9 +116,9 @@ def best(measured: Sequence[Measured], name: CeilingName, method: str | None = N
     return None
 
 
-def chain_node(measured: Sequence[Measured]) -> Measured | None:
-    """A graph node of a chain of plain kernels, whose own busy time was traced; None without one."""
-    named = (best(measured, "graph_node", method) for method in CHAIN_NODES)
+def chain_node(measured: Sequence[Measured], l2: str) -> Measured | None:
+    """A graph node of a chain of plain kernels, replayed in that L2 state, whose own busy time was traced; or None."""
+    named = (best(measured, "graph_node", method) for method in CHAIN_NODES[l2])
     node = next((one for one in named if one is not None), None) or best(measured, "graph_node")
     return node if node is not None and node.ceiling.busy_ns is not None else None
 
@@ -130,9 +132,8 @@ def ceilings(run: Run, samples: pl.DataFrame | Series, case: Case) -> Ceilings:
     """What the card did in the rounds of `case`, each by its best known way."""
     found = samples if isinstance(samples, Mapping) else series(samples)
     measured = measured_ceilings(run, found, case)
-    copy, node = best(measured, "copy"), chain_node(measured)
+    copy = best(measured, "copy")
     states = {facts.key.l2 for facts in run.keys if facts.key.case == case}
-    busy = node.ceiling.busy_ns if node else None
     return Ceilings(
         case=case,
         l2="cold" if "cold" in states else "hot",
@@ -140,10 +141,14 @@ def ceilings(run: Run, samples: pl.DataFrame | Series, case: Case) -> Ceilings:
         in_place_ns=_median(best(measured, "in_place")),
         empty_launch_ns=_median(best(measured, "empty_launch")),
         graph_node_ns=_median(best(measured, "graph_node")),
-        graph_gap_ns=node.ns.median - busy if node and busy is not None else None,
+        graph_gap_ns={l2: gap for l2 in sorted(states) if (gap := _gap(chain_node(measured, l2))) is not None},
         methods={one.ceiling.name: one.ceiling.method for one in measured if one.best},
         measured=measured,
     )
+
+
+def _gap(node: Measured | None) -> float | None:
+    return node.ns.median - node.ceiling.busy_ns if node and node.ceiling.busy_ns is not None else None
 
 
 def _median(one: Measured | None) -> float | None:

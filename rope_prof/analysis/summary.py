@@ -285,11 +285,12 @@ def _with_light(row: Row, light: CaptureFigures | None) -> Row:
 def _with_check(row: Row, found: Series, replayed: Key | None, limits: Ceilings) -> Row:
     """The corrected bubble once more, without any profiler; under compile no graph holds the same kernels."""
     device = figure(list(found.get((replayed.name, "device"), {}).values())) if replayed else None
-    if row.mode == "compile" or device is None or limits.graph_gap_ns is None:
+    gap = limits.graph_gap_ns.get(row.l2)
+    if row.mode == "compile" or device is None or gap is None:
         return row
     if row.kernels_per_call is None or row.bubble_corrected_ns is None or row.wall_ns is None:
         return row
-    busy = device.median - max(0.0, row.kernels_per_call - 1) * limits.graph_gap_ns
+    busy = device.median - max(0.0, row.kernels_per_call - 1) * gap
     bubble = row.wall_ns.median - busy
     agree = abs(bubble - row.bubble_corrected_ns) <= AGREE_WITHIN * row.wall_ns.median
     return replace(row, bubble_by_replay_ns=bubble, bubbles_agree=agree)

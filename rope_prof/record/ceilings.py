@@ -10,13 +10,14 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rope_prof.kernels.shape import MropeShape
-from rope_prof.model.run import CEILINGS, Case, Ceiling, CeilingName
+from rope_prof.model.run import CEILINGS, L2, Case, Ceiling, CeilingName
 from rope_prof.record.describe import reason
 from rope_prof.record.devices import CudaDevice, RecordDevice
 from rope_prof.record.subjects import Ring, replays
@@ -32,6 +33,9 @@ COPIES = 4
 NODES = 280
 #: Bytes that a writing node writes at most: what it costs beyond its own time does not grow with more.
 WRITE_BYTES = 1 << 20
+#: The methods of a writing node, by the L2 state of the replays that it stands for: where the L2 is overwritten ahead
+#: of a replay, the graph itself has left it, and a node costs twice as much beyond its own time.
+WRITING: tuple[tuple[str, L2], ...] = (("write.cold", "cold"), ("write.hot", "hot"))
 #: Samples of a ceiling last this long; a few calls are enough for one that takes half a millisecond.
 SAMPLE_NS = 1_500_000
 LEAST_CALLS = 2
@@ -93,19 +97,18 @@ class Ceilings:
                     _way("triton", lambda key: _looped(key, empty_launch)),
                     _way("driver", lambda key: _looped(key, short_empty_launch(index))),
                 ]
-        ways = [
-            _way("serial", lambda key: _chain(key, empty_launch, NODES)),
-            _way("write", lambda key: _chain(key, _product, NODES, self._written(ring))),
-        ]
+        ways = [_way("serial", lambda key: _chain(key, empty_launch, NODES))]
+        ways += [_way(method, partial(self._writing, ring, l2)) for method, l2 in WRITING]
         if overlapping(device):
             ways.append(_way("overlap", lambda key: _chain(key, lambda: empty_launch(overlap=True), NODES)))
         return ways
 
-    def _written(self, ring: Ring) -> tuple[torch.Tensor, torch.Tensor]:
-        """What a writing node reads and writes: as much as a kernel of the chain, at most `WRITE_BYTES`."""
+    def _writing(self, ring: Ring, l2: L2, name: str) -> Subject:
+        """Nodes that read and write as much as a kernel of the chain, at most `WRITE_BYTES`; replayed as a path is."""
         count = min(WRITE_BYTES, ring.buffer_bytes) // 2
         source = torch.ones(count, dtype=torch.bfloat16, device=self.device.torch_device)
-        return source, torch.empty_like(source)
+        chain = _chain(name, _product, NODES, (source, torch.empty_like(source)))
+        return replace(chain, before=self.device.flush, one_step=True) if l2 == "cold" else chain
 
     def _moved(self, name: CeilingName, ring: Ring) -> int | None:
         if name == "copy":

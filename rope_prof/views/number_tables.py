@@ -276,6 +276,6 @@ def ceilings_line(limits: Ceilings) -> str:
         parts.append(f"empty launch {duration(limits.empty_launch_ns)} ({how['empty_launch']})")
     if limits.graph_node_ns is not None:
         parts.append(f"graph node {duration(limits.graph_node_ns)} ({how['graph_node']})")
-    if limits.graph_gap_ns is not None:
-        parts.append(f"of a plain chain {duration(limits.graph_gap_ns)} beyond its own busy time")
+    for l2, gap in limits.graph_gap_ns.items():
+        parts.append(f"of a plain chain {duration(gap)} beyond its own busy time, {l2}")
     return "ceilings: " + ", ".join(parts) if parts else "no ceiling was measured"

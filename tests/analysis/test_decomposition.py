@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from built_runs import BYTES_PER_NS, FUSED, NODE_GAP_NS, UNFUSED, Built, Truth, built
 from hypothesis import given, settings
@@ -95,6 +96,28 @@ def test_a_chain_whose_replay_shows_wider_gaps_than_the_nodes_is_named() -> None
     assert "starts" not in (split(Built(made.run, made.samples, made.captures | {name: even})).reason or "")
 
 
+def test_gaps_are_named_on_the_side_alone_that_has_the_time_left_over() -> None:
+    made = built({"unfused": UNFUSED, "fused": replace(UNFUSED, busy_ns=10_000, extra_ns=40_000)})
+    gaps = {
+        name: replace(figures, replay_ns=(figures.busy_ns or 0) + 25 * 1_700.0)
+        for name, figures in made.captures.items()
+        if ".graph." in name
+    }
+    reason = split(Built(made.run, made.samples, made.captures | gaps)).reason or ""
+    assert "a kernel of fused starts 1700 ns" in reason
+    assert "a kernel of unfused starts" not in reason
+
+
+def test_where_little_is_saved_the_residual_is_held_against_the_call_too() -> None:
+    near = replace(UNFUSED, busy_ns=UNFUSED.busy_ns - 10_000, extra_ns=2_000)
+    reason = split(built({"unfused": UNFUSED, "fused": near})).reason or ""
+    wall = UNFUSED.replay_ns + UNFUSED.host_ns
+    saved = 10_000 - 2_000
+    assert f"only {saved / wall:.1%} of a call of unfused eager, and the residual {2_000 / wall:.1%} of it" in reason
+    hidden = built({"unfused": replace(UNFUSED, extra_ns=40_000), "fused": FUSED})
+    assert "only" not in (split(hidden).reason or "")
+
+
 def test_a_profiler_that_slows_the_kernels_is_named() -> None:
     made = built()
     name = made.key("fused", "eager").name
@@ -162,6 +185,19 @@ def test_a_path_that_is_wrong_or_was_not_captured_has_none() -> None:
     assert decompose(bad.run, bad.samples, bad.captures, bad.key("unfused", "eager"), bad.key("fused", "eager")) is None
     assert decompositions(made.run, made.samples, {}) == ()
     assert decompositions(bad.run, bad.samples, bad.captures) == ()
+
+
+def test_two_l2_states_have_two_terms_since_no_node_stands_for_both() -> None:
+    made = built()
+    hot = tuple(
+        replace(one, key=replace(one.key, l2="hot")) if one.key.path == "fused" else one for one in made.run.keys
+    )
+    names = {one.key.name: two.key.name for one, two in zip(made.run.keys, hot, strict=True)}
+    samples = made.samples.with_columns(pl.col("key").replace(names))
+    captures = {names[name]: figures for name, figures in made.captures.items()}
+    found = decompose(replace(made.run, keys=hot), samples, captures, hot[0].key, hot[2].key)
+    assert found is not None and not found.closes and found.residual is None
+    assert found.reason is not None and "unfused is cold and fused is hot" in found.reason
 
 
 def test_a_key_that_the_run_lacks_is_an_error() -> None:

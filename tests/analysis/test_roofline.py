@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from built_runs import BYTES_PER_NS, FUSED, LAUNCH_NS, NODE_BUSY_NS, NODE_GAP_NS, PASS_NS, UNFUSED, Built, built
+from built_runs import (
+    BYTES_PER_NS,
+    EMPTY_GAP_NS,
+    FUSED,
+    HOT_GAP_NS,
+    LAUNCH_NS,
+    NODE_BUSY_NS,
+    NODE_GAP_NS,
+    PASS_NS,
+    UNFUSED,
+    Built,
+    built,
+)
 
 from rope_prof.analysis.roofline import Floor, ceilings, roofline
 from rope_prof.analysis.summary import summary
@@ -31,13 +43,29 @@ def test_the_best_way_of_each_ceiling_holds() -> None:
 def test_the_gap_of_a_chain_is_that_of_nodes_that_wait() -> None:
     made = built()
     found = ceilings(made.run, made.samples, made.run.keys[0].key.case)
-    assert found.graph_gap_ns == pytest.approx(NODE_GAP_NS)
+    assert found.graph_gap_ns == pytest.approx({facts.key.l2: NODE_GAP_NS for facts in made.run.keys})
+
+
+@pytest.mark.parametrize(
+    ("methods", "gaps"),
+    [
+        (("write.cold", "write.hot", "serial", "overlap"), {"cold": NODE_GAP_NS, "hot": HOT_GAP_NS}),
+        (("serial", "overlap"), {"cold": EMPTY_GAP_NS, "hot": EMPTY_GAP_NS}),
+    ],
+)
+def test_each_l2_state_has_the_gap_of_its_own_replays(methods: tuple[str, ...], gaps: dict[str, float]) -> None:
+    """Older recordings have the empty node alone, for both."""
+    made = built()
+    both = [replace(facts, key=replace(facts.key, l2=state)) for facts in made.run.keys for state in ("cold", "hot")]
+    limits = tuple(one for one in made.run.ceilings if one.name != "graph_node" or one.method in methods)
+    found = ceilings(replace(made.run, keys=tuple(both), ceilings=limits), made.samples, both[0].key.case)
+    assert found.graph_gap_ns == pytest.approx(gaps)
 
 
 def test_the_gap_is_unknown_where_the_nodes_own_time_was_not_traced() -> None:
     made = built()
     bare = replace(made.run, ceilings=tuple(replace(one, busy_ns=None) for one in made.run.ceilings))
-    assert ceilings(bare, made.samples, bare.keys[0].key.case).graph_gap_ns is None
+    assert ceilings(bare, made.samples, bare.keys[0].key.case).graph_gap_ns == {}
 
 
 def test_the_floor_is_the_larger_of_launch_and_bytes() -> None:
