@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -148,13 +149,18 @@ def read_own_figures(own: dict[str, Any]) -> CaptureFigures:
 
 @contextmanager
 def quiet_profiler() -> Iterator[None]:
-    """Keep the profiler library's own lines (`USDT:...`) off standard error; all else written there comes after."""
+    """Keep the profiler library's own lines (`USDT:...`) off standard error; all else written there comes after.
+
+    So is torch's warning that a cycle's events are gone with the next: none of ours has a second.
+    """
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Profiler clears events")
+                yield
         finally:
             os.dup2(saved, 2)
             os.close(saved)
