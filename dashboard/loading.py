@@ -46,7 +46,7 @@ class Capture:
 
 
 #: The shipped run that opens where none is asked for.
-DEFAULT_RUN = "h200-ernie28b"
+DEFAULT_RUN = "h100-ernie28b"
 #: The shipped run over many token counts, models and TP.
 SWEEP_RUN = "h200-sweep"
 
@@ -176,19 +176,26 @@ def _decomposed(
     return decompose(_folder.run, _folder.samples, capture_figures(_folder), _base, _cand)
 
 
-def limits(folder: RunFolder, case: Case) -> Ceilings:
-    """What the card itself did in the rounds of that case."""
-    return _limits(str(folder.path), _stamp(folder.path / "run.json"), case.name, folder, case)
+def limits(folder: RunFolder, case: Case, rank: int) -> Ceilings:
+    """What the card of that rank itself did in the rounds of that case."""
+    return _limits(str(folder.path), _stamp(folder.path / "run.json"), case.name, rank, folder, case)
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _limits(path: str, stamp_ns: int, case: str, _folder: RunFolder, _case: Case) -> Ceilings:  # noqa: ARG001 - the key
-    return ceilings(_folder.run, _folder.samples, _case)
+def _limits(
+    path: str,  # noqa: ARG001 - the key
+    stamp_ns: int,  # noqa: ARG001 - the key
+    case: str,  # noqa: ARG001 - the key
+    rank: int,
+    _folder: RunFolder,
+    _case: Case,
+) -> Ceilings:
+    return ceilings(_folder.run, _folder.samples, _case, rank)
 
 
 def floor_ns(folder: RunFolder, row: Row) -> float | None:
     """The least that the card can take for that row's work, as measured in the same run; None where it was not."""
-    found = roofline([row], limits(folder, row.case))
+    found = roofline([row], limits(folder, row.case, row.rank))
     return found[0].floor_ns if found else None
 
 

@@ -117,3 +117,28 @@ def made_ceilings(case: Case) -> list[tuple[Ceiling, float]]:
         (launch, LAUNCH_NS),
         (replace(launch, method="triton"), 3 * LAUNCH_NS),
     ]
+
+
+def on_two_ranks(first: Built, slower: float) -> Built:
+    """`first` on rank 0 and, with all its times `slower`, on rank 1."""
+    run = first.run
+    keys = [replace(facts, key=replace(facts.key, rank=1)) for facts in run.keys]
+    limits = [
+        replace(one, rank=1, busy_ns=None if one.busy_ns is None else one.busy_ns * slower) for one in run.ceilings
+    ]
+    names = {one.key.name: two.key.name for one, two in zip(run.keys, keys, strict=True)}
+    names |= {one.key_name: two.key_name for one, two in zip(run.ceilings, limits, strict=True)}
+    samples = first.samples.with_columns(
+        pl.col("key").replace(names), (pl.col("ns") * slower).round().cast(first.samples.schema["ns"])
+    )
+    captures = {
+        names[name]: replace(
+            found,
+            busy_ns=(found.busy_ns or 0) * slower,
+            kernel_ns=(found.kernel_ns or 0) * slower,
+            busy_each_ns=tuple(ns * slower for ns in found.busy_each_ns),
+        )
+        for name, found in first.captures.items()
+    }
+    both = replace(run, keys=(*run.keys, *keys), ceilings=(*run.ceilings, *limits))
+    return Built(both, pl.concat([first.samples, samples]), first.captures | captures)

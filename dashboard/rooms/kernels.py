@@ -36,7 +36,7 @@ with shell.guarded():
     base = baseline.guarded_chosen(seen)
     told, missing = accounts.of_sides(seen, facts, keys)
     held = accounts.held_kernels(base)
-    limits = loading.limits(seen.folder, keys[0].case)
+    limits = loading.limits(seen.folder, keys[0].case, keys[0].rank)
     nsight = seen.folder.nsight
 chosen_memory = view.choose(st.query_params.get("memory"), list(MEMORIES), "memory", "dram")
 shell.note(chosen_memory.note)

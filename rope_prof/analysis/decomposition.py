@@ -100,7 +100,8 @@ def decompose(
     first, second = sides
     if first is None or second is None:
         return None
-    ceilings = measured_ceilings(run, found, base.case) if base.case == cand.case else ()
+    alike = (base.case, base.rank) == (cand.case, cand.rank)
+    ceilings = measured_ceilings(run, found, base.case, base.rank) if alike else ()
     node = chain_node(ceilings, base.l2)
     lacks = _lacks(first, second, node)
     wanted = {f"wall {key.name}": found[(key.name, "wall")] for key in (base, cand)}

@@ -49,10 +49,12 @@ class Ceilings:
 
     `graph_gap_ns`: what a node of a chain costs beyond its own busy time, of nodes that wait for the one before; by the
     L2 state of the replays.
-    `l2`: the state in which the pass over the views was measured. `methods`: ceiling -> the best method's name.
+    `rank`: of the process that measured them. `l2`: the state in which the pass over the views was measured. `methods`:
+    ceiling -> the best method's name.
     """
 
     case: Case
+    rank: int = 0
     l2: str
     copy_bytes_per_s: float | None = None
     in_place_ns: float | None = None
@@ -76,6 +78,7 @@ class Floor:
     path: str
     mode: str
     l2: str
+    rank: int = 0
     launch_ns: float | None
     bytes_ns: float | None
     floor_ns: float | None
@@ -83,11 +86,11 @@ class Floor:
     won: float | None
 
 
-def measured_ceilings(run: Run, found: Series, case: Case) -> tuple[Measured, ...]:
-    """Every method of every ceiling of `case` that has samples, in the order of the run."""
+def measured_ceilings(run: Run, found: Series, case: Case, rank: int) -> tuple[Measured, ...]:
+    """Every method of every ceiling of `case` on that rank that has samples, in the order of the run."""
     listed: list[tuple[Ceiling, str, Figure]] = []
     for ceiling in run.ceilings:
-        if ceiling.case == case and ceiling.status == "measured":
+        if (ceiling.case, ceiling.rank, ceiling.status) == (case, rank, "measured"):
             clock, samples = _samples(found, ceiling)
             median = figure(list(samples.values()))
             if median is not None:
@@ -128,14 +131,15 @@ def per_round(found: Series, one: Measured) -> PerRound:
     return found[(one.ceiling.key_name, one.clock)]
 
 
-def ceilings(run: Run, samples: pl.DataFrame | Series, case: Case) -> Ceilings:
-    """What the card did in the rounds of `case`, each by its best known way."""
+def ceilings(run: Run, samples: pl.DataFrame | Series, case: Case, rank: int = 0) -> Ceilings:
+    """What the card of that rank did in the rounds of `case`, each by its best known way."""
     found = samples if isinstance(samples, Mapping) else series(samples)
-    measured = measured_ceilings(run, found, case)
+    measured = measured_ceilings(run, found, case, rank)
     copy = best(measured, "copy")
     states = {facts.key.l2 for facts in run.keys if facts.key.case == case}
     return Ceilings(
         case=case,
+        rank=rank,
         l2="cold" if "cold" in states else "hot",
         copy_bytes_per_s=copy.ceiling.bytes_moved / copy.ns.median * 1e9 if copy and copy.ceiling.bytes_moved else None,
         in_place_ns=_median(best(measured, "in_place")),
@@ -156,12 +160,11 @@ def _median(one: Measured | None) -> float | None:
 
 
 def roofline(rows: Sequence[Row], ceilings: Ceilings) -> tuple[Floor, ...]:
-    """The floors of the rows of that case that were timed. A floor by bytes holds for its own L2 state alone."""
-    mine = [row for row in rows if row.case == ceilings.case and row.wall_ns is not None]
-    baselines = {
-        (row.mode, row.l2, row.rank): row for row in mine if row.path == BASELINE and row.status not in UNRANKED
-    }
-    return tuple(_floor(row, ceilings, baselines.get((row.mode, row.l2, row.rank))) for row in mine)
+    """The floors of the timed rows of that case and rank. A floor by bytes holds for its own L2 state alone."""
+    here = (ceilings.case, ceilings.rank)
+    mine = [row for row in rows if (row.case, row.rank) == here and row.wall_ns is not None]
+    baselines = {(row.mode, row.l2): row for row in mine if row.path == BASELINE and row.status not in UNRANKED}
+    return tuple(_floor(row, ceilings, baselines.get((row.mode, row.l2))) for row in mine)
 
 
 def _floor(row: Row, ceilings: Ceilings, baseline: Row | None) -> Floor:
@@ -180,6 +183,7 @@ def _floor(row: Row, ceilings: Ceilings, baseline: Row | None) -> Floor:
         path=row.path,
         mode=row.mode,
         l2=row.l2,
+        rank=row.rank,
         launch_ns=launch,
         bytes_ns=moved,
         floor_ns=floor,

@@ -178,16 +178,17 @@ def summary(
     return rows_of(run, samples, found, case_ceilings(run, found), captures, light)
 
 
-def case_ceilings(run: Run, found: Series) -> dict[Case, Ceilings]:
-    """The ceilings of every case of `run`, in its order."""
-    return {case: ceilings(run, found, case) for case in dict.fromkeys(facts.key.case for facts in run.keys)}
+def case_ceilings(run: Run, found: Series) -> dict[tuple[Case, int], Ceilings]:
+    """The ceilings of every case and rank of `run`, in its order: each rank's card has its own."""
+    cases = dict.fromkeys((facts.key.case, facts.key.rank) for facts in run.keys)
+    return {(case, rank): ceilings(run, found, case, rank) for case, rank in cases}
 
 
 def rows_of(
     run: Run,
     samples: pl.DataFrame,
     found: Series,
-    limits: Mapping[Case, Ceilings],
+    limits: Mapping[tuple[Case, int], Ceilings],
     captures: Mapping[str, CaptureFigures],
     light: Mapping[str, CaptureFigures] | None,
 ) -> tuple[Row, ...]:
@@ -196,7 +197,7 @@ def rows_of(
     held = {name: (count, down) for name, count, down in _held_down(samples).iter_rows()}
     rows = []
     for facts in run.keys:
-        name, case = facts.key.name, limits[facts.key.case]
+        name, case = facts.key.name, limits[facts.key.case, facts.key.rank]
         row = _row(facts, found, keys, captures.get(name))
         row = _with_light(row, (light or {}).get(name))
         row = _with_check(row, found, sibling(keys, facts.key, mode="graph"), case)

@@ -30,6 +30,7 @@ def record_on_ranks(options: Options, here: Place, *, device: str, name: str | N
     if here.rank:
         return
     print_run(read_run(folder))
+    folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     typer.echo(f"\nrecorded on {here.size} ranks in {folder}\n\nnext:")
     for line in next_commands(folder):
         typer.echo(f"  {line}")

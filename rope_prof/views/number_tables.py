@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rope_prof.analysis.decomposition import CLOSES_WITHIN, Decomposition, Term
 from rope_prof.analysis.modes import ModeRow
@@ -97,6 +97,27 @@ def labels(cases: Sequence[Case]) -> dict[Case, str]:
     return {c: f"{c.model} tp{c.tp} n{c.tokens} {c.dtype} {c.prompt}" for c in cases}
 
 
+class _Placed(Protocol):
+    """What tells two rows of one path and mode apart."""
+
+    @property
+    def l2(self) -> str: ...
+
+    @property
+    def rank(self) -> int: ...
+
+
+def _apart(rows: Sequence[_Placed]) -> tuple[bool, bool]:
+    """Whether L2 state and rank tell rows apart."""
+    return len({row.l2 for row in rows}) > 1, len({row.rank for row in rows}) > 1
+
+
+def _told(row: _Placed, apart: tuple[bool, bool]) -> str:
+    """What follows the name of a path: ` cold`, `, rank 1`."""
+    states, ranks = apart
+    return (f" {row.l2}" if states else "") + (f", rank {row.rank}" if ranks else "")
+
+
 def gain(figure: Figure | None) -> str:
     """`3.89x`; `▼` the whole interval is below 1, `≈` it holds 1, `?` there is none."""
     if figure is None:
@@ -121,7 +142,7 @@ def modes_table(found: Numbers) -> Table | None:
         "best against best\n(unfused in/this in)",
     )
     named, last = labels([row.case for row in found.modes]), None
-    states = len({row.l2 for row in found.modes}) > 1
+    apart = _apart(found.modes)
     for row in found.modes:
         if last is not None and row.case != last:
             table.add_section()
@@ -131,7 +152,7 @@ def modes_table(found: Numbers) -> Table | None:
         _add(
             table,
             named[row.case] if row.case != last else "",
-            row.path + (f" {row.l2}" if states else ""),
+            row.path + _told(row, apart),
             *(microseconds(row.wall_ns[mode].median) if mode in row.wall_ns else MISSING for mode in fusing),
             *(gain(row.compiler if mode == "compile" else row.graph) for mode in alone),
             *(gain(row.fusing.get(mode)) for mode in fusing),
@@ -179,8 +200,7 @@ def decomposition_table(found: Numbers) -> Table | None:
 
 
 def _side(found: Numbers, one: Decomposition) -> str:
-    states = len({d.cand.l2 for d in found.decompositions}) > 1
-    return f"{one.cand.path} {one.cand.mode}" + (f" {one.cand.l2}" if states else "")
+    return f"{one.cand.path} {one.cand.mode}" + _told(one.cand, _apart([d.cand for d in found.decompositions]))
 
 
 def difference_table(found: Numbers) -> Table | None:
@@ -212,7 +232,8 @@ def floors_table(found: Numbers) -> Table | None:
         *(f"win taken\n{mode}" for mode in modes),
     )
     named, last = labels([floor.case for floor in floors]), None
-    for (case, path, l2), by_mode in _by_path(floors).items():
+    apart = _apart(floors)
+    for (case, path, _, _), by_mode in _by_path(floors).items():
         if last is not None and case != last:
             table.add_section()
         one, node = next(iter(by_mode.values())), by_mode.get("graph")
@@ -220,7 +241,7 @@ def floors_table(found: Numbers) -> Table | None:
         _add(
             table,
             named[case] if case != last else "",
-            path + (f" {l2}" if len({floor.l2 for floor in floors}) > 1 else ""),
+            path + _told(one, apart),
             microseconds(one.bytes_ns),
             microseconds(eager.launch_ns if eager else None),
             microseconds(node.launch_ns if node else None),
@@ -231,10 +252,10 @@ def floors_table(found: Numbers) -> Table | None:
     return table
 
 
-def _by_path(floors: Sequence[Floor]) -> dict[tuple[Case, str, str], dict[str, Floor]]:
-    found: dict[tuple[Case, str, str], dict[str, Floor]] = {}
+def _by_path(floors: Sequence[Floor]) -> dict[tuple[Case, str, str, int], dict[str, Floor]]:
+    found: dict[tuple[Case, str, str, int], dict[str, Floor]] = {}
     for floor in floors:
-        found.setdefault((floor.case, floor.path, floor.l2), {}).setdefault(floor.mode, floor)
+        found.setdefault((floor.case, floor.path, floor.l2, floor.rank), {}).setdefault(floor.mode, floor)
     return found
 
 

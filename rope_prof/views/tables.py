@@ -266,9 +266,11 @@ def check_notes(rows: Sequence[Row]) -> list[str]:
         f"corrected bubbles against graph replays, by events and without a profiler: {agree} of {len(checked)} agree "
         f"within {AGREE_WITHIN:.0%} of the call's wall" + ("; ≠ those that do not:" if agree < len(checked) else "")
     ]
+    ranked = len({row.rank for row in rows}) > 1
     lines += [
-        f"≠ {row.path} {row.mode} {row.l2} n{row.case.tokens}: corrected {microseconds(row.bubble_corrected_ns)}, "
-        f"by replay {microseconds(row.bubble_by_replay_ns)} of {microseconds(row.wall_ns.median)} µs"
+        f"≠ {row.path} {row.mode} {row.l2} n{row.case.tokens}{f' rank {row.rank}' if ranked else ''}: "
+        f"corrected {microseconds(row.bubble_corrected_ns)}, by replay {microseconds(row.bubble_by_replay_ns)} of "
+        f"{microseconds(row.wall_ns.median)} µs"
         for row in checked
         if not row.bubbles_agree and row.wall_ns is not None
     ]

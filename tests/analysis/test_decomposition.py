@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from built_runs import BYTES_PER_NS, FUSED, NODE_GAP_NS, UNFUSED, Built, Truth, built
+from built_runs import BYTES_PER_NS, FUSED, NODE_GAP_NS, UNFUSED, Built, Truth, built, on_two_ranks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import WRONG
@@ -198,6 +198,16 @@ def test_two_l2_states_have_two_terms_since_no_node_stands_for_both() -> None:
     found = decompose(replace(made.run, keys=hot), samples, captures, hot[0].key, hot[2].key)
     assert found is not None and not found.closes and found.residual is None
     assert found.reason is not None and "unfused is cold and fused is hot" in found.reason
+
+
+def test_each_rank_is_explained_by_the_ceilings_of_its_own_card() -> None:
+    made = on_two_ranks(built(), 2.0)
+    split = {(one.cand.mode, one.cand.rank): one for one in decompositions(made.run, made.samples, made.captures)}
+    for mode in ("eager", "graph"):
+        first, second = split[mode, 0], split[mode, 1]
+        assert first.closes and second.closes
+        for name in ("host bubbles", "traffic", "device gaps"):
+            assert saved(second)[name] == pytest.approx(2 * saved(first)[name], rel=1e-3)
 
 
 def test_a_key_that_the_run_lacks_is_an_error() -> None:

@@ -17,6 +17,7 @@ from built_runs import (
     UNFUSED,
     Built,
     built,
+    on_two_ranks,
 )
 
 from rope_prof.analysis.roofline import Floor, ceilings, roofline
@@ -60,6 +61,21 @@ def test_each_l2_state_has_the_gap_of_its_own_replays(methods: tuple[str, ...], 
     limits = tuple(one for one in made.run.ceilings if one.name != "graph_node" or one.method in methods)
     found = ceilings(replace(made.run, keys=tuple(both), ceilings=limits), made.samples, both[0].key.case)
     assert found.graph_gap_ns == pytest.approx(gaps)
+
+
+def test_each_rank_is_held_against_its_own_card() -> None:
+    made = on_two_ranks(built(), 2.0)
+    case = made.run.keys[0].key.case
+    rows = summary(made.run, made.samples, made.captures)
+    first, second = (ceilings(made.run, made.samples, case, rank) for rank in (0, 1))
+    assert (first.in_place_ns, second.in_place_ns) == (pytest.approx(PASS_NS), pytest.approx(2 * PASS_NS))
+    assert second.graph_gap_ns == pytest.approx({"cold": 2 * NODE_GAP_NS})
+    for one, two in zip(roofline(rows, first), roofline(rows, second), strict=True):
+        assert (one.rank, two.rank) == (0, 1)
+        assert one.share == pytest.approx(two.share, rel=1e-3)
+        assert one.won == two.won or one.won == pytest.approx(two.won, rel=1e-3)
+    checks = {(row.path, row.mode, row.rank): row.bubble_by_replay_ns for row in rows}
+    assert checks["unfused", "eager", 1] == pytest.approx(2 * (checks["unfused", "eager", 0] or 0), rel=1e-3)
 
 
 def test_the_gap_is_unknown_where_the_nodes_own_time_was_not_traced() -> None:

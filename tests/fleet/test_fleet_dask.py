@@ -198,7 +198,7 @@ def test_a_scheduler_that_goes_away_ends_the_run_and_keeps_what_came(two: Runnin
             two.scheduler.kill()
 
     with pytest.raises(ClusterError, match=r"scheduler .* went away"):
-        analyze_many(tasks(job), dataset, Cluster(scheduler_file=str(two.file), patience_s=3), told)
+        analyze_many(tasks(job), dataset, Cluster(scheduler_file=str(two.file), patience_s=20), told)
     assert len(dataset.known()) == 5
     (job / "z_pipe.json").unlink()
     assert main(["analyze", str(job), "-o", str(tmp_path / "out"), "--json"]) == 0

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from built_runs import FUSED, UNFUSED, Built, built
+from built_runs import FUSED, UNFUSED, Built, built, on_two_ranks
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -149,3 +149,10 @@ def test_many_cases_are_a_sweep() -> None:
     frame = sweep(rows)
     assert is_sweep(frame)
     assert any("not decided at 1 (too few rounds)" in line for line in sweep_notes(frame))
+
+
+def test_rows_of_several_ranks_say_which() -> None:
+    shown = text(*number_tables.number_tables(found(on_two_ranks(built(), 2.0))))
+    for row in ("fused, rank 0", "fused, rank 1", "fused eager, rank 1", "fused graph, rank 0"):
+        assert row in shown
+    assert ", rank" not in text(*number_tables.number_tables(found()))
