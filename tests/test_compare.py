@@ -128,7 +128,7 @@ def test_exit_codes(tmp_path: Path, fused: list[float], extra: list[str], code: 
 
 def test_an_unlike_run_is_three_and_an_unknown_path_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = _folder(tmp_path / "a", unfused_eager=[10.0] * 20, fused_eager=[9.0] * 20)
-    assert main(["compare", str(folder), str(shipped_runs() / "h200-ernie28b")]) == 3
+    assert main(["compare", str(folder), str(shipped_runs() / "h100-ernie28b")]) == 3
     assert main(["compare", f"{folder}:nothing", str(folder)]) == 2
     assert main(["compare", str(tmp_path / "none"), str(folder)]) == 3
     assert capsys.readouterr().err.count("error: ") == 3
@@ -354,8 +354,8 @@ def test_words_that_ask_for_nothing(tmp_path: Path, extra: list[str]) -> None:
 
 
 def test_every_format_tells_the_same_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
-    """On the shipped H200 run: device time of fused against unfused at 8192 tokens is no launch cost."""
-    source = shipped_runs() / "h200-ernie28b"
+    """On the shipped run: device time of fused against unfused at 8192 tokens is no launch cost."""
+    source = shipped_runs() / "h100-ernie28b"
     sides = [f"{source}:unfused/eager", f"{source}:fused/eager"]
     assert main(["compare", *sides, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

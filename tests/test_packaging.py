@@ -118,12 +118,12 @@ def test_the_wheel_holds_the_tool_and_nothing_private(wheel: Path) -> None:
 
 def test_the_shipped_runs_are_whole_in_the_wheel(wheel: Path, source: Path) -> None:
     """Every file of every run that git keeps, byte for byte."""
-    shipped = source / "traces/h200-ernie28b"
+    shipped = source / "traces/h100-ernie28b"
     if not shipped.is_dir():
         pytest.skip(f"no run in '{shipped}'")
     with zipfile.ZipFile(wheel) as archive:
         for file in shipped.iterdir():
-            assert archive.read(f"rope_prof/traces/h200-ernie28b/{file.name}") == file.read_bytes()
+            assert archive.read(f"rope_prof/traces/h100-ernie28b/{file.name}") == file.read_bytes()
 
 
 def test_installed_it_imports_from_the_wheel_alone(elsewhere: tuple[Path, Path]) -> None:
@@ -169,8 +169,8 @@ print([read_run(run).path.name for run in find_runs([shipped_runs()])])
 """
     folder, runs = run([python, "-c", code], cwd=work).stdout.splitlines()
     assert Path(folder).is_relative_to(work.parent)
-    if (Path(folder) / "h200-ernie28b").is_dir():
-        assert "h200-ernie28b" in runs
+    if (Path(folder) / "h100-ernie28b").is_dir():
+        assert "h100-ernie28b" in runs
 
 
 def test_installed_the_dashboard_starts(elsewhere: tuple[Path, Path]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN = ROOT / "traces/h200-ernie28b"
+RUN = ROOT / "traces/h100-ernie28b"
 BEGIN = re.compile(r"<!-- TABLE: begin .*? -->\n")
 END = "<!-- TABLE: end -->"
 #: A compiler leaves the launch of a hand-written kernel as it is and copies around it: `show` has those rows.

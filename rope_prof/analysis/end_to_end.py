@@ -239,6 +239,14 @@ class Prediction:
         """Whether the prediction contains the outcome."""
         return self.bound.contains(self.saved_ns)
 
+    @property
+    def reached(self) -> bool:
+        """Whether the interval of the outcome reaches the prediction."""
+        lo, hi = self.saved.lo, self.saved.hi
+        if lo is None or hi is None:
+            return self.held
+        return lo * self.bound.step_ns <= self.bound.hi_ns and self.bound.lo_ns <= hi * self.bound.step_ns
+
 
 def prediction(samples: pl.DataFrame, trace: Trace, phase: str, path: str) -> Prediction | None:
     """The prediction of `trace`, the unfused profile of `phase`, beside what `path` saved, both eager.

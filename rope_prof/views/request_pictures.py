@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rope_prof.analysis.end_to_end import Prediction, RequestRow, StepParts
 from rope_prof.analysis.stats import Figure
 from rope_prof.units import duration, significant
-from rope_prof.views.end_to_end_tables import Steps, share, step_ms
+from rope_prof.views.end_to_end_tables import Steps, share, step_ms, verdict
 from rope_prof.views.svg import Drawing, Line, Mark, Rect, Shape, Text, text_width
 from rope_prof.views.svg_charts import WIDTH, Bar, bars
 from rope_prof.views.svg_scale import Scale, linear_scale, round_values
@@ -135,8 +135,8 @@ def _label(one: Prediction) -> str:
 
 def _words(one: Prediction) -> str:
     lo, hi = significant(one.bound.lo_ns / 1e6), significant(one.bound.hi_ns / 1e6)
-    verdict = "as predicted" if one.held else "outside the prediction"
-    return f"predicted {lo} to {hi} ms, saved {duration(one.saved_ns)} ({share(one.saved, bounds=True)}): {verdict}"
+    saved = f"{duration(one.saved_ns)} ({share(one.saved, bounds=True)})"
+    return f"predicted {lo} to {hi} ms, saved {saved}: {verdict(one)}"
 
 
 def _legend(x: float) -> Iterator[Shape]:

@@ -243,12 +243,12 @@ def test_no_run_at_all_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_shipped_run_opens_when_no_other_is_named(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
-    if not (repository / "traces/h200-ernie28b/run.json").is_file():
-        pytest.skip("the shipped run traces/h200-ernie28b is not there")
+    if not (repository / "traces/h100-ernie28b/run.json").is_file():
+        pytest.skip("the shipped run traces/h100-ernie28b is not there")
     monkeypatch.chdir(repository)
     found = app(monkeypatch, None)
     assert not found.exception
-    assert asked(found, "run") == "h200-ernie28b"
+    assert asked(found, "run") == "h100-ernie28b"
 
 
 def test_the_default_of_a_choice_needs_no_note() -> None:

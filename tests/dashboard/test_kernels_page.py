@@ -78,20 +78,20 @@ def test_every_kernel_is_held_against_the_baseline(drawn: Path, monkeypatch: pyt
 
 
 def test_the_shipped_runs_have_their_roof(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
-    for name in ("h200-ernie28b", "h200-nsight"):
+    for name in ("h100-ernie28b", "h200-nsight"):
         if not (repository / "traces" / name / "run.json").is_file():
             pytest.skip(f"the shipped run traces/{name} is not there")
-    text = html_of(app(monkeypatch, repository / "traces/h200-ernie28b", "kernels"))
+    text = html_of(app(monkeypatch, repository / "traces/h100-ernie28b", "kernels"))
     assert pictures(text) == 2
     assert "Measured in the same run: copy " in text
-    assert "record --resume -o h200-ernie28b --nsight compute" in text
+    assert "record --resume -o h100-ernie28b --nsight compute" in text
     counted = html_of(app(monkeypatch, repository / "traces/h200-nsight", "kernels"))
     assert pictures(counted) == 3
     assert "mio_throttle" in counted
 
 
 def test_a_graph_counts_the_calls_in_its_replays(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
-    if not (repository / "traces/h200-ernie28b/run.json").is_file():
-        pytest.skip("the shipped run traces/h200-ernie28b is not there")
-    found = app(monkeypatch, repository / "traces/h200-ernie28b", "kernels", mode="graph", path="fused")
+    if not (repository / "traces/h100-ernie28b/run.json").is_file():
+        pytest.skip("the shipped run traces/h100-ernie28b is not there")
+    found = app(monkeypatch, repository / "traces/h100-ernie28b", "kernels", mode="graph", path="fused")
     assert found.dataframe[0].value["a call"].to_list() == [1.0]

@@ -36,8 +36,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def shipped(repository: Path) -> Iterator[str]:
-    if not (repository / "traces/h200-ernie28b/run.json").is_file():
-        pytest.skip("the shipped run traces/h200-ernie28b is not there")
+    if not (repository / "traces/h100-ernie28b/run.json").is_file():
+        pytest.skip("the shipped run traces/h100-ernie28b is not there")
     with dashboard() as found:
         yield found
 
@@ -104,6 +104,6 @@ def test_a_picture_is_downloaded_when_it_is_asked_for(shipped: str, chromium: Br
             with page.expect_download(timeout=30_000) as waited:
                 page.get_by_role("button", name=label).click()
             found = waited.value
-            assert found.suggested_filename.startswith(f"h200-ernie28b-{CASE}-overview.")
+            assert found.suggested_filename.startswith(f"h100-ernie28b-{CASE}-overview.")
             assert Path(found.path()).read_bytes().startswith(head)
         assert wrong == []

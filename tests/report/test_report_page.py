@@ -156,7 +156,7 @@ def test_a_folded_timeline_opens_where_the_address_asks(page: Page, shipped_repo
     page.goto(shipped_report.page.as_uri() + "#28b-tp1-n64-bf16-image=0,50000")
     assert page.evaluate("document.querySelector('svg[data-zoom=\"28b-tp1-n64-bf16-image\"]').closest('details').open")
     page.goto(shipped_report.page.as_uri() + "#nonsense=x&28b-tp1-n64-bf16-image=oops")
-    assert page.locator("h1").inner_text() == "h200-ernie28b: does fusing help?"
+    assert page.locator("h1").inner_text() == "h100-ernie28b: does fusing help?"
 
 
 @pytest.mark.browser

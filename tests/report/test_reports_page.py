@@ -58,7 +58,7 @@ if __name__ == "__main__":
     from rope_prof.commands.export_report import cleaned_report, write_text
 
     with TemporaryDirectory() as scratch:
-        made, _ = cleaned_report(Path("traces/h200-ernie28b"))
+        made, _ = cleaned_report(Path("traces/h100-ernie28b"))
         write_text(made, Path(scratch))
         text = (Path(scratch) / "report.md").read_text("utf-8")
         PICTURE.write_bytes((Path(scratch) / "before-after.light.png").read_bytes())

@@ -16,6 +16,7 @@ from rope_prof.views.end_to_end_tables import (
     request_table,
     share,
     steps_table,
+    verdict,
 )
 
 ROW = RequestRow(
@@ -104,3 +105,18 @@ def test_a_prediction_says_whether_it_held() -> None:
     assert said[1].endswith("outside the prediction")
     assert "an interval of 4.0% of the step" in said[0]
     assert json.dumps([held.held, missed.held]) == "[true, false]"
+
+
+def test_a_miss_says_whether_its_own_interval_reaches_the_prediction() -> None:
+    bound = WhatIf(step_ns=50e6, lo_ns=10e6, hi_ns=12e6, inflation=1.4, launches_per_call=25, steps=3, left_out=0)
+
+    def missed(saved: Figure) -> str:
+        one = Prediction(phase="decode", path="fused", bound=bound, saved=saved, saved_ns=saved.median * 50e6)
+        assert not one.held
+        return verdict(one)
+
+    for lo, hi in ((0.23, 0.30), (0.241, 0.30), (0.10, 0.19), (0.10, 0.21)):
+        reaches = lo <= 0.24 and hi >= 0.20
+        said = missed(Figure(0.27 if hi == 0.30 else 0.15, lo, hi, 9))
+        assert said == "outside the prediction" + ", which its interval reaches" * reaches
+    assert missed(Figure(0.27, None, None, 3)) == "outside the prediction"
