@@ -84,10 +84,12 @@ def export_perfetto(source: Path, out: Path) -> None:
 
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o fusion.pftrace")
+    notes: list[str] = []
     if is_dataset(source):
         from rope_prof.commands.export_ranks import draw_ranks
 
-        data = draw_ranks(source)
+        ranks = draw_ranks(source)
+        data, notes = ranks.data, [f"{name}: not in it, none of its ranks has a GPU event" for name in ranks.left_out]
     elif source.is_dir():
         from rope_prof.io.run_folder import read_run
 
@@ -96,6 +98,8 @@ def export_perfetto(source: Path, out: Path) -> None:
         data = draw_trace(source)
     write_atomic(out, lambda part: part.write_bytes(data))
     typer.echo(f"{out}: {size(len(data))}; open it with `rope_prof open {out}` or at https://ui.perfetto.dev")
+    for note in notes:
+        typer.echo(note)
 
 
 def draw_run(folder: RunFolder, case: str | None = None) -> Drawn:

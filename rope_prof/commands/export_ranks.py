@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rope_prof.analysis.fleet import Recording
+    from rope_prof.analysis.fleet import RankUse, Recording
     from rope_prof.model.trace import Trace
+    from rope_prof.views.perfetto_ranks import RanksDrawn
 
 #: Events of all ranks together that one file can show: the browser's engine holds a few gigabytes.
 MOST_EVENTS: Final = 6_000_000
+#: Traces that a command can name and still be read.
+MOST_WORDS: Final = 16
 
 
-def draw_ranks(folder: Path) -> bytes:
-    """All ranks of the dataset in `folder`.
+def draw_ranks(folder: Path) -> RanksDrawn:
+    """All recordings of the dataset in `folder` with all their ranks.
 
-    Errors: RunError where it holds several recordings or too many events for one file; TraceError for a lost trace.
+    Errors: RunError where it holds too many events for one file, or none; TraceError for a lost trace.
     """
     import polars as pl
 
@@ -27,23 +32,38 @@ def draw_ranks(folder: Path) -> bytes:
 
     rows = read_dataset(folder)
     recordings = fleet(rows).recordings
-    if len(recordings) != 1:
-        names = ", ".join(recording.name for recording in recordings[:6])
-        raise RunError(
-            f"{str(folder)!r} holds {len(recordings)} recordings ({names}); expected one: analyze one of them alone "
-            "into a folder of its own, with -o"
-        )
-    events = int(rows.filter(pl.col("row") == "trace")["events"].sum() or 0)
-    if events > MOST_EVENTS:
-        raise RunError(
-            f"{str(folder)!r} has {events:,} events, more than the {MOST_EVENTS:,} that one Perfetto file can show; "
-            "analyze fewer ranks into a folder of their own, with -o"
-        )
-    (recording,) = recordings
+    events = dict(rows.filter(pl.col("row") == "trace").select("source", pl.col("events").fill_null(0)).iter_rows())
+    if sum(events[rank.source] for one in recordings for rank in _usable(one)) > MOST_EVENTS:
+        raise RunError(_too_many(folder, recordings, events))
     try:
-        return ranks_trace(recording, _traces(recording))
+        return ranks_trace([(recording, _traces(recording)) for recording in recordings])
     except ValueError as error:
         raise RunError(f"nothing to draw in {str(folder)!r}: {error}") from error
+
+
+def _too_many(folder: Path, recordings: Sequence[Recording], events: Mapping[str, int]) -> str:
+    """What does not fit, and the command that takes out the smallest recording, where that one fits."""
+    sums = {k: sum(events[rank.source] for rank in _usable(one)) for k, one in enumerate(recordings)}
+    total = sum(sums.values())
+    seen = f"{str(folder)!r} has {total:,} events, more than the {MOST_EVENTS:,} that one Perfetto file can show"
+    drawable = [k for k, one in enumerate(recordings) if any(rank.start_ns is not None for rank in _usable(one))]
+    least = min(drawable, key=lambda k: sums[k], default=None)
+    if least is None or len(recordings) == 1 or sums[least] > MOST_EVENTS:
+        return f"{seen}; analyze fewer ranks into a folder of their own, with -o"
+    one, sources = recordings[least], sorted(rank.source for rank in recordings[least].ranks)
+    if len(sources) > MOST_WORDS:
+        return f"{seen}; analyze the {len(sources)} traces of {one.name!r} into a folder of their own, with -o"
+    if len(sources) == 1 and "://" not in sources[0]:
+        words = ["export", *sources, "--to", "perfetto", "-o", f"{folder}-one.pftrace"]
+    else:
+        words = ["analyze", *sources, "-o", f"{folder}-one"]
+    command = shlex.join(["python", "-m", "rope_prof", *words])
+    return f"{seen}; take out one of its {len(recordings)} recordings, as {one.name!r} by: {command}"
+
+
+def _usable(recording: Recording) -> list[RankUse]:
+    """The ranks that have a timeline to draw."""
+    return [rank for rank in recording.ranks if rank.verdict in ("sound", "suspect")]
 
 
 def _traces(recording: Recording) -> dict[str, Trace]:
@@ -51,8 +71,7 @@ def _traces(recording: Recording) -> dict[str, Trace]:
     from rope_prof.io.traces import read_trace
 
     traces = {}
-    for rank in recording.ranks:
-        if rank.verdict in ("sound", "suspect"):
-            with fetched(Source(address=rank.source, size=0, stamp="")) as path:
-                traces[rank.label] = read_trace(path)
+    for rank in _usable(recording):
+        with fetched(Source(address=rank.source, size=0, stamp="")) as path:
+            traces[rank.label] = read_trace(path)
     return traces
