@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rope_prof.dashboard.baseline import Baseline
 from rope_prof.dashboard.shell import Seen
 
+from rope_prof.analysis.counters import counters_of
 from rope_prof.analysis.idle import idle
 from rope_prof.dashboard import loading, view
 from rope_prof.io.run_folder import RunFolder
@@ -51,11 +52,17 @@ def held(base: Baseline | None) -> Held | None:
 
 
 def held_kernels(base: Baseline | None) -> HeldKernels | None:
-    """The kernels of the baseline; None without one. Errors: TraceError."""
+    """The kernels and counters of the baseline; None without one. Errors: TraceError."""
     if base is None:
         return None
     one = _account(base.folder, base.facts)
-    return HeldKernels(label=base.label, row=base.row, kernels=None if one is None else one.kernels)
+    nsight = base.folder.nsight
+    return HeldKernels(
+        label=base.label,
+        row=base.row,
+        kernels=None if one is None else one.kernels,
+        counters=None if nsight is None else counters_of(nsight.compute, base.row.key),
+    )
 
 
 def no_counters(seen: Seen, compute: Compute | None) -> str:

@@ -6,10 +6,10 @@ from rope_prof.analysis.roof import Memory, path_roofs
 from rope_prof.dashboard import accounts, baseline, downloads, loading, shell, view
 from rope_prof.views import panels
 from rope_prof.views.block_panels import blocks
+from rope_prof.views.counter_blocks import counter_tables, no_held_counters
 from rope_prof.views.kernel_blocks import (
     MEMORIES,
     Kernels,
-    counter_tables,
     floor_lines,
     floors_table,
     kernel_table,
@@ -76,7 +76,7 @@ shell.caption(
 
 compute = None if nsight is None else nsight.compute
 counted = {key: (label, paths.index(run.facts(key).key.path)) for key, label in labels.items()}
-tables = () if compute is None else counter_tables(compute, list(counted))
+tables = () if compute is None else counter_tables(compute, sides, held)
 alone = None
 if compute is not None and tables:
     memory: Memory = "l2" if chosen_memory.value == "l2" else "dram"
@@ -85,7 +85,7 @@ if compute is not None and tables:
         shell.switch("memory", "Bytes at", list(MEMORIES), memory, text=lambda one: f"{one.upper()} bytes")
     alone = kernels_figure(compute, counted, memory, limits, name)
     draw(alone, *tables)
-    shell.caption(*compute_notes(compute))
+    shell.caption(no_held_counters(held), *compute_notes(compute))
 else:
     shell.caption(accounts.no_counters(seen, compute))
 table = kernel_table(sides, held)

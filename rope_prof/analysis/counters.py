@@ -55,6 +55,12 @@ def call_counters(compute: Compute) -> tuple[CallCounters, ...]:
     )
 
 
+def counters_of(compute: Compute | None, key: str) -> CallCounters | None:
+    """The row of that key; None where it was not run under `ncu`, or ran no kernel there."""
+    rows = () if compute is None else call_counters(compute)
+    return next((row for row in rows if row.key == key and row.kernels), None)
+
+
 def _row(
     key: str, kernels: Sequence[KernelCounters], least: int, moved: int | None, expected: float | None
 ) -> CallCounters:

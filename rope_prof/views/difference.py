@@ -32,8 +32,29 @@ def difference(value: float | None, base: float | None) -> str:
     return f"{'−' if percent < 0 else '+'}{abs(percent):.{digits}f} %"
 
 
+def points(value: float | None, base: float | None) -> str:
+    """`+22 pp`, `−0.4 pp`, `±0 pp`: a share in percent against another, in percentage points; empty without both."""
+    if value is None or base is None:
+        return ""
+    apart = value - base
+    if abs(apart) < 0.05:
+        return "±0 pp"
+    return f"{'−' if apart < 0 else '+'}{abs(apart):.{0 if abs(apart) >= 10 else 1}f} pp"
+
+
+def more(value: int | None, base: int | None) -> str:
+    """`+46`, `−9`, `±0`: a small count against another; empty without both."""
+    if value is None or base is None:
+        return ""
+    apart = value - base
+    return f"{'−' if apart < 0 else '+' if apart else '±'}{abs(apart)}"
+
+
+def bracketed(text: str, words: str) -> str:
+    """`text (words)`; the text alone where there are no words."""
+    return f"{text} ({words})" if words else text
+
+
 def beside(value: float | None, base: float | None, text: Callable[[float | None], str] = duration) -> str:
     """`20.4 µs (−94 %)`: the value and its difference to the baseline; the value alone where there is none."""
-    words = difference(value, base)
-    written = MISSING if value is None else text(value)
-    return f"{written} ({words})" if words else written
+    return bracketed(MISSING if value is None else text(value), difference(value, base))

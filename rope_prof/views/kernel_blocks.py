@@ -1,6 +1,6 @@
-"""Where device time goes, as blocks: kernels by time, paths and kernels under their roof, floors, counters.
+"""Where device time goes, as blocks: kernels by time, paths and kernels under their roof, floors.
 
-Draws what `analysis.kernels`, `analysis.roof` and `analysis.counters` found; Table and Figure are those of a report.
+Draws what `analysis.kernels` and `analysis.roof` found; Table and Figure are those of a report.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.analysis.counters import call_counters
+from rope_prof.analysis.counters import CallCounters
 from rope_prof.analysis.roof import KernelRoof, Memory, PathRoof, kernel_roofs, of_keys, pass_point, peak_per_s
 from rope_prof.analysis.roofline import Ceilings
 from rope_prof.analysis.summary import Row
@@ -19,7 +19,6 @@ from rope_prof.model.nsight import Compute
 from rope_prof.units import MISSING, duration, significant
 from rope_prof.views.difference import beside, difference
 from rope_prof.views.names import short_name
-from rope_prof.views.nsight_tables import COUNTERS, STALLS, counter_cells, stall_cells
 from rope_prof.views.report_model import Figure, Table, cells
 from rope_prof.views.report_words import percent
 from rope_prof.views.roof_pictures import Roof, Spot, roof_drawing
@@ -43,11 +42,12 @@ class Kernels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldKernels:
-    """The baseline; `kernels` is None where it was not captured."""
+    """The baseline; `kernels` is None where it was not captured, `counters` where Nsight Compute did not run it."""
 
     label: str
     row: Row
     kernels: pl.DataFrame | None
+    counters: CallCounters | None = None
 
     def of(self, one: Kernels) -> bool:
         """Whether `one` is held against it: not it itself."""
@@ -222,26 +222,6 @@ def _changes(one: Kernels, held: HeldKernels | None) -> list[pl.Series]:
 def _by_name(kernels: pl.DataFrame) -> dict[str, float]:
     """name -> ns a call, whatever the launch shape."""
     return dict(kernels.group_by("name").agg(pl.col("ns_per_call").sum()).iter_rows())
-
-
-def counter_tables(compute: Compute, keys: Sequence[str]) -> tuple[Table, ...]:
-    """The counters and the stalls of those keys that Nsight Compute ran; nothing where it ran none."""
-    rows = [row for row in call_counters(compute) if row.key in keys and row.kernels]
-    if not rows:
-        return ()
-    return (
-        Table(
-            title=f"Counters of one call, Nsight Compute {compute.recording.version}",
-            head=COUNTERS,
-            rows=tuple(cells(*counter_cells(row)) for row in rows),
-            right=frozenset(range(1, len(COUNTERS))),
-        ),
-        Table(
-            title="What a warp waits for between two instructions",
-            head=STALLS,
-            rows=tuple(cells(*stall_cells(row)) for row in rows),
-        ),
-    )
 
 
 def kernels_figure(

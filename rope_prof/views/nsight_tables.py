@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rope_prof.analysis.counters import CallCounters, call_counters
 from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, Nsight, Recording, Systems
 from rope_prof.units import MISSING, microseconds, ratio, significant
+from rope_prof.views.difference import bracketed, difference, more, points
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -92,9 +93,12 @@ def _counter_tables(compute: Compute) -> list[Table]:
     return [table, stalls]
 
 
-def stall_cells(row: CallCounters) -> tuple[str, ...]:
-    """The path, and the three reasons for which its warps wait most."""
-    words = [f"{reason} {share:.0%}" for reason, share in row.stalls[:3]]
+def stall_cells(row: CallCounters, base: CallCounters | None = None) -> tuple[str, ...]:
+    """The path, and the three reasons for which its warps wait most; in brackets against those of `base`."""
+    before = {} if base is None else {reason: 100 * share for reason, share in base.stalls}
+    words = [
+        bracketed(f"{reason} {share:.0%}", points(100 * share, before.get(reason))) for reason, share in row.stalls[:3]
+    ]
     return (_path(row.key), *words, *[MISSING] * (3 - len(words)))
 
 
@@ -123,6 +127,28 @@ def counter_cells(row: CallCounters) -> tuple[str, ...]:
         _percent(row.occupancy_percent),
         _percent(row.occupancy_limit_percent),
         MISSING if row.registers is None else str(row.registers),
+    )
+
+
+def counter_differences(row: CallCounters, base: CallCounters) -> tuple[str, ...]:
+    """What each of `counter_cells` is against that of `base`: shares in points, empty where either has none.
+
+    The least bytes are the shape's own, alike on both sides.
+    """
+    return (
+        "",
+        difference(row.kernels, base.kernels),
+        difference(row.duration_ns, base.duration_ns),
+        "",
+        difference(row.dram_bytes, base.dram_bytes),
+        difference(row.l2_bytes, base.l2_bytes),
+        "",
+        points(row.dram_percent, base.dram_percent),
+        points(row.l2_percent, base.l2_percent),
+        points(row.sm_percent, base.sm_percent),
+        points(row.occupancy_percent, base.occupancy_percent),
+        points(row.occupancy_limit_percent, base.occupancy_limit_percent),
+        more(row.registers, base.registers),
     )
 
 

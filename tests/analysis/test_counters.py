@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.counters import call_counters
+from rope_prof.analysis.counters import call_counters, counters_of
 from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, Recording
 
 RECORDING = Recording(version="2025.3", options=())
@@ -33,6 +33,12 @@ def test_a_missing_figure_is_none_for_the_call_and_never_zero() -> None:
     assert row.dram_bytes == 200
     (none,) = call_counters(compute())
     assert none.kernels == 0 and none.dram_bytes is None and none.stalls == ()
+
+
+def test_a_key_that_was_not_run_has_no_row() -> None:
+    found = counters_of(compute(kernel(), kernel()), "a")
+    assert found is not None and found.kernels == 2
+    assert counters_of(compute(), "a") is counters_of(compute(kernel()), "b") is counters_of(None, "a") is None
 
 
 def test_shares_weigh_by_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ def test_with_counters_kernels_stand_under_the_peak(drawn: Path, monkeypatch: py
     assert "Roofline of the kernels" in text
     assert "Counters of one call, Nsight Compute 2025.3" in text
     assert "<a href='http" not in text
+    assert "Nsight Compute did not run the baseline, unfused · eager: counters stand without a difference" in text
     assert "evil&lt;b&gt;bold" in text
     assert asked(found, "memory") == "dram"
     assert "No counters" not in text
@@ -75,6 +77,27 @@ def test_every_kernel_is_held_against_the_baseline(drawn: Path, monkeypatch: pyt
     assert mine["to unfused · eager"].str.startswith("−").all()
     none = app(monkeypatch, drawn, "kernels", base="none").dataframe[0].value
     assert not [name for name in none.columns if name.startswith("to ")]
+
+
+def test_counters_are_held_against_the_baseline(drawn: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    shutil.copytree(drawn, both)
+    base = KEY.replace("fused", "unfused")
+    kernels = tuple(
+        KernelCounters(key=key, name="k", duration_ns=ns, dram_percent=share, stalls={"wait": share, "drain": 5.0})
+        for key, ns, share in ((base, 3000.0, 10.0), (base, 1000.0, 10.0), (KEY, 1000.0, 15.0))
+    )
+    least = tuple(LeastBytes(key=key, least_bytes=1) for key in (base, KEY))
+    recording = Recording(version="2025.3", options=())
+    write_nsight(both, Nsight(compute=Compute(recording=recording, kernels=kernels, least=least)))
+    text = html_of(app(monkeypatch, both, "kernels"))
+    assert "Counters of one call, Nsight Compute 2025.3; in brackets the difference to unfused · eager" in text
+    for told in ("1.00 (−75 %)", "15 (+5.0 pp)", "wait 75% (+8.3 pp)", "drain 25% (−8.3 pp)"):
+        assert told in text
+    assert "did not run the baseline" not in text
+    none = html_of(app(monkeypatch, both, "kernels", base="none"))
+    assert "pp)" not in none
+    assert "did not run the baseline" not in none
 
 
 def test_the_shipped_runs_have_their_roof(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:

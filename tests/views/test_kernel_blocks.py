@@ -14,7 +14,6 @@ from rope_prof.views.kernel_blocks import (
     MOST,
     HeldKernels,
     Kernels,
-    counter_tables,
     floor_lines,
     floors_table,
     kernel_table,
@@ -158,16 +157,3 @@ def test_each_kernel_is_a_mark_below_the_peak_that_the_counters_imply() -> None:
     assert "No line for the peak of the L2" in of_l2.caption
     assert not any("copy" in text for text in texts(of_l2)), "a copy goes by the DRAM"
     assert kernels_figure(compute, {"other": ("x", 0)}, "dram", limits(), "r") is None
-
-
-def test_counters_of_other_keys_are_no_table() -> None:
-    compute = computed(percents=(10.0,))
-    compute = replace(
-        compute,
-        kernels=tuple(replace(one, key="fused.eager.cold.c.r0") for one in compute.kernels),
-        least=(LeastBytes(key="fused.eager.cold.c.r0", least_bytes=100),),
-    )
-    counters, stalls = counter_tables(compute, ["fused.eager.cold.c.r0"])
-    assert counters.rows[0][0].text == stalls.rows[0][0].text == "fused eager"
-    assert "9.9" in counters.title
-    assert counter_tables(compute, ["unfused.eager.cold.c.r0"]) == ()
