@@ -37,8 +37,9 @@ _TOKEN: Final = re.compile(
     r"|(?i:(?<![\w-])--(?:\w+-)*(?:token|password|secret|api-key))[= ][^\s\"',;]+"
     r"|\b[A-Z0-9_]*(?:TOKEN(?!S)|SECRET|PASSWORD|API_KEY)[A-Z0-9_]*=[^\s\"',;]+"
 )
-#: Variables that images of NVIDIA's set alike for everybody (`compute,graphics,utility`).
-_PUBLIC_NAME: Final = re.compile(r"(?:NVIDIA|NV|CUDA)_")
+#: Variables that images of NVIDIA's set alike for everybody (`compute,graphics,utility`), and the shell's own `_`, the
+#: program as it was typed (`.venv/bin/python`).
+_PUBLIC_NAME: Final = re.compile(r"(?:NVIDIA|NV|CUDA)_|_$")
 _LEAST_VALUE: Final = 16
 _LEAST_SECRET: Final = 6
 

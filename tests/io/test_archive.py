@@ -174,12 +174,15 @@ def test_words_of_this_machine() -> None:
         "TORCH_VERSION": "2.11.0+cu130",
         "NVIDIA_DRIVER_CAPABILITIES": "compute,graphics,utility",
         "NVIDIA_API_KEY": "nvapi-abcdef",
+        "_": ".venv/bin/python",
+        "_NOTE": "another long value",
     }
     found = private_words(environment).kinds
     assert {word for word, kind in found.items() if kind == "environment"} == {
         "abcdef123",
         "nvapi-abcdef",
         "a long value of no path",
+        "another long value",
     }
     assert list(found) == sorted(found, key=lambda word: (-len(word), word))
 
