@@ -1,8 +1,10 @@
 """When the rounds of a case end: the intervals are narrow enough, the time is spent, or all rounds are done.
 
 The interval is that of the paired wall ratio of each path to the baseline of its case (`analysis.stats`): its whole
-width over the ratio. It is looked at after every tenth round only: an interval that is looked at after each sample
-until it pleases covers less than it says. The rule heeds the width alone, never the side on which the ratio lies.
+width over the ratio. It is looked at after every tenth round only, and must be narrow at two looks in a row: an
+interval that is looked at until it pleases is one that happens to be narrow, and covers less than it says. Of 2,000
+simulated runs whose intervals state 95 %, 93.5 % hold the truth where the first narrow look ends them and 96.2 % where
+the second does (`tests/record/test_stopping.py`). The rule heeds the width alone, never the side of the ratio.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from rope_prof.errors import UsageError
 from rope_prof.model.run import Key
 from rope_prof.record.timing import Clock, Sample
 
-#: Rounds between two looks, and before the first.
+#: Rounds between two looks, and before the first that may end it.
 LOOK_EVERY = 10
 FIRST_LOOK = 20
 
@@ -86,12 +88,14 @@ class Watch:
         """The first round that no key has a sample of."""
         return max((number + 1 for rounds in self._ns.values() for number in rounds), default=0)
 
-    def width(self, name: str) -> float | None:
-        """Width of the interval of `name` over its centre; None under six rounds.
+    def width(self, name: str, before: int | None = None) -> float | None:
+        """Width of the interval of `name` over its centre, by all rounds or those `before` one; None under six.
 
         That of its ratio to the baseline; of the baseline itself, that of its own median.
         """
         mine, other = self._ns.get(name, {}), self._ns.get(self.baselines[name], {})
+        if before is not None:
+            mine = {number: ns for number, ns in mine.items() if number < before}
         found = figure(list(mine.values())) if self.baselines[name] == name else paired_ratio(other, mine)
         return _width(found)
 
@@ -107,7 +111,7 @@ class Watch:
         if self.limits.precision is None or done < FIRST_LOOK or done % LOOK_EVERY:
             return False
         judged = [name for name in live if self.baselines[name] != name] or list(live)
-        widths = [self.width(name) for name in judged]
+        widths = [self.width(name, before) for before in (done, done - LOOK_EVERY) for name in judged]
         return all(width is not None and width < self.limits.precision for width in widths)
 
     def stopped(self, name: str, why: str, done: int) -> str:
