@@ -26,7 +26,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -479,7 +479,8 @@ def markdown(document: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {machine[name]}" for name in ("torch", "triton", "python") if machine[name])
     lines = [
         f"`{document['command']}` on {machine['device_name']} ({machine['cpu_name']}, {machine['cpu_cores']} cores; "
-        f"{versions}), path {document['path']}, {document['took_s']:.0f} s:",
+        f"{versions}), path {document['path']}, {document['took_s']:.0f} s"
+        + (f" ({document['left_out']}):" if "left_out" in document else ":"),
         "",
         "| stage | case | metric | trials | FASTER | SLOWER | SAME | UNDECIDED | interval holds the truth | "
         "true ratio | its width | rounds | seconds (longest) |",
@@ -498,6 +499,34 @@ def markdown(document: dict[str, Any]) -> str:
                 f"{t['rounds']:.0f} | {t['seconds']:.2f} ({t['longest_s']:.2f}) |"
             )
     return "\n".join(lines)
+
+
+def overview(documents: Mapping[str, dict[str, Any]]) -> str:
+    """All results side by side: a line per stage and metric, a column per result."""
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for name, document in documents.items():
+        for stage in document["stages"]:
+            for metric, t in stage["metrics"].items():
+                parts = [t["found_share"]] if stage["planted"] else [t["false_share"], t["same_share"]]
+                shares = [f"{100 * share:.3g}" for share in (*parts, t["covered_share"])]
+                cells.setdefault((stage["name"], metric), {})[name] = " · ".join(shares)
+    order = sorted(cells, key=lambda cell: (not cell[0].startswith("itself"), cell[1], list(cells).index(cell)))
+    lines = [
+        f"| % of trials | | {' | '.join(documents)} |",
+        f"|---|---|{'---|' * len(documents)}",
+    ]
+    for stage, metric in order:
+        told = (cells[stage, metric].get(name, "–") for name in documents)
+        says = "false · SAME · covered" if stage.startswith("itself") else "found · covered"
+        lines.append(f"| {stage}, {metric} | {says} | {' | '.join(told)} |")
+    return "\n".join(lines)
+
+
+def page(paths: Sequence[Path]) -> str:
+    """What docs/numbers.md holds: the overview, and every result by itself, folded."""
+    documents = {path.stem.removeprefix("trust-"): json.loads(path.read_text()) for path in paths}
+    folded = (f"<details><summary>{name}</summary>\n\n{markdown(one)}\n\n</details>" for name, one in documents.items())
+    return "\n\n".join([overview(documents), *folded])
 
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -543,7 +572,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     options = parse(words)
     if options.table:
-        print("\n\n".join(markdown(json.loads(path.read_text())) for path in options.table))
+        print(page(options.table))
         return 0
     begun = time.monotonic()
     device = find_device(options.device)
@@ -578,7 +607,7 @@ def main(words: Sequence[str] | None = None) -> int:
             document["stages"].append(stage_document(stage))
         document["took_s"] = round(time.monotonic() - begun, 1)
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
+        options.out.write_text(json.dumps(document) + "\n")
         if options.samples:
             names = ["stage", "trial", "key", "round", "clock", "calls", "ns"]
             pl.DataFrame(trials.rows, schema=names, orient="row").write_parquet(options.samples)

@@ -146,6 +146,21 @@ def level(subjects: Iterable[Subject]) -> None:
         subject.calls = max(subject.step, most // subject.step * subject.step)
 
 
+def level_queues(subjects: Iterable[Subject]) -> None:
+    """Give subjects whose samples hold the same number of calls the same number by the device's clock too, the least.
+
+    One of them may have had to take fewer, since its queue was late: the events' own cost would be shared by fewer
+    calls for as long as the rounds go on.
+    """
+    least: dict[tuple[int, int], int] = {}
+    listed = [one for one in subjects if not one.waits]
+    for one in listed:
+        group = (one.calls, one.step)
+        least[group] = min(least.get(group, one.device_calls), one.device_calls)
+    for one in listed:
+        one.device_calls = least[one.calls, one.step]
+
+
 def order(names: Sequence[str], seed: int, case: str, number: int) -> list[str]:
     """The order of one round: a shuffle that seed, case and round fix, so that a resumed run goes on with it."""
     shuffled = list(names)
@@ -186,6 +201,7 @@ def measure(
                 failures.by_name[name] = error
                 del live[name]
                 taken = [sample for sample in taken if sample.key != name]
+        level_queues(live.values())
         held = either(held_before, throttled())
         yield [replace(sample, throttled=held) for sample in taken]
         if not live:

@@ -162,6 +162,23 @@ def test_samples_of_nearly_one_size_hold_the_same_calls(sizes: list[int]) -> Non
         assert {subject.calls for subject in subjects} == {max(sizes)}
 
 
+def test_after_a_late_queue_both_of_one_speed_have_fewer_calls() -> None:
+    """One of two subjects of one speed was late: from then on neither has more calls to share the events' cost."""
+    world = World()
+    pair, other = [world.subject(name) for name in "ab"], world.subject("c", host_ns=500_000)
+    for subject in (*pair, other):
+        settle(subject, 28, world.clock, world)
+        subject.device_calls = 28 if subject is other else 112
+    pair[0].device_calls = 56
+    taken = list(
+        measure([*pair, other], range(3), seed=0, case="", clock=world.clock, device=world, failures=Failures())
+    )
+    sizes = [{s.key: s.calls for s in samples if s.clock == "device"} for samples in taken]
+    assert [found["a"] == found["b"] for found in sizes] == [False, True, True]
+    assert {found["c"] for found in sizes} == {28}
+    assert sizes[-1]["b"] == 56
+
+
 def test_a_graph_keeps_its_step_and_a_cold_one_its_single_replay() -> None:
     eager, graph = (
         Subject(n, lambda _: lambda: None, step=step, calls=c) for n, step, c in (("a", 1, 100), ("b", 28, 84))
