@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from rope_prof.analysis.stats import COVERAGE, Figure, figure, paired_ratio
+from rope_prof.analysis.stats import COVERAGE, Figure, figure, middle, paired_ratio
 from rope_prof.analysis.summary import CaptureFigures
 from rope_prof.errors import RopeProfError, UsageError
 from rope_prof.model.run import Case, Key, KeyFacts, Run
@@ -31,6 +31,8 @@ Rounds = Mapping[int, float]
 
 #: SAME: the whole interval of the ratio lies within this of 1.
 SAME_WITHIN = 0.02
+#: Of what is known of two sides apart: both intervals hold at once with `COVERAGE`.
+EACH_SIDE = 1 - (1 - COVERAGE) / 2
 #: What the samples alone tell.
 METRICS = ("wall", "device")
 #: What the captures tell too.
@@ -252,13 +254,15 @@ _Found = tuple[Figure | None, float | None, float | None]
 
 def _times(base: Side, left: KeyFacts, cand: Side, right: KeyFacts, metric: str, paired: bool) -> _Found | str:
     """(ratio, median of the baseline, median of the candidate), or why there is none."""
+    if metric == "bubble":
+        return _bubbles(base, left, cand, right)
     ours, theirs = _rounds(base, left, metric), _rounds(cand, right, metric)
     for found in (ours, theirs):
         if isinstance(found, str):
             return found
     assert not isinstance(ours, str)
     assert not isinstance(theirs, str)
-    ratio = paired_ratio(ours, theirs) if paired else apart_ratio(ours, theirs)
+    ratio = paired_ratio(ours, theirs) if paired else apart_ratio(_alone(ours), _alone(theirs))
     before, after = figure(list(ours.values())), figure(list(theirs.values()))
     return ratio, before.median if before else None, after.median if after else None
 
@@ -270,23 +274,51 @@ def _rounds(side: Side, facts: KeyFacts, metric: str) -> Rounds | str:
     label = f"{facts.key.path} {facts.key.mode}"
     if bad:
         return f"{bad} of {mine.height} samples of {label} hold no call or no time; record again"
-    per_call = dict(zip(mine["round"].to_list(), (mine["ns"] / mine["calls"]).to_list(), strict=True))
-    if metric != "bubble" or not per_call:
-        return per_call
+    return dict(zip(mine["round"].to_list(), (mine["ns"] / mine["calls"]).to_list(), strict=True))
+
+
+_CLOCKS = {"wall": "wall", "device": "device"}
+
+
+def _bubbles(base: Side, left: KeyFacts, cand: Side, right: KeyFacts) -> _Found | str:
+    """As two runs are compared, of one run too: captures pair with no round, and not with each other."""
+    ours, theirs = _bubble(base, left), _bubble(cand, right)
+    for found in (ours, theirs):
+        if isinstance(found, str):
+            return found
+    assert not isinstance(ours, str)
+    assert not isinstance(theirs, str)
+    if ours is None or theirs is None:
+        return None, None, None
+    return apart_ratio(ours, theirs), ours.median, theirs.median
+
+
+def _bubble(side: Side, facts: KeyFacts) -> Figure | str | None:
+    """Wall less busy, each at its worse end: the wall of the rounds, and the calls of a capture made at another time.
+
+    What such a call's busy time is in the rounds no one measured: it is taken to lie where the middle 95 % of the
+    captured calls lie.
+    """
+    label = f"{facts.key.path} {facts.key.mode}"
+    rounds = _rounds(side, facts, "wall")
     capture = side.captures.get(facts.key.name, f"{label} was not captured")
-    if isinstance(capture, str):
-        return capture
+    for found in (rounds, capture):
+        if isinstance(found, str):
+            return found
+    assert not isinstance(rounds, str)
+    assert not isinstance(capture, str)
     if capture.busy_ns is None:
         return f"the capture of {label} holds no kernel"
-    bubbles = {number: ns - capture.busy_ns for number, ns in per_call.items()}
-    found = figure(list(bubbles.values()))
-    if found is not None and (found.median if found.lo is None else found.lo) <= 0:
-        ends = "" if found.lo is None or found.hi is None else f", [{duration(found.lo)}, {duration(found.hi)}]"
-        return f"the bubble of {label} may be none ({duration(found.median)}{ends}): there is no ratio"
-    return bubbles
-
-
-_CLOCKS = {"wall": "wall", "device": "device", "bubble": "wall"}
+    wall = figure(list(rounds.values()), EACH_SIDE)
+    if wall is None:
+        return None
+    busy = middle(capture.busy_each_ns, COVERAGE) or (capture.busy_ns, capture.busy_ns)
+    lo, hi = (None, None) if wall.lo is None or wall.hi is None else (wall.lo - busy[1], wall.hi - busy[0])
+    bubble = Figure(wall.median - capture.busy_ns, lo, hi, wall.n)
+    if (bubble.median if lo is None else lo) <= 0:
+        ends = "" if lo is None or hi is None else f", [{duration(lo)}, {duration(hi)}]"
+        return f"the bubble of {label} may be none ({duration(bubble.median)}{ends}): there is no ratio"
+    return bubble
 
 
 def _counts(base: Side, left: KeyFacts, cand: Side, right: KeyFacts) -> _Found | str:
@@ -311,10 +343,12 @@ def _judge_counts(ratio: Figure | None) -> tuple[Word, str | None]:
     return "SAME" if ratio.median == 1 else "FASTER" if ratio.median > 1 else "SLOWER", None
 
 
-def apart_ratio(base: Rounds, cand: Rounds) -> Figure | None:
-    """Ratio of the medians of two runs; its ends hold with 95 %, since each side's do with 97.5 %."""
-    each = 1 - (1 - COVERAGE) / 2
-    ours, theirs = figure(list(base.values()), each), figure(list(cand.values()), each)
+def _alone(rounds: Rounds) -> Figure | None:
+    return figure(list(rounds.values()), EACH_SIDE)
+
+
+def apart_ratio(ours: Figure | None, theirs: Figure | None) -> Figure | None:
+    """Ratio of the medians of two runs; its ends hold with 95 %, since each side's do with 97.5 % (`EACH_SIDE`)."""
     if ours is None or theirs is None or theirs.median <= 0:
         return None
     lo = hi = None

@@ -198,9 +198,16 @@ def test_samples_without_calls_or_time_are_unknown(calls: int, ns: int) -> None:
     assert Gate("wall", 3).check(wall) == "undecided"
 
 
-def _captured(kernels: float | None, busy: float | None) -> CaptureFigures:
+def _captured(kernels: float | None, busy: float | None, spread: float = 0.0) -> CaptureFigures:
+    each = tuple((busy or 0) + spread * (n - 13.5) / 13.5 for n in range(28)) if spread else ()
     return CaptureFigures(
-        calls=28, kernels_per_call=kernels, kernel_ns=busy, busy_ns=busy, period_ns=None, bubble_raw_ns=None
+        calls=28,
+        kernels_per_call=kernels,
+        kernel_ns=busy,
+        busy_ns=busy,
+        period_ns=None,
+        bubble_raw_ns=None,
+        busy_each_ns=each,
     )
 
 
@@ -221,6 +228,18 @@ def test_kernels_are_counted_and_bubbles_are_wall_less_busy() -> None:
     assert more["kernels"].word == "SLOWER"
     assert gate("kernels>0%").check(more["kernels"]) == "fails"
     assert _with_captures(_captured(3, 20.0), _captured(3, 20.0))["kernels"].word == "SAME"
+
+
+def test_the_bubble_of_calls_whose_busy_time_varies_is_as_doubtful_as_they() -> None:
+    """A capture is of other calls than the rounds: one path, captured twice, must not come out faster than itself."""
+    sure = _with_captures(_captured(25, 20.0, 0.5), _captured(25, 40.0, 0.5))["bubble"]
+    assert sure.word == "FASTER"
+    assert sure.ratio is not None and sure.ratio.lo is not None and sure.ratio.hi is not None
+    assert sure.ratio.median == 8.0
+    assert (sure.ratio.lo, sure.ratio.hi) == pytest.approx((79.525 / 10.475, 80.475 / 9.525))
+    doubtful = _with_captures(_captured(25, 92.0, 6.0), _captured(25, 43.0, 6.0))["bubble"]
+    assert doubtful.word == "UNDECIDED"
+    assert "may be none" in (_with_captures(_captured(25, 20.0), _captured(1, 45.0, 8.0))["bubble"].reason or "")
 
 
 @pytest.mark.parametrize(

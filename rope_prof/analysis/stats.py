@@ -77,11 +77,17 @@ def paired_ratio(baseline: Mapping[int, float], candidate: Mapping[int, float]) 
 
 def tenths(samples: Sequence[float]) -> tuple[float, float] | None:
     """The tenth and the ninetieth percentile, interpolated linearly; None without samples."""
+    return middle(samples, 0.8)
+
+
+def middle(samples: Sequence[float], share: float) -> tuple[float, float] | None:
+    """Between what the middle `share` of the samples lies (of the samples, not of their median); None without any."""
     if not samples:
         return None
     import numpy as np
 
-    lo, hi = np.quantile(np.asarray(samples, dtype=np.float64), (0.1, 0.9))
+    ends = round((1 - share) / 2, 9), round((1 + share) / 2, 9)
+    lo, hi = np.quantile(np.asarray(samples, dtype=np.float64), ends)
     return float(lo), float(hi)
 
 
