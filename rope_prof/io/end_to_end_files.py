@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rope_prof.errors import RunError
+from rope_prof.io.run_checks import require_samples
 from rope_prof.io.run_folder import write_atomic
 from rope_prof.model.end_to_end import SCHEMA_VERSION, EndToEnd
 from rope_prof.model.run import samples_schema
@@ -73,6 +74,7 @@ def _samples(path: Path) -> pl.DataFrame:
         raise RunError(f"{str(path)!r} is damaged ({first}); restore the file or run `model` again") from error
     if dict(frame.schema) != wanted:
         raise RunError(f"{str(path)!r} has the columns {dict(frame.schema)}; expected {wanted}: run `model` again")
+    require_samples(frame, path, "run `model` again")
     return frame
 
 

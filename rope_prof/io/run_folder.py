@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rope_prof.errors import RunError
+from rope_prof.io.run_checks import require_facts, require_samples
 from rope_prof.model.run import SCHEMA_VERSION, Run, samples_schema
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def is_run(folder: Path) -> bool:
 def read_run(folder: Path) -> RunFolder:
     """The run in `folder`.
 
-    Errors: RunError for no run, a damaged or newer `run.json`, missing or damaged samples; one sentence each.
+    Errors: RunError for no run, a damaged or newer `run.json`, missing or damaged samples, values that no recording
+    writes (`run_checks`); one sentence each.
     """
     run = _read_facts(folder)
     path = folder / SAMPLES_FILE
@@ -117,6 +119,7 @@ def _read_facts(folder: Path) -> Run:
         ) from error
     except OSError as error:
         raise RunError(f"cannot read {str(path)!r} ({error.strerror}); check its permissions") from error
+    require_facts(run, path)
     for name in _trace_names(run):
         if Path(name).name != name or name in {"", ".."}:
             raise RunError(
@@ -147,6 +150,7 @@ def _read_samples(path: Path) -> pl.DataFrame:
     frame = _with_throttled(frame)
     if dict(frame.schema) != wanted:
         raise RunError(f"{str(path)!r} has the columns {dict(frame.schema)}; expected {wanted}: record again")
+    require_samples(frame, path)
     return frame
 
 

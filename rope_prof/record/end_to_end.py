@@ -43,6 +43,7 @@ from rope_prof.record.machine import machine
 from rope_prof.record.session import typed
 from rope_prof.record.timing import Failures, Sample, measure
 from rope_prof.record.timing import Subject as Timed
+from rope_prof.record.workload import require_seed
 
 Say = Callable[[str], None]
 #: Whose profiles are not kept: a whole model's trace is large, and these two answer nothing that the others leave open.
@@ -67,6 +68,7 @@ class ModelOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_seed(self.seed)
         for name in ("prompt_tokens", "decode_tokens"):
             if getattr(self, name) < 2:
                 raise UsageError(f"{name.replace('_', ' ')} {getattr(self, name)}; expected at least 2")

@@ -18,6 +18,8 @@ Kind = Literal["cuda", "cpu"]
 GRAPH_CALLS = 28
 #: Rounds at most where a precision is asked for and no number of rounds.
 MOST_ROUNDS = 1000
+#: The largest seed: what is drawn from it stays within the 64 bits of torch's generators.
+MOST_SEED = 2**32 - 1
 CHECKED = "checked in fp32, not timed"
 
 _TOKENS = {"cuda": (1, 64, 973, 8192), "cpu": (1, 64, 256)}
@@ -35,7 +37,7 @@ SWEEP_BUDGET_S = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What was typed. Empty tuples and None mean the default of the device."""
+    """What was typed. Empty tuples and None mean the default of the device. Errors: UsageError for no seed."""
 
     models: tuple[str, ...] = ()
     tp: tuple[int, ...] = ()
@@ -52,6 +54,15 @@ class Options:
     precision: float | None = None
     budget: float | None = None
     sweep: bool = False
+
+    def __post_init__(self) -> None:
+        require_seed(self.seed)
+
+
+def require_seed(seed: int) -> None:
+    """UsageError for what no generator takes as a seed."""
+    if not 0 <= seed <= MOST_SEED:
+        raise UsageError(f"seed {seed}; expected a whole number from 0 to {MOST_SEED}, as in --seed 1")
 
 
 def parse_tokens(words: Iterable[str]) -> tuple[int, ...]:

@@ -105,6 +105,13 @@ def test_damaged_or_foreign_samples_are_one_sentence(tmp_path: Path) -> None:
         read_end_to_end(tmp_path)
 
 
+def test_samples_without_a_time_a_call_are_one_sentence(tmp_path: Path) -> None:
+    write_end_to_end(tmp_path, facts(), samples())
+    samples().with_columns(calls=pl.lit(0, pl.Int64)).write_parquet(tmp_path / SAMPLES_FILE)
+    with pytest.raises(RunError, match=r"row 0 has .* calls 0, .*restore the file or run `model` again"):
+        read_end_to_end(tmp_path)
+
+
 def test_the_facts_are_plain_json(tmp_path: Path) -> None:
     write_end_to_end(tmp_path, facts(), samples())
     document = json.loads((tmp_path / FACTS_FILE).read_text())

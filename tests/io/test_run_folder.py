@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from runs import CASE, RIGHT, facts, key, run, samples
 
+from rope_prof.cli import main
 from rope_prof.errors import RunError
 from rope_prof.io import run_folder
 from rope_prof.io.run_folder import append_samples, find_runs, is_run, read_run, write_atomic, write_run
@@ -36,7 +37,9 @@ _FACTS = st.builds(
 )
 
 
-@given(st.lists(_FACTS, max_size=4), _NAMES, st.integers(0, 2**31), st.booleans())
+@given(
+    st.lists(_FACTS, max_size=4, unique_by=lambda facts: facts.key.name), _NAMES, st.integers(0, 2**31), st.booleans()
+)
 def test_what_was_written_is_read(
     tmp_path_factory: pytest.TempPathFactory,
     keys: list[KeyFacts],
@@ -167,6 +170,60 @@ def test_damage_is_one_clear_error(tmp_path: Path, how: str, says: str) -> None:
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"seed": -1}, "it has the seed -1, expected a whole number from 0"),
+        ({"machine": {"l2_bytes": -5}}, "its machine has l2_bytes -5, expected a number from 0"),
+        ({"machine": {"cpu_cores": -1}}, "its machine has cpu_cores -1"),
+        ({"keys": "twice"}, f"it has the key {key().name!r} 2 times, expected each key once"),
+        ({"case": {"tokens": 0}}, "has 0 tokens and TP 1, expected at least 1 of each"),
+    ],
+)
+def test_facts_that_no_recording_writes_are_one_error(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    write_run(tmp_path, run(facts(status="pending")))
+    path = tmp_path / "run.json"
+    document = json.loads(path.read_text())
+    if "seed" in change:
+        document |= change
+    document["machine"] |= change.get("machine", {})
+    document["keys"][0]["key"]["case"] |= change.get("case", {})
+    document["keys"] *= 2 if "keys" in change else 1
+    path.write_text(json.dumps(document))
+    with pytest.raises(RunError) as caught:
+        read_run(tmp_path)
+    assert str(caught.value).startswith(f"{str(path)!r} is damaged: ")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"calls": 0}, "calls 0, ns 3000; expected calls and ns of at least 1"),
+        ({"calls": None}, "calls None, ns 3000; expected calls and ns of at least 1"),
+        ({"ns": None}, "calls 10, ns None; expected calls and ns of at least 1"),
+        ({"ns": 0}, "ns 0; expected calls and ns of at least 1"),
+        ({"ns": -4}, "ns -4; expected calls and ns of at least 1"),
+        ({"round": 0}, "expected one row for each key, round and clock (2 of 7 rows differ)"),
+        ({"round": None}, "round None, clock 'wall', calls 10, ns 3000; expected a key, a round and a clock"),
+    ],
+)
+def test_samples_that_nothing_can_be_computed_of_are_one_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], says: str
+) -> None:
+    folder = tmp_path / "run"
+    write_run(folder, run(facts(accuracy=RIGHT), complete=True))
+    frame = samples(unfused_eager=[300.0] * 7)
+    rows = [row | (change if row["round"] == 3 else {}) for row in frame.iter_rows(named=True)]
+    pl.DataFrame(rows, schema=frame.schema).write_parquet(folder / "samples.parquet")
+    for command, code in ((["show", str(folder)], 1), (["compare", str(folder), str(folder)], 3)):
+        assert main(command) == code
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert says in said
+        assert f"'{folder / 'samples.parquet'}' is damaged: row {0 if change == {'round': 0} else 3} has key '" in said
 
 
 def test_a_lost_trace_is_known_and_the_rest_reads(tmp_path: Path) -> None:

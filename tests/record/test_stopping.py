@@ -48,7 +48,7 @@ def test_it_is_narrow_at_two_looks_in_a_row() -> None:
 def test_stopping_costs_no_coverage() -> None:
     """2,000 runs that stop by their width: the intervals hold the truth as often as is stated.
 
-    Stopped at the first narrow look, 93.5 % of them do.
+    Of this seed 96.2 % do; stopped at the first narrow look 93.5 % would. Of 20,000 it is 95.0 and 94.0 %.
     """
     chance = np.random.default_rng(7)
     held = 0

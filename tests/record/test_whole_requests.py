@@ -310,6 +310,7 @@ def test_the_model_loads_where_our_kernels_folder_is_in_the_way(
         ({"paths": ("triton",)}, "unknown path 'triton'"),
         ({"rounds": 0}, "rounds 0"),
         ({"decode_tokens": 1}, "decode tokens 1"),
+        ({"seed": -1}, "seed -1; expected a whole number from 0"),
     ],
 )
 def test_words_that_name_nothing(more: dict[str, Any], words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rope_prof.cli import main
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.record.workload import MOST_ROUNDS, Options, budget_s, calls, parse_tokens, plan, rounds
 
@@ -101,6 +102,14 @@ def test_tokens_that_are_no_number(word: str) -> None:
 def test_tokens() -> None:
     assert parse_tokens(["1, 64", "973", "64", "8_192"]) == (1, 64, 973, 8192)
     assert parse_tokens([]) == ()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_what_is_no_seed_is_told_before_anything_runs(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("record", "model"):
+        assert main([command, "--seed", str(seed)]) == 2
+        assert capsys.readouterr().err.startswith(f"error: seed {seed}; expected a whole number from 0")
+    assert Options(seed=2**32 - 1).seed == 2**32 - 1
 
 
 def test_calls_and_rounds() -> None:
