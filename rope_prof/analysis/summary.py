@@ -8,9 +8,10 @@ Calls of a cold graph lie inside one replay, and the L2 is overwritten between r
 length over its calls, and its inflation is that over the unprofiled device time of such a replay.
 
 The corrected bubble has a cross-check that no profiler touches: wall - (device time of the path's graph replay - the
-gaps between its nodes). The replay's device time comes from events around an unprofiled replay, the gaps from the
-measured cost of a chain of empty nodes; the corrected bubble takes its busy time from the profiler's timestamps
-instead. They share the wall alone. The two agree within `AGREE_WITHIN` of the wall, or the table says that they do not.
+gaps between its nodes). The replay's device time comes from events around an unprofiled replay, the gaps from a
+measured chain of nodes of small writing kernels, replayed in the path's L2 state; the corrected bubble takes its busy
+time from the profiler's timestamps instead. They share the wall alone. The two agree within `AGREE_WITHIN` of the
+wall, or the table says that they do not.
 """
 
 from __future__ import annotations
@@ -31,10 +32,20 @@ if TYPE_CHECKING:
 
     from rope_prof.model.trace import Trace
 
-#: A capture that stretches a call more than this tells nothing of its bubbles.
+#: A capture whose calls take this many times their unprofiled time, or this many times less, tells nothing of their
+#: bubbles: see `raw_trusted`.
 INFLATION_LIMIT = 1.5
 #: A corrected bubble and its cross-check may differ by this part of the call's wall.
 AGREE_WITHIN = 0.05
+
+
+def raw_trusted(inflation: float | None) -> bool:
+    """Whether profiled and unprofiled calls are so alike that the raw bubbles of the capture tell something.
+
+    Far above 1 the profiler stretched the calls; far below 1 the unprofiled ones were held up (a busy host, another
+    clock), and the two do not belong together. Unknown is not trusted.
+    """
+    return inflation is not None and 1 / INFLATION_LIMIT <= inflation <= INFLATION_LIMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +116,18 @@ class Row:
 
     @property
     def raw_trusted(self) -> bool:
-        """Whether the profiler stretched the call so little that its raw figures tell something."""
-        return self.inflation is not None and self.inflation <= INFLATION_LIMIT
+        """Whether the capture was so like the unprofiled calls that its raw figures tell something."""
+        return raw_trusted(self.inflation)
+
+    @property
+    def light_above_full(self) -> bool | None:
+        """Whether the lighter capture stretched the call more than the full one; None where one is missing.
+
+        Of a cold graph both have periods of their own meaning, and are not held together.
+        """
+        if self.light_inflation is None or self.inflation is None or replays_apart(self):
+            return None
+        return self.light_inflation > self.inflation
 
 
 def require_whole(trace: Trace, found: CaptureFigures, facts: KeyFacts) -> None:
@@ -215,7 +236,7 @@ def _held_down(samples: pl.DataFrame) -> pl.DataFrame:
     return samples.group_by("key").agg(pl.len(), pl.when(said).then(pl.col("throttled").sum()).alias("throttled"))
 
 
-def replays_apart(key: Key) -> bool:
+def replays_apart(key: Key | Row) -> bool:
     """Whether the calls lie inside replays between which the L2 is overwritten: no idle time of theirs."""
     return key.mode == "graph" and key.l2 == "cold"
 

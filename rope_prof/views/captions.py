@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rope_prof.analysis.summary import INFLATION_LIMIT, Row
+from rope_prof.analysis.summary import Row
 from rope_prof.units import duration, ratio
 from rope_prof.views.difference import beside
 from rope_prof.views.overview import ON_CPU
@@ -39,8 +39,7 @@ def panel(label: str, timeline: CallTimeline, row: Row, base: Row | None = None)
     if row.wall_ns is not None:
         known = base.wall_ns.median if base is not None and base.wall_ns is not None else None
         words.append(f"unprofiled {beside(row.wall_ns.median, known)}, inflation {ratio(row.inflation)}")
-    trusted = row.inflation is not None and row.inflation <= INFLATION_LIMIT
-    return Panel(title=label, facts="  ·  ".join(words), timeline=timeline, trusted=trusted)
+    return Panel(title=label, facts="  ·  ".join(words), timeline=timeline, trusted=row.raw_trusted)
 
 
 def call_table(panels: Sequence[Panel]) -> pl.DataFrame:
@@ -60,7 +59,10 @@ def call_caption(panels: Sequence[Panel], limit: float) -> str:
     if any(lane.label == "operators" for p in panels for lane in p.timeline.lanes):
         text += f"{ON_CPU} "
     if any(not p.trusted for p in panels):
-        text += f"Grey bubbles: the profiler stretches this path over {limit:g}x; unprofiled they are narrower. "
+        text += (
+            f"Grey bubbles: the profiler stretches this path over {limit:g}x, unprofiled they are narrower; or the "
+            f"captured calls took under 1/{limit:g} of the unprofiled time, and they tell nothing. "
+        )
     if clipped:
         text += f"The host launched {', '.join(clipped)} earlier than is drawn: drag to the right to see it. "
     return text.strip()

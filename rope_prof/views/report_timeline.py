@@ -76,8 +76,8 @@ def _panel(row: Row, one: Captured, rows: Sequence[Row]) -> Panel:
         words.append(f"unprofiled {duration(row.wall_ns.median)}, inflation {ratio(row.inflation)}")
     if timeline.spans.height > MOST:
         words.append(f"{timeline.spans.height - MOST} more events not drawn")
-    trusted = row.inflation is not None and row.inflation <= INFLATION_LIMIT
-    return Panel(label=side_label(row, rows), facts="  ·  ".join(words), timeline=timeline, trusted=trusted)
+    label = side_label(row, rows)
+    return Panel(label=label, facts="  ·  ".join(words), timeline=timeline, trusted=row.raw_trusted)
 
 
 def _caption(found: Sequence[tuple[Row, Captured]], data: ReportData) -> str:
@@ -91,9 +91,11 @@ def _caption(found: Sequence[tuple[Row, Captured]], data: ReportData) -> str:
         f"{'; '.join(sides)}. Zero is each call's first device event; the pale band ends where the next call begins; "
     )
     text += "numbers in the shade are bubbles in µs. "
-    stretched = any(row.inflation is None or row.inflation > INFLATION_LIMIT for row, _ in found)
-    if stretched:
-        text += f"Grey bubbles: stretched over {INFLATION_LIMIT:g}x, unprofiled they are narrower. "
+    if not all(row.raw_trusted for row, _ in found):
+        text += (
+            f"Grey bubbles: stretched over {INFLATION_LIMIT:g}x, unprofiled they are narrower; or captured calls that "
+            f"took under 1/{INFLATION_LIMIT:g} of the unprofiled time, and tell nothing. "
+        )
     if data.run.machine.device == "cpu":
         text += ON_CPU
     return text.strip()

@@ -13,7 +13,7 @@ import polars as pl
 from rope_prof.analysis.calls import call_events
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.step_calls import StepCalls
-from rope_prof.analysis.summary import INFLATION_LIMIT
+from rope_prof.analysis.summary import INFLATION_LIMIT, raw_trusted
 from rope_prof.model.trace import Trace
 from rope_prof.units import duration, ratio
 from rope_prof.views.overview import ON_CPU
@@ -51,8 +51,7 @@ def step_panel(
         words.append("no unprofiled step")
     else:
         words.append(f"unprofiled step {duration(unprofiled)}, stretched {ratio(inflation)}")
-    trusted = inflation is not None and inflation <= INFLATION_LIMIT
-    return Panel(label=path, facts="  ·  ".join(words), timeline=timeline, trusted=trusted)
+    return Panel(label=path, facts="  ·  ".join(words), timeline=timeline, trusted=raw_trusted(inflation))
 
 
 def _counted(timeline: CallTimeline) -> list[str]:
@@ -84,5 +83,8 @@ def step_caption(panels: Sequence[Panel], part: str, layer: int) -> str:
     on_cpu = any(lane.label == "operators" for panel in panels for lane in panel.timeline.lanes)
     text += f"{ON_CPU} " if on_cpu else "Kernels are timed by the device itself. "
     if any(not panel.trusted for panel in panels):
-        text += f"Grey bubbles: the step is stretched over {INFLATION_LIMIT:g}x, or nobody knows how far. "
+        text += (
+            f"Grey bubbles: profiled, the step takes over {INFLATION_LIMIT:g}x its unprofiled time, or under "
+            f"1/{INFLATION_LIMIT:g} of it, or nobody knows how much. "
+        )
     return text.strip()

@@ -131,7 +131,7 @@ def _bubbles(panel: Panel, body: float) -> Iterator[Shape]:
     for row in panel.timeline.bubbles.head(MOST).iter_rows(named=True):
         span = (row["start_ns"], row["start_ns"] + row["dur_ns"])
         cause = f", {row['cause']}" if row["cause"] else ""
-        doubt = "" if panel.trusted else "; the profiler stretches this path, unprofiled it is narrower"
+        doubt = "" if panel.trusted else "; the capture is unlike the unprofiled calls: not to be trusted"
         title = f"bubble: {duration(row['dur_ns'])}{cause}{doubt}\n{_at(row['start_ns'])}"
         yield Rect(y=y, height=height, role=fill, title=title, time=span)
         text = significant(row["dur_ns"] / 1e3)

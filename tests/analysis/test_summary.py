@@ -9,7 +9,7 @@ import pytest
 from built_runs import FUSED, UNFUSED, built
 from runs import RIGHT, WRONG, facts, key, run, samples
 
-from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, frame_figures, summary
+from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, frame_figures, raw_trusted, summary
 from rope_prof.model.run import samples_schema
 
 
@@ -187,3 +187,13 @@ def test_bandwidth_spread_and_speedup_in_the_same_mode() -> None:
     assert graph.bytes_per_s == pytest.approx(12_000_000 / FUSED.replay_ns * 1e9, rel=1e-3)
     assert graph.p10_ns == graph.p90_ns == pytest.approx(FUSED.replay_ns)
     assert graph.roofline_share == pytest.approx(4000 / FUSED.replay_ns, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("inflation", "trusted"),
+    [(1.0, True), (1.5, True), (1.51, False), (1 / 1.5, True), (0.66, False), (0.0, False), (None, False)],
+)
+def test_raw_figures_tell_something_only_near_the_unprofiled_time(inflation: float | None, trusted: bool) -> None:
+    assert raw_trusted(inflation) is trusted
+    (row, *_) = summary(built().run, built().samples, {})
+    assert replace(row, inflation=inflation).raw_trusted is trusted
