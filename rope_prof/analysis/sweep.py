@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import polars as pl
 
@@ -69,6 +70,31 @@ def _judged(against: Figure | None) -> tuple[bool | None, bool | None]:
     if against is None or against.lo is None or against.hi is None:
         return None, None
     return against.hi < 1, against.lo > MATTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """How wide the intervals of one column of a sweep are, each over its median: the middle one and the widest.
+
+    `widest_at`: the place of the widest in the frame. `without`: figures that have no interval (under six rounds).
+    """
+
+    middle: float
+    widest: float
+    widest_at: int
+    without: int
+
+
+def widths(frame: pl.DataFrame, name: Literal["wall", "speedup"]) -> Widths | None:
+    """Of a `SWEEP` frame: of the walls, or of the speedups; None where none has an interval."""
+    median = pl.col("wall_ns" if name == "wall" else "speedup")
+    lo, hi = ("wall_lo_ns", "wall_hi_ns") if name == "wall" else ("speedup_lo", "speedup_hi")
+    each = frame.select(width=(pl.col(hi) - pl.col(lo)) / median, median=median)
+    known = each["width"].drop_nulls()
+    middle, widest, place = known.median(), known.max(), each["width"].arg_max()
+    if not isinstance(middle, float) or not isinstance(widest, float) or place is None:
+        return None
+    return Widths(middle, widest, place, each["median"].count() - known.len())
 
 
 def turning_points(frame: pl.DataFrame) -> pl.DataFrame:

@@ -100,10 +100,11 @@ def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     """Tables and notes of a run: a table per case, or of a sweep one per family."""
     from rope_prof.analysis.rank_spread import rank_spread
     from rope_prof.analysis.sweep import sweep
+    from rope_prof.views.notes import notes
     from rope_prof.views.number_tables import number_notes, number_tables
     from rope_prof.views.rank_tables import rank_tables
     from rope_prof.views.sweep_tables import is_sweep, sweep_notes, sweep_tables
-    from rope_prof.views.tables import notes, run_tables
+    from rope_prof.views.tables import run_tables
 
     frame = sweep(found.rows)
     if is_sweep(frame):

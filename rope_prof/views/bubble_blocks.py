@@ -36,7 +36,7 @@ class Bubbles:
 
     @property
     def trusted(self) -> bool:
-        """Whether the profiler stretched the call little enough for its gaps to mean something."""
+        """Whether the capture is so like the unprofiled calls that its gaps mean something."""
         return self.side.raw_trusted
 
 
@@ -53,15 +53,22 @@ class Held:
 
 
 def lean(found: Sequence[Bubbles]) -> str:
-    """What must be said of those sides that the profiler stretches too much; empty where there is none."""
-    grey = [one.label for one in found if not one.trusted and one.side.row.inflation is not None]
-    unknown = [one.label for one in found if one.side.row.inflation is None]
+    """What must be said of those sides whose capture is unlike the unprofiled calls; empty where there is none."""
+    grey = [(one.label, one.side.row.inflation) for one in found if not one.trusted]
+    wide = [label for label, inflation in grey if inflation is not None and inflation > 1]
+    tight = [label for label, inflation in grey if inflation is not None and inflation < 1]
+    unknown = [label for label, inflation in grey if inflation is None]
     words = []
-    if grey:
+    if wide:
         words.append(
-            f"Grey or struck out: the profiler stretches {', '.join(grey)} over {INFLATION_LIMIT:g}x. Unprofiled these "
+            f"Grey or struck out: the profiler stretches {', '.join(wide)} over {INFLATION_LIMIT:g}x. Unprofiled these "
             "gaps are shorter and the host has a smaller share of them; the corrected bubble, which no profiler "
             "stretches, says how much idle time there is."
+        )
+    if tight:
+        words.append(
+            f"Grey or struck out: captured, {', '.join(tight)} took under 1/{INFLATION_LIMIT:g} of the unprofiled "
+            "time: the host was held up then, or the clock was another; these gaps are not those of the timed calls."
         )
     if unknown:
         words.append(f"Grey or struck out: {', '.join(unknown)} was not timed without the profiler.")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rope_prof.analysis.decomposition import CLOSES_WITHIN, Decomposition, Term
 from rope_prof.analysis.modes import ModeRow
@@ -23,6 +23,7 @@ from rope_prof.analysis.numbers import Numbers
 from rope_prof.analysis.roofline import Ceilings, Floor
 from rope_prof.model.run import MODES, Case
 from rope_prof.units import MISSING, duration, microseconds, ratio, significant
+from rope_prof.views.key_labels import apart, case_labels, case_phrases, told
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -89,35 +90,6 @@ def _add(table: Table, *cells: str, style: str = "") -> None:
     table.add_row(*(Text(cell) for cell in cells), style=style)
 
 
-def labels(cases: Sequence[Case]) -> dict[Case, str]:
-    """`973` where the cases differ in tokens alone, else `28b tp1 n973 bf16 image`."""
-    alike = {(c.model, c.tp, c.dtype, c.prompt) for c in cases}
-    if len(alike) == 1:
-        return {c: f"{c.tokens:,}" for c in cases}
-    return {c: f"{c.model} tp{c.tp} n{c.tokens} {c.dtype} {c.prompt}" for c in cases}
-
-
-class _Placed(Protocol):
-    """What tells two rows of one path and mode apart."""
-
-    @property
-    def l2(self) -> str: ...
-
-    @property
-    def rank(self) -> int: ...
-
-
-def _apart(rows: Sequence[_Placed]) -> tuple[bool, bool]:
-    """Whether L2 state and rank tell rows apart."""
-    return len({row.l2 for row in rows}) > 1, len({row.rank for row in rows}) > 1
-
-
-def _told(row: _Placed, apart: tuple[bool, bool]) -> str:
-    """What follows the name of a path: ` cold`, `, rank 1`."""
-    states, ranks = apart
-    return (f" {row.l2}" if states else "") + (f", rank {row.rank}" if ranks else "")
-
-
 def gain(figure: Figure | None) -> str:
     """`3.89x`; `▼` the whole interval is below 1, `≈` it holds 1, `?` there is none."""
     if figure is None:
@@ -141,8 +113,8 @@ def modes_table(found: Numbers) -> Table | None:
         *(f"fusing,\nin {mode}" for mode in fusing),
         "best against best\n(unfused in/this in)",
     )
-    named, last = labels([row.case for row in found.modes]), None
-    apart = _apart(found.modes)
+    named, last = case_labels([row.case for row in found.modes]), None
+    differ = apart(found.modes)
     for row in found.modes:
         if last is not None and row.case != last:
             table.add_section()
@@ -152,7 +124,7 @@ def modes_table(found: Numbers) -> Table | None:
         _add(
             table,
             named[row.case] if row.case != last else "",
-            row.path + _told(row, apart),
+            row.path + told(row, differ),
             *(microseconds(row.wall_ns[mode].median) if mode in row.wall_ns else MISSING for mode in fusing),
             *(gain(row.compiler if mode == "compile" else row.graph) for mode in alone),
             *(gain(row.fusing.get(mode)) for mode in fusing),
@@ -182,7 +154,7 @@ def decomposition_table(found: Numbers) -> Table | None:
         "where the saved time comes from: µs a call against unfused in the same mode",
         *("tokens", "path", "saved", *names, "residual", "of saved", "closes"),
     )
-    named = labels([one.cand.case for one in found.decompositions])
+    named = case_labels([one.cand.case for one in found.decompositions])
     for one in whole:
         terms = {term.name: term for term in one.terms}
         _add(
@@ -200,7 +172,7 @@ def decomposition_table(found: Numbers) -> Table | None:
 
 
 def _side(found: Numbers, one: Decomposition) -> str:
-    return f"{one.cand.path} {one.cand.mode}" + _told(one.cand, _apart([d.cand for d in found.decompositions]))
+    return f"{one.cand.path} {one.cand.mode}" + told(one.cand, apart([d.cand for d in found.decompositions]))
 
 
 def difference_table(found: Numbers) -> Table | None:
@@ -212,7 +184,7 @@ def difference_table(found: Numbers) -> Table | None:
         "bubble and busy by difference: µs a call against unfused in the same mode",
         *("tokens", "path", "saved", "bubbles, by difference", "busy, traced"),
     )
-    named = labels([one.cand.case for one in found.decompositions])
+    named = case_labels([one.cand.case for one in found.decompositions])
     for one in plain:
         cells = (_term(term).replace("\n", " ") for term in (one.total, *one.terms))
         _add(table, named[one.cand.case], _side(found, one), *cells)
@@ -231,8 +203,8 @@ def floors_table(found: Numbers) -> Table | None:
         *(f"floor/wall\n{mode}" for mode in modes),
         *(f"win taken\n{mode}" for mode in modes),
     )
-    named, last = labels([floor.case for floor in floors]), None
-    apart = _apart(floors)
+    named, last = case_labels([floor.case for floor in floors]), None
+    differ = apart(floors)
     for (case, path, _, _), by_mode in _by_path(floors).items():
         if last is not None and case != last:
             table.add_section()
@@ -241,7 +213,7 @@ def floors_table(found: Numbers) -> Table | None:
         _add(
             table,
             named[case] if case != last else "",
-            path + _told(one, apart),
+            path + told(one, differ),
             microseconds(one.bytes_ns),
             microseconds(eager.launch_ns if eager else None),
             microseconds(node.launch_ns if node else None),
@@ -265,13 +237,9 @@ def _percent(share: float | None) -> str:
 
 def number_notes(found: Numbers) -> list[str]:
     """What does not close and why, and by which ways the ceilings were found."""
-    named = labels([one.cand.case for one in found.decompositions])
+    named = case_phrases([one.cand.case for one in found.decompositions])
     whole = [one for one in found.decompositions if one.residual is not None]
-    lines = [
-        f"{_side(found, one)}, {named[one.cand.case]} tokens does not close: {one.reason}"
-        for one in whole
-        if one.reason
-    ]
+    lines = [f"{_side(found, one)}, {named[one.cand.case]} does not close: {one.reason}" for one in whole if one.reason]
     if whole:
         lines.append(
             f"a decomposition closes where the residual, wall of the graph less busy less device gaps, is under "
@@ -279,16 +247,25 @@ def number_notes(found: Numbers) -> list[str]:
         )
     reasons = dict.fromkeys(one.reason for one in found.decompositions if one.residual is None and one.reason)
     lines += [f"by difference: {reason}" for reason in reasons]
-    for limits in found.ceilings[:1]:
-        if limits.measured:
-            lines.append(ceilings_line(limits))
+    lines += _ceilings_notes(found.ceilings)
     if found.modes and any(row.fusing for row in found.modes):
         lines.append("ratios are paired round by round: ▼ slower for sure, ≈ the interval holds 1, ? too few rounds")
     return lines
 
 
-def ceilings_line(limits: Ceilings) -> str:
-    """`ceilings: copy 3,013 GB/s (eager), ...`."""
+def _ceilings_notes(ceilings: Sequence[Ceilings]) -> list[str]:
+    """The ceilings of the first case that has some, with its name: the copy and the launches hardly depend on it."""
+    measured = [one for one in ceilings if one.measured]
+    if not measured:
+        return []
+    first, ranked = measured[0], len({one.rank for one in measured}) > 1
+    at = case_phrases([one.case for one in measured])[first.case] + (f", rank {first.rank}" if ranked else "")
+    more = f"; those of the other {len(measured) - 1}: show --json" if len(measured) > 1 else ""
+    return [ceilings_line(first, at) + more]
+
+
+def ceilings_line(limits: Ceilings, at: str = "") -> str:
+    """`ceilings: copy 3,013 GB/s (eager), ...`, or `ceilings at 64 tokens: ...` where `at` names their case."""
     how = limits.methods
     parts = []
     if limits.copy_bytes_per_s is not None:
@@ -299,4 +276,5 @@ def ceilings_line(limits: Ceilings) -> str:
         parts.append(f"graph node {duration(limits.graph_node_ns)} ({how['graph_node']})")
     for l2, gap in limits.graph_gap_ns.items():
         parts.append(f"of a plain chain {duration(gap)} beyond its own busy time, {l2}")
-    return "ceilings: " + ", ".join(parts) if parts else "no ceiling was measured"
+    where = f"ceilings at {at}: " if at else "ceilings: "
+    return where + ", ".join(parts) if parts else "no ceiling was measured"

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from rope_prof.model.run import KeyFacts, Run
 from rope_prof.units import significant, size
+from rope_prof.views.notes import notes
 from rope_prof.views.overview import overview
 from rope_prof.views.report_data import ReportData, main_case
 from rope_prof.views.report_model import Block, Bullets, Cell, Code, Table, Words, cells
-from rope_prof.views.tables import notes
 
 #: A command longer than this is cut in the middle on the page.
 COMMAND_LENGTH = 2000

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from rope_prof.analysis.series import BASELINE
-from rope_prof.analysis.sweep import turning_points
+from rope_prof.analysis.stats import LEAST
+from rope_prof.analysis.sweep import turning_points, widths
+from rope_prof.model.run import Case, Key
 from rope_prof.units import MISSING, microseconds, ratio
+from rope_prof.views.key_labels import family_labels, key_labels
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,9 +84,10 @@ def sign(row: dict[str, Any]) -> str:
 
 
 def sweep_notes(frame: pl.DataFrame) -> list[str]:
-    """Where fusing stops to matter, a line per family; and what a cell says."""
+    """Where fusing stops to matter, a line per family; how certain the figures are, and what a cell says."""
     lines = turning_notes(frame)
     if frame.height:
+        lines.append(uncertainty_note(frame.filter(pl.col("rank") == 0)))
         lines.append(
             f"a cell: µs a call, speedup over {BASELINE} in the same mode, share of one pass over the bytes; ▼ slower "
             "for sure, ≈ not faster by 2 % for sure, ? too few rounds to tell"
@@ -93,10 +97,36 @@ def sweep_notes(frame: pl.DataFrame) -> list[str]:
 
 def turning_notes(frame: pl.DataFrame) -> list[str]:
     """Where fusing stops to matter, a line per family, path and mode."""
-    turns = turning_points(frame.filter(pl.col("rank") == 0)).iter_rows(named=True)
-    return [
-        f"{row['path']} {row['mode']}, {row['model']} TP {row['tp']} {row['l2']}: {turning_words(row)}" for row in turns
-    ]
+    turns = turning_points(frame.filter(pl.col("rank") == 0)).rows(named=True)
+    return [f"{label}: {turning_words(row)}" for label, row in zip(family_labels(turns), turns, strict=True)]
+
+
+def uncertainty_note(frame: pl.DataFrame) -> str:
+    """`each cell rests on 6 to 12 rounds; 95 % intervals, of their medians: of times ...`: how far to read the digits.
+
+    The middle and the widest interval of times and of speedups, and the key of the widest. `frame` has a row.
+    """
+    counts = sorted(frame["rounds"].unique())
+    keys = [_key(row) for row in frame.iter_rows(named=True)]
+    labels = key_labels(keys)
+    said = []
+    for found, what in ((widths(frame, "wall"), "times"), (widths(frame, "speedup"), "speedups")):
+        if found is None:
+            continue
+        none = f", {found.without} without one (under {LEAST} rounds)" if found.without else ""
+        said.append(
+            f"{what} {found.middle:.1%} wide in the middle, at most {found.widest:.1%} "
+            f"({labels[found.widest_at]}){none}"
+        )
+    rounds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"each cell rests on {rounds} rounds; " + (
+        f"95 % intervals, as parts of the medians: {'; '.join(said)}" if said else "too few for any interval"
+    )
+
+
+def _key(row: dict[str, Any]) -> Key:
+    case = Case(**{name: row[name] for name in ("model", "tp", "tokens", "dtype", "prompt")})
+    return Key(case=case, path=row["path"], mode=row["mode"], l2=row["l2"], rank=row["rank"])
 
 
 def turning_words(row: dict[str, Any]) -> str:

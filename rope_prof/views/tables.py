@@ -8,8 +8,11 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
   - `key`: its name; `case`: {`name`, `model`, `tp`, `tokens`, `dtype`, `prompt`}; `path`; `mode`; `l2`; `rank`;
   - `status`: measured, checked, wrong, unavailable, failed or pending; `reason`: a sentence, or null;
   - `kernels_per_call`, `kernel_ns`, `busy_ns`, `period_ns`, `bubble_raw_ns`: medians over the captured calls, under
-    the profiler; on a CPU a kernel is a leaf operator; of a cold graph the
-    period lies inside the replay and its inflation is that over the device time;
+    the profiler; `kernel_ns` is the sum of the kernels, `busy_ns` their union, which the bubbles leave out; on a CPU a
+    kernel is a leaf operator; of a cold graph the period lies inside the replay and its inflation is that over the
+    device time;
+  - `bubble_raw_trusted`: whether `inflation` lies within 1.5 and 1 / 1.5, so that the raw bubble tells something; null
+    where there is no raw bubble or no inflation;
   - `bubble_corrected_ns`: median unprofiled wall less busy; may be negative; `bubble_by_replay_ns`: the same without a
     profiler, wall less (device time of the graph's replay less its gaps); `bubbles_agree`: within 5 % of the wall;
   - `wall_ns`, `device_ns`: {`median`, `lo`, `hi`, `n`}, unprofiled; [lo, hi] holds the true median with 95 % coverage
@@ -36,7 +39,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from rope_prof.analysis.summary import AGREE_WITHIN, INFLATION_LIMIT, Row
+from rope_prof.analysis.summary import Row
 from rope_prof.model.run import Case, Machine, Run
 from rope_prof.units import MISSING, microseconds, ratio, significant, size
 
@@ -50,7 +53,7 @@ JSON_VERSION = 1
 _COLUMNS = (
     ("path", "left"),
     ("kernels", "right"),
-    ("kernel µs", "right"),
+    ("busy µs", "right"),
     ("bubble raw", "right"),
     ("corrected", "right"),
     ("wall µs", "right"),
@@ -63,7 +66,7 @@ _COLUMNS = (
 )
 
 
-#: The column that is greyed where the profiler dominates it.
+#: The column that is greyed where the capture is unlike the unprofiled calls.
 _RAW = next(i for i, (name, _) in enumerate(_COLUMNS) if name == "bubble raw")
 
 
@@ -113,6 +116,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "busy_ns": _whole(row.busy_ns),
         "period_ns": _whole(row.period_ns),
         "bubble_raw_ns": _whole(row.bubble_raw_ns),
+        "bubble_raw_trusted": None if row.inflation is None or row.bubble_raw_ns is None else row.raw_trusted,
         "bubble_corrected_ns": _whole(row.bubble_corrected_ns),
         "bubble_by_replay_ns": _whole(row.bubble_by_replay_ns),
         "bubbles_agree": row.bubbles_agree,
@@ -183,7 +187,8 @@ def _case_table(case: Case, rows: Sequence[Row]) -> Table:
 def row_cells(row: Row, *, l2: bool = False, rank: bool = False) -> tuple[str, ...]:
     """The cells of one key, in the order of the columns; its L2 state and its rank where these tell keys apart.
 
-    A raw bubble that the profiler dominates carries a `?`, a corrected one that its cross-check denies a `≠`.
+    A raw bubble whose capture is unlike the unprofiled calls carries a `?`, a corrected one that its cross-check denies
+    a `≠`.
     """
     distrusted = row.inflation is not None and not row.raw_trusted
     raw = microseconds(row.bubble_raw_ns)
@@ -193,7 +198,7 @@ def row_cells(row: Row, *, l2: bool = False, rank: bool = False) -> tuple[str, .
         + (f", rank {row.rank}" if rank else "")
         + (f" ({row.status})" if row.status != "measured" else ""),
         MISSING if row.kernels_per_call is None else f"{row.kernels_per_call:g}",
-        microseconds(row.kernel_ns),
+        microseconds(row.busy_ns),
         f"{raw}?" if distrusted and raw != MISSING else raw,
         microseconds(row.bubble_corrected_ns) + ("≠" if row.bubbles_agree is False else ""),
         microseconds(row.wall_ns.median) if row.wall_ns else MISSING,
@@ -226,52 +231,3 @@ def machine_line(machine: Machine) -> str:
     if machine.l2_bytes:
         parts.append(f"L2 {size(machine.l2_bytes)}")
     return " · ".join(parts)
-
-
-def notes(run: Run, rows: Sequence[Row]) -> list[str]:
-    """What a reader must know of this table: keys without figures and why, distrust, the words' meaning."""
-    said: dict[str, list[str]] = {}
-    for row in rows:
-        if row.reason:
-            said.setdefault(row.reason, []).append(f"{row.path} {row.mode} n{row.case.tokens}")
-    lines = [f"{', '.join(dict.fromkeys(keys))}: {why}" for why, keys in said.items()]
-    if run.settings.get("precision"):
-        lines += [f"{row.path} {row.mode} {row.l2} n{row.case.tokens}: {row.stopped}" for row in rows if row.stopped]
-    throttled = sum(row.throttled or 0 for row in rows)
-    if throttled:
-        count = sum(row.samples for row in rows)
-        lines.append(f"{throttled} of {count} samples were taken while power or heat held the clock down")
-    pending = sum(row.status == "pending" for row in rows)
-    if pending:
-        lines.append(f"{pending} {'key is' if pending == 1 else 'keys are'} pending: {run.going_on()}")
-    if any(row.inflation is not None and not row.raw_trusted for row in rows):
-        lines.append(
-            f"? raw bubble under a profiler that stretches the call over {INFLATION_LIMIT}x: trust the corrected one"
-        )
-    if any(row.light_inflation is not None for row in rows):
-        lines.append("light: inflation of a second capture, without the host's operators")
-    lines += check_notes(rows)
-    if run.machine.device == "cpu":
-        lines.append("recorded on a CPU: a kernel is a leaf operator; nothing here is a GPU figure")
-    return lines
-
-
-def check_notes(rows: Sequence[Row]) -> list[str]:
-    """How many corrected bubbles their cross-check by graph replay confirms, and each that it does not."""
-    checked = [row for row in rows if row.bubbles_agree is not None]
-    if not checked:
-        return []
-    agree = sum(row.bubbles_agree is True for row in checked)
-    lines = [
-        f"corrected bubbles against graph replays, by events and without a profiler: {agree} of {len(checked)} agree "
-        f"within {AGREE_WITHIN:.0%} of the call's wall" + ("; ≠ those that do not:" if agree < len(checked) else "")
-    ]
-    ranked = len({row.rank for row in rows}) > 1
-    lines += [
-        f"≠ {row.path} {row.mode} {row.l2} n{row.case.tokens}{f' rank {row.rank}' if ranked else ''}: "
-        f"corrected {microseconds(row.bubble_corrected_ns)}, by replay {microseconds(row.bubble_by_replay_ns)} of "
-        f"{microseconds(row.wall_ns.median)} µs"
-        for row in checked
-        if not row.bubbles_agree and row.wall_ns is not None
-    ]
-    return lines

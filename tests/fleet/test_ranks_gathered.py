@@ -19,8 +19,9 @@ from rope_prof.io.run_folder import append_samples, read_run, write_run
 from rope_prof.model.run import Run, samples_schema
 from rope_prof.record.ranks import Place, place, ranked
 from rope_prof.record.session import resumed_run
+from rope_prof.views.notes import notes
 from rope_prof.views.rank_tables import rank_tables
-from rope_prof.views.tables import notes, run_tables
+from rope_prof.views.tables import run_tables
 from tests.runs import RIGHT, facts, run
 
 WALL = {"unfused": 1000, "fused": 100}
@@ -141,7 +142,10 @@ def test_the_table_of_a_run_tells_its_ranks_apart(tmp_path: Path) -> None:
     alone = printed(run_tables([row for row in rows if row.rank == 0]))
     assert "rank" not in alone
     why = [replace(row, reason="checked, not timed") for row in rows]
-    assert "unfused eager n64, fused eager n64: checked, not timed" in notes(kept.run, why)
+    each = "unfused eager rank 0, unfused eager rank 1, fused eager rank 0, fused eager rank 1"
+    assert f"{each}: checked, not timed" in notes(kept.run, why)
+    of_one = [row for row in why if row.rank == 0]
+    assert "unfused eager, fused eager: checked, not timed" in notes(kept.run, of_one)
 
 
 def test_a_run_of_several_ranks_is_never_gone_on_with_by_one(tmp_path: Path) -> None:

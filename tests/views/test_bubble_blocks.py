@@ -69,6 +69,10 @@ def test_what_is_stretched_is_said() -> None:
     assert lean([SOUND]) == ""
     assert "stretches unfused over 1.5x" in lean([GREY, SOUND])
     assert "odd was not timed without the profiler" in lean([side("odd", None, ())])
+    held_up = side("busy", 0.5, ())
+    assert not held_up.trusted
+    assert "captured, busy took under 1/1.5 of the unprofiled time" in lean([held_up, SOUND])
+    assert "stretches" not in lean([held_up])
 
 
 def test_the_account_gives_the_difference_to_the_baseline_but_not_of_itself() -> None:

@@ -17,9 +17,10 @@ from runs import CASE
 from rope_prof.analysis.numbers import Numbers, numbers
 from rope_prof.analysis.sweep import sweep
 from rope_prof.views import number_tables
+from rope_prof.views.notes import check_notes
 from rope_prof.views.number_tables import number_notes, numbers_json
 from rope_prof.views.sweep_tables import is_sweep, sweep_notes, sweep_tables
-from rope_prof.views.tables import check_notes, run_tables
+from rope_prof.views.tables import run_tables
 
 
 def found(made: Built | None = None) -> Numbers:
@@ -113,7 +114,7 @@ def test_a_corrected_bubble_that_its_check_denies_is_marked_and_named() -> None:
     assert "≠" in text(*run_tables(rows))
     said = check_notes(rows)
     assert said[0].endswith("3 of 4 agree within 5% of the call's wall; ≠ those that do not:")
-    assert said[1].startswith("≠ unfused eager cold n64: corrected 234, by replay 304 of")
+    assert said[1].startswith("≠ unfused eager: corrected 234, by replay 304 of")
     agreed = check_notes(found().rows)
     assert len(agreed) == 1
     assert "4 of 4 agree" in agreed[0]
@@ -156,3 +157,29 @@ def test_rows_of_several_ranks_say_which() -> None:
     for row in ("fused, rank 0", "fused, rank 1", "fused eager, rank 1", "fused graph, rank 0"):
         assert row in shown
     assert ", rank" not in text(*number_tables.number_tables(found()))
+
+
+def test_the_line_of_ceilings_names_its_case_and_its_rank() -> None:
+    def line(made: Numbers) -> str:
+        return next(line for line in number_notes(made) if line.startswith("ceilings"))
+
+    alone = line(found())
+    assert alone.startswith("ceilings at 64 tokens: copy 3,000 GB/s")
+    assert "show --json" not in alone
+    ranks = line(found(on_two_ranks(built(), 2.0)))
+    assert ranks.startswith("ceilings at 64 tokens, rank 0: copy")
+    assert ranks.endswith("; those of the other 1: show --json")
+
+
+def test_a_sweep_says_how_certain_its_figures_are() -> None:
+    wide = found(built(rounds=30, noise=0.2, case=replace(CASE, tokens=64, tp=2))).rows
+    calm = found(built(rounds=12, case=replace(CASE, tokens=1))).rows
+    frame = sweep([*calm, *wide])
+    (said,) = [line for line in sweep_notes(frame) if line.startswith("each cell")]
+    assert said.startswith("each cell rests on 12 to 30 rounds; 95 % intervals, as parts of the medians: times ")
+    widest = max(wide, key=lambda row: (row.wall_ns.hi - row.wall_ns.lo) / row.wall_ns.median)  # type: ignore[union-attr, operator]
+    assert f"({widest.path} {widest.mode} TP 2 n64); speedups" in said
+    few = sweep(found(built(rounds=5)).rows)
+    assert "each cell rests on 5 rounds; too few for any interval" in sweep_notes(few)
+    both = sweep([*found(built(rounds=5)).rows, *wide])
+    assert ", 4 without one (under 6 rounds); speedups" in " ".join(sweep_notes(both))
