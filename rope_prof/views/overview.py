@@ -51,7 +51,7 @@ class Side:
     @property
     def raw_trusted(self) -> bool:
         """Whether the profiler stretched the call little enough for its raw bubbles to mean something."""
-        return self.row.inflation is not None and self.row.inflation <= INFLATION_LIMIT
+        return self.row.raw_trusted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
