@@ -17,9 +17,8 @@ import polars as pl
 import streamlit as st
 
 from rope_prof.analysis.analyze import accounted
-from rope_prof.analysis.calls import call_events, call_frame
+from rope_prof.analysis.calls import call_frame
 from rope_prof.analysis.decomposition import Decomposition, decompose
-from rope_prof.analysis.gaps import device_gaps
 from rope_prof.analysis.roofline import Ceilings, ceilings, roofline
 from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, require_whole, summary
 from rope_prof.commands.open import case_traces
@@ -32,7 +31,6 @@ from rope_prof.model.run import Case, Key, KeyFacts
 from rope_prof.model.trace import Trace
 from rope_prof.serve import Server, site
 from rope_prof.views.report_data import Captured, captured
-from rope_prof.views.timeline import CallTimeline, lay_out
 
 _KEEP = 64
 
@@ -127,9 +125,14 @@ def capture(folder: RunFolder, facts: KeyFacts) -> Capture | None:
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _capture(path: str, stamp_ns: int, key_name: str) -> Capture:  # noqa: ARG001 - part of the key
-    trace = accounted(read_trace(Path(path)))
+def _capture(path: str, stamp_ns: int, key_name: str) -> Capture:
+    trace = _trace(path, stamp_ns)
     return Capture(trace, call_frame(trace, call_pattern(key_name), kind="record_function"))
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _trace(path: str, stamp_ns: int) -> Trace:  # noqa: ARG001 - part of the key
+    return accounted(read_trace(Path(path)))
 
 
 def rows(folder: RunFolder) -> tuple[Row, ...]:
@@ -151,10 +154,11 @@ def capture_figures(folder: RunFolder) -> dict[str, CaptureFigures]:
 def _capture_figures(path: str, stamp_ns: int, _folder: RunFolder) -> dict[str, CaptureFigures]:  # noqa: ARG001 - the key
     captures: dict[str, CaptureFigures] = {}
     for facts in _folder.run.keys:
-        found = capture(_folder, facts)
-        if found is not None:
-            captures[facts.key.name] = figures(found.trace, facts.key)
-            require_whole(found.trace, captures[facts.key.name], facts)
+        file = _folder.trace_path(facts.key.name)
+        if file is not None:
+            trace = _trace(str(file), _stamp(file))
+            captures[facts.key.name] = figures(trace, facts.key)
+            require_whole(trace, captures[facts.key.name], facts)
     return captures
 
 
@@ -239,13 +243,6 @@ def _verdicts(
             pairs = compare(*sides, paired=own, anyway=True)
             found |= {verdict.cand: verdict for verdict in pairs if verdict.metric == "wall"}
     return found
-
-
-def timeline(found: Capture, number: int) -> CallTimeline:
-    """Call `number` of that capture, laid out. Errors: ValueError for a call that ran nothing on the device."""
-    call = found.calls.row(by_predicate=pl.col("call") == number, named=True)
-    gaps = None if call["device"] is None else device_gaps(found.trace, call["device"])
-    return lay_out(call, call_events(found.trace, call), gaps)
 
 
 def account(folder: RunFolder, facts: KeyFacts) -> Captured | None:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import polars as pl
 import streamlit as st
 from rope_prof.dashboard.loading import Capture
 
+from rope_prof.analysis.calls import call_events
+from rope_prof.analysis.gaps import device_gaps
 from rope_prof.io.run_folder import RunFolder
 from rope_prof.model.run import KeyFacts
-from rope_prof.views.timeline import CallTimeline
+from rope_prof.views.timeline import CallTimeline, lay_out
 from rope_prof.views.timeline_scene import Scene, scene
 from rope_prof.views.timeline_window import CallTime, Side
 
@@ -29,14 +32,30 @@ class Laid(Protocol):
 
 def captured_scene(folder: RunFolder, facts: KeyFacts, found: Capture) -> Scene:
     """The lanes of that key's whole trace. Errors: ValueError for a trace without a span."""
-    path = folder.trace_path(facts.key.name)
-    stamp = path.stat().st_mtime_ns if isinstance(path, Path) and path.exists() else 0
-    return _scene(str(path), stamp, found)
+    return _scene(*_file(folder, facts), found)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _scene(path: str, stamp_ns: int, _found: Capture) -> Scene:  # noqa: ARG001 - the key
     return scene(_found.trace)
+
+
+def call_timeline(folder: RunFolder, facts: KeyFacts, found: Capture, number: int) -> CallTimeline:
+    """Call `number` of that key's trace, laid out. Errors: ValueError for a call that ran nothing on the device."""
+    return _call_timeline(*_file(folder, facts), number, found)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _call_timeline(path: str, stamp_ns: int, number: int, _found: Capture) -> CallTimeline:  # noqa: ARG001 - the key
+    call = _found.calls.row(by_predicate=pl.col("call") == number, named=True)
+    gaps = None if call["device"] is None else device_gaps(_found.trace, call["device"])
+    return lay_out(call, call_events(_found.trace, call), gaps)
+
+
+def _file(folder: RunFolder, facts: KeyFacts) -> tuple[str, int]:
+    """Name and time of change of that key's trace."""
+    path = folder.trace_path(facts.key.name)
+    return str(path), path.stat().st_mtime_ns if isinstance(path, Path) and path.exists() else 0
 
 
 def call_side(

@@ -43,7 +43,8 @@ for f in facts:
         continue
     try:
         row_of = rows[f.key.name]
-        drawn = panel(label, loading.timeline(capture, number), row_of, None if base is None else base.of(row_of))
+        laid = scenes.call_timeline(seen.folder, f, capture, number)
+        drawn = panel(label, laid, row_of, None if base is None else base.of(row_of))
         lanes = scenes.captured_scene(seen.folder, f, capture)
     except ValueError as error:
         missing.append(f"{label}: {error}.")

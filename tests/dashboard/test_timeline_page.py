@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from rope_prof.dashboard import FOLDER
+from rope_prof.dashboard import FOLDER, scenes
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.dashboard.walks import SHOTS, dashboard, opened, point, settle, window_of
 
@@ -54,6 +54,17 @@ def test_the_page_sends_one_call_of_each_side_on_one_scale(drawn: Path, monkeypa
     assert answer["window"] == answer["fit"]
     assert {name[1] for name in answer["names"]} >= set(NAMES)
     assert found.query_params["zoom"] in ("fit", ["fit"])
+
+
+def test_a_call_is_laid_out_once_for_all_viewers(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = sent(app(monkeypatch, drawn))
+
+    def laid_out_again(*_: object) -> None:
+        raise AssertionError("the call was laid out again")
+
+    monkeypatch.setattr(scenes, "lay_out", laid_out_again)
+    assert sent(app(monkeypatch, drawn)) == first
+    assert app(monkeypatch, drawn, call="1").exception, "another call is another picture"
 
 
 def test_the_zoom_of_the_address_is_the_window(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
