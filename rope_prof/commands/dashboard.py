@@ -79,7 +79,7 @@ def command(port: int, run: Path | None, folders: Sequence[Path] = ()) -> list[s
     settings = tomllib.loads((FOLDER / ".streamlit/config.toml").read_text(encoding="utf-8"))
     flags = [f"--{name}={value}" for name, value in _flat(settings)]
     own = [f"--server.port={port}", "--server.headless=true", "--logger.level=warning"]
-    words = [sys.executable, "-m", "streamlit", "run", str(FOLDER / "app.py"), *flags, *own]
+    words = [sys.executable, "-m", "rope_prof.dashboard.server", "run", str(FOLDER / "app.py"), *flags, *own]
     asked = [] if run is None else ["--run", str(run.resolve())]
     asked += [word for folder in folders for word in ("--folder", str(folder.resolve()))]
     return [*words, "--", *asked] if asked else words

@@ -1,0 +1,65 @@
+"""The dashboard's process: Streamlit's own command, made ready for the first viewer while the browser still loads.
+
+`python -m rope_prof.dashboard.server run APP ...` is `python -m streamlit run APP ...` with three differences, which a
+viewer can tell by a clock alone. A thread imports what every page imports and reads the run that opens, into the
+caches that the pages read. What is there by then stays for good, so the garbage collector, which Streamlit calls
+after every pass of a page, no longer walks it. And answers leave at once: on a socket that is bound by hand, as
+Streamlit's is, a small one waits up to 40 ms for the receipt of the one before it
+(https://github.com/Kludex/uvicorn/issues/3149).
+"""
+
+from __future__ import annotations
+
+import gc
+import socket
+import sys
+import threading
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    gc.disable()  # until `ready` is done: a start makes no garbage
+    from streamlit.web import cli  # whole, before the thread imports parts of it
+
+    thread = threading.Thread(target=ready, daemon=True, name="rope_prof-ready")
+
+    def heard(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.bind":
+            at_once(arguments[0])
+            if thread.ident is None:
+                thread.start()
+
+    sys.addaudithook(heard)
+    cli.main(prog_name="streamlit")
+
+
+def at_once(sock: socket.socket) -> None:
+    """Let all that is written to connections which `sock` accepts leave at once (TCP_NODELAY, which they inherit)."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def ready() -> None:
+    """Import what every page imports, and read the run that opens; of one that cannot be read its page tells."""
+    from rope_prof.errors import RopeProfError
+
+    try:
+        from rope_prof.dashboard import baseline, downloads, loading, shell  # noqa: F401
+
+        with suppress(RopeProfError):
+            named = loading.runs()
+            if named:
+                name = loading.default_run(named)
+                loading.other_runs(named, name)
+                loading.rows(loading.run(named[name]))
+        import_module("pandas")  # as Streamlit does for its first table or component
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+if __name__ == "__main__":
+    main()
