@@ -210,7 +210,7 @@ def test_a_run_of_hundreds_of_keys_stays_under_the_limit(tmp_path: Path) -> None
     for model in ("28b", "424b"):
         for tp in (1, 2, 4, 8):
             for count in (2**k for k in range(17)):
-                case = Case(model=model, tp=tp, tokens=count, dtype="bf16", prompt="image")
+                case = Case(model=model, tp=tp, tokens=count, dtype="bf16", prompt="text")
                 for path in ("unfused", "per-token", "fused", "my_rope:rope_of_a_long_name"):
                     key = Key(case=case, path=path, mode="eager", l2="cold")
                     keys.append(KeyFacts(key=key, status="measured", reason="because " * 20))
