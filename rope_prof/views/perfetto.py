@@ -65,14 +65,17 @@ def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Dra
     writer = PerfettoWriter()
     writer.metadata(run_metadata(run, rows))
     root = writer.group(f"{run.name} · {machine_line(run.machine)}")
+    by_key = {row.key: row for row in rows}
     zooms: dict[str, Zoom] = {}
     flow = 1
     for case, members in groupby(sorted(keys, key=_case_order(keys)), key=lambda key: key.case):
-        here = [sides[key.name] for key in members]
+        mine = list(members)
+        here = [sides[key.name] for key in mine]
         clocks = aligned(here, origin)
         group = writer.group(case_title(case), root)
-        for side, clock in zip(here, clocks, strict=True):
-            own = writer.group(side.label, group, f"{side.trace.source}; call k of every side begins at one instant.")
+        for key, side, clock in zip(mine, here, clocks, strict=True):
+            about = f"{side.trace.source}; call k of every side begins at one instant."
+            own = writer.group(side.label, group, f"{about} {_about_bubbles(by_key.get(key.name))}".rstrip())
             flow = draw(writer, own, side, clock, flow)
         zooms[case.name] = _zoom(here, origin)
     return Drawn(writer.data(), zooms)
@@ -125,18 +128,37 @@ def _line(row: Row) -> str:
     said = [row.status if row.reason is None else f"{row.status}: {row.reason}"]
     if row.kernels_per_call is not None:
         said.append(f"{row.kernels_per_call:g} kernels a call")
-    times = {
-        "busy": row.busy_ns,
-        "profiled period": row.period_ns,
-        "bubble (profiled)": row.bubble_raw_ns,
-        "bubble (unprofiled)": row.bubble_corrected_ns,
-        "wall": row.wall_ns.median if row.wall_ns else None,
-        "device": row.device_ns.median if row.device_ns else None,
-    }
-    said += [f"{word} {duration(ns)}" for word, ns in times.items() if ns is not None]
+    said += _times(("busy", row.busy_ns), ("profiled period", row.period_ns))
+    said += [words] if (words := _bubble(row)) else []
+    wall, device = (found.median if found else None for found in (row.wall_ns, row.device_ns))
+    said += _times(("wall", wall), ("device", device))
     if row.speedup is not None:
         said.append(f"speedup {ratio(row.speedup)}")
     return " · ".join(said)
+
+
+def _times(*named: tuple[str, float | None]) -> list[str]:
+    return [f"{word} {duration(ns)}" for word, ns in named if ns is not None]
+
+
+def _bubble(row: Row) -> str:
+    """Both bubbles of a call; where the profiler dominates the drawn one, or the cross-check denies the other, so."""
+    said = []
+    if row.bubble_raw_ns is not None:
+        distrust = ""
+        if row.inflation is not None and not row.raw_trusted:
+            distrust = f", not to be trusted: the profiled call is {ratio(row.inflation)} the unprofiled one"
+        said.append(f"bubble (profiled) {duration(row.bubble_raw_ns)}{distrust}")
+    if row.bubble_corrected_ns is not None:
+        denied = f" ≠ {duration(row.bubble_by_replay_ns)} by graph replay" if row.bubbles_agree is False else ""
+        said.append(f"bubble (corrected, unprofiled) {duration(row.bubble_corrected_ns)}{denied}")
+    return "; ".join(said)
+
+
+def _about_bubbles(row: Row | None) -> str:
+    """What the side's group says of the bubbles that are drawn in it."""
+    words = "" if row is None else _bubble(row)
+    return f"Medians of a call: {words}." if words else ""
 
 
 def _side(key: Key, label: str, trace: Trace) -> Side:
