@@ -10,11 +10,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from rope_prof.analysis.decomposition import CLOSES_WITHIN
 from rope_prof.units import duration, significant
 from rope_prof.views.svg import Drawing, Line, Rect, Shape, Text, fitted, text_width
 
 WIDTH = 1180.0
 _ROW = 30.0
+
+#: What the terms leave open although they add up: busy time is traced, in the chain and in a graph's node alike.
+SPLIT = (
+    "An error of these that is the same for every kernel moves time between inefficiency and device gaps and leaves "
+    "the residual as it is."
+)
 
 #: Term of the decomposition -> role, and what the picture calls it.
 _TERMS = {
@@ -66,6 +73,33 @@ class _Row:
     words: str
     how: str
     whole: bool = False
+
+
+class ExplainedLike(Protocol):
+    """What `analysis.decomposition` says of its terms as a whole."""
+
+    @property
+    def residual(self) -> TermLike | None: ...
+    @property
+    def closes(self) -> bool: ...
+    @property
+    def reason(self) -> str | None: ...
+
+
+def explanation(found: ExplainedLike) -> str:
+    """How far the terms explain the gain, in words: what is proved, and what rests on the profiler's timestamps."""
+    if found.residual is None:
+        reason = found.reason or "two terms by difference, which add up by definition"
+        return f"{reason[0].upper()}{reason[1:]}."
+    closes = (
+        f"They add up to the gain within {CLOSES_WITHIN:.0%}"
+        if found.closes
+        else f"They do not explain the gain: {found.reason}"
+    )
+    return (
+        f"Each term is measured by itself; what they leave unexplained is the residual. {closes}. Inefficiency and "
+        f"device gaps rest on the profiler's timestamps. {SPLIT}"
+    )
 
 
 def waterfall(found: Waterfall) -> Drawing:

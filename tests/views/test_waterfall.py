@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rope_prof.views import panels
 from rope_prof.views.palette import DARK, LIGHT
 from rope_prof.views.svg import Rect, Text, svg_file
-from rope_prof.views.waterfall import Waterfall, waterfall
+from rope_prof.views.waterfall import Waterfall, explanation, waterfall
 
 
 @dataclass(frozen=True)
@@ -84,3 +84,21 @@ def test_the_image_on_the_page_is_the_drawing_and_holds_no_markup_of_a_name() ->
         data = re.search(r"base64,([^\"]+)", text)
         assert data is not None
         assert base64.b64decode(data[1]).decode("utf-8") == svg_file(picture, palette)
+
+
+@dataclass(frozen=True)
+class Said:
+    residual: Term | None
+    closes: bool = True
+    reason: str | None = None
+
+
+def test_terms_that_add_up_still_say_which_of_them_rest_on_the_profiler() -> None:
+    whole = explanation(Said(Term("residual", 1.0)))
+    assert "They add up to the gain within 5%." in whole
+    assert "Inefficiency and device gaps rest on the profiler's timestamps" in whole
+    assert "leaves the residual as it is" in whole
+    open_ = explanation(Said(Term("residual", 90.0), closes=False, reason="the residual is 30 %"))
+    assert "They do not explain the gain: the residual is 30 %." in open_
+    assert "add up to the gain" not in open_
+    assert explanation(Said(None, reason="no graph")) == "No graph."
