@@ -4,9 +4,10 @@ import streamlit as st
 
 from rope_prof.dashboard import baseline, downloads, loading, shell, view
 from rope_prof.views import panels
+from rope_prof.views.losses import by_rule, chain_keys
 from rope_prof.views.overview import Against, overview, table
 from rope_prof.views.svg import svg_file
-from rope_prof.views.waterfall import Waterfall, waterfall
+from rope_prof.views.waterfall import Waterfall, explanation, waterfall
 
 seen = shell.seen()
 run = seen.folder.run
@@ -23,8 +24,14 @@ with shell.guarded():
             label=base.label, row=base.row, ratios=ratios, caveats=() if base.caveat is None else (base.caveat,)
         )
     keys = {facts.key.name: facts.key for facts in run.keys}
+    said = [loading.verdicts(seen.folder, seen.folder, key) for key in chain_keys(run, seen.case)]
     found = overview(
-        rows, seen.case, run.machine.device, against=against, wanted=lambda row: seen.view.has(keys[row.key])
+        rows,
+        seen.case,
+        run.machine.device,
+        against=against,
+        wanted=lambda row: seen.view.has(keys[row.key]),
+        pairs=by_rule(run, [verdict for one in said for verdict in one.values()]),
     )
 
 
@@ -38,12 +45,7 @@ def fall() -> tuple[Waterfall | None, str]:
     terms = loading.decomposed(seen.folder, base.facts.key, keys[side.row.key])
     if terms is None:
         return None, f"No waterfall: {base.label} or {side.label} was not captured, or is wrong."
-    if terms.residual is None:
-        reason = terms.reason or "two terms by difference, which add up by definition"
-        words = f"{reason[0].upper()}{reason[1:]}."
-    else:
-        words = "Each term is measured by itself; what they leave unexplained is the residual. "
-        words += "They explain the gain." if terms.closes else f"They do not explain the gain: {terms.reason}."
+    words = explanation(terms)
     floor = loading.floor_ns(seen.folder, side.row)
     if floor is None:
         words += " No floor: this run measured no pass over the same bytes."

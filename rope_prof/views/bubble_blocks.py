@@ -15,7 +15,7 @@ from rope_prof.analysis.idle import Idle, log_bins
 from rope_prof.analysis.summary import INFLATION_LIMIT, call_pattern
 from rope_prof.units import MISSING, duration, microseconds, ratio
 from rope_prof.views.difference import beside, change
-from rope_prof.views.overview import Side
+from rope_prof.views.overview import DENIED, Side
 from rope_prof.views.report_model import Block, Cell, Figure, Table, Tone, cells
 from rope_prof.views.report_words import percent
 from rope_prof.views.svg import CAUSE, Drawing
@@ -145,7 +145,12 @@ def account_table(found: Sequence[Bubbles], held: Held | None = None) -> Table:
         ("whole call, unprofiled", lambda one: one.side.row.wall_ns.median if one.side.row.wall_ns else None),
     ]
     rows += [cells(name, *(_plain(one, of, held) for one in found)) for name, of in plain]
-    rows.append(cells("bubble, share of that call", *(percent(one.side.bubble_share) for one in found)))
+    rows.append(
+        cells("bubble, share of that call", *(one.side.marked(percent(one.side.bubble_share)) for one in found))
+    )
+    if any(one.side.denied for one in found):
+        by_replay = (duration(one.side.row.bubble_by_replay_ns) if one.side.denied else "" for one in found)
+        rows.append(cells(f"{DENIED} the same by graph replay, which disagrees", *by_replay))
     against = "" if held is None else f"; in brackets the difference to {held.label}"
     return Table(
         title=f"A call of each path{against}",

@@ -10,15 +10,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rope_prof.analysis.stats import Figure
-from rope_prof.analysis.summary import INFLATION_LIMIT, Row
+from rope_prof.analysis.summary import AGREE_WITHIN, INFLATION_LIMIT, Row
 from rope_prof.compare import SAME_WITHIN
 from rope_prof.model.run import Case
-from rope_prof.units import ratio
+from rope_prof.units import duration, ratio
+from rope_prof.views.losses import Loss, Pair, losses, sentences
 
 if TYPE_CHECKING:
     import polars as pl
 
 ON_CPU = "Recorded on a CPU: a kernel is a leaf operator, and nothing here is a GPU figure."
+
+#: A corrected bubble that its cross-check denies, as in the table that `show` prints; and what it means.
+DENIED = "≠"
+MARKED = f"{DENIED}: the cross-check by graph replay disagrees."
 
 #: What paths are held against where nobody chose.
 BASELINE = "unfused · eager"
@@ -52,6 +57,15 @@ class Side:
     def raw_trusted(self) -> bool:
         """Whether the profiler stretched the call little enough for its raw bubbles to mean something."""
         return self.row.raw_trusted
+
+    @property
+    def denied(self) -> bool:
+        """Whether the cross-check by graph replay was made and disagrees with the corrected bubble."""
+        return self.row.bubbles_agree is False
+
+    def marked(self, bubble: str) -> str:
+        """That text of the corrected bubble, with a `≠` behind it where it is denied."""
+        return f"{bubble} {DENIED}" if self.denied else bubble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +106,10 @@ class Against:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """One case in one look. `candidate` is None where nothing can be held against the baseline."""
+    """One case in one look. `candidate` is None where nothing can be held against the baseline.
+
+    `losses`: `than unfused · eager: fused · eager at 1 and 64 tokens`, one a baseline, the chosen one first.
+    """
 
     case: Case
     baseline: Side | None
@@ -117,10 +134,12 @@ def overview(
     *,
     against: Against | None = None,
     wanted: Callable[[Row], bool] | None = None,
+    pairs: Sequence[Pair] = (),
 ) -> Overview:
     """The overview of the case called `case_name`, recorded on `device`.
 
-    `against`: the baseline, unfused and eager where none is named; `wanted`: which rows may be the headline.
+    `against`: the baseline, unfused and eager where none is named; `wanted`: which rows may be the headline;
+    `pairs`: what else the sides are held against, by the rule of `views.losses`.
     Errors: KeyError for a case that no row has.
     """
     first_rank = [row for row in rows if row.rank == 0]
@@ -140,7 +159,7 @@ def overview(
         sides=sides,
         tokens=tokens,
         cells=cells,
-        losses=tuple(_losses(cells)),
+        losses=sentences((*_losses(cells, held.label), *losses(_of(family, pairs), family)), tokens),
         doubts=(*([ON_CPU] if device == "cpu" else []), *held.caveats, *_doubts(sides)),
     )
 
@@ -181,11 +200,16 @@ def _cells(rows: Sequence[Row], tokens: Sequence[int], held: Against) -> tuple[t
     )
 
 
-def _losses(cells: Sequence[tuple[str, tuple[Cell, ...]]]) -> Iterator[str]:
+def _losses(cells: Sequence[tuple[str, tuple[Cell, ...]]], base: str) -> Iterator[Loss]:
     for side, found in cells:
         for cell in found:
             if cell.word == "slower":
-                yield f"{side} at {cell.tokens:,} {'token' if cell.tokens == 1 else 'tokens'}"
+                yield Loss(base, side, cell.tokens)
+
+
+def _of(family: Sequence[Row], pairs: Sequence[Pair]) -> list[Pair]:
+    mine = {row.key for row in family}
+    return [pair for pair in pairs if pair.key.name in mine]
 
 
 def _alike(row: Row, other: Row) -> bool:
@@ -199,12 +223,18 @@ def _cell(count: int, row: Row | None, held: Against) -> Cell:
 def _doubts(sides: Sequence[Side]) -> list[str]:
     """Sentences on what the reader must not believe."""
     doubts = []
-    stretched = [s for s in sides if s.row.inflation is not None and not s.raw_trusted]
+    apart = [(s, s.row.inflation) for s in sides if s.row.inflation is not None and not s.raw_trusted]
+    stretched = [f"{s.label} {ratio(inflation)}" for s, inflation in apart if inflation > 1]
+    shorter = [f"{s.label} {ratio(inflation)}" for s, inflation in apart if inflation <= 1]
     if stretched:
-        names = ", ".join(f"{s.label} {ratio(s.row.inflation)}" for s in stretched)
         doubts.append(
-            f"The profiler stretches a call over {INFLATION_LIMIT:g}x ({names}): raw bubbles are greyed; "
-            "the corrected ones come from unprofiled time."
+            f"The profiler stretches a call over {INFLATION_LIMIT:g}x ({', '.join(stretched)}): raw bubbles are "
+            "greyed; the corrected ones come from unprofiled time."
+        )
+    if shorter:
+        doubts.append(
+            f"Calls took far less time under the profiler than without it ({', '.join(shorter)}): the host was held "
+            "up, or the clock was another; their raw bubbles are greyed, and the corrected ones are doubtful too."
         )
     for s in sides:
         row = s.row
@@ -217,7 +247,21 @@ def _doubts(sides: Sequence[Side]) -> list[str]:
                 f"{s.label}: a call is busy longer in the trace than a call takes unprofiled (calls overlap on the "
                 "device, or the profiler slows its kernels), so its bubble is negative."
             )
-    return doubts
+    return [*doubts, *_denied(sides)]
+
+
+def _denied(sides: Sequence[Side]) -> Iterator[str]:
+    """The corrected bubbles that their cross-check denies, both figures of each."""
+    figures = [
+        f"{s.label} {duration(s.row.bubble_corrected_ns)} corrected, {duration(s.row.bubble_by_replay_ns)} by replay"
+        for s in sides
+        if s.denied
+    ]
+    if figures:
+        yield (
+            f"{DENIED} The corrected bubble and its cross-check by graph replay, which no profiler touches, lie over "
+            f"{AGREE_WITHIN:.0%} of the call apart ({'; '.join(figures)}): such a bubble is not known."
+        )
 
 
 def table(view: Overview) -> pl.DataFrame:
@@ -242,6 +286,8 @@ def _line(side: Side) -> dict[str, str | float | int | None]:
         "rounds": None if wall is None else wall.n,
         "busy_ns": row.busy_ns,
         "bubble_corrected_ns": row.bubble_corrected_ns,
+        "bubble_by_replay_ns": row.bubble_by_replay_ns,
+        "bubbles_agree": row.bubbles_agree,
         "bubble_share": side.bubble_share,
         "inflation": row.inflation,
         "baseline_over_this": None if found is None else found.median,

@@ -15,7 +15,7 @@ from rope_prof.model.run import Machine, Run
 from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.units import size as byte_size
 from rope_prof.views.difference import difference
-from rope_prof.views.overview import Cell, Overview, Side
+from rope_prof.views.overview import MARKED, Cell, Overview, Side
 from rope_prof.views.palette import Palette
 from rope_prof.views.svg import MARGIN, Drawing, Mark, Rect, placed, svg_file
 from rope_prof.views.trace_tables import shown
@@ -58,7 +58,7 @@ def headline(view: Overview) -> str:
     tone = "" if faster else " rp-warn"
     if ratio_.lo is not None and ratio_.hi is not None and ratio_.lo <= 1 <= ratio_.hi:
         word, tone = f"{word} (undecided: the interval holds 1)", " rp-doubt"
-    lost = f"Slower: {', '.join(view.losses)}." if view.losses else "No measured token count is slower."
+    lost = f"Slower {'; '.join(view.losses)}." if view.losses else "No measured token count is slower."
     return (
         f'<div class="rp-hero"><div class="rp-big{tone}">{escape(significant(factor))}<span>×</span></div>'
         f"<div><h1>{escape(word)} with {escape(side.label)} than with {escape(base.label)}</h1>"
@@ -83,8 +83,8 @@ def cards(view: Overview) -> str:
         ),
         _card(
             "Bubble a call",
-            duration(before.bubble_corrected_ns),
-            duration(after.bubble_corrected_ns),
+            base.marked(duration(before.bubble_corrected_ns)),
+            side.marked(duration(after.bubble_corrected_ns)),
             f"{_percent(base.bubble_share)} of the call → {_percent(side.bubble_share)}, corrected",
         ),
         _card("Device busy a call", duration(before.busy_ns), duration(after.busy_ns), "union of its device events"),
@@ -108,7 +108,8 @@ def bars(view: Overview) -> str:
         return ""
     base = view.baseline
     rows = "".join(_bar(side, longest, base) for side in view.sides if side.row.wall_ns)
-    key = legend({"kernel": "device busy", "bubble": "bubble, corrected for the profiler"})
+    marked = f" {MARKED}" if any(side.denied for side in view.sides) else ""
+    key = legend({"kernel": "device busy", "bubble": f"bubble, corrected for the profiler.{marked}"})
     head = (
         '<div class="rp-bar rp-barhead"><span></span><span></span><span>µs a call</span><span>to baseline</span>'
         "<span>bubble</span><span>raw, profiled</span><span>inflation</span></div>"
@@ -133,12 +134,14 @@ def _bar(side: Side, longest: float, base: Side | None) -> str:
     trusted = "" if side.raw_trusted else " rp-unsure"
     apart = "" if base is None else "baseline" if base.row is row else difference(wall, _median(base.row.wall_ns))
     fact = f"{duration(wall)} a call: busy {duration(row.busy_ns)}, bubble {duration(row.bubble_corrected_ns)}"
+    if side.denied:
+        fact += f" corrected, {duration(row.bubble_by_replay_ns)} by graph replay"
     return (
         f'<div class="rp-bar" title="{escape(fact)}"><span class="rp-name">{escape(side.label)}</span>'
         f'<span class="rp-track"><span style="width:{100 * busy / longest:.3f}%;background:var(--rp-kernel)"></span>'
         f'<span style="width:{100 * bubble / longest:.3f}%;background:var(--rp-bubble)"></span></span>'
         f"<span><b>{escape(significant(wall / 1e3))}</b></span><span>{escape(apart)}</span>"
-        f"<span>{escape(_percent(side.bubble_share))}</span>"
+        f"<span>{escape(side.marked(_percent(side.bubble_share)))}</span>"
         f'<span class="rp-raw{trusted}">{escape(_percent(side.raw_share))}</span>'
         f"<span>{escape(ratio(row.inflation))}</span></div>"
     )

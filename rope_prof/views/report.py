@@ -17,7 +17,7 @@ from rope_prof.views import (
     report_timeline,
     report_verdict,
 )
-from rope_prof.views.overview import ON_CPU, Overview, overview
+from rope_prof.views.overview import MARKED, ON_CPU, Overview, overview
 from rope_prof.views.report_data import ReportData, main_case
 from rope_prof.views.report_model import Card, Headline, Report, Section
 from rope_prof.views.report_words import case_words, count, error, percent
@@ -110,9 +110,10 @@ def _cards(view: Overview) -> tuple[Card, ...]:
         ),
         Card(
             title="Bubble a call",
-            before=duration(base.row.bubble_corrected_ns),
-            after=duration(side.row.bubble_corrected_ns),
-            note=f"{percent(base.bubble_share)} of the call → {percent(side.bubble_share)}; unprofiled",
+            before=base.marked(duration(base.row.bubble_corrected_ns)),
+            after=side.marked(duration(side.row.bubble_corrected_ns)),
+            note=f"{percent(base.bubble_share)} of the call → {percent(side.bubble_share)}; unprofiled"
+            + (f"; {MARKED.removesuffix('.')}" if base.denied or side.denied else ""),
         ),
         Card(
             title="Device busy a call",

@@ -6,21 +6,20 @@ Takes frames and records, opens nothing. What is divided or counted for the repo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from rope_prof.analysis.calls import as_cpu, call_events, call_frame, recorded_on_cpu
-from rope_prof.analysis.end_to_end import BASELINE, Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.end_to_end import Agreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.gaps import device_gaps
 from rope_prof.analysis.idle import placed, told
 from rope_prof.analysis.kernels import KERNELS, kernel_shares
 from rope_prof.analysis.launches import launched
 from rope_prof.analysis.stats import Figure, paired_ratio
 from rope_prof.analysis.summary import Row, call_pattern, replays_apart
-from rope_prof.compare import NotComparableError, Side, Verdict, compare
 from rope_prof.model.end_to_end import EndToEnd
-from rope_prof.model.run import Case, Key, KeyFacts, Run
+from rope_prof.model.run import Case, KeyFacts, Run
 from rope_prof.model.trace import Trace
 from rope_prof.views.perfetto_sides import own_calls, split_replays
 from rope_prof.views.svg_timeline import Panel
@@ -150,39 +149,6 @@ def main_case(run: Run) -> Case | None:
     caught = {case: sum(f.trace is not None for f in run.keys if f.key.case == case) for case in cases}
     order = {f.key.case: i for i, f in reversed(list(enumerate(run.keys)))}
     return min(cases, key=lambda c: (-caught[c], abs(c.tokens - USUAL_TOKENS), order[c]), default=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """One verdict of the run: `key` against `base`, and what the comparison said."""
-
-    base: Key
-    key: Key
-    verdict: Verdict
-
-
-def verdicts(run: Run, samples: pl.DataFrame) -> tuple[Pair, ...]:
-    """Every path against the unfused chain in the same mode, and every other mode of the chain against its eager one.
-
-    Paired round by round; on the first rank. A pair that shares no case is left out.
-    """
-    first = replace(run, keys=tuple(f for f in run.keys if f.key.rank == 0))
-    sides = list(dict.fromkeys((f.key.path, f.key.mode) for f in first.keys))
-    keys = {f.key.name: f.key for f in first.keys}
-    found = []
-    for path, mode in sides:
-        base = (BASELINE, mode) if path != BASELINE and (BASELINE, mode) in sides else (BASELINE, "eager")
-        if base == (path, mode) or base not in sides:
-            continue
-        left, right = (
-            Side(label=f"{p} {m}", run=first, samples=samples, path=p, mode=m) for p, m in (base, (path, mode))
-        )
-        try:
-            said = compare(left, right, paired=True, anyway=True)
-        except NotComparableError:
-            continue
-        found += [Pair(base=keys[v.base], key=keys[v.cand], verdict=v) for v in said]
-    return tuple(found)
 
 
 def spread(samples: pl.DataFrame) -> dict[str, tuple[float, float]]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from rope_prof.model.run import KeyFacts, Run
 from rope_prof.units import significant, size
 from rope_prof.views.notes import notes
-from rope_prof.views.overview import overview
+from rope_prof.views.overview import DENIED, overview
 from rope_prof.views.report_data import ReportData, main_case
 from rope_prof.views.report_model import Block, Bullets, Cell, Code, Table, Words, cells
+from rope_prof.views.waterfall import SPLIT
 
 #: A command longer than this is cut in the middle on the page.
 COMMAND_LENGTH = 2000
@@ -42,6 +43,7 @@ def method(data: ReportData) -> tuple[Block, ...]:
         *_byte_lines(run),
         "Bubble: raw = period under the profiler − busy; corrected = unprofiled wall − busy; inflation = profiled / "
         "unprofiled period.",
+        f"Busy, and with it how `show` splits the saved time, rests on the profiler's timestamps. {SPLIT}",
     ]
     return (Bullets(items=tuple(items)),)
 
@@ -152,6 +154,8 @@ def doubts(data: ReportData) -> tuple[Block, ...]:
     said: dict[str, None] = {}
     for case in dict.fromkeys(f.key.case for f in data.run.keys if f.key.rank == 0):
         for text in overview(data.rows, case.name, data.run.machine.device).doubts:
+            if text.startswith(DENIED):  # the notes below name each
+                continue
             said.setdefault(f"{case.tokens:,} tokens: {text}" if " · " in text else text, None)
     for line in notes(data.run, data.rows):
         if not line.startswith(("?", "recorded on a CPU")):

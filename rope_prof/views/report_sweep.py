@@ -8,7 +8,8 @@ from dataclasses import replace
 from rope_prof.analysis.summary import Row
 from rope_prof.model.run import Case
 from rope_prof.units import MISSING, microseconds, ratio
-from rope_prof.views.report_data import Pair, ReportData, verdicts
+from rope_prof.views.losses import Pair, main, verdicts
+from rope_prof.views.report_data import ReportData
 from rope_prof.views.report_model import Block, Cell, Table, Words, cells
 from rope_prof.views.report_model import Figure as Picture
 from rope_prof.views.report_words import between, family_words
@@ -17,7 +18,7 @@ from rope_prof.views.svg_lines import Point, Series, log_chart
 
 def sweep(data: ReportData) -> tuple[Block, ...]:
     """µs a call over tokens, one table a family of cases; a cell that loses to the chain in its mode is marked."""
-    pairs = {p.key.name: p for p in verdicts(data.run, data.samples) if p.verdict.metric == "wall"}
+    pairs = {p.key.name: p for p in main(verdicts(data.run, data.samples)) if p.verdict.metric == "wall"}
     blocks: list[Block] = []
     families: dict[tuple[Case, str], list[Row]] = {}
     for row in data.rows:

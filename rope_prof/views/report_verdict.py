@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rope_prof.analysis.summary import Row
-from rope_prof.compare import SAME_WITHIN
+from rope_prof.compare import METRICS, SAME_WITHIN
 from rope_prof.model.run import Case
 from rope_prof.units import MISSING, microseconds, ratio, significant
-from rope_prof.views.overview import Overview
+from rope_prof.views.losses import Pair, losses, main, sentences, verdicts
+from rope_prof.views.overview import MARKED, Overview
 from rope_prof.views.overview import Side as OverviewSide
-from rope_prof.views.report_data import Pair, ReportData, bandwidth, spread, verdicts
+from rope_prof.views.report_data import ReportData, bandwidth, spread
 from rope_prof.views.report_model import Block, Bullets, Cell, Table, Tone, Words, cells
 from rope_prof.views.report_model import Figure as Picture
 from rope_prof.views.report_words import LONG, between, case_words, count, error, family_words, percent, side_label
@@ -26,7 +27,7 @@ def verdict(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     if view is None or view.candidate is None or not pairs:
         return ()
     side = view.candidate
-    mine = [p for p in pairs if (p.key.path, p.key.mode, p.key.l2) == (side.row.path, side.row.mode, side.row.l2)]
+    mine = [p for p in main(pairs) if (p.key.path, p.key.mode, p.key.l2) == (side.row.path, side.row.mode, side.row.l2)]
     base = side_label(mine[0].base, data.rows) if mine else ""
     rows = tuple(
         cells(case_words(wall.key.case), *_verdict_cells(wall), *_verdict_cells(device))
@@ -66,9 +67,9 @@ def _waterfall(view: Overview) -> Iterator[Block]:
         busy = min(row.busy_ns, row.wall_ns.median)
         parts = (
             ("kernel", busy / 1e3, f"busy {microseconds(row.busy_ns)} µs"),
-            ("bubble", max(0.0, bubble) / 1e3, f"bubble {microseconds(bubble)} µs"),
+            ("bubble", max(0.0, bubble) / 1e3, f"bubble {one.marked(microseconds(bubble) + ' µs')}"),
         )
-        note = f"{microseconds(row.wall_ns.median)} µs, bubble {percent(one.bubble_share)}"
+        note = f"{microseconds(row.wall_ns.median)} µs, bubble {one.marked(percent(one.bubble_share))}"
         rows.append(Bar(label=one.label, parts=parts, note=note))
     if rows:
         legend = (("kernel", "device busy"), ("bubble", "bubble: the device waits for the host"))
@@ -77,7 +78,8 @@ def _waterfall(view: Overview) -> Iterator[Block]:
             name="calls",
             drawing=bars(rows, "µs a call, unprofiled wall time", title, legend),
             title="Where a call's time goes",
-            caption="Bubble = unprofiled wall time − busy time of the capture; a negative one is not drawn.",
+            caption="Bubble = unprofiled wall time − busy time of the capture; a negative one is not drawn."
+            + (f" {MARKED}" if any(one.denied for one in view.sides) else ""),
             where="page",
         )
 
@@ -100,15 +102,38 @@ def _losing(pairs: Sequence[Pair], data: ReportData) -> tuple[Block, ...]:
     )
     if not slower:
         return (Words(text=f"It loses nowhere that was measured. {judged}"),)
-    items = [
-        f"{side_label(p.key, data.rows)} at {case_words(p.key.case)}: {p.verdict.metric} "
-        f"{ratio(p.verdict.ratio.median if p.verdict.ratio else None)} ({between(p.verdict.ratio)}) of "
-        f"{side_label(p.base, data.rows)}"
-        for p in slower[:LONG]
-    ]
-    if len(slower) > LONG:
-        items.append(f"and {len(slower) - LONG} more: the sweep marks each")
-    return (Words(text=f"Where something loses. {judged}"), Bullets(items=tuple(items)))
+    rows = tuple(
+        cells(
+            side_label(p.key, data.rows),
+            case_words(p.key.case),
+            p.verdict.metric,
+            side_label(p.base, data.rows),
+            ratio(p.verdict.ratio.median if p.verdict.ratio else None),
+            between(p.verdict.ratio),
+        )
+        for p in slower
+    )
+    table = Table(
+        title=f"Each of the {len(rows)}",
+        head=("slower", "case", "metric", "than", "baseline / candidate", "95 % interval"),
+        rows=rows,
+        right=frozenset({4, 5}),
+        folded=len(rows) > LONG,
+    )
+    return (Words(text=f"Where something loses. {judged}"), Bullets(items=tuple(_told(slower, data))), table)
+
+
+def _told(slower: Sequence[Pair], data: ReportData) -> Iterator[str]:
+    """A sentence a baseline and clock, of each family of cases: as the overview says it."""
+    families = dict.fromkeys(replace(p.key.case, tokens=0) for p in slower)
+    keys = [row for row in data.rows if row.rank == 0]
+    for family in families:
+        here = [p for p in slower if replace(p.key.case, tokens=0) == family]
+        tokens = [row.case.tokens for row in keys if replace(row.case, tokens=0) == family]
+        prefix = f"{family_words(family)}: " if len(families) > 1 else ""
+        for metric in METRICS:
+            for text in sentences(losses(here, keys, metric), tokens):
+                yield f"{prefix}slower by {metric} {text}"
 
 
 #: More cases than these share a table with the others of their family.
@@ -151,6 +176,8 @@ def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         "/ wall; GB/s: bytes by the formula of section 8 / device time; share of floor: one pass over the same bytes "
         "that computes nothing, timed in the same rounds / device time. –: not measured."
     )
+    if any(OverviewSide(label="", row=row).denied for row in rows):
+        note += f" {MARKED}"
     return (*blocks, Words(text=note, tone="muted"))
 
 
@@ -173,7 +200,7 @@ def _table(
 
 def _row(row: Row, rows: Sequence[Row], ends: dict[str, tuple[float, float]]) -> tuple[Cell, ...]:
     p10, p90 = ends.get(row.key, (None, None))
-    rate = bandwidth(row)
+    rate, side = bandwidth(row), OverviewSide(label="", row=row)
     tone: Tone = "bad" if row.status in {"wrong", "failed"} else "" if row.status == "measured" else "muted"
     name = side_label(row, rows) + ("" if row.status == "measured" else f" ({row.status})")
     return cells(
@@ -183,7 +210,7 @@ def _row(row: Row, rows: Sequence[Row], ends: dict[str, tuple[float, float]]) ->
         microseconds(row.wall_ns.median) if row.wall_ns else MISSING,
         MISSING if p10 is None or p90 is None else f"[{microseconds(p10)}, {microseconds(p90)}]",
         str(row.wall_ns.n) if row.wall_ns else MISSING,
-        percent(OverviewSide(label="", row=row).bubble_share),
+        side.marked(percent(side.bubble_share)),
         MISSING if rate is None else significant(rate),
         percent(row.roofline_share),
         error(row.max_error),

@@ -152,11 +152,25 @@ def test_the_overview_is_held_against_the_chosen_baseline(drawn: Path, monkeypat
     assert "faster with fused · eager than with per-token · eager" in text
     assert "Speedup over per-token · eager" in text
     assert "as much" in text, "unfused takes several times the baseline's time"
-    assert "Slower: unfused · eager at 1 token, unfused · eager at 973 tokens" in text
+    assert "Slower than per-token · eager: unfused · eager at 1 and 973 tokens" in text
     none = html_of(app(monkeypatch, drawn, base="none"))
     assert "Nothing to compare" in none
     assert "No waterfall" in none
     assert "as much" not in none
+
+
+def test_the_overview_marks_a_denied_bubble_and_names_losses_to_the_compiled_chain(
+    monkeypatch: pytest.MonkeyPatch, repository: Path
+) -> None:
+    shipped = repository / "traces/h100-ernie28b"
+    text = html_of(app(monkeypatch, shipped, case="28b-tp1-n8192-bf16-image"))
+    assert "<b>-4.81 µs ≠</b>" in text, "the card"
+    assert text.count("<span>-13 % ≠</span>") == 1, "the table"
+    assert "fused · eager -4.81 µs corrected, 962 ns by replay" in text
+    assert "fused · compile at 1 to 8,192 tokens" in text
+    assert "than unfused · graph: per-token · graph at 8,192 tokens" in text
+    assert "moves time between inefficiency and device gaps" in text
+    assert "≠" not in html_of(app(monkeypatch, shipped, case="28b-tp1-n973-bf16-image")), "there the check agrees"
 
 
 def test_the_headline_is_of_the_path_and_mode_of_the_address(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,14 +14,18 @@ from runs import key as drawn_key
 
 from rope_prof.analysis.stats import figure
 from rope_prof.commands.export_report import cleaned_report, gathered
+from rope_prof.commands.show import rows_of
 from rope_prof.io.redact import Cleaner, Words
 from rope_prof.io.run_folder import append_samples, read_run, write_run
 from rope_prof.model.run import Case, Key, KeyFacts, samples_schema
 from rope_prof.units import microseconds, ratio
 from rope_prof.views import report_data
+from rope_prof.views.losses import verdicts
+from rope_prof.views.overview import overview
 from rope_prof.views.report import TITLES, report
 from rope_prof.views.report_html import report_html
 from rope_prof.views.report_markdown import LIMIT, report_markdown
+from rope_prof.views.report_model import Block, Bullets, Report
 from rope_prof.views.report_words import case_words, side_label
 
 ORDER = [title for _, _, title in TITLES]
@@ -50,7 +54,7 @@ def test_every_figure_of_the_table_is_the_one_that_show_prints(shipped_report, s
         assert row[3] == microseconds(key["wall_ns"]["median"])
         assert row[5] == str(key["wall_ns"]["n"])
         idle = key["bubble_corrected_ns"] / key["wall_ns"]["median"]
-        assert row[6] == f"{100 * idle:.0f} %"
+        assert row[6] == f"{100 * idle:.0f} %" + (" ≠" if key["bubbles_agree"] is False else "")
         assert row[8] == f"{100 * key['roofline_share']:.0f} %"
         assert row[9] == f"{key['max_error']:.2g}"
 
@@ -156,11 +160,44 @@ def test_a_path_that_loses_is_named_and_marked(tmp_path: Path) -> None:
     made = report(gathered(read_run(folder)))
     text = report_markdown(made)
     assert "Where something loses" in section(text, 1)
-    assert "per-token · eager at 28b · TP 1 · 973 tokens" in section(text, 1)
+    assert "slower by wall than unfused · eager: per-token · eager at 973 tokens" in section(text, 1)
     head, *rows = tables_of(text, "Sweep")[0]
     marked = [(row[0], name) for row in rows for name, cell in zip(head, row, strict=True) if "▼" in cell]
     assert marked == [("973", "per-token · eager")]
     assert run.complete
+
+
+def test_a_loss_reads_in_the_report_as_on_the_overview(shipped_report) -> None:  # type: ignore[no-untyped-def]
+    folder = read_run(shipped_report.run)
+    pairs = verdicts(folder.run, folder.samples)
+    case = report_data.main_case(folder.run)
+    assert case is not None
+    said = overview(rows_of(folder), case.name, pairs=pairs).losses
+    assert any("fused · compile" in text and text.startswith("than unfused · compile") for text in said)
+    bullets = next(b for b in blocks(shipped_report.report, "verdict") if isinstance(b, Bullets)).items
+    assert sorted(f"slower by wall {text}" for text in said) == sorted(t for t in bullets if " by wall " in t)
+    table = tables_of(shipped_report.markdown, "Verdict")[1]
+    assert len(table) - 1 == sum(pair.verdict.word == "SLOWER" for pair in pairs)
+
+
+def test_a_denied_bubble_is_marked_wherever_the_report_shows_it(shipped_report, shipped_json) -> None:  # type: ignore[no-untyped-def]
+    denied = [key for key in shipped_json["keys"] if key["bubbles_agree"] is False]
+    assert denied
+    assert "≠: the cross-check by graph replay disagrees" in section(shipped_report.markdown, 2)
+    told = section(shipped_report.markdown, 12)
+    assert all(f"by replay {microseconds(key['bubble_by_replay_ns'])} of" in told for key in denied)
+    assert "moves time between inefficiency and device gaps" in section(shipped_report.markdown, 8)
+    html = page_of(shipped_report.run, 8192)
+    assert "<b>-4.81 µs ≠</b>" in html, "the card"
+    assert "37.0 µs, bubble -13 % ≠" in html, "the bar"
+    assert "≠ the same by graph replay, which disagrees" in page_of(shipped_report.run, 64), "the account of bubbles"
+
+
+def page_of(run: Path, tokens: int) -> str:
+    """The page of a run, of one token count alone."""
+    folder = read_run(run)
+    keys = tuple(facts for facts in folder.run.keys if facts.key.case.tokens == tokens)
+    return report_html(report(gathered(replace(folder, run=replace(folder.run, keys=keys)))))
 
 
 def test_private_words_go_and_are_counted(tmp_path: Path) -> None:
@@ -204,7 +241,7 @@ def test_tokens_are_known_by_their_form(text: str, left: str) -> None:
 def test_a_run_of_hundreds_of_keys_stays_under_the_limit(tmp_path: Path) -> None:
     from drawn_run import write_gpu_run
 
-    folder = write_gpu_run(tmp_path / "run", tokens=(64,))
+    folder = write_gpu_run(tmp_path / "run", tokens=(973,))
     run = read_run(folder).run
     keys, rows = list(run.keys), []
     for model in ("28b", "424b"):
@@ -244,6 +281,10 @@ def test_labels_tell_the_l2_state_where_there_are_both() -> None:
     assert side_label(base, [base]) == "fused · eager"
     assert side_label(base, [base, replace(base, l2="hot")]) == "fused · eager · cold"
     assert case_words(base.case) == "28b · TP 1 · 64 tokens · bf16 · image prompt"
+
+
+def blocks(made: Report, name: str) -> tuple[Block, ...]:
+    return next(one.blocks for one in made.sections if one.key == name)
 
 
 def section(text: str, number: int) -> str:

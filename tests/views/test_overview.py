@@ -1,0 +1,51 @@
+"""What the overview says of bubbles that are not to be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runs import facts, run, samples
+
+from rope_prof.analysis.summary import Row, summary
+from rope_prof.views import panels
+from rope_prof.views.overview import Overview, overview, table
+
+
+def seen(**fused: float | bool) -> Overview:
+    rounds = samples(unfused_eager=[300e3 + k for k in range(8)], fused_eager=[37e3 + k for k in range(8)])
+    rows = summary(run(facts(), facts("fused")), rounds, {})
+
+    def known(row: Row) -> Row:
+        busy = replace(row, busy_ns=30e3, kernels_per_call=1.0, inflation=1.0, bubbles_agree=True)
+        found = replace(busy, bubble_corrected_ns=7e3, bubble_by_replay_ns=7e3)
+        return replace(found, **fused) if row.path == "fused" else found  # type: ignore[arg-type]
+
+    return overview(tuple(known(row) for row in rows), rows[0].case.name)
+
+
+def test_a_corrected_bubble_that_its_cross_check_denies_is_marked_and_told() -> None:
+    found = seen(bubble_corrected_ns=-4810.0, bubble_by_replay_ns=962.0, bubbles_agree=False)
+    assert "<b>-4.81 µs ≠</b>" in panels.cards(found)
+    assert "<span>7.00 µs</span>" in panels.cards(found), "the baseline's stands"
+    drawn = panels.bars(found)
+    assert drawn.count("<span>-13 % ≠</span>") == 1
+    assert "962 ns by graph replay" in drawn
+    assert "≠: the cross-check by graph replay disagrees." in drawn
+    denied = [text for text in found.doubts if text.startswith("≠")]
+    assert len(denied) == 1
+    assert "fused · eager -4.81 µs corrected, 962 ns by replay" in denied[0]
+    assert "unfused" not in denied[0]
+    assert table(found)["bubbles_agree"].to_list() == [True, False]
+
+
+def test_a_bubble_that_agrees_or_has_no_cross_check_carries_no_mark() -> None:
+    for found in (seen(), seen(bubbles_agree=None, bubble_by_replay_ns=None)):  # type: ignore[arg-type]
+        assert "≠" not in panels.cards(found) + panels.bars(found) + "".join(found.doubts)
+
+
+def test_a_call_that_the_profiler_shortens_is_not_said_to_be_stretched() -> None:
+    text = "".join(seen(inflation=0.4).doubts)
+    assert "far less time under the profiler" in text
+    assert "fused · eager 0.400x" in text
+    assert "stretches" not in text
+    assert "stretches a call over 1.5x (fused · eager 2.00x)" in "".join(seen(inflation=2.0).doubts)
