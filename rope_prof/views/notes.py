@@ -93,7 +93,7 @@ def check_notes(rows: Sequence[Row]) -> list[str]:
         return []
     agree = sum(row.bubbles_agree is True for row in checked)
     lines = [
-        f"corrected bubbles against graph replays, by events and without a profiler: {agree} of {len(checked)} agree "
+        f"corrected bubbles against unprofiled graph replays: {agree} of {len(checked)} agree "
         f"within {AGREE_WITHIN:.0%} of the call's wall" + ("; ≠ those that do not:" if agree < len(checked) else "")
     ]
     labels = dict(zip((row.key for row in rows), key_labels(rows), strict=True))
