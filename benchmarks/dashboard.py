@@ -263,7 +263,7 @@ def machine() -> str:
 def measure(trace: Path, rounds: int) -> tuple[list[Timed], str]:
     from playwright.sync_api import sync_playwright
 
-    from rope_prof.io.traces import read_trace
+    from rope_prof.io.trace.read import read_trace
 
     where = machine()
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -41,8 +41,8 @@ OURS = """
 import json, sys
 from importlib.metadata import version
 from pathlib import Path
-from rope_prof.analysis.analyze import analyze
-from rope_prof.io.traces import read_trace
+from rope_prof.analysis.trace.analyze import analyze
+from rope_prof.io.trace.read import read_trace
 answer = analyze(read_trace(Path(sys.argv[1])))
 (use,) = answer.devices
 totals = {name: getattr(use, name) for name in ("kernels", "kernel_ns", "busy_ns", "span_ns", "idle_ns")}
@@ -51,7 +51,7 @@ print(json.dumps({"version": "polars " + version("polars"), "totals": totals, "l
 REOPEN = """
 import json, sys, time
 from pathlib import Path
-from rope_prof.io.traces import read_trace
+from rope_prof.io.trace.read import read_trace
 began = time.perf_counter()
 trace = read_trace(Path(sys.argv[1]), cache=True)
 print(json.dumps({"version": "", "totals": {}, "open_s": time.perf_counter() - began, "events": trace.events}))

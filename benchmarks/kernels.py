@@ -24,13 +24,13 @@ import triton
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import peers
-from rope_prof.kernels.inputs import PROMPTS, Inputs, make_ring, touched_bytes
-from rope_prof.kernels.reference import error, reference
-from rope_prof.kernels.shape import PRESETS, MropeShape
-from rope_prof.kernels.traffic import least_bytes
+from rope_prof.kernels.mrope import fused as fused_module
+from rope_prof.kernels.mrope.inputs import PROMPTS, Inputs, make_ring, touched_bytes
+from rope_prof.kernels.mrope.reference import error, reference
+from rope_prof.kernels.mrope.shape import PRESETS, MropeShape
+from rope_prof.kernels.mrope.traffic import least_bytes
 
 from rope_prof.kernels import ceilings
-from rope_prof.kernels import fused as fused_module
 from rope_prof.kernels import paths as kernel_paths
 
 NODE_LIMIT = 60_000
@@ -233,9 +233,9 @@ def cold_compile_ms(shape: MropeShape) -> float:
     import tempfile
 
     code = (
-        "from rope_prof.kernels.inputs import make_inputs\n"
-        "from rope_prof.kernels.fused import fused, compilations\n"
-        "from rope_prof.kernels.shape import PRESETS\n"
+        "from rope_prof.kernels.mrope.inputs import make_inputs\n"
+        "from rope_prof.kernels.mrope.fused import fused, compilations\n"
+        "from rope_prof.kernels.mrope.shape import PRESETS\n"
         f"s = PRESETS['{shape.model}']; x = make_inputs(s, 64, device='cuda')\n"
         "fused(x.q, x.k, x.positions, x.cos_sin_cache, s); print(compilations.ns / 1e6)"
     )

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from rope_prof.kernels.shape import MropeShape
+from rope_prof.kernels.mrope.shape import MropeShape
 
 PathFunction = Callable[..., Any]
 

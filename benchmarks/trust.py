@@ -34,10 +34,10 @@ from typing import Any
 import polars as pl
 
 from rope_prof import __version__
-from rope_prof.compare import Side, Verdict, compare
+from rope_prof.analysis.comparison.compare import Side, Verdict, compare
 from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Mode, Run, samples_schema
-from rope_prof.record.stopping import Limits, Watch
-from rope_prof.record.timing import (
+from rope_prof.record.loop.stopping import Limits, Watch
+from rope_prof.record.loop.timing import (
     SAMPLE_NS,
     Clock,
     Device,
@@ -306,7 +306,7 @@ class Machinery:
     """The real subjects: a path of the package on its ring, as `record` makes them."""
 
     def __init__(self, device: Any, case: Case, path: str, seed: int, every: int | None = None) -> None:
-        from rope_prof.record.subjects import Ring, shape_of
+        from rope_prof.record.bench.subjects import Ring, shape_of
 
         self.device, self.case, self.path = device, case, path
         self.every = every or EVERY[device.kind]
@@ -326,7 +326,7 @@ class Machinery:
         return self._stage(f"itself-{mode}", mode, plain, replace(plain, name=key_of(self.case, "cand", mode).name))
 
     def _plain(self, name: str, mode: Mode) -> Subject:
-        from rope_prof.record.subjects import eager_subject, graph_subject, in_mode
+        from rope_prof.record.bench.subjects import eager_subject, graph_subject, in_mode
 
         self.refill(0)
         call, _ = in_mode(key_of(self.case, self.path, mode))
@@ -337,7 +337,7 @@ class Machinery:
 
     def host_spin(self, share: float) -> Stage:
         """A spin of the host of `share` of a call, sized anew in each trial."""
-        from rope_prof.record.devices import clock
+        from rope_prof.record.device.devices import clock
 
         plain, spin, least = self._plain("plain", "eager"), HostSpin(), HostSpin()
         every = self.every
@@ -394,8 +394,8 @@ class Machinery:
 
     def _device_ns(self, subject: Subject) -> float:
         """Device ns of one replay, the least of a few."""
-        from rope_prof.record.devices import clock
-        from rope_prof.record.timing import on_device
+        from rope_prof.record.device.devices import clock
+        from rope_prof.record.loop.timing import on_device
 
         settle(subject, subject.step, clock, self.device)
         taken = [found for _ in range(5) if (found := on_device(subject, self.device))]
@@ -405,8 +405,8 @@ class Machinery:
         """(the path's graph with a spin at its end, a graph of the spin alone, the spin whose length both read)."""
         import spin
 
-        from rope_prof.record.subjects import in_mode, replays
-        from rope_prof.record.workload import GRAPH_CALLS
+        from rope_prof.record.bench.subjects import in_mode, replays
+        from rope_prof.record.loop.plan import GRAPH_CALLS
 
         self.refill(0)
         device_spin = spin.DeviceSpin(self.device.torch_device)
@@ -567,8 +567,8 @@ def planned(
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run all stages and write the JSON after each."""
-    from rope_prof.record.devices import clock, find_device
-    from rope_prof.record.machine import machine
+    from rope_prof.record.device.devices import clock, find_device
+    from rope_prof.record.device.machine import machine
 
     options = parse(words)
     if options.table:

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from rope_prof.analysis.comparison.compare import Word, judge
 from rope_prof.analysis.stats import figure
-from rope_prof.compare import Word, judge
 
 Floats = NDArray[np.float64]
 Ends = tuple[float, float]

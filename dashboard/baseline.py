@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import streamlit as st
 from rope_prof.dashboard.shell import Seen
 
-from rope_prof.analysis.summary import Row
-from rope_prof.compare import Verdict
+from rope_prof.analysis.comparison.compare import Verdict
+from rope_prof.analysis.run.rows import Row
 from rope_prof.dashboard import loading, view
 from rope_prof.errors import RopeProfError
-from rope_prof.io.run_folder import RunFolder
+from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import Case, KeyFacts
-from rope_prof.views.sweep_pictures import Held
+from rope_prof.views.draw.sweep import Held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,15 @@ from pathlib import Path
 import streamlit as st
 from rope_prof.dashboard.shell import Seen
 
-from rope_prof.analysis.summary import CaptureFigures
+from rope_prof.analysis.comparison.compare import Side
+from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.commands.compare import capture, comparison, picked
-from rope_prof.compare import Side
 from rope_prof.dashboard import loading, view
 from rope_prof.errors import TraceError
-from rope_prof.io.run_folder import RunFolder
+from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
 from rope_prof.model.trace import Trace
-from rope_prof.views.compare_tables import Comparison
+from rope_prof.views.terminal.compare import Comparison
 
 #: The path or mode of a side that picks all of them.
 ALL = "all"

@@ -11,8 +11,8 @@ from rope_prof.dashboard.shell import Seen, plain
 
 from rope_prof.commands.export_report import picture_font
 from rope_prof.units import size
-from rope_prof.views.page_files import csv_of, markdown_of, png_of, svg_of
-from rope_prof.views.svg import Drawing
+from rope_prof.views.draw.svg import Drawing
+from rope_prof.views.page.files import csv_of, markdown_of, png_of, svg_of
 
 #: A larger trace is on this machine anyway; a copy through the browser helps nobody.
 MOST_BYTES = 256 << 20

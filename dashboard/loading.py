@@ -16,21 +16,21 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from rope_prof.analysis.analyze import accounted
-from rope_prof.analysis.calls import call_frame
-from rope_prof.analysis.decomposition import Decomposition, decompose
-from rope_prof.analysis.roofline import Ceilings, ceilings, roofline
-from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, figures, require_whole, summary
+from rope_prof.analysis.comparison.compare import NotComparableError, Side, Verdict, compare
+from rope_prof.analysis.run.ceilings import Ceilings, ceilings, roofline
+from rope_prof.analysis.run.decomposition import Decomposition, decompose
+from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, figures, require_whole, summary
+from rope_prof.analysis.trace.analyze import accounted
+from rope_prof.analysis.trace.calls import call_frame
 from rope_prof.commands.open import case_traces
-from rope_prof.compare import NotComparableError, Side, Verdict, compare
-from rope_prof.dashboard import permitted
+from rope_prof.dashboard import allowed_files
 from rope_prof.errors import RopeProfError
-from rope_prof.io.run_folder import RunFolder, find_runs, read_run, shipped_runs
-from rope_prof.io.traces import read_trace
+from rope_prof.io.run.folder import RunFolder, find_runs, read_run, shipped_runs
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import Case, Key, KeyFacts
 from rope_prof.model.trace import Trace
-from rope_prof.serve import Server, site
-from rope_prof.views.report_data import Captured, captured
+from rope_prof.serve.server import Server, site
+from rope_prof.views.report.data import Captured, captured
 
 _KEEP = 64
 
@@ -77,7 +77,7 @@ def trace_folders() -> dict[str, Path]:
     """Short name -> folder: those that a viewer may open traces of, by `--folder` and by where runs lie."""
     asked = asked_run()
     own = [Path("traces"), shipped_runs(), *([] if asked is None else [asked])]
-    return permitted.named([*permitted.asked_folders(), *own])
+    return allowed_files.named([*allowed_files.asked_folders(), *own])
 
 
 def default_run(named: dict[str, Path]) -> str:

@@ -1,4 +1,4 @@
-"""What every room shares: header, choosers, notes, errors.
+"""What every page shares: header, choosers, notes, errors.
 
 Names from files go through `st.html` escaped, never through Markdown.
 """
@@ -17,16 +17,16 @@ import streamlit as st
 
 from rope_prof.dashboard import loading, view
 from rope_prof.errors import RopeProfError
-from rope_prof.io.run_folder import RunFolder
+from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
-from rope_prof.views.palette import Palette, palette
-from rope_prof.views.timeline_look import zoom_of
+from rope_prof.views.draw.palette import Palette, palette
+from rope_prof.views.timeline.look import zoom_of
 
 if TYPE_CHECKING:
     import polars as pl
 
 _HERE = Path(__file__).parent
-ROOMS = {
+PAGES = {
     "overview": "Overview",
     "timeline": "Timeline",
     "bubbles": "Bubbles",
@@ -57,10 +57,10 @@ class Seen:
 
 
 def pages() -> dict[str, Any]:
-    """The rooms, found by path beside this file."""
+    """The pages, found by path beside this file."""
     return {
-        name: st.Page(str(_HERE / "rooms" / f"{name}.py"), title=title, url_path=name, default=name == "overview")
-        for name, title in ROOMS.items()
+        name: st.Page(str(_HERE / "pages" / f"{name}.py"), title=title, url_path=name, default=name == "overview")
+        for name, title in PAGES.items()
     }
 
 
@@ -69,10 +69,10 @@ def style() -> None:
     st.html(f"<style>{(_HERE / 'style.css').read_text(encoding='utf-8')}</style>")
 
 
-def header(rooms: dict[str, Any], room: str) -> Seen:
-    """Word mark, rooms, and the choosers of run, case and baseline; stops with one sentence where there is no run.
+def header(pages: dict[str, Any], page: str) -> Seen:
+    """Word mark, pages, and the choosers of run, case and baseline; stops with one sentence where there is no run.
 
-    Of a run without keys (`model` writes one) only the rooms that need none can be looked at.
+    Of a run without keys (`model` writes one) only the pages that need none can be looked at.
     The links are drawn last: each of them names the whole view.
     """
     with st.container(horizontal=True, vertical_alignment="center", key="rp-head"):
@@ -90,7 +90,7 @@ def header(rooms: dict[str, Any], room: str) -> Seen:
     with guarded():
         folder = loading.run(named[name])
     if not folder.run.keys:
-        return _without_keys(name, folder, rooms, room, links)
+        return _without_keys(name, folder, pages, page, links)
     with places:
         case = _case_chooser(folder)
         found = view.bases(folder.run, case, {n: f.run for n, f in loading.other_runs(named, name).items()})
@@ -101,25 +101,25 @@ def header(rooms: dict[str, Any], room: str) -> Seen:
         note(sentence)
     view.remember(st.query_params, {"run": name, "case": case, **settled.address})
     zoom(view.ZOOM)
-    _link(rooms, links)
+    _link(pages, links)
     return Seen(name, folder, case, palette(st.context.theme.type), settled)
 
 
-def _link(rooms: dict[str, Any], links: Any) -> None:
+def _link(pages: dict[str, Any], links: Any) -> None:
     with links:
-        for page in rooms.values():
+        for page in pages.values():
             st.page_link(page, query_params=st.query_params.to_dict())
 
 
-def _without_keys(name: str, folder: RunFolder, rooms: dict[str, Any], room: str, links: Any) -> Seen:
-    """What is seen of a run that holds no case; stops in a room that needs one."""
+def _without_keys(name: str, folder: RunFolder, pages: dict[str, Any], page: str, links: Any) -> Seen:
+    """What is seen of a run that holds no case; stops in a page that needs one."""
     view.remember(st.query_params, {"run": name})
-    _link(rooms, links)
-    if room not in _KEYLESS:
+    _link(pages, links)
+    if page not in _KEYLESS:
         with guarded():
             whole = folder.end_to_end is not None
         stop(
-            f"Run {name} holds whole requests alone; the page {ROOMS['end_to_end']} shows them."
+            f"Run {name} holds whole requests alone; the page {PAGES['end_to_end']} shows them."
             if whole
             else f"Run {name} holds no keys; record it again."
         )
@@ -282,7 +282,7 @@ def notes() -> None:
 
 
 def title(text: str, about: str) -> None:
-    """A room's question and what it shows."""
+    """A page's question and what it shows."""
     st.html(f'<div class="rp-title"><h1>{escape(text)}</h1><p>{escape(about)}</p></div>')
 
 
@@ -322,6 +322,6 @@ def guarded() -> Iterator[None]:
 
 
 def seen() -> Seen:
-    """What `app.py` put down for the room."""
+    """What `app.py` put down for the page."""
     found: Seen = st.session_state["seen"]
     return found

@@ -13,9 +13,9 @@ from typing import Any
 import streamlit as st
 
 from rope_prof.dashboard import shell, view
-from rope_prof.views.palette import Palette
-from rope_prof.views.timeline_look import look_of, zoom_text
-from rope_prof.views.timeline_window import Shown, window
+from rope_prof.views.draw.palette import Palette
+from rope_prof.views.timeline.look import look_of, zoom_text
+from rope_prof.views.timeline.window import Shown, window
 
 _FOLDER = Path(__file__).parent / "component"
 _SCRIPTS = ("data.js", "paint.js", "words.js", "input.js", "main.js")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from rope_prof.kernels.shape import MropeShape
+from rope_prof.kernels.mrope.shape import MropeShape
 
 #: `(q, k, positions, cos_sin_cache, shape) -> (q, k)`, or None where the path works in place.
 PathFunction = Callable[
@@ -28,19 +28,19 @@ class Path:
 
 
 def _unfused() -> Path:
-    from rope_prof.kernels.unfused import unfused
+    from rope_prof.kernels.mrope.unfused import unfused
 
     return Path("unfused", unfused, in_place=False)
 
 
 def _per_token() -> Path:
-    from rope_prof.kernels.per_token import per_token
+    from rope_prof.kernels.mrope.per_token import per_token
 
     return Path("per-token", per_token, in_place=True, triton=True)
 
 
 def _fused() -> Path:
-    from rope_prof.kernels.fused import fused
+    from rope_prof.kernels.mrope.fused import fused
 
     return Path("fused", fused, in_place=True, triton=True)
 

@@ -90,7 +90,7 @@ class Attached:
         return self._ranged(getattr(owner, name) if raw is _ABSENT else raw)
 
     def _ranged(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        from rope_prof.record.ranges import CallRange
+        from rope_prof.record.capture.ranges import CallRange
 
         @functools.wraps(call)
         def ranged(*arguments: Any, **named: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 from runs import CASE, RIGHT, key, run
 
-from rope_prof.analysis.summary import CaptureFigures
+from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.model.run import Case, Ceiling, Key, KeyFacts, Run, samples_schema
 
 COPY_BYTES = 1 << 30

@@ -16,7 +16,7 @@ import torch
 
 from rope_prof.attach import attach
 from rope_prof.errors import UsageError
-from rope_prof.io.traces import read_trace
+from rope_prof.io.trace.read import read_trace
 
 
 class ServedRotary(torch.nn.Module):
@@ -79,7 +79,7 @@ def test_a_servers_rope_runs_in_ranges_and_gives_the_same(tmp_path: Path) -> Non
 
 
 def test_the_trace_analyzes_by_the_ranges(tmp_path: Path) -> None:
-    from rope_prof.analysis.calls import as_cpu, call_frame
+    from rope_prof.analysis.trace.calls import as_cpu, call_frame
 
     model, x = served(), torch.ones(4)
     path = tmp_path / "trace.json"

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rope_prof.analysis.calls import call_frame
-from rope_prof.analysis.chains import Chain, chains
-from rope_prof.io.traces import read_trace
+from rope_prof.analysis.chains.chains import Chain, chains
+from rope_prof.analysis.trace.calls import call_frame
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,16 +11,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rope_prof.analysis.comparison.compare import (
+    ALL_METRICS,
+    Gate,
+    NotComparableError,
+    Side,
+    Verdict,
+    compare,
+    differences,
+    gate,
+    judge,
+)
+from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.stats import Figure
-from rope_prof.analysis.summary import CaptureFigures
 from rope_prof.cli import main
 from rope_prof.commands.compare import cleaned_markdown, typed
-from rope_prof.compare import ALL_METRICS, Gate, NotComparableError, Side, Verdict, compare, differences, gate, judge
 from rope_prof.errors import UsageError
-from rope_prof.io.redact import Words
-from rope_prof.io.run_folder import append_samples, shipped_runs, write_run
+from rope_prof.io.run.folder import append_samples, shipped_runs, write_run
+from rope_prof.io.run.redact import Words
 from rope_prof.model.run import Key, KeyFacts, Machine, samples_schema
-from rope_prof.views.compare_tables import Comparison, compare_json, compare_markdown, compare_text, texts
+from rope_prof.views.terminal.compare import Comparison, compare_json, compare_markdown, compare_text, texts
 from tests.runs import CASE, MACHINE, facts, key, run, samples
 
 _ENDS = st.tuples(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(0.1, 10)).map(sorted)

@@ -17,7 +17,7 @@ import pytest
 HEAVY = ("torch", "triton", "polars", "streamlit", "plotly", "pandas", "numpy", "nvtx", "viztracer")
 
 #: The only files that know Triton.
-TRITON_FILES = {"kernels/ceilings.py", "kernels/fused.py", "kernels/per_token.py"}
+TRITON_FILES = {"kernels/ceilings.py", "kernels/mrope/fused.py", "kernels/mrope/per_token.py"}
 
 
 def python(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -170,7 +170,7 @@ def test_an_installed_kernels_distribution_and_ours_live_together(repository: Pa
     assert sys.path[0] == ""
     import importlib.metadata
     import kernels
-    import rope_prof.kernels.shape as shape
+    import rope_prof.kernels.mrope.shape as shape
     print(kernels.__version__, importlib.metadata.version("kernels"), shape.__file__)
     """
     done = python("-c", textwrap.dedent(code), cwd=repository)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rope_prof.analysis import integrity
+from rope_prof.analysis.trace import integrity
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import ingest_page

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from rope_prof.model.nsight import AGREEMENT, Nsight
-from rope_prof.views.nsight_tables import nsight_tables
+from rope_prof.views.terminal.nsight import nsight_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/reading-a-fusion.md"
@@ -62,7 +62,7 @@ def test_the_two_profilers_agreed() -> None:
 
 def test_what_the_page_says_of_the_counters() -> None:
     """Each sentence under the table, on the figures of the file."""
-    from rope_prof.analysis.counters import CallCounters, call_counters
+    from rope_prof.analysis.run.counters import CallCounters, call_counters
 
     compute = recorded().compute
     assert compute is not None

@@ -108,7 +108,11 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 def test_the_wheel_holds_the_tool_and_nothing_private(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    for needed in ("rope_prof/kernels/fused.py", "rope_prof/dashboard/app.py", "rope_prof/traces/README.md"):
+    for needed in (
+        "rope_prof/kernels/mrope/fused.py",
+        "rope_prof/dashboard/pages/app.py",
+        "rope_prof/traces/README.md",
+    ):
         assert needed in names
     assert len(names) == len(set(names))
     tops = {name.split("/")[0] for name in names}
@@ -143,7 +147,7 @@ def test_from_the_repository_an_installed_kernels_package_is_found(
     elsewhere: tuple[Path, Path], repository: Path
 ) -> None:
     python, _ = elsewhere
-    code = "import kernels, rope_prof.kernels.shape as s; print(kernels.__version__, s.__file__)"
+    code = "import kernels, rope_prof.kernels.mrope.shape as s; print(kernels.__version__, s.__file__)"
     version, module = run([python, "-c", code], cwd=repository).stdout.split()
     assert version == "99.0"
     assert Path(module).is_relative_to(repository), "the working folder comes first"
@@ -163,7 +167,7 @@ def test_installed_it_records_and_shows(elsewhere: tuple[Path, Path]) -> None:
 def test_installed_it_finds_the_shipped_run(elsewhere: tuple[Path, Path]) -> None:
     python, work = elsewhere
     code = """
-from rope_prof.io.run_folder import find_runs, read_run, shipped_runs
+from rope_prof.io.run.folder import find_runs, read_run, shipped_runs
 print(shipped_runs())
 print([read_run(run).path.name for run in find_runs([shipped_runs()])])
 """
@@ -211,7 +215,7 @@ def answers(process: subprocess.Popen[str], address: str, patience_s: float = 30
 def test_an_editable_install_runs_from_the_checkout(source: Path, tmp_path: Path) -> None:
     python = environment(tmp_path / "env")
     install(python, "-e", source, cwd=tmp_path)
-    code = "import rope_prof.kernels.shape as s, rope_prof.cli as c; print(s.__file__); print(c.__file__)"
+    code = "import rope_prof.kernels.mrope.shape as s, rope_prof.cli as c; print(s.__file__); print(c.__file__)"
     for file in run([python, "-c", code], cwd=tmp_path).stdout.splitlines():
         assert Path(file).is_relative_to(source)
     assert "record" in run([tmp_path / "env/bin/rope-prof", "--help"], cwd=tmp_path).stdout

@@ -17,8 +17,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rope_prof.io.archive import PRIVATE_FIELDS, PRIVATE_TABLES
-from rope_prof.io.redact import BLANK, Words, private_words, strings, without_paths
+from rope_prof.io.run.archive import PRIVATE_FIELDS, PRIVATE_TABLES
+from rope_prof.io.run.redact import BLANK, Words, private_words, strings, without_paths
 
 TRACES = Path(__file__).resolve().parents[1] / "traces"
 WORDS = private_words()

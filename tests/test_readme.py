@@ -23,9 +23,9 @@ LEFT_OUT = {("per-token", "compile"), ("fused", "compile")}
 def figures() -> str:
     """The Markdown table of the shipped run, with the command and the machine that made it."""
     from rope_prof.commands.show import rows_of
-    from rope_prof.io.run_folder import read_run
+    from rope_prof.io.run.folder import read_run
     from rope_prof.units import microseconds, ratio
-    from rope_prof.views.tables import interval, machine_line
+    from rope_prof.views.terminal.run import interval, machine_line
 
     folder = read_run(RUN)
     lines = [
@@ -98,7 +98,7 @@ def test_every_link_leads_somewhere() -> None:
 def test_the_json_contract_names_every_field() -> None:
     from dataclasses import fields
 
-    from rope_prof.analysis.summary import Row
+    from rope_prof.analysis.run.rows import Row
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     contract = text[text.index("keys[] ") : text.index("Times are ns per call")]

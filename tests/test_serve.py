@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from rope_prof import serve
 from rope_prof.errors import UnavailableError, UsageError
-from rope_prof.serve import Server, Site
+from rope_prof.serve import server as serve
+from rope_prof.serve.server import Server, Site
 
 Get = Callable[..., tuple[int, dict[str, str], bytes]]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from rope_prof.analysis.calls import call_events, call_frame
-from rope_prof.analysis.decomposition import SMALL_DIFFERENCE
-from rope_prof.analysis.summary import call_pattern, figures
+from rope_prof.analysis.run.decomposition import SMALL_DIFFERENCE
+from rope_prof.analysis.run.rows import call_pattern, figures
+from rope_prof.analysis.trace.calls import call_events, call_frame
 from rope_prof.commands.show import numbers_of, rows_of
 from rope_prof.errors import RunError
-from rope_prof.io.run_folder import RunFolder, read_run
-from rope_prof.io.traces import read_trace
+from rope_prof.io.run.folder import RunFolder, read_run
+from rope_prof.io.trace.read import read_trace
 
 RUN = Path(__file__).resolve().parents[1] / "traces/h100-ernie28b"
 SWEEP = RUN.with_name("h200-sweep")

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rope_prof.record.timing import Subject
+from rope_prof.record.loop.timing import Subject
 from tests.runs import CASE, MACHINE
 
 TRIALS = 200
@@ -220,8 +220,8 @@ def test_both_graphs_of_a_device_spin_end_in_one_spin(trust: ModuleType, monkeyp
     spin = ModuleType("spin")
     spin.DeviceSpin = lambda _: lambda: log.append("spin")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "spin", spin)
-    monkeypatch.setattr("rope_prof.record.subjects.replays", replays)
-    monkeypatch.setattr("rope_prof.record.subjects.in_mode", lambda _: (lambda n: log.append(f"call {n}"), True))
+    monkeypatch.setattr("rope_prof.record.bench.subjects.replays", replays)
+    monkeypatch.setattr("rope_prof.record.bench.subjects.in_mode", lambda _: (lambda n: log.append(f"call {n}"), True))
     machinery = object.__new__(trust.Machinery)
     machinery.device, machinery.case, machinery.path, machinery.ring = device, CASE, "fused", ring
     path, alone, _ = machinery._spun()

@@ -12,8 +12,8 @@ from rope_prof.commands import words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rope_prof.analysis.analyze import Analysis
-    from rope_prof.analysis.chains import Chains
+    from rope_prof.analysis.chains.chains import Chains
+    from rope_prof.analysis.trace.analyze import Analysis
     from rope_prof.model.trace import Trace
 
 UNUSABLE_EXIT = 3
@@ -68,12 +68,12 @@ def analyze(
     import json
     import sys
 
-    from rope_prof.analysis.analyze import analyze as analysis_of
+    from rope_prof.analysis.trace.analyze import analyze as analysis_of
     from rope_prof.commands.analyze_many import Many, analyze_all
     from rope_prof.errors import UsageError
-    from rope_prof.io.cache import worth_caching
-    from rope_prof.io.storage import several
-    from rope_prof.io.traces import read_trace
+    from rope_prof.io.trace.cache import worth_caching
+    from rope_prof.io.trace.read import read_trace
+    from rope_prof.io.trace.storage import several
 
     _check(range_, device, bandwidth)
     many = Many(workers=workers, memory=memory, dask=dask, scheduler_file=scheduler_file)
@@ -94,7 +94,7 @@ def analyze(
     else:
         from rich.console import Console
 
-        from rope_prof.views.trace_tables import trace_tables
+        from rope_prof.views.terminal.trace import trace_tables
 
         console = Console()
         for table in trace_tables(answer, str(trace)):
@@ -104,7 +104,7 @@ def analyze(
         if chains and found is None:
             console.print("no chains: they need a trace with the times of its kernels")
         if found is not None:
-            from rope_prof.views.chain_tables import chain_tables
+            from rope_prof.views.terminal.chains import chain_tables
 
             for table in chain_tables(found):
                 console.print(table)
@@ -113,8 +113,8 @@ def analyze(
 
 
 def _chains(held: Trace, answer: Analysis, device: str | None, bandwidth: float | None) -> Chains | None:
-    from rope_prof.analysis.analyze import accounted
-    from rope_prof.analysis.chains import chains
+    from rope_prof.analysis.chains.chains import chains
+    from rope_prof.analysis.trace.analyze import accounted
 
     if answer.integrity.verdict == "unusable" or answer.format == "proton":
         return None
@@ -125,7 +125,7 @@ def _chains_json(found: Chains | None) -> dict[str, Any]:
     """`chains`, best first, with what they rest on, where chains were asked for."""
     from dataclasses import asdict
 
-    from rope_prof.analysis.chain_saving import HI_ASSUMES, LO_ASSUMES
+    from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
 
     if found is None:
         return {}
@@ -170,7 +170,7 @@ def _progress() -> Callable[[int, int], None]:
 
 
 def _write_gaps(held: Trace, out: Path, device: str | None) -> None:
-    from rope_prof.analysis.analyze import accounted, gap_table
+    from rope_prof.analysis.trace.analyze import accounted, gap_table
     from rope_prof.errors import TraceError
 
     partial = out.with_name(f".{out.name}.partial")

@@ -12,8 +12,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rope_prof.fleet.run import Engine, Tally, Told
-    from rope_prof.fleet.work import Done
+    from rope_prof.ranks.run import Engine, Tally, Told
+    from rope_prof.ranks.work import Done
 
 DEFAULT_DATASET: Final = "rope_prof-fleet"
 UNUSABLE_EXIT: Final = 3
@@ -50,12 +50,12 @@ def analyze_all(
     import json
     import sys
 
-    from rope_prof.analysis.fleet import fleet
+    from rope_prof.analysis.ranks.ranks import fleet
     from rope_prof.errors import TraceError
-    from rope_prof.fleet.run import analyze_many
-    from rope_prof.fleet.work import Task
-    from rope_prof.io.fleet_dataset import Dataset
-    from rope_prof.io.storage import found
+    from rope_prof.io.trace.dataset import Dataset
+    from rope_prof.io.trace.storage import found
+    from rope_prof.ranks.run import analyze_many
+    from rope_prof.ranks.work import Task
 
     engine = _engine(many)
     sources = found(places)
@@ -73,7 +73,7 @@ def analyze_all(
     else:
         from rich.console import Console
 
-        from rope_prof.views.fleet_tables import fleet_tables
+        from rope_prof.views.terminal.ranks import fleet_tables
 
         console = Console()
         for table in fleet_tables(report):
@@ -102,8 +102,8 @@ def _finish(tally: Tally, verdicts: dict[str, int]) -> None:
 
 def _engine(many: Many) -> Engine:
     from rope_prof.errors import UsageError
-    from rope_prof.fleet.cluster import Cluster
-    from rope_prof.fleet.pool import Pool, cores, free_bytes
+    from rope_prof.ranks.cluster import Cluster
+    from rope_prof.ranks.pool import Pool, cores, free_bytes
 
     if many.dask is not None or many.scheduler_file is not None:
         here = [option for option in many.given() if option in ("--workers", "--memory")]

@@ -11,13 +11,13 @@ import typer
 from rope_prof.commands.words import place
 
 if TYPE_CHECKING:
-    from rope_prof.analysis.summary import CaptureFigures
-    from rope_prof.compare import Gate, Held, Side, Verdict
-    from rope_prof.io.redact import Words
-    from rope_prof.io.run_folder import RunFolder
+    from rope_prof.analysis.comparison.compare import Gate, Held, Side, Verdict
+    from rope_prof.analysis.run.rows import CaptureFigures
+    from rope_prof.io.run.folder import RunFolder
+    from rope_prof.io.run.redact import Words
     from rope_prof.model.run import KeyFacts
     from rope_prof.model.trace import Trace
-    from rope_prof.views.compare_tables import Comparison
+    from rope_prof.views.terminal.compare import Comparison
 
 FORMATS = ("text", "markdown", "json")
 _SIDE = "RUN[:PATH[/MODE]]"
@@ -48,9 +48,9 @@ def compare(
     ] = False,
 ) -> None:
     """Faster, slower or the same, with intervals. Exit: 0 holds, 1 a bound fails, 2 usage, 3 not comparable."""
-    from rope_prof.compare import NotComparableError
+    from rope_prof.analysis.comparison.compare import NotComparableError
     from rope_prof.errors import RunError, UsageError
-    from rope_prof.views.compare_tables import compare_json, compare_text
+    from rope_prof.views.terminal.compare import compare_json, compare_text
 
     if form not in FORMATS:
         raise UsageError(f"unknown --format {form!r}; expected {', '.join(FORMATS)}")
@@ -76,7 +76,7 @@ def compare(
 
 def bounds_of(fail_on: list[str]) -> dict[str, Gate]:
     """Each bound as typed, and read. Errors: UsageError for one that is none."""
-    from rope_prof.compare import gate
+    from rope_prof.analysis.comparison.compare import gate
 
     return {text: gate(text) for text in fail_on}
 
@@ -92,9 +92,9 @@ def comparison(
     strict: bool = False,
 ) -> Comparison:
     """All that `compare` prints of two sides, which were typed as `words`. Errors: those of `compare.compare`."""
-    from rope_prof.compare import ALL_METRICS, differences
-    from rope_prof.compare import compare as verdicts_of
-    from rope_prof.views.compare_tables import Comparison
+    from rope_prof.analysis.comparison.compare import ALL_METRICS, differences
+    from rope_prof.analysis.comparison.compare import compare as verdicts_of
+    from rope_prof.views.terminal.compare import Comparison
 
     known = bounds or {}
     verdicts = verdicts_of(base, cand, paired=paired, anyway=anyway, metrics=ALL_METRICS)
@@ -115,9 +115,9 @@ def cleaned_markdown(found: Comparison, words: Words | None = None) -> tuple[str
 
     `words`: what counts as private besides tokens and paths; by default this machine's own.
     """
-    from rope_prof.io.redact import Cleaner, private_words
-    from rope_prof.views.compare_tables import compare_markdown, texts
-    from rope_prof.views.report_model import mapped
+    from rope_prof.io.run.redact import Cleaner, private_words
+    from rope_prof.views.blocks.model import mapped
+    from rope_prof.views.terminal.compare import compare_markdown, texts
 
     clean = Cleaner(private_words() if words is None else words)
     said = mapped(texts(found), clean)
@@ -144,7 +144,7 @@ def side(text: str) -> tuple[Side, Path]:
     Errors: RunError for no run; BadParameter for an empty RUN; UsageError for a path or mode that the run has not.
     """
     from rope_prof.errors import UsageError
-    from rope_prof.io.run_folder import is_run, read_run
+    from rope_prof.io.run.folder import is_run, read_run
 
     place(text.partition(":")[0])
     cuts = [len(text), *(i for i, letter in enumerate(text) if letter == ":")]
@@ -170,7 +170,7 @@ def picked(
     """That path and mode of a run (None: all of them), with the figures of their captures; `text` is what was typed."""
     from dataclasses import replace
 
-    from rope_prof.compare import Side
+    from rope_prof.analysis.comparison.compare import Side
 
     found = Side(label=repr(text), run=folder.run, samples=folder.samples, path=path, mode=mode)
     figures_of = capture_of or capture
@@ -179,9 +179,9 @@ def picked(
 
 def capture(folder: RunFolder, facts: KeyFacts, read: Callable[[Path], Trace] | None = None) -> CaptureFigures | str:
     """The figures of the trace of `facts`, or why there are none: the other metrics do not need it."""
-    from rope_prof.analysis.summary import figures, require_whole
+    from rope_prof.analysis.run.rows import figures, require_whole
     from rope_prof.errors import RunError, TraceError
-    from rope_prof.io.traces import read_trace
+    from rope_prof.io.trace.read import read_trace
 
     label = f"{facts.key.path} {facts.key.mode}"
     path = folder.trace_path(facts.key.name)

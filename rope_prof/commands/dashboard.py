@@ -38,7 +38,7 @@ def dashboard(
     import subprocess
 
     if run is not None:
-        from rope_prof.io.run_folder import read_run
+        from rope_prof.io.run.folder import read_run
 
         read_run(run)
     for one in folder or []:
@@ -76,10 +76,10 @@ def command(port: int, run: Path | None, folders: Sequence[Path] = ()) -> list[s
 
     from rope_prof.dashboard import FOLDER
 
-    settings = tomllib.loads((FOLDER / ".streamlit/config.toml").read_text(encoding="utf-8"))
+    settings = tomllib.loads((FOLDER / "pages/.streamlit/config.toml").read_text(encoding="utf-8"))
     flags = [f"--{name}={value}" for name, value in _flat(settings)]
     own = [f"--server.port={port}", "--server.headless=true", "--logger.level=warning"]
-    words = [sys.executable, "-m", "rope_prof.dashboard.server", "run", str(FOLDER / "app.py"), *flags, *own]
+    words = [sys.executable, "-m", "rope_prof.dashboard.server", "run", str(FOLDER / "pages/app.py"), *flags, *own]
     asked = [] if run is None else ["--run", str(run.resolve())]
     asked += [word for folder in folders for word in ("--folder", str(folder.resolve()))]
     return [*words, "--", *asked] if asked else words

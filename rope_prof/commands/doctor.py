@@ -17,7 +17,7 @@ def doctor(
     from rope_prof.errors import UnavailableError
 
     try:
-        from rope_prof.record.machine import checks
+        from rope_prof.record.device.machine import checks
     except ImportError as error:
         raise UnavailableError(
             f"torch cannot be imported ({error}); pip install -c constraints.txt -e . in the repository"

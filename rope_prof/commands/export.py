@@ -10,8 +10,8 @@ import typer
 from rope_prof.commands import words
 
 if TYPE_CHECKING:
-    from rope_prof.io.run_folder import RunFolder
-    from rope_prof.views.perfetto import Drawn
+    from rope_prof.io.run.folder import RunFolder
+    from rope_prof.views.perfetto.export import Drawn
 
 FORMATS = ("perfetto", "html", "markdown", "archive")
 
@@ -69,7 +69,7 @@ def export(
 
 def export_archive(source: Path, out: Path) -> None:
     """A cleaned copy; prints what was cleaned and what could not be."""
-    from rope_prof.io.archive import write_archive
+    from rope_prof.io.run.archive import write_archive
 
     for line in write_archive(source, out).lines():
         typer.echo(line)
@@ -78,8 +78,8 @@ def export_archive(source: Path, out: Path) -> None:
 def export_perfetto(source: Path, out: Path) -> None:
     """One native trace at `out`, written whole or not at all."""
     from rope_prof.errors import UsageError
-    from rope_prof.io.fleet_dataset import is_dataset
-    from rope_prof.io.run_folder import write_atomic
+    from rope_prof.io.run.folder import write_atomic
+    from rope_prof.io.trace.dataset import is_dataset
     from rope_prof.units import size
 
     if out.is_dir():
@@ -91,7 +91,7 @@ def export_perfetto(source: Path, out: Path) -> None:
         ranks = draw_ranks(source)
         data, notes = ranks.data, [f"{name}: not in it, none of its ranks has a GPU event" for name in ranks.left_out]
     elif source.is_dir():
-        from rope_prof.io.run_folder import read_run
+        from rope_prof.io.run.folder import read_run
 
         data = draw_run(read_run(source)).data
     else:
@@ -104,10 +104,10 @@ def export_perfetto(source: Path, out: Path) -> None:
 
 def draw_run(folder: RunFolder, case: str | None = None) -> Drawn:
     """All traces of a run, or of one case, as one. Errors: RunError where it has none, or one is damaged."""
-    from rope_prof.analysis.summary import figures, require_whole, summary
+    from rope_prof.analysis.run.rows import figures, require_whole, summary
     from rope_prof.errors import RunError
-    from rope_prof.io.traces import read_trace
-    from rope_prof.views.perfetto import run_trace
+    from rope_prof.io.trace.read import read_trace
+    from rope_prof.views.perfetto.export import run_trace
 
     traces, captures = {}, {}
     for facts in folder.run.keys:
@@ -128,8 +128,8 @@ def draw_run(folder: RunFolder, case: str | None = None) -> Drawn:
 def draw_trace(path: Path) -> bytes:
     """Any trace with its bubbles. Errors: TraceError for a file without a timeline."""
     from rope_prof.errors import TraceError
-    from rope_prof.io.traces import read_trace
-    from rope_prof.views.perfetto import perfetto_bytes
+    from rope_prof.io.trace.read import read_trace
+    from rope_prof.views.perfetto.export import perfetto_bytes
 
     trace = read_trace(path)
     frames = (trace.gpu, trace.calls, trace.ranges, trace.ops)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rope_prof.analysis.fleet import RankUse, Recording
+    from rope_prof.analysis.ranks.ranks import RankUse, Recording
     from rope_prof.model.trace import Trace
-    from rope_prof.views.perfetto_ranks import RanksDrawn
+    from rope_prof.views.perfetto.ranks import RanksDrawn
 
 #: Events of all ranks together that one file can show: the browser's engine holds a few gigabytes.
 MOST_EVENTS: Final = 6_000_000
@@ -25,10 +25,10 @@ def draw_ranks(folder: Path) -> RanksDrawn:
     """
     import polars as pl
 
-    from rope_prof.analysis.fleet import fleet
+    from rope_prof.analysis.ranks.ranks import fleet
     from rope_prof.errors import RunError
-    from rope_prof.io.fleet_dataset import read_dataset
-    from rope_prof.views.perfetto_ranks import ranks_trace
+    from rope_prof.io.trace.dataset import read_dataset
+    from rope_prof.views.perfetto.ranks import ranks_trace
 
     rows = read_dataset(folder)
     recordings = fleet(rows).recordings
@@ -67,8 +67,8 @@ def _usable(recording: Recording) -> list[RankUse]:
 
 
 def _traces(recording: Recording) -> dict[str, Trace]:
-    from rope_prof.io.storage import Source, fetched
-    from rope_prof.io.traces import read_trace
+    from rope_prof.io.trace.read import read_trace
+    from rope_prof.io.trace.storage import Source, fetched
 
     traces = {}
     for rank in _usable(recording):

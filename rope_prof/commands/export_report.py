@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from rope_prof.analysis.end_to_end import RequestRow
-    from rope_prof.io.end_to_end_files import EndToEndFolder
-    from rope_prof.io.redact import Words
-    from rope_prof.io.run_folder import RunFolder
+    from rope_prof.analysis.requests.requests import RequestRow
+    from rope_prof.io.run.folder import RunFolder
+    from rope_prof.io.run.redact import Words
+    from rope_prof.io.run.requests import EndToEndFolder
     from rope_prof.model.trace import Trace
-    from rope_prof.views.report_data import ReportData, TraceFile, WholeRequests
-    from rope_prof.views.report_model import Report
-    from rope_prof.views.svg_timeline import Panel
+    from rope_prof.views.blocks.model import Report
+    from rope_prof.views.report.data import ReportData, TraceFile, WholeRequests
+    from rope_prof.views.timeline.picture import Panel
 
 MARKDOWN_FILE = "report.md"
 
@@ -50,7 +50,7 @@ def export_markdown(source: Path, out: Path, image_base: str | None) -> None:
 
 def write_page(made: Report, out: Path) -> int:
     """The page of `made` at `out`; its bytes."""
-    from rope_prof.views.report_html import report_html
+    from rope_prof.views.report.html import report_html
 
     data = report_html(made).encode("utf-8")
     _write(out, data)
@@ -59,10 +59,10 @@ def write_page(made: Report, out: Path) -> int:
 
 def write_text(made: Report, out: Path, base: str = "") -> int:
     """The Markdown of `made` and its pictures in the folder `out`, the text last; its letters."""
-    from rope_prof.views.palette import palette
-    from rope_prof.views.report_markdown import GROUNDS, picture_file, pictures, report_markdown
-    from rope_prof.views.svg import svg_file
-    from rope_prof.views.svg_png import png
+    from rope_prof.views.draw.palette import palette
+    from rope_prof.views.draw.png import png
+    from rope_prof.views.draw.svg import svg_file
+    from rope_prof.views.report.markdown import GROUNDS, picture_file, pictures, report_markdown
 
     font = picture_font()
     for figure in pictures(made):
@@ -76,7 +76,7 @@ def write_text(made: Report, out: Path, base: str = "") -> int:
 
 
 def _write(path: Path, data: bytes) -> None:
-    from rope_prof.io.run_folder import write_atomic
+    from rope_prof.io.run.folder import write_atomic
 
     write_atomic(path, lambda part: part.write_bytes(data))
 
@@ -86,11 +86,11 @@ def cleaned_report(source: Path, words: Words | None = None) -> tuple[Report, st
 
     Errors: RunError for no run or a damaged one, TraceError for a trace that cannot be read.
     """
-    from rope_prof.io.redact import Cleaner, private_words
-    from rope_prof.io.run_folder import read_run
-    from rope_prof.views.report import report
-    from rope_prof.views.report_model import Words as Paragraph
-    from rope_prof.views.report_model import mapped, with_blocks
+    from rope_prof.io.run.folder import read_run
+    from rope_prof.io.run.redact import Cleaner, private_words
+    from rope_prof.views.blocks.model import Words as Paragraph
+    from rope_prof.views.blocks.model import mapped, with_blocks
+    from rope_prof.views.report.report import report
 
     clean = Cleaner(private_words() if words is None else words)
     made = mapped(report(gathered(read_run(source))), clean)
@@ -99,9 +99,9 @@ def cleaned_report(source: Path, words: Words | None = None) -> tuple[Report, st
 
 def gathered(folder: RunFolder) -> ReportData:
     """Everything that the report of `folder` is made from; each trace is read once."""
-    from rope_prof.analysis.summary import figures, require_whole, summary
-    from rope_prof.io.traces import read_trace
-    from rope_prof.views.report_data import ReportData, captured
+    from rope_prof.analysis.run.rows import figures, require_whole, summary
+    from rope_prof.io.trace.read import read_trace
+    from rope_prof.views.report.data import ReportData, captured
 
     captures, calls = {}, {}
     for facts in folder.run.keys:
@@ -126,10 +126,10 @@ def gathered(folder: RunFolder) -> ReportData:
 def _requests(folder: RunFolder) -> WholeRequests | None:
     from functools import cache
 
-    from rope_prof.analysis.end_to_end import agreements, request_rows
+    from rope_prof.analysis.requests.requests import agreements, request_rows
     from rope_prof.commands.model import profiled
-    from rope_prof.io.traces import read_trace
-    from rope_prof.views.report_data import WholeRequests, noise
+    from rope_prof.io.trace.read import read_trace
+    from rope_prof.views.report.data import WholeRequests, noise
 
     found = folder.end_to_end
     if found is None:
@@ -155,11 +155,11 @@ def _layers(
     """The layer in the middle of the step of median period, of every profiled path. A path without it is left out."""
     from contextlib import suppress
 
-    from rope_prof.analysis.analyze import accounted
-    from rope_prof.analysis.gaps import device_gaps
-    from rope_prof.analysis.step_calls import step_calls
-    from rope_prof.views.request_pictures import step_times
-    from rope_prof.views.step_timeline import step_panel, usual_step
+    from rope_prof.analysis.requests.steps import step_calls
+    from rope_prof.analysis.trace.analyze import accounted
+    from rope_prof.analysis.trace.gaps import device_gaps
+    from rope_prof.views.draw.requests import step_times
+    from rope_prof.views.timeline.step import step_panel, usual_step
 
     times, layer = step_times(rows), found.facts.model.layers // 2
     panels: dict[str, list[Panel]] = {}
@@ -184,8 +184,8 @@ def _files(folder: RunFolder) -> Iterator[TraceFile]:
     """The traces that the run names and the folder holds, with their SHA-256."""
     import hashlib
 
-    from rope_prof.views.report_data import TraceFile
-    from rope_prof.views.report_words import key_words
+    from rope_prof.views.report.data import TraceFile
+    from rope_prof.views.words.figures import key_words
 
     named = {f.trace: key_words(f.key) for f in folder.run.keys if f.trace}
     named |= {f.light_trace: f"{key_words(f.key)}, light" for f in folder.run.keys if f.light_trace}

@@ -11,10 +11,10 @@ import typer
 from rope_prof.commands import words
 
 if TYPE_CHECKING:
-    from rope_prof.analysis.end_to_end import Prediction, StepParts
-    from rope_prof.io.end_to_end_files import EndToEndFolder
+    from rope_prof.analysis.requests.requests import Prediction, StepParts
+    from rope_prof.io.run.requests import EndToEndFolder
     from rope_prof.model.trace import Trace
-    from rope_prof.record.devices import RecordDevice
+    from rope_prof.record.device.devices import RecordDevice
 
 Words = list[str]
 
@@ -42,9 +42,9 @@ def model(
 ) -> None:
     """Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path."""
     from rope_prof.kernels.paths import NAMES
-    from rope_prof.record.devices import find_device
-    from rope_prof.record.end_to_end import ModelOptions, check_start, record_model
-    from rope_prof.record.end_to_end_model import memory_line
+    from rope_prof.record.device.devices import find_device
+    from rope_prof.record.requests.measure import ModelOptions, check_start, record_model
+    from rope_prof.record.requests.model import memory_line
 
     options = ModelOptions(
         preset=preset,
@@ -79,9 +79,9 @@ def _folder(device: RecordDevice, preset: str, out: Path | None, seed: int) -> P
     from rope_prof import __version__
     from rope_prof.commands.record import default_folder
     from rope_prof.errors import RunError
-    from rope_prof.io.run_folder import is_run, write_run
+    from rope_prof.io.run.folder import is_run, write_run
     from rope_prof.model.run import SCHEMA_VERSION, Run
-    from rope_prof.record.machine import machine
+    from rope_prof.record.device.machine import machine
     from rope_prof.record.session import typed
 
     if out is not None and is_run(out):
@@ -106,10 +106,10 @@ def _folder(device: RecordDevice, preset: str, out: Path | None, seed: int) -> P
 
 def print_end_to_end(folder: Path) -> None:
     """Print the end-to-end tables of the run in `folder`; nothing where it has none."""
-    from rope_prof.analysis.end_to_end import agreements, request_rows
+    from rope_prof.analysis.requests.requests import agreements, request_rows
     from rope_prof.commands.show import wide_console
-    from rope_prof.io.end_to_end_files import read_end_to_end
-    from rope_prof.views import end_to_end_tables as tables
+    from rope_prof.io.run.requests import read_end_to_end
+    from rope_prof.views.terminal import requests as tables
 
     found = read_end_to_end(folder)
     if found is None:
@@ -130,9 +130,9 @@ def print_end_to_end(folder: Path) -> None:
 
 def end_to_end_document(folder: Path) -> dict[str, Any] | None:
     """What `show --json` says of whole requests; None where the run in `folder` has none."""
-    from rope_prof.analysis.end_to_end import agreements, request_rows
-    from rope_prof.io.end_to_end_files import read_end_to_end
-    from rope_prof.views.end_to_end_tables import end_to_end_json
+    from rope_prof.analysis.requests.requests import agreements, request_rows
+    from rope_prof.io.run.requests import read_end_to_end
+    from rope_prof.views.terminal.requests import end_to_end_json
 
     found = read_end_to_end(folder)
     if found is None:
@@ -150,9 +150,9 @@ def profiled(
 
     `read` opens a trace; who keeps them gives its own.
     """
-    from rope_prof.analysis.end_to_end import BASELINE, prediction, step_parts
+    from rope_prof.analysis.requests.requests import BASELINE, prediction, step_parts
     from rope_prof.errors import TraceError
-    from rope_prof.io.traces import read_trace
+    from rope_prof.io.trace.read import read_trace
 
     steps, predicted, doubts = {}, [], []
     for one in found.facts.paths:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rope_prof.record.nsight_tools import Tool
+    from rope_prof.record.nsight.tools import Tool
 
 
 def asked_tools(words: list[str], nsys: Path | None, ncu: Path | None, kind: str) -> tuple[Tool, ...]:
@@ -27,7 +27,7 @@ def asked_tools(words: list[str], nsys: Path | None, ncu: Path | None, kind: str
         raise UnavailableError(
             f"--nsight {words[0]} needs an NVIDIA GPU and this records on the CPU: leave it out; see `rope_prof doctor`"
         )
-    from rope_prof.record.nsight_tools import find
+    from rope_prof.record.nsight.tools import find
 
     found = []
     if "systems" in words:
@@ -39,8 +39,8 @@ def asked_tools(words: list[str], nsys: Path | None, ncu: Path | None, kind: str
 
 def run_tools(folder: Path, tools: tuple[Tool, ...], device: str) -> str | None:
     """Run each tool on the run in `folder`; the sentence of the first that failed. What is recorded stays."""
-    from rope_prof.record.nsight import record_nsight
-    from rope_prof.record.nsight_tools import PROGRAM, NsightError
+    from rope_prof.record.nsight.nsight import record_nsight
+    from rope_prof.record.nsight.tools import PROGRAM, NsightError
 
     failed: str | None = None
     for tool in tools:

@@ -16,8 +16,8 @@ from rope_prof.commands import words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rope_prof.io.run_folder import RunFolder
-    from rope_prof.serve import Made, Site
+    from rope_prof.io.run.folder import RunFolder
+    from rope_prof.serve.server import Made, Site
 
 
 def open_(
@@ -37,7 +37,7 @@ def open_(
     """Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."""
     from dataclasses import replace
 
-    from rope_prof.serve import Server
+    from rope_prof.serve.server import Server
 
     site = replace(_site(target, key), online=online)
     with Server(site, port) as server:
@@ -56,8 +56,8 @@ def open_(
 def _site(target: Path, key: str | None) -> Site:
     """What to serve: one file; of a run the trace of `key`, or all of them behind an index page."""
     from rope_prof.errors import UsageError
-    from rope_prof.io.perfetto_files import check_opens
-    from rope_prof.serve import site
+    from rope_prof.io.trace.perfetto import check_opens
+    from rope_prof.serve.server import site
 
     if not target.is_dir():
         if key is not None:
@@ -68,7 +68,7 @@ def _site(target: Path, key: str | None) -> Site:
             return site([], made={f"{target.name}.pftrace": lambda: _made_trace(target)})
         check_opens(target)
         return site([target])
-    from rope_prof.io.run_folder import read_run
+    from rope_prof.io.run.folder import read_run
 
     folder = read_run(target)
     traces = _traces(folder)
@@ -91,7 +91,7 @@ def case_traces(folder: RunFolder) -> dict[str, Callable[[], Made]]:
 def _made_case(folder: RunFolder, case: str) -> Made:
     """All traces of a case as one, zoomed to one call of each side."""
     from rope_prof.commands.export import draw_run
-    from rope_prof.serve import Look, Made
+    from rope_prof.serve.server import Look, Made
 
     drawn = draw_run(folder, case)
     zoom = drawn.zooms[case]
@@ -100,7 +100,7 @@ def _made_case(folder: RunFolder, case: str) -> Made:
 
 def _made_trace(path: Path) -> Made:
     from rope_prof.commands.export import draw_trace
-    from rope_prof.serve import Made
+    from rope_prof.serve.server import Made
 
     return Made(draw_trace(path))
 
@@ -143,8 +143,8 @@ def _chosen(names: list[str], key: str | None, folder: RunFolder) -> str:
 
 def _index(folder: RunFolder, traces: dict[str, Path], drawn: tuple[str, ...]) -> str:
     from rope_prof.commands.show import rows_of
-    from rope_prof.serve import open_path
-    from rope_prof.views.trace_index import index_page
+    from rope_prof.serve.server import open_path
+    from rope_prof.views.page.index import index_page
 
     links = {name: open_path(path.name) for name, path in traces.items()}
     sizes = {name: path.stat().st_size for name, path in traces.items()}

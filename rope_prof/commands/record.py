@@ -11,9 +11,9 @@ from rope_prof.commands import words
 
 if TYPE_CHECKING:
     from rope_prof.model.run import Run
-    from rope_prof.record.devices import RecordDevice
-    from rope_prof.record.nsight_tools import Tool
-    from rope_prof.record.workload import Options
+    from rope_prof.record.device.devices import RecordDevice
+    from rope_prof.record.loop.plan import Options
+    from rope_prof.record.nsight.tools import Tool
 
 Words = list[str]
 
@@ -67,8 +67,8 @@ def record(
     ] = None,
 ) -> None:
     """Measure every path on this machine and write a run folder."""
-    from rope_prof.record.stopping import parse_precision
-    from rope_prof.record.workload import Options, parse_tokens
+    from rope_prof.record.loop.plan import Options, parse_tokens
+    from rope_prof.record.loop.stopping import parse_precision
 
     options = Options(
         models=tuple(dict.fromkeys(model)),
@@ -88,7 +88,7 @@ def record(
         sweep=sweep,
     )
     from rope_prof.commands.nsight_options import asked_tools
-    from rope_prof.record.devices import find_device
+    from rope_prof.record.device.devices import find_device
     from rope_prof.record.ranks import place
     from rope_prof.record.session import fresh_run, resumed_run
 
@@ -124,7 +124,7 @@ def _only_resume(options: Options, out: Path | None) -> None:
     from dataclasses import fields
 
     from rope_prof.errors import UsageError
-    from rope_prof.record.workload import Options as Plain
+    from rope_prof.record.loop.plan import Options as Plain
 
     if out is None:
         raise UsageError("--resume needs the run to go on with; name its folder: record --resume -o RUN")
@@ -152,7 +152,7 @@ def _record(run: Run, device: RecordDevice, folder: Path, tools: tuple[Tool, ...
     from rope_prof.commands.nsight_options import run_tools
     from rope_prof.commands.show import print_run
     from rope_prof.errors import UnavailableError
-    from rope_prof.io.run_folder import read_run
+    from rope_prof.io.run.folder import read_run
     from rope_prof.record.session import record_run
 
     with RichProgress() as progress:

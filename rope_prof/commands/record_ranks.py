@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from rope_prof.record.loop.plan import Options
     from rope_prof.record.ranks import Place
-    from rope_prof.record.workload import Options
 
 
 def record_on_ranks(options: Options, here: Place, *, device: str, name: str | None, out: Path | None) -> None:
     """Record on this rank, at once with the others, into one run folder. Errors: LostRankError names a dead rank."""
     from rope_prof.commands.record import RichProgress, default_folder, next_commands
     from rope_prof.commands.show import print_run
-    from rope_prof.io.run_folder import read_run
-    from rope_prof.record.devices import find_device
+    from rope_prof.io.run.folder import read_run
+    from rope_prof.record.device.devices import find_device
     from rope_prof.record.ranks import agreed, joined, ranked, record_rank
     from rope_prof.record.session import fresh_run
 

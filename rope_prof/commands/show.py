@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from rope_prof.analysis.numbers import Numbers
-    from rope_prof.analysis.summary import CaptureFigures, Row
-    from rope_prof.io.run_folder import RunFolder
+    from rope_prof.analysis.run.numbers import Numbers
+    from rope_prof.analysis.run.rows import CaptureFigures, Row
+    from rope_prof.io.run.folder import RunFolder
 
 
 def show(
@@ -24,7 +24,7 @@ def show(
 ) -> None:
     """The table of a run: kernels, bubbles, times, speedup, accuracy; what modes and fusing buy, and why."""
     from rope_prof.errors import RunError
-    from rope_prof.io.run_folder import read_run
+    from rope_prof.io.run.folder import read_run
 
     folder = read_run(run)
     print_run(folder, as_json=as_json)
@@ -43,8 +43,8 @@ def captures_of(folder: RunFolder) -> tuple[dict[str, CaptureFigures], dict[str,
     """
     from dataclasses import replace
 
-    from rope_prof.analysis.summary import figures, require_whole
-    from rope_prof.io.traces import read_trace
+    from rope_prof.analysis.run.rows import figures, require_whole
+    from rope_prof.io.trace.read import read_trace
 
     full: dict[str, CaptureFigures] = {}
     light: dict[str, CaptureFigures] = {}
@@ -61,14 +61,14 @@ def captures_of(folder: RunFolder) -> tuple[dict[str, CaptureFigures], dict[str,
 
 def rows_of(folder: RunFolder) -> tuple[Row, ...]:
     """Every key of `folder` with the figures of its samples and its traces. Errors: see `captures_of`."""
-    from rope_prof.analysis.summary import summary
+    from rope_prof.analysis.run.rows import summary
 
     return summary(folder.run, folder.samples, *captures_of(folder))
 
 
 def numbers_of(folder: RunFolder) -> Numbers:
     """Everything that is computed of `folder`. Errors: see `captures_of`."""
-    from rope_prof.analysis.numbers import numbers
+    from rope_prof.analysis.run.numbers import numbers
 
     return numbers(folder.run, folder.samples, *captures_of(folder))
 
@@ -76,9 +76,9 @@ def numbers_of(folder: RunFolder) -> Numbers:
 def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
     """Print the table, or the JSON, of `folder` to standard output."""
     from rope_prof.commands.model import end_to_end_document, print_end_to_end
-    from rope_prof.views.nsight_tables import nsight_notes, nsight_tables
-    from rope_prof.views.number_tables import numbers_json
-    from rope_prof.views.tables import machine_line, run_json
+    from rope_prof.views.terminal.nsight import nsight_notes, nsight_tables
+    from rope_prof.views.terminal.numbers import numbers_json
+    from rope_prof.views.terminal.run import machine_line, run_json
 
     found = numbers_of(folder)
     if as_json:
@@ -98,13 +98,13 @@ def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
 
 def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     """Tables and notes of a run: a table per case, or of a sweep one per family."""
-    from rope_prof.analysis.rank_spread import rank_spread
-    from rope_prof.analysis.sweep import sweep
-    from rope_prof.views.notes import notes
-    from rope_prof.views.number_tables import number_notes, number_tables
-    from rope_prof.views.rank_tables import rank_tables
-    from rope_prof.views.sweep_tables import is_sweep, sweep_notes, sweep_tables
-    from rope_prof.views.tables import run_tables
+    from rope_prof.analysis.run.rank_spread import rank_spread
+    from rope_prof.analysis.run.sweep import sweep
+    from rope_prof.views.terminal.numbers import number_notes, number_tables
+    from rope_prof.views.terminal.rank_spread import rank_tables
+    from rope_prof.views.terminal.run import run_tables
+    from rope_prof.views.terminal.sweep import is_sweep, sweep_notes, sweep_tables
+    from rope_prof.views.words.notes import notes
 
     frame = sweep(found.rows)
     if is_sweep(frame):

@@ -7,7 +7,7 @@ inside a wheel they lie in this very folder.
 from pathlib import Path
 
 _SOURCE = Path(__file__).resolve().parents[2] / "dashboard"
-if (_SOURCE / "app.py").is_file():
+if (_SOURCE / "shell.py").is_file():
     __path__.append(str(_SOURCE))
     FOLDER = _SOURCE
 else:

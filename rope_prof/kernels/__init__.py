@@ -8,5 +8,5 @@ inside a wheel they lie in this very folder.
 from pathlib import Path
 
 _SOURCE = Path(__file__).absolute().parents[2] / "kernels"
-if (_SOURCE / "shape.py").is_file():
+if (_SOURCE / "paths.py").is_file():
     __path__.append(str(_SOURCE))

@@ -18,9 +18,9 @@ from types import FrameType
 from typing import Final
 
 from rope_prof.errors import RopeProfError, RunError, UsageError
-from rope_prof.io.rank_folders import STOPPED, Gathered, gather, is_taken, rank_folder, write_ended
+from rope_prof.io.run.ranks import STOPPED, Gathered, gather, is_taken, rank_folder, write_ended
 from rope_prof.model.run import Run
-from rope_prof.record.protocols import Progress
+from rope_prof.record.loop.protocols import Progress
 
 #: All ranks must have come so far, and must have ended, within it.
 PATIENCE: Final = timedelta(hours=2)

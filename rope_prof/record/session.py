@@ -9,15 +9,15 @@ from pathlib import Path
 
 from rope_prof import __version__
 from rope_prof.errors import RunError
-from rope_prof.io.run_folder import is_run, read_run
+from rope_prof.io.run.folder import is_run, read_run
 from rope_prof.model.run import SCHEMA_VERSION, Run
-from rope_prof.record.bench import TorchBench
-from rope_prof.record.devices import RecordDevice, find_device
-from rope_prof.record.machine import machine
-from rope_prof.record.protocols import Progress
-from rope_prof.record.recorder import Recorder
-from rope_prof.record.stopping import Limits
-from rope_prof.record.workload import Options, budget_s, calls, models_of, plan, rounds
+from rope_prof.record.bench.bench import TorchBench
+from rope_prof.record.device.devices import RecordDevice, find_device
+from rope_prof.record.device.machine import machine
+from rope_prof.record.loop.plan import Options, budget_s, calls, models_of, plan, rounds
+from rope_prof.record.loop.protocols import Progress
+from rope_prof.record.loop.recorder import Recorder
+from rope_prof.record.loop.stopping import Limits
 
 
 def fresh_run(options: Options, device: RecordDevice, name: str | None) -> Run:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import re
 
-from rope_prof.analysis.analyze import analyze
-from rope_prof.analysis.calls import as_cpu, call_events, call_frame, recorded_on_cpu
+from rope_prof.analysis.trace.analyze import analyze
+from rope_prof.analysis.trace.calls import as_cpu, call_events, call_frame, recorded_on_cpu
 from tests.builders import graph, kernel, op, range_, trace
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.chains import chains
+from rope_prof.analysis.chains.chains import chains
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Trace, empty
 
 #: The eager rotary embedding: gather, reorder, then per tensor a rotation and two concatenations.

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.chain_events import device_events, launched_events
-from rope_prof.analysis.chain_floor import Bandwidth, Shapes, floor
-from rope_prof.analysis.chains import Chain, chains
+from rope_prof.analysis.chains.chains import Chain, chains
+from rope_prof.analysis.chains.events import device_events, launched_events
+from rope_prof.analysis.chains.floor import Bandwidth, Shapes, floor
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Trace, empty
 
 SHAPE = (4096, 512)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.chains import Chains, chains
+from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.model.trace import GPU_EVENTS, HOST_CALLS, RANGES, empty
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.counters import call_counters, counters_of
+from rope_prof.analysis.run.counters import call_counters, counters_of
 from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, Recording
 
 RECORDING = Recording(version="2025.3", options=())

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.chain_events import device_events, launched_events
-from rope_prof.analysis.chain_saving import launch_latency
-from rope_prof.analysis.chains import Chain, chains
-from rope_prof.analysis.critical_path import critical_paths
+from rope_prof.analysis.chains.chains import Chain, chains
+from rope_prof.analysis.chains.critical_path import critical_paths
+from rope_prof.analysis.chains.events import device_events, launched_events
+from rope_prof.analysis.chains.saving import launch_latency
 
 sys.path.insert(0, str(Path(__file__).parent))
 from machine import Machine

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import WRONG
 
-from rope_prof.analysis.decomposition import Decomposition, decompose, decompositions
+from rope_prof.analysis.run.decomposition import Decomposition, decompose, decompositions
 
 
 def split(made: Built, base: str = "unfused", cand: str = "fused", mode: str = "eager") -> Decomposition:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import MACHINE
 
-from rope_prof.analysis.end_to_end import agreements, prediction, request_rows, step_parts
-from rope_prof.io.end_to_end_files import end_to_end_schema
+from rope_prof.analysis.requests.requests import agreements, prediction, request_rows, step_parts
+from rope_prof.io.run.requests import end_to_end_schema
 from rope_prof.model.end_to_end import (
     SCHEMA_VERSION,
     Deviation,

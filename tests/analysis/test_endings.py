@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from runs import key
 
-from rope_prof.analysis.endings import Ending, ending, endings
-from rope_prof.record.stopping import Limits, Watch
+from rope_prof.analysis.run.endings import Ending, ending, endings
+from rope_prof.record.loop.stopping import Limits, Watch
 
 
 @pytest.mark.parametrize("why", ["precision", "budget", "rounds"])

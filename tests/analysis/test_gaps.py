@@ -9,8 +9,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.analyze import analyze, gap_table
-from rope_prof.analysis.gaps import CAUSES, device_gaps
+from rope_prof.analysis.trace.analyze import analyze, gap_table
+from rope_prof.analysis.trace.gaps import CAUSES, device_gaps
 from rope_prof.model.trace import Trace
 from tests.builders import Drawn, graph, kernel, overhead, range_, sync, trace
 

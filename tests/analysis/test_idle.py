@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.calls import call_frame
-from rope_prof.analysis.gaps import device_gaps
-from rope_prof.analysis.idle import around, idle, log_bins, placed, told, whole_gaps
+from rope_prof.analysis.trace.calls import call_frame
+from rope_prof.analysis.trace.gaps import device_gaps
+from rope_prof.analysis.trace.idle import around, idle, log_bins, placed, told, whole_gaps
 from rope_prof.model.trace import Trace
 from tests.builders import kernel, op, range_, trace
 

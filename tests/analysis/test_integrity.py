@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rope_prof.analysis.analyze import analyze
+from rope_prof.analysis.trace.analyze import analyze
 from tests.builders import Drawn, call, graph, kernel, overhead, range_, trace
 
 DAY = 86_400 * 10**9

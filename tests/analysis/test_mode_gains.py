@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from runs import RIGHT, WRONG, facts, run, samples
 
-from rope_prof.analysis.modes import ModeRow, modes
+from rope_prof.analysis.run.modes import ModeRow, modes
 
 
 def found() -> dict[str, ModeRow]:

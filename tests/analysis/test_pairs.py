@@ -9,13 +9,13 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.accounting import others_on
-from rope_prof.analysis.calls import call_events, call_frame, numbered
-from rope_prof.analysis.gaps import host, idle_by_cause, segments
-from rope_prof.analysis.launches import launched
-from rope_prof.analysis.pairs import FOREVER, Gaps, once_each, pairs, run_gaps, runs, timed
-from rope_prof.analysis.ranges import range_use
-from rope_prof.analysis.spans import gaps, reach_of
+from rope_prof.analysis.trace.accounting import others_on
+from rope_prof.analysis.trace.calls import call_events, call_frame, numbered
+from rope_prof.analysis.trace.gaps import host, idle_by_cause, segments
+from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.pairs import FOREVER, Gaps, once_each, pairs, run_gaps, runs, timed
+from rope_prof.analysis.trace.ranges import range_use
+from rope_prof.analysis.trace.spans import gaps, reach_of
 from rope_prof.model.trace import Trace
 from tests.builders import Drawn, kernel, overhead, range_, sync, trace
 

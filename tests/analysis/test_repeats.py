@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.repeats import BREAK, find_repeats
+from rope_prof.analysis.chains.repeats import BREAK, find_repeats
 
 WORD = (0, 5, 5, 2, 1, 1, 1, 1, 4, 3, 6, 2, 1, 1, 1, 1, 4, 3, 6, 2)
 

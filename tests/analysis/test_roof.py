@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.roof import kernel_roofs, of_keys, pass_point, path_roofs, peak_per_s
-from rope_prof.analysis.roofline import Ceilings, Measured
+from rope_prof.analysis.run.ceilings import Ceilings, Measured
+from rope_prof.analysis.run.roofline import kernel_roofs, of_keys, pass_point, path_roofs, peak_per_s
+from rope_prof.analysis.run.rows import Row, summary
 from rope_prof.analysis.stats import Figure
-from rope_prof.analysis.summary import Row, summary
 from rope_prof.model.nsight import Compute, KernelCounters, Recording
 from rope_prof.model.run import Ceiling
 from tests.runs import CASE, facts, run, samples

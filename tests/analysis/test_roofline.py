@@ -20,8 +20,8 @@ from built_runs import (
     on_two_ranks,
 )
 
-from rope_prof.analysis.roofline import Floor, ceilings, roofline
-from rope_prof.analysis.summary import summary
+from rope_prof.analysis.run.ceilings import Floor, ceilings, roofline
+from rope_prof.analysis.run.rows import summary
 
 
 def floors(made: Built) -> dict[tuple[str, str], Floor]:

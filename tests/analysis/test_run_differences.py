@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 
 from runs import MACHINE, facts, run
 
-from rope_prof.analysis.run_differences import MACHINE as NAMED
-from rope_prof.analysis.run_differences import Unlike, unlike
+from rope_prof.analysis.run.differences import MACHINE as NAMED
+from rope_prof.analysis.run.differences import Unlike, unlike
 from rope_prof.model.run import Machine
 
 

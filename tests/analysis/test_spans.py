@@ -5,7 +5,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.spans import busy_time, gaps, join, total_time, union
+from rope_prof.analysis.trace.spans import busy_time, gaps, join, total_time, union
 from tests.builders import kernel, trace
 
 SPANS = st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 20)), max_size=20)

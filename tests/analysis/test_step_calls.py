@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from builders import Drawn, kernel, op, range_, trace
 
-from rope_prof.analysis.step_calls import step_calls
+from rope_prof.analysis.requests.steps import step_calls
 
 US = 1_000
 

@@ -9,7 +9,7 @@ import pytest
 from built_runs import FUSED, UNFUSED, built
 from runs import RIGHT, WRONG, facts, key, run, samples
 
-from rope_prof.analysis.summary import CaptureFigures, Row, call_pattern, frame_figures, raw_trusted, summary
+from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, frame_figures, raw_trusted, summary
 from rope_prof.model.run import samples_schema
 
 

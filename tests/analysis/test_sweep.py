@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import CASE
 
-from rope_prof.analysis.summary import summary
-from rope_prof.analysis.sweep import SWEEP, sweep, turning_points
+from rope_prof.analysis.run.rows import summary
+from rope_prof.analysis.run.sweep import SWEEP, sweep, turning_points
 
 
 def swept(factors: dict[int, float], rounds: int = 8) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from builders import kernel, kineto_json, range_, trace
 
 from rope_prof.cli import main
-from rope_prof.io.perfetto_files import check_opens
+from rope_prof.io.trace.perfetto import check_opens
 
 
 @pytest.fixture

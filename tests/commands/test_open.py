@@ -18,7 +18,7 @@ from urllib.request import urlopen
 import polars as pl
 import pytest
 
-from rope_prof.io.run_folder import append_samples, write_run
+from rope_prof.io.run.folder import append_samples, write_run
 from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Run, samples_schema
 
 Start = Callable[..., "tuple[subprocess.Popen[str], str]"]

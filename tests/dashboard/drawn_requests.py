@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.io.end_to_end_files import end_to_end_schema, write_end_to_end
-from rope_prof.io.run_folder import write_run
+from rope_prof.io.run.folder import write_run
+from rope_prof.io.run.requests import end_to_end_schema, write_end_to_end
 from rope_prof.model.end_to_end import (
     SCHEMA_VERSION,
     Deviation,

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.io.run_folder import append_samples, write_run
+from rope_prof.io.run.folder import append_samples, write_run
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Machine, Run, samples_schema
 
 #: Names that a page must show letter for letter.

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from rope_prof.analysis.analyze import analyze
-from rope_prof.analysis.chains import chains
+from rope_prof.analysis.chains.chains import chains
+from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.dashboard import FOLDER
-from rope_prof.views import trace_panels
-from rope_prof.views.palette import LIGHT
+from rope_prof.views.draw.palette import LIGHT
+from rope_prof.views.page import trace as trace_panels
 from tests.builders import kernel, kineto_json, op, range_, sync, trace
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.dashboard.walks import SHOTS, dashboard, opened, point, settle, window_of
@@ -23,7 +23,7 @@ from tests.dashboard.walks import SHOTS, dashboard, opened, point, settle, windo
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-APP = str(FOLDER / "app.py")
+APP = str(FOLDER / "pages/app.py")
 NAMES = ("_x_", "$x$", ":smile:", "[l](http://evil.example/l)", "![p](http://evil.example/p.png)",
          "<b>bold</b><img src=http://evil.example/i.png onerror=alert(1)>")  # fmt: skip
 
@@ -59,7 +59,7 @@ def app(monkeypatch: pytest.MonkeyPatch, folder: Path, **params: str) -> AppTest
     found = AppTest.from_file(APP, default_timeout=60)
     for name, value in params.items():
         found.query_params[name] = value
-    found.switch_page("rooms/any_trace.py")
+    found.switch_page("any_trace.py")
     return found.run()
 
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from rope_prof.dashboard import loading
-from rope_prof.views.timeline_look import zoom_of
+from rope_prof.views.timeline.look import zoom_of
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 from tests.dashboard.test_dashboard_pages import CASE, app, html_of
 from tests.dashboard.walks import dashboard, opened, settle, window_of

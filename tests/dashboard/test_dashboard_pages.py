@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from rope_prof.dashboard import FOLDER, baseline, loading, shell, view
-from rope_prof.views.difference import beside, difference
-from rope_prof.views.palette import DARK, LIGHT
+from rope_prof.views.draw.palette import DARK, LIGHT
+from rope_prof.views.words.difference import beside, difference
 from tests.dashboard.drawn_run import write_gpu_run
 
-APP = str(FOLDER / "app.py")
+APP = str(FOLDER / "pages/app.py")
 CASE = "28b-tp1-n973-bf16-image"
 
 
@@ -35,7 +35,7 @@ def app(monkeypatch: pytest.MonkeyPatch, named: Path | None, page: str | None = 
     for name, value in params.items():
         found.query_params[name] = value
     if page:
-        found.switch_page(f"rooms/{page}.py")
+        found.switch_page(f"{page}.py")
     return found.run()
 
 
@@ -84,7 +84,7 @@ def test_the_perfetto_room_frames_the_case_of_the_address(drawn: Path, monkeypat
         assert answer.read()[:1] == b"\x0a"
 
 
-@pytest.mark.parametrize("page", [None, *(room for room in shell.ROOMS if room not in {"overview", "perfetto"})])
+@pytest.mark.parametrize("page", [None, *(room for room in shell.PAGES if room not in {"overview", "perfetto"})])
 def test_unknown_values_say_so_and_fall_back_on_every_page(
     drawn: Path, monkeypatch: pytest.MonkeyPatch, page: str | None
 ) -> None:
@@ -110,7 +110,7 @@ def test_what_the_address_chose_stays_on_every_page(drawn: Path, monkeypatch: py
         "zoom": "-5~80.25",
         "base": "per-token.eager.cold",
     }
-    for room in shell.ROOMS:
+    for room in shell.PAGES:
         if room != "perfetto":
             found = app(monkeypatch, drawn, None if room == "overview" else room, **view_of)
             assert not found.exception, room
@@ -272,7 +272,7 @@ def test_the_default_of_a_choice_needs_no_note() -> None:
 
 
 def test_the_theme_takes_its_colours_from_the_palette() -> None:
-    theme = tomllib.loads((FOLDER / ".streamlit/config.toml").read_text(encoding="utf-8"))["theme"]
+    theme = tomllib.loads((FOLDER / "pages/.streamlit/config.toml").read_text(encoding="utf-8"))["theme"]
     for palette in (LIGHT, DARK):
         colours = theme[palette.ground]
         assert colours["backgroundColor"] == palette.paper

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rope_prof.dashboard import accounts, loading, shell, view
-from rope_prof.io.nsight_file import write_nsight
+from rope_prof.dashboard import captures, loading, shell, view
+from rope_prof.io.run.nsight import write_nsight
 from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, Nsight, Recording
-from rope_prof.views.palette import LIGHT
+from rope_prof.views.draw.palette import LIGHT
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 from tests.dashboard.test_dashboard_pages import CASE, app, asked, html_of
 
@@ -65,9 +65,9 @@ def test_without_counters_one_sentence_says_how_to_get_them(drawn: Path, monkeyp
     folder = loading.run(drawn)
     settled = view.settle({}, folder.run, CASE, [view.NO_BASELINE])
     seen = shell.Seen("drawn", folder, CASE, LIGHT, settled)
-    assert "record --resume -o drawn --nsight compute" in accounts.no_counters(seen, None)
+    assert "record --resume -o drawn --nsight compute" in captures.no_counters(seen, None)
     refused = Compute(recording=Recording(version="", options=(), reason="ncu needs permission"))
-    assert accounts.no_counters(seen, refused) == "No counters: ncu needs permission."
+    assert captures.no_counters(seen, refused) == "No counters: ncu needs permission."
 
 
 def test_every_kernel_is_held_against_the_baseline(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

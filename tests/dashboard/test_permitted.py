@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rope_prof.dashboard.permitted import asked_folders, named, offered, resolve
+from rope_prof.dashboard.allowed_files import asked_folders, named, offered, resolve
 
 from rope_prof.errors import UsageError
 

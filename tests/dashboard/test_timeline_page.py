@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from rope_prof.dashboard import FOLDER, scenes
+from rope_prof.dashboard import FOLDER, timelines
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.dashboard.walks import SHOTS, dashboard, opened, point, settle, window_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-APP = str(FOLDER / "app.py")
+APP = str(FOLDER / "pages/app.py")
 NAMES = ("_x_", "$x$", ":smile:", "[l](http://evil.example/l)", "![p](http://evil.example/p.png)",
          "<b>bold</b><img src=http://evil.example/i.png onerror=alert(1)>")  # fmt: skip
 NEAR = pytest.approx
@@ -34,7 +34,7 @@ def app(monkeypatch: pytest.MonkeyPatch, run: Path, **params: str) -> AppTest:
     found = AppTest.from_file(APP, default_timeout=60)
     for name, value in params.items():
         found.query_params[name] = value
-    found.switch_page("rooms/timeline.py")
+    found.switch_page("timeline.py")
     return found.run()
 
 
@@ -62,7 +62,7 @@ def test_a_call_is_laid_out_once_for_all_viewers(drawn: Path, monkeypatch: pytes
     def laid_out_again(*_: object) -> None:
         raise AssertionError("the call was laid out again")
 
-    monkeypatch.setattr(scenes, "lay_out", laid_out_again)
+    monkeypatch.setattr(timelines, "lay_out", laid_out_again)
     assert sent(app(monkeypatch, drawn)) == first
     assert app(monkeypatch, drawn, call="1").exception, "another call is another picture"
 

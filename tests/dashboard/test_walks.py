@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-ROOMS = [room for room in shell.ROOMS if room != "perfetto"]  # that UI has its own walks
+PAGES = [room for room in shell.PAGES if room != "perfetto"]  # that UI has its own walks
 READY = ".rp-card, .tl canvas, .js-plotly-plot, .rp-stop, .rp section, [data-testid=stDataFrame], .rp-map"
 CASE = "28b-tp1-n973-bf16-image"
 
@@ -58,7 +58,7 @@ def test_every_page_draws_and_asks_nobody(
     SHOTS.mkdir(exist_ok=True)
     width, height = size
     with opened(chromium, viewport={"width": width, "height": height}, color_scheme=scheme) as (page, wrong):
-        for room in ROOMS:
+        for room in PAGES:
             asked = f"?trace={CASE_TRACE}" if (room, name) == ("any_trace", "hostile") else ""
             goto(page, f"{address}/{'' if room == 'overview' else room}{asked}")
             assert page.locator("[data-testid=stException]").count() == 0, room

@@ -13,9 +13,10 @@ from urllib.parse import parse_qsl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from rope_prof.dashboard import FOLDER, loading, whole_requests
-from rope_prof.views.page_files import csv_of
-from rope_prof.views.request_panels import request_frame
+from rope_prof.dashboard import FOLDER, loading
+from rope_prof.dashboard import requests as whole_requests
+from rope_prof.views.page.files import csv_of
+from rope_prof.views.page.requests import request_frame
 from tests.dashboard.drawn_requests import write_keyless_run, write_requests
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 from tests.dashboard.walks import SHOTS, dashboard, opened, settle, window_of
@@ -23,7 +24,7 @@ from tests.dashboard.walks import SHOTS, dashboard, opened, settle, window_of
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-APP = str(FOLDER / "app.py")
+APP = str(FOLDER / "pages/app.py")
 NEAR = pytest.approx
 EVIL = "_x_ <b>:smile: $x$ ![p](http://evil.example/p.png)"
 
@@ -46,7 +47,7 @@ def app(monkeypatch: pytest.MonkeyPatch, run: Path, page: str = "end_to_end", **
     for name, value in params.items():
         found.query_params[name] = value
     if page != "overview":
-        found.switch_page(f"rooms/{page}.py")
+        found.switch_page(f"{page}.py")
     return found.run()
 
 

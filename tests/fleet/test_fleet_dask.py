@@ -17,12 +17,12 @@ import pytest
 
 from rope_prof.cli import main
 from rope_prof.errors import UnavailableError
-from rope_prof.fleet import cluster
-from rope_prof.fleet.cluster import Cluster, ClusterError
-from rope_prof.fleet.run import analyze_many
-from rope_prof.fleet.work import Done, Task
-from rope_prof.io.fleet_dataset import Dataset, read_dataset
-from rope_prof.io.storage import Source, found
+from rope_prof.io.trace.dataset import Dataset, read_dataset
+from rope_prof.io.trace.storage import Source, found
+from rope_prof.ranks import cluster
+from rope_prof.ranks.cluster import Cluster, ClusterError
+from rope_prof.ranks.run import analyze_many
+from rope_prof.ranks.work import Done, Task
 from tests.conftest import ROOT
 from tests.fleet.drawn_ranks import rank_json, write_job
 

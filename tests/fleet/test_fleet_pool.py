@@ -18,11 +18,11 @@ import pytest
 from rope_prof.cli import main
 from rope_prof.commands.analyze_many import parsed_size
 from rope_prof.errors import RunError, UsageError
-from rope_prof.fleet.pool import Pool, cores, free_bytes
-from rope_prof.fleet.run import analyze_many
-from rope_prof.fleet.work import Done, Task, account, failed
-from rope_prof.io.fleet_dataset import Dataset, read_dataset
-from rope_prof.io.storage import found
+from rope_prof.io.trace.dataset import Dataset, read_dataset
+from rope_prof.io.trace.storage import found
+from rope_prof.ranks.pool import Pool, cores, free_bytes
+from rope_prof.ranks.run import analyze_many
+from rope_prof.ranks.work import Done, Task, account, failed
 from tests.fleet.drawn_ranks import rank_json, write_job
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from rope_prof.analysis.analyze import analyze
-from rope_prof.analysis.fleet import fleet, recorded_apart
-from rope_prof.analysis.fleet_clock import Collective, clocks
-from rope_prof.analysis.fleet_rows import no_rows, row_set
-from rope_prof.views.fleet_tables import fleet_tables
+from rope_prof.analysis.ranks.clock import Collective, clocks
+from rope_prof.analysis.ranks.ranks import fleet, recorded_apart
+from rope_prof.analysis.ranks.rows import no_rows, row_set
+from rope_prof.analysis.trace.analyze import analyze
+from rope_prof.views.terminal.ranks import fleet_tables
 from tests.fleet.drawn_ranks import BASE, STEP_NS, rank_trace
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from rope_prof.analysis.analyze import analyze
-from rope_prof.analysis.fleet_rows import ROWS, no_rows, rank_of, row_set
-from rope_prof.analysis.gaps import CAUSES
+from rope_prof.analysis.ranks.rows import ROWS, no_rows, rank_of, row_set
+from rope_prof.analysis.trace.analyze import analyze
+from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.model.trace import Trace
 from tests.builders import trace
 from tests.fleet.drawn_ranks import ALL_REDUCE, BASE, HOP_NS, rank_trace

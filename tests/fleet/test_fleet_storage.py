@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rope_prof.errors import TraceError, UnavailableError, UsageError
-from rope_prof.io import storage
-from rope_prof.io.storage import Source, StorageError, fetched, found, several
+from rope_prof.io.trace import storage
+from rope_prof.io.trace.storage import Source, StorageError, fetched, found, several
 
 
 @pytest.fixture

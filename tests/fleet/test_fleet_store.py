@@ -16,8 +16,8 @@ import pytest
 
 from rope_prof.cli import main
 from rope_prof.errors import TraceError, UnavailableError
-from rope_prof.io.fleet_dataset import read_dataset
-from rope_prof.io.storage import VARIABLE, StorageError, fetched, found
+from rope_prof.io.trace.dataset import read_dataset
+from rope_prof.io.trace.storage import VARIABLE, StorageError, fetched, found
 from tests.fleet.drawn_ranks import rank_json
 
 pytestmark = [

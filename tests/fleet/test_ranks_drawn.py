@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace as Packets
 
-from rope_prof.analysis.analyze import analyze
-from rope_prof.analysis.fleet import Recording, common_zero, fleet
-from rope_prof.analysis.fleet_rows import row_set
+from rope_prof.analysis.ranks.ranks import Recording, common_zero, fleet
+from rope_prof.analysis.ranks.rows import row_set
+from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.cli import main
 from rope_prof.model.trace import Trace
-from rope_prof.views.fleet_figures import heat_figure
-from rope_prof.views.fleet_panels import rank_table, summary_panel
-from rope_prof.views.palette import DARK, LIGHT
-from rope_prof.views.perfetto_ranks import ranks_trace
+from rope_prof.views.draw.palette import DARK, LIGHT
+from rope_prof.views.draw.ranks import heat_figure
+from rope_prof.views.page.ranks import rank_table, summary_panel
+from rope_prof.views.perfetto.ranks import ranks_trace
 from tests.builders import kineto_json, range_, trace
 from tests.fleet.drawn_ranks import ALL_REDUCE, BASE, rank_trace, write_job
 

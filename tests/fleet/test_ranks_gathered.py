@@ -11,17 +11,17 @@ import polars as pl
 import pytest
 from rich.console import Console, RenderableType
 
-from rope_prof.analysis.rank_spread import rank_spread
-from rope_prof.analysis.summary import summary
+from rope_prof.analysis.run.rank_spread import rank_spread
+from rope_prof.analysis.run.rows import summary
 from rope_prof.errors import RunError, UsageError
-from rope_prof.io.rank_folders import gather, is_taken, rank_folder, write_ended
-from rope_prof.io.run_folder import append_samples, read_run, write_run
+from rope_prof.io.run.folder import append_samples, read_run, write_run
+from rope_prof.io.run.ranks import gather, is_taken, rank_folder, write_ended
 from rope_prof.model.run import Run, samples_schema
 from rope_prof.record.ranks import Place, place, ranked
 from rope_prof.record.session import resumed_run
-from rope_prof.views.notes import notes
-from rope_prof.views.rank_tables import rank_tables
-from rope_prof.views.tables import run_tables
+from rope_prof.views.terminal.rank_spread import rank_tables
+from rope_prof.views.terminal.run import run_tables
+from rope_prof.views.words.notes import notes
 from tests.runs import RIGHT, facts, run
 
 WALL = {"unfused": 1000, "fused": 100}

@@ -11,10 +11,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from rope_prof.dashboard import FOLDER
-from rope_prof.fleet.run import analyze_many
-from rope_prof.fleet.work import Task, account
-from rope_prof.io.fleet_dataset import Dataset
-from rope_prof.io.storage import found as traces_of
+from rope_prof.io.trace.dataset import Dataset
+from rope_prof.io.trace.storage import found as traces_of
+from rope_prof.ranks.run import analyze_many
+from rope_prof.ranks.work import Task, account
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.fleet.drawn_ranks import write_job
 
@@ -41,10 +41,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def app(monkeypatch: pytest.MonkeyPatch, place: Path, folder: Path, **params: str) -> AppTest:
     words = ["app.py", "--run", str(place / "run"), "--folder", str(folder)]
     monkeypatch.setattr(sys, "argv", words)
-    shown = AppTest.from_file(str(FOLDER / "app.py"), default_timeout=60)
+    shown = AppTest.from_file(str(FOLDER / "pages/app.py"), default_timeout=60)
     for name, value in params.items():
         shown.query_params[name] = value
-    shown.switch_page("rooms/ranks.py")
+    shown.switch_page("ranks.py")
     return shown.run()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rope_prof.io.run_folder import read_run
-from rope_prof.io.traces import read_trace
+from rope_prof.io.run.folder import read_run
+from rope_prof.io.trace.read import read_trace
 
 WORDS = ("--device", "cpu", "--mode", "eager", "--tokens", "8", "--calls", "2")
 
@@ -24,7 +24,7 @@ def rope(q, k, positions, table, shape):
     calls += 1
     if os.environ["RANK"] == "1" and calls > 40:
         os.kill(os.getpid(), signal.SIGKILL)
-    from rope_prof.kernels.unfused import unfused
+    from rope_prof.kernels.mrope.unfused import unfused
     return unfused(q, k, positions, table, shape)
 
 rope.in_place = False

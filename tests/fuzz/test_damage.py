@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from rope_prof.analysis.analyze import Analysis, analyze
-from rope_prof.analysis.chains import chains
+from rope_prof.analysis.chains.chains import chains
+from rope_prof.analysis.trace.analyze import Analysis, analyze
 from rope_prof.errors import RopeProfError
-from rope_prof.io.traces import read_trace
+from rope_prof.io.trace.read import read_trace
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared/real-traces"
 MORE = int(os.environ.get("ROPE_PROF_FUZZ", "1"))

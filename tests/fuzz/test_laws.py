@@ -15,9 +15,9 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.analyze import analyze, gap_table
-from rope_prof.analysis.chains import chains
-from rope_prof.io.traces import read_trace
+from rope_prof.analysis.chains.chains import chains
+from rope_prof.analysis.trace.analyze import analyze, gap_table
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Trace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))

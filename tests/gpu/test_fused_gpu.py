@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from rope_prof.kernels.inputs import Inputs, make_inputs
-from rope_prof.kernels.reference import error, reference
-from rope_prof.kernels.shape import ERNIE_28B, ERNIE_424B, MropeShape
+from rope_prof.kernels.mrope.inputs import Inputs, make_inputs
+from rope_prof.kernels.mrope.reference import error, reference
+from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, MropeShape
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
@@ -47,7 +47,7 @@ def exact(inputs: Inputs, shape: MropeShape) -> tuple[torch.Tensor, torch.Tensor
 
 
 def call(inputs: Inputs, shape: MropeShape) -> None:
-    from rope_prof.kernels.fused import fused
+    from rope_prof.kernels.mrope.fused import fused
 
     fused(inputs.q, inputs.k, inputs.positions, inputs.cos_sin_cache, shape)
 
@@ -115,7 +115,7 @@ def test_a_position_outside_the_table_is_nan_for_its_token_alone() -> None:
 
 
 def test_new_lengths_strides_and_slices_compile_nothing() -> None:
-    from rope_prof.kernels.fused import _mrope_kernel
+    from rope_prof.kernels.mrope.fused import _mrope_kernel
 
     def kernels() -> int:
         return sum(len(cache[0]) for cache in _mrope_kernel.device_caches.values())
@@ -226,7 +226,7 @@ def test_compiled_code_holds_the_operator() -> None:
 
 @pytest.mark.parametrize("name", ["fused", "per-token"])
 def test_compiled_views_of_one_storage_are_turned_at_any_offset(name: str) -> None:
-    from rope_prof.kernels.inputs import make_ring
+    from rope_prof.kernels.mrope.inputs import make_ring
     from rope_prof.kernels.paths import path
 
     in_place = path(name).call

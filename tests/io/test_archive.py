@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rope_prof.errors import UsageError
-from rope_prof.io.archive import clean_parquet, clean_sqlite, clean_text, write_archive
-from rope_prof.io.redact import BLANK, Words, kinds_in, private_words, strings, without_paths
-from rope_prof.io.traces import read_trace
+from rope_prof.io.run.archive import clean_parquet, clean_sqlite, clean_text, write_archive
+from rope_prof.io.run.redact import BLANK, Words, kinds_in, private_words, strings, without_paths
+from rope_prof.io.trace.read import read_trace
 
 WORDS = Words(
     {"hush-hush-hush-hush": "environment", "/home/alice": "home", "alices-machine": "host", "alice": "user"},

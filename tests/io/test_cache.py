@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rope_prof.io.cache import SUFFIX, cached_trace
+from rope_prof.io.trace.cache import SUFFIX, cached_trace
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, empty
 
 

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.analyze import analyze
+from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.errors import TraceError
-from rope_prof.io import digits, json_pieces, unpack
-from rope_prof.io.digits import LIMIT_NS, microseconds_to_ns
-from rope_prof.io.traces import read_trace
+from rope_prof.io.kineto import digits, pieces
+from rope_prof.io.kineto.digits import LIMIT_NS, microseconds_to_ns
+from rope_prof.io.trace import unpack
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
 from tests.builders import graph, kernel, kineto_events, kineto_json, microseconds, op, overhead, range_, trace
 
@@ -101,7 +102,7 @@ def test_pieces_do_not_change_what_is_read(tmp_path: Path, monkeypatch: pytest.M
     nested = '{"ph": "X", "cat": "other", "name": "},{\\"ph", "ts": 1, "dur": 1, "args": {"l": [{"a": 1}, {"b": 2}]}}'
     data = kineto_json([*many, *[nested] * 20, *many])
     whole = read(tmp_path, data)
-    monkeypatch.setattr(json_pieces, "PIECE_BYTES", 300)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 300)
     monkeypatch.setattr(unpack, "_OUT", 100)
     pieced = read(tmp_path, data)
     assert pieced.gpu.equals(whole.gpu)
@@ -148,8 +149,8 @@ def test_bombs_meet_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(unpack, "RATIO_FROM", 1 << 20)
     with pytest.raises(TraceError, match="gzip bombs"):
         read(tmp_path, gzip.compress(b'{"traceEvents": [' + b" " * (8 << 20)))
-    monkeypatch.setattr(json_pieces, "MAX_EVENT_BYTES", 1 << 20)
-    monkeypatch.setattr(json_pieces, "PIECE_BYTES", 1 << 19)
+    monkeypatch.setattr(pieces, "MAX_EVENT_BYTES", 1 << 20)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 1 << 19)
     with pytest.raises(TraceError, match="without the end of an event"):
         read(tmp_path, b'{"traceEvents": [{"name": "' + b"x" * (9 << 20))
 

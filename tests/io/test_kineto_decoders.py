@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.io import json_pieces, kineto_events, kineto_repeats
-from rope_prof.io.kineto_columns import Columns, read_columns
+from rope_prof.io.kineto import events as kineto_events
+from rope_prof.io.kineto import pieces
+from rope_prof.io.kineto import repeats as kineto_repeats
+from rope_prof.io.kineto.columns import Columns, read_columns
 
 READ = ("kernel", "gpu_memcpy", "gpu_memset", "cpu_op", "user_annotation", "overhead", "cuda_runtime", "hip_driver")
 UNREAD = ("python_function", "gpu_user_annotation", "cuda_sync", "new_category")
@@ -156,7 +158,7 @@ def test_what_profilers_write_is_taken_at_once(events: list[str]) -> None:
 @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(0, 200), st.integers(0, 300))
 def test_batches_leave_nothing_out_but_commas(parts: list[bytes], size: int, end: int) -> None:
     text = b'}, {"a'.join(parts)
-    spans = list(json_pieces.batches(text, size, min(end, len(text))))
+    spans = list(pieces.batches(text, size, min(end, len(text))))
     assert (spans[0][0], spans[-1][1]) == (0, min(end, len(text)))
     for (_, stop), (start, _) in pairwise(spans):
         assert text[stop - 1 : stop] == b"}" and text[stop:start].strip() == b","

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.io.kineto_lanes import laned
+from rope_prof.io.kineto.lanes import laned
 
 
 def kernel(start: float, dur: float, correlation: int = 1, stream: int = 7, cat: str = "kernel") -> dict[str, Any]:

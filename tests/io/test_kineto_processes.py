@@ -12,14 +12,16 @@ import polars as pl
 import pytest
 
 from rope_prof.errors import TraceError, UsageError
-from rope_prof.io import json_pieces, kineto_processes, unpack
-from rope_prof.io.traces import read_trace
+from rope_prof.io.kineto import pieces
+from rope_prof.io.kineto import processes as kineto_processes
+from rope_prof.io.trace import unpack
+from rope_prof.io.trace.read import read_trace
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of 32 KiB, and helpers from the first on."""
-    monkeypatch.setattr(json_pieces, "PIECE_BYTES", 32 << 10)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 32 << 10)
     monkeypatch.setattr(unpack, "_OUT", 16 << 10)
     monkeypatch.setattr(kineto_processes, "WORTH_BYTES", 0)
 
@@ -125,7 +127,7 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "from pathlib import Path\nfrom rope_prof.io import kineto_processes\n"
-        "from rope_prof.io.traces import read_trace\n"
+        "from rope_prof.io.trace.read import read_trace\n"
         f"kineto_processes.WORTH_BYTES = 0\nprint(read_trace(Path({str(path)!r})).ops.height)\n"
     )
     root = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from rope_prof.errors import TraceError, UnavailableError
-from rope_prof.io import ncu
-from rope_prof.io.ncu import METRICS, from_csv, read_ncu
+from rope_prof.io.trace import ncu
+from rope_prof.io.trace.ncu import METRICS, from_csv, read_ncu
 
 RANGES = '"thread Domain:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"'
 KEY = "fused.eager.cold.28b-tp1-n973-bf16-image.r0"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from rope_prof.analysis.analyze import analyze
-from rope_prof.analysis.calls import call_frame
+from rope_prof.analysis.trace.analyze import analyze
+from rope_prof.analysis.trace.calls import call_frame
 from rope_prof.errors import TraceError, UnavailableError
-from rope_prof.io import nsys
-from rope_prof.io.traces import read_trace
+from rope_prof.io.trace import nsys
+from rope_prof.io.trace.read import read_trace
 
 PID = 4242 << 24
 OTHER = 4243 << 24

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rope_prof.errors import TraceError
-from rope_prof.io.perfetto_files import check_opens
+from rope_prof.io.trace.perfetto import check_opens
 
 KINETO = json.dumps({"schemaVersion": 1, "traceEvents": [{"ph": "X"}]}).encode()
 

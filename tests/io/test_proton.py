@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rope_prof.analysis.analyze import analyze
+from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.errors import TraceError
-from rope_prof.io.traces import read_trace
+from rope_prof.io.trace.read import read_trace
 
 
 def node(name: str, *children: object, **metrics: object) -> dict[str, object]:

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rope_prof.analysis.analyze import Analysis, analyze
-from rope_prof.analysis.launches import launched
-from rope_prof.io.traces import read_trace
+from rope_prof.analysis.trace.analyze import Analysis, analyze
+from rope_prof.analysis.trace.launches import launched
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
 
 REAL = Path(__file__).parents[2].parent / "shared/real-traces"

@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from rope_prof.kernels.inputs import Inputs, make_inputs, views
+from rope_prof.kernels.mrope.inputs import Inputs, make_inputs, views
+from rope_prof.kernels.mrope.reference import error, reference
+from rope_prof.kernels.mrope.shape import MropeShape
+from rope_prof.kernels.mrope.unfused import unfused
 from rope_prof.kernels.paths import path
-from rope_prof.kernels.reference import error, reference
-from rope_prof.kernels.shape import MropeShape
-from rope_prof.kernels.unfused import unfused
 from shapes import ORDERS, PAIRINGS, small
 
 Facts = dict[str, Any]
@@ -126,7 +126,7 @@ def outside(row: int, low: int, high: int, order: str) -> Facts:
 
 def checked_call() -> Facts:
     """With `check`, a position outside raises before anything is touched."""
-    from rope_prof.kernels.fused import fused
+    from rope_prof.kernels.mrope.fused import fused
 
     shape = small()
     x = inputs(shape, 5)
@@ -141,7 +141,7 @@ def checked_call() -> Facts:
 
 def compiled_whole() -> Facts:
     """torch.compile(fullgraph=True) around the call: one graph that holds the operator, and the right answer twice."""
-    from rope_prof.kernels.fused import fused
+    from rope_prof.kernels.mrope.fused import fused
     from torch._dynamo.backends.common import aot_autograd
 
     shape, graphs = small(5, 1), []
@@ -209,7 +209,7 @@ def compiled_views(name: str) -> Facts:
 
 def traced(mode: str) -> Facts:
     """make_fx around the call: the operator is in the graph, with real tensors and with fake ones."""
-    from rope_prof.kernels.fused import fused
+    from rope_prof.kernels.mrope.fused import fused
     from torch.fx.experimental.proxy_tensor import make_fx
 
     shape = small()
@@ -221,7 +221,7 @@ def traced(mode: str) -> Facts:
 
 def operator_checks() -> Facts:
     """torch.library's own checks of schema, autograd registration, fake tensors and AOT dispatch."""
-    from rope_prof.kernels.fused import mrope_
+    from rope_prof.kernels.mrope.fused import mrope_
 
     shape = small()
     x = inputs(shape, 5)

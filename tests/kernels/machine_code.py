@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import triton.backends.nvidia
-from rope_prof.kernels.fused import _mrope_kernel, blocks, constants
-from rope_prof.kernels.shape import MropeShape
+from rope_prof.kernels.mrope.fused import _mrope_kernel, blocks, constants
+from rope_prof.kernels.mrope.shape import MropeShape
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rope_prof.kernels.shape import MropeShape, Order, Pairing
+from rope_prof.kernels.mrope.shape import MropeShape, Order, Pairing
 
 ORDERS: tuple[Order, ...] = ("ernie", "chunked", "interleaved")
 PAIRINGS: tuple[Pairing, ...] = ("interleaved", "neox")

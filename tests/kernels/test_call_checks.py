@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from rope_prof.kernels.fused import _check, check_positions, fused, mrope_
-from rope_prof.kernels.inputs import Inputs, make_inputs
+from rope_prof.kernels.mrope.fused import _check, check_positions, fused, mrope_
+from rope_prof.kernels.mrope.inputs import Inputs, make_inputs
 from shapes import small
 
 SHAPE = small(5, 1)

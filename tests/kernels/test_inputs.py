@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rope_prof.kernels.inputs import (
+from rope_prof.kernels.mrope.inputs import (
     PROMPTS,
     cos_sin_cache,
     make_inputs,
@@ -18,7 +18,7 @@ from rope_prof.kernels.inputs import (
     segments_positions,
     touched_bytes,
 )
-from rope_prof.kernels.shape import ERNIE_28B, MropeShape
+from rope_prof.kernels.mrope.shape import ERNIE_28B, MropeShape
 
 SMALL = MropeShape(model="small", q_heads=3, kv_heads=2, hidden=384, layers=1, max_position=4096)
 

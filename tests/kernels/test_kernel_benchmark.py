@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import torch
-from rope_prof.kernels.inputs import Inputs, make_inputs
-from rope_prof.kernels.reference import error, reference
-from rope_prof.kernels.unfused import unfused
+from rope_prof.kernels.mrope.inputs import Inputs, make_inputs
+from rope_prof.kernels.mrope.reference import error, reference
+from rope_prof.kernels.mrope.unfused import unfused
 from shapes import small
 
 SHAPE = small(5, 1)

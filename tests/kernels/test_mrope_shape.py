@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rope_prof.kernels.shape import AXIS_H, AXIS_T, AXIS_W, ERNIE_28B, ERNIE_424B, PRESETS, MropeShape
+from rope_prof.kernels.mrope.shape import AXIS_H, AXIS_T, AXIS_W, ERNIE_28B, ERNIE_424B, PRESETS, MropeShape
 
 
 def shape(sections: tuple[int, int, int], **more: object) -> MropeShape:

@@ -6,7 +6,7 @@ from pathlib import Path as File
 
 import pytest
 import torch
-from rope_prof.kernels.inputs import make_inputs
+from rope_prof.kernels.mrope.inputs import make_inputs
 from rope_prof.kernels.paths import NAMES, Path, outputs, path
 from shapes import small
 

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from rope_prof.kernels.inputs import Inputs, make_inputs, views
 from rope_prof.kernels.launch import Launch
+from rope_prof.kernels.mrope import fused as module
+from rope_prof.kernels.mrope.inputs import Inputs, make_inputs, views
 from shapes import small
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from rope_prof.kernels import fused as module
 
 SHAPE = small(5, 1)
 

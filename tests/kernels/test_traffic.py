@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from rope_prof.kernels.inputs import make_inputs
-from rope_prof.kernels.shape import ERNIE_28B, ERNIE_424B, MropeShape
-from rope_prof.kernels.traffic import least_bytes, least_flops, path_bytes, unfused_traffic
-from rope_prof.kernels.unfused import unfused
+from rope_prof.kernels.mrope.inputs import make_inputs
+from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, MropeShape
+from rope_prof.kernels.mrope.traffic import least_bytes, least_flops, path_bytes, unfused_traffic
+from rope_prof.kernels.mrope.unfused import unfused
 from shapes import small
 from torch.utils._python_dispatch import TorchDispatchMode
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 from outside import Outside
 
-from rope_prof import serve
+from rope_prof.serve import server as serve
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

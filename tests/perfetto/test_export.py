@@ -11,15 +11,15 @@ import pytest
 import runs
 from builders import call, graph, kernel, overhead, range_, sync, trace
 
-from rope_prof.analysis.analyze import analyze
-from rope_prof.analysis.gaps import device_gaps
-from rope_prof.analysis.launches import launched
+from rope_prof.analysis.trace.analyze import analyze
+from rope_prof.analysis.trace.gaps import device_gaps
+from rope_prof.analysis.trace.launches import launched
 from rope_prof.commands.export import draw_run
-from rope_prof.io.run_folder import read_run
-from rope_prof.io.traces import read_trace
+from rope_prof.io.run.folder import read_run
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import Key
 from rope_prof.model.trace import Trace
-from rope_prof.views.perfetto import perfetto_bytes, run_trace
+from rope_prof.views.perfetto.export import perfetto_bytes, run_trace
 
 if TYPE_CHECKING:
     from conftest import PerfettoSql

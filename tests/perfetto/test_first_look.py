@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 import pytest
 from outside import Outside
 
-from rope_prof import serve
 from rope_prof.commands.open import _site
+from rope_prof.serve import server as serve
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

@@ -11,7 +11,7 @@ from typing import Any
 
 import runs
 
-from rope_prof.io.run_folder import write_run
+from rope_prof.io.run.folder import write_run
 from rope_prof.model.run import KeyFacts
 
 PID = 4242 << 24

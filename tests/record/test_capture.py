@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.record.capture import quiet_profiler, with_own
-from rope_prof.record.describe import one_line, reason
+from rope_prof.record.capture.capture import quiet_profiler, with_own
+from rope_prof.record.loop.describe import one_line, reason
 
 _TIMES = st.from_regex(r"(0|[1-9][0-9]{0,12})\.[0-9]{3}", fullmatch=True)
 

@@ -7,11 +7,11 @@ import torch
 from runs import CASE
 
 from rope_prof.model.run import CEILINGS, Ceiling
-from rope_prof.record import ceilings
-from rope_prof.record.ceilings import Ceilings
-from rope_prof.record.devices import CpuDevice
-from rope_prof.record.subjects import Ring, shape_of
-from rope_prof.record.timing import Subject
+from rope_prof.record.bench import ceilings
+from rope_prof.record.bench.ceilings import Ceilings
+from rope_prof.record.bench.subjects import Ring, shape_of
+from rope_prof.record.device.devices import CpuDevice
+from rope_prof.record.loop.timing import Subject
 
 
 @pytest.fixture

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 from runs import facts, run, samples
 
-from rope_prof.analysis.summary import figures
+from rope_prof.analysis.run.rows import figures
 from rope_prof.cli import COMMANDS, main
 from rope_prof.commands.record import next_commands, slug
-from rope_prof.io.run_folder import append_samples, read_run, write_run
-from rope_prof.io.traces import read_trace
-from rope_prof.record.capture import read_own_figures
+from rope_prof.io.run.folder import append_samples, read_run, write_run
+from rope_prof.io.trace.read import read_trace
+from rope_prof.record.capture.capture import read_own_figures
 
 OWN = """
 import torch
 
 def right(q, k, positions, table, shape):
-    from rope_prof.kernels.unfused import unfused
+    from rope_prof.kernels.mrope.unfused import unfused
     return unfused(q, k, positions, table, shape)
 
 def wrong(q, k, positions, table, shape):
@@ -200,7 +200,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import rope_prof.io.run_folder as module
+    import rope_prof.io.run.folder as module
 
     def broken(_: Path) -> None:
         raise ZeroDivisionError

@@ -14,11 +14,12 @@ import pytest
 from nsight_fakes import called, fake, write_captured, write_export
 
 from rope_prof.errors import UsageError
-from rope_prof.io.nsight_file import read_nsight
-from rope_prof.io.run_folder import read_run
-from rope_prof.io.traces import read_trace
-from rope_prof.record import nsight, nsight_tools
-from rope_prof.record.nsight_tools import NsightError, Tool, environment, find
+from rope_prof.io.run.folder import read_run
+from rope_prof.io.run.nsight import read_nsight
+from rope_prof.io.trace.read import read_trace
+from rope_prof.record.nsight import nsight
+from rope_prof.record.nsight import tools as nsight_tools
+from rope_prof.record.nsight.tools import NsightError, Tool, environment, find
 
 NCU_VERSION = "NVIDIA (R) Nsight Compute Command Line Profiler\nVersion 2025.3.1.0 (build 36398880) (public-release)"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rope_prof.io.run_folder import read_run
+from rope_prof.io.run.folder import read_run
 
 CALLS = 4
 

@@ -14,14 +14,14 @@ from runs import CASE, RIGHT, WRONG, key, run
 
 from rope_prof.analysis.stats import paired_ratio
 from rope_prof.errors import RunError
-from rope_prof.io.run_folder import read_run
+from rope_prof.io.run.folder import read_run
 from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, KeyFacts, Run
-from rope_prof.record.interpret import Checked
-from rope_prof.record.recorder import InterruptedRecordingError, Recorder
-from rope_prof.record.rounds import WAITS
-from rope_prof.record.stopping import Limits
-from rope_prof.record.timing import Clock, Subject
-from rope_prof.record.workload import CHECKED, Kind
+from rope_prof.record.bench.interpret import Checked
+from rope_prof.record.loop.plan import CHECKED, Kind
+from rope_prof.record.loop.recorder import InterruptedRecordingError, Recorder
+from rope_prof.record.loop.rounds import WAITS
+from rope_prof.record.loop.stopping import Limits
+from rope_prof.record.loop.timing import Clock, Subject
 
 OTHER = Case(model="28b", tp=1, tokens=973, dtype="bf16", prompt="image")
 CEILINGS: tuple[tuple[CeilingName, str], ...] = (("copy", "eager"), ("graph_node", "serial"))

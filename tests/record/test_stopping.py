@@ -8,8 +8,8 @@ from runs import key
 
 from rope_prof.analysis.stats import figure
 from rope_prof.errors import UsageError
-from rope_prof.record.stopping import FIRST_LOOK, Limits, Watch, baselines, parse_precision
-from rope_prof.record.timing import Sample
+from rope_prof.record.loop.stopping import FIRST_LOOK, Limits, Watch, baselines, parse_precision
+from rope_prof.record.loop.timing import Sample
 
 BASE, MINE = key("unfused").name, key("fused").name
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rope_prof.record.throttle import HELD_DOWN, Throttle, either
-from rope_prof.record.timing import Failures, Subject, measure
+from rope_prof.record.device.throttle import HELD_DOWN, Throttle, either
+from rope_prof.record.loop.timing import Failures, Subject, measure
 
 
 class Library:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.record.timing import (
+from rope_prof.record.loop.timing import (
     LEVEL,
     MAX_CALLS,
     QUEUE,

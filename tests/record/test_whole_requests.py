@@ -15,21 +15,21 @@ import torch
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install -e '.[model]'")
 
-from rope_prof.kernels.reference import reference
+from rope_prof.kernels.mrope.reference import reference
 
-from rope_prof.analysis.end_to_end import agreements, request_rows, step_parts
+from rope_prof.analysis.requests.requests import agreements, request_rows, step_parts
 from rope_prof.cli import main
 from rope_prof.errors import UnavailableError, UsageError
-from rope_prof.io.run_folder import read_run
-from rope_prof.io.traces import read_trace
+from rope_prof.io.run.folder import read_run
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.end_to_end import Memory
-from rope_prof.record import end_to_end_model
-from rope_prof.record.devices import CpuDevice
-from rope_prof.record.end_to_end import ModelOptions, check_start, record_model
-from rope_prof.record.end_to_end_accuracy import deviation, either_way, nearest, oracle, prompt_logits
-from rope_prof.record.end_to_end_model import TextModel, build, image_tokens, make_request, require_memory, weights
-from rope_prof.record.end_to_end_patch import APPLY, patched
-from rope_prof.record.end_to_end_steps import Engine, static_cache
+from rope_prof.record.device.devices import CpuDevice
+from rope_prof.record.requests import model as end_to_end_model
+from rope_prof.record.requests.accuracy import deviation, either_way, nearest, oracle, prompt_logits
+from rope_prof.record.requests.measure import ModelOptions, check_start, record_model
+from rope_prof.record.requests.model import TextModel, build, image_tokens, make_request, require_memory, weights
+from rope_prof.record.requests.patch import APPLY, patched
+from rope_prof.record.requests.steps import Engine, static_cache
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore::FutureWarning")
 
@@ -177,7 +177,7 @@ def test_recorded_it_reads_back(tmp_path: Path) -> None:
         "unfused": "measured",
         "fused": "unavailable",
     }
-    from rope_prof.io.end_to_end_files import read_end_to_end
+    from rope_prof.io.run.requests import read_end_to_end
 
     read = read_end_to_end(tmp_path)
     assert read is not None
@@ -219,8 +219,8 @@ def test_a_profile_of_ranges_alone_holds_no_operators(tmp_path: Path) -> None:
     """As on a GPU, where a whole model's operators would stretch the host's time."""
     from torch.autograd import profiler as autograd_profiler
 
-    from rope_prof.record.end_to_end_profile import in_ranges
-    from rope_prof.record.ranges import ranges_alone
+    from rope_prof.record.capture.ranges import ranges_alone
+    from rope_prof.record.requests.profile import in_ranges
 
     start = autograd_profiler._enable_profiler
     call = in_ranges("unfused.decode.rope")(torch.add)
@@ -250,7 +250,7 @@ def test_out_of_memory_in_the_midst_falls_back_to_nothing(tmp_path: Path, monkey
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     found = check_start(TINY, DEVICE)
-    monkeypatch.setattr("rope_prof.record.end_to_end.make_request", full)
+    monkeypatch.setattr("rope_prof.record.requests.measure.make_request", full)
     with pytest.raises(UnavailableError, match="nothing smaller was measured instead"):
         record_model(TINY, DEVICE, tmp_path, found, lambda _: None)
     assert not list(tmp_path.iterdir())
@@ -288,8 +288,8 @@ def test_the_model_loads_where_our_kernels_folder_is_in_the_way(
     (package / "__init__.py").write_text("__version__ = '99.0'\n")
     code = (
         f"import site; site.addsitedir({str(tmp_path if installed else tmp_path / 'none')!r})\n"
-        "from rope_prof.record.end_to_end_model import library\n"
-        "import kernels, rope_prof.kernels.shape as shape\n"
+        "from rope_prof.record.requests.model import library\n"
+        "import kernels, rope_prof.kernels.mrope.shape as shape\n"
         "print(library().__name__, getattr(kernels, '__version__', None), shape.__file__)\n"
     )
     done = subprocess.run(

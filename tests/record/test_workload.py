@@ -6,7 +6,7 @@ import pytest
 
 from rope_prof.cli import main
 from rope_prof.errors import UnavailableError, UsageError
-from rope_prof.record.workload import MOST_ROUNDS, Options, budget_s, calls, parse_tokens, plan, rounds
+from rope_prof.record.loop.plan import MOST_ROUNDS, Options, budget_s, calls, parse_tokens, plan, rounds
 
 
 def planned(kind: str, triton: bool = True, **options: object) -> list[tuple[int, str, str, str]]:

@@ -14,7 +14,7 @@ import pytest
 
 from rope_prof.cli import main
 from rope_prof.commands.export_report import cleaned_report, write_page, write_text
-from rope_prof.views.report_model import Report
+from rope_prof.views.blocks.model import Report
 
 TESTS = Path(__file__).resolve().parents[1]
 SHIPPED = TESTS.parent / "traces/h100-ernie28b"

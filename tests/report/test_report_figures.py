@@ -15,18 +15,18 @@ from runs import key as drawn_key
 from rope_prof.analysis.stats import figure
 from rope_prof.commands.export_report import cleaned_report, gathered
 from rope_prof.commands.show import rows_of
-from rope_prof.io.redact import Cleaner, Words
-from rope_prof.io.run_folder import append_samples, read_run, write_run
+from rope_prof.io.run.folder import append_samples, read_run, write_run
+from rope_prof.io.run.redact import Cleaner, Words
 from rope_prof.model.run import Case, Key, KeyFacts, samples_schema
 from rope_prof.units import microseconds, ratio
-from rope_prof.views import report_data
-from rope_prof.views.losses import verdicts
-from rope_prof.views.overview import overview
-from rope_prof.views.report import TITLES, report
-from rope_prof.views.report_html import report_html
-from rope_prof.views.report_markdown import LIMIT, report_markdown
-from rope_prof.views.report_model import Block, Bullets, Report
-from rope_prof.views.report_words import case_words, side_label
+from rope_prof.views.blocks.model import Block, Bullets, Report
+from rope_prof.views.blocks.overview import overview
+from rope_prof.views.report import data as report_data
+from rope_prof.views.report.html import report_html
+from rope_prof.views.report.markdown import LIMIT, report_markdown
+from rope_prof.views.report.report import TITLES, report
+from rope_prof.views.words.figures import case_words, side_label
+from rope_prof.views.words.losses import verdicts
 
 ORDER = [title for _, _, title in TITLES]
 

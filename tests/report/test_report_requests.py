@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from rope_prof.views.report_model import Figure
-from rope_prof.views.svg import Text
+from rope_prof.views.blocks.model import Figure
+from rope_prof.views.draw.svg import Text
 
 PICTURES = ("requests", "prediction", "step-parts", "layer-decode")
 

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rope_prof.commands.export_report import picture_font
-from rope_prof.views.palette import DARK, LIGHT
-from rope_prof.views.svg import (
+from rope_prof.views.draw.charts import Bar, Histogram, bars, histograms
+from rope_prof.views.draw.lines import Axes, Point, Series, line_chart, log_chart
+from rope_prof.views.draw.palette import DARK, LIGHT
+from rope_prof.views.draw.png import SCALE, png
+from rope_prof.views.draw.svg import (
     MARGIN,
     Axis,
     Drawing,
@@ -28,10 +31,7 @@ from rope_prof.views.svg import (
     svg_inline,
     text_width,
 )
-from rope_prof.views.svg_charts import Bar, Histogram, bars, histograms
-from rope_prof.views.svg_lines import Axes, Point, Series, line_chart, log_chart
-from rope_prof.views.svg_png import SCALE, png
-from rope_prof.views.svg_timeline import nice_ticks
+from rope_prof.views.timeline.picture import nice_ticks
 
 AXIS = Axis(lo=0, hi=1000, x0=100, x1=300, y0=0, y1=50)
 quick = settings(max_examples=60, deadline=None)

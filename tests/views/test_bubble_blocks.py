@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from rope_prof.analysis.idle import Idle
-from rope_prof.analysis.summary import summary
-from rope_prof.views.bubble_blocks import (
+from rope_prof.analysis.run.rows import summary
+from rope_prof.analysis.trace.idle import Idle
+from rope_prof.views.blocks.bubbles import (
     Bubbles,
     Held,
     account_frame,
@@ -18,9 +18,9 @@ from rope_prof.views.bubble_blocks import (
     lengths_figure,
     worst_table,
 )
-from rope_prof.views.overview import Side
-from rope_prof.views.palette import LIGHT
-from rope_prof.views.svg import Rect, svg_file
+from rope_prof.views.blocks.overview import Side
+from rope_prof.views.draw.palette import LIGHT
+from rope_prof.views.draw.svg import Rect, svg_file
 from tests.runs import facts, run, samples
 
 GAP = {

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rope_prof.analysis.chain_floor import Bandwidth
-from rope_prof.analysis.chain_saving import HI_ASSUMES, LO_ASSUMES
-from rope_prof.analysis.chains import Chains, chains
+from rope_prof.analysis.chains.chains import Chains, chains
+from rope_prof.analysis.chains.floor import Bandwidth
+from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
 from rope_prof.units import between, duration
-from rope_prof.views.chain_tables import chain_tables
+from rope_prof.views.terminal.chains import chain_tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from builders import kernel, range_, trace

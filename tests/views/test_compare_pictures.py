@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.run_differences import Unlike
+from rope_prof.analysis.comparison.compare import Difference, Side, Verdict, judge
+from rope_prof.analysis.run.differences import Unlike
 from rope_prof.analysis.stats import Figure
-from rope_prof.compare import Difference, Side, Verdict, judge
-from rope_prof.views.compare_panels import differences_panel, open_verdicts, verdict_panel
-from rope_prof.views.compare_pictures import MOST, forest
-from rope_prof.views.compare_tables import HEAD, Comparison, cells, table, tally, verdict_frame
-from rope_prof.views.palette import DARK
-from rope_prof.views.svg import Drawing, Line, Mark, Rect, Text, svg_file
-from rope_prof.views.svg_scale import log_ticks
+from rope_prof.views.draw.compare import MOST, forest
+from rope_prof.views.draw.palette import DARK
+from rope_prof.views.draw.scale import log_ticks
+from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Text, svg_file
+from rope_prof.views.page.compare import differences_panel, open_verdicts, verdict_panel
+from rope_prof.views.terminal.compare import HEAD, Comparison, cells, table, tally, verdict_frame
 from tests.runs import CASE, facts, key, run, samples
 
 

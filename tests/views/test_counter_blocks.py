@@ -8,12 +8,12 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from rope_prof.analysis.counters import counters_of
-from rope_prof.analysis.kernels import KERNELS
+from rope_prof.analysis.run.counters import counters_of
+from rope_prof.analysis.trace.kernels import KERNELS
 from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, Recording
-from rope_prof.views.counter_blocks import counter_tables, no_held_counters
-from rope_prof.views.kernel_blocks import HeldKernels, Kernels
-from rope_prof.views.report_model import Table
+from rope_prof.views.blocks.counters import counter_tables, no_held_counters
+from rope_prof.views.blocks.kernels import HeldKernels, Kernels
+from rope_prof.views.blocks.model import Table
 from tests.analysis.test_roof import row
 
 #: What a kernel of each path counted; the fused one lacks what the tool did not give.

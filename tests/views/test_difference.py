@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.views.difference import bracketed, more, points
+from rope_prof.views.words.difference import bracketed, more, points
 
 SHARES = st.floats(0, 100)
 

@@ -6,10 +6,10 @@ import json
 
 from rich.console import Console
 
-from rope_prof.analysis.end_to_end import Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
-from rope_prof.analysis.what_if import WhatIf
-from rope_prof.views.end_to_end_tables import (
+from rope_prof.views.terminal.requests import (
     agreement_table,
     milliseconds,
     prediction_lines,

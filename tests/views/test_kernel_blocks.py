@@ -7,10 +7,10 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from rope_prof.analysis.kernels import KERNELS
-from rope_prof.analysis.roof import path_roofs
+from rope_prof.analysis.run.roofline import path_roofs
+from rope_prof.analysis.trace.kernels import KERNELS
 from rope_prof.model.nsight import Compute, LeastBytes, Recording
-from rope_prof.views.kernel_blocks import (
+from rope_prof.views.blocks.kernels import (
     MOST,
     HeldKernels,
     Kernels,
@@ -21,10 +21,10 @@ from rope_prof.views.kernel_blocks import (
     paths_figure,
     time_figure,
 )
-from rope_prof.views.palette import DARK, LIGHT
-from rope_prof.views.report_model import Figure
-from rope_prof.views.roof_pictures import Roof, Spot, roof_drawing
-from rope_prof.views.svg import Line, Mark, Rect, Text, svg_file
+from rope_prof.views.blocks.model import Figure
+from rope_prof.views.draw.palette import DARK, LIGHT
+from rope_prof.views.draw.roofline import Roof, Spot, roof_drawing
+from rope_prof.views.draw.svg import Line, Mark, Rect, Text, svg_file
 from tests.analysis.test_roof import kernel, limits, row
 
 EVIL = "<img src=http://evil.example/i.png onerror=alert(1)>"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runs import CASE, key
 
 from rope_prof.model.run import Case, Key
-from rope_prof.views.key_labels import case_labels, case_phrases, family_labels, key_labels
+from rope_prof.views.words.labels import case_labels, case_phrases, family_labels, key_labels
 
 _CASES = st.builds(
     Case,

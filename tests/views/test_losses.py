@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import facts, run, samples
 
-from rope_prof.analysis.summary import summary
-from rope_prof.views.losses import Loss, bases, by_rule, losses, main, sentences, verdicts
-from rope_prof.views.overview import overview
+from rope_prof.analysis.run.rows import summary
+from rope_prof.views.blocks.overview import overview
+from rope_prof.views.words.losses import Loss, bases, by_rule, losses, main, sentences, verdicts
 
 SIDES = [(path, mode) for path in ("unfused", "fused") for mode in ("eager", "compile", "graph")]
 #: Fused is far ahead when eager, loses to the chain under the compiler, and to its graph.

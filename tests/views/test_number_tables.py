@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 from runs import CASE
 
-from rope_prof.analysis.numbers import Numbers, numbers
-from rope_prof.analysis.sweep import sweep
-from rope_prof.views import number_tables
-from rope_prof.views.notes import check_notes
-from rope_prof.views.number_tables import number_notes, numbers_json
-from rope_prof.views.sweep_tables import is_sweep, sweep_notes, sweep_tables
-from rope_prof.views.tables import run_tables
+from rope_prof.analysis.run.numbers import Numbers, numbers
+from rope_prof.analysis.run.sweep import sweep
+from rope_prof.views.terminal import numbers as number_tables
+from rope_prof.views.terminal.numbers import number_notes, numbers_json
+from rope_prof.views.terminal.run import run_tables
+from rope_prof.views.terminal.sweep import is_sweep, sweep_notes, sweep_tables
+from rope_prof.views.words.notes import check_notes
 
 
 def found(made: Built | None = None) -> Numbers:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from runs import facts, run, samples
 
-from rope_prof.analysis.summary import Row, summary
-from rope_prof.views import panels
-from rope_prof.views.overview import Overview, overview, table
+from rope_prof.analysis.run.rows import Row, summary
+from rope_prof.views.blocks.overview import Overview, overview, table
+from rope_prof.views.page import overview as panels
 
 
 def seen(**fused: float | bool) -> Overview:

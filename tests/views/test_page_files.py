@@ -10,9 +10,9 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.views.page_files import csv_of, markdown_of, svg_of
-from rope_prof.views.palette import LIGHT
-from rope_prof.views.svg import Drawing, Text
+from rope_prof.views.draw.palette import LIGHT
+from rope_prof.views.draw.svg import Drawing, Text
+from rope_prof.views.page.files import csv_of, markdown_of, svg_of
 from tests.dashboard.drawn_run import HOSTILE
 
 LETTERS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), min_size=1)

@@ -8,9 +8,9 @@ from typing import Any
 from builders import kernel, range_, trace
 from runs import facts, run, samples
 
-from rope_prof.analysis.summary import Row, summary
+from rope_prof.analysis.run.rows import Row, summary
 from rope_prof.model.run import Run
-from rope_prof.views.perfetto import run_metadata, run_trace
+from rope_prof.views.perfetto.export import run_metadata, run_trace
 
 
 def told(**more: Any) -> tuple[Run, Row]:

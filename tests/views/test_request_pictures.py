@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from rope_prof.analysis.end_to_end import Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
-from rope_prof.analysis.what_if import WhatIf
-from rope_prof.views.block_panels import blocks
-from rope_prof.views.palette import DARK, LIGHT
-from rope_prof.views.report_model import Bullets, Cell, Table, Words
-from rope_prof.views.request_panels import agree, hero, request_frame
-from rope_prof.views.request_pictures import prediction_drawing, request_drawing, step_times, steps_drawing
-from rope_prof.views.svg import Drawing, Line, Mark, Rect, Text
+from rope_prof.views.blocks.model import Bullets, Cell, Table, Words
+from rope_prof.views.draw.palette import DARK, LIGHT
+from rope_prof.views.draw.requests import prediction_drawing, request_drawing, step_times, steps_drawing
+from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Text
+from rope_prof.views.page.blocks import blocks
+from rope_prof.views.page.requests import agree, hero, request_frame
 
 MS = 1e6
 EVIL = "<b>_x_ :smile:"

@@ -10,14 +10,14 @@ import pytest
 from built_runs import FUSED, PASS_NS, UNFUSED, Truth, built
 from runs import CASE
 
-from rope_prof.analysis.summary import summary
-from rope_prof.analysis.sweep import sweep
-from rope_prof.views.palette import LIGHT
-from rope_prof.views.svg import Drawing, Line, Mark, Text, svg_file
-from rope_prof.views.svg_stack import stacked
-from rope_prof.views.sweep_panels import family_panel, turnings
-from rope_prof.views.sweep_pictures import FLOOR, SHARES, TIMES, Held, sweep_drawings, sweep_table
-from rope_prof.views.sweep_tables import families, sign
+from rope_prof.analysis.run.rows import summary
+from rope_prof.analysis.run.sweep import sweep
+from rope_prof.views.draw.palette import LIGHT
+from rope_prof.views.draw.stack import stacked
+from rope_prof.views.draw.svg import Drawing, Line, Mark, Text, svg_file
+from rope_prof.views.draw.sweep import FLOOR, SHARES, TIMES, Held, sweep_drawings, sweep_table
+from rope_prof.views.page.sweep import family_panel, turnings
+from rope_prof.views.terminal.sweep import families, sign
 
 
 def swept(paths: dict[str, Truth], rounds: int = 8, *, graphs: bool = True, ceilings: bool = True) -> pl.DataFrame:

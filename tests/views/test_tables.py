@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 from runs import CASE, RIGHT, WRONG, facts, key, run, samples
 
-from rope_prof.analysis.summary import CaptureFigures, Row, summary
+from rope_prof.analysis.run.rows import CaptureFigures, Row, summary
 from rope_prof.model.run import KeyFacts, Run
-from rope_prof.views import tables
-from rope_prof.views.notes import light_notes, notes
-from rope_prof.views.tables import run_json, run_tables
+from rope_prof.views.terminal import run as tables
+from rope_prof.views.terminal.run import run_json, run_tables
+from rope_prof.views.words.notes import light_notes, notes
 
 SPENT = "budget of 5 s for its case spent after 6 rounds: the interval of its median is 12.21% wide"
 CONTRACT = {

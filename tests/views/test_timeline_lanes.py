@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.views.timeline_lanes import Lane, Names, cut, depth_of, lane, lanes_of
+from rope_prof.views.timeline.lanes import Lane, Names, cut, depth_of, lane, lanes_of
 
 SPANS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 60)), max_size=60)
 

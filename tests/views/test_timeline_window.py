@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.calls import as_cpu
-from rope_prof.analysis.gaps import device_gaps
-from rope_prof.views.palette import DARK, LIGHT
-from rope_prof.views.timeline_facts import facts
-from rope_prof.views.timeline_look import Look, look_of, zoom_of, zoom_text
-from rope_prof.views.timeline_scene import MOST_LANES, Scene, name_key, scene
-from rope_prof.views.timeline_stretch import stretch
-from rope_prof.views.timeline_window import CallTime, Shown, Side, limits, window
+from rope_prof.analysis.trace.calls import as_cpu
+from rope_prof.analysis.trace.gaps import device_gaps
+from rope_prof.views.draw.palette import DARK, LIGHT
+from rope_prof.views.timeline.facts import facts
+from rope_prof.views.timeline.look import Look, look_of, zoom_of, zoom_text
+from rope_prof.views.timeline.scene import MOST_LANES, Scene, name_key, scene
+from rope_prof.views.timeline.stretch import stretch
+from rope_prof.views.timeline.window import CallTime, Shown, Side, limits, window
 from tests.builders import call, graph, kernel, op, range_, sync, trace
 
 HOSTILE = ("_x_", "$x$", ":smile:", "[l](http://x)", "![p](http://x)", "<b>")

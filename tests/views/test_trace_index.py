@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.stats import Figure
-from rope_prof.analysis.summary import Row
 from rope_prof.model.run import Case, Machine, Run
-from rope_prof.views.trace_index import index_page
+from rope_prof.views.page.index import index_page
 
 CASE = Case(model="28b", tp=1, tokens=973, dtype="bf16", prompt="image")
 MACHINE = Machine(

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.kernels import kernel_shares
+from rope_prof.analysis.trace.kernels import kernel_shares
 from rope_prof.commands.show import rows_of
-from rope_prof.io.run_folder import read_run
-from rope_prof.views import panels
-from rope_prof.views.names import folded, plotly_text, short_name
-from rope_prof.views.overview import Overview, overview
+from rope_prof.io.run.folder import read_run
+from rope_prof.views.blocks.overview import Overview, overview
+from rope_prof.views.page import overview as panels
+from rope_prof.views.words.names import folded, plotly_text, short_name
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 
 CASE = "28b-tp1-n973-bf16-image"

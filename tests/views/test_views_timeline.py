@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.analyze import accounted
-from rope_prof.analysis.calls import call_events, call_frame
-from rope_prof.analysis.gaps import device_gaps
+from rope_prof.analysis.trace.analyze import accounted
+from rope_prof.analysis.trace.calls import call_events, call_frame
+from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.model.trace import Trace
-from rope_prof.views.timeline import CallTimeline, call_options, lay_out, median_call
+from rope_prof.views.timeline.layout import CallTimeline, call_options, lay_out, median_call
 from tests.builders import kernel, op, range_, trace
 
 NAME = re.compile(r"c#\d+")

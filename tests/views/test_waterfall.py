@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.views import panels
-from rope_prof.views.palette import DARK, LIGHT
-from rope_prof.views.svg import Rect, Text, svg_file
-from rope_prof.views.waterfall import Waterfall, explanation, waterfall
+from rope_prof.views.draw.palette import DARK, LIGHT
+from rope_prof.views.draw.svg import Rect, Text, svg_file
+from rope_prof.views.draw.waterfall import Waterfall, explanation, waterfall
+from rope_prof.views.page import overview
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def test_the_image_on_the_page_is_the_drawing_and_holds_no_markup_of_a_name() ->
     evil = '"><img src=x onerror=alert(1)>'
     picture = waterfall(Waterfall(before=evil, before_ns=30e3, after="b", after_ns=20e3, terms=[Term("busy", 10e3)]))
     for palette in (LIGHT, DARK):
-        text = panels.picture(svg_file(picture, palette), picture.title)
+        text = overview.picture(svg_file(picture, palette), picture.title)
         assert evil not in text
         data = re.search(r"base64,([^\"]+)", text)
         assert data is not None

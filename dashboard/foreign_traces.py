@@ -1,0 +1,112 @@
+"""Traces that are no run's: read, judged and laid out once, kept for all sessions; uploads lie in a folder of ours."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import streamlit as st
+from rope_prof.dashboard.allowed_files import ENDS
+
+from rope_prof.analysis.chains.chains import Chains, chains
+from rope_prof.analysis.trace.analyze import Analysis, accounted, analyze
+from rope_prof.io.trace.cache import worth_caching
+from rope_prof.io.trace.perfetto import check_opens
+from rope_prof.io.trace.read import read_trace
+from rope_prof.model.trace import Trace
+from rope_prof.serve.server import Made, Server, open_path, site
+from rope_prof.views.timeline.scene import Scene, scene
+
+_KEEP: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One trace with its account."""
+
+    trace: Trace
+    analysis: Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An uploaded file on disk; its folder goes with this record."""
+
+    folder: tempfile.TemporaryDirectory[str]
+    path: Path
+
+
+def _stamp(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def opened(path: Path) -> Opened:
+    """The trace in `path`, judged. Errors: TraceError."""
+    return _opened(str(path), _stamp(path))
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _opened(path: str, stamp_ns: int) -> Opened:  # noqa: ARG001 - part of the key
+    trace = accounted(read_trace(Path(path), cache=worth_caching(Path(path))))
+    return Opened(trace, analyze(trace))
+
+
+def lanes(path: Path, found: Opened) -> Scene:
+    """Its timeline. Errors: ValueError where it holds no span."""
+    return _lanes(str(path), _stamp(path), found)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _lanes(path: str, stamp_ns: int, _found: Opened) -> Scene:  # noqa: ARG001 - the key
+    return scene(_found.trace)
+
+
+def worth_fusing(path: Path, found: Opened) -> Chains:
+    """Its chains of small kernels."""
+    return _chains(str(path), _stamp(path), found)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _chains(path: str, stamp_ns: int, _found: Opened) -> Chains:  # noqa: ARG001 - the key
+    return chains(_found.trace, withheld=_found.analysis.integrity.reason)
+
+
+def upload(file_id: str, name: str, file: BinaryIO) -> Path:
+    """Where the uploaded file lies on disk; its name is ours, but for an end that is known."""
+    return _kept(file_id, next((end for end in ENDS if name.endswith(end)), ".gz"), file).path
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _kept(file_id: str, end: str, _file: BinaryIO) -> Kept:  # noqa: ARG001 - the key
+    folder = tempfile.TemporaryDirectory(prefix="rope_prof-upload-")
+    path = Path(folder.name) / f"upload{end}"
+    _file.seek(0)
+    with path.open("wb") as out:
+        shutil.copyfileobj(_file, out, 1 << 20)
+    return Kept(folder, path)
+
+
+def perfetto_address(path: Path, trace: Trace) -> str:
+    """Where the offline Perfetto UI shows that file. Errors: UnavailableError, TraceError."""
+    server, name = _perfetto(str(path), _stamp(path), trace.format)
+    return f"{server.address}{open_path(name)}"
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _perfetto(path: str, stamp_ns: int, kind: str) -> tuple[Server, str]:  # noqa: ARG001 - part of the key
+    file = Path(path)
+    if kind == "nsys":
+        from rope_prof.commands.export import draw_trace
+
+        name = f"{file.name}.pftrace"
+        server = Server(site([], made={name: lambda: Made(draw_trace(file))}))
+    else:
+        check_opens(file)
+        name = file.name
+        server = Server(site([file]))
+    threading.Thread(target=server.serve_forever, daemon=True, name="rope_prof-perfetto").start()
+    return server, name

@@ -1,0 +1,116 @@
+"""What is in this file? Any trace: verdict, idle by cause, timeline, ranges, chains worth fusing."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell, timeline_component, view
+from rope_prof.errors import RopeProfError
+from rope_prof.units import size
+from rope_prof.views.draw import trace as trace_pictures
+from rope_prof.views.page import overview
+from rope_prof.views.page import trace as trace_panels
+from rope_prof.views.timeline.window import Shown, Side, limits
+
+LIMIT = "up to 1 GB"
+WORDS = ("range", "device")
+KINDS = "Kineto .json or .json.gz, Nsight Systems .sqlite or .nsys-rep, Proton .hatchet"
+
+seen = shell.seen()
+folders = loading.trace_folders()
+names = allowed_files.offered(folders)
+
+
+def opens(name: str | None) -> None:
+    """Another file, by its name, or the uploaded one: the old window means nothing there."""
+    shell.zoomed(view.TRACE_ZOOM, view.FIT)
+    st.session_state["trace-uploaded"] = name is None
+    if name is None:
+        st.query_params.pop("trace", None)
+    else:
+        st.query_params["trace"] = name
+
+
+def chosen() -> None:
+    st.session_state["trace-path"] = ""
+    opens(st.session_state["trace-name"])
+
+
+def typed() -> None:
+    if st.session_state["trace-path"].strip():
+        opens(st.session_state["trace-path"].strip())
+
+
+asked = st.query_params.get("trace")
+with st.container(horizontal=True, vertical_alignment="top", key="rp-open"):
+    st.session_state["trace-name"] = asked if asked in names else None
+    st.selectbox("A trace of a permitted folder", names, key="trace-name", on_change=chosen, placeholder="choose one")
+    st.text_input("Or its path inside one", key="trace-path", on_change=typed)
+    file = st.file_uploader(f"Or a file of yours, {LIMIT}", key="trace-upload", on_change=opens, args=(None,))
+zoom = shell.zoom(view.TRACE_ZOOM)
+shell.notes()
+
+if file is not None and st.session_state.get("trace-uploaded", True):
+    path, label = foreign_traces.upload(file.file_id, file.name, file), file.name
+elif asked:
+    with shell.guarded():
+        path, label = allowed_files.resolve(folders, asked), asked
+else:
+    shell.stop(
+        f"Choose a trace above, or drop a file: {KINDS}, {LIMIT}, packed or not. Files are opened from "
+        f"{', '.join(folders)} alone; “dashboard --folder FOLDER” permits another folder. Nothing leaves this machine."
+    )
+
+with shell.guarded(), st.spinner("Reading the trace"):
+    found = foreign_traces.opened(path)
+with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
+    shell.title(label, f"{size(path.stat().st_size)} · {found.trace.format}")
+    downloads.offer(
+        seen,
+        "any_trace",
+        drawing=lambda: trace_pictures.idle_drawing(found.analysis, label),
+        table=lambda: trace_panels.range_table(found.analysis.ranges),
+        lines=trace_pictures.verdict_lines(found.analysis),
+        traces=[("the file", path)],
+        stem=Path(label).name.split(".")[0] or "trace",
+    )
+    without = ""
+    try:
+        st.link_button("Open in Perfetto", foreign_traces.perfetto_address(path, found.trace))
+    except RopeProfError as error:
+        without = f"No Perfetto: {error}"
+if without:
+    shell.caption(without)
+analysis = found.analysis
+st.html(
+    overview.wrap(
+        seen.palette,
+        trace_panels.verdict(analysis, found.trace.events),
+        trace_panels.devices(analysis, seen.palette),
+    )
+)
+try:
+    lanes = foreign_traces.lanes(path, found)
+except ValueError as error:
+    shell.caption(f"No timeline: {error}.")
+else:
+    side = Side(
+        id="trace", title=Path(label).name, facts="", scene=lanes, zero_ns=lanes.lo_ns, end_ns=lanes.hi_ns - lanes.lo_ns
+    )
+    shown = Shown(
+        id=f"{path}@{path.stat().st_mtime_ns}",
+        sides=(side,),
+        fit=limits([side]),
+        axis="from the trace's first event",
+        source=label,
+        whole="In the whole file",
+        zoom=zoom,
+    )
+    timeline_component.timeline(shown, seen.palette, "any-trace", zoom_name=view.TRACE_ZOOM)
+if analysis.ranges:
+    st.html('<div class="rp"><section><h2>Ranges, by the time that the device was busy for them</h2></section></div>')
+    table = trace_panels.range_table(analysis.ranges)
+    shell.table(table, words=WORDS, wide="range")
+if analysis.integrity.verdict != "unusable" and found.trace.format != "proton":
+    with st.spinner("Looking for chains"):
+        st.html(overview.wrap(seen.palette, trace_panels.chains_panel(foreign_traces.worth_fusing(path, found))))

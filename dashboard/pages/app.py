@@ -1,0 +1,25 @@
+"""The dashboard: `python -m rope_prof dashboard [RUN]`, or `streamlit run dashboard/pages/app.py [-- --run RUN]`."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("rope_prof") is None:  # started from a clone that is not installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import streamlit as st
+
+from rope_prof.dashboard import shell
+
+# A picture of our own: Streamlit fetches its named icons from the internet.
+icon = str(Path(__file__).parents[1] / "icon.png")
+st.set_page_config(page_title="rope_prof", page_icon=icon, layout="wide", initial_sidebar_state="collapsed")
+shell.style()
+pages = shell.pages()
+page = st.navigation(list(pages.values()), position="hidden")
+st.session_state["notes"] = []
+st.session_state["seen"] = shell.header(pages, page.url_path or "overview")
+shell.notes()
+page.run()

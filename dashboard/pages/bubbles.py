@@ -1,0 +1,98 @@
+"""Why was it idle? Causes by share, how long the gaps are, and the longest with the host call responsible."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from rope_prof.analysis.trace.idle import around, whole_gaps
+from rope_prof.dashboard import baseline, captures, downloads, shell, view
+from rope_prof.views.blocks.bubbles import (
+    Bubbles,
+    account_frame,
+    account_table,
+    bubble_drawings,
+    causes_figure,
+    gap_frame,
+    lean,
+    lengths_figure,
+    worst_table,
+)
+from rope_prof.views.blocks.overview import ON_CPU
+from rope_prof.views.draw.stack import stacked
+from rope_prof.views.page import overview
+from rope_prof.views.page.blocks import blocks
+from rope_prof.views.page.files import markdown_of
+from rope_prof.views.timeline.look import zoom_text
+
+seen = shell.seen()
+captured = view.captured(seen.folder.run, seen.case)
+if not captured:
+    shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
+with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
+    facts = shell.side_chooser(captured)
+    giving = st.container(horizontal=True, horizontal_alignment="right")
+with shell.guarded():
+    base = baseline.guarded_chosen(seen)
+    told, missing = captures.of_sides(seen, facts, [f.key for f in captured])
+    found = {name: captures.bubbles(*pair) for name, pair in told.items()}
+    held = captures.held(base)
+shell.notes()
+shell.title(
+    "Why was it idle?", f"Device time without a kernel or a copy, all captured calls, {seen.name} · {seen.case}."
+)
+if not found:
+    shell.stop(
+        f"Case {seen.case} in run {seen.name} has no calls to show: its trace is gone or empty; record it again."
+    )
+keys = {f.key.name: f.key for f in captured}
+
+
+def timeline(one: Bubbles, gap: Mapping[str, Any]) -> str:
+    """The address of the timeline of that gap: its path alone, the call that it lies in, and the gap all over."""
+    key = keys[one.side.row.key]
+    there = {"path": key.path, "mode": key.mode, "l2": key.l2, "call": str(gap["call"])}
+    return f"timeline?{urlencode(st.query_params.to_dict() | there | {view.ZOOM: zoom_text(around(gap))})}"
+
+
+sides = list(found.values())
+name = f"{seen.name} · {seen.case}"
+words = [lean(sides), ON_CPU if seen.folder.run.machine.device == "cpu" else "", *missing]
+words.append("" if base is None or base.caveat is None else base.caveat)
+account = account_table(sides, held)
+if any(one.idle is not None for one in sides):
+    st.html(overview.wrap(seen.palette, blocks([causes_figure(sides, name)], seen.palette)))
+    shell.caption(*words)
+    st.html(
+        overview.wrap(
+            seen.palette,
+            blocks([account, lengths_figure(sides, name), worst_table(sides, timeline)], seen.palette),
+        )
+    )
+    shell.caption(
+        "A row’s call and length lead to the timeline, at that call and that gap. Kernel after: the one whose launch "
+        "ended the gap; launched by, thread and inside: that launch, its host thread, and the operator or range in "
+        "which it was made."
+    )
+    without = [one.label for one in sides if one.idle is None]
+    shell.caption(f"No gap at all: {', '.join(without)}." if without else "")
+else:
+    shell.caption("No gap in any of the captured calls: the device was never idle between their events.", *words)
+    st.html(overview.wrap(seen.palette, blocks([account], seen.palette)))
+with giving:
+    stem = "-".join((seen.name.replace("/", "-"), seen.case, "bubbles"))
+    downloads.offer(
+        seen,
+        "bubbles",
+        drawing=(
+            (lambda: stacked(bubble_drawings(sides, name), stem))
+            if any(one.idle is not None for one in sides)
+            else None
+        ),
+        table=lambda: gap_frame(
+            {one.label: (whole_gaps(told[key][1].gaps), one.trusted) for key, one in found.items()}
+        ),
+        markdown=("Table, Markdown", lambda: markdown_of(stem, account_frame(sides, held), [w for w in words if w])),
+        traces=[(view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None],
+    )

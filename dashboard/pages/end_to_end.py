@@ -1,0 +1,117 @@
+"""Does the user feel it? Whole requests: time as its parts, prediction and outcome, agreement, a step to look into."""
+
+from functools import partial
+from html import escape
+
+import streamlit as st
+
+from rope_prof.dashboard import downloads, loading, request_steps, shell, timeline_component, timelines, view
+from rope_prof.dashboard import requests as whole_requests
+from rope_prof.errors import RopeProfError
+from rope_prof.views.blocks.model import Block, Bullets, Figure, Words
+from rope_prof.views.draw.requests import step_times
+from rope_prof.views.draw.stack import stacked
+from rope_prof.views.page import overview
+from rope_prof.views.page import requests as request_panels
+from rope_prof.views.page.blocks import blocks
+from rope_prof.views.report import requests as report_requests
+from rope_prof.views.report.markdown import blocks_markdown
+from rope_prof.views.terminal.requests import end_to_end_notes, headline, prediction_lines
+from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
+from rope_prof.views.timeline.window import Shown
+
+seen = shell.seen()
+with shell.guarded():
+    found = whole_requests.whole(seen.folder)
+if found is None:
+    shell.notes()
+    shell.title(
+        "No whole requests",
+        f"Run {seen.name} has none. “python -m rope_prof model -o RUN” measures them into the run in the folder RUN.",
+    )
+    other = whole_requests.shipped(loading.runs())
+    if other is not None:
+        there = st.query_params.to_dict() | {"run": other}
+        st.page_link("end_to_end.py", label=shell.plain(f"Show the shipped run {other}"), query_params=there)
+    st.stop()
+
+
+def heading(text: str) -> str:
+    return f'<h3 class="rp-head">{escape(text)}</h3>'
+
+
+def draw(*parts: str) -> None:
+    st.html(overview.wrap(seen.palette, *parts))
+
+
+facts, times, files = found.folder.facts, step_times(found.rows), whole_requests.traces(found)
+zoom = shell.zoom(view.STEP_ZOOM)
+with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
+    draw(request_panels.hero(found.rows))
+    giving = st.container(horizontal=True, horizontal_alignment="right", width="content")
+noted = st.container()
+pictures = list(report_requests.request_picture(found.rows, facts.request.decode_tokens))
+noise = tuple(report_requests.noise_lines(found.noise))
+measured: list[Block] = [
+    Words(text=f"{headline(facts)}."),
+    *pictures,
+    report_requests.times_table(found.rows),
+    Bullets(items=noise),
+]
+agreement: list[Block] = list(report_requests.agreement_table(found.agreed))
+draw(blocks(measured, seen.palette), heading(request_panels.agree(found.agreed)), blocks(agreement, seen.palette))
+
+text: list[Block]
+lost: list[str]
+text, lost = [*measured, Words(text=request_panels.agree(found.agreed)), *agreement], []
+try:
+    with st.spinner("Reading the profiles"):
+        profiled = whole_requests.profiles(found)
+except RopeProfError as error:
+    lost.append(f"No parts of a step: {error}")
+else:
+    of_steps: list[Figure] = [
+        *report_requests.prediction_picture(profiled.predicted),
+        *report_requests.step_picture(profiled.steps, times),
+    ]
+    said = (*prediction_lines(profiled.predicted), *report_requests.share_lines(profiled.steps))
+    below: list[Block] = [*of_steps, Bullets(items=said), *report_requests.steps_table(profiled.steps)]
+    pictures, text, lost = [*pictures, *of_steps], [*text, *below], [*profiled.doubts]
+    draw(blocks(below, seen.palette))
+
+drawings = [picture.drawing for picture in pictures]
+if files:
+    draw(heading("A profiled step, from the whole to one rope call"))
+    phase = request_steps.chosen_phase(files)
+    profiles, unread = request_steps.opened(files, phase)
+    look = request_steps.choosers(files, phase, profiles)
+    drawn = request_steps.drawn(look, profiles, times)
+    lost += [*unread, *drawn.lost]
+    if drawn.sides:
+        shown = Shown(
+            id=look.id,
+            sides=drawn.sides,
+            fit=timelines.fit(drawn.panels),
+            axis="from each one's first device event",
+            source=f"{seen.name} · {phase}",
+            whole=PART_TITLES[look.part],
+            zoom=zoom,
+        )
+        timeline_component.timeline(shown, seen.palette, "end-to-end", look.show_call, zoom_name=view.STEP_ZOOM)
+        shell.caption(step_caption(drawn.panels, look.part, int(look.layer)))
+        drawings += layer_drawing(drawn.panels, look.part, int(look.layer), phase)
+else:
+    lost.append("No profile of a step: none was recorded, or the files are gone. Run “model” again for a timeline.")
+shell.caption(*lost, *end_to_end_notes(facts))
+with noted:
+    shell.notes()
+with giving:
+    downloads.offer(
+        seen,
+        "end_to_end",
+        drawing=(lambda: stacked(drawings, seen.name)) if drawings else None,
+        table=partial(request_panels.request_frame, found.rows),
+        markdown=("Tables, Markdown", lambda: blocks_markdown(seen.name, text, seen.name).encode()),
+        traces=[(f"{name} {of}", path) for (name, of), path in files.items()],
+        stem=f"{seen.name.replace('/', '-')}-end_to_end",
+    )

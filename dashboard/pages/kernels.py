@@ -1,0 +1,122 @@
+"""Where does GPU time go? Kernels of each path by time, paths and kernels under the roof, floors, counters."""
+
+import streamlit as st
+
+from rope_prof.analysis.run.roofline import Memory, path_roofs
+from rope_prof.dashboard import baseline, captures, downloads, loading, shell, view
+from rope_prof.views.blocks.counters import counter_tables, no_held_counters
+from rope_prof.views.blocks.kernels import (
+    MEMORIES,
+    Kernels,
+    floor_lines,
+    floors_table,
+    kernel_table,
+    kernels_figure,
+    paths_figure,
+    time_figure,
+)
+from rope_prof.views.blocks.model import Block
+from rope_prof.views.blocks.overview import ON_CPU
+from rope_prof.views.draw.stack import stacked
+from rope_prof.views.page import overview
+from rope_prof.views.page.blocks import blocks
+from rope_prof.views.terminal.nsight import compute_notes
+from rope_prof.views.terminal.numbers import ceilings_line
+
+seen = shell.seen()
+run = seen.folder.run
+captured = view.captured(run, seen.case)
+if not captured:
+    shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
+keys = [f.key for f in captured]
+with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
+    facts = shell.side_chooser(captured)
+    giving = st.container(horizontal=True, horizontal_alignment="right")
+with shell.guarded():
+    base = baseline.guarded_chosen(seen)
+    told, missing = captures.of_sides(seen, facts, keys)
+    held = captures.held_kernels(base)
+    limits = loading.limits(seen.folder, keys[0].case, keys[0].rank)
+    nsight = seen.folder.nsight
+chosen_memory = view.choose(st.query_params.get("memory"), list(MEMORIES), "memory", "dram")
+shell.note(chosen_memory.note)
+shell.notes()
+shell.title("Where does GPU time go?", f"Kernels, what they move and what they could, {seen.name} · {seen.case}.")
+if not told:
+    shell.stop(
+        f"Case {seen.case} in run {seen.name} has no calls to show: its trace is gone or empty; record it again."
+    )
+name = f"{seen.name} · {seen.case}"
+paths = list(dict.fromkeys(f.key.path for f in run.keys))
+sides = [Kernels(label=s.label, row=s.row, kernels=one.kernels, calls=one.calls) for s, one in told.values()]
+labels = {s.row.key: s.label for s, _ in told.values()}
+roofs = path_roofs([one.row for one in sides], limits)
+
+
+def draw(*found: Block | None) -> None:
+    st.html(overview.wrap(seen.palette, blocks([one for one in found if one is not None], seen.palette)))
+
+
+by_time = time_figure(sides, name)
+roofline = paths_figure(roofs, limits, paths, name)
+draw(by_time, roofline, floors_table(roofs, lambda row: labels[row.key], held))
+shell.caption(
+    f"Measured in the same run: {ceilings_line(limits).removeprefix('ceilings: ')}."
+    if limits.measured
+    else "This run measured no floors, so there is no roof to draw; record it again.",
+    "Kernels: the union of their time, traced. One pass: every byte read and written once, which computes nothing; "
+    "one launch: a kernel that does nothing (in mode graph a node). The higher of the two is the floor."
+    if limits.measured
+    else "",
+    "" if roofline is not None else "No roofline: how many bytes these paths move is not known.",
+    ON_CPU if run.machine.device == "cpu" else "",
+    *missing,
+    "" if base is None or base.caveat is None else base.caveat,
+)
+
+compute = None if nsight is None else nsight.compute
+counted = {key: (label, paths.index(run.facts(key).key.path)) for key, label in labels.items()}
+tables = () if compute is None else counter_tables(compute, sides, held)
+alone = None
+if compute is not None and tables:
+    memory: Memory = "l2" if chosen_memory.value == "l2" else "dram"
+    view.remember(st.query_params, {"memory": memory})
+    with st.container(horizontal=True, vertical_alignment="center", key="rp-memory"):
+        shell.switch("memory", "Bytes at", list(MEMORIES), memory, text=lambda one: f"{one.upper()} bytes")
+    alone = kernels_figure(compute, counted, memory, limits, name)
+    draw(alone, *tables)
+    shell.caption(no_held_counters(held), *compute_notes(compute))
+else:
+    shell.caption(captures.no_counters(seen, compute))
+table = kernel_table(sides, held)
+st.html(overview.wrap(seen.palette, '<h3 class="rp-head">All kernels</h3>'))
+st.dataframe(
+    table,
+    hide_index=True,
+    width="stretch",
+    column_config={
+        "share": st.column_config.ProgressColumn("share of the path", format="percent", min_value=0, max_value=1),
+        "a call": st.column_config.NumberColumn(format="%.4g"),
+        "µs a call": st.column_config.NumberColumn(format="%.3f"),
+        "µs each": st.column_config.NumberColumn("µs each, median", format="%.3f"),
+        "kernel": st.column_config.TextColumn(width="large"),
+    },
+)
+with giving:
+    drawings = [figure.drawing for figure in (by_time, roofline, alone) if figure is not None]
+    stem = "-".join((seen.name.replace("/", "-"), seen.case, "kernels"))
+    downloads.offer(
+        seen,
+        "kernels",
+        drawing=lambda: stacked(drawings, stem),
+        table=lambda: table,
+        lines=[
+            *([ceilings_line(limits)] if limits.measured else []),
+            *floor_lines(roofs, lambda row: labels[row.key]),
+            *(compute_notes(compute) if compute is not None else []),
+        ],
+        traces=[
+            *((view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None),
+            *((path.name, path) for path in sorted(seen.folder.path.glob("*.ncu-rep"))),
+        ],
+    )

@@ -1,0 +1,101 @@
+"""Did it help? One look: speedup, kernels, bubbles, accuracy, where it loses, where the saved time was, machine."""
+
+from functools import partial
+
+import streamlit as st
+
+from rope_prof.dashboard import baseline, downloads, loading, shell, view
+from rope_prof.views.blocks.overview import Against, overview, table
+from rope_prof.views.draw.svg import svg_file
+from rope_prof.views.draw.waterfall import Waterfall, explanation, waterfall
+from rope_prof.views.page import overview as panels
+from rope_prof.views.words.losses import by_rule, chain_keys
+
+seen = shell.seen()
+run = seen.folder.run
+with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
+    shell.side_chooser(view.keys_of(run, seen.case))
+    giving = st.container(horizontal=True, horizontal_alignment="right")
+with shell.guarded():
+    rows = loading.rows(seen.folder)
+    base = baseline.guarded_chosen(seen)
+    against = Against(label="no baseline", row=None, ratios={})
+    if base is not None:
+        ratios = {name: verdict.ratio for name, verdict in base.verdicts.items() if verdict.ratio is not None}
+        against = Against(
+            label=base.label, row=base.row, ratios=ratios, caveats=() if base.caveat is None else (base.caveat,)
+        )
+    keys = {facts.key.name: facts.key for facts in run.keys}
+    said = [loading.verdicts(seen.folder, seen.folder, key) for key in chain_keys(run, seen.case)]
+    found = overview(
+        rows,
+        seen.case,
+        run.machine.device,
+        against=against,
+        wanted=lambda row: seen.view.has(keys[row.key]),
+        pairs=by_rule(run, [verdict for one in said for verdict in one.values()]),
+    )
+
+
+def fall() -> tuple[Waterfall | None, str]:
+    """The waterfall from the baseline to the headline's side, and what must be said of it."""
+    side = found.candidate
+    if base is None or side is None or base.row.wall_ns is None or side.row.wall_ns is None:
+        return None, "No waterfall: it needs a baseline and a measured path that can be held against it."
+    if base.folder.path != seen.folder.path:
+        return None, "No waterfall: its terms pair the rounds of one run, and the baseline is of another one."
+    terms = loading.decomposed(seen.folder, base.facts.key, keys[side.row.key])
+    if terms is None:
+        return None, f"No waterfall: {base.label} or {side.label} was not captured, or is wrong."
+    words = explanation(terms)
+    floor = loading.floor_ns(seen.folder, side.row)
+    if floor is None:
+        words += " No floor: this run measured no pass over the same bytes."
+    return Waterfall(
+        before=base.label,
+        before_ns=base.row.wall_ns.median,
+        after=side.label,
+        after_ns=side.row.wall_ns.median,
+        terms=terms.terms,
+        residual=terms.residual,
+        floor_ns=floor,
+        floor="floor: launch, or one pass",
+    ), words
+
+
+with shell.guarded():
+    terms, words = fall()
+drawing = None if terms is None else waterfall(terms)
+with giving:
+    downloads.offer(
+        seen,
+        "overview",
+        drawing=None if terms is None else partial(waterfall, terms),
+        table=lambda: table(found),
+        lines=found.doubts,
+        traces=[
+            (view.side(facts.key), path)
+            for facts in view.captured(run, seen.case)
+            if (path := seen.folder.trace_path(facts.key.name)) is not None
+        ],
+    )
+shell.notes()
+st.html(
+    panels.wrap(
+        seen.palette,
+        panels.case_line(found, run.machine),
+        panels.headline(found),
+        panels.cards(found),
+        panels.section(
+            "Where the saved time was",
+            "" if drawing is None else panels.picture(svg_file(drawing, seen.palette), drawing.title),
+            words,
+        ),
+        '<div class="rp-two">',
+        panels.bars(found),
+        panels.payoff(found),
+        "</div>",
+        panels.doubts(found),
+        panels.machine(run),
+    )
+)

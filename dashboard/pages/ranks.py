@@ -1,0 +1,84 @@
+"""Which rank is late, and by which range? Many ranks side by side, from an analysis of many traces."""
+
+import streamlit as st
+
+from rope_prof.analysis.ranks.ranks import common_zero
+from rope_prof.dashboard import loading, rank_datasets, shell, timeline_component, view
+from rope_prof.errors import RopeProfError
+from rope_prof.views.draw import ranks as fleet_figures
+from rope_prof.views.page import overview
+from rope_prof.views.page import ranks as fleet_panels
+from rope_prof.views.timeline.window import Shown, limits
+
+WORDS = ("rank", "verdict", "why")
+
+seen = shell.seen()
+folders = loading.trace_folders()
+found = rank_datasets.datasets(folders)
+if not found:
+    shell.notes()
+    shell.stop(
+        "No analysis of many traces here. Make one with “python -m rope_prof analyze FOLDER”, and start the dashboard "
+        "in the same folder or with “--folder” of it."
+    )
+name = view.choose(st.query_params.get("fleet"), list(found), "analysis", next(iter(found)))
+shell.note(name.note)
+with shell.guarded():
+    report = rank_datasets.report(found[name.value])
+by_name = {recording.name: recording for recording in report.recordings}
+chosen = view.choose(st.query_params.get("recording"), list(by_name), "recording", next(iter(by_name)))
+shell.note(chosen.note)
+recording = by_name[chosen.value]
+with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
+    shell.pick("fleet", "Analysis", list(found), name.value, width=300, drop=("recording", "ranks"))
+    shell.pick("recording", "Recording", list(by_name), chosen.value, width=340, drop=("ranks",))
+shell.notes()
+st.html(overview.wrap(seen.palette, fleet_panels.summary_panel(report, recording)))
+
+if recording.ranges and len(recording.ranks) > 1:
+    st.html('<div class="rp"><section><h2>A call of each range, over the ranks’ median</h2></section></div>')
+    figure = fleet_figures.heat_figure(recording, seen.palette, f"{name.value} · {recording.name}")
+    st.plotly_chart(figure, theme=None, config=shell.PLOT, key="ranks-heat")
+    rest = len(recording.ranges) - fleet_figures.RANGES_DRAWN
+    if rest > 0:
+        shell.caption(f"{rest} ranges of less busy time are not drawn.")
+table = fleet_panels.rank_table(recording.ranks)
+shell.table(table, words=WORDS, wide="why")
+
+usable = [rank.label for rank in recording.ranks if rank.start_ns is not None]
+labels, unknown = view.choose_many(st.query_params.get("ranks"), usable, "rank", rank_datasets.first_ranks(recording))
+shell.note(unknown)
+st.session_state["pick-ranks"] = list(labels)
+
+
+def picked() -> None:
+    st.query_params["ranks"] = ",".join(st.session_state["pick-ranks"])
+
+
+st.multiselect(
+    f"Ranks on one timeline, up to {rank_datasets.RANKS_AT_ONCE}",
+    usable,
+    key="pick-ranks",
+    on_change=picked,
+    max_selections=rank_datasets.RANKS_AT_ONCE,
+)
+shell.notes()
+if not labels:
+    shell.stop("No rank of this recording has a timeline; the table says why.")
+try:
+    with st.spinner("Reading the ranks' traces"):
+        sides = rank_datasets.sides(recording, labels[: rank_datasets.RANKS_AT_ONCE], folders)
+except (RopeProfError, ValueError) as error:
+    shell.caption(f"No timeline: {error}.")
+else:
+    shown = Shown(
+        id=f"{name.value}/{recording.name}/{','.join(labels)}",
+        sides=sides,
+        fit=limits(sides),
+        axis="from the first GPU event of any rank",
+        source=recording.name,
+        whole="From each rank's first GPU event to its last",
+        zoom=shell.zoom(view.TRACE_ZOOM),
+    )
+    timeline_component.timeline(shown, seen.palette, "ranks", zoom_name=view.TRACE_ZOOM)
+    shell.caption(f"Time is {common_zero(recording)[1]}.")

@@ -1,0 +1,103 @@
+"""When does it pay? µs a call and share of the roofline over tokens, for the models, TP, paths and modes chosen."""
+
+import polars as pl
+import streamlit as st
+
+from rope_prof.analysis.run.sweep import sweep
+from rope_prof.dashboard import baseline, downloads, loading, shell, view
+from rope_prof.views.draw.stack import stacked
+from rope_prof.views.draw.sweep import Held, sweep_drawings, sweep_table
+from rope_prof.views.page import overview
+from rope_prof.views.page import sweep as sweep_panels
+from rope_prof.views.page.files import markdown_of
+from rope_prof.views.terminal.sweep import families, turning_notes
+
+seen = shell.seen()
+run = seen.folder.run
+with shell.guarded():
+    rows = loading.rows(seen.folder)
+    base = baseline.guarded_chosen(seen)
+frame = sweep(rows).filter(pl.col("rank") == 0)
+if frame.is_empty():
+    shell.stop(f"Run {seen.name} holds no timed call; finish it with “python -m rope_prof record --resume”.")
+
+
+def several(name: str, label: str, options: list[str], default: str, words: str) -> list[str]:
+    """The chosen values of one chip list, which the address holds."""
+    found, unknown = view.choose_many(
+        st.query_params.get(name), options, label, [default] if default in options else []
+    )
+    shell.note(unknown)
+    view.remember(st.query_params, {name: ",".join(found)})
+    shell.chips(name, label, options, found, text=lambda value: f"{words}{value}")
+    return list(found)
+
+
+case = view.keys_of(run, seen.case)[0].key.case
+with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
+    models = several("model", "model", frame["model"].unique(maintain_order=True).to_list(), case.model, "")
+    counts = frame["tp"].unique().sort().cast(pl.String).to_list()
+    degrees = several("tp", "TP", counts, str(case.tp), "TP ")
+    sides = shell.side_chooser(view.keys_of(run, seen.case))
+    giving = st.container(horizontal=True, horizontal_alignment="right")
+shell.notes()
+shell.title("When does it pay?", f"Time of a call and share of the roofline over tokens, {seen.name}.")
+chosen = frame.filter(
+    pl.col("model").is_in(models),
+    pl.col("tp").cast(pl.String).is_in(degrees),
+    pl.struct("path", "mode", "l2").is_in([{"path": f.key.path, "mode": f.key.mode, "l2": f.key.l2} for f in sides]),
+)
+if chosen.is_empty():
+    shell.stop(
+        f"Nothing was timed of {', '.join(models)} with TP {', '.join(degrees)} in run {seen.name}; choose others."
+    )
+held = Held() if base is None else base.held(rows)
+paths = frame["path"].unique(maintain_order=True).to_list()
+found = families(chosen)
+drawn = {
+    title: (of, sweep_drawings(f"{seen.name} · {title}", of, paths, held))
+    for title, of in found
+    if of["tokens"].n_unique() > 1
+}
+single = [title for title, _ in found if title not in drawn]
+if drawn:
+    st.html(
+        overview.wrap(
+            seen.palette,
+            *(sweep_panels.family_panel(title, of, pictures, seen.palette) for title, (of, pictures) in drawn.items()),
+        )
+    )
+    shell.caption(
+        sweep_panels.MARKS,
+        sweep_panels.FLOOR,
+        sweep_panels.matters(held.label),
+        f"One token count, in the table alone: {'; '.join(single)}." if single else "",
+        "" if base is None or base.caveat is None else base.caveat,
+    )
+else:
+    st.html(
+        overview.wrap(seen.palette, overview.section("One token count", "", sweep_panels.one_count(seen.name))),
+    )
+    st.code("python -m rope_prof record --sweep", language=None)
+    shipped = loading.shipped_sweep(loading.runs())
+    if shipped is not None:
+        st.page_link("sweep.py", label=f"Show the shipped sweep, {shell.plain(shipped)}", query_params={"run": shipped})
+table = sweep_table(chosen, held)
+shell.table(table, words=table.select(pl.col(pl.String)).columns)
+with giving:
+    stem = f"{seen.name.replace('/', '-')}-sweep"
+    downloads.offer(
+        seen,
+        "sweep",
+        drawing=(
+            (lambda: stacked([one for _, pictures in drawn.values() for one in pictures.values()], stem))
+            if drawn
+            else None
+        ),
+        table=lambda: chosen,
+        stem=stem,
+        markdown=(
+            "Table, Markdown",
+            lambda: markdown_of(stem, table, turning_notes(chosen)),
+        ),
+    )

@@ -1,0 +1,87 @@
+"""What happened? One call of each path under the other, on one time scale."""
+
+import polars as pl
+import streamlit as st
+
+from rope_prof.analysis.run.rows import INFLATION_LIMIT
+from rope_prof.dashboard import baseline, downloads, loading, shell, timeline_component, timelines, view
+from rope_prof.views.timeline.captions import call_caption, call_table, panel
+from rope_prof.views.timeline.layout import call_options, median_call
+from rope_prof.views.timeline.picture import Panel, timeline_drawing
+from rope_prof.views.timeline.window import Shown
+
+seen = shell.seen()
+captured = view.captured(seen.folder.run, seen.case)
+if not captured:
+    shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
+with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
+    facts = shell.side_chooser(captured)
+    with shell.guarded():
+        captures = {f.key.name: loading.capture(seen.folder, f) for f in facts}
+        rows = {row.key: row for row in loading.rows(seen.folder)}
+    options = call_options([c.calls for c in captures.values() if c is not None])
+    asked = view.choose(st.query_params.get("call"), options, "call", view.MEDIAN)
+    shell.note(asked.note)
+    call = shell.pick("call", "Call", options, asked.value, width=170, text=view.call_label)
+    giving = st.container(horizontal=True, horizontal_alignment="right")
+view.remember(st.query_params, {"call": call})
+with shell.guarded():
+    base = baseline.guarded_chosen(seen)
+zoom = shell.zoom(view.ZOOM)
+shell.notes()
+panels, sides, missing = [], [], []
+keys = [f.key for f in captured]
+for f in facts:
+    capture = captures[f.key.name]
+    number = None if capture is None else median_call(capture.calls) if call == view.MEDIAN else int(call)
+    label = view.side_label(f.key, keys)
+    if capture is None:
+        missing.append(f"{label}: its trace is gone; restore {f.trace} or record the run again.")
+        continue
+    if number is None or number not in capture.calls["call"]:
+        missing.append(f"{label}: no such call in its trace.")
+        continue
+    try:
+        row_of = rows[f.key.name]
+        laid = timelines.call_timeline(seen.folder, f, capture, number)
+        drawn = panel(label, laid, row_of, None if base is None else base.of(row_of))
+        lanes = timelines.captured_scene(seen.folder, f, capture)
+    except ValueError as error:
+        missing.append(f"{label}: {error}.")
+        continue
+    row = capture.calls.row(by_predicate=pl.col("call") == number, named=True)
+    panels.append(drawn)
+    sides.append(timelines.call_side(drawn, label, view.side(f.key), lanes, timelines.call_times(capture), row))
+
+
+def show_call(clicked: int) -> None:
+    st.query_params["call"] = str(clicked)
+
+
+if sides:
+    shown = Shown(
+        id="calls",
+        sides=tuple(sides),
+        fit=timelines.fit(panels),
+        axis="from each call's first device event",
+        source=f"{seen.name} · {seen.case}",
+        whole="One call, from zero to the next call",
+        zoom=zoom,
+    )
+    timeline_component.timeline(shown, seen.palette, "timeline", show_call)
+if panels:
+    with giving:
+        downloads.offer(
+            seen,
+            "timeline",
+            drawing=lambda: timeline_drawing(
+                [Panel(label=p.title, facts=p.facts, timeline=p.timeline, trusted=p.trusted) for p in panels],
+                f"{seen.name} · {seen.case}",
+            ),
+            table=lambda: call_table(panels),
+            lines=[f"{p.title}: {p.facts}" for p in panels],
+            traces=[
+                (view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None
+            ],
+        )
+shell.caption(call_caption(panels, INFLATION_LIMIT), *missing)

@@ -1,0 +1,102 @@
+"""Analyses of many traces that lie in permitted folders, read once; the aligned timelines of chosen ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from rope_prof.analysis.ranks.ranks import Fleet, RankUse, Recording, common_zero, fleet
+from rope_prof.analysis.trace.analyze import accounted
+from rope_prof.commands.analyze_many import DEFAULT_DATASET
+from rope_prof.dashboard import allowed_files
+from rope_prof.io.trace.cache import worth_caching
+from rope_prof.io.trace.dataset import is_dataset, read_dataset
+from rope_prof.io.trace.read import read_trace
+from rope_prof.units import duration
+from rope_prof.views.timeline.scene import Scene, scene
+from rope_prof.views.timeline.window import Side
+
+_KEEP: Final = 4
+RANKS_AT_ONCE: Final = 8
+RANKS_AT_FIRST: Final = 4
+
+
+def datasets(folders: Mapping[str, Path]) -> dict[str, Path]:
+    """Name -> folder: the permitted folders that are analyses, their direct children, and `./rope_prof-fleet`."""
+    found: dict[str, Path] = {}
+    own = Path(DEFAULT_DATASET)
+    if is_dataset(own):
+        found[own.name] = own.resolve()
+    for name, folder in folders.items():
+        if is_dataset(folder):
+            found.setdefault(name, folder)
+        for child in sorted(folder.iterdir()):
+            if child.is_dir() and not child.is_symlink() and is_dataset(child):
+                found.setdefault(f"{name}/{child.name}", child)
+    return found
+
+
+def report(folder: Path) -> Fleet:
+    """The report on the analysis in `folder`. Errors: RunError."""
+    return _report(str(folder), _stamp(folder))
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    """Changes with every file that is written."""
+    times = [path.stat().st_mtime_ns for path in folder.glob("run=*/rank=*/*.parquet")]
+    return len(times), max(times, default=0)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _report(folder: str, stamp: tuple[int, int]) -> Fleet:  # noqa: ARG001 - part of the key
+    return fleet(read_dataset(Path(folder)))
+
+
+def first_ranks(recording: Recording) -> list[str]:
+    """The ranks to draw where none is chosen: the late ones, then the first that are usable."""
+    usable = [rank.label for rank in recording.ranks if rank.start_ns is not None]
+    late = [one.rank for one in recording.stragglers]
+    chosen = list(dict.fromkeys([*late, *usable]))[:RANKS_AT_FIRST]
+    return [label for label in usable if label in chosen]
+
+
+def sides(recording: Recording, labels: Sequence[str], folders: Mapping[str, Path]) -> tuple[Side, ...]:
+    """A timeline a rank, on the recording's common clock; each is about its own span, as the table has it.
+
+    Errors: UsageError for a trace outside the permitted folders, TraceError, ValueError for one without a span.
+    """
+    zeros, _ = common_zero(recording)
+    ranks = {rank.label: rank for rank in recording.ranks}
+    found = []
+    for label in labels:
+        path = allowed_files.resolve(folders, ranks[label].source)
+        base, lanes = _drawn(str(path), path.stat().st_mtime_ns)
+        zero = zeros[label] - base
+        begin = (ranks[label].start_ns or zeros[label]) - zeros[label]
+        span = ranks[label].span_ns
+        side = Side(
+            id=f"rank-{label}",
+            title=f"rank {label}",
+            facts=_facts(ranks[label]),
+            scene=lanes,
+            zero_ns=zero,
+            begin_ns=begin,
+            end_ns=lanes.hi_ns - zero if span is None else begin + span,
+        )
+        found.append(side)
+    return tuple(found)
+
+
+@st.cache_resource(max_entries=2 * RANKS_AT_ONCE, show_spinner=False)
+def _drawn(path: str, stamp_ns: int) -> tuple[int, Scene]:  # noqa: ARG001 - part of the key
+    """The base time of the trace in `path` and its lanes."""
+    trace = accounted(read_trace(Path(path), cache=worth_caching(Path(path))))
+    return trace.base_time_ns or 0, scene(trace)
+
+
+def _facts(rank: RankUse) -> str:
+    late = "" if rank.arrivals is None else f" · last to {rank.arrivals.last:,} collectives"
+    return f"busy {duration(rank.busy_ns)} · idle {duration(rank.idle_ns)}{late}"

@@ -1,0 +1,98 @@
+"""Timelines of recorded traces, read once and kept for all sessions, keyed by path and modification time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+import streamlit as st
+from rope_prof.dashboard.loading import Capture
+
+from rope_prof.analysis.trace.calls import call_events
+from rope_prof.analysis.trace.gaps import device_gaps
+from rope_prof.io.run.folder import RunFolder
+from rope_prof.model.run import KeyFacts
+from rope_prof.views.timeline.layout import CallTimeline, lay_out
+from rope_prof.views.timeline.scene import Scene, scene
+from rope_prof.views.timeline.window import CallTime, Side
+
+
+class Laid(Protocol):
+    """One call laid out: its facts, and whether its bubbles can be believed."""
+
+    @property
+    def facts(self) -> str: ...
+    @property
+    def timeline(self) -> CallTimeline: ...
+    @property
+    def trusted(self) -> bool: ...
+
+
+def captured_scene(folder: RunFolder, facts: KeyFacts, found: Capture) -> Scene:
+    """The lanes of that key's whole trace. Errors: ValueError for a trace without a span."""
+    return _scene(*_file(folder, facts), found)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _scene(path: str, stamp_ns: int, _found: Capture) -> Scene:  # noqa: ARG001 - the key
+    return scene(_found.trace)
+
+
+def call_timeline(folder: RunFolder, facts: KeyFacts, found: Capture, number: int) -> CallTimeline:
+    """Call `number` of that key's trace, laid out. Errors: ValueError for a call that ran nothing on the device."""
+    return _call_timeline(*_file(folder, facts), number, found)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _call_timeline(path: str, stamp_ns: int, number: int, _found: Capture) -> CallTimeline:  # noqa: ARG001 - the key
+    call = _found.calls.row(by_predicate=pl.col("call") == number, named=True)
+    gaps = None if call["device"] is None else device_gaps(_found.trace, call["device"])
+    return lay_out(call, call_events(_found.trace, call), gaps)
+
+
+def _file(folder: RunFolder, facts: KeyFacts) -> tuple[str, int]:
+    """Name and time of change of that key's trace."""
+    path = folder.trace_path(facts.key.name)
+    return str(path), path.stat().st_mtime_ns if isinstance(path, Path) and path.exists() else 0
+
+
+def call_side(
+    panel: Laid, title: str, name: str, lanes: Scene, calls: Sequence[CallTime], call: dict[str, int]
+) -> Side:
+    """One call of a path, its zero at the call's first device event; `call` is its row of `call_frame`."""
+    zero = call["first_start_ns"]
+    host_end = lanes.hi_ns if call["host_end_ns"] is None else call["host_end_ns"]
+    return Side(
+        id=name,
+        title=title,
+        facts=panel.facts,
+        scene=lanes,
+        zero_ns=zero,
+        end_ns=panel.timeline.end_ns,
+        host_ns=(call["host_start_ns"] - zero, host_end - zero),
+        trusted=panel.trusted,
+        call=call["call"],
+        calls=tuple(calls),
+    )
+
+
+def call_times(found: Capture) -> tuple[CallTime, ...]:
+    """Every call that ran something: its period, or its own length where no call follows."""
+    ran = found.calls.filter(found.calls["first_start_ns"].is_not_null())
+    return tuple(
+        CallTime(
+            number=row["call"],
+            zero_ns=row["first_start_ns"],
+            length_ns=row["last_end_ns"] - row["first_start_ns"] if row["period_ns"] is None else row["period_ns"],
+        )
+        for row in ran.iter_rows(named=True)
+    )
+
+
+def fit(panels: Sequence[Laid]) -> tuple[float, float]:
+    """The shared window: the longest call, and at most a quarter of it for what the host did before zero."""
+    end = max(panel.timeline.reach_ns for panel in panels)
+    lead = min(panel.timeline.lead_ns for panel in panels)
+    return max(lead, -end // 4) - 0.01 * end, 1.01 * end

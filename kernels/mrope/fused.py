@@ -1,0 +1,489 @@
+"""The fused multimodal rotary embedding: one launch for q and k, in place, on strided views, for any prompt length.
+
+The kernel: a program takes a few tokens and a run of heads that may cross from q into k, loads all of its rows with
+128-bit accesses before anything else, fetches cos and sin in vectors straight into the layout of the rows (no shared
+memory, no barrier), turns in fp32 and rounds once. Strides, token count and table length are run-time values. On
+compute capability 9 and up it overlaps its launch with its predecessor's end (programmatic dependent launch).
+
+The call: `fused` is the torch operator `rope_prof::mrope_`, and `rope_prof::mrope` with copies back under torch.compile
+(`operator`); eager calls that repeat a layout take a short way to the driver once one check of every tensor's type,
+device, dtype, sizes and strides has passed.
+
+A position outside the table gives NaN for its token, never a read outside; `check_positions` names token and value.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from rope_prof.kernels.launch import PACK_POINTERS, Launch, driver_error, packed
+from rope_prof.kernels.mrope.operator import compiled_call, numbers, shape_of
+from rope_prof.kernels.mrope.shape import MropeShape
+from torch._C._dynamo.guards import TensorGuards
+from torch.compiler import is_dynamo_compiling
+
+_DTYPES = (torch.bfloat16, torch.float16, torch.float32)
+_ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
+_WARPS = 1
+_HEADS_A_PROGRAM = 6
+_INT32_END = 2**31
+_KEPT_LAYOUTS = 256
+
+
+@triton.jit
+def _rows(
+    q_ptr,
+    k_ptr,
+    stride_q,
+    stride_k,
+    token,
+    head,
+    Q_HEADS: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    ALIGN: tl.constexpr,
+):
+    """Pointers to the first lane of `head` (q's heads, then k's) of each token; strides count ALIGN elements."""
+    is_q = head < Q_HEADS
+    base = tl.where(is_q, q_ptr, k_ptr - Q_HEADS * HEAD_DIM) + head * HEAD_DIM
+    return base + token * (tl.where(is_q, stride_q, stride_k).to(tl.int64) * ALIGN)
+
+
+@triton.jit
+def _table_rows(t, h, w, pair, ORDER: tl.constexpr, T_PAIRS: tl.constexpr, H_PAIRS: tl.constexpr):
+    """The table row of each pair, once for every phase of the order: pair i takes phase i % 1, 2 or 3.
+
+    Within a phase the row changes only at section borders, so that four neighbouring pairs load as one vector.
+    """
+    if ORDER == 0:  # h, w, h, w, ..., t
+        mixed = pair < 2 * H_PAIRS
+        return tl.where(mixed, h, t), tl.where(mixed, w, t), t + 0 * pair
+    if ORDER == 1:  # t, then h, then w
+        row = tl.where(pair < T_PAIRS, t, tl.where(pair < T_PAIRS + H_PAIRS, h, w))
+        return row, row, row
+    mixed = pair < 3 * H_PAIRS  # t, h, w, t, h, w, ..., t
+    return t + 0 * pair, tl.where(mixed, h, t), tl.where(mixed, w, t)
+
+
+@triton.jit
+def _of_phase(pair, first, second, third, ORDER: tl.constexpr):
+    if ORDER == 0:
+        return tl.where(pair % 2 == 0, first, second)
+    if ORDER == 1:
+        return first
+    return tl.where(pair % 3 == 0, first, tl.where(pair % 3 == 1, second, third))
+
+
+@triton.jit
+def _table(table_ptr, rows, known, pair, PAIRS: tl.constexpr):
+    """cos and sin of each pair from the given rows; NaN where a position is unknown."""
+    at = table_ptr + rows * (2 * PAIRS) + pair
+    nan = float("nan")
+    return tl.load(at, mask=known, other=nan), tl.load(at + PAIRS, mask=known, other=nan)
+
+
+@triton.jit
+def _turned(first, second, cos, sin):
+    a, b = first.to(tl.float32), second.to(tl.float32)
+    return (a * cos - b * sin).to(first.dtype), (b * cos + a * sin).to(first.dtype)
+
+
+@triton.jit(
+    do_not_specialize=["tokens", "stride_q", "stride_k", "stride_position", "max_position"],
+    do_not_specialize_on_alignment=["positions_ptr"],
+)
+def _mrope_kernel(
+    q_ptr,
+    k_ptr,
+    positions_ptr,
+    table_ptr,
+    tokens,
+    stride_q,
+    stride_k,
+    stride_position,
+    max_position,
+    Q_HEADS: tl.constexpr,
+    HEADS: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    PAIRS: tl.constexpr,
+    T_PAIRS: tl.constexpr,
+    H_PAIRS: tl.constexpr,
+    ORDER: tl.constexpr,
+    NEOX: tl.constexpr,
+    ALIGN: tl.constexpr,
+    BLOCK_TOKENS: tl.constexpr,
+    BLOCK_HEADS: tl.constexpr,
+    OVERLAP: tl.constexpr,
+):
+    BLOCK_PAIRS: tl.constexpr = triton.next_power_of_2(PAIRS)
+    ONE_TENSOR: tl.constexpr = Q_HEADS % BLOCK_HEADS == 0  # no program crosses from q into k
+    GROUPS: tl.constexpr = (HEADS + BLOCK_HEADS - 1) // BLOCK_HEADS
+    program = tl.program_id(0)
+    head = program % GROUPS * BLOCK_HEADS
+    token = (program // GROUPS).to(tl.int64) * BLOCK_TOKENS + tl.arange(0, BLOCK_TOKENS)[:, None]
+    live = token < tokens
+    pair = tl.arange(0, BLOCK_PAIRS)[None, :]
+    lane = pair if NEOX else tl.arange(0, 2 * BLOCK_PAIRS)[None, :]
+    whole = lane < (PAIRS if NEOX else 2 * PAIRS)
+    if ONE_TENSOR:
+        rows = _rows(q_ptr, k_ptr, stride_q, stride_k, token, head, Q_HEADS, HEAD_DIM, ALIGN) + lane
+    if OVERLAP:
+        tl.extra.cuda.gdc_wait()  # nothing that a predecessor may write is touched before this
+        tl.extra.cuda.gdc_launch_dependents()
+
+    ats = ()
+    masks = ()
+    firsts = ()
+    seconds = ()
+    for j in tl.static_range(BLOCK_HEADS):
+        if ONE_TENSOR:
+            at = rows + j * HEAD_DIM
+        else:
+            at = _rows(q_ptr, k_ptr, stride_q, stride_k, token, head + j, Q_HEADS, HEAD_DIM, ALIGN) + lane
+        mask = live
+        if HEADS % BLOCK_HEADS != 0:
+            mask = mask & (head + j < HEADS)
+        if BLOCK_PAIRS != PAIRS:
+            mask = mask & whole
+        ats = ats + (at,)  # type: ignore[assignment]
+        masks = masks + (mask,)  # type: ignore[assignment]
+        firsts = firsts + (tl.load(at, mask=mask),)  # type: ignore[assignment]
+        if NEOX:
+            seconds = seconds + (tl.load(at + PAIRS, mask=mask),)  # type: ignore[assignment]
+
+    at_position = positions_ptr + token
+    t = tl.load(at_position, mask=live, other=0).to(tl.int64)
+    h = tl.load(at_position + stride_position, mask=live, other=0).to(tl.int64)
+    w = tl.load(at_position + 2 * stride_position.to(tl.int64), mask=live, other=0).to(tl.int64)
+    known = (t >= 0) & (t < max_position) & (h >= 0) & (h < max_position) & (w >= 0) & (w < max_position)
+    if BLOCK_PAIRS != PAIRS:
+        known = known & (pair < PAIRS)
+    row_0, row_1, row_2 = _table_rows(t, h, w, pair, ORDER, T_PAIRS, H_PAIRS)
+    cos_0, sin_0 = _table(table_ptr, row_0, known, pair, PAIRS)
+    cos_1, sin_1 = cos_0, sin_0
+    cos_2, sin_2 = cos_0, sin_0
+    if ORDER != 1:
+        cos_1, sin_1 = _table(table_ptr, row_1, known, pair, PAIRS)
+    if ORDER == 2:
+        cos_2, sin_2 = _table(table_ptr, row_2, known, pair, PAIRS)
+    cos = _of_phase(pair, cos_0, cos_1, cos_2, ORDER)
+    sin = _of_phase(pair, sin_0, sin_1, sin_2, ORDER)
+
+    for j in tl.static_range(BLOCK_HEADS):
+        at, mask = ats[j], masks[j]
+        if NEOX:
+            first, second = _turned(firsts[j], seconds[j], cos, sin)
+            tl.store(at, first, mask=mask)
+            tl.store(at + PAIRS, second, mask=mask)
+        else:
+            first, second = tl.split(firsts[j].reshape(BLOCK_TOKENS, BLOCK_PAIRS, 2))
+            first, second = _turned(first, second, cos, sin)
+            tl.store(at, tl.join(first, second).reshape(BLOCK_TOKENS, 2 * BLOCK_PAIRS), mask=mask)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """How one program is cut: a pure function of shape and item size, the same for every prompt length."""
+
+    tokens: int
+    heads: int
+    warps: int
+
+
+def blocks(shape: MropeShape, itemsize: int) -> Blocks:
+    """One warp whose every lane moves 16 bytes a row; heads a program: of 5 to 8 that divide them the nearest to six.
+
+    Where none does, as many as split the heads into equal programs of about six. Fewer leave too little in flight: a
+    multiprocessor holds 32 programs, and nine heads by threes ran at 62 % of a pass over the bytes.
+    """
+    lanes = triton.next_power_of_2(shape.pairs) * (1 if shape.pairing == "neox" else 2)
+    tokens = max(1, _WARPS * 32 * (16 // itemsize) // lanes)
+    even = [n for n in range(5, 9) if shape.heads % n == 0]
+    programs = max(1, round(shape.heads / _HEADS_A_PROGRAM))
+    heads = min(even, key=lambda n: (abs(n - _HEADS_A_PROGRAM), -n)) if even else -(-shape.heads // programs)
+    return Blocks(tokens=tokens, heads=heads, warps=_WARPS)
+
+
+def constants(shape: MropeShape, itemsize: int, *, aligned: bool, overlap: bool) -> dict[str, int | bool]:
+    """The compile-time arguments: everything that a compiled kernel depends on but dtype and device."""
+    cut = blocks(shape, itemsize)
+    return {
+        "Q_HEADS": shape.q_heads,
+        "HEADS": shape.heads,
+        "HEAD_DIM": shape.head_dim,
+        "PAIRS": shape.pairs,
+        "T_PAIRS": shape.sections[0],
+        "H_PAIRS": shape.sections[1],
+        "ORDER": _ORDERS[shape.order],
+        "NEOX": shape.pairing == "neox",
+        "ALIGN": 16 // itemsize if aligned else 1,
+        "BLOCK_TOKENS": cut.tokens,
+        "BLOCK_HEADS": cut.heads,
+        "OVERLAP": overlap,
+    }
+
+
+def check_positions(positions: torch.Tensor, max_position: int) -> None:
+    """Raise IndexError with the first token and value that lies outside the table. Synchronises; for debugging."""
+    outside = ((positions < 0) | (positions >= max_position)).nonzero()
+    if len(outside):
+        *row, token = outside[0].tolist()
+        value = int(positions[tuple(outside[0].tolist())])
+        axis = f" (row {'thw'[row[0]]})" if row else ""
+        raise IndexError(
+            f"position {value} of token {token}{axis} is outside the table; expected 0 to {max_position - 1}; "
+            f"build a longer cos_sin_cache or mend the positions"
+        )
+
+
+def _check(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape) -> None:
+    """Everything that the kernel relies on; one clear sentence for what is off."""
+    if q.dtype not in _DTYPES:
+        raise TypeError(f"q is {q.dtype}; expected bfloat16, float16 or float32")
+    if k.dtype != q.dtype:
+        raise TypeError(f"k is {k.dtype}; expected {q.dtype}, as q")
+    if table.dtype != torch.float32:
+        raise TypeError(f"cos_sin_cache is {table.dtype}; expected torch.float32 (float64 angles rounded once)")
+    if positions.dtype not in (torch.int64, torch.int32):
+        raise TypeError(f"positions is {positions.dtype}; expected torch.int64")
+    for name, tensor in (("k", k), ("positions", positions), ("cos_sin_cache", table)):
+        if tensor.device != q.device:
+            raise ValueError(f"{name} is on {tensor.device}; expected {q.device}, where q is")
+    tokens = q.shape[0] if q.dim() == 2 else -1
+    for name, tensor, heads in (("q", q, shape.q_heads), ("k", k, shape.kv_heads)):
+        if tuple(tensor.shape) != (tokens, heads * shape.head_dim):
+            raise ValueError(
+                f"{name} is {tuple(tensor.shape)}; expected [N, {heads} * {shape.head_dim}] with the same N for q and k"
+            )
+        if tokens and tensor.stride(1) != 1:
+            raise ValueError(f"{name} has last stride {tensor.stride(1)}; expected 1 (a view of the packed qkv)")
+        if tokens > 1 and tensor.stride(0) < tensor.shape[1]:
+            raise ValueError(
+                f"{name} has row stride {tensor.stride(0)}; expected at least its {tensor.shape[1]} elements: rows "
+                "that overlap cannot be rotated in place"
+            )
+        if tensor.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                f"{name} requires grad; this in-place operator is for inference: call it under torch.no_grad()"
+            )
+    if tuple(positions.shape) not in ((3, tokens), (tokens,)):
+        raise ValueError(f"positions is {tuple(positions.shape)}; expected (3, {tokens}) rows t, h, w, or ({tokens},)")
+    if tokens > 1 and positions.stride(-1) != 1:
+        raise ValueError(f"positions has last stride {positions.stride(-1)}; expected 1")
+    if table.dim() != 2 or table.shape[1] != shape.rotary_dim or not table.is_contiguous():
+        raise ValueError(
+            f"cos_sin_cache is {tuple(table.shape)}; expected contiguous [positions, {shape.rotary_dim}] = [cos | sin]"
+        )
+
+
+@dataclass(slots=True)
+class Compilations:
+    """Kernels compiled (or loaded from Triton's cache) by this process, and the time the first of each took."""
+
+    count: int = 0
+    ns: int = 0
+
+
+compilations = Compilations()
+_compiled: set[tuple[object, ...]] = set()
+
+
+def launch(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    positions: torch.Tensor,
+    table: torch.Tensor,
+    shape: MropeShape,
+    *,
+    overlap: bool = True,
+) -> Launch | None:
+    """Launch unchecked by Triton's own way; what comes back repeats it the short way, None where there is none.
+
+    `overlap`: programmatic dependent launch where the GPU has it (compute capability 9 and up).
+    """
+    tokens, itemsize = q.shape[0], q.element_size()
+    if tokens == 0:
+        return None
+    stride_position = positions.stride(0) if positions.dim() == 2 else 0
+    vector = 16 // itemsize
+    aligned = (q.data_ptr() | k.data_ptr() | table.data_ptr()) % 16 == 0 and all(
+        n % vector == 0 for n in (q.stride(0), k.stride(0), shape.head_dim)
+    )
+    overlap = overlap and q.is_cuda and torch.version.hip is None and torch.cuda.get_device_capability(q.device)[0] >= 9
+    fixed = constants(shape, itemsize, aligned=aligned, overlap=overlap)
+    align = int(fixed["ALIGN"])
+    integers = (tokens, q.stride(0) // align, k.stride(0) // align, stride_position, table.shape[0])
+    cut = blocks(shape, itemsize)
+    grid = -(-tokens // cut.tokens) * -(-shape.heads // cut.heads)
+    options = {"num_warps": cut.warps} | ({"launch_pdl": True} if overlap else {})
+    variant = (q.device, q.dtype, positions.dtype, *fixed.values())
+    started = time.perf_counter_ns()
+    if q.is_cuda:
+        with torch.cuda.device(q.device):
+            compiled = _mrope_kernel[(grid,)](q, k, positions, table, *integers, **fixed, **options)
+    else:
+        compiled = _mrope_kernel[(grid,)](q, k, positions, table, *integers, **fixed, **options)
+    if variant not in _compiled:
+        _compiled.add(variant)
+        compilations.count += 1
+        compilations.ns += time.perf_counter_ns() - started
+    if not (aligned and q.is_cuda and torch.version.hip is None and max(integers) < _INT32_END):
+        return None
+    if compiled.metadata.global_scratch_size or getattr(compiled.metadata, "profile_scratch_size", 0):
+        return None
+    return packed(compiled, grid, integers, overlap=overlap)
+
+
+#: Its stub gives another signature than torch's own callers use: tensors, then the sizes and strides to hold them to.
+_tensor_guards: Any = TensorGuards
+
+
+class _Layout:
+    """One layout of the four tensors that has been checked and launched before, and the short way to repeat it.
+
+    `alone`: this process sees one GPU, so the current device needs no look.
+    """
+
+    __slots__ = ("alone", "check", "index", "launch", "shape", "table", "table_ptr")
+
+    def __init__(
+        self,
+        tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+        shape: MropeShape,
+        launch: Launch,
+    ) -> None:
+        guards = _tensor_guards(
+            *tensors,
+            dynamic_dims_sizes=[list(x.size()) for x in tensors],
+            dynamic_dims_strides=[list(x.stride()) for x in tensors],
+        )
+        self.check: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], bool] = guards.check
+        self.table, self.table_ptr = tensors[3], tensors[3].data_ptr()
+        self.shape, self.launch = shape, launch
+        self.index = tensors[0].device.index
+        self.alone = torch.cuda.device_count() == 1
+
+
+class _Layouts(threading.local):
+    """The layouts of one thread: a `Launch` packs its arguments in memory of its own."""
+
+    def __init__(self) -> None:
+        self.last: _Layout | None = None
+        self.known: dict[tuple[object, ...], _Layout] = {}
+
+
+_layouts = _Layouts()
+# A CPU build of torch lacks both; there no layout is ever learnt, so neither is called.
+_raw_stream: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+_current_device: Any = getattr(torch._C, "_cuda_getDevice", None)
+_dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
+
+
+def fused(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    positions: torch.Tensor,
+    cos_sin_cache: torch.Tensor,
+    shape: MropeShape,
+    *,
+    check: bool = False,
+) -> None:
+    """Rotate `q [N, Hq*D]` and `k [N, Hkv*D]` in place, fp32 arithmetic, one rounding, one launch.
+
+    `positions [3, N]` rows (t, h, w) or `[N]`, int64; `cos_sin_cache [P, R]` fp32 = [cos | sin]. q and k: last
+    stride 1, any row stride, bf16, fp16 or fp32. A token with a position outside the table becomes NaN; with `check`
+    (which synchronises) it raises IndexError before anything is touched.
+    For inference: a repeated eager call does not count as a change that autograd would notice.
+    Errors: TypeError or ValueError that names the tensor, what was seen and what is expected.
+    """
+    if check:
+        check_positions(positions, cos_sin_cache.shape[0])
+    if not is_dynamo_compiling():
+        layout = _layouts.last
+        if (
+            layout is not None
+            and layout.table is cos_sin_cache
+            and layout.shape is shape
+            and layout.check(q, k, positions, cos_sin_cache)
+            and not _dispatch_modes()  # the guards overlook FakeTensorMode and make_fx
+            and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), cos_sin_cache.data_ptr())
+        ):
+            return
+        if _eager(q, k, positions, cos_sin_cache, shape):
+            return
+        torch.ops.rope_prof.mrope_(q, k, positions, cos_sin_cache, *numbers(shape))
+        return
+    _compiled_call(q, k, positions, cos_sin_cache, shape)
+
+
+def _repeated(layout: _Layout, q_ptr: int, k_ptr: int, positions_ptr: int, table_ptr: int) -> bool:
+    """Launch a known layout at these addresses; False where they are not aligned, or table or device have changed."""
+    if (q_ptr | k_ptr) & 15 or table_ptr != layout.table_ptr:
+        return False
+    if not layout.alone and _current_device() != layout.index:
+        return False
+    again = layout.launch
+    stream = _raw_stream(layout.index)
+    if stream != again.stream[0]:
+        again.set_stream(stream)
+    PACK_POINTERS(again.pointers, 0, q_ptr, k_ptr, positions_ptr, table_ptr)
+    code = again.launch(again.config, again.function, again.arguments, None)
+    if code:
+        raise RuntimeError(f"the CUDA driver refused the launch: {driver_error(code)} ({code})")
+    return True
+
+
+def _eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape) -> bool:
+    """Another layout than the last one: find it among the known ones, or check, launch and learn it.
+
+    False where the dispatcher must decide: tensor subclasses, tracing and dispatch modes, anything not on a GPU.
+    """
+    if not (type(q) is type(k) is type(positions) is type(table) is torch.Tensor and q.is_cuda):
+        return False
+    if _dispatch_modes() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return False
+    name = (q.shape[0], q.stride(), k.stride(), positions.stride(), id(table), shape)
+    layout = _layouts.known.get(name)
+    if (
+        layout is not None
+        and layout.table is table
+        and layout.shape == shape
+        and layout.check(q, k, positions, table)
+        and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), table.data_ptr())
+    ):
+        _layouts.last = layout
+        return True
+    _check(q, k, positions, table, shape)
+    again = launch(q, k, positions, table, shape)
+    if again is not None:
+        if len(_layouts.known) >= _KEPT_LAYOUTS:
+            _layouts.known.clear()
+        _layouts.last = _layouts.known[name] = _Layout((q, k, positions, table), shape, again)
+    return True
+
+
+@torch.library.custom_op("rope_prof::mrope_", mutates_args=("q", "k"))
+def mrope_(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    positions: torch.Tensor,
+    cos_sin_cache: torch.Tensor,
+    dims: list[int],
+    sections: list[int],
+    order: str,
+    pairing: str,
+) -> None:
+    """The operator of `fused`: `dims` are (q heads, kv heads, head dim, rotary dim), `sections` (t, h, w)."""
+    shape = shape_of(dims, sections, order, pairing)
+    _check(q, k, positions, cos_sin_cache, shape)
+    launch(q, k, positions, cos_sin_cache, shape)
+
+
+mrope_.register_fake(lambda *_: None)
+_compiled_call = compiled_call("mrope", fused)

@@ -1,0 +1,353 @@
+"""Many traces side by side: recordings, their ranks, what each range costs on each, who is late and by which range.
+
+Rows come from `fleet_rows`; a recording is what was traced at one time into one folder. Where a rank comes twice in a
+folder, there are several recordings in it: they are told apart by their time and numbered, none is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Final
+
+import polars as pl
+
+from rope_prof.analysis.ranks.clock import Arrivals, Clock, Clocks, Collective, clocks
+from rope_prof.analysis.trace.gaps import CAUSES
+from rope_prof.units import duration
+
+SCHEMA_VERSION: Final = 1
+#: A rank is late where it comes last to so many of the collectives, and the others wait so much of their span for it.
+LAST_SHARE: Final = 0.5
+COST_SHARE: Final = 0.01
+#: Without collectives: where it is busy for so much longer than the middle of the others.
+BUSY_SHARE: Final = 0.05
+#: What is said of traces that share a folder and no more.
+UNKNOWN_RANKS: Final = "neither these files nor their names say which rank they are of: shown beside each other alone"
+#: Nested ranges hold each other's excess; of those within this share of the largest the shortest names the place.
+SAME_EXCESS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankUse:
+    """One trace. Times are sums over its devices, None where nothing could be accounted for; shares withheld: None."""
+
+    rank: int | None
+    label: str
+    source: str
+    status: str
+    verdict: str | None
+    reason: str | None
+    devices: int
+    kernels: int | None
+    kernel_ns: int | None
+    busy_ns: int | None
+    span_ns: int | None
+    idle_ns: int | None
+    idle_share: float | None
+    idle_by_cause_ns: dict[str, int]
+    start_ns: int | None  # of its first GPU event, on its own clock
+    wall_clock: bool  # whether that clock counts from 1970
+    clock: Clock | None
+    arrivals: Arrivals | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeAcross:
+    """One range on every rank, in the order of `Recording.ranks`; None where a rank lacks it or it is withheld."""
+
+    name: str
+    calls: tuple[int | None, ...]
+    call_ns: tuple[float | None, ...]
+    busy_ns: tuple[int | None, ...]
+    median_ns: float | None
+    worst: str | None  # the rank of the longest call, where they differ
+    worst_ratio: float | None  # that call / the median
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Straggler:
+    """A late rank: `how` it shows, what it costs the others, and the range in which it loses the time."""
+
+    rank: str
+    how: str
+    cost_ns: int
+    share: float
+    range: str | None
+    excess_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The ranks of one folder and time. `notes` say what a reader must know of it as a whole."""
+
+    name: str
+    folder: str
+    key: str | None
+    ranks: tuple[RankUse, ...]
+    ranges: tuple[RangeAcross, ...]
+    clocks: Clocks
+    stragglers: tuple[Straggler, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """All recordings; `as_json` is the documented contract."""
+
+    schema_version: int
+    traces: int
+    verdicts: dict[str, int]
+    recordings: tuple[Recording, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts and lists, ready for a JSON writer."""
+        return asdict(self)
+
+
+def fleet(rows: pl.DataFrame) -> Fleet:
+    """The report on `rows`, of any number of traces."""
+    heads = rows.filter(pl.col("row") == "trace")
+    verdict = pl.col("verdict").fill_null(pl.col("status"))
+    counts = heads.group_by(verdict.alias("verdict")).len().sort("verdict")
+    names = _short_names(heads["folder"].unique().to_list())
+    parts = {source: part for (source,), part in rows.group_by("source", maintain_order=True)}
+    recordings = []
+    for (folder, key), here in heads.sort("folder", "key", nulls_last=False).group_by(
+        "folder", "key", maintain_order=True
+    ):
+        traces = list(here.iter_rows(named=True))
+        split, note = recorded_apart([trace for trace in traces if trace["rank"] is not None])
+        for number, part in enumerate(split, start=1):
+            name = " · ".join(filter(None, (names[folder], key, f"recording {number}" if len(split) > 1 else "")))
+            recordings.append(_recording(name, folder, key, part, parts, note))
+        unknown = _by_rank(trace for trace in traces if trace["rank"] is None)
+        if unknown:
+            name = " · ".join(filter(None, (names[folder], key)))
+            recordings.append(_recording(name, folder, key, unknown, parts, UNKNOWN_RANKS))
+    return Fleet(
+        schema_version=SCHEMA_VERSION,
+        traces=heads.height,
+        verdicts=dict(counts.iter_rows()),
+        recordings=tuple(recordings),
+    )
+
+
+def recorded_apart(traces: Sequence[dict[str, Any]]) -> tuple[list[list[dict[str, Any]]], str | None]:
+    """The traces of one folder by recording, and a sentence where there are several.
+
+    By start on the wall clock: where a rank comes again, the next recording has begun. Where a file has no such clock,
+    the n-th trace of each rank (by name) is of the n-th recording. All `traces` have a rank.
+    """
+    if len({trace["rank"] for trace in traces}) == len(traces):
+        return ([_by_rank(traces)] if traces else []), None
+    timed = [t for t in traces if t["wall_clock"] and t["start_ns"] is not None]
+    apart: list[list[dict[str, Any]]] = []
+    if len(timed) == len(traces):
+        for trace in sorted(traces, key=lambda t: (t["start_ns"], t["source"])):
+            if not apart or trace["rank"] in {t["rank"] for t in apart[-1]}:
+                apart.append([])
+            apart[-1].append(trace)
+        how = "told apart by their time"
+    else:
+        for trace in sorted(traces, key=lambda t: t["source"]):
+            place = next((part for part in apart if trace["rank"] not in {t["rank"] for t in part}), None)
+            apart.append([trace]) if place is None else place.append(trace)
+        how = "told apart by their names, since not every file has its time"
+    return [_by_rank(part) for part in apart], f"the folder holds {len(apart)} recordings of the same ranks, {how}"
+
+
+def _by_rank(traces: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(traces, key=lambda t: (t["rank"] is None, t["rank"], t["source"]))
+
+
+def _recording(
+    name: str,
+    folder: str,
+    key: str | None,
+    traces: list[dict[str, Any]],
+    parts: dict[Any, pl.DataFrame],
+    note: str | None,
+) -> Recording:
+    inside = [parts[trace["source"]] for trace in traces]
+    usable = [k for k, trace in enumerate(traces) if trace["verdict"] in ("sound", "suspect")]
+    ranked = note != UNKNOWN_RANKS
+    told = clocks([_collectives(inside[k]) for k in usable]) if ranked else Clocks(reason="the ranks are unknown")
+    clock = dict(zip(usable, told.clocks, strict=False))
+    arrived = dict(zip(usable, told.arrivals, strict=False))
+    ranks = tuple(
+        _rank(trace, part, clock.get(k), arrived.get(k))
+        for k, (trace, part) in enumerate(zip(traces, inside, strict=True))
+    )
+    ranges = tuple(_ranges(ranks, inside))
+    notes = [*([note] if note else []), *(_missing(traces) if ranked else ())]
+    late = tuple(_stragglers(ranks, ranges, told)) if ranked else ()
+    return Recording(
+        name=name, folder=folder, key=key, ranks=ranks, ranges=ranges, clocks=told, stragglers=late, notes=tuple(notes)
+    )
+
+
+def _rank(trace: dict[str, Any], part: pl.DataFrame, clock: Clock | None, arrived: Arrivals | None) -> RankUse:
+    devices = part.filter(pl.col("row") == "device")
+    held = {name: _sum(devices[name]) for name in ("kernels", "kernel_ns", "busy_ns", "span_ns", "idle_ns")}
+    causes = {cause: _sum(devices[f"idle_{cause}_ns"]) for cause in CAUSES}
+    withheld = devices.height == 0 or devices["reason"].null_count() < devices.height
+    idle, span = held["idle_ns"], held["span_ns"]
+    return RankUse(
+        rank=trace["rank"],
+        label=trace["source"].rpartition("/")[2] if trace["rank"] is None else str(trace["rank"]),
+        source=trace["source"],
+        status=trace["status"],
+        verdict=trace["verdict"],
+        reason=trace["reason"],
+        devices=devices.height,
+        **held,
+        idle_share=None if withheld or not span or idle is None else idle / span,
+        idle_by_cause_ns={cause: ns for cause, ns in causes.items() if ns},
+        start_ns=trace["start_ns"],
+        wall_clock=bool(trace["wall_clock"]),
+        clock=clock,
+        arrivals=arrived,
+    )
+
+
+def _sum(column: pl.Series) -> int | None:
+    """None where nothing is known, which is not 0."""
+    return int(column.sum()) if len(column) > column.null_count() else None
+
+
+def _collectives(part: pl.DataFrame) -> dict[str, Collective]:
+    """By name; of a rank with several devices the name carries the device's place among them."""
+    found = part.filter(pl.col("row") == "collective").with_columns(
+        place=pl.col("device").rank("dense").cast(pl.Int64).cast(pl.String)
+    )
+    return {
+        f"{row['name']}/{row['place']}": Collective(starts_ns=row["starts_ns"], ends_ns=row["ends_ns"])
+        for row in found.iter_rows(named=True)
+    }
+
+
+def _ranges(ranks: Sequence[RankUse], parts: Sequence[pl.DataFrame]) -> Iterator[RangeAcross]:
+    """By the most busy time on any rank. Of a rank with several devices the longest call counts."""
+    by_rank = [
+        part.filter(pl.col("row") == "range")
+        .group_by("name")
+        .agg(pl.col("calls").max(), pl.col("call_median_ns").max(), pl.col("busy_ns").sum())
+        .rows_by_key("name", named=True, unique=True)
+        for part in parts
+    ]
+    names: dict[str, int] = {}
+    for held in by_rank:
+        for name, row in held.items():
+            names[name] = max(names.get(name, 0), row["busy_ns"])
+    for name in sorted(names, key=lambda n: (-names[n], n)):
+        rows = [held.get(name, {}) for held in by_rank]
+        call = tuple(row.get("call_median_ns") for row in rows)
+        known = [(ns, rank.label) for ns, rank in zip(call, ranks, strict=True) if ns is not None]
+        middle = median(ns for ns, _ in known) if known else None
+        differ = len({ns for ns, _ in known}) > 1
+        worst = max(known) if differ else None
+        yield RangeAcross(
+            name=name,
+            calls=tuple(row.get("calls") for row in rows),
+            call_ns=call,
+            busy_ns=tuple(row.get("busy_ns") for row in rows),
+            median_ns=middle,
+            worst=worst[1] if worst else None,
+            worst_ratio=worst[0] / middle if worst and middle else None,
+        )
+
+
+def _missing(traces: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Ranks that the others' world size promises and that no file holds."""
+    sizes = {trace["world_size"] for trace in traces} - {None}
+    if len(sizes) > 1:
+        yield f"the traces name different world sizes: {', '.join(map(str, sorted(sizes)))}"
+    elif sizes:
+        (size,) = sizes
+        lacking = sorted(set(range(size)) - {trace["rank"] for trace in traces})
+        if lacking:
+            shown = ", ".join(map(str, lacking[:12])) + (", ..." if len(lacking) > 12 else "")
+            yield f"{len(lacking)} of {size} ranks have no trace here: {shown}"
+
+
+def _stragglers(ranks: Sequence[RankUse], ranges: Sequence[RangeAcross], told: Clocks) -> Iterator[Straggler]:
+    """Late ranks, the costliest first."""
+    spans = [rank.span_ns for rank in ranks if rank.span_ns]
+    if len(spans) < 2:
+        return
+    span = median(spans)
+    late = []
+    for k, rank in enumerate(ranks):
+        if told.clocks:
+            if rank.arrivals is None:
+                continue
+            share, cost = rank.arrivals.last / told.collectives, rank.arrivals.cost_ns
+            if share < LAST_SHARE or cost < COST_SHARE * span:
+                continue
+            how = f"last to {rank.arrivals.last:,} of {told.collectives:,} collectives"
+        else:
+            others = [other.busy_ns for other in ranks if other is not rank and other.busy_ns is not None]
+            if rank.busy_ns is None or not others:
+                continue
+            cost = round(rank.busy_ns - median(others))
+            if cost < BUSY_SHARE * median(others) or cost <= 0:
+                continue
+            how = "busy for longer than the others; no collectives to say who waits"
+        where, excess = _where(k, ranges)
+        late.append(Straggler(rank=rank.label, how=how, cost_ns=cost, share=cost / span, range=where, excess_ns=excess))
+    yield from sorted(late, key=lambda one: -one.cost_ns)
+
+
+def _where(k: int, ranges: Sequence[RangeAcross]) -> tuple[str | None, int | None]:
+    """The range in which rank `k` loses most against the middle of the others: (name, ns over all its calls).
+
+    Ranges around a collective hold the others' waiting too, and come out even; what is left is the rank's own work.
+    """
+    found = []
+    for across in ranges:
+        mine, calls = across.call_ns[k], across.calls[k]
+        others = [ns for j, ns in enumerate(across.call_ns) if j != k and ns is not None]
+        if mine is None or not calls or not others:
+            continue
+        excess = (mine - median(others)) * calls
+        if excess > 0:
+            found.append((excess, mine, across.name))
+    if not found:
+        return None, None
+    most = max(found)[0]
+    near = [one for one in found if one[0] >= (1 - SAME_EXCESS) * most]
+    excess, _, name = min(near, key=lambda one: (one[1], one[2]))
+    return name, round(excess)
+
+
+def common_zero(recording: Recording) -> tuple[dict[str, int], str]:
+    """By rank label the instant on that rank's clock that is zero for all of them, and a sentence on how it is known.
+
+    It is the first GPU event of any rank. Ranks without a GPU event are left out. Where neither collectives nor base
+    times tell, each rank has its own first event as zero.
+    """
+    held = [rank for rank in recording.ranks if rank.start_ns is not None]
+    if held and all(rank.clock is not None for rank in held):
+        offsets = [rank.clock.offset_ns if rank.clock else 0 for rank in held]
+        spread = max(rank.clock.spread_ns for rank in held if rank.clock)
+        how = f"one clock, by the ends of {recording.clocks.collectives:,} collectives (± {duration(spread)})"
+    elif held and all(rank.wall_clock for rank in held):
+        offsets = [0] * len(held)
+        how = f"the hosts' own wall clocks, whose skew is unknown: {recording.clocks.reason}"
+    else:
+        how = "each rank from its own first event: the files have no common clock"
+        return {rank.label: rank.start_ns or 0 for rank in held}, how
+    first = min((rank.start_ns or 0) - offset for rank, offset in zip(held, offsets, strict=True))
+    return {rank.label: first + offset for rank, offset in zip(held, offsets, strict=True)}, how
+
+
+def _short_names(folders: Sequence[str]) -> dict[str, str]:
+    """Each folder by its last parts, as few as tell them apart."""
+    depth = 1
+    while True:
+        names = {folder: "/".join(folder.split("/")[-depth:]) or "/" for folder in folders}
+        if len(set(names.values())) == len(names) or depth > 64:
+            return names
+        depth += 1

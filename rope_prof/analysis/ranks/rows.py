@@ -1,0 +1,190 @@
+"""One trace of many as a set of rows: the trace itself, its devices, its ranges, its collectives. Pure.
+
+`ROWS` is the one schema of all of them: a column that a kind of row does not have is null there. Times of collectives
+and of the trace are nanoseconds since 1970 where the file says its base time, else on the file's own clock.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import Any, Final
+
+import polars as pl
+
+from rope_prof.analysis.trace.accounting import DeviceUse
+from rope_prof.analysis.trace.analyze import Analysis
+from rope_prof.analysis.trace.gaps import CAUSES
+from rope_prof.analysis.trace.ranges import RangeUse
+from rope_prof.model.trace import Trace
+
+ROWS: Final[dict[str, Any]] = {
+    "row": pl.String,  # trace | device | range | collective
+    "source": pl.String,
+    "folder": pl.String,
+    "stamp": pl.String,
+    "rank": pl.Int64,  # null where neither the file nor its name says it
+    "world_size": pl.Int64,
+    "key": pl.String,  # of a trace that we recorded: its key without the rank, and `.light` for a light capture
+    "status": pl.String,  # done | failed (not the trace's fault: tried again)
+    "verdict": pl.String,  # sound | suspect | unusable | unreadable; null where it failed
+    "reason": pl.String,
+    "findings": pl.String,  # JSON
+    "format": pl.String,
+    "events": pl.Int64,
+    "wall_clock": pl.Boolean,  # whether start_ns and end_ns are since 1970
+    "name": pl.String,  # of the device, range or collective
+    "device": pl.String,
+    "calls": pl.Int64,
+    "kernels": pl.Int64,
+    "kernel_ns": pl.Int64,
+    "busy_ns": pl.Int64,
+    "span_ns": pl.Int64,
+    "idle_ns": pl.Int64,
+    **{f"idle_{cause}_ns": pl.Int64 for cause in CAUSES},
+    "call_median_ns": pl.Float64,
+    "call_lo_ns": pl.Float64,
+    "call_hi_ns": pl.Float64,
+    "start_ns": pl.Int64,
+    "end_ns": pl.Int64,
+    "starts_ns": pl.List(pl.Int64),
+    "ends_ns": pl.List(pl.Int64),
+    "seconds": pl.Float64,  # that the analysis took
+    "peak_bytes": pl.Int64,  # the most that its process had held by then
+}
+
+#: Kernels that end on all ranks of their group at one moment. Send and receive join only two, a broadcast ends early
+#: at its root.
+COLLECTIVES: Final = r"(?i)all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|cross_device_reduce"
+#: Of each collective so many are kept, from the first.
+MOST_COLLECTIVES: Final = 4096
+_NAMED_RANK: Final = re.compile(r"(?i)(?:rank[-_=. ]?|\btp[-_]|\br)(\d+)(?!\d)")
+_KEY_RANK: Final = re.compile(r"\.r(\d+)$")
+#: The file of a capture of ours, which tells its key where the file itself no longer does.
+_OUR_NAME: Final = re.compile(
+    r"(?P<key>.+\.(?:eager|compile|graph)\.(?:hot|cold)\..+\.r\d+)(?P<light>\.light)?\.trace\.json\.gz"
+)
+
+
+def rank_of(trace: Trace | None, name: str) -> int | None:
+    """The rank that the file says, else the one that its name says (`rank3`, `TP-3`, `.r3.`), else None."""
+    if trace is not None:
+        for said in (_own_key(trace).get("rank"), _distributed(trace).get("rank")):
+            if isinstance(said, int):
+                return said
+    named = _NAMED_RANK.search(name)
+    return int(named[1]) if named else None
+
+
+def row_set(trace: Trace, answer: Analysis, *, name: str) -> pl.DataFrame:
+    """The rows of one trace whose file is called `name`; `trace` is the one that was accounted for.
+
+    `source`, `folder`, `stamp`, `seconds` and `peak_bytes` are the caller's to fill.
+    """
+    judged = answer.integrity
+    size = _distributed(trace).get("world_size")
+    key = _own_key(trace).get("name")
+    about = {
+        "rank": rank_of(trace, name),
+        "world_size": size if isinstance(size, int) else None,
+        "key": _capture(key, _own(trace).get("capture") == "light") if isinstance(key, str) else None,
+        "status": "done",
+        "verdict": judged.verdict,
+        "wall_clock": trace.base_time_ns is not None,
+    }
+    codes = [finding for finding in judged.findings if judged.verdict == "unusable"]
+    head = about | {
+        "row": "trace",
+        "reason": judged.reason or "; ".join(f"{f.code}: {f.detail}" for f in codes) or None,
+        "findings": json.dumps([asdict(finding) for finding in judged.findings], ensure_ascii=False),
+        "format": answer.format,
+        "events": trace.events,
+        **_window(trace),
+    }
+    rows = [head]
+    rows += [about | _device(use) for use in answer.devices]
+    rows += [about | _range(use, key) for use in answer.ranges]
+    if judged.verdict != "unusable":
+        rows += [about | row for row in _collectives(trace)]
+    return pl.DataFrame(rows, schema=ROWS)
+
+
+def no_rows(status: str, verdict: str | None, reason: str, *, name: str) -> pl.DataFrame:
+    """The one row of a trace that could not be read, or not be fetched."""
+    ours = _OUR_NAME.match(name)
+    key = None if ours is None else _capture(ours["key"], ours["light"] is not None)
+    row = {
+        "row": "trace",
+        "status": status,
+        "verdict": verdict,
+        "reason": reason,
+        "rank": rank_of(None, name),
+        "key": key,
+    }
+    return pl.DataFrame([row], schema=ROWS)
+
+
+def _distributed(trace: Trace) -> dict[str, Any]:
+    said = trace.metadata.get("distributedInfo")
+    return said if isinstance(said, dict) else {}
+
+
+def _own_key(trace: Trace) -> dict[str, Any]:
+    said = _own(trace).get("key")
+    return said if isinstance(said, dict) else {}
+
+
+def _own(trace: Trace) -> dict[str, Any]:
+    return trace.own or {}
+
+
+def _capture(key: str, light: bool) -> str:
+    """What was captured on each rank: a light capture beside the full one is no second recording of it."""
+    return _KEY_RANK.sub("", key) + (".light" if light else "")
+
+
+def _window(trace: Trace) -> dict[str, int | None]:
+    if not trace.gpu.height:
+        return {"start_ns": None, "end_ns": None}
+    base = trace.base_time_ns or 0
+    ends = trace.gpu["start_ns"] + trace.gpu["dur_ns"]
+    return {"start_ns": base + int(trace.gpu["start_ns"].min()), "end_ns": base + int(ends.max())}  # type: ignore[arg-type]
+
+
+def _device(use: DeviceUse) -> dict[str, Any]:
+    causes = {f"idle_{cause}_ns": ns for cause, ns in (use.idle_by_cause_ns or {}).items()}
+    totals = {name: getattr(use, name) for name in ("kernels", "kernel_ns", "busy_ns", "span_ns", "idle_ns")}
+    return {"row": "device", "name": use.name, "device": use.device, "reason": use.reason} | totals | causes
+
+
+def _range(use: RangeUse, key: object) -> dict[str, Any]:
+    """Ranges that we recorded carry their key with its rank; without it they are one range on all ranks."""
+    causes = {f"idle_{cause}_ns": ns for cause, ns in use.idle_by_cause_ns.items()}
+    totals = {name: getattr(use, name) for name in ("calls", "kernels", "kernel_ns", "busy_ns", "idle_ns")}
+    name = use.name
+    if isinstance(key, str) and name.startswith(f"{key}#"):
+        name = _KEY_RANK.sub("", key) + name.removeprefix(key)
+    row = {"row": "range", "name": name, "device": use.device, "reason": use.reason} | totals | causes
+    spread = use.us_per_call
+    if spread is None:
+        return row
+    ends = {"median": spread.median, "lo": spread.lo, "hi": spread.hi}
+    return row | {f"call_{end}_ns": round(us * 1000, 1) for end, us in ends.items()}
+
+
+def _collectives(trace: Trace) -> list[dict[str, Any]]:
+    """A row for each device and name of collective, its executions in the order of their start."""
+    base = trace.base_time_ns or 0
+    found = (
+        trace.gpu.filter((pl.col("kind") == "kernel") & pl.col("name").str.contains(COLLECTIVES))
+        .sort("start_ns")
+        .group_by("device", "name", maintain_order=True)
+        .agg(
+            pl.len().alias("calls"),
+            pl.col("dur_ns").sum().alias("kernel_ns"),
+            (pl.col("start_ns") + base).head(MOST_COLLECTIVES).alias("starts_ns"),
+            (pl.col("start_ns") + pl.col("dur_ns") + base).head(MOST_COLLECTIVES).alias("ends_ns"),
+        )
+    )
+    return [{"row": "collective", **row} for row in found.iter_rows(named=True)]

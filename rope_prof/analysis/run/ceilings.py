@@ -1,0 +1,192 @@
+"""What the card itself can do in a case, and how near each path comes to it: floors by launches and by bytes.
+
+A ceiling is sampled by several methods, since the best known way differs from card to card (a captured copy was seen a
+third slower than an eager one); the one with the lowest median holds. Copy, pass and graph node go by the device's
+clock, a launch by the host's: that is what it costs. A floor is the best known way, not a proof: a share over 1 means
+that a path does better than it, and is shown as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rope_prof.analysis.run.series import BASELINE, UNRANKED, PerRound, Series, series
+from rope_prof.analysis.stats import Figure, figure
+from rope_prof.model.run import CEILINGS, Case, Ceiling, CeilingName, Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from rope_prof.analysis.run.rows import Row
+
+CLOCKS: Mapping[CeilingName, str] = {
+    "copy": "device",
+    "in_place": "device",
+    "empty_launch": "wall",
+    "graph_node": "device",
+}
+#: L2 state of a graph's replays -> nodes that wait for the one before, the likest to a chain of plain kernels first:
+#: one that writes has something to finish before the next may begin, and a graph that has left the L2 is fetched from
+#: further away. Recordings of older versions have the empty node alone.
+CHAIN_NODES: Mapping[str, tuple[str, ...]] = {"cold": ("write.cold", "serial"), "hot": ("write.hot", "serial")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One method of one ceiling: ns of a call (of a node, for `graph_node`). `best`: the way that holds."""
+
+    ceiling: Ceiling
+    clock: str
+    ns: Figure
+    best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceilings:
+    """The best known way of each ceiling of a case; None where it was not measured.
+
+    `graph_gap_ns`: what a node of a chain costs beyond its own busy time, of nodes that wait for the one before; by the
+    L2 state of the replays.
+    `rank`: of the process that measured them. `l2`: the state in which the pass over the views was measured. `methods`:
+    ceiling -> the best method's name.
+    """
+
+    case: Case
+    rank: int = 0
+    l2: str
+    copy_bytes_per_s: float | None = None
+    in_place_ns: float | None = None
+    empty_launch_ns: float | None = None
+    graph_node_ns: float | None = None
+    graph_gap_ns: Mapping[str, float] = field(default_factory=dict)
+    methods: Mapping[str, str]
+    measured: tuple[Measured, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """One key against its floors. `floor_ns` is the larger of the two: a launch runs beside the kernel before it.
+
+    `launch_ns`: one launch (one graph node in mode graph). `bytes_ns`: one pass over the views. `share`: floor / wall.
+    `won`: (wall of unfused in this mode - wall) / (that wall - floor), the part taken of all that could be won.
+    """
+
+    key: str
+    case: Case
+    path: str
+    mode: str
+    l2: str
+    rank: int = 0
+    launch_ns: float | None
+    bytes_ns: float | None
+    floor_ns: float | None
+    share: float | None
+    won: float | None
+
+
+def measured_ceilings(run: Run, found: Series, case: Case, rank: int) -> tuple[Measured, ...]:
+    """Every method of every ceiling of `case` on that rank that has samples, in the order of the run."""
+    listed: list[tuple[Ceiling, str, Figure]] = []
+    for ceiling in run.ceilings:
+        if (ceiling.case, ceiling.rank, ceiling.status) == (case, rank, "measured"):
+            clock, samples = _samples(found, ceiling)
+            median = figure(list(samples.values()))
+            if median is not None:
+                listed.append((ceiling, clock, median))
+    best = {
+        name: min((m.median / (c.bytes_moved or 1), c.method) for c, _, m in listed if c.name == name)[1]
+        for name in CEILINGS
+        if any(c.name == name for c, _, _ in listed)
+    }
+    return tuple(Measured(ceiling=c, clock=clock, ns=ns, best=best[c.name] == c.method) for c, clock, ns in listed)
+
+
+def _samples(found: Series, ceiling: Ceiling) -> tuple[str, PerRound]:
+    """The series of the clock that counts; a device without a clock of its own has the host's alone."""
+    clock = CLOCKS[ceiling.name]
+    if (ceiling.key_name, clock) not in found:
+        clock = "wall"
+    return clock, found.get((ceiling.key_name, clock), {})
+
+
+def best(measured: Sequence[Measured], name: CeilingName, method: str | None = None) -> Measured | None:
+    """The best way of `name`, or the named method of it."""
+    for one in measured:
+        if one.ceiling.name == name and (one.best if method is None else one.ceiling.method == method):
+            return one
+    return None
+
+
+def chain_node(measured: Sequence[Measured], l2: str) -> Measured | None:
+    """A graph node of a chain of plain kernels, replayed in that L2 state, whose own busy time was traced; or None."""
+    named = (best(measured, "graph_node", method) for method in CHAIN_NODES[l2])
+    node = next((one for one in named if one is not None), None) or best(measured, "graph_node")
+    return node if node is not None and node.ceiling.busy_ns is not None else None
+
+
+def per_round(found: Series, one: Measured) -> PerRound:
+    """Its samples."""
+    return found[(one.ceiling.key_name, one.clock)]
+
+
+def ceilings(run: Run, samples: pl.DataFrame | Series, case: Case, rank: int = 0) -> Ceilings:
+    """What the card of that rank did in the rounds of `case`, each by its best known way."""
+    found = samples if isinstance(samples, Mapping) else series(samples)
+    measured = measured_ceilings(run, found, case, rank)
+    copy = best(measured, "copy")
+    states = {facts.key.l2 for facts in run.keys if facts.key.case == case}
+    return Ceilings(
+        case=case,
+        rank=rank,
+        l2="cold" if "cold" in states else "hot",
+        copy_bytes_per_s=copy.ceiling.bytes_moved / copy.ns.median * 1e9 if copy and copy.ceiling.bytes_moved else None,
+        in_place_ns=_median(best(measured, "in_place")),
+        empty_launch_ns=_median(best(measured, "empty_launch")),
+        graph_node_ns=_median(best(measured, "graph_node")),
+        graph_gap_ns={l2: gap for l2 in sorted(states) if (gap := _gap(chain_node(measured, l2))) is not None},
+        methods={one.ceiling.name: one.ceiling.method for one in measured if one.best},
+        measured=measured,
+    )
+
+
+def _gap(node: Measured | None) -> float | None:
+    return node.ns.median - node.ceiling.busy_ns if node and node.ceiling.busy_ns is not None else None
+
+
+def _median(one: Measured | None) -> float | None:
+    return one.ns.median if one else None
+
+
+def roofline(rows: Sequence[Row], ceilings: Ceilings) -> tuple[Floor, ...]:
+    """The floors of the timed rows of that case and rank. A floor by bytes holds for its own L2 state alone."""
+    here = (ceilings.case, ceilings.rank)
+    mine = [row for row in rows if (row.case, row.rank) == here and row.wall_ns is not None]
+    baselines = {(row.mode, row.l2): row for row in mine if row.path == BASELINE and row.status not in UNRANKED}
+    return tuple(_floor(row, ceilings, baselines.get((row.mode, row.l2))) for row in mine)
+
+
+def _floor(row: Row, ceilings: Ceilings, baseline: Row | None) -> Floor:
+    launch = ceilings.graph_node_ns if row.mode == "graph" else ceilings.empty_launch_ns
+    moved = ceilings.in_place_ns if row.l2 == ceilings.l2 else None
+    floor = max((ns for ns in (launch, moved) if ns is not None), default=None) if moved is not None else None
+    share = won = None
+    if floor is not None and row.wall_ns is not None and row.wall_ns.median > 0:
+        share = floor / row.wall_ns.median
+        ranked = baseline is not None and baseline is not row and row.status not in UNRANKED
+        if ranked and baseline is not None and baseline.wall_ns is not None and baseline.wall_ns.median > floor:
+            won = (baseline.wall_ns.median - row.wall_ns.median) / (baseline.wall_ns.median - floor)
+    return Floor(
+        key=row.key,
+        case=row.case,
+        path=row.path,
+        mode=row.mode,
+        l2=row.l2,
+        rank=row.rank,
+        launch_ns=launch,
+        bytes_ns=moved,
+        floor_ns=floor,
+        share=share,
+        won=won,
+    )

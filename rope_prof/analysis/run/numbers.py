@@ -1,0 +1,49 @@
+"""Everything that is computed of one run, in one call: what `show` prints and pages draw from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rope_prof.analysis.run.ceilings import Ceilings, Floor, roofline
+from rope_prof.analysis.run.decomposition import Decomposition, decompositions
+from rope_prof.analysis.run.modes import ModeRow, modes
+from rope_prof.analysis.run.rows import CaptureFigures, Row, case_ceilings, rows_of
+from rope_prof.analysis.run.series import series
+from rope_prof.model.run import Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """The analysis of one run; all in the run's order."""
+
+    run: Run
+    rows: tuple[Row, ...]
+    modes: tuple[ModeRow, ...]
+    ceilings: tuple[Ceilings, ...]
+    floors: tuple[Floor, ...]
+    decompositions: tuple[Decomposition, ...]
+
+
+def numbers(
+    run: Run,
+    samples: pl.DataFrame,
+    captures: Mapping[str, CaptureFigures],
+    light: Mapping[str, CaptureFigures] | None = None,
+) -> Numbers:
+    """The numbers of `run` from its samples and the figures of its captures (`light`: at the lowest overhead)."""
+    found = series(samples)
+    limits = case_ceilings(run, found)
+    rows = rows_of(run, samples, found, limits, captures, light)
+    return Numbers(
+        run=run,
+        rows=rows,
+        modes=modes(run, found),
+        ceilings=tuple(limits.values()),
+        floors=tuple(floor for one in limits.values() for floor in roofline(rows, one)),
+        decompositions=decompositions(run, found, captures),
+    )

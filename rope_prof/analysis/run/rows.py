@@ -1,0 +1,325 @@
+"""Figures of one capture, and the row of each key of a run: facts, samples and captures -> the table people read.
+
+Bubble of a call = its period (first kernel to the next call's first kernel) less its busy time: raw from the profiled
+period, corrected from the unprofiled wall per call. Inflation = profiled / unprofiled period. Nothing is clipped:
+a negative bubble is shown as such. Speedups pair the samples of one round.
+
+Calls of a cold graph lie inside one replay, and the L2 is overwritten between replays: their period is the replay's
+length over its calls, and its inflation is that over the unprofiled device time of such a replay.
+
+The corrected bubble has a cross-check that no profiler touches: wall - (device time of the path's graph replay - the
+gaps between its nodes). The replay's device time comes from events around an unprofiled replay, the gaps from a
+measured chain of nodes of small writing kernels, replayed in the path's L2 state; the corrected bubble takes its busy
+time from the profiler's timestamps instead. They share the wall alone. The two agree within `AGREE_WITHIN` of the
+wall, or the table says that they do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rope_prof.analysis.run.ceilings import Ceilings, ceilings
+from rope_prof.analysis.run.series import BASELINE, UNRANKED, Series, ranked, series, sibling, wall
+from rope_prof.analysis.stats import Figure, figure, paired_ratio, tenths
+from rope_prof.errors import RunError
+from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from rope_prof.model.trace import Trace
+
+#: A capture whose calls take this many times their unprofiled time, or this many times less, tells nothing of their
+#: bubbles: see `raw_trusted`.
+INFLATION_LIMIT = 1.5
+#: A corrected bubble and its cross-check may differ by this part of the call's wall.
+AGREE_WITHIN = 0.05
+
+
+def raw_trusted(inflation: float | None) -> bool:
+    """Whether profiled and unprofiled calls are so alike that the raw bubbles of the capture tell something.
+
+    Far above 1 the profiler stretched the calls; far below 1 the unprofiled ones were held up (a busy host, another
+    clock), and the two do not belong together. Unknown is not trusted.
+    """
+    return inflation is not None and 1 / INFLATION_LIMIT <= inflation <= INFLATION_LIMIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureFigures:
+    """Medians over the captured calls of one key. None where the trace does not hold it.
+
+    `replay_ns`: of calls inside a graph's replay, its length over its calls. `busy_each_ns`: the busy time of each
+    captured call (of a replay: over its calls), from which intervals are drawn.
+    """
+
+    calls: int
+    kernels_per_call: float | None
+    kernel_ns: float | None
+    busy_ns: float | None
+    period_ns: float | None
+    bubble_raw_ns: float | None
+    replay_ns: float | None = None
+    busy_each_ns: tuple[float, ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One key in the table: the contract of `show --json` (docs of `views.tables`).
+
+    `throttled` of its `samples` were taken while power or heat held the clock down; None where nothing says.
+    `light_*` come from the capture at the lowest overhead. `bubble_by_replay_ns` is the cross-check of the corrected
+    bubble. `mode_speedup`: wall of unfused in the same mode / wall. `p10_ns`, `p90_ns`: of the wall samples.
+    `bytes_per_s`: what the path's kernels move / device time, None under compile, whose kernels no formula knows.
+    `byte_floor_ns`: one pass over the views in this L2 state; `roofline_share`: that / device time.
+    """
+
+    key: str
+    case: Case
+    path: str
+    mode: str
+    l2: str
+    rank: int
+    status: str
+    reason: str | None
+    kernels_per_call: float | None
+    kernel_ns: float | None
+    busy_ns: float | None
+    period_ns: float | None
+    bubble_raw_ns: float | None
+    bubble_corrected_ns: float | None
+    wall_ns: Figure | None
+    device_ns: Figure | None
+    inflation: float | None
+    speedup: float | None
+    speedup_interval: Figure | None
+    max_error: float | None
+    accuracy: Accuracy | None
+    first_call_ns: int | None
+    bytes_moved: int | None
+    stopped: str | None = None
+    samples: int = 0
+    throttled: int | None = None
+    light_inflation: float | None = None
+    light_bubble_raw_ns: float | None = None
+    bubble_by_replay_ns: float | None = None
+    bubbles_agree: bool | None = None
+    mode_speedup: Figure | None = None
+    p10_ns: float | None = None
+    p90_ns: float | None = None
+    bytes_per_s: float | None = None
+    byte_floor_ns: float | None = None
+    roofline_share: float | None = None
+
+    @property
+    def raw_trusted(self) -> bool:
+        """Whether the capture was so like the unprofiled calls that its raw figures tell something."""
+        return raw_trusted(self.inflation)
+
+    @property
+    def light_above_full(self) -> bool | None:
+        """Whether the lighter capture stretched the call more than the full one; None where one is missing.
+
+        Of a cold graph both have periods of their own meaning, and are not held together.
+        """
+        if self.light_inflation is None or self.inflation is None or replays_apart(self):
+            return None
+        return self.light_inflation > self.inflation
+
+
+def require_whole(trace: Trace, found: CaptureFigures, facts: KeyFacts) -> None:
+    """RunError where `trace` is a part of what was recorded for `facts`: its figures would be wrong."""
+    cut = next((finding.detail for finding in trace.findings if finding.code.startswith("cut_")), None)
+    if cut is None and facts.captured_calls is not None and found.calls != facts.captured_calls:
+        cut = f"it holds {found.calls} calls, {facts.captured_calls} were recorded"
+    if cut is not None:
+        raise RunError(
+            f"trace {facts.trace!r} of the run is damaged ({cut}); restore the file, or delete it to see the run "
+            "without it"
+        )
+
+
+def call_pattern(key_name: str) -> re.Pattern[str]:
+    """The ranges of one key's calls: `<key>#<call>`."""
+    return re.compile(re.escape(key_name) + r"#\d+")
+
+
+def figures(trace: Trace, key: Key | str) -> CaptureFigures:
+    """What the trace says of the calls of `key`: medians over them; the last call has no period.
+
+    A trace of our own that says it was recorded on a CPU counts leaf operators as kernels.
+    """
+    from rope_prof.analysis.trace.calls import as_cpu, call_frame, recorded_on_cpu
+
+    pattern = call_pattern(key if isinstance(key, str) else key.name)
+    source = as_cpu(trace) if recorded_on_cpu(trace) else trace
+    per_range = (trace.own or {}).get("calls_per_range", 1)
+    return frame_figures(call_frame(source, pattern, kind="record_function"), int(per_range))
+
+
+def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:
+    """`figures` of a frame of ranges (`kernels`, `kernel_ns`, `busy_ns`, `period_ns`) that hold `per_range` calls each.
+
+    A range of several calls is the replay of a CUDA graph (`inner_gap_ns` is read of those). Ranges without a kernel
+    have no times.
+    """
+    alive = frame.filter(frame["kernels"] > 0)
+    with_period = alive.drop_nulls("period_ns")
+    return CaptureFigures(
+        calls=frame.height * per_range,
+        kernels_per_call=_middle(frame["kernels"], per_range),
+        kernel_ns=_middle(alive["kernel_ns"], per_range),
+        busy_ns=_middle(alive["busy_ns"], per_range),
+        period_ns=_middle(with_period["period_ns"], per_range),
+        bubble_raw_ns=_middle(with_period["period_ns"] - with_period["busy_ns"], per_range),
+        replay_ns=_middle(alive["busy_ns"] + alive["inner_gap_ns"], per_range) if per_range > 1 else None,
+        busy_each_ns=tuple(ns / per_range for ns in alive["busy_ns"].drop_nulls()),
+    )
+
+
+def _middle(column: pl.Series, per_range: int) -> float | None:
+    found = figure(column.drop_nulls().to_list())
+    return None if found is None else found.median / per_range
+
+
+def summary(
+    run: Run,
+    samples: pl.DataFrame,
+    captures: Mapping[str, CaptureFigures],
+    light: Mapping[str, CaptureFigures] | None = None,
+) -> tuple[Row, ...]:
+    """One row per key of `run`, in its order. `captures` holds the figures of the keys that have a trace.
+
+    `light`: those of the captures at the lowest overhead, by key.
+    """
+    found = series(samples)
+    return rows_of(run, samples, found, case_ceilings(run, found), captures, light)
+
+
+def case_ceilings(run: Run, found: Series) -> dict[tuple[Case, int], Ceilings]:
+    """The ceilings of every case and rank of `run`, in its order: each rank's card has its own."""
+    cases = dict.fromkeys((facts.key.case, facts.key.rank) for facts in run.keys)
+    return {(case, rank): ceilings(run, found, case, rank) for case, rank in cases}
+
+
+def rows_of(
+    run: Run,
+    samples: pl.DataFrame,
+    found: Series,
+    limits: Mapping[tuple[Case, int], Ceilings],
+    captures: Mapping[str, CaptureFigures],
+    light: Mapping[str, CaptureFigures] | None,
+) -> tuple[Row, ...]:
+    """`summary`, of series and ceilings that are computed already."""
+    keys = ranked(run)
+    held = {name: (count, down) for name, count, down in _held_down(samples).iter_rows()}
+    rows = []
+    for facts in run.keys:
+        name, case = facts.key.name, limits[facts.key.case, facts.key.rank]
+        row = _row(facts, found, keys, captures.get(name))
+        row = _with_light(row, (light or {}).get(name))
+        row = _with_check(row, found, sibling(keys, facts.key, mode="graph"), case)
+        row = _with_floor(row, case)
+        count, down = held.get(name, (0, None))
+        rows.append(replace(row, samples=count, throttled=down))
+    return tuple(rows)
+
+
+def _held_down(samples: pl.DataFrame) -> pl.DataFrame:
+    """key, its samples, how many of them were throttled (null where none says)."""
+    import polars as pl
+
+    said = pl.col("throttled").is_not_null().any()
+    return samples.group_by("key").agg(pl.len(), pl.when(said).then(pl.col("throttled").sum()).alias("throttled"))
+
+
+def replays_apart(key: Key | Row) -> bool:
+    """Whether the calls lie inside replays between which the L2 is overwritten: no idle time of theirs."""
+    return key.mode == "graph" and key.l2 == "cold"
+
+
+def _profiled(
+    key: Key, capture: CaptureFigures | None, wall_ns: Figure | None, device_ns: Figure | None
+) -> tuple[float | None, float | None, float | None]:
+    """(profiled period, raw bubble, inflation) of a call: inside the replay where replays stand apart."""
+    if capture is None:
+        return None, None, None
+    period, raw, plain = capture.period_ns, capture.bubble_raw_ns, wall_ns
+    if replays_apart(key) and capture.replay_ns is not None and capture.busy_ns is not None:
+        period, raw, plain = capture.replay_ns, capture.replay_ns - capture.busy_ns, device_ns
+    return period, raw, period / plain.median if plain and period is not None else None
+
+
+def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: CaptureFigures | None) -> Row:
+    key = facts.key
+    mine = wall(found, key)
+    median = figure(list(mine.values()))
+    device = figure(list(found.get((key.name, "device"), {}).values()))
+    eager, alike = (sibling(keys, key, path=BASELINE, mode=mode) for mode in ("eager", key.mode))
+    may = facts.status not in UNRANKED
+    speedup = paired_ratio(wall(found, eager), mine) if may else None
+    busy = capture.busy_ns if capture else None
+    period, raw, inflation = _profiled(key, capture, median, device)
+    ends = tenths(list(mine.values()))
+    moved = facts.bytes_moved if key.mode != "compile" else None
+    return Row(
+        key=key.name,
+        case=key.case,
+        path=key.path,
+        mode=key.mode,
+        l2=key.l2,
+        rank=key.rank,
+        status=facts.status,
+        reason=facts.reason,
+        kernels_per_call=capture.kernels_per_call if capture else None,
+        kernel_ns=capture.kernel_ns if capture else None,
+        busy_ns=busy,
+        period_ns=period,
+        bubble_raw_ns=raw,
+        bubble_corrected_ns=median.median - busy if median and busy is not None else None,
+        wall_ns=median,
+        device_ns=device,
+        inflation=inflation,
+        speedup=speedup.median if speedup else None,
+        speedup_interval=speedup,
+        max_error=facts.accuracy.max_error if facts.accuracy else None,
+        accuracy=facts.accuracy,
+        first_call_ns=facts.first_call_ns,
+        bytes_moved=facts.bytes_moved,
+        stopped=facts.stopped,
+        mode_speedup=paired_ratio(wall(found, alike), mine) if may else None,
+        p10_ns=ends[0] if ends else None,
+        p90_ns=ends[1] if ends else None,
+        bytes_per_s=moved / device.median * 1e9 if moved is not None and device and device.median > 0 else None,
+    )
+
+
+def _with_light(row: Row, light: CaptureFigures | None) -> Row:
+    if light is None or light.period_ns is None:
+        return row
+    inflation = light.period_ns / row.wall_ns.median if row.wall_ns else None
+    return replace(row, light_inflation=inflation, light_bubble_raw_ns=light.bubble_raw_ns)
+
+
+def _with_check(row: Row, found: Series, replayed: Key | None, limits: Ceilings) -> Row:
+    """The corrected bubble once more, without any profiler; under compile no graph holds the same kernels."""
+    device = figure(list(found.get((replayed.name, "device"), {}).values())) if replayed else None
+    gap = limits.graph_gap_ns.get(row.l2)
+    if row.mode == "compile" or device is None or gap is None:
+        return row
+    if row.kernels_per_call is None or row.bubble_corrected_ns is None or row.wall_ns is None:
+        return row
+    busy = device.median - max(0.0, row.kernels_per_call - 1) * gap
+    bubble = row.wall_ns.median - busy
+    agree = abs(bubble - row.bubble_corrected_ns) <= AGREE_WITHIN * row.wall_ns.median
+    return replace(row, bubble_by_replay_ns=bubble, bubbles_agree=agree)
+
+
+def _with_floor(row: Row, limits: Ceilings) -> Row:
+    if limits.in_place_ns is None or row.l2 != limits.l2:
+        return row
+    share = limits.in_place_ns / row.device_ns.median if row.device_ns and row.device_ns.median > 0 else None
+    return replace(row, byte_floor_ns=limits.in_place_ns, roofline_share=share)

@@ -1,0 +1,151 @@
+"""The whole answer for one trace: is it sound, what did each device do, why did it idle, what did each range cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import polars as pl
+
+from rope_prof.analysis.trace.accounting import NEEDED, DeviceUse, device_use
+from rope_prof.analysis.trace.calls import as_cpu, innermost, recorded_on_cpu
+from rope_prof.analysis.trace.gaps import device_gaps, host
+from rope_prof.analysis.trace.integrity import Integrity, integrity
+from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.ranges import RangeUse, range_use
+from rope_prof.model.trace import Finding, Format, Trace
+
+SCHEMA_VERSION: Final = 1
+_TASKS: Final = 2  # beside the caller: the judgement and the ranges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """GPU events with and without a launch call in the file."""
+
+    linked: int
+    unlinked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What `analyze` says; `as_json` is the documented contract. `unusable` traces have no devices."""
+
+    schema_version: int
+    format: Format
+    integrity: Integrity
+    devices: tuple[DeviceUse, ...]
+    links: Links
+    ranges: tuple[RangeUse, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts and lists, ready for a JSON writer."""
+        return asdict(self)
+
+
+def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None, device: str | None = None) -> Analysis:
+    """Judge and account for a trace.
+
+    `range_pattern` picks ranges by a search in their names (None: all). `device="cpu"` takes the leaf operators of a
+    trace without GPU events as kernels, which is else done only where the trace's own metadata says device=cpu.
+    Raises `re.error` for a pattern that is none.
+    """
+    trace = accounted(trace, device)
+    picked = None if range_pattern is None else re.compile(range_pattern)
+    events = launched(trace)
+    unlinked = events["launch_start_ns"].null_count()
+    with ThreadPoolExecutor(_TASKS) as pool:  # frames and arrays let go of the interpreter while they work
+        judging = pool.submit(integrity, trace, events)
+        costing = pool.submit(_ranges, trace, events, picked)
+        devices = _devices(trace, events)
+        judged, ranges = judging.result(), costing.result()
+    answer = Analysis(
+        schema_version=SCHEMA_VERSION,
+        format=trace.format,
+        integrity=judged,
+        devices=(),
+        links=Links(linked=events.height - unlinked, unlinked=unlinked),
+        ranges=(),
+    )
+    if judged.verdict == "unusable":
+        return answer
+    if trace.format == "proton":
+        return replace(answer, devices=tuple(_totals(trace)))
+    return replace(
+        answer,
+        devices=tuple(_shared(use, judged) for use in devices),
+        ranges=tuple(_withheld(use, judged.reason) for use in ranges),
+    )
+
+
+def _devices(trace: Trace, events: pl.DataFrame) -> tuple[DeviceUse, ...]:
+    by_device = events.select(NEEDED).sort("device", maintain_order=True)
+    host_side = host(trace)
+    return tuple(
+        device_use(name, trace.device_names.get(name), rows, host_side)
+        for (name,), rows in by_device.group_by("device", maintain_order=True)
+    )
+
+
+def _ranges(trace: Trace, events: pl.DataFrame, picked: re.Pattern[str] | None) -> tuple[RangeUse, ...]:
+    shown = trace.ranges if picked is None else _picked(trace.ranges, picked)
+    return range_use(shown, events, host(trace))
+
+
+def accounted(trace: Trace, device: str | None = None) -> Trace:
+    """The trace itself, or its leaf operators as kernels where it was recorded on a CPU (`analyze` says when)."""
+    if trace.gpu.height or not trace.ops.height or not (device == "cpu" or recorded_on_cpu(trace)):
+        return trace
+    note = Finding(code="cpu_leaf_operators", detail="recorded on a CPU: kernels are the leaf operators")
+    return replace(as_cpu(trace), findings=(*trace.findings, note))
+
+
+def _shared(use: DeviceUse, judged: Integrity) -> DeviceUse:
+    if judged.reason is not None or not use.span_ns or use.idle_ns is None:
+        return replace(use, reason=judged.reason or "the device's span is 0 ns")
+    return replace(use, idle_share=use.idle_ns / use.span_ns)
+
+
+def _withheld(use: RangeUse, reason: str | None) -> RangeUse:
+    return use if reason is None else replace(use, us_per_call=None, reason=reason)
+
+
+def _picked(ranges: pl.DataFrame, pattern: re.Pattern[str]) -> pl.DataFrame:
+    names = [name for name in ranges["name"].unique() if name is not None and pattern.search(name)]
+    return ranges.filter(pl.col("name").is_in(names))
+
+
+def _totals(trace: Trace) -> Iterator[DeviceUse]:
+    """What a totals-only profile says of each device: executions and kernel time."""
+    paths = trace.metadata.get("proton", ())
+    for device in sorted({str(path["device"]) for path in paths}):
+        here = [path for path in paths if path["device"] == device]
+        counts = [path["count"] for path in here]
+        yield DeviceUse(
+            device=device,
+            name=None,
+            kernels=None if None in counts else sum(counts),
+            kernel_ns=sum(path["kernel_ns"] for path in here),
+            reason="a Proton profile holds totals alone: no times, so no busy time, gaps or causes",
+        )
+
+
+def gap_table(trace: Trace) -> pl.DataFrame:
+    """Every gap piece of every device (`gaps.device_gaps`) with its device and the innermost range of its launch.
+
+    Rows in the order of device and time; `range` is null where the event after was launched outside all ranges.
+    """
+    tables = []
+    for device in trace.gpu["device"].unique().sort():
+        found = device_gaps(trace, device)
+        launches = found.with_row_index("row").select(
+            "row", *(pl.col(n) for n in found.columns if n.startswith("launch"))
+        )
+        names = innermost(trace.ranges, launches)
+        tables.append(
+            found.with_columns(range=names).insert_column(0, pl.Series("device", [device] * found.height, pl.String))
+        )
+    return pl.concat(tables) if tables else pl.DataFrame(schema={"device": pl.String})

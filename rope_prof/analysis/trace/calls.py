@@ -1,0 +1,167 @@
+"""Ranges and the kernels launched inside them: one row per occurrence of a range (a call), and its GPU events.
+
+A kernel belongs to every range in which its launch call was made: the same process and thread, the call's start
+within the range's host span. So nested ranges are inclusive, and a graph's kernels belong to the range around the
+graph launch. A range that the file never closes reaches to the file's end.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.pairs import FOREVER, pairs, run_totals, runs, timed
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, Trace
+
+CALLS: dict[str, Any] = {
+    "range": pl.String,
+    "kind": pl.String,
+    "call": pl.Int64,  # 0, 1, ... in the order of host_start_ns
+    "process": pl.Int64,
+    "thread": pl.Int64,
+    "host_start_ns": pl.Int64,
+    "host_end_ns": pl.Int64,
+    "device": pl.String,  # null for a call that launched nothing
+    "kernels": pl.Int64,
+    "events": pl.Int64,
+    "kernel_ns": pl.Int64,
+    "busy_ns": pl.Int64,
+    "first_start_ns": pl.Int64,
+    "last_end_ns": pl.Int64,
+    "inner_gap_ns": pl.Int64,
+    "period_ns": pl.Int64,
+}
+_TOTALS = {
+    name: CALLS[name] for name in ("call", "device", "kernels", "events", "kernel_ns", "busy_ns")
+} | dict.fromkeys(("first_start_ns", "last_end_ns", "inner_gap_ns"), pl.Int64)
+
+
+def call_frame(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = None) -> pl.DataFrame:
+    """One row per range occurrence (and device) whose whole name matches the regular expression `name`.
+
+    Columns: see `CALLS`. `kind` is
+    `nvtx` or `record_function`; None takes the kind with more matches (a call marked in both ways counts once).
+    `kernel_ns` sums kernels, `busy_ns` is the union of all GPU events of the call, `inner_gap_ns` = last end − first
+    start − busy. `period_ns`: from this call's first GPU start to the next one's on that device, null for the last.
+    """
+    ranges = matching(trace, name, kind=kind)
+    return call_rows(ranges, launched(trace))
+
+
+def matching(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = None) -> pl.DataFrame:
+    """The ranges that `call_frame` takes."""
+    ranges = trace.ranges if kind is None else trace.ranges.filter(pl.col("kind") == kind)
+    pattern = re.compile(name)
+    names = [n for n in ranges["name"].unique() if n is not None and pattern.fullmatch(n)]
+    ranges = ranges.filter(pl.col("name").is_in(names))
+    if kind is None and ranges["kind"].n_unique() > 1:
+        counts = ranges.group_by("kind").len().sort("len", "kind", descending=True)
+        ranges = ranges.filter(pl.col("kind") == counts["kind"][0])
+    return ranges
+
+
+def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """One row per range and device, in the order of host_start_ns; `events` come from `launched`."""
+    ranges = numbered(ranges)
+    arrays = timed(events)
+    totals = [run_totals(runs(calls, rows, arrays), arrays) for calls, rows in pairs(ranges, events)]
+    found = pl.concat(totals) if totals else pl.DataFrame(schema=_TOTALS)
+    rows = ranges.join(found, on="call", how="left", maintain_order="left")
+    rows = rows.with_columns(pl.col("kernels", "events", "kernel_ns", "busy_ns", "inner_gap_ns").fill_null(0))
+    period = pl.col("first_start_ns").shift(-1).over("device", order_by="first_start_ns") - pl.col("first_start_ns")
+    rows = rows.with_columns(pl.when(pl.col("device").is_not_null()).then(period).alias("period_ns"))
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in CALLS.items())
+
+
+def numbered(ranges: pl.DataFrame) -> pl.DataFrame:
+    """The ranges in the order of their start (an outer one first), each with its call number."""
+    return (
+        ranges.sort("start_ns", pl.col("dur_ns").fill_null(FOREVER), descending=[False, True], maintain_order=True)
+        .select(
+            pl.col("name").alias("range"),
+            "kind",
+            "process",
+            "thread",
+            pl.col("start_ns").alias("host_start_ns"),
+            (pl.col("start_ns") + pl.col("dur_ns")).alias("host_end_ns"),
+        )
+        .with_row_index("call")
+        .with_columns(pl.col("call").cast(pl.Int64))
+    )
+
+
+def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
+    """For each row of `events` (with launch columns) the name of the range that its launch was made in, or null.
+
+    Of nested ranges the one that began last.
+    """
+    ordered = numbered(ranges)
+    last = np.full(events.height, -1, np.int64)
+    for calls, rows in pairs(ordered, events):
+        np.maximum.at(last, rows, calls)
+    found = pl.Series(last).set(pl.Series(last < 0), None)
+    return ordered["range"].gather(found).alias("range")
+
+
+def call_events(trace: Trace, call_row: dict[str, Any]) -> pl.DataFrame:
+    """The GPU events of one row of `call_frame` by start, each with its launch (see `launches.launched`)."""
+    process, thread = call_row["process"], call_row["thread"]
+    end = call_row["host_end_ns"]
+    inside = pl.col("launch_start_ns").is_between(
+        call_row["host_start_ns"], FOREVER if end is None else end, closed="left"
+    )
+    if process is not None:
+        inside &= pl.col("launch_process").eq_missing(process)
+    if thread is not None:
+        inside &= pl.col("launch_thread").eq_missing(thread)
+    if call_row.get("device") is not None:
+        inside &= pl.col("device") == call_row["device"]
+    return launched(trace).filter(inside).sort("start_ns", "stream", "dur_ns", maintain_order=True)
+
+
+def recorded_on_cpu(trace: Trace) -> bool:
+    """True only where the trace's own metadata says that its device is the CPU."""
+    own = trace.own or {}
+    machine = own.get("machine")
+    said = (
+        own.get("device"),
+        trace.metadata.get("device"),
+        machine.get("device") if isinstance(machine, dict) else None,
+    )
+    return trace.gpu.height == 0 and "cpu" in said
+
+
+def as_cpu(trace: Trace) -> Trace:
+    """The same trace with its leaf operators as kernels of the device "cpu", so that all else works unchanged.
+
+    A leaf is an operator inside which no other operator of its thread starts. Its stream is its thread, and it is its
+    own launch. Only for traces recorded on a CPU (`recorded_on_cpu`), or where the caller says so.
+    """
+    leaves = leaf_ops(trace.ops)
+    numbered = leaves.with_row_index("correlation", offset=1).with_columns(pl.col("correlation").cast(pl.Int64))
+    gpu = numbered.with_columns(kind=pl.lit("kernel"), device=pl.lit("cpu"), stream=pl.col("thread"))
+    calls = numbered.with_columns(api=pl.lit("runtime"))
+    return replace(trace, gpu=_fit(gpu, GPU_EVENTS), calls=_fit(calls, HOST_CALLS))
+
+
+def _fit(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
+    return frame.select(
+        (pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype=dtype).alias(name))
+        for name, dtype in schema.items()
+    )
+
+
+def leaf_ops(ops: pl.DataFrame) -> pl.DataFrame:
+    """The operators that hold no other operator of their thread, by start."""
+    if not ops.height:
+        return ops.select(CPU_OPS)
+    lanes = ["process", "thread"]
+    ordered = ops.sort(*lanes, "start_ns", "dur_ns", descending=[False, False, False, True], maintain_order=True)
+    following = pl.col("start_ns").shift(-1).over(lanes)
+    leaf = following.is_null() | (following >= pl.col("start_ns") + pl.col("dur_ns"))
+    return ordered.filter(leaf).sort("start_ns", maintain_order=True)

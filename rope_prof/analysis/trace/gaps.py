@@ -1,0 +1,262 @@
+"""Why the GPU idled: each nanosecond of a gap gets exactly one cause. The one home of that rule.
+
+A gap is judged by the GPU event that ends it, first match wins:
+
+- `unknown`: the launch of that event is not in the file.
+- `in_graph`: it belongs to the same graph launch as the event before the gap.
+- before its launch call began: `sync` while that thread was in a synchronising call, `profiler` inside an overhead
+  record of the profiler, else `host_late`.
+- from there on: `queued` if the launch call had begun before the gap, else `launch`.
+
+For one stream (or one range) come first: `other_stream` (a kernel of somebody else runs on the device), `copy`
+(a copy or set does), `window_edge` (before the first or after the last event of the stream). A ladder is that list
+of (cause, set of instants); the first rung that holds an instant names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from rope_prof.analysis.trace.groups import group_numbers
+from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.spans import EMPTY, Bools, Int64s, SpanSet, frame_union, gaps, join
+from rope_prof.model.trace import Trace
+
+CAUSES: Final = (
+    "other_stream",
+    "copy",
+    "window_edge",
+    "unknown",
+    "in_graph",
+    "sync",
+    "profiler",
+    "host_late",
+    "queued",
+    "launch",
+)
+_CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
+SYNC_CALL: Final = r"(?i)synchronize"
+#: CUPTI's and nsys's overhead records hold what the driver does without a profiler too: it waits for room in a full
+#: launch queue, loads and compiles code.
+_DRIVERS_OWN: Final = r"(?i)command buffer full|lazy function loading|module loading|driver compiler"
+
+Rungs = tuple[tuple[str, SpanSet], ...]
+
+
+@dataclass(frozen=True)
+class Host:
+    """When each thread was in a synchronising call, and when the profiler spent time in each process."""
+
+    sync: dict[tuple[Any, Any], SpanSet] = field(default_factory=dict)
+    overhead: dict[Any, SpanSet] = field(default_factory=dict)
+
+    def rungs(self, process: Any, thread: Any) -> Rungs:
+        """The ladder below a launch of that thread; overhead records without a process count for all."""
+        own = self.overhead.get(process, EMPTY) if process is not None else EMPTY
+        profiler = join(own, self.overhead.get(None, EMPTY))
+        return ("sync", self.sync.get((process, thread), EMPTY)), ("profiler", profiler)
+
+
+def by_profiler(trace: Trace) -> pl.DataFrame:
+    """The overhead records that the profiler itself is the cause of."""
+    return trace.overheads.filter(~pl.col("name").fill_null("").str.contains(_DRIVERS_OWN))
+
+
+def host(trace: Trace) -> Host:
+    """The host side of a trace, as far as the rule needs it."""
+    waiting = trace.calls.filter(pl.col("name").str.contains(SYNC_CALL))
+    known = by_profiler(trace).with_columns(
+        pl.when(pl.col("process") >= 0).then("process"), pl.col("dur_ns").fill_null(0)
+    )
+    return Host(
+        sync={(p, t): frame_union(rows) for (p, t), rows in waiting.group_by("process", "thread")},
+        overhead={p: frame_union(rows) for (p,), rows in known.group_by("process")},
+    )
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Parts of gaps that share a way of judging. `lane` -1 has no host rungs, else it numbers `lanes`."""
+
+    start: Int64s
+    end: Int64s
+    rest: Int64s  # code of the cause that is left when no rung holds
+    lane: Int64s
+    owner: Int64s
+    gap: Int64s
+    lanes: tuple[tuple[Any, Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Launches:
+    """The launches of events (which come from `launched`) as arrays, row for row; `lane` numbers `lanes`."""
+
+    correlation: Int64s
+    start: Int64s
+    linked: Bools  # a launch is in the file
+    joined: Bools  # and it has a correlation
+    lane: Int64s
+    lanes: tuple[tuple[Any, Any], ...]
+
+
+def launches_of(events: pl.DataFrame) -> Launches:
+    """What a gap's cause needs of each event that ends one."""
+    lane, threads = group_numbers(events.select("launch_process", "launch_thread"))
+    linked = events["launch_start_ns"].is_not_null().to_numpy()
+    return Launches(
+        correlation=events["correlation"].fill_null(0).to_numpy(),
+        start=events["launch_start_ns"].fill_null(0).to_numpy(),
+        linked=linked,
+        joined=linked & events["correlation"].is_not_null().to_numpy(),
+        lane=lane,
+        lanes=tuple(threads.iter_rows()),
+    )
+
+
+def segments(found: pl.DataFrame, events: pl.DataFrame | Launches, owner: Int64s | None = None) -> Segments:
+    """Split gaps (`spans.gaps` of `events`, which come from `launched`) at the start of the launch that ends them.
+
+    Their owner is 0 where none is given.
+    """
+    start = found["start_ns"].to_numpy()
+    end = start + found["dur_ns"].to_numpy()
+    launches = events if isinstance(events, Launches) else launches_of(events)
+    owners = np.zeros(found.height, np.int64) if owner is None else owner
+    return parted(start, end, found["before"].to_numpy(), found["after"].to_numpy(), launches, owners)
+
+
+def parted(
+    start: Int64s, end: Int64s, before: Int64s, after: Int64s, launches: Launches, owner: Int64s | None = None
+) -> Segments:
+    """Gaps between the events of two rows, split; the owner of each is its number where none is given."""
+    linked, launch = launches.linked[after], launches.start[after]
+    in_graph = launches.joined[before] & launches.joined[after]
+    in_graph &= launches.correlation[before] == launches.correlation[after]
+    in_graph &= launches.start[before] == launch
+    late = linked & ~in_graph
+    middle = np.where(late, np.clip(launch, start, end), start)
+    rest = np.where(launch < start, _CODE["queued"], _CODE["launch"])
+    rest = np.where(late, rest, np.where(linked, _CODE["in_graph"], _CODE["unknown"]))
+    early, behind = np.flatnonzero(middle > start), np.flatnonzero(end > middle)
+    gap = np.concatenate((early, behind))
+    return Segments(
+        start=np.concatenate((start[early], middle[behind])),
+        end=np.concatenate((middle[early], end[behind])),
+        rest=np.concatenate((np.full(len(early), _CODE["host_late"]), rest[behind])),
+        lane=np.concatenate((launches.lane[after[early]], np.full(len(behind), -1))),
+        owner=gap if owner is None else owner[gap],
+        gap=gap,
+        lanes=launches.lanes,
+    )
+
+
+def edges(start: Int64s, end: Int64s, owner: Int64s) -> Segments:
+    """Spans outside a stream's own events, as segments whose rest is `window_edge`."""
+    real = np.flatnonzero(end > start)
+    none = np.full(len(real), -1)
+    return Segments(start[real], end[real], np.full(len(real), _CODE["window_edge"]), none, owner[real], none, ())
+
+
+def _ladders(parts: Segments, host_side: Host, first: Rungs) -> Iterator[tuple[Int64s, list[int], list[SpanSet]]]:
+    """Per lane: its segments, the codes of its rungs, and the union of each rung with those above it."""
+    for lane in np.unique(parts.lane).tolist():
+        rungs = first if lane < 0 else (*first, *host_side.rungs(*parts.lanes[lane]))
+        above: list[SpanSet] = []
+        for _, instants in rungs:
+            if above and not len(instants.starts):
+                above.append(above[-1])
+            else:
+                above.append(join(above[-1], instants) if above else instants)
+        yield np.flatnonzero(parts.lane == lane), [_CODE[cause] for cause, _ in rungs], above
+
+
+def idle_by_cause(parts: Segments, host_side: Host, owners: int = 1, first: Rungs = ()) -> list[dict[str, int]]:
+    """Nanoseconds by cause for each owner; causes that took no time are left out. They add up exactly."""
+    return [
+        {c: int(ns) for c, ns in zip(CAUSES, row, strict=True) if ns}
+        for row in cause_table(parts, host_side, owners, first)
+    ]
+
+
+def cause_table(parts: Segments, host_side: Host, owners: int, first: Rungs = ()) -> Int64s:
+    """Nanoseconds, one row per owner and one column per cause (in the order of `CAUSES`)."""
+    table = np.zeros((owners, len(CAUSES)), np.int64)
+    for rows, codes, above in _ladders(parts, host_side, first):
+        start, end, owner = parts.start[rows], parts.end[rows], parts.owner[rows]
+        taken = np.zeros(len(rows), np.int64)
+        measured = EMPTY
+        for code, instants in zip(codes, above, strict=True):
+            if instants is measured:  # an empty rung adds nothing to those above it
+                continue
+            measured = instants
+            reached = instants.measure(end) - instants.measure(start)
+            np.add.at(table[:, code], owner, reached - taken)
+            taken = reached
+        np.add.at(table, (owner, parts.rest[rows]), end - start - taken)
+    return table
+
+
+def pieces(parts: Segments, host_side: Host, first: Rungs = ()) -> pl.DataFrame:
+    """The same as rows: gap, start_ns, dur_ns, cause, in the order of time; neighbours of one cause are one row."""
+    frames = []
+    for rows, codes, above in _ladders(parts, host_side, first):
+        start, end, row = _cut(parts.start[rows], parts.end[rows], above)
+        cause = parts.rest[rows][row]
+        for code, instants in reversed(list(zip(codes, above, strict=True))):
+            cause = np.where(instants.holds(start), code, cause)
+        columns = {"gap": parts.gap[rows][row], "start_ns": start, "end": end, "code": cause}
+        frames.append(pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64)))
+    schema = {"gap": pl.Int64, "start_ns": pl.Int64, "dur_ns": pl.Int64, "cause": pl.String}
+    if not frames:
+        return pl.DataFrame(schema=schema)
+    run = pl.struct("gap", "code").rle_id()
+    return (
+        pl.concat(frames)
+        .sort("gap", "start_ns")
+        .group_by(run.alias("run"), maintain_order=True)
+        .agg(pl.col("gap", "start_ns", "code").first(), pl.col("end").last())
+        .select(
+            "gap",
+            "start_ns",
+            (pl.col("end") - pl.col("start_ns")).alias("dur_ns"),
+            pl.col("code").replace_strict(dict(enumerate(CAUSES)), return_dtype=pl.String).alias("cause"),
+        )
+    )
+
+
+def _cut(start: Int64s, end: Int64s, sets: list[SpanSet]) -> tuple[Int64s, Int64s, Int64s]:
+    """Each span cut at the edges inside it: starts, ends and the span's row."""
+    cuts = np.unique(np.concatenate([s.edges() for s in sets])) if sets else np.zeros(0, np.int64)
+    low, high = np.searchsorted(cuts, start, side="right"), np.searchsorted(cuts, end, side="left")
+    inner = np.maximum(high - low, 0)
+    row = np.repeat(np.arange(len(start)), inner + 1)
+    nth = np.arange(len(row)) - np.repeat(np.cumsum(inner + 1) - (inner + 1), inner + 1)
+    padded = np.append(cuts, 0)
+    starts = np.where(nth == 0, start[row], padded[np.minimum(low[row] + nth - 1, len(cuts))])
+    ends = np.where(nth == inner[row], end[row], padded[np.minimum(low[row] + nth, len(cuts))])
+    return starts, ends, row
+
+
+def device_gaps(trace: Trace, device: str) -> pl.DataFrame:
+    """Every idle span between first start and last end of a device, split by cause, in the order of time.
+
+    Columns: start_ns, dur_ns, cause; gap (number), gap_start_ns, gap_dur_ns; before, before_stream, after,
+    after_stream: the events on both sides; launch_name, launch_start_ns, launch_thread: of the event after.
+    """
+    events = launched(trace).filter(pl.col("device") == device)
+    found = gaps(events)
+    split = pieces(segments(found, events), host(trace))
+    before = events[found["before"]].select(before="name", before_stream="stream")
+    after = events[found["after"]].select(
+        "launch_name", "launch_start_ns", "launch_thread", "launch_process", after="name", after_stream="stream"
+    )
+    sides = found.select(gap_start_ns="start_ns", gap_dur_ns="dur_ns").hstack(before).hstack(after)
+    sides = sides.with_row_index("gap").with_columns(pl.col("gap").cast(pl.Int64))
+    wanted = split.join(sides, on="gap", how="left", maintain_order="left")
+    order = ("start_ns", "dur_ns", "cause", "gap", "gap_start_ns", "gap_dur_ns", "before", "before_stream", "after")
+    return wanted.select(*order, "after_stream", "launch_name", "launch_start_ns", "launch_process", "launch_thread")

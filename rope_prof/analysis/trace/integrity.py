@@ -1,0 +1,172 @@
+"""Is the file to be trusted? Coded findings and a verdict, before any figure is read.
+
+`unusable`: there is nothing to account for. `suspect`: something in it makes shares wrong or doubtful. `sound`: else.
+Findings that only inform (`INFORMS`) change no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import polars as pl
+
+from rope_prof.analysis.trace.accounting import NEEDED
+from rope_prof.analysis.trace.gaps import by_profiler, host, pieces, segments
+from rope_prof.analysis.trace.missing import missing
+from rope_prof.analysis.trace.overlaps import overlaps
+from rope_prof.analysis.trace.spans import frame_union, gaps, window
+from rope_prof.model.trace import Finding, Trace
+
+Verdict = Literal["sound", "suspect", "unusable"]
+
+UNUSABLE: Final = frozenset(("no_events", "no_gpu_events"))
+#: These say something a reader should know and make no figure wrong.
+INFORMS: Final = frozenset(
+    (
+        "coarse_clock",
+        "captured_launches",
+        "duplicate_metadata",
+        "gzip_trailing",
+        "kernels_without_launch",
+        "launches_after_last_record",
+        "mended_events",
+        "stream_overlap",
+        "totals_only",
+        "unclosed_ranges",
+        "untested_schema",
+        "zero_duration",
+        "cpu_leaf_operators",
+    )
+)
+#: Suspect, yet what the file holds still adds up to the share that is shown.
+KEEPS_SHARES: Final = frozenset(("no_window_end",))
+
+LONGEST_EVENT_NS: Final = 3_600_000_000_000
+FARTHEST_NS: Final = 86_400_000_000_000
+OVERHEAD_SHARE: Final = 0.2
+ONE_WAIT_SHARE: Final = 0.5
+ONE_WAIT_NS: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integrity:
+    """The verdict and why."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+    @property
+    def reason(self) -> str | None:
+        """Why shares are withheld: the findings that make them untrustworthy; None where nothing does."""
+        doubts = [f for f in self.findings if f.code not in INFORMS and f.code not in KEEPS_SHARES]
+        return "; ".join(f"{f.code}: {f.detail}" for f in doubts) or None
+
+
+def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
+    """Judge a trace; `events` is its `launched` frame."""
+    findings = list(trace.findings)
+    if trace.format == "proton":
+        detail = "a Proton profile holds totals per call path: no times, no gaps, no host side"
+        findings.append(Finding(code="totals_only", detail=detail))
+    elif not trace.gpu.height:
+        findings.append(_no_gpu_events(trace))
+    else:
+        for check in (_times, _order, missing, _window_end, _overhead, _one_wait, _oddities):
+            findings.extend(check(trace, events))
+    codes = {f.code for f in findings}
+    verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"
+    return Integrity(verdict=verdict, findings=tuple(findings))
+
+
+def _no_gpu_events(trace: Trace) -> Finding:
+    held = {"cpu_op": trace.ops, "runtime and driver calls": trace.calls, "ranges": trace.ranges}
+    parts = ", ".join(f"{frame.height} {name}" for name, frame in held.items() if frame.height)
+    detail = (
+        f"no GPU events in {trace.events} events ({parts or 'nothing that is known'}); record with CUDA activity on"
+    )
+    return Finding(code="no_gpu_events", detail=detail)
+
+
+def _times(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
+    everything = [trace.gpu, trace.calls, trace.ops]
+    starts = pl.concat([frame["start_ns"] for frame in everything if frame.height])
+    middle = int(starts.median() or 0)  # type: ignore[arg-type]
+    near = starts.filter((starts - middle).abs() <= FARTHEST_NS)
+    reach = int(near.max()) - int(near.min()) if len(near) else 0  # type: ignore[arg-type]
+    limit = min(LONGEST_EVENT_NS, max(10_000_000_000, 10 * reach))
+    negative = long = far = 0
+    for frame in everything:
+        negative += frame.filter(pl.col("dur_ns") < 0).height
+        long += frame.filter(pl.col("dur_ns") > limit).height
+        far += frame.filter((pl.col("start_ns") - middle).abs() > FARTHEST_NS).height
+    if negative:
+        yield Finding(code="negative_duration", detail="events end before they start", count=negative)
+    if long:
+        yield Finding(code="impossible_duration", detail=f"events last longer than {limit / 1e9:g} s", count=long)
+    if far:
+        yield Finding(code="impossible_time", detail="events start more than a day from the others", count=far)
+
+
+def _order(_: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    early = events.filter(pl.col("start_ns") < pl.col("launch_start_ns"))
+    if early.height:
+        most = int((early["launch_start_ns"] - early["start_ns"]).max() or 0)  # type: ignore[arg-type]
+        detail = f"GPU events start before their launch call does, by up to {most} ns: the clocks do not agree"
+        yield Finding(code="kernel_before_launch", detail=detail, count=early.height)
+
+
+def _window_end(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
+    if trace.window_end is False:
+        detail = "no 'Record Window End' event: the file was cut short or filtered"
+        yield Finding(code="no_window_end", detail=detail)
+
+
+def _overhead(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    records = by_profiler(trace)
+    if not records.height:
+        return
+    start, end = window(events)
+    spent = frame_union(records)
+    edges = pl.Series([start, end]).to_numpy()
+    inside = int(spent.measure(edges)[1] - spent.measure(edges)[0])
+    if end > start and inside > OVERHEAD_SHARE * (end - start):
+        detail = f"the profiler itself spent {inside} of the window's {end - start} ns"
+        yield Finding(code="profiler_overhead", detail=detail, count=records.height)
+
+
+def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    """One gap is most of a device's window, and the GPU waited in it with work queued (or nobody knows why)."""
+    events = events.select("name", *NEEDED)
+    for device in events["device"].unique().sort():
+        rows = events.filter(pl.col("device") == device)
+        found = gaps(rows)
+        if not found.height:
+            continue
+        start, end = window(rows)
+        longest = found.sort("dur_ns", descending=True).head(1)
+        if longest["dur_ns"][0] <= max(ONE_WAIT_NS, ONE_WAIT_SHARE * (end - start)):
+            continue
+        parts = pieces(segments(longest, rows), host(trace))
+        outside = parts.filter(pl.col("cause").is_in(["queued", "launch", "unknown"]))["dur_ns"].sum()
+        if 2 * outside > longest["dur_ns"][0]:
+            after = int(longest["after"][0])
+            launch = (
+                "its launch was not late" if rows["launch_start_ns"][after] is not None else "its launch is not there"
+            )
+            detail = (
+                f"device {device}: one gap of {longest['dur_ns'][0]} ns before {rows['name'][after]!r} is most of the "
+                f"window of {end - start} ns, and {launch}: it waits on work outside the file"
+            )
+            yield Finding(code="one_wait", detail=detail)
+
+
+def _oddities(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    zero = events.filter((pl.col("dur_ns") == 0) & (pl.col("kind") == "kernel")).height
+    if zero:
+        yield Finding(code="zero_duration", detail="kernels have a duration of 0", count=zero)
+    yield from overlaps(events)
+    unclosed = trace.ranges["dur_ns"].null_count()
+    if unclosed:
+        yield Finding(code="unclosed_ranges", detail="ranges are never closed", count=unclosed)

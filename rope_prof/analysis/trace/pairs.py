@@ -1,0 +1,169 @@
+"""(call, GPU event) pairs as row numbers, and what follows from their order in time: totals and gaps of each call.
+
+A call is one occurrence of a range; its events are those launched in it (`analysis.calls` states the rule). Of nested
+ranges each holds all that is launched inside, so an event is in as many pairs as ranges are around its launch: the
+pairs stay numbers, and the frames are gathered only where a row is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rope_prof.analysis.trace.groups import group_numbers
+from rope_prof.analysis.trace.spans import InOrder, Int64s, event_order, in_order, length
+
+Bools = npt.NDArray[np.bool_]
+
+FOREVER = 1 << 62
+#: About so many pairs are held at a time.
+MOST_PAIRS = 1_000_000
+
+
+def pairs(ranges: pl.DataFrame, events: pl.DataFrame, most: int = MOST_PAIRS) -> Iterator[tuple[Int64s, Int64s]]:
+    """Call numbers and rows of `events`, in pieces of about `most` pairs, by call and launch; no call is cut in two.
+
+    `ranges` come from `calls.numbered`, `events` need the columns launch_process, _thread and _start_ns.
+    """
+    linked = events.select("launch_process", "launch_thread", "launch_start_ns", row=pl.int_range(pl.len()))
+    linked = linked.filter(pl.col("launch_start_ns").is_not_null()).sort("launch_start_ns", maintain_order=True)
+    for (process, thread), group in ranges.group_by("process", "thread", maintain_order=True):
+        here = linked
+        if process is not None:
+            here = here.filter(pl.col("launch_process").eq_missing(process))
+        if thread is not None:
+            here = here.filter(pl.col("launch_thread").eq_missing(thread))
+        starts, rows = here["launch_start_ns"].to_numpy(), here["row"].to_numpy()
+        low = np.searchsorted(starts, group["host_start_ns"].to_numpy())
+        high = np.searchsorted(starts, group["host_end_ns"].fill_null(FOREVER).to_numpy())
+        counts = np.maximum(high - low, 0)
+        calls = group["call"].to_numpy()
+        for piece in _pieces(counts, most):
+            at = _expand(low[piece], counts[piece])
+            if len(at):
+                yield np.repeat(calls[piece], counts[piece]), rows[at]
+
+
+def _pieces(counts: Int64s, most: int) -> Iterator[slice]:
+    reached = np.cumsum(counts)
+    begin, held = 0, 0
+    while begin < len(counts):
+        end = max(begin + 1, int(np.searchsorted(reached, held + most, side="right")))
+        yield slice(begin, end)
+        begin, held = end, int(reached[end - 1])
+
+
+def _expand(low: Int64s, counts: Int64s) -> Int64s:
+    """low[i], low[i] + 1, ... (counts[i] of them) for each i, one after the other."""
+    offsets = np.cumsum(counts) - counts
+    return np.arange(int(counts.sum())) - np.repeat(offsets - low, counts)
+
+
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """GPU events as arrays, row for row: what the order in time needs. `device` numbers `devices`."""
+
+    start: Int64s
+    end: Int64s
+    rank: Int64s
+    device: Int64s
+    kernel: Bools
+    devices: tuple[str | None, ...]
+
+
+def timed(events: pl.DataFrame) -> Timed:
+    """The arrays of `events`; ties of start are broken as in `spans.event_order`."""
+    order = event_order(events)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    number, devices = group_numbers(events.select("device"))
+    start = events["start_ns"].to_numpy()
+    return Timed(
+        start=start,
+        end=start + events.select(length()).to_series().to_numpy(),
+        rank=rank,
+        device=number,
+        kernel=(events["kind"] == "kernel").to_numpy(),
+        devices=tuple(devices["device"]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Pairs in order of call, device and time; a group is a run, what one call has on one device."""
+
+    call: Int64s
+    spans: InOrder
+
+
+def runs(calls: Int64s, rows: Int64s, events: Timed) -> Runs:
+    """The pairs of one piece of `pairs`, sorted; they mostly come in that order."""
+    device, rank = events.device[rows], events.rank[rows]
+    group = calls * len(events.devices) + device
+    later = (group[1:] > group[:-1]) | ((group[1:] == group[:-1]) & (rank[1:] > rank[:-1]))
+    if not np.all(later):
+        order = np.lexsort((rank, group))
+        calls, rows, group = calls[order], rows[order], group[order]
+    return Runs(calls, in_order(rows, group, events.start[rows], events.end[rows]))
+
+
+def run_totals(found: Runs, events: Timed) -> pl.DataFrame:
+    """Per run: call, device, counts, kernel time and the union."""
+    spans = found.spans
+    first, kernel = spans.first, events.kernel[spans.row]
+    begin, stop, busy = spans.start[first], spans.last_ends(), spans.busy()
+    return pl.DataFrame(
+        {
+            "call": found.call[first],
+            "device": pl.Series(events.devices, dtype=pl.String).gather(events.device[spans.row[first]]),
+            "kernels": np.add.reduceat(kernel, first, dtype=np.int64),
+            "events": np.diff(first, append=len(spans.row)),
+            "kernel_ns": np.add.reduceat(np.where(kernel, spans.end - spans.start, 0), first),
+            "busy_ns": busy,
+            "first_start_ns": begin,
+            "last_end_ns": stop,
+            "inner_gap_ns": stop - begin - busy,
+        }
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Gaps:
+    """Gaps of runs: the run's call, rows of the events on both sides, start and end."""
+
+    call: Int64s
+    before: Int64s
+    after: Int64s
+    start: Int64s
+    end: Int64s
+
+    def of(self, rows: Int64s) -> Gaps:
+        """Those at the positions `rows`."""
+        return Gaps(self.call[rows], self.before[rows], self.after[rows], self.start[rows], self.end[rows])
+
+
+def run_gaps(found: Runs) -> Gaps:
+    """The gaps of each run between its own first start and last end."""
+    spans = found.spans
+    held, at = spans.gap_places()
+    return Gaps(found.call[at], spans.row[held], spans.row[at], spans.reach[at - 1], spans.start[at])
+
+
+def once_each(found: Gaps) -> tuple[Int64s, Int64s]:
+    """Of gaps between the same two events only one: the positions of those, and for each gap the one that it equals.
+
+    Nested ranges share most of their gaps. Equal ones may stay apart where calls of one event differ in what they hold.
+    """
+    newest = np.zeros(int(found.after.max()) + 1 if len(found.after) else 0, np.int64)
+    newest[found.after] = np.arange(len(found.after))
+    stands = newest[found.after]
+    own = (found.before != found.before[stands]) | (found.start != found.start[stands])
+    stands = np.where(own, np.arange(len(stands)), stands)
+    kept = np.zeros(len(stands), np.bool_)
+    kept[stands] = True
+    place = np.cumsum(kept) - 1
+    return np.flatnonzero(kept), place[stands]

@@ -1,0 +1,148 @@
+"""What each named range cost on each device: the kernels launched inside it, their time, the idle time between them.
+
+Ranges of one name are its calls. Names that differ in a trailing number alone (`ProfilerStep#6`, our own keys,
+`aten::mul, op_id = 7`) are one family, shown as `ProfilerStep#*` and `aten::mul, op_id = *`. Idle lies inside a call:
+between its own first start and last end, where none of its own events runs; what other work of the device fills is
+`other_stream` or `copy`. Nested ranges are inclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from rope_prof.analysis.trace.accounting import others_on
+from rope_prof.analysis.trace.calls import numbered
+from rope_prof.analysis.trace.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
+from rope_prof.analysis.trace.pairs import Gaps, Timed, once_each, pairs, run_gaps, run_totals, runs, timed
+
+_TIMES: Final = ("device", "kind", "start_ns", "dur_ns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Median of the calls, with the 10th and the 90th percentile; each is one of the calls' own values or half way."""
+
+    median: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeUse:
+    """One range name on one device. `us_per_call`: first start to last end of a call, in µs; None for the `reason`."""
+
+    name: str
+    device: str
+    calls: int
+    kernels: int
+    kernel_ns: int
+    busy_ns: int
+    idle_ns: int
+    idle_by_cause_ns: dict[str, int]
+    us_per_call: Spread | None
+    reason: str | None = None
+
+
+def range_use(ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host) -> tuple[RangeUse, ...]:
+    """One row per name and device that something was launched on, by busy time."""
+    if not ranges.height or not events.height:
+        return ()
+    ordered = numbered(ranges)
+    arrays, launches = timed(events), launches_of(events)
+    rungs = {device: others_on(here) for (device,), here in events.select(_TIMES).group_by("device")}
+    family = ordered.select(_families(ordered["range"]))
+    totals: list[pl.DataFrame] = []
+    causes: list[pl.DataFrame] = []
+    for calls, rows in pairs(ordered, events):
+        found = runs(calls, rows, arrays)
+        totals.append(run_totals(found, arrays))
+        causes += _causes(run_gaps(found), arrays, launches, host_side, rungs, family)
+    if not totals:
+        return ()
+    rows_of = _named(pl.concat(totals), family).filter(pl.col("device").is_not_null())
+    by_cause = _added(causes)
+    uses = [_use(row, by_cause.get((row["family"], row["device"]), {})) for row in _summed(rows_of)]
+    return tuple(sorted(uses, key=lambda use: (-use.busy_ns, use.name, use.device)))
+
+
+def _named(frame: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(family=family["family"].gather(frame["call"]))
+
+
+def _families(names: pl.Series) -> pl.Series:
+    """Names that differ in their number alone become one: `base#*`, or `base, op_id = *` of PyTorch's emit_nvtx."""
+    base = pl.col("name").str.replace(r"#\d+$", "#*").str.replace(r"((?:, (?:op_id|seq) = )\d+)+.*$", ", op_id = *")
+    frame = names.to_frame("name").with_columns(base=base)
+    several = (pl.col("name").n_unique() > 1).over("base")
+    return frame.select(pl.when(several).then("base").otherwise("name").alias("family")).to_series()
+
+
+def _causes(
+    found: Gaps,
+    arrays: Timed,
+    launches: Launches,
+    host_side: Host,
+    rungs: dict[Any, Rungs],
+    family: pl.DataFrame,
+) -> Iterator[pl.DataFrame]:
+    """For each device nanoseconds by family and cause, of the gaps of one piece; each distinct gap is judged once."""
+    device = arrays.device[found.after]
+    for number in np.unique(device).tolist():
+        here = found.of(np.flatnonzero(device == number)) if len(arrays.devices) > 1 else found
+        kept, place = once_each(here)
+        one = here.of(kept)
+        parts = parted(one.start, one.end, one.before, one.after, launches)
+        name = arrays.devices[number]
+        table = cause_table(parts, host_side, len(kept), rungs[name])
+        columns = {cause: table[place, code] for code, cause in enumerate(CAUSES) if table[:, code].any()}
+        rows = _named(pl.DataFrame({"call": here.call, **columns}), family)
+        exact = pl.Int64 if len(place) * int(np.abs(table).max(initial=0)) < 1 << 62 else pl.Int128
+        yield rows.group_by("family").agg(pl.col(*columns).cast(exact).sum()).with_columns(device=pl.lit(name))
+
+
+def _added(causes: list[pl.DataFrame]) -> dict[tuple[str, str], dict[str, int]]:
+    """The pieces' sums as integers by (family, device); causes that took no time are left out."""
+    totals: dict[tuple[str, str], dict[str, int]] = {}
+    for piece in causes:
+        for row in piece.iter_rows(named=True):
+            into = totals.setdefault((row.pop("family"), row.pop("device")), {})
+            for cause, ns in row.items():
+                if ns:
+                    into[cause] = into.get(cause, 0) + int(ns)
+    return totals
+
+
+def _summed(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    length = pl.col("last_end_ns") - pl.col("first_start_ns")
+    sums = ("kernels", "kernel_ns", "busy_ns", "inner_gap_ns")
+    return (
+        rows.group_by("family", "device")
+        .agg(
+            pl.len().alias("calls"),
+            *(pl.col(name).cast(pl.Int128).sum() for name in sums),
+            length.median().alias("median"),
+            length.quantile(0.1, "nearest").alias("lo"),
+            length.quantile(0.9, "nearest").alias("hi"),
+        )
+        .iter_rows(named=True)
+    )
+
+
+def _use(row: dict[str, Any], causes: dict[str, int]) -> RangeUse:
+    spread = Spread(median=row["median"] / 1000, lo=row["lo"] / 1000, hi=row["hi"] / 1000)
+    return RangeUse(
+        name=row["family"],
+        device=row["device"],
+        calls=row["calls"],
+        kernels=int(row["kernels"]),
+        kernel_ns=int(row["kernel_ns"]),
+        busy_ns=int(row["busy_ns"]),
+        idle_ns=int(row["inner_gap_ns"]),
+        idle_by_cause_ns=causes,
+        us_per_call=spread,
+    )

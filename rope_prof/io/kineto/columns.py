@@ -1,0 +1,140 @@
+"""The events of one piece of Kineto text as columns: small, picklable, with names as numbers of a table of texts.
+
+One piece's columns depend on its text alone, so pieces can be read in any order and by any process; `io.kineto` puts
+them together in the file's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from rope_prof.io.kineto.args import ints
+from rope_prof.io.kineto.categories import FRAMES
+from rope_prof.io.kineto.digits import microseconds_to_ns, whole_microseconds
+from rope_prof.io.kineto.events import read_piece
+from rope_prof.io.kineto.groups import Group
+
+COUNTED: Final = ("mended", "lost", "lost_bytes", "duplicates")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """What one piece holds. A UInt32 column numbers `texts`."""
+
+    frames: dict[str, pl.DataFrame] = field(default_factory=dict)
+    texts: pl.Series
+    events: int
+    counts: dict[str, int]
+    whole_us: bool
+    window_end: bool
+    tail: bytes | None
+
+
+def read_columns(text: bytes, last: bool) -> Columns:
+    """The columns of a piece of the event array; see `kineto_events.read_piece`."""
+    piece = read_piece(text, last)
+    counts = {code: getattr(piece, code) for code in COUNTED}
+    counts["unreadable_times"] = 0
+    names = _Numbers()
+    frames: dict[str, pl.DataFrame] = {}
+    whole_us = True
+    for frame in FRAMES:
+        group = piece.groups[frame]
+        if not group.count:
+            continue
+        whole_us = whole_us and whole_microseconds(group.columns["ts"])
+        batch, unreadable = _frame(group, names)
+        frames[frame] = batch
+        counts["unreadable_times"] += unreadable
+    return Columns(
+        frames=frames,
+        texts=pl.Series(list(map(_plain, names)), dtype=pl.String),
+        events=piece.count,
+        counts=counts,
+        whole_us=whole_us,
+        window_end=piece.window_end,
+        tail=piece.tail,
+    )
+
+
+class _Numbers(dict[Any, int]):
+    """Each distinct value once, numbered as it comes."""
+
+    def __missing__(self, value: Any) -> int:
+        number = self[value] = len(self)
+        return number
+
+    def column(self, name: str, values: list[Any]) -> pl.Series:
+        return pl.Series(name, list(map(self.__getitem__, values)), dtype=pl.UInt32)
+
+    def told(self, name: str, values: list[Any], tell: Callable[[Any], Any]) -> pl.Series:
+        """The column of `tell(value)`, which is asked once for each distinct value."""
+        known = {value: self[tell(value)] for value in dict.fromkeys(values)}
+        return pl.Series(name, list(map(known.__getitem__, values)), dtype=pl.UInt32)
+
+
+def _plain(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
+    """The rows of one frame, and how many are left out for their times."""
+    held = group.columns
+    start, start_good = microseconds_to_ns(held["ts"])
+    dur, dur_good = microseconds_to_ns(held["dur"])
+    good = start_good & dur_good
+    columns = [names.column("name", held["name"]), pl.Series("start_ns", start), pl.Series("dur_ns", dur)]
+    thread = ints("thread", held["tid"])
+    if group.frame == "gpu":  # of a GPU event the file names the device, not the process
+        columns += [*_gpu(held, thread, names), names.column("kind", group.kinds)]
+    else:
+        columns += [ints("process", held["pid"]), thread]
+    if group.frame == "call":
+        columns += [ints("correlation", held["correlation"]), names.column("api", group.kinds)]
+    elif group.frame == "op":
+        columns += _op(held, names)
+    batch = pl.DataFrame(columns)
+    unreadable = len(good) - int(good.sum())
+    return (batch.filter(pl.Series(good)) if unreadable else batch), unreadable
+
+
+def _op(held: dict[str, list[Any]], names: _Numbers) -> list[pl.Series]:
+    return [
+        ints("external", held["external"]),
+        names.told("input_dims", held["dims"], _text),
+        names.told("input_types", held["types"], _text),
+    ]
+
+
+def _gpu(held: dict[str, list[Any]], thread: pl.Series, names: _Numbers) -> list[pl.Series]:
+    devices = held["device"]
+    if None in devices:
+        devices = [pid if device is None else device for device, pid in zip(devices, held["pid"], strict=True)]
+    return [
+        names.told("device", devices, _device),
+        ints("stream", held["stream"]).fill_null(thread),
+        ints("external", held["external"]),
+        *(ints(name, [number or None for number in held[name]]) for name in ("correlation", "graph", "graph_node")),
+        *(ints(name, held[field]) for name, field in (("registers", "registers"), ("shared_bytes", "shared"))),
+        ints("bytes", held["bytes"]),
+        names.told("grid", held["grid"], _shape),
+        names.told("block", held["block"], _shape),
+    ]
+
+
+def _text(raw: bytes) -> str | None:
+    return raw.decode("utf-8", errors="replace") if raw else None
+
+
+def _device(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else "?" if value is None else str(value)
+
+
+def _shape(raw: bytes) -> str | None:
+    """`[8, 1, 1]` -> `8x1x1`; None where the file has none (AMD graph kernels)."""
+    sides = raw.strip().strip(b"[]").replace(b" ", b"").replace(b"\n", b"").split(b",")
+    return "x".join(side.decode("ascii", errors="replace") for side in sides) if raw and sides != [b""] else None

@@ -1,0 +1,251 @@
+"""One piece of Kineto's event array -> its events, sorted into frames, mending what old or damaged files hold.
+
+Mended, counted and kept: bare `inf`/`nan`, unescaped quotes inside strings, bytes that are no UTF-8, lone
+surrogates, control characters. Counted and left out: what is still no event after that.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from rope_prof.errors import TraceError
+from rope_prof.io.kineto.categories import FRAMES, KINDS, role
+from rope_prof.io.kineto.groups import Group
+from rope_prof.io.kineto.mend import lenient_args, mended
+from rope_prof.io.kineto.pieces import array_ends, batches, cuts
+from rope_prof.io.kineto.repeats import keys_repeat, pairs_repeat
+from rope_prof.io.kineto.structs import (
+    ArrowEnd,
+    ArrowStart,
+    Event,
+    Instant,
+    Loose,
+    Metadata,
+    OldInstant,
+    Scalar,
+    decode_list,
+    decode_loose,
+    decode_loose_list,
+)
+
+_WINDOW_END: Final = "Record Window End"
+_JOIN_MOST: Final = 8
+#: So much text is decoded at a time: its structs stay in a core's cache until their fields are taken.
+_BATCH_BYTES: Final = 1 << 20
+_ARROW: Final = ("ph", "cat", "name", "pid", "tid", "ts")
+_INSTANT: Final = ("ph", "name", "pid", "tid", "ts")
+#: The searched keys (`kineto_repeats`) of the events that are only counted.
+_KEYS_OF: Final[dict[type, tuple[str, ...]]] = {
+    ArrowStart: _ARROW,
+    ArrowEnd: _ARROW,
+    Instant: _INSTANT,
+    OldInstant: _INSTANT,
+    Metadata: (*_INSTANT, "args"),
+}
+_DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError)
+
+
+def _groups() -> dict[str, Group]:
+    return {frame: Group(frame) for frame in (*FRAMES, "")}
+
+
+@dataclass
+class Piece:
+    """What one piece of text gave. `tail` is what follows the array's end, None while that has not come."""
+
+    groups: dict[str, Group] = field(default_factory=_groups)  # the empty frame takes what is not read
+    count: int = 0  # of all events
+    window_end: bool = False
+    mended: int = 0
+    lost: int = 0
+    lost_bytes: int = 0
+    duplicates: int = 0
+    labels: int = 0  # metadata with a name in its args
+    keys: Counter[str] | None = None  # how many of its events have each key, at least; None where that is not known
+    tail: bytes | None = None
+
+    def settle(self) -> None:
+        """Take the fields of the events added since the last time."""
+        for group in self.groups.values():
+            group.settle()
+
+    def add(self, events: list[Event]) -> None:
+        """Put complete events into their groups."""
+        categories = [event.cat for event in events]
+        roles = {category: role(category) for category in set(categories)}
+        put = {category: self.groups[frame].events.append for category, (frame, _) in roles.items()}
+        for category, event in zip(categories, events, strict=True):
+            put[category](event)
+        for frame in KINDS:
+            group = self.groups[frame]
+            group.kinds += [roles[event.cat][1] for event in group.events[len(group.kinds) - group.count :]]
+
+    def take(self, loose: Loose) -> None:
+        """Add an event that was decoded without the strict types."""
+        self.count += 1
+        if loose.ph == "X":
+            args = lenient_args(bytes(loose.args)) if loose.args else None
+            self.add([Event(loose.cat, loose.name, loose.pid, loose.tid, loose.ts, loose.dur, args)])
+        elif loose.ph in ("i", "I"):
+            self.window_end = self.window_end or _ends_window(loose.name)
+
+
+def _ends_window(name: Scalar) -> bool:
+    return str(name).startswith(_WINDOW_END)
+
+
+def read_piece(text: bytes, last: bool) -> Piece:
+    """Decode a piece of the event array (without its brackets); `last` if the array's end should be in it."""
+    if last and text.lstrip()[:1] == b"]":
+        return Piece(tail=text.lstrip()[1:])
+    whole = _whole(text, last)
+    if whole is None:
+        piece = _one_by_one(text, last)
+        piece.settle()
+        return piece
+    body = text if whole.tail is None else text[: len(text) - len(whole.tail)]
+    if keys_repeat(body, whole.keys, sum(group.joins.total() for group in whole.groups.values())):
+        whole.duplicates = sum(1 for start, end in cuts(body) if pairs_repeat(body[start:end]))
+    return whole
+
+
+def _whole(text: bytes, last: bool) -> Piece | None:
+    """All events, by the first decoder that takes them; None where the text is no list of events."""
+    for end in array_ends(text) if last else (len(text),):
+        tail = text[end:].lstrip()[1:] if last else None
+        for decode in (_strict, _loose):
+            try:
+                piece = decode(text, end)
+            except RecursionError:
+                raise too_deep() from None
+            except _DECODE_ERRORS:
+                continue
+            piece.settle()
+            piece.tail = tail
+            return piece
+    return None
+
+
+def _listed(text: bytes, start: int, end: int) -> bytes:
+    return b"".join((b"[", memoryview(text)[start:end], b"]"))
+
+
+def _strict(text: bytes, end: int) -> Piece:
+    """Events as profilers write them, some at a time."""
+    piece = Piece()
+    seen: Counter[type] = Counter()
+    for start, stop in batches(text, _BATCH_BYTES, end):
+        events = decode_list(_listed(text, start, stop))
+        kinds = list(map(type, events))
+        batch = Counter({kind: kinds.count(kind) for kind in (Event, *_KEYS_OF)})
+        seen += batch
+        if batch[Metadata]:
+            told = (event.args for event in events if isinstance(event, Metadata))
+            piece.labels += sum(args is not None and args.name is not None for args in told)
+        if batch[Instant] or batch[OldInstant]:
+            marks = (event for event in events if isinstance(event, Instant | OldInstant))
+            piece.window_end = piece.window_end or any(_ends_window(mark.name) for mark in marks)
+        piece.add([event for event in events if type(event) is Event])
+        piece.settle()
+    piece.count = seen.total()
+    others = _other_keys(seen)
+    others["name"] += piece.labels
+    piece.keys = sum((group.known + group.joins for group in piece.groups.values()), others)
+    return piece
+
+
+def _other_keys(seen: Counter[type]) -> Counter[str]:
+    """The keys that arrows and metadata always have: nothing of them is decoded that would prove it."""
+    known: Counter[str] = Counter()
+    for kind, keys in _KEYS_OF.items():
+        known.update(dict.fromkeys(keys, seen[kind]))
+    return known
+
+
+def _loose(text: bytes, end: int) -> Piece:
+    piece = Piece()
+    for event in decode_loose_list(_listed(text, 0, end)):
+        piece.take(event)
+    return piece
+
+
+def too_deep(what: str = "a trace event") -> TraceError:
+    """The stated limit on nesting was met."""
+    return TraceError(
+        f"{what} nests deeper than the JSON decoder's limit of about a thousand levels; no profiler writes that"
+    )
+
+
+def _one_by_one(text: bytes, last: bool) -> Piece:
+    """Every event that can be read, each decoded alone (joined with its successors where a cut was inside it)."""
+    piece = Piece()
+    spans = cuts(text)
+    ends = array_ends(text, len(text)) if last else []
+    k = 0
+    while k < len(spans):
+        used = _decode_from(text, spans, k, piece)
+        if used == 0 and last and _ended(text, spans, k, ends, piece):
+            break
+        if used == 0:
+            start, end = spans[k]
+            _mend_into(text[start:end], piece, final=last and k == len(spans) - 1)
+            used = 1
+        k += used
+    return piece
+
+
+def _decode_from(text: bytes, spans: Sequence[tuple[int, int]], k: int, piece: Piece) -> int:
+    start = spans[k][0]
+    for j in range(k, min(k + _JOIN_MOST, len(spans))):
+        one = text[start : spans[j][1]]
+        try:
+            piece.take(decode_loose(one))
+        except RecursionError:
+            raise too_deep() from None
+        except _DECODE_ERRORS:
+            continue
+        if pairs_repeat(one):
+            piece.duplicates += 1
+        return j - k + 1
+    return 0
+
+
+def _ended(text: bytes, spans: Sequence[tuple[int, int]], k: int, ends: Sequence[int], piece: Piece) -> bool:
+    """True, with the event and the tail taken, if span `k` begins with an event and the array's end.
+
+    `ends` are all places in `text` where the array could end: searched once, not anew behind every damaged event.
+    """
+    start, reach = spans[k][0], spans[min(k + _JOIN_MOST, len(spans)) - 1][1]
+    first = bisect_right(ends, start)
+    for end in ends[first : first + _JOIN_MOST]:
+        if end > reach:
+            return False
+        try:
+            piece.take(decode_loose(text[start:end]))
+        except (*_DECODE_ERRORS, RecursionError):
+            continue
+        piece.tail = text[end:].lstrip()[1:]
+        return True
+    return False
+
+
+def _mend_into(text: bytes, piece: Piece, final: bool) -> None:
+    tail = None
+    if final:
+        ends = array_ends(text, 64)
+        if ends:
+            text, tail = text[: ends[0]], text[ends[0] :].lstrip()[1:]
+    event = mended(text)
+    if event is None:
+        piece.lost_bytes += len(text)
+        piece.lost += 0 if final and tail is None else 1
+    else:
+        piece.take(event)
+        piece.mended += 1
+        piece.tail = tail

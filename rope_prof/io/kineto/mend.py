@@ -1,0 +1,86 @@
+"""One event's text that strict JSON or the strict types refuse -> what of it can be read."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from rope_prof.io.kineto.structs import NO_ARGS, TEXT_ARGS, Args, Loose, Scalar, decode_loose
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_scalar = msgspec.json.Decoder(Scalar).decode
+_number_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def lenient_args(raw: bytes) -> Args:
+    """The args that can be read, each for itself; none where `raw` is no object."""
+    try:
+        fields = _decode_fields(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NO_ARGS
+    args = Args()
+    for name, key in zip(Args.__struct_fields__, Args.__struct_encode_fields__, strict=True):
+        if key in fields:
+            value: Any = fields[key]
+            if name not in TEXT_ARGS:
+                try:
+                    value = _decode_scalar(value)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue
+            setattr(args, name, value)
+    return args
+
+
+_BARE: Final = re.compile(r"(?<=[:\[,\s])([-+]?)(inf|nan|infinity)(?=\s*[,}\]])", re.IGNORECASE)
+_CLOSES: Final = re.compile(r'\s*(?:[:}\]]|,\s*(?:["\[{\d\-]|true|false|null|$)|$)')
+
+
+def mended(text: bytes) -> Loose | None:
+    """The event of a text that strict JSON refuses, or None where nothing helps."""
+    if len(text) > 1 << 20:
+        return None
+    readable = text.decode("utf-8", errors="replace")
+    for candidate in (readable, _BARE.sub("null", readable), _BARE.sub("null", _escape_quotes(readable))):
+        try:
+            value = json.loads(candidate, strict=False, parse_float=Decimal, parse_constant=lambda _: None)
+            if isinstance(value, dict):
+                return decode_loose(_number_encoder.encode(_clean(value)))
+        except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError, OverflowError):
+            continue
+    return None
+
+
+def _escape_quotes(text: str) -> str:
+    """Escape each quote that cannot close its string: what follows is no `:`, `,` + value, `}` or `]`."""
+    out: list[str] = []
+    inside = False
+    k = 0
+    while k < len(text):
+        char = text[k]
+        if inside and char == "\\":
+            out.append(text[k : k + 2])
+            k += 2
+            continue
+        if char == '"':
+            if inside and not _CLOSES.match(text, k + 1):
+                out.append("\\")
+            else:
+                inside = not inside
+        out.append(char)
+        k += 1
+    return "".join(out)
+
+
+def _clean(value: Any) -> Any:
+    """The same value with surrogates replaced, so that it can be written as UTF-8."""
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return value

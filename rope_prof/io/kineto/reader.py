@@ -1,0 +1,198 @@
+"""Kineto (torch.profiler) Chrome JSON -> `Trace`, NVIDIA and AMD, 2021 to now, in pieces of a few megabytes.
+
+Knows the categories, spellings and time format of the files; judges nothing: what is odd becomes a finding.
+Source of the facts: kineto's ChromeTraceLogger and real files. Memory: the frames, and about 60 MB for the piece at
+hand. Flow arrows, Python frames and GPU-side annotations are not kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any, Final
+
+import polars as pl
+
+from rope_prof.errors import TraceError
+from rope_prof.io.kineto.args import as_int
+from rope_prof.io.kineto.columns import Columns
+from rope_prof.io.kineto.events import too_deep
+from rope_prof.io.kineto.pieces import Events
+from rope_prof.io.kineto.processes import columns_in_order
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+
+
+class KinetoReader:
+    """Feed it the bytes of one file, take the `Trace`."""
+
+    def __init__(self, source: str, packed_bytes: int = 0) -> None:
+        self._source = source
+        self._packed_bytes = packed_bytes
+        self._numbers: dict[str | None, int] = {}
+        self._batches: dict[str, list[pl.DataFrame]] = defaultdict(list)
+        self._counts: dict[str, int] = defaultdict(int)
+        self._whole_us = True
+        self._window_end = False
+        self._top_repeats: list[str] = []
+
+    def read(self, chunks: Iterator[bytes]) -> Trace:
+        """Decode all pieces; the frames keep the file's order within one category."""
+        events = Events(chunks, self._source)
+        tail: bytes | None = None
+        with contextlib.closing(columns_in_order(iter(events), self._packed_bytes)) as pieces:
+            for columns in pieces:
+                self._take(columns)
+                tail = columns.tail
+        if not events.found:
+            self._counts["no_array"] = 1
+        metadata = self._metadata(events.head, tail)
+        return self._trace(metadata)
+
+    def _take(self, piece: Columns) -> None:
+        for code, count in piece.counts.items():
+            self._counts[code] += count
+        self._counts["events"] += piece.events
+        self._whole_us = self._whole_us and piece.whole_us
+        self._window_end = self._window_end or piece.window_end
+        known = self._numbers
+        number = pl.Series([known.setdefault(text, len(known)) for text in piece.texts], dtype=pl.UInt32)
+        for frame, batch in piece.frames.items():
+            named = [number.gather(c).alias(c.name) for c in batch.iter_columns() if c.dtype == pl.UInt32]
+            self._batches[frame].append(batch.with_columns(named))
+
+    def _metadata(self, head: bytes, tail: bytes | None) -> dict[str, Any]:
+        """The top-level members but the events; from a cut file what stands before them."""
+        before = head.strip().rstrip(b",").strip()
+        behind = b"" if tail is None else tail.strip().lstrip(b",").strip()
+        if self._counts["no_array"]:
+            value = self._object(before)
+            self._counts["cut"] = value is None
+            return value or {}
+        if not before:  # a bare list of events
+            self._counts["cut"] += tail is None
+            return {}
+        if tail is None or not behind.endswith(b"}"):
+            self._counts["cut"] = 1
+            behind = b"}"
+        for text in (before + (b"," if before != b"{" and behind != b"}" else b"") + behind, before + b"}"):
+            value = self._object(text)
+            if value is not None:
+                return value
+            self._counts["cut"] = 1
+        return {}
+
+    def _object(self, text: bytes) -> dict[str, Any] | None:
+        repeats: list[str] = []  # of the object closed last, which at the end is the outermost
+
+        def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+            seen = Counter(key for key, _ in items)
+            repeats[:] = [key for key, times in seen.items() if times > 1]
+            return dict(items)
+
+        try:
+            value = json.loads(text.decode("utf-8", errors="replace"), strict=False, object_pairs_hook=pairs)
+        except RecursionError:
+            raise too_deep("the metadata of a trace") from None
+        except ValueError:
+            return None
+        self._top_repeats = list(repeats)
+        return value if isinstance(value, dict) else None
+
+    def _trace(self, metadata: dict[str, Any]) -> Trace:
+        texts = pl.Series(list(self._numbers), dtype=pl.String)
+        own = metadata.get("rope_prof")
+        base = as_int(metadata.get("baseTimeNanoseconds"))
+        frames = {
+            "gpu": self._frame("gpu", GPU_EVENTS, texts),
+            "calls": self._frame("call", HOST_CALLS, texts),
+            "ranges": self._frame("range", RANGES, texts, kind="record_function"),
+            "ops": self._frame("op", CPU_OPS, texts),
+            "overheads": self._frame("overhead", OVERHEADS, texts),
+        }
+        if self._counts["no_array"] and not self._counts["cut"]:
+            raise TraceError(
+                f"{self._source!r} is JSON without 'traceEvents'; expected a Kineto trace, a Proton profile "
+                "or an nsys export"
+            )
+        return Trace(
+            format="kineto",
+            source=self._source,
+            **_old_ranges(frames),
+            events=self._counts["events"],
+            findings=tuple(self._findings(frames["gpu"])),
+            window_end=self._window_end,
+            base_time_ns=base,
+            device_names=_device_names(metadata),
+            metadata=metadata,
+            own=own if isinstance(own, dict) else None,
+        )
+
+    def _frame(self, frame: str, schema: dict[str, Any], texts: pl.Series, **fixed: str) -> pl.DataFrame:
+        batches = self._batches.pop(frame, [])
+        if not batches:
+            return pl.DataFrame(schema=schema)
+        whole = pl.concat(batches, rechunk=True)
+        columns = []
+        for name, dtype in schema.items():
+            if name in fixed:
+                columns.append(pl.lit(fixed[name], dtype=dtype).alias(name))
+            elif name not in whole.columns:
+                columns.append(pl.lit(None, dtype=dtype).alias(name))
+            elif dtype == pl.String and whole.schema[name] == pl.UInt32:
+                columns.append(pl.lit(texts.gather(whole[name])).alias(name))
+            else:
+                columns.append(pl.col(name).cast(dtype))
+        return whole.select(columns)
+
+    def _findings(self, gpu: pl.DataFrame) -> Iterator[Finding]:
+        counts = self._counts
+        if counts["no_array"]:
+            early = "the file ends before its event array begins" if counts["cut"] else "the file has no event array"
+            yield Finding(code="no_events", detail=early)
+        elif counts["cut"]:
+            read = f"{counts['events']} whole events are read, {counts['lost_bytes']} bytes of a cut one are not"
+            yield Finding(code="cut_json", detail=f"the JSON ends early: {read}")
+        for code, (count, detail) in _DETAILS.items():
+            if counts[count]:
+                yield Finding(code=code, detail=detail.format(**counts), count=counts[count])
+        if self._top_repeats:
+            detail = f"top-level keys come twice: {', '.join(self._top_repeats[:5])}"
+            yield Finding(code="duplicate_metadata", detail=detail, count=len(self._top_repeats))
+        if self._whole_us and gpu.height:
+            yield Finding(
+                code="coarse_clock", detail="times are whole microseconds: shorter gaps and kernels read as 0"
+            )
+
+
+#: code -> (what is counted, sentence)
+_DETAILS: Final = {
+    "mended_events": ("mended", "events are no strict JSON (bare inf, unescaped quotes, odd bytes) and were mended"),
+    "damaged_events": ("lost", "events ({lost_bytes} bytes) cannot be read and are left out"),
+    "duplicate_keys": ("duplicates", "events hold a key twice; the last one counts"),
+    "unreadable_times": ("unreadable_times", "events have no readable start or duration and are left out"),
+}
+
+
+def _device_names(metadata: dict[str, Any]) -> dict[str, str]:
+    devices = metadata.get("deviceProperties")
+    if not isinstance(devices, list):
+        return {}
+    named = [d for d in devices if isinstance(d, dict) and d.get("name")]
+    return {str(d.get("id")): str(d["name"]) for d in named}
+
+
+def _old_ranges(frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Files from before the category `user_annotation`: their profiler steps are operators, and ranges for us."""
+    if frames["ranges"].height:
+        return frames
+    ops = frames["ops"]
+    steps = ops.filter(pl.col("name").str.starts_with("ProfilerStep#"))
+    if not steps.height:
+        return frames
+    ranges = steps.select(
+        pl.lit(None, dtype=dtype).alias(name) if name not in steps.columns else pl.col(name)
+        for name, dtype in RANGES.items()
+    ).with_columns(kind=pl.lit("record_function"))
+    return {**frames, "ranges": ranges, "ops": ops.filter(~pl.col("name").str.starts_with("ProfilerStep#"))}

@@ -1,0 +1,131 @@
+"""Triton paths without a GPU: a child process with `TRITON_INTERPRET=1` checks them in fp32 against the oracle.
+
+A child, because Triton reads that variable when it is imported; fp32, because its interpreter does bf16 arithmetic
+on raw bits. Nothing is timed there. `python -m rope_prof.record.bench.interpret` reads jobs as JSON and prints a
+line each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from rope_prof.model.run import Accuracy, Key
+
+#: Seconds that a check may take before it is called failed.
+TIMEOUT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of one key: its accuracy, or why there is none."""
+
+    accuracy: Accuracy | None
+    reason: str | None
+
+
+class Interpreter:
+    """The child process at work on `keys`; it runs while the parent compiles, never while it measures."""
+
+    def __init__(self, keys: Iterable[Key], seed: int) -> None:
+        self.keys = tuple(keys)
+        self._child: subprocess.Popen[str] | None = None
+        if self.keys:
+            jobs = json.dumps({"seed": seed, "keys": [asdict(key) for key in self.keys]})
+            self._child = _start(jobs)
+
+    def results(self) -> dict[str, Checked]:
+        """name of key -> what came of it. Waits for the child."""
+        if self._child is None:
+            return {}
+        child = self._child
+        try:
+            out, err = child.communicate(timeout=TIMEOUT_S)
+            late = ""
+        except subprocess.TimeoutExpired:
+            child.kill()
+            out, err = child.communicate()
+            late = f"the interpreter took over {TIMEOUT_S} s; record fewer tokens"
+        found = {}
+        for line in out.splitlines():
+            if line.startswith("{"):
+                answer = json.loads(line)
+                facts = answer["accuracy"]
+                found[answer["key"]] = Checked(Accuracy(**facts) if facts else None, answer["reason"])
+        last = next((line for line in reversed(err.splitlines()) if line.strip()), "no message")
+        why = late or f"the interpreter ended with code {child.returncode} ({last})"
+        return {key.name: found.get(key.name, Checked(None, why)) for key in self.keys}
+
+    def close(self) -> None:
+        """End the child if it still runs."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.kill()
+            self._child.communicate()
+
+
+def _start(jobs: str) -> subprocess.Popen[str]:
+    folders = [folder for folder in sys.path if folder] + [os.getcwd()]  # noqa: PTH109
+    environment = os.environ | {
+        "TRITON_INTERPRET": "1",
+        "PYTHONPATH": os.pathsep.join(folders),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rope_prof.record.bench.interpret"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+    assert child.stdin is not None
+    try:
+        child.stdin.write(jobs)
+        child.stdin.close()
+    except BrokenPipeError:
+        pass
+    child.stdin = None
+    return child
+
+
+def check(key: Key, seed: int) -> Checked:
+    """Run `key`'s path in this process on fp32 inputs of its case. For the child alone."""
+    import torch
+
+    from rope_prof.kernels.mrope.inputs import Prompt, make_inputs
+    from rope_prof.kernels.mrope.shape import PRESETS
+    from rope_prof.kernels.paths import path
+    from rope_prof.record.bench.accuracy import accuracy, limit
+    from rope_prof.record.loop.describe import one_line
+
+    shape = PRESETS[key.case.model].tp(key.case.tp)
+    try:
+        inputs = make_inputs(shape, key.case.tokens, torch.float32, prompt=cast(Prompt, key.case.prompt), seed=seed)
+        return Checked(accuracy(path(key.path).call, inputs, shape, limit(inputs, shape), "fp32"), None)
+    except Exception as error:
+        return Checked(None, one_line(error))
+
+
+def main() -> None:
+    """Read the jobs from standard input; one JSON line for each on standard output as soon as it is known."""
+    from rope_prof.model.run import Case
+
+    jobs = json.load(sys.stdin)
+    for fields in jobs["keys"]:
+        key = Key(**(fields | {"case": Case(**fields["case"])}))
+        found = check(key, jobs["seed"])
+        answer: dict[str, Any] = {"key": key.name, "accuracy": None, "reason": found.reason}
+        if found.accuracy:
+            answer["accuracy"] = asdict(found.accuracy)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

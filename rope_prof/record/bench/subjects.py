@@ -1,0 +1,186 @@
+"""A planned key -> something that can be called: the ring of its case, and its path in its mode."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any, cast
+
+import torch
+
+from rope_prof.errors import UnavailableError
+from rope_prof.kernels.mrope.inputs import DTYPES, Inputs, Prompt, make_ring, touched_bytes
+from rope_prof.kernels.mrope.shape import PRESETS, MropeShape
+from rope_prof.kernels.paths import path
+from rope_prof.model.run import L2, Case, Key
+from rope_prof.record.device.devices import RecordDevice
+from rope_prof.record.loop.plan import GRAPH_CALLS
+from rope_prof.record.loop.timing import Subject, Work
+
+Call = Callable[..., Any]
+#: A ring is this many times the L2, so that a buffer has left it when its turn comes again.
+RING_FACTOR = 3
+
+
+class Ring:
+    """The buffers of one case and the place of the next call: every call of every key takes the next one."""
+
+    def __init__(self, case: Case, shape: MropeShape, device: RecordDevice, seed: int, least: int = 1) -> None:
+        dtype = DTYPES[case.dtype]
+        self.buffer_bytes = touched_bytes(shape, case.tokens, dtype)
+        wanted = RING_FACTOR * (device.l2_bytes or 0)
+        count = max(1, least if wanted else 1, -(-wanted // self.buffer_bytes) if self.buffer_bytes else 1)
+        self.inputs: Sequence[Inputs] = make_ring(
+            shape,
+            case.tokens,
+            count,
+            dtype,
+            device.torch_device,
+            prompt=cast(Prompt, case.prompt),
+            seed=seed,
+        )
+        self.arguments = [(x.q, x.k, x.positions, x.cos_sin_cache, shape) for x in self.inputs]
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self.arguments)
+
+    def take(self, calls: int, l2: L2 = "cold") -> list[tuple[Any, ...]]:
+        """The arguments of the next `calls` calls; all on the first buffer where the L2 is to be hot."""
+        if l2 == "hot":
+            return [self.arguments[0]] * calls
+        size, start = len(self.arguments), self._next
+        self._next = (start + calls) % size
+        return [self.arguments[(start + i) % size] for i in range(calls)]
+
+    def refill(self, seed: int) -> None:
+        """New random q, k and v, back to the first buffer: a path that grows its input must not starve the others."""
+        packed = self.inputs[0].qkv._base
+        assert packed is not None, "make_ring gives views of one allocation"
+        packed.normal_(generator=torch.Generator(device=packed.device).manual_seed(seed))
+        self._next = 0
+
+
+def shape_of(case: Case) -> MropeShape:
+    """The shape of one rank of `case`."""
+    return PRESETS[case.model].tp(case.tp)
+
+
+def in_mode(key: Key) -> tuple[Call, bool]:
+    """(the callable of `key`'s path in its mode, whether it works in place).
+
+    torch.compile keeps its compiled code by the function's own code, looks through all of it at each call, and past a
+    limit runs the function as it is: so each key compiles a function of its own, and no case pays for another's. Its
+    code names this file: one without a source would be run through a function that all of them share.
+    """
+    found = path(key.path)
+    if key.mode != "compile":
+        return found.call, found.in_place
+    code = _compiled_path.__code__.replace(co_name="path_" + re.sub(r"\W", "_", key.name))
+    function = FunctionType(code, {"call": found.call, "__builtins__": __builtins__})
+    return torch.compile(function, dynamic=False), found.in_place
+
+
+def _compiled_path(q: Any, k: Any, positions: Any, table: Any, shape: Any) -> Any:
+    """The code of what `in_mode` compiles; `call` is put among its globals."""
+    return call(q, k, positions, table, shape)  # type: ignore[name-defined]  # noqa: F821
+
+
+def prepare_compiler(device: RecordDevice) -> None:
+    """Set torch.compile up for this device; once, before the first compilation.
+
+    A function that is compiled too often is an error, not silently run as it is. On a CPU the fused loop's own name
+    goes into the profile, and the CPU's own flags are believed: the compiler need not be tried on each instruction set
+    (20 s on two cores).
+    """
+    import torch._dynamo.config as dynamo
+    import torch._inductor.config as inductor
+
+    if hasattr(dynamo, "fail_on_recompile_limit_hit"):
+        dynamo.fail_on_recompile_limit_hit = True
+    if device.kind == "cuda":
+        return
+    if compiler() is None:
+        raise UnavailableError(
+            "mode 'compile' on a CPU needs a C++ compiler and none was found; install g++ or set CXX"
+        )
+    inductor.cpp.enable_kernel_profile = True
+    if hasattr(inductor.cpp, "vec_isa_ok") and inductor.cpp.vec_isa_ok is None:
+        inductor.cpp.vec_isa_ok = True
+    if hasattr(inductor, "cpp_cache_precompile_headers"):
+        inductor.cpp_cache_precompile_headers = False
+
+
+def trust_no_flags(device: RecordDevice) -> bool:
+    """After a failed compilation on a CPU: try the compiler on each instruction set; True where that is new."""
+    import torch._dynamo
+    import torch._inductor.config as inductor
+
+    if device.kind == "cuda" or not getattr(inductor.cpp, "vec_isa_ok", None):
+        return False
+    inductor.cpp.vec_isa_ok = None
+    torch._dynamo.reset()
+    return True
+
+
+def compiler() -> str | None:
+    """The C++ compiler that torch.compile would use on a CPU: `CXX`, else g++, clang++ or c++ on PATH."""
+    import os
+
+    asked = os.environ.get("CXX")
+    if asked:
+        return shutil.which(asked.split()[0])
+    return next((found for name in ("g++", "clang++", "c++") if (found := shutil.which(name))), None)
+
+
+def eager_subject(key: Key, call: Call, ring: Ring) -> Subject:
+    """Modes eager and compile: `call` on the next buffers of the ring, one after the other."""
+
+    def work(calls: int) -> Work:
+        batch = ring.take(calls, key.l2)
+
+        def run() -> None:
+            for arguments in batch:
+                call(*arguments)
+
+        return run
+
+    return Subject(key.name, work)
+
+
+def graph_subject(key: Key, call: Call, ring: Ring, device: RecordDevice) -> Subject:
+    """Mode graph: one replay of a CUDA graph that holds 28 calls on 28 buffers; cold by a flush ahead of each replay.
+
+    A graph's addresses are fixed, so the ring cannot move on: the L2 is overwritten once per replay instead, outside
+    the clock, and each of the 28 buffers is touched once in it. Hot: 28 calls on one buffer, and no flush.
+    """
+    cold = key.l2 == "cold"
+    work = replays(call, ring.take(GRAPH_CALLS, key.l2))
+    return Subject(key.name, work, step=GRAPH_CALLS, before=device.flush if cold else None, one_step=cold)
+
+
+def replays(call: Call, batch: Sequence[tuple[Any, ...]]) -> Callable[[int], Work]:
+    """`work` of a subject whose step is `len(batch)`: replays of one CUDA graph of `call` on each of `batch`."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for arguments in batch[:2]:
+            call(*arguments)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for arguments in batch:
+            call(*arguments)
+
+    def work(calls: int) -> Work:
+        count = max(1, calls // len(batch))
+
+        def run() -> None:
+            for _ in range(count):
+                graph.replay()
+
+        return run
+
+    return work

@@ -1,0 +1,170 @@
+"""Capture passes: torch.profiler around ranged calls, after all timed passes -> one Kineto trace per key.
+
+The trace carries a top-level object `rope_prof` with its key and figures, so that the file alone tells them, and no
+host name. Once a profiler has run, CUPTI stays attached to the process: nothing is timed after the first capture.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from rope_prof.analysis.run.rows import CaptureFigures, figures
+from rope_prof.errors import RunError
+from rope_prof.io.kineto.lanes import laned
+from rope_prof.io.run.folder import TRACE_SUFFIX, write_atomic
+from rope_prof.io.trace.read import read_trace
+from rope_prof.model.run import SCHEMA_VERSION, Key
+from rope_prof.record.capture.ranges import CallRange, ranges_alone
+from rope_prof.record.device.devices import RecordDevice
+from rope_prof.record.loop.timing import Subject, no_collection
+
+#: Calls ahead of the recorded ones, while the profiler already listens and throws away.
+WARM_CALLS = 3
+#: Ranges of a capture at least; a graph's hold many calls each, and its first replays are slower by up to a fifth.
+LEAST_RANGES = 2
+LEAST_REPLAYS = 8
+#: In the file name of a light capture.
+LIGHT = ".light"
+#: Top-level fields of a Kineto file that name the machine's owner or place.
+PRIVATE = ("host_name", "hostname")
+
+
+def capture(
+    subject: Subject, key: Key, calls: int, device: RecordDevice, folder: Path, *, light: bool = False
+) -> tuple[str, int]:
+    """Record `calls` calls of `subject` into `folder`: (the trace's file name, the calls that it holds).
+
+    `light`: without the host's operators, at the lowest overhead that still links kernels to ranges.
+    """
+    ranges = ranges_of(subject, calls)
+    name = key.name + (LIGHT if light else "") + TRACE_SUFFIX
+    with tempfile.TemporaryDirectory(prefix="rope_prof-") as scratch:
+        raw = Path(scratch) / "trace.json"
+        with quiet_profiler():
+            profiled(subject, key.name, ranges, device, raw, light=light)
+        own: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "device": device.kind,
+            "capture": "light" if light else "full",
+            "calls_per_range": subject.step,
+            "key": {"name": key.name} | asdict(key),
+        }
+        _whole(raw, key)
+        bare = Path(scratch) / "bare.json"
+        bare.write_bytes(with_own(raw.read_bytes(), own, name))
+        found = figures(read_trace(bare), key)
+        data = with_own(bare.read_bytes(), own | {"figures": asdict(found)}, name)
+    write_atomic(folder / name, lambda part: part.write_bytes(gzip.compress(data, 6, mtime=0)))
+    return name, ranges * subject.step
+
+
+def ranges_of(subject: Subject, calls: int) -> int:
+    """How many ranges a capture of `calls` calls takes."""
+    return max(LEAST_REPLAYS if subject.step > 1 else LEAST_RANGES, calls // subject.step)
+
+
+def _whole(raw: Path, key: Key) -> None:
+    """The profiler only logs where it cannot write: look whether it did."""
+    try:
+        msgspec.json.decode(raw.read_bytes(), type=dict[str, msgspec.Raw])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RunError(
+            f"the profiler left no whole trace of {key.name!r} in {str(raw.parent)!r} ({error}); "
+            "is there space in the temporary folder? set TMPDIR to another, then record --resume"
+        ) from error
+
+
+def profiled(subject: Subject, name: str, ranges: int, device: RecordDevice, out: Path, *, light: bool = False) -> None:
+    """Write Kineto JSON of `ranges` ranges `<name>#<n>`, each one step of `subject`, to `out`."""
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    if device.kind == "cuda":
+        kinds.append(torch.profiler.ProfilerActivity.CUDA)
+    profiler = torch.profiler.profile(activities=kinds)
+    marks = [CallRange(name, call) for call in range(ranges)]
+    works = [subject.work(subject.step) for _ in range(ranges)]
+    profiler.prepare_trace()
+    run_ranged(
+        [CallRange(f"warm-up of {name}", call) for call in range(WARM_CALLS)],
+        [subject.work(subject.step) for _ in range(WARM_CALLS)],
+        subject,
+        device,
+    )
+    with ranges_alone(device) if light else nullcontext():
+        profiler.start_trace()
+    try:
+        run_ranged(marks, works, subject, device)
+    finally:
+        profiler.stop_trace()
+    profiler.export_chrome_trace(str(out))
+
+
+def run_ranged(marks: list[CallRange], works: list[Callable[[], None]], subject: Subject, device: RecordDevice) -> None:
+    """Each work inside its range, one after the other without a wait between them, one wait at the end.
+
+    Where the subject has something to do ahead of each sample (a flush), it is done and waited for between calls.
+    """
+    device.synchronize()
+    with no_collection():
+        for mark, work in zip(marks, works, strict=True):
+            if subject.before:
+                subject.before()
+                device.synchronize()
+            with mark:
+                work()
+        device.synchronize()
+
+
+def with_own(data: bytes, own: dict[str, Any], name: str) -> bytes:
+    """The Kineto JSON `data` with `own` as its first field `rope_prof`, `name` as its trace name, private fields gone.
+
+    Kernels that overlap on a stream get lanes of their own (`kineto_lanes`); all other values keep their bytes: no
+    digit of a time is touched.
+    """
+    top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    for field in PRIVATE:
+        top.pop(field, None)
+    top["traceEvents"] = msgspec.Raw(laned(bytes(top["traceEvents"])))
+    mine = {"rope_prof": msgspec.Raw(json.dumps(own).encode()), "traceName": msgspec.Raw(json.dumps(name).encode())}
+    rest = {field: value for field, value in top.items() if field not in mine}
+    return msgspec.json.encode({"rope_prof": mine["rope_prof"]} | rest | {"traceName": mine["traceName"]})
+
+
+def read_own_figures(own: dict[str, Any]) -> CaptureFigures:
+    """The figures that a trace of our own carries."""
+    return CaptureFigures(**own["figures"])
+
+
+@contextmanager
+def quiet_profiler() -> Iterator[None]:
+    """Keep the profiler library's own lines (`USDT:...`) off standard error; all else written there comes after.
+
+    So is torch's warning that a cycle's events are gone with the next: none of ours has a second.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Profiler clears events")
+                yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            for line in held:
+                if not line.startswith(b"USDT:"):
+                    os.write(2, line)

@@ -1,0 +1,105 @@
+"""The book of one recording: the run as far as it is known, its samples, what is left. An entry is on disk at once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rope_prof.errors import RopeProfError, UnavailableError
+from rope_prof.io.run.folder import append_samples, read_run, write_run
+from rope_prof.model.run import Accuracy, Case, Ceiling, Key, Run, samples_schema
+from rope_prof.record.loop.describe import reason
+from rope_prof.record.loop.plan import Kind, interpreted
+from rope_prof.record.loop.timing import Sample
+
+#: Seconds of samples that a kill may cost.
+FLUSH_S = 2.0
+
+
+@dataclass(slots=True)
+class Book:
+    """`run` in `folder`: what is planned, and what is known of it so far. Errors: RunError where it is not writable."""
+
+    folder: Path
+    run: Run
+    kind: Kind
+    _unsaved: list[Sample] = field(default_factory=list)
+    _saved_at: float = 0.0
+
+    def save(self, **fields: Any) -> None:
+        """Write the run, with `fields` of it changed."""
+        self.run = replace(self.run, **fields)
+        write_run(self.folder, self.run)
+
+    def set(self, key: Key, **fields: Any) -> None:
+        """Change facts of `key`."""
+        self.save(keys=tuple(replace(f, **fields) if f.key == key else f for f in self.run.keys))
+
+    def close(self, key: Key, **fields: Any) -> None:
+        """`key` is done: measured, or wrong with its reason."""
+        facts = self.run.facts(key.name)
+        wrong = wrong_reason(facts.accuracy)
+        self.set(key, status="wrong" if wrong else "measured", reason=wrong or facts.reason, **fields)
+
+    def fail(self, key: Key, error: Exception) -> None:
+        """Mark `key`; an error of our own that is not about the key ends the recording."""
+        if isinstance(error, UnavailableError):
+            self.set(key, status="unavailable", reason=str(error))
+        elif isinstance(error, RopeProfError):
+            raise error
+        else:
+            self.set(key, status="failed", reason=reason(error, key.case.tokens))
+
+    def pending(self, case: Case | None = None, *, elsewhere: bool = False) -> tuple[Key, ...]:
+        """What is left, of `case` or of all; `elsewhere`: what only Triton's interpreter can check."""
+        return tuple(
+            facts.key
+            for facts in self.run.keys
+            if facts.status == "pending"
+            and interpreted(facts.key, self.kind) is elsewhere
+            and case in (None, facts.key.case)
+        )
+
+    def cases(self) -> tuple[Case, ...]:
+        """The cases with something left."""
+        return tuple(dict.fromkeys(key.case for key in self.pending()))
+
+    def put_ceilings(self, *new: Ceiling) -> None:
+        """Enter `new`, in the place of those of the same names."""
+        ours = {ceiling.key_name: ceiling for ceiling in self.run.ceilings}
+        ours |= {ceiling.key_name: ceiling for ceiling in new}
+        self.save(ceilings=tuple(ours.values()))
+
+    def samples_of(self, names: list[str]) -> list[Sample]:
+        """The samples on disk of the keys called `names`."""
+        samples = read_run(self.folder).samples
+        return [Sample(*row) for row in samples.filter(samples["key"].is_in(names)).iter_rows()]
+
+    def add(self, samples: list[Sample]) -> None:
+        """Take in the samples of a round; on disk every two seconds."""
+        self._unsaved += samples
+        now = time.monotonic()
+        self._saved_at = self._saved_at or now
+        if now - self._saved_at > FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """All samples to disk."""
+        import polars as pl
+
+        self._saved_at = time.monotonic()
+        if self._unsaved:
+            rows = [(s.key, s.round, s.clock, s.calls, s.ns, s.throttled) for s in self._unsaved]
+            append_samples(self.folder, pl.DataFrame(rows, schema=samples_schema(), orient="row"))
+            self._unsaved.clear()
+
+
+def wrong_reason(accuracy: Accuracy | None) -> str | None:
+    """Why a path is wrong; None where it is right."""
+    if accuracy is None or not accuracy.wrong:
+        return None
+    if accuracy.nans:
+        return f"{accuracy.nans} outputs are NaN"
+    return f"max error {accuracy.max_error:.3g} is over the limit of {accuracy.limit:.3g}"

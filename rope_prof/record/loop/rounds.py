@@ -1,0 +1,129 @@
+"""The timed rounds of one case: its keys and the ceilings of the card take turns until the limits say it is enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rope_prof.model.run import Case, Ceiling, Key
+from rope_prof.record.loop.book import Book
+from rope_prof.record.loop.describe import reason
+from rope_prof.record.loop.protocols import Bench, Progress
+from rope_prof.record.loop.stopping import Limits, Watch, baselines
+from rope_prof.record.loop.timing import Failures, Subject, level, measure
+
+WAITS = "no device time: the path waits for the device within a call"
+
+
+@dataclass(slots=True)
+class Rounds:
+    """Times case after case; `spent_ns` of the budget is gone."""
+
+    book: Book
+    bench: Bench
+    progress: Progress
+    limits: Limits
+    spent_ns: int = 0
+
+    def time(self, case: Case, subjects: list[Subject], cases_left: int) -> None:
+        """The rounds of `case` that are not in the samples yet; what fails leaves them and is marked."""
+        keys = {key.name: key for key in self.book.pending(case)}
+        live = [subject for subject in subjects if self._settled(subject, keys[subject.name])]
+        level(live)
+        ceilings = self._ceilings(case, keys[live[0].name].rank) if live else []
+        watch = self._watch(keys, cases_left)
+        failures = Failures()
+        done, why = self._rounds(case, live, [subject for _, subject in ceilings], watch, failures)
+        self.spent_ns += watch.spent_ns
+        for subject in live:
+            self._enter(keys[subject.name], subject, failures, watch, done, why)
+        for ceiling, subject in ceilings:
+            error = failures.by_name.get(subject.name)
+            told: dict[str, Any] = {"status": "measured"}
+            if error is not None:
+                told = {"status": "failed", "reason": reason(error, case.tokens)}
+            self.book.put_ceilings(replace(ceiling, **told))
+
+    def _enter(self, key: Key, subject: Subject, failures: Failures, watch: Watch, done: int, why: str | None) -> None:
+        if subject.name in failures.by_name:
+            self.book.fail(key, failures.by_name[subject.name])
+            return
+        fields = {"reason": WAITS} if subject.waits else {}
+        if why is not None:
+            fields["stopped"] = watch.stopped(subject.name, why, done)
+        self.book.set(key, **fields)
+
+    def _settled(self, subject: Subject, key: Key) -> bool:
+        self.progress.step(f"warming up {label(key)}")
+        try:
+            self.bench.settle(subject)
+        except Exception as error:
+            self.book.fail(key, error)
+            return False
+        return True
+
+    def _ceilings(self, case: Case, rank: int) -> list[tuple[Ceiling, Subject]]:
+        """Those that run here; the others are entered with their reasons."""
+        self.progress.step(f"warming up the ceilings of {case.name}")
+        live = []
+        for ceiling, subject in self.bench.ceilings(case, rank):
+            entry = ceiling
+            if subject is not None:
+                try:
+                    self.bench.settle_ceiling(subject)
+                except Exception as error:
+                    entry = replace(ceiling, status="failed", reason=reason(error, case.tokens))
+                else:
+                    live.append((ceiling, subject))
+            self.book.put_ceilings(entry)
+        return live
+
+    def _watch(self, keys: dict[str, Key], cases_left: int) -> Watch:
+        """The rounds of one case under watch, with its share of the time that is left and the samples it has."""
+        budget = self.limits.budget_ns
+        share = None if budget is None else max(0, budget - self.spent_ns) // cases_left
+        watch = Watch(self.limits, baselines(keys.values()), self.bench.clock, share)
+        watch.add(self.book.samples_of(list(keys)))
+        return watch
+
+    def _rounds(
+        self, case: Case, live: list[Subject], ceilings: list[Subject], watch: Watch, failures: Failures
+    ) -> tuple[int, str | None]:
+        """(rounds done in all, why no other followed: None where every key failed)."""
+        most = self.limits.rounds
+        names = [subject.name for subject in live]
+        numbers = range(watch.rounds_done, most)
+        done, why = numbers.start, None if numbers else "rounds"
+        taken_rounds = measure(
+            [*live, *ceilings],
+            numbers,
+            seed=self.book.run.seed,
+            case=case.name,
+            clock=self.bench.clock,
+            device=self.bench.device,
+            failures=failures,
+            before_round=self.bench.refill,
+            throttled=self.bench.throttled,
+        )
+        try:
+            for number, taken in zip(numbers, taken_rounds, strict=False):
+                left = [name for name in names if name not in failures.by_name]
+                if not left:
+                    break
+                self.book.add(taken)
+                watch.add([sample for sample in taken if sample.key in left])
+                done = number + 1
+                self.progress.step(f"timing {case.name}, round {done} of {most}", 1)
+                why = watch.reason(done, left)
+                if why is not None:
+                    break
+        finally:
+            self.book.flush()
+        self.progress.step(f"timed {case.name}", most - done)
+        return done, why
+
+
+def label(key: Key) -> str:
+    """`fused eager, 28b tp1 973 tokens bf16`."""
+    case = key.case
+    return f"{key.path} {key.mode}, {case.model} tp{case.tp} {case.tokens} tokens {case.dtype}"

@@ -1,0 +1,229 @@
+"""Timed passes: the call alone, nothing else in the loop. Clock and device are arguments; no torch here.
+
+`wall` is the host clock around an unsynchronised loop of calls with one synchronisation at its end. `device` is the
+device's own clock around calls that were all enqueued while the device was held busy, so that the host's launch cost
+does not leak in; if the queue was not full in time the sample is taken again with a longer hold or fewer calls.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from rope_prof.record.device.throttle import either
+
+Clock = Callable[[], int]
+Work = Callable[[], None]
+
+#: Launches that a CUDA stream takes before the host must wait: its queue holds 1024.
+QUEUE = 1000
+#: No launch takes the host less; so a call of W ns makes at most W / 3000 launches.
+LAUNCH_NS = 3_000
+#: A wall sample should last this long, so that the synchronisation at its end is under a percent of it.
+SAMPLE_NS = 3_000_000
+MAX_CALLS = 1000
+#: Samples of up to so many times the calls are made of one size.
+LEVEL = 1.5
+ATTEMPTS = 14
+LONGEST_HOLD_NS = 50_000_000
+
+
+class Device(Protocol):
+    """What timing needs of a device."""
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether it has a clock of its own (a CPU has none)."""
+
+    def synchronize(self) -> None:
+        """Wait until all that was enqueued has run."""
+
+    def held(self, work: Work, hold_ns: int) -> tuple[int, bool]:
+        """(device ns of `work`, whether all of it was enqueued while the device was held busy for `hold_ns`)."""
+
+
+@dataclass(slots=True)
+class Subject:
+    """One key under the clock. `work(n)` returns a thunk of `n` calls on the next buffers of the ring.
+
+    `step`: calls come in multiples of it (28 for a graph). `before` runs ahead of each sample, outside the
+    clock. `waits`: the path was seen to wait for the device.
+    """
+
+    name: str
+    work: Callable[[int], Work]
+    step: int = 1
+    before: Work | None = None
+    one_step: bool = False
+    calls: int = 0
+    device_calls: int = 0
+    hold_ns: int = 0
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row of samples.parquet: `ns` for `calls` calls; `throttled` None where the device does not say."""
+
+    key: str
+    round: int
+    clock: str
+    calls: int
+    ns: int
+    throttled: bool | None = None
+
+
+@dataclass(slots=True)
+class Failures:
+    """Subjects that raised, by name; they leave the rounds and the others go on."""
+
+    by_name: dict[str, Exception] = field(default_factory=dict)
+
+
+def wall(subject: Subject, calls: int, clock: Clock, device: Device) -> int:
+    """Host ns of `calls` calls: an unsynchronised loop, one synchronisation at its end."""
+    work = subject.work(calls)
+    if subject.before:
+        subject.before()
+    device.synchronize()
+    start = clock()
+    work()
+    device.synchronize()
+    return clock() - start
+
+
+def on_device(subject: Subject, device: Device) -> tuple[int, int] | None:
+    """(calls, device ns of them), the queue proven full before the first began; None where that never holds.
+
+    A sample whose queue was late is thrown away, and the next has a longer hold and, every other time, fewer calls. A
+    path that waits for the device never holds: it has no device time of its own.
+    """
+    for attempt in range(ATTEMPTS):
+        work = subject.work(subject.device_calls)
+        if subject.before:
+            subject.before()
+        ns, held = device.held(work, subject.hold_ns)
+        if held:
+            return subject.device_calls, ns
+        subject.hold_ns = min(4 * subject.hold_ns, LONGEST_HOLD_NS)
+        if attempt % 2:
+            subject.device_calls = max(subject.step, subject.device_calls // 2 // subject.step * subject.step)
+    subject.waits = True
+    return None
+
+
+def settle(subject: Subject, least_calls: int, clock: Clock, device: Device, *, sample_ns: int = SAMPLE_NS) -> None:
+    """Warm `subject` up until a sample is no more than a tenth faster than the one before, then size its samples."""
+    least = max(subject.step, least_calls)
+    before = wall(subject, least, clock, device)
+    for _ in range(10):
+        after = wall(subject, least, clock, device)
+        if after > 0.9 * before:
+            break
+        before = after
+    per_call = max(1.0, min(before, after) / least)
+    wanted = least if subject.one_step else min(MAX_CALLS, max(least, round(sample_ns / per_call)))
+    subject.calls = max(subject.step, wanted // subject.step * subject.step)
+    fitting = min(4 * least, subject.calls, int(QUEUE * LAUNCH_NS / per_call))
+    subject.device_calls = max(subject.step, fitting // subject.step * subject.step)
+    subject.hold_ns = round(1.5 * per_call * subject.device_calls) + 100_000
+
+
+def level(subjects: Iterable[Subject]) -> None:
+    """Give subjects whose samples would hold nearly as many calls the same number.
+
+    A sample's fixed cost, its one synchronisation, is shared by its calls: of two paths of one speed the one with fewer
+    calls would look slower, by where the warm-up happened to end.
+    """
+    most = 0
+    for subject in sorted((one for one in subjects if not one.one_step), key=lambda one: -one.calls):
+        if most > LEVEL * subject.calls or not most:
+            most = subject.calls
+        subject.calls = max(subject.step, most // subject.step * subject.step)
+
+
+def level_queues(subjects: Iterable[Subject]) -> None:
+    """Give subjects whose samples hold the same number of calls the same number by the device's clock too, the least.
+
+    One of them may have had to take fewer, since its queue was late: the events' own cost would be shared by fewer
+    calls for as long as the rounds go on.
+    """
+    least: dict[tuple[int, int], int] = {}
+    listed = [one for one in subjects if not one.waits]
+    for one in listed:
+        group = (one.calls, one.step)
+        least[group] = min(least.get(group, one.device_calls), one.device_calls)
+    for one in listed:
+        one.device_calls = least[one.calls, one.step]
+
+
+def order(names: Sequence[str], seed: int, case: str, number: int) -> list[str]:
+    """The order of one round: a shuffle that seed, case and round fix, so that a resumed run goes on with it."""
+    shuffled = list(names)
+    random.Random(f"{seed}/{case}/{number}").shuffle(shuffled)
+    return shuffled
+
+
+def measure(
+    subjects: Sequence[Subject],
+    numbers: range,
+    *,
+    seed: int,
+    case: str,
+    clock: Clock,
+    device: Device,
+    failures: Failures,
+    before_round: Callable[[int], None] = lambda _: None,
+    throttled: Callable[[], bool | None] = lambda: None,
+) -> Iterator[list[Sample]]:
+    """The samples of one round after the other; all subjects once a round and clock, in a shuffled order.
+
+    `before_round` runs outside the clock. So does one step of whoever is first: what ran before has left the host's
+    caches cold, and a graph's first replay was seen 2.8 % slower. `throttled` is asked at both ends of a round, never
+    within a sample.
+    """
+    live = {subject.name: subject for subject in subjects}
+    for number in numbers if live else ():
+        before_round(number)
+        taken: list[Sample] = []
+        held_before = throttled()
+        for place, name in enumerate(order(sorted(live), seed, case, number)):
+            try:
+                with no_collection():
+                    if not place:
+                        wall(live[name], live[name].step, clock, device)
+                    taken += _samples(live[name], number, clock, device)
+            except Exception as error:
+                failures.by_name[name] = error
+                del live[name]
+                taken = [sample for sample in taken if sample.key != name]
+        level_queues(live.values())
+        held = either(held_before, throttled())
+        yield [replace(sample, throttled=held) for sample in taken]
+        if not live:
+            return
+
+
+def _samples(subject: Subject, number: int, clock: Clock, device: Device) -> list[Sample]:
+    ns = wall(subject, subject.calls, clock, device)
+    taken = [Sample(subject.name, number, "wall", subject.calls, ns)]
+    found = on_device(subject, device) if device.has_clock and not subject.waits else None
+    if found:
+        taken.append(Sample(subject.name, number, "device", *found))
+    return taken
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Python's garbage collector held off, and back as it was."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

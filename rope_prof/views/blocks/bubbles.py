@@ -1,0 +1,290 @@
+"""Why the device idled, as blocks: causes by share, how long the gaps are, the longest with the host call behind each.
+
+Draws accounts of `analysis.idle` and rows of the summary; for the report and for the page of the dashboard alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from rope_prof.analysis.run.rows import INFLATION_LIMIT, call_pattern
+from rope_prof.analysis.trace.idle import Idle, log_bins
+from rope_prof.units import MISSING, duration, microseconds, ratio
+from rope_prof.views.blocks.model import Block, Cell, Figure, Table, Tone, cells
+from rope_prof.views.blocks.overview import DENIED, Side
+from rope_prof.views.draw.charts import Bar, Histogram, bars, histograms
+from rope_prof.views.draw.svg import CAUSE, Drawing
+from rope_prof.views.timeline.facts import CAUSE_WORDS
+from rope_prof.views.words.difference import beside, change
+from rope_prof.views.words.figures import percent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bubbles:
+    """One captured side of a case with the account of its idle time; None where no gap lies between its events."""
+
+    side: Side
+    idle: Idle | None
+
+    @property
+    def label(self) -> str:
+        return self.side.label
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the capture is so like the unprofiled calls that its gaps mean something."""
+        return self.side.raw_trusted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The chosen baseline that every figure is held against; itself is held against nothing."""
+
+    label: str
+    bubbles: Bubbles
+
+    def of(self, one: Bubbles) -> Bubbles | None:
+        """What `one` is held against."""
+        return None if self.bubbles.side.row is one.side.row else self.bubbles
+
+
+def lean(found: Sequence[Bubbles]) -> str:
+    """What must be said of those sides whose capture is unlike the unprofiled calls; empty where there is none."""
+    grey = [(one.label, one.side.row.inflation) for one in found if not one.trusted]
+    wide = [label for label, inflation in grey if inflation is not None and inflation > 1]
+    tight = [label for label, inflation in grey if inflation is not None and inflation < 1]
+    unknown = [label for label, inflation in grey if inflation is None]
+    words = []
+    if wide:
+        words.append(
+            f"Grey or struck out: the profiler stretches {', '.join(wide)} over {INFLATION_LIMIT:g}x. Unprofiled these "
+            "gaps are shorter and the host has a smaller share of them; the corrected bubble, which no profiler "
+            "stretches, says how much idle time there is."
+        )
+    if tight:
+        words.append(
+            f"Grey or struck out: captured, {', '.join(tight)} took under 1/{INFLATION_LIMIT:g} of the unprofiled "
+            "time: the host was held up then, or the clock was another; these gaps are not those of the timed calls."
+        )
+    if unknown:
+        words.append(f"Grey or struck out: {', '.join(unknown)} was not timed without the profiler.")
+    return " ".join(words)
+
+
+def causes_figure(found: Sequence[Bubbles], name: str) -> Figure:
+    """The idle time of each side by cause, as shares of it. Errors: ValueError where no side has a gap."""
+    told = [(one, one.idle) for one in found if one.idle is not None]
+    if not told:
+        raise ValueError("no side has a gap; expected at least one")
+    used = [cause for cause in CAUSE_WORDS if any(idle.cause_ns(cause) for _, idle in told)]
+    title = f"Idle time by cause: {name}"
+    drawing = bars(
+        [_bar(one, idle) for one, idle in told],
+        "share of the idle time under the profiler, %",
+        title,
+        [(f"{CAUSE}{cause}", cause) for cause in used],
+    )
+    words = "; ".join(f"{cause}: {CAUSE_WORDS[cause]}" for cause in used)
+    return Figure(name="causes", drawing=drawing, title="Idle time by cause", caption=f"{words}.")
+
+
+def _bar(one: Bubbles, idle: Idle) -> Bar:
+    order = [*CAUSE_WORDS]  # the same from bar to bar, so that one cause stands above the other
+    parts = [
+        (cause, 100 * share, f"{cause}: {duration(ns)} a call, {percent(share)} of the idle time\n{CAUSE_WORDS[cause]}")
+        for cause, ns, share in sorted(idle.causes, key=lambda one: order.index(one[0]))
+    ]
+    row = one.side.row
+    return Bar(
+        label=one.label,
+        parts=tuple((f"{CAUSE}{c}" if one.trusted else "unsure_fill", value, title) for c, value, title in parts),
+        inside=() if one.trusted else tuple(f"{c} {value:.0f} %" for c, value, _ in parts),
+        note=f"{duration(idle.idle_ns)} a call, {'inflation ' + ratio(row.inflation) if row.inflation else 'no wall'}",
+    )
+
+
+def lengths_figure(found: Sequence[Bubbles], name: str) -> Figure:
+    """How many gaps are how long, on one log scale. Errors: ValueError where no side has a gap."""
+    told = [(one, one.idle) for one in found if one.idle is not None]
+    if not told:
+        raise ValueError("no side has a gap; expected at least one")
+    edges, counts = log_bins([idle.lengths_ns for _, idle in told])
+    rows = [
+        Histogram(
+            label=one.label,
+            counts=row,
+            note=f"{idle.gaps:,} gaps, most {max(row):,}",
+            role="bubble" if one.trusted else "unsure",
+        )
+        for (one, idle), row in zip(told, counts, strict=True)
+    ]
+    title = f"How long the gaps are: {name}"
+    return Figure(
+        name="gaps",
+        drawing=histograms(rows, edges, "length of a gap, µs (logarithmic)", title),
+        title="How long the gaps are",
+        caption="Number of gaps by length, of all captured calls; each row is as high as its fullest column (“most”).",
+    )
+
+
+def account_table(found: Sequence[Bubbles], held: Held | None = None) -> Table:
+    """The sides side by side: idle time by cause under the profiler, inflation, and what is true without it."""
+    causes = [c for c in CAUSE_WORDS if any(one.idle is not None and one.idle.cause_ns(c) for one in found)]
+    raw: list[tuple[str, Callable[[Bubbles], float | None]]] = [
+        ("idle", lambda one: 0.0 if one.idle is None else one.idle.idle_ns),
+        *((c, lambda one, c=c: 0.0 if one.idle is None else one.idle.cause_ns(c)) for c in causes),
+    ]
+    rows = [cells(f"{name}, profiled", *(_raw(one, of, held) for one in found)) for name, of in raw]
+    rows.append(cells("inflation", *(_inflation(one) for one in found)))
+    plain: list[tuple[str, Callable[[Bubbles], float | None]]] = [
+        ("bubble, corrected", lambda one: one.side.row.bubble_corrected_ns),
+        ("whole call, unprofiled", lambda one: one.side.row.wall_ns.median if one.side.row.wall_ns else None),
+    ]
+    rows += [cells(name, *(_plain(one, of, held) for one in found)) for name, of in plain]
+    rows.append(
+        cells("bubble, share of that call", *(one.side.marked(percent(one.side.bubble_share)) for one in found))
+    )
+    if any(one.side.denied for one in found):
+        by_replay = (duration(one.side.row.bubble_by_replay_ns) if one.side.denied else "" for one in found)
+        rows.append(cells(f"{DENIED} the same by graph replay, which disagrees", *by_replay))
+    against = "" if held is None else f"; in brackets the difference to {held.label}"
+    return Table(
+        title=f"A call of each path{against}",
+        head=("", *(one.label for one in found)),
+        rows=tuple(rows),
+        right=frozenset(range(1, len(found) + 1)),
+    )
+
+
+def _raw(one: Bubbles, of: Callable[[Bubbles], float | None], held: Held | None) -> Cell:
+    tone: Tone = "" if one.trusted else "doubt"
+    return Cell(text=_held(one, of, held), tone=tone)
+
+
+def _held(one: Bubbles, of: Callable[[Bubbles], float | None], held: Held | None) -> str:
+    base = None if held is None else held.of(one)
+    return beside(of(one), None if base is None else of(base))
+
+
+def _plain(one: Bubbles, of: Callable[[Bubbles], float | None], held: Held | None) -> Cell:
+    return Cell(text=_held(one, of, held))
+
+
+def _inflation(one: Bubbles) -> Cell:
+    tone: Tone = "" if one.trusted else "bad"
+    return Cell(text=ratio(one.side.row.inflation), tone=tone)
+
+
+Link = Callable[[Bubbles, Mapping[str, Any]], str]
+
+
+def worst_table(found: Sequence[Bubbles], link: Link | None = None, *, folded: bool = False) -> Table:
+    """The longest gaps of each side: the kernels on both sides and the host call responsible.
+
+    `link` gives the address of the timeline at a gap.
+    """
+    rows = tuple(
+        _worst(one, gap, "" if link is None else link(one, gap))
+        for one in found
+        if one.idle is not None
+        for gap in one.idle.worst
+    )
+    head = ("path · mode", "call", "µs", "cause", "kernel before", "kernel after", "launched by", "thread", "inside")
+    return Table(title="The longest gaps", head=head, rows=rows, right=frozenset({1, 2}), folded=folded)
+
+
+def _worst(one: Bubbles, gap: Mapping[str, Any], link: str) -> tuple[Cell, ...]:
+    tone: Tone = "" if one.trusted else "doubt"
+    return cells(
+        one.label,
+        Cell(text=str(gap["call"]), link=link),
+        Cell(text=microseconds(gap["gap_dur_ns"]), tone=tone, link=link),
+        gap["cause"],
+        *(_name(gap[part]) for part in ("before", "after", "launch_name")),
+        MISSING if gap["launch_thread"] is None else str(gap["launch_thread"]),
+        _name(inside(gap, one.side.row.key)),
+    )
+
+
+def inside(gap: Mapping[str, Any], key: str) -> str | None:
+    """The operator in which the launch was made, else the range; None where the file has neither.
+
+    The recorder's range around a whole call of `key` is told as that call.
+    """
+    found = gap["operator"] if gap["operator"] is not None else gap["range"]
+    if found is None:
+        return None
+    return f"call {found.rpartition('#')[2]}" if call_pattern(key).fullmatch(found) else str(found)
+
+
+def _name(name: str | None) -> Cell:
+    return Cell(text=MISSING) if name is None else Cell(text=name, name=True)
+
+
+def bubble_blocks(found: Sequence[Bubbles], name: str) -> tuple[Block, ...]:
+    """What a report shows: both pictures, the account, the longest gaps to unfold."""
+    return (
+        causes_figure(found, name),
+        account_table(found),
+        lengths_figure(found, name),
+        worst_table(found, folded=True),
+    )
+
+
+def bubble_drawings(found: Sequence[Bubbles], name: str) -> list[Drawing]:
+    """The pictures of the page, to give away."""
+    return [causes_figure(found, name).drawing, lengths_figure(found, name).drawing]
+
+
+#: Columns of `gap_frame` that come from the gaps as they are.
+_FACTS = (
+    *("call", "gap_dur_ns", "cause", "before", "before_stream", "after", "after_stream"),
+    *("launch_name", "launch_start_ns", "launch_process", "launch_thread", "range", "operator"),
+)
+
+
+def gap_frame(found: Mapping[str, tuple[pl.DataFrame, bool]]) -> pl.DataFrame:
+    """Every gap, one row each: label -> (`analysis.idle.whole_gaps`, whether its lengths can be trusted)."""
+    frames = [
+        gaps.select(
+            pl.lit(label).alias("path"),
+            pl.lit(trusted).alias("trusted"),
+            (pl.col("gap_start_ns") - pl.col("call_start_ns")).alias("start_in_call_ns"),
+            *_FACTS,
+        )
+        for label, (gaps, trusted) in found.items()
+    ]
+    return pl.concat(frames)
+
+
+def account_frame(found: Sequence[Bubbles], held: Held | None = None) -> pl.DataFrame:
+    """One row per side and cause: µs a call, share of the idle time, change to the baseline's same cause."""
+    rows = [
+        {
+            "path": one.label,
+            "cause": cause,
+            "µs a call, profiled": ns / 1e3,
+            "share of idle time": share,
+            "inflation": one.side.row.inflation,
+            "trusted": one.trusted,
+            "bubble corrected, µs a call": _us(one.side.row.bubble_corrected_ns),
+        }
+        | ({} if held is None else {f"change to {held.label}": _change(one, cause, ns, held)})
+        for one in found
+        if one.idle is not None
+        for cause, ns, share in one.idle.causes
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _us(ns: float | None) -> float | None:
+    return None if ns is None else ns / 1e3
+
+
+def _change(one: Bubbles, cause: str, ns: float, held: Held) -> float | None:
+    base = held.of(one)
+    return None if base is None or base.idle is None else change(ns, base.idle.cause_ns(cause))

@@ -1,0 +1,158 @@
+"""What a report holds: sections of plain blocks. HTML and Markdown are two ways of writing the same.
+
+Texts are plain text: a writer escapes them. Nothing here knows a run, a unit or a format.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from rope_prof.views.draw.svg import Drawing
+
+Where = Literal["both", "page", "markdown"]
+Tone = Literal["", "bad", "good", "muted", "strong", "doubt"]
+_CODE: dict[str, bool] = {"code": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell. `name`: a name from a file, shown letter for letter; `small`: what stands under or behind the text.
+
+    `link`: an address inside the dashboard; a report, which has none, leaves it out.
+    """
+
+    text: str
+    tone: Tone = field(default="", metadata=_CODE)
+    name: bool = False
+    small: str = ""
+    link: str = field(default="", metadata=_CODE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """A paragraph."""
+
+    text: str
+    tone: Tone = field(default="", metadata=_CODE)
+    where: Where = field(default="both", metadata=_CODE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bullets:
+    """A list of sentences."""
+
+    items: tuple[str, ...]
+    where: Where = field(default="both", metadata=_CODE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """`right` holds the columns of figures. A `folded` one opens under its title."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    right: frozenset[int] = frozenset()
+    title: str = ""
+    folded: bool = False
+    where: Where = field(default="both", metadata=_CODE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Commands as they are typed, a line each."""
+
+    lines: tuple[str, ...]
+    where: Where = field(default="both", metadata=_CODE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A drawing with its caption; `name` names its files."""
+
+    name: str = field(metadata=_CODE)
+    drawing: Drawing
+    caption: str = ""
+    title: str = ""
+    folded: bool = False
+    where: Where = field(default="both", metadata=_CODE)
+
+
+Block = Words | Bullets | Table | Code | Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One question and its answer. Without a block it was not measured. `number` None: on the page alone."""
+
+    key: str = field(metadata=_CODE)
+    number: int | None
+    title: str
+    blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The one number: `factor` times, and in a sentence of what."""
+
+    factor: str
+    words: str
+    detail: str
+    tone: Tone = field(default="", metadata=_CODE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One figure before and after."""
+
+    title: str
+    before: str
+    after: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All of it, in order. `source` is the run as it was typed."""
+
+    source: str
+    title: str
+    kicker: str
+    headline: Headline | None
+    cards: tuple[Card, ...]
+    sections: tuple[Section, ...]
+
+
+T = TypeVar("T")
+
+
+def mapped(value: T, change: Callable[[str], str]) -> T:
+    """The same with every text changed; names of roles, files and sections (metadata `code`) are left alone."""
+    return _mapped(value, change)  # type: ignore[no-any-return]
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(_mapped(one, change) for one in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [f for f in dataclasses.fields(value) if not f.metadata.get("code")]
+        new = {f.name: _mapped(getattr(value, f.name), change) for f in fields}
+        return dataclasses.replace(value, **{k: v for k, v in new.items() if v is not getattr(value, k)})
+    return value
+
+
+def with_blocks(report: Report, key: str, *blocks: Block) -> Report:
+    """The report with those blocks at the end of the section called `key`."""
+    sections = tuple(
+        dataclasses.replace(one, blocks=(*one.blocks, *blocks)) if one.key == key else one for one in report.sections
+    )
+    return dataclasses.replace(report, sections=sections)
+
+
+def cells(*texts: str | Cell) -> tuple[Cell, ...]:
+    """A row: plain texts become plain cells."""
+    return tuple(one if isinstance(one, Cell) else Cell(text=one) for one in texts)

@@ -1,0 +1,298 @@
+"""The overview's facts: rows of a run -> one case's sides, where fusing pays, and what cannot be trusted.
+
+Takes its statistics from `rope_prof.analysis.run.rows`; divides two of them where a share is asked for, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rope_prof.analysis.comparison.compare import SAME_WITHIN
+from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
+from rope_prof.analysis.stats import Figure
+from rope_prof.model.run import Case
+from rope_prof.units import duration, ratio
+from rope_prof.views.words.losses import Loss, Pair, losses, sentences
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ON_CPU = "Recorded on a CPU: a kernel is a leaf operator, and nothing here is a GPU figure."
+
+#: A corrected bubble that its cross-check denies, as in the table that `show` prints; and what it means.
+DENIED = "≠"
+MARKED = f"{DENIED}: the cross-check by graph replay disagrees."
+
+#: What paths are held against where nobody chose.
+BASELINE = "unfused · eager"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One key of the case: its row and what follows from it. `ratio`: baseline / this one, of the wall time."""
+
+    label: str
+    row: Row
+    ratio: Figure | None = None
+
+    @property
+    def bubble_share(self) -> float | None:
+        """Corrected bubble / unprofiled wall time of a call."""
+        row = self.row
+        if row.wall_ns is None or row.bubble_corrected_ns is None or row.wall_ns.median <= 0:
+            return None
+        return row.bubble_corrected_ns / row.wall_ns.median
+
+    @property
+    def raw_share(self) -> float | None:
+        """Raw bubble / profiled period of a call."""
+        row = self.row
+        if row.period_ns is None or row.bubble_raw_ns is None or row.period_ns <= 0:
+            return None
+        return row.bubble_raw_ns / row.period_ns
+
+    @property
+    def raw_trusted(self) -> bool:
+        """Whether the profiler stretched the call little enough for its raw bubbles to mean something."""
+        return self.row.raw_trusted
+
+    @property
+    def denied(self) -> bool:
+        """Whether the cross-check by graph replay was made and disagrees with the corrected bubble."""
+        return self.row.bubbles_agree is False
+
+    def marked(self, bubble: str) -> str:
+        """That text of the corrected bubble, with a `≠` behind it where it is denied."""
+        return f"{bubble} {DENIED}" if self.denied else bubble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Speedup of one side at one token count over the baseline; `word` is what to think of it."""
+
+    tokens: int
+    row: Row | None
+    ratio: Figure | None = None
+
+    @property
+    def word(self) -> str:
+        """faster | slower | level (the interval holds 1, lies within 2 % of it, or there is none) | wrong | missing."""
+        row = self.row
+        if row is None or row.status in {"unavailable", "failed", "pending", "checked"}:
+            return "missing"
+        if row.status == "wrong":
+            return "wrong"
+        interval = self.ratio
+        if interval is None:
+            return "missing"
+        if interval.lo is None or interval.hi is None or interval.lo <= 1 <= interval.hi:
+            return "level"
+        if interval.lo >= 1 - SAME_WITHIN and interval.hi <= 1 + SAME_WITHIN:
+            return "level"
+        return "faster" if interval.lo > 1 else "slower"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What the sides are held against: its row in the shown case, and key -> baseline / key of the wall time."""
+
+    label: str
+    row: Row | None
+    ratios: Mapping[str, Figure]
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """One case in one look. `candidate` is None where nothing can be held against the baseline.
+
+    `losses`: `than unfused · eager: fused · eager at 1 and 64 tokens`, one a baseline, the chosen one first.
+    """
+
+    case: Case
+    baseline: Side | None
+    candidate: Side | None
+    sides: tuple[Side, ...]
+    tokens: tuple[int, ...]
+    cells: tuple[tuple[str, tuple[Cell, ...]], ...]
+    doubts: tuple[str, ...]
+    losses: tuple[str, ...] = ()
+
+    @property
+    def longest_ns(self) -> float | None:
+        """The longest wall time among the sides: the common scale of their bars."""
+        walls = [side.row.wall_ns.median for side in self.sides if side.row.wall_ns]
+        return max(walls, default=None)
+
+
+def overview(
+    rows: Sequence[Row],
+    case_name: str,
+    device: str = "cuda",
+    *,
+    against: Against | None = None,
+    wanted: Callable[[Row], bool] | None = None,
+    pairs: Sequence[Pair] = (),
+) -> Overview:
+    """The overview of the case called `case_name`, recorded on `device`.
+
+    `against`: the baseline, unfused and eager where none is named; `wanted`: which rows may be the headline;
+    `pairs`: what else the sides are held against, by the rule of `views.losses`.
+    Errors: KeyError for a case that no row has.
+    """
+    first_rank = [row for row in rows if row.rank == 0]
+    mine = [row for row in first_rank if row.case.name == case_name]
+    if not mine:
+        raise KeyError(case_name)
+    held = against or _unfused(first_rank, mine)
+    sides = tuple(Side(label=label(row, mine), row=row, ratio=held.ratios.get(row.key)) for row in mine)
+    baseline = None if held.row is None else Side(label=held.label, row=held.row)
+    family = [row for row in first_rank if _same_but_tokens(row.case, mine[0].case)]
+    tokens = tuple(sorted({row.case.tokens for row in family}))
+    cells = _cells(family, tokens, held)
+    return Overview(
+        case=mine[0].case,
+        baseline=baseline,
+        candidate=_candidate([s for s in sides if wanted is None or wanted(s.row)], baseline),
+        sides=sides,
+        tokens=tokens,
+        cells=cells,
+        losses=sentences((*_losses(cells, held.label), *losses(_of(family, pairs), family)), tokens),
+        doubts=(*([ON_CPU] if device == "cpu" else []), *held.caveats, *_doubts(sides)),
+    )
+
+
+def _unfused(rows: Sequence[Row], mine: Sequence[Row]) -> Against:
+    """The unfused chain run eagerly, as the summary holds every row against it."""
+    row = next((row for row in mine if (row.path, row.mode) == ("unfused", "eager")), None)
+    ratios = {row.key: row.speedup_interval for row in rows if row.speedup_interval is not None}
+    return Against(label=BASELINE if row is None else label(row, mine), row=row, ratios=ratios)
+
+
+def label(row: Row, rows: Sequence[Row]) -> str:
+    """`fused · eager`, with the L2 state where `rows` have both."""
+    name = f"{row.path} · {row.mode}"
+    return f"{name} · {row.l2}" if len({other.l2 for other in rows}) > 1 else name
+
+
+def _candidate(sides: Sequence[Side], baseline: Side | None) -> Side | None:
+    """Fused, eager, where it was measured; else the fastest right side that is not the baseline."""
+    rivals = [s for s in sides if s.row is not (baseline and baseline.row) and s.row.status == "measured"]
+    rivals = [s for s in rivals if s.ratio is not None]
+    fused = [s for s in rivals if (s.row.path, s.row.mode) == ("fused", "eager")]
+    return next(iter(fused), None) or max(rivals, key=lambda s: s.ratio.median if s.ratio else 0.0, default=None)
+
+
+def _same_but_tokens(case: Case, other: Case) -> bool:
+    return replace(case, tokens=0) == replace(other, tokens=0)
+
+
+def _cells(rows: Sequence[Row], tokens: Sequence[int], held: Against) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
+    """Each side but the baseline with its cell per token count."""
+    found: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        if held.row is None or held.ratios.get(row.key) or not _alike(row, held.row):
+            found.setdefault(label(row, rows), {})[row.case.tokens] = row
+    return tuple(
+        (name, tuple(_cell(count, by_tokens.get(count), held) for count in tokens)) for name, by_tokens in found.items()
+    )
+
+
+def _losses(cells: Sequence[tuple[str, tuple[Cell, ...]]], base: str) -> Iterator[Loss]:
+    for side, found in cells:
+        for cell in found:
+            if cell.word == "slower":
+                yield Loss(base, side, cell.tokens)
+
+
+def _of(family: Sequence[Row], pairs: Sequence[Pair]) -> list[Pair]:
+    mine = {row.key for row in family}
+    return [pair for pair in pairs if pair.key.name in mine]
+
+
+def _alike(row: Row, other: Row) -> bool:
+    return (row.path, row.mode, row.l2) == (other.path, other.mode, other.l2)
+
+
+def _cell(count: int, row: Row | None, held: Against) -> Cell:
+    return Cell(tokens=count, row=row, ratio=None if row is None else held.ratios.get(row.key))
+
+
+def _doubts(sides: Sequence[Side]) -> list[str]:
+    """Sentences on what the reader must not believe."""
+    doubts = []
+    apart = [(s, s.row.inflation) for s in sides if s.row.inflation is not None and not s.raw_trusted]
+    stretched = [f"{s.label} {ratio(inflation)}" for s, inflation in apart if inflation > 1]
+    shorter = [f"{s.label} {ratio(inflation)}" for s, inflation in apart if inflation <= 1]
+    if stretched:
+        doubts.append(
+            f"The profiler stretches a call over {INFLATION_LIMIT:g}x ({', '.join(stretched)}): raw bubbles are "
+            "greyed; the corrected ones come from unprofiled time."
+        )
+    if shorter:
+        doubts.append(
+            f"Calls took far less time under the profiler than without it ({', '.join(shorter)}): the host was held "
+            "up, or the clock was another; their raw bubbles are greyed, and the corrected ones are doubtful too."
+        )
+    for s in sides:
+        row = s.row
+        if row.status == "wrong":
+            doubts.append(f"{s.label} is wrong ({row.reason or 'fails the accuracy check'}): shown, not ranked.")
+        elif row.status in {"unavailable", "failed", "pending", "checked"}:
+            doubts.append(f"{s.label} was not timed: {row.reason or row.status}.")
+        elif row.bubble_corrected_ns is not None and row.bubble_corrected_ns < 0:
+            doubts.append(
+                f"{s.label}: a call is busy longer in the trace than a call takes unprofiled (calls overlap on the "
+                "device, or the profiler slows its kernels), so its bubble is negative."
+            )
+    return [*doubts, *_denied(sides)]
+
+
+def _denied(sides: Sequence[Side]) -> Iterator[str]:
+    """The corrected bubbles that their cross-check denies, both figures of each."""
+    figures = [
+        f"{s.label} {duration(s.row.bubble_corrected_ns)} corrected, {duration(s.row.bubble_by_replay_ns)} by replay"
+        for s in sides
+        if s.denied
+    ]
+    if figures:
+        yield (
+            f"{DENIED} The corrected bubble and its cross-check by graph replay, which no profiler touches, lie over "
+            f"{AGREE_WITHIN:.0%} of the call apart ({'; '.join(figures)}): such a bubble is not known."
+        )
+
+
+def table(view: Overview) -> pl.DataFrame:
+    """The case's sides as one table, times in ns: what the page shows, for other programs."""
+    import polars as pl
+
+    return pl.DataFrame([_line(side) for side in view.sides], infer_schema_length=None)
+
+
+def _line(side: Side) -> dict[str, str | float | int | None]:
+    row, wall, found = side.row, side.row.wall_ns, side.ratio
+    return {
+        "case": row.case.name,
+        "path": row.path,
+        "mode": row.mode,
+        "l2": row.l2,
+        "status": row.status,
+        "kernels_per_call": row.kernels_per_call,
+        "wall_ns": None if wall is None else wall.median,
+        "wall_lo_ns": None if wall is None else wall.lo,
+        "wall_hi_ns": None if wall is None else wall.hi,
+        "rounds": None if wall is None else wall.n,
+        "busy_ns": row.busy_ns,
+        "bubble_corrected_ns": row.bubble_corrected_ns,
+        "bubble_by_replay_ns": row.bubble_by_replay_ns,
+        "bubbles_agree": row.bubbles_agree,
+        "bubble_share": side.bubble_share,
+        "inflation": row.inflation,
+        "baseline_over_this": None if found is None else found.median,
+        "ratio_lo": None if found is None else found.lo,
+        "ratio_hi": None if found is None else found.hi,
+        "max_error": row.max_error,
+        "reason": row.reason,
+    }

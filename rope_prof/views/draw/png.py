@@ -1,0 +1,101 @@
+"""A drawing as PNG, without a browser: the same shapes, painted by Pillow with a font that is handed in.
+
+Shapes are painted at twice the final size and reduced, so that edges between pixels are as soft as a browser's;
+texts are set at the final size.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from itertools import pairwise
+
+from PIL import Image, ImageDraw, ImageFont
+
+from rope_prof.views.draw.palette import Palette
+from rope_prof.views.draw.stack import moved
+from rope_prof.views.draw.svg import MARGIN, Drawing, Line, Mark, Rect, Shape, Text, colour, mark_points, placed
+from rope_prof.views.terminal.trace import shown
+
+#: Pixels of the file per pixel of the drawing: sharp on a screen of high density.
+SCALE = 2
+_FINE = 2
+_WEIGHTS = {False: 400, True: 600}
+
+
+def png(drawing: Drawing, palette: Palette, font: bytes) -> bytes:
+    """The picture on the palette's ground. `font` is a font file that FreeType reads."""
+    fine = SCALE * _FINE
+    size = tuple(round((side + 2 * MARGIN) * fine) for side in (drawing.width, drawing.height))
+    image = Image.new("RGB", (size[0], size[1]), palette.paper)
+    brush = ImageDraw.Draw(image)
+    shapes = [moved(shape, MARGIN, MARGIN) for shape in placed(drawing)]
+    for shape in shapes:
+        _paint(brush, shape, palette, fine)
+    small = image.resize((size[0] // _FINE, size[1] // _FINE), Image.Resampling.BOX)
+    pen = ImageDraw.Draw(small)
+    for shape in shapes:
+        if isinstance(shape, Text):
+            _write(pen, shape, palette, font)
+    out = io.BytesIO()
+    small.quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def _paint(brush: ImageDraw.ImageDraw, shape: Shape, palette: Palette, fine: int) -> None:
+    if isinstance(shape, Rect):
+        box = (shape.x, shape.y, shape.x + shape.width, shape.y + shape.height)
+        corners = tuple(value * fine for value in box)
+        left, top, right, bottom = corners
+        if right - left >= 1 and bottom - top >= 1:
+            radius = min(shape.radius * fine, (right - left) / 2)
+            brush.rounded_rectangle((left, top, right - 1, bottom - 1), radius, fill=colour(palette, shape.role))
+    elif isinstance(shape, Line):
+        points = [(x * fine, y * fine) for x, y in shape.points]
+        ink, width = colour(palette, shape.role), max(1, round(shape.width * fine))
+        for piece in _dashes(points, 5.0 * fine, 4.0 * fine) if shape.dash else [points]:
+            if len(piece) > 1:
+                brush.line(piece, fill=ink, width=width, joint="curve")
+    elif isinstance(shape, Mark):
+        ink = colour(palette, shape.role)
+        inside = palette.paper if shape.hollow else ink
+        if shape.shape == "circle":
+            reach = shape.size * fine
+            x, y = shape.x * fine, shape.y * fine
+            brush.ellipse((x - reach, y - reach, x + reach, y + reach), inside, ink, round(1.6 * fine))
+        else:
+            brush.polygon([(x * fine, y * fine) for x, y in mark_points(shape)], inside, ink, round(1.6 * fine))
+
+
+def _dashes(points: list[tuple[float, float]], on: float, off: float) -> list[list[tuple[float, float]]]:
+    """The strokes of a dashed line; the pattern runs on around corners."""
+    pieces: list[list[tuple[float, float]]] = []
+    run = 0.0
+    for (x1, y1), (x2, y2) in pairwise(points):
+        length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
+        done = 0.0
+        while done < length:
+            phase = run % (on + off)
+            step = min((on if phase < on else on + off) - phase, length - done) or length - done
+            if phase < on:
+                ends = (done / length, (done + step) / length)
+                pieces.append([(x1 + (x2 - x1) * t, y1 + (y2 - y1) * t) for t in ends])
+            done, run = done + step, run + step
+    return pieces
+
+
+def _write(pen: ImageDraw.ImageDraw, shape: Text, palette: Palette, font: bytes) -> None:
+    side = {"start": "l", "middle": "m", "end": "r"}[shape.anchor]
+    face = _face(font, round(shape.size * SCALE, 1), shape.bold)
+    where = (shape.x * SCALE, shape.y * SCALE)
+    pen.text(where, shown(shape.text), fill=colour(palette, shape.role), font=face, anchor=f"{side}s")
+
+
+@lru_cache(maxsize=64)
+def _face(font: bytes, size: float, bold: bool) -> ImageFont.FreeTypeFont:
+    face = ImageFont.truetype(io.BytesIO(font), size)
+    try:
+        face.set_variation_by_axes([_WEIGHTS[bold]])
+    except OSError:  # a font of one weight
+        return face
+    return face

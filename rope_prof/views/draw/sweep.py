@@ -1,0 +1,158 @@
+"""A sweep as pictures and as one table: µs a call and share of the roofline over tokens. Draws, computes no figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from rope_prof.units import MISSING, between, duration, ratio
+from rope_prof.views.draw.lines import Axes, Point, Series, line_chart
+from rope_prof.views.draw.svg import Drawing
+from rope_prof.views.terminal.sweep import sign
+from rope_prof.views.words.difference import difference
+
+FLOOR = "one pass over the bytes"
+TIMES, SHARES = "Wall time of a call", "Share of the roofline"
+_SIGNS = {"▼": "▼ slower", "≈": "≈ not for sure", "?": "? too few rounds", "": "faster"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What every time is held against besides: `walls` is key -> the baseline's ns a call in the same case."""
+
+    label: str = ""
+    walls: Mapping[str, float] = field(default_factory=dict)
+
+    def words(self, row: Mapping[str, Any]) -> str:
+        """`−94 %`; empty without a baseline, and for the baseline itself."""
+        return difference(row["wall_ns"], self.walls.get(row["key"]))
+
+
+def sweep_drawings(name: str, rows: pl.DataFrame, paths: Sequence[str], held: Held) -> dict[str, Drawing]:
+    """Heading -> µs a call, and share of one pass where it was measured, of one family called `name` (with its run).
+
+    `paths`: all of the run, in whose order they are shaded: a path looks the same whatever is chosen beside it.
+    """
+    drawn = rows.filter(pl.col("wall_ns") > 0, pl.col("status") == "measured")
+    times = [*_times(drawn, paths, held), *_floor(drawn)]
+    shares = _shares(drawn, paths)
+    found = {}
+    if times:
+        found[TIMES] = line_chart(times, Axes(x="tokens", y="µs a call"), f"{TIMES}: {name}")
+    if shares:
+        axes = Axes(x="tokens", y="share of one pass, %", height=340)
+        found[SHARES] = line_chart([*shares, _whole(drawn)], axes, f"{SHARES}: {name}")
+    return found
+
+
+def _series(drawn: pl.DataFrame, paths: Sequence[str]) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """(how its line looks, its rows by tokens) of each path and mode."""
+    found = []
+    for (path, mode), rows in drawn.group_by("path", "mode", maintain_order=True):
+        shade = list(paths).index(str(path))
+        look = {"label": f"{path} · {mode}", "shade": shade, "mark": shade}
+        look |= {"dash": mode == "graph", "hollow": mode != "eager"}
+        found.append((look, rows.sort("tokens").to_dicts()))
+    return found
+
+
+def _times(drawn: pl.DataFrame, paths: Sequence[str], held: Held) -> list[Series]:
+    return [Series(**look, points=tuple(_time(row, held) for row in rows)) for look, rows in _series(drawn, paths)]
+
+
+def _time(row: dict[str, Any], held: Held) -> Point:
+    lo, hi, mark = row["wall_lo_ns"], row["wall_hi_ns"], sign(row)
+    return Point(
+        x=row["tokens"],
+        y=row["wall_ns"] / 1e3,
+        lo=None if lo is None else lo / 1e3,
+        hi=None if hi is None else hi / 1e3,
+        bad=mark == "▼",
+        unsure=mark == "?",
+        title=_title(row, held),
+    )
+
+
+def _title(row: dict[str, Any], held: Held) -> str:
+    lines = [f"{row['path']} · {row['mode']}, {row['tokens']:,} tokens: {duration(row['wall_ns'])} a call"]
+    if row["wall_lo_ns"] is not None and row["wall_hi_ns"] is not None:
+        lines.append(f"95 % interval {between(row['wall_lo_ns'], row['wall_hi_ns'])}")
+    if row["speedup"] is not None:
+        lines.append(f"{ratio(row['speedup'])} of unfused in this mode, {_SIGNS[sign(row)]}")
+    if held.words(row):
+        lines.append(f"{held.words(row)} to {held.label}")
+    return "\n".join(lines)
+
+
+def _floor(drawn: pl.DataFrame) -> list[Series]:
+    known = drawn.filter(pl.col("byte_floor_ns") > 0).unique("tokens", keep="first").sort("tokens")
+    points = tuple(Point(x=n, y=ns / 1e3) for n, ns in known.select("tokens", "byte_floor_ns").iter_rows())
+    return [Series(label=FLOOR, points=points, bound=True, dash=True)] if points else []
+
+
+def _shares(drawn: pl.DataFrame, paths: Sequence[str]) -> list[Series]:
+    known = drawn.filter(pl.col("roofline_share") > 0)
+    return [Series(**look, points=tuple(map(_share, rows))) for look, rows in _series(known, paths)]
+
+
+def _share(row: dict[str, Any]) -> Point:
+    percent = 100 * row["roofline_share"]
+    what = f"{row['path']} · {row['mode']}, {row['tokens']:,} tokens: {percent:.3g} % of one pass"
+    times = f"device {duration(row['device_ns'])}, one pass {duration(row['byte_floor_ns'])}"
+    mark = sign(row)
+    return Point(x=row["tokens"], y=percent, bad=mark == "▼", unsure=mark == "?", title=f"{what}\n{times}")
+
+
+def _whole(drawn: pl.DataFrame) -> Series:
+    tokens = drawn.filter(pl.col("roofline_share") > 0)["tokens"].unique().sort()
+    return Series(label=FLOOR, points=tuple(Point(x=n, y=100.0) for n in tokens), bound=True, dash=True)
+
+
+def sweep_table(rows: pl.DataFrame, held: Held) -> pl.DataFrame:
+    """One line per case, path and mode, as the page shows it; units in the heads."""
+    return pl.DataFrame(
+        [_line(row, held) for row in rows.iter_rows(named=True)],
+        schema={
+            "model": pl.String,
+            "TP": pl.Int64,
+            "tokens": pl.Int64,
+            "path": pl.String,
+            "mode": pl.String,
+            "L2": pl.String,
+            "µs a call": pl.Float64,
+            "from": pl.Float64,
+            "to": pl.Float64,
+            "over unfused, same mode": pl.String,
+            "for sure": pl.String,
+            "device, µs": pl.Float64,
+            "share of one pass, %": pl.Float64,
+            "GB/s": pl.Float64,
+            "rounds": pl.Int64,
+        }
+        | ({f"to {held.label}": pl.String} if held.label else {}),
+        orient="row",
+    )
+
+
+def _line(row: dict[str, Any], held: Held) -> tuple[Any, ...]:
+    share, rate = row["roofline_share"], row["bytes_per_s"]
+    judged = row["speedup"] is not None
+    words = (held.words(row) or MISSING,) if held.label else ()
+    return (
+        *(row[name] for name in ("model", "tp", "tokens", "path", "mode", "l2")),
+        *(_us(row[name]) for name in ("wall_ns", "wall_lo_ns", "wall_hi_ns")),
+        ratio(row["speedup"]) if judged else MISSING,
+        row["status"] if row["status"] != "measured" else _SIGNS[sign(row)] if judged or sign(row) else MISSING,
+        _us(row["device_ns"]),
+        None if share is None else 100 * share,
+        None if rate is None else rate / 1e9,
+        row["rounds"],
+        *words,
+    )
+
+
+def _us(ns: float | None) -> float | None:
+    return None if ns is None else ns / 1e3

@@ -1,0 +1,205 @@
+"""A run, or any trace, as one native Perfetto trace: both sides of a fusion on one timeline.
+
+    run
+    └─ case                        all cases begin at the same instant
+       └─ unfused eager            a group a path and mode; call k of every side of a case begins together
+          ├─ unfused eager · calls
+          ├─ unfused eager · ranges
+          ├─ unfused eager · host launches
+          ├─ unfused eager · stream 7          overlapping kernels get lanes
+          ├─ unfused eager · bubbles           slices named by their cause alone
+          ├─ unfused eager · GPU busy, launch queue (counters)
+          └─ unfused eager · operators
+
+Every track's name carries its side, since a pinned track loses its group. Contents alone: no file is read or written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from rope_prof.analysis.run.rows import Row, call_pattern
+from rope_prof.analysis.trace.analyze import accounted, analyze
+from rope_prof.analysis.trace.calls import call_frame
+from rope_prof.model.run import Case, Key, Run
+from rope_prof.model.trace import Trace
+from rope_prof.units import duration, ratio
+from rope_prof.views.perfetto.packets import PerfettoWriter
+from rope_prof.views.perfetto.sides import Side, aligned, draw, lead, own_calls, own_clock, split_replays
+from rope_prof.views.terminal.run import case_title, machine_line, row_json
+
+
+@dataclass(frozen=True, slots=True)
+class Zoom:
+    """One call of each side of a case on the drawn clock, and the tracks worth pinning: launches, streams, bubbles.
+
+    Launches and streams are pinned together, since the UI draws an arrow only where both its ends are, or neither.
+    """
+
+    start_ns: int
+    end_ns: int
+    pins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The bytes of a `.pftrace`, and of each case (by name) where to look first."""
+
+    data: bytes
+    zooms: Mapping[str, Zoom]
+
+
+def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Drawn:
+    """The traces of a run (key name -> trace) as one, with the table `rows` as metadata.
+
+    Keys without a trace are left out of the picture and stay in the table. Errors: ValueError for no trace at all.
+    """
+    keys = [facts.key for facts in run.keys if facts.key.name in traces]
+    if not keys:
+        raise ValueError("no trace of any key; expected at least one")
+    sides = {key.name: _side(key, side_label(key, keys), traces[key.name]) for key in keys}
+    origin = max(lead(side) for side in sides.values())
+    writer = PerfettoWriter()
+    writer.metadata(run_metadata(run, rows))
+    root = writer.group(f"{run.name} · {machine_line(run.machine)}")
+    by_key = {row.key: row for row in rows}
+    zooms: dict[str, Zoom] = {}
+    flow = 1
+    for case, members in groupby(sorted(keys, key=_case_order(keys)), key=lambda key: key.case):
+        mine = list(members)
+        here = [sides[key.name] for key in mine]
+        clocks = aligned(here, origin)
+        group = writer.group(case_title(case), root)
+        for key, side, clock in zip(mine, here, clocks, strict=True):
+            about = f"{side.trace.source}; call k of every side begins at one instant."
+            own = writer.group(side.label, group, f"{about} {_about_bubbles(by_key.get(key.name))}".rstrip())
+            flow = draw(writer, own, side, clock, flow)
+        zooms[case.name] = _zoom(here, origin)
+    return Drawn(writer.data(), zooms)
+
+
+def perfetto_bytes(trace: Trace, title: str) -> bytes:
+    """Any trace with its bubbles, on its own clock: the tracks of `run_trace`, named by `title`."""
+    used = accounted(trace)
+    writer = PerfettoWriter()
+    facts = {"rope_prof.source": title, "rope_prof.format": trace.format}
+    answer = analyze(trace)
+    facts["rope_prof.integrity"] = answer.integrity.verdict
+    facts["rope_prof.analysis"] = json.dumps(answer.as_json(), ensure_ascii=False)
+    clock = own_clock(used)
+    if clock.shift[0]:
+        facts["rope_prof.shift_ns"] = str(int(clock.shift[0]))
+    writer.metadata(facts)
+    draw(writer, writer.group(title), Side(title, used), clock, 1)
+    return writer.data()
+
+
+def side_label(key: Key, keys: Sequence[Key]) -> str:
+    """`unfused eager`, and whatever else tells it from the other `keys`: `unfused eager hot n973 rank 1`."""
+    words = [key.path, key.mode]
+    if len({k.l2 for k in keys}) > 1:
+        words.append(key.l2)
+    names = {"model": "{}", "tp": "tp{}", "tokens": "n{}", "dtype": "{}", "prompt": "{}"}
+    for field, form in names.items():
+        if len({getattr(k.case, field) for k in keys}) > 1:
+            words.append(form.format(getattr(key.case, field)))
+    if len({k.rank for k in keys}) > 1:
+        words.append(f"rank {key.rank}")
+    return " ".join(words)
+
+
+def run_metadata(run: Run, rows: Sequence[Row]) -> dict[str, str]:
+    """The run in words, its table of figures a line a key, and the same table as JSON."""
+    facts = {
+        "rope_prof.run": run.name,
+        "rope_prof.created": run.created,
+        "rope_prof.command": run.command,
+        "rope_prof.machine": machine_line(run.machine),
+    }
+    facts |= {f"rope_prof.figures.{row.key}": _line(row) for row in rows}
+    facts["rope_prof.table"] = json.dumps([row_json(row) for row in rows], ensure_ascii=False)
+    return facts
+
+
+def _line(row: Row) -> str:
+    said = [row.status if row.reason is None else f"{row.status}: {row.reason}"]
+    if row.kernels_per_call is not None:
+        said.append(f"{row.kernels_per_call:g} kernels a call")
+    said += _times(("busy", row.busy_ns), ("profiled period", row.period_ns))
+    said += [words] if (words := _bubble(row)) else []
+    wall, device = (found.median if found else None for found in (row.wall_ns, row.device_ns))
+    said += _times(("wall", wall), ("device", device))
+    if row.speedup is not None:
+        said.append(f"speedup {ratio(row.speedup)}")
+    return " · ".join(said)
+
+
+def _times(*named: tuple[str, float | None]) -> list[str]:
+    return [f"{word} {duration(ns)}" for word, ns in named if ns is not None]
+
+
+def _bubble(row: Row) -> str:
+    """Both bubbles of a call; where the profiler dominates the drawn one, or the cross-check denies the other, so."""
+    said = []
+    if row.bubble_raw_ns is not None:
+        distrust = ""
+        if row.inflation is not None and not row.raw_trusted:
+            distrust = f", not to be trusted: the profiled call is {ratio(row.inflation)} the unprofiled one"
+        said.append(f"bubble (profiled) {duration(row.bubble_raw_ns)}{distrust}")
+    if row.bubble_corrected_ns is not None:
+        denied = f" ≠ {duration(row.bubble_by_replay_ns)} by graph replay" if row.bubbles_agree is False else ""
+        said.append(f"bubble (corrected, unprofiled) {duration(row.bubble_corrected_ns)}{denied}")
+    return "; ".join(said)
+
+
+def _about_bubbles(row: Row | None) -> str:
+    """What the side's group says of the bubbles that are drawn in it."""
+    words = "" if row is None else _bubble(row)
+    return f"Medians of a call: {words}." if words else ""
+
+
+def _side(key: Key, label: str, trace: Trace) -> Side:
+    used = accounted(trace)
+    frame = call_frame(used, call_pattern(key.name), kind="record_function")
+    if not frame.height:
+        frame = call_frame(used, call_pattern(key.name))
+    per_range = int((trace.own or {}).get("calls_per_range", 1))
+    return Side(label, used, own_calls(split_replays(used, frame, per_range)))
+
+
+def _case_order(keys: Sequence[Key]) -> _Order:
+    order: dict[Case, int] = {}
+    for key in keys:
+        order.setdefault(key.case, len(order))
+    return _Order(order)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Cases in the order of the run; a stable sort by it keeps the keys of a case as they are."""
+
+    order: Mapping[Case, int]
+
+    def __call__(self, key: Key) -> int:
+        return self.order[key.case]
+
+
+def _zoom(sides: Sequence[Side], origin: int) -> Zoom:
+    """The second call of each side (the first often pays for a cold start), with a little air around it."""
+    frames = [side.calls for side in sides if side.calls is not None and side.calls.height]
+    rooms = [frame["length_ns"].to_list() for frame in frames]
+    most = max((len(room) for room in rooms), default=1)
+    number = 1 if most > 2 else 0
+    slots = [max((room[k] for room in rooms if k < len(room)), default=0) for k in range(most)] or [1000]
+    launched = [f.row(number, named=True) for f in frames if f.height > number]
+    before = [f["first_start_ns"] - f["host_start_ns"] for f in launched if f["host_start_ns"] is not None]
+    start = origin + sum(slots[:number])
+    end = start + slots[number]
+    air = max((end - start) // 20, 100)
+    host = min(max(before, default=0), (end - start) // 10)
+    words = ("host launches", "stream", "bubbles")
+    pins = tuple(f"{side.label} · {word}" for side in sides for word in words)
+    return Zoom(max(start - host - air, 0), end + air, pins)

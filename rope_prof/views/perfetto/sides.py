@@ -1,0 +1,379 @@
+"""One trace as Perfetto tracks: calls, ranges, host calls, streams, bubbles, counters, operators, and their arrows.
+
+A `Clock` says where each instant of the trace is drawn. A foreign trace keeps its own; of a run, call k of every side
+of a case starts at the same instant (`aligned`): everything that belongs to a call moves with it, as a whole, so no
+span and no gap inside a call changes its length. What lies between two calls of a faster side is waiting room that
+the picture needs and the GPU never saw; no bubble is drawn there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rope_prof.analysis.trace.calls import call_events
+from rope_prof.analysis.trace.gaps import device_gaps
+from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.spans import busy_time, total_time
+from rope_prof.model.trace import Trace
+from rope_prof.views.perfetto.packets import PerfettoWriter, Slice, Value, lanes
+
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """Where instants are drawn: `shift` of the last edge at or before an instant; one shift for all without edges.
+
+    Host and device have edges of their own: a call's host side begins before its first kernel does.
+    """
+
+    shift: Int64s
+    device_edges: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
+    host_edges: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
+    host_rows: Int64s = field(default_factory=lambda: np.zeros(1, np.int64))  # the row of `shift` of each host edge
+
+    def host(self, instants: pl.Series) -> Int64s:
+        at = instants.to_numpy().astype(np.int64)
+        return at + self.shift[self.host_rows[_last(self.host_edges, at)]]
+
+    def device(self, instants: pl.Series) -> Int64s:
+        at = instants.to_numpy().astype(np.int64)
+        return at + self.shift[_last(self.device_edges, at)]
+
+
+def _last(edges: Int64s, at: Int64s) -> Int64s:
+    """The last edge at or before each instant; the first edge for what precedes them all."""
+    return np.clip(np.searchsorted(edges, at, side="right") - 1, 0, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One trace to draw. `calls` are its rows of `call_frame`, in the order of time; None: a foreign trace."""
+
+    label: str
+    trace: Trace
+    calls: pl.DataFrame | None = None
+
+
+def own_calls(frame: pl.DataFrame) -> pl.DataFrame:
+    """The calls of a `call_frame` that ran something, in the order of their first event, with the `length_ns` of each:
+    its period, or for the last its own extent."""
+    alive = frame.filter(pl.col("first_start_ns").is_not_null()).sort("first_start_ns", maintain_order=True)
+    extent = pl.col("last_end_ns") - pl.col("first_start_ns")
+    period = pl.col("first_start_ns").shift(-1) - pl.col("first_start_ns")
+    return alive.with_columns(length_ns=period.fill_null(extent), whole=period.is_not_null())
+
+
+def split_replays(trace: Trace, frame: pl.DataFrame, per_range: int) -> pl.DataFrame:
+    """A `call_frame` whose ranges are replays of a graph of `per_range` calls, cut into those calls by kernel order.
+
+    The host did one launch for all: `host_start_ns` is null but for the first. A replay whose events do not divide
+    stays whole.
+    """
+    if per_range == 1:
+        return frame
+    rows: list[dict[str, Any]] = []
+    for row in frame.filter(pl.col("events") > 0).iter_rows(named=True):
+        events = call_events(trace, row)
+        size, rest = divmod(events.height, per_range)
+        if rest:
+            rows.append(row)
+            continue
+        rows += [_part(row, events[k * size : (k + 1) * size], first=k == 0) for k in range(per_range)]
+    return pl.DataFrame(rows, schema=frame.schema)
+
+
+def _part(row: dict[str, Any], events: pl.DataFrame, *, first: bool) -> dict[str, Any]:
+    start = int(events["start_ns"].to_numpy().min())
+    end = int((events["start_ns"] + events["dur_ns"].fill_null(0)).to_numpy().max())
+    kernels = events.filter(pl.col("kind") == "kernel")
+    return row | {
+        "host_start_ns": row["host_start_ns"] if first else None,
+        "kernels": kernels.height,
+        "events": events.height,
+        "kernel_ns": total_time(kernels),
+        "busy_ns": busy_time(events),
+        "first_start_ns": start,
+        "last_end_ns": end,
+        "inner_gap_ns": end - start - busy_time(events),
+    }
+
+
+def lead(side: Side) -> int:
+    """How far before the first call's zero the side's first event begins, in ns."""
+    if side.calls is None or not side.calls.height:
+        return 0
+    zero: int = side.calls["first_start_ns"][0]
+    return max(0, zero - _first(side.trace))
+
+
+def _first(trace: Trace) -> int:
+    """The earliest start of anything in the trace; 0 for nothing."""
+    frames = (trace.gpu, trace.calls, trace.ranges, trace.ops, trace.overheads)
+    starts = pl.concat([frame["start_ns"] for frame in frames]).drop_nulls()
+    return int(starts.to_numpy().min()) if len(starts) else 0
+
+
+def aligned(sides: Sequence[Side], origin_ns: int) -> list[Clock]:
+    """A clock a side: call k begins at one instant on all, the first at `origin_ns`.
+
+    A call takes the room of the longest side, so that shifts never shrink: order and length on every side stay.
+    """
+    lengths = [side.calls["length_ns"].to_list() for side in sides if side.calls is not None]
+    most = max((len(one) for one in lengths), default=0)
+    room = [max((one[k] for one in lengths if k < len(one)), default=0) for k in range(most)]
+    slots = origin_ns + np.concatenate(([0], np.cumsum(np.asarray(room, np.int64))))
+    return [_clock(side, slots, origin_ns) for side in sides]
+
+
+def _clock(side: Side, slots: Int64s, origin_ns: int) -> Clock:
+    if side.calls is None or not side.calls.height:
+        return Clock(np.array([origin_ns - _first(side.trace)], np.int64))
+    zeros = side.calls["first_start_ns"].to_numpy().astype(np.int64)
+    own_host = np.flatnonzero(side.calls["host_start_ns"].is_not_null().to_numpy())
+    return Clock(
+        shift=slots[: len(zeros)] - zeros,
+        device_edges=zeros,
+        host_edges=side.calls["host_start_ns"].drop_nulls().to_numpy().astype(np.int64),
+        host_rows=own_host,
+    )
+
+
+def own_clock(trace: Trace) -> Clock:
+    """The trace's own times; moved as a whole where some are negative, which Perfetto has no room for."""
+    return Clock(np.array([max(0, -_first(trace))], np.int64))
+
+
+def draw(writer: PerfettoWriter, group: int, side: Side, clock: Clock, first_flow: int) -> int:
+    """Write all tracks of `side` under `group`, flow ids from `first_flow` on; the next free flow id."""
+    events = launched(side.trace).with_row_index("row")
+    device_starts = clock.device(events["start_ns"])
+    host = side.trace.calls.with_row_index("row")
+    host_starts = clock.host(host["start_ns"])
+    pairs = _arrows(events, host)
+    out, into = _flows(pairs, host_starts, device_starts, first_flow)
+    if side.calls is not None:
+        _call_track(writer, group, side, clock)
+    _thread_tracks(writer, group, side, "ranges", side.trace.ranges, "range", clock)
+    _host_tracks(writer, group, side, host, host_starts, out)
+    devices = events["device"].unique().sort().to_list()
+    for device in devices:
+        word = "" if len(devices) == 1 else f" · GPU {device}"
+        here = events.filter(pl.col("device") == device)
+        _stream_tracks(writer, group, f"{side.label}{word}", here, device_starts, into)
+        _bubble_track(writer, group, f"{side.label}{word}", side, device, clock)
+        starts = device_starts[here["row"].to_numpy()]
+        ends = starts + here["dur_ns"].fill_null(0).to_numpy()
+        linked = pairs.filter(pl.col("row").is_in(here["row"].implode()))
+        begun = host_starts[linked["host_row"].to_numpy()]
+        ran = device_starts[linked["row"].to_numpy()]
+        _counters(writer, group, f"{side.label}{word}", (starts, ends), (begun, ran))
+    _thread_tracks(writer, group, side, "operators", side.trace.ops, "operator", clock)
+    _thread_tracks(writer, group, side, "profiler overhead", side.trace.overheads, "overhead", clock)
+    return first_flow + pairs.height
+
+
+def _arrows(events: pl.DataFrame, host: pl.DataFrame) -> pl.DataFrame:
+    """(row of the GPU event, host_row of the call that launched it), for those that have one."""
+    columns = ("name", "process", "thread", "start_ns", "dur_ns", "correlation")
+    calls = host.select(pl.col("row").alias("host_row"), *(pl.col(c).alias(f"launch_{c}") for c in columns))
+    calls = calls.unique([c for c in calls.columns if c != "host_row"], keep="first", maintain_order=True)
+    wanted = events.filter(pl.col("launch_start_ns").is_not_null()).with_columns(launch_correlation="correlation")
+    keys = [f"launch_{c}" for c in columns]
+    return wanted.select("row", *keys).join(calls, on=keys, how="inner", nulls_equal=True, maintain_order="left")
+
+
+def _flows(
+    pairs: pl.DataFrame, host_starts: Int64s, device_starts: Int64s, first: int
+) -> tuple[dict[int, list[int]], dict[int, tuple[int, bool]]]:
+    """host row -> its signed flow ids, event row -> (flow id, whether it arrives there).
+
+    An arrow leaves the earlier end: with clocks that disagree a kernel can precede its launch, and an arrow back in
+    time would be lost. A negative id on the host side is one that arrives.
+    """
+    out: dict[int, list[int]] = {}
+    into: dict[int, tuple[int, bool]] = {}
+    rows = zip(pairs["row"].to_list(), pairs["host_row"].to_list(), strict=True)
+    for flow, (event, call) in enumerate(rows, first):
+        forward = bool(host_starts[call] <= device_starts[event])
+        out.setdefault(call, []).append(flow if forward else -flow)
+        into[event] = flow, forward
+    return out, into
+
+
+def _call_track(writer: PerfettoWriter, group: int, side: Side, clock: Clock) -> None:
+    assert side.calls is not None
+    starts = clock.device(side.calls["first_start_ns"]).tolist()
+    slices = []
+    for number, (start, row) in enumerate(zip(starts, side.calls.iter_rows(named=True), strict=True)):
+        args: dict[str, Value] = {
+            "range": row["range"],
+            "kernels": row["kernels"],
+            "busy µs": row["busy_ns"] / 1000,
+            "period µs": row["length_ns"] / 1000 if row["whole"] else None,
+            "bubble µs": (row["length_ns"] - row["busy_ns"]) / 1000 if row["whole"] else None,
+        }
+        slices.append(Slice(start, start + row["length_ns"], f"call {number}", "call", args, colour="call"))
+    about = "One call from its first kernel to the next call's first kernel (the last: to its own last)."
+    for lane in lanes(slices, nest=False):
+        writer.lane(f"{side.label} · calls", group, lane, about)
+
+
+def _thread_tracks(
+    writer: PerfettoWriter, group: int, side: Side, word: str, frame: pl.DataFrame, category: str, clock: Clock
+) -> None:
+    """A track a thread (and lanes, where spans of one thread cross) with what the host did there."""
+    frame = frame.with_columns(drawn=pl.Series(clock.host(frame["start_ns"]), dtype=pl.Int64))
+    args = [name for name in ("kind", "domain", "payload", "input_dims", "input_types") if name in frame.columns]
+    for label, rows in _threads(frame):
+        slices = (
+            Slice(
+                row["drawn"],
+                None if row["dur_ns"] is None else row["drawn"] + max(row["dur_ns"], 0),
+                _name(row["name"]),
+                category,
+                {name: row[name] for name in args},
+            )
+            for row in rows.iter_rows(named=True)
+        )
+        _lanes(writer, group, f"{side.label} · {word}{label}", slices, nest=True)
+
+
+def _threads(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """What tells threads apart, in words (nothing for a single one), and the rows of each."""
+    parts = list(frame.group_by("process", "thread", maintain_order=True))
+    processes = {process for (process, _), _ in parts}
+    for (process, thread), rows in parts:
+        of = f" · process {process}" if len(processes) > 1 and process is not None else ""
+        yield (f"{of} · thread {thread}" if len(parts) > 1 and thread is not None else of), rows
+
+
+def _host_tracks(
+    writer: PerfettoWriter,
+    group: int,
+    side: Side,
+    host: pl.DataFrame,
+    starts: Int64s,
+    flows: Mapping[int, list[int]],
+) -> None:
+    for label, rows in _threads(host):
+        slices = []
+        for row in rows.iter_rows(named=True):
+            start = int(starts[row["row"]])
+            mine = flows.get(row["row"], [])
+            slices.append(
+                Slice(
+                    start,
+                    start + max(row["dur_ns"] or 0, 0),
+                    _name(row["name"]),
+                    "host_call",
+                    {"api": row["api"], "correlation": row["correlation"]},
+                    out=[flow for flow in mine if flow > 0],
+                    into=[-flow for flow in mine if flow < 0],
+                )
+            )
+        _lanes(writer, group, f"{side.label} · host launches{label}", slices, nest=True)
+
+
+_EVENT_ARGS = {
+    "grid": "grid",
+    "block": "block",
+    "registers": "registers per thread",
+    "shared_bytes": "shared memory bytes",
+    "bytes": "bytes",
+    "correlation": "correlation",
+    "graph": "graph",
+    "graph_node": "graph node",
+    "launch_name": "launched by",
+}
+
+
+def _stream_tracks(
+    writer: PerfettoWriter,
+    group: int,
+    label: str,
+    events: pl.DataFrame,
+    starts: Int64s,
+    flows: Mapping[int, tuple[int, bool]],
+) -> None:
+    ordered = events.sort("stream", "start_ns", nulls_last=True, maintain_order=True)
+    for (stream,), rows in ordered.group_by("stream", maintain_order=True):
+        slices = []
+        for row in rows.iter_rows(named=True):
+            start = int(starts[row["row"]])
+            args: dict[str, Value] = {word: row[name] for name, word in _EVENT_ARGS.items()}
+            if row["launch_start_ns"] is not None:
+                delay = row["start_ns"] - row["launch_start_ns"] - (row["launch_dur_ns"] or 0)
+                args["queue delay µs"] = delay / 1000
+            flow, arrives = flows.get(row["row"], (0, True))
+            end = start + max(row["dur_ns"] or 0, 0)
+            out, into = ((), (flow,)) if arrives else ((flow,), ())
+            name, kind = _name(row["name"]), row["kind"]
+            slices.append(Slice(start, end, name, kind, args, out if flow else (), into if flow else (), name))
+        word = "no stream" if stream is None else f"stream {stream}"
+        _lanes(writer, group, f"{label} · {word}", slices, nest=False)
+
+
+def _bubble_track(writer: PerfettoWriter, group: int, label: str, side: Side, device: str, clock: Clock) -> None:
+    gaps = device_gaps(side.trace, device)
+    starts = clock.device(gaps["start_ns"]).tolist()
+    shares, of = _shares(side, device, gaps)
+    slices = [
+        Slice(start, start + ns, cause, "bubble", {"µs": ns / 1000, f"share of {of}": share}, colour=cause)
+        for start, ns, cause, share in zip(starts, gaps["dur_ns"], gaps["cause"], shares, strict=True)
+    ]
+    about = f"Where the device runs nothing, named by the cause. Share: of {of}."
+    _lanes(writer, group, f"{label} · bubbles", slices, nest=False, about=about)
+
+
+def _shares(side: Side, device: str, gaps: pl.DataFrame) -> tuple[list[float | None], str]:
+    """The part that each bubble is of its call, or of the device's span where there are no calls."""
+    lengths = gaps["dur_ns"].to_numpy()
+    if side.calls is None or not side.calls.height:
+        here = side.trace.gpu.filter(pl.col("device") == device)
+        span = here.select((pl.col("start_ns") + pl.col("dur_ns")).max() - pl.col("start_ns").min()).item()
+        return [ns / span if span else None for ns in lengths.tolist()], "the device's span"
+    zeros = side.calls["first_start_ns"].to_numpy()
+    at = np.searchsorted(zeros, gaps["start_ns"].to_numpy(), side="right") - 1
+    room = side.calls["length_ns"].to_numpy()[np.maximum(at, 0)]
+    whole = side.calls["whole"].to_numpy()[np.maximum(at, 0)] & (at >= 0)
+    parts = zip(lengths.tolist(), room.tolist(), whole.tolist(), strict=True)
+    return [ns / length if known and length else None for ns, length, known in parts], "the call's period"
+
+
+def _counters(
+    writer: PerfettoWriter, group: int, label: str, ran: tuple[Int64s, Int64s], waited: tuple[Int64s, Int64s]
+) -> None:
+    begun, started = waited
+    forward = begun <= started
+    running = "Kernels and copies that run at this instant; 0 is a bubble."
+    waiting = "Launches called on the host whose kernel has not started: the arrows that cross this instant."
+    writer.counter(f"{label} · GPU busy", group, _levels(*ran), running)
+    queue = _levels(begun[forward], started[forward])
+    if queue:
+        writer.counter(f"{label} · launch queue", group, queue, waiting)
+
+
+def _levels(starts: Int64s, ends: Int64s) -> list[tuple[int, int]]:
+    """(instant, how many of the spans hold it), one a change."""
+    at = np.concatenate((starts, ends))
+    step = np.concatenate((np.ones(len(starts), np.int64), np.full(len(ends), -1)))
+    instants, which = np.unique(at, return_inverse=True)
+    change = np.zeros(len(instants), np.int64)
+    np.add.at(change, which, step)
+    return list(zip(instants.tolist(), np.cumsum(change).tolist(), strict=True))
+
+
+def _lanes(writer: PerfettoWriter, group: int, name: str, slices: Any, *, nest: bool, about: str | None = None) -> None:
+    for number, lane in enumerate(lanes(slices, nest=nest), 1):
+        writer.lane(name if number == 1 else f"{name} · lane {number}", group, lane, about)
+
+
+def _name(name: str | None) -> str:
+    return name or "(no name)"

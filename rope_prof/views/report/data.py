@@ -1,0 +1,184 @@
+"""What a report is made of: a run's rows, one laid-out call and the gaps of each capture, whole requests, files.
+
+Takes frames and records, opens nothing. What is divided or counted for the report alone is done here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.run.rows import Row, call_pattern, replays_apart
+from rope_prof.analysis.stats import Figure, paired_ratio
+from rope_prof.analysis.trace.calls import as_cpu, call_events, call_frame, recorded_on_cpu
+from rope_prof.analysis.trace.gaps import device_gaps
+from rope_prof.analysis.trace.idle import placed, told
+from rope_prof.analysis.trace.kernels import KERNELS, kernel_shares
+from rope_prof.analysis.trace.launches import launched
+from rope_prof.model.end_to_end import EndToEnd
+from rope_prof.model.run import Case, KeyFacts, Run
+from rope_prof.model.trace import Trace
+from rope_prof.views.perfetto.sides import own_calls, split_replays
+from rope_prof.views.timeline.layout import CallTimeline, lay_out, median_call
+from rope_prof.views.timeline.picture import Panel
+
+#: The request of the pull request that this package answers: the case that is shown first where a run has it.
+USUAL_TOKENS = 973
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """What one capture holds for a report. `timeline` is its median call, `reason` why there is none.
+
+    `kernels` has the schema of `analysis.kernels.KERNELS`, `gaps` those between the first and
+    the last call as `analysis.idle` tells them. `which` names the call in words.
+    """
+
+    facts: KeyFacts
+    timeline: CallTimeline | None
+    which: str
+    calls: int
+    kernels: pl.DataFrame
+    gaps: pl.DataFrame
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceFile:
+    """One trace of the run as it lies on disk."""
+
+    name: str
+    what: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeRequests:
+    """What was measured of whole requests, as `show` has it.
+
+    `layers`: phase -> (a layer, its panel of each profiled path), to be drawn on one scale.
+    """
+
+    facts: EndToEnd
+    rows: tuple[RequestRow, ...]
+    agreed: tuple[Agreement, ...]
+    steps: Mapping[tuple[str, str], StepParts]
+    predicted: tuple[Prediction, ...]
+    doubts: tuple[str, ...]
+    noise: Mapping[str, Figure]
+    layers: Mapping[str, tuple[int, tuple[Panel, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportData:
+    """All that a report is written from. `samples` are those of the run; `lost` names traces that are gone."""
+
+    run: Run
+    rows: tuple[Row, ...]
+    samples: pl.DataFrame
+    captured: Mapping[str, Captured] = field(default_factory=dict)
+    requests: WholeRequests | None = None
+    files: tuple[TraceFile, ...] = ()
+    lost: tuple[str, ...] = ()
+    source: str = ""
+
+
+def captured(trace: Trace, facts: KeyFacts) -> Captured:
+    """The median call of a key's trace, its kernels and its gaps. A CPU trace counts leaf operators."""
+    own = trace.own or {}
+    per_range = int(own.get("calls_per_range", 1))
+    source = as_cpu(trace) if recorded_on_cpu(trace) else trace
+    frame = call_frame(source, call_pattern(facts.key.name), kind="record_function")
+    ran = frame.filter(pl.col("events") > 0)
+    if ran.is_empty():
+        return Captured(
+            facts=facts,
+            timeline=None,
+            which="",
+            calls=frame.height,
+            kernels=pl.DataFrame(schema=KERNELS),
+            gaps=pl.DataFrame(),
+            reason="its calls ran nothing on the device",
+        )
+    events = pl.concat([call_events(source, call) for call in ran.iter_rows(named=True)])
+    gaps = device_gaps(source, ran["device"][0])
+    timeline, which = _median(source, frame, per_range, gaps)
+    return Captured(
+        facts=facts,
+        timeline=timeline,
+        which=which,
+        calls=frame.height * per_range,
+        kernels=kernel_shares(events, ran.height * per_range),
+        gaps=told(
+            placed(gaps, ran.filter(pl.col("device") == ran["device"][0]), apart=replays_apart(facts.key)), source
+        ),
+    )
+
+
+def _median(trace: Trace, frame: pl.DataFrame, per_range: int, gaps: pl.DataFrame) -> tuple[CallTimeline | None, str]:
+    """The call of median period laid out; of a graph's replay one of the calls that it holds, without its launch."""
+    if per_range == 1:
+        number = median_call(frame)
+        if number is None:
+            return None, ""
+        row = frame.row(by_predicate=pl.col("call") == number, named=True)
+        return lay_out(row, call_events(trace, row), gaps), f"call {number + 1} of {frame.height}"
+    parts = own_calls(split_replays(trace, frame, per_range)).drop("call").with_row_index("call")
+    parts = parts.with_columns(
+        pl.col("call").cast(pl.Int64), period_ns=pl.when("whole").then("length_ns").otherwise(None)
+    )
+    number = median_call(parts)
+    if number is None:
+        return None, ""
+    row = parts.row(by_predicate=pl.col("call") == number, named=True)
+    later = (pl.col("device") == row["device"]) & (pl.col("start_ns") >= row["first_start_ns"])
+    events = launched(trace).filter(later).sort("start_ns", "stream", "dur_ns", maintain_order=True)
+    events = events.head(row["events"])  # by order: calls of a replay may overlap
+    blank = [c for c in events.columns if c.startswith("launch_")]
+    events = events.with_columns(pl.lit(None, dtype=events.schema[c]).alias(c) for c in blank)
+    return lay_out(row, events, gaps), f"call {number + 1} of {parts.height} in graph replays"
+
+
+def main_case(run: Run) -> Case | None:
+    """The case with the most captured keys; of those the one nearest to the usual request. None without keys."""
+    cases = {f.key.case for f in run.keys if f.key.rank == 0}
+    caught = {case: sum(f.trace is not None for f in run.keys if f.key.case == case) for case in cases}
+    order = {f.key.case: i for i, f in reversed(list(enumerate(run.keys)))}
+    return min(cases, key=lambda c: (-caught[c], abs(c.tokens - USUAL_TOKENS), order[c]), default=None)
+
+
+def spread(samples: pl.DataFrame) -> dict[str, tuple[float, float]]:
+    """key -> the tenth and the ninetieth percentile of its wall samples, ns per call."""
+    per_call = samples.filter(pl.col("clock") == "wall").with_columns(per_call=pl.col("ns") / pl.col("calls"))
+    each = per_call.group_by("key").agg(
+        pl.col("per_call").quantile(0.1, "linear").alias("lo"), pl.col("per_call").quantile(0.9, "linear").alias("hi")
+    )
+    return {key: (lo, hi) for key, lo, hi in each.iter_rows()}
+
+
+def bandwidth(row: Row) -> float | None:
+    """Bytes per ns, which is GB/s: what the path's kernels move / its unprofiled device time.
+
+    None under compile, whose own kernels move what no formula here knows.
+    """
+    if row.bytes_moved is None or row.device_ns is None or row.device_ns.median <= 0 or row.mode == "compile":
+        return None
+    return row.bytes_moved / row.device_ns.median
+
+
+def noise(samples: pl.DataFrame) -> dict[str, Figure]:
+    """key -> its wall time against itself, each even round against the odd one after it: what no change looks like."""
+    found = {}
+    wall = samples.filter(pl.col("clock") == "wall")
+    for (key,), rows in wall.group_by("key", maintain_order=True):
+        per_call = {row["round"]: row["ns"] / row["calls"] for row in rows.iter_rows(named=True)}
+        even = {k // 2: ns for k, ns in per_call.items() if k % 2 == 0}
+        odd = {k // 2: ns for k, ns in per_call.items() if k % 2 == 1}
+        ratio = paired_ratio(even, odd)
+        if ratio is not None:
+            found[str(key)] = ratio
+    return found

@@ -1,0 +1,207 @@
+"""A report as Markdown for a pull request: twelve sections, long parts folded, names letter for letter, under a limit.
+
+A name from a file goes into a code span, since GitHub turns `@a`, `#1`, `:smile:`, `$x$` and addresses into something
+else everywhere but in code; what a code span cannot hold is written as `<code>` with every letter but plain ones as a
+character reference. Text of ours is escaped, and a word in it that GitHub would change becomes code too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import quote
+
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Figure, Report, Section, Table, Words
+from rope_prof.views.terminal.trace import shown
+from rope_prof.views.words.names import short_name
+
+#: A comment or a description on GitHub holds 65,536 characters.
+LIMIT = 60_000
+#: Longer names are folded.
+NAME_LENGTH = 72
+GROUNDS = ("light", "dark")
+NOT_MEASURED = "*not measured*"
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~&])")
+_CHANGED = re.compile(r"@\w|:\w+:|\w://|www\.|#\w|\$|\bGH-\d|\b[0-9a-f]{7,40}\b", re.IGNORECASE)
+_START = re.compile(r"^(\s*)(#{1,6}(?:\s|$)|[-+](?=\s|$)|[-=]+\s*$|\d+(?=[.)](?:\s|$)))")
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """How much of a long part is written: rows of a table or list, tables of a section, letters of a text."""
+
+    rows: int
+    tables: int
+    letters: int
+
+
+_ROOMS = (
+    _Room(10_000, 1_000, 20_000),
+    _Room(60, 24, 1_000),
+    _Room(30, 12, 500),
+    _Room(15, 6, 250),
+    _Room(8, 3, 120),
+    _Room(4, 1, 60),
+)
+
+
+def report_markdown(report: Report, image_base: str = "") -> str:
+    """The text, shorter than `LIMIT`: where all of it is longer, tables lose rows and say how many.
+
+    `image_base` stands before the names of the pictures: a folder or an address that ends with a slash, or nothing.
+    """
+    text = ""
+    for room in _ROOMS:
+        text = _Writer(room, report.source, image_base).write(report)
+        if len(text) < LIMIT:
+            return text
+    return text[: LIMIT - 20].rsplit("\n", 1)[0] + "\n\n…\n"
+
+
+def blocks_markdown(title: str, blocks: Sequence[Block], source: str) -> str:
+    """Those blocks whole under a heading, without pictures: what a page of the dashboard gives away."""
+    writer = _Writer(_ROOMS[0], source, "")
+    parts = [writer.block(block) for block in blocks if not isinstance(block, Figure)]
+    return "\n\n".join([f"# {md(title)}", *filter(None, parts)]) + "\n"
+
+
+def pictures(report: Report) -> Iterator[Figure]:
+    """The figures whose files the text names."""
+    for section in report.sections:
+        for block in section.blocks if section.number is not None else ():
+            if isinstance(block, Figure) and block.where != "page":
+                yield block
+
+
+def picture_file(figure: Figure, ground: str, kind: str) -> str:
+    """`before-after.dark.png`."""
+    return f"{figure.name}.{ground}.{kind}"
+
+
+def md(text: str) -> str:
+    """That text letter for letter in a paragraph, a list or a table cell."""
+    pieces = re.split(r"(\s+)", shown(text.replace("\n", " ")))
+    line = "".join(code(p) if _CHANGED.search(p) else _SPECIAL.sub(r"\\\1", p) for p in pieces)
+    return _START.sub(lambda m: f"{m[1]}&#{ord(m[2][0])};{m[2][1:]}", line)
+
+
+def code(name: str) -> str:
+    """That name letter for letter as code, in a table too."""
+    text = shown(name)
+    if not text:
+        return ""
+    if re.search(r"[`|\\]|^\s|\s$|\s\s", text):
+        letters = "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in text)
+        return f"<code>{letters}</code>"
+    return f"`{text}`"
+
+
+def html_text(text: str) -> str:
+    """That text inside a line of HTML, which Markdown leaves alone."""
+    pieces = re.split(r"(\s+)", shown(text))
+    return "".join(f"<code>{escape(p)}</code>" if _CHANGED.search(p) else escape(p) for p in pieces)
+
+
+def clip(text: str, most: int) -> str:
+    """`text`, its middle left out where it is longer than `most`."""
+    keep = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:keep]}…{text[-keep:]}"
+
+
+class _Writer:
+    """One pass over a report with a given room."""
+
+    def __init__(self, room: _Room, source: str, image_base: str) -> None:
+        self.room, self.source, self.base = room, source, image_base
+
+    def write(self, report: Report) -> str:
+        parts = [f"# {md(report.title)}", md(report.kicker)]
+        found = report.headline
+        if found is not None:
+            parts.append(f"**{md(found.factor)} {md(found.words)}.** {md(found.detail)}")
+        parts += [md(f"{c.title}: {c.before} → {c.after} ({c.note}).") for c in report.cards]
+        parts[3:] = ["\n".join(f"- {part}" for part in parts[3:])] if report.cards and found is not None else parts[3:]
+        parts += [self.section(section) for section in report.sections if section.number is not None]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def section(self, section: Section) -> str:
+        blocks = [block for block in section.blocks if block.where != "page"]
+        head = f"## {section.number}. {md(section.title)}"
+        if not blocks:
+            return f"{head}\n\n{NOT_MEASURED}"
+        parts, tables = [head], 0
+        for block in blocks:
+            tables += isinstance(block, Table)
+            if isinstance(block, Table) and tables > self.room.tables:
+                continue
+            parts.append(self.block(block))
+        if tables > self.room.tables:
+            parts.append(f"… and {tables - self.room.tables} more tables; {self.all_of_it()}")
+        return "\n\n".join(parts)
+
+    def all_of_it(self) -> str:
+        return f"all of it: {code(f'python -m rope_prof show {self.source} --json')}"
+
+    def block(self, block: Block) -> str:
+        if isinstance(block, Words):
+            text = md(clip(block.text, self.room.letters))
+            return f"**{text}**" if block.tone == "bad" else text
+        if isinstance(block, Bullets):
+            lines = [f"- {md(clip(item, self.room.letters))}" for item in block.items[: self.room.rows]]
+            left = len(block.items) - len(lines)
+            return "\n".join([*lines, *([f"- … and {left} more"] if left else [])])
+        if isinstance(block, Code):
+            return _fenced([clip(line, self.room.letters) for line in block.lines])
+        if isinstance(block, Table):
+            return _under(block.title, self.table(block), folded=block.folded)
+        return self.figure(block)
+
+    def table(self, table: Table) -> str:
+        head = table.head if any(table.head) else (" ",) * len(table.head)
+        rows = table.rows[: self.room.rows]
+        rule = ("---:" if k in table.right else "---" for k in range(len(head)))
+        lines = [_row(md(cell) for cell in head), _row(rule), *(_row(map(self.cell, row)) for row in rows)]
+        left = len(table.rows) - len(rows)
+        return "\n".join(lines) + (f"\n\n… and {left} more rows; {self.all_of_it()}" if left else "")
+
+    def cell(self, cell: Cell) -> str:
+        text = clip(cell.text, self.room.letters)
+        inside = _name(text) if cell.name else md(text)
+        if cell.tone in {"bad", "strong"} and inside:
+            inside = f"**{inside}**"
+        return f"{inside} ({md(cell.small)})" if cell.small else inside
+
+    def figure(self, figure: Figure) -> str:
+        light, dark = (self.base + quote(picture_file(figure, ground, "png")) for ground in GROUNDS)
+        vector = (f"[{ground}]({self.base}{quote(picture_file(figure, ground, 'svg'))})" for ground in GROUNDS)
+        picture = (
+            f'<picture>\n<source media="(prefers-color-scheme: dark)" srcset="{escape(dark)}">\n'
+            f'<img alt="{escape(shown(figure.drawing.title))}" src="{escape(light)}">\n</picture>'
+        )
+        return f"{picture}\n\n{md(clip(figure.caption, self.room.letters))} As SVG: {', '.join(vector)}."
+
+
+def _name(name: str) -> str:
+    """A name whole; a long one short, and whole once it is opened."""
+    if len(name) <= NAME_LENGTH:
+        return code(name)
+    return f"<details><summary>{code(short_name(name, NAME_LENGTH))}</summary>{code(name)}</details>"
+
+
+def _row(cells: Iterator[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _fenced(lines: list[str]) -> str:
+    text = "\n".join(shown(line) for line in lines)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _under(title: str, body: str, *, folded: bool) -> str:
+    if folded:
+        return f"<details>\n<summary>{html_text(title)}</summary>\n\n{body}\n\n</details>"
+    return f"**{md(title)}**\n\n{body}" if title else body

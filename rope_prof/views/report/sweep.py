@@ -1,0 +1,117 @@
+"""Section 5 of a report: µs a call over tokens, with every cell that loses marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rope_prof.analysis.run.rows import Row
+from rope_prof.model.run import Case
+from rope_prof.units import MISSING, microseconds, ratio
+from rope_prof.views.blocks.model import Block, Cell, Table, Words, cells
+from rope_prof.views.blocks.model import Figure as Picture
+from rope_prof.views.draw.lines import Point, Series, log_chart
+from rope_prof.views.report.data import ReportData
+from rope_prof.views.words.figures import between, family_words
+from rope_prof.views.words.losses import Pair, main, verdicts
+
+
+def sweep(data: ReportData) -> tuple[Block, ...]:
+    """µs a call over tokens, one table a family of cases; a cell that loses to the chain in its mode is marked."""
+    pairs = {p.key.name: p for p in main(verdicts(data.run, data.samples)) if p.verdict.metric == "wall"}
+    blocks: list[Block] = []
+    families: dict[tuple[Case, str], list[Row]] = {}
+    for row in data.rows:
+        if row.rank == 0:
+            families.setdefault((replace(row.case, tokens=0), row.l2), []).append(row)
+    for (case, l2), rows in families.items():
+        tokens = sorted({row.case.tokens for row in rows if row.wall_ns})
+        if len(tokens) < 2:
+            continue
+        sides = list(dict.fromkeys((row.path, row.mode) for row in rows if row.wall_ns))
+        by = {(row.path, row.mode, row.case.tokens): row for row in rows}
+        title = f"{family_words(case)} · {l2} L2"
+        body = tuple(cells(f"{n:,}", *(_sweep_cell(by.get((*side, n)), pairs) for side in sides)) for n in tokens)
+        blocks.append(
+            Table(
+                title=title,
+                head=("tokens", *(f"{path} · {mode}" for path, mode in sides)),
+                rows=body,
+                right=frozenset(range(len(sides) + 1)),
+                folded=bool(blocks),
+            )
+        )
+        blocks.append(_chart(title, sides, tokens, by, pairs, f"sweep-{len(blocks)}", folded=len(blocks) > 1))
+    if not blocks:
+        return ()
+    note = (
+        "µs a call (unprofiled wall, median) and, behind it, how many times as fast as the unfused chain in the same "
+        "mode (for the chain itself: as in mode eager). ▼: the whole interval of the paired ratio lies below 1; ≈: "
+        "it holds 1 or lies within 2 % of it; ?: too few rounds for an interval."
+    )
+    return (*blocks, Words(text=note, tone="muted"))
+
+
+def _sweep_cell(row: Row | None, pairs: dict[str, Pair]) -> Cell:
+    if row is None or row.wall_ns is None:
+        return Cell(text=MISSING if row is None else row.status, tone="muted")
+    pair = pairs.get(row.key)
+    median = microseconds(row.wall_ns.median)
+    if pair is None or pair.verdict.ratio is None:
+        return Cell(text=median)
+    word = pair.verdict.word
+    sign = {"SLOWER": "▼ ", "SAME": "≈ ", "UNDECIDED": "≈ ", "UNKNOWN": "? "}.get(word, "")
+    return Cell(text=f"{sign}{median}", tone="bad" if word == "SLOWER" else "", small=ratio(pair.verdict.ratio.median))
+
+
+def _chart(
+    title: str,
+    sides: Sequence[tuple[str, str]],
+    tokens: Sequence[int],
+    by: dict[tuple[str, str, int], Row],
+    pairs: dict[str, Pair],
+    name: str,
+    *,
+    folded: bool,
+) -> Block:
+    paths = list(dict.fromkeys(path for path, _ in sides))
+    series = []
+    for path, mode in sides:
+        points = []
+        for n in tokens:
+            row = by.get((path, mode, n))
+            if row is None or row.wall_ns is None or row.status != "measured":
+                continue
+            wall, pair = row.wall_ns, pairs.get(row.key)
+            points.append(
+                Point(
+                    x=n,
+                    y=wall.median / 1e3,
+                    lo=None if wall.lo is None else wall.lo / 1e3,
+                    hi=None if wall.hi is None else wall.hi / 1e3,
+                    bad=pair is not None and pair.verdict.word == "SLOWER",
+                    unsure=wall.lo is None or (pair is not None and pair.verdict.word == "UNKNOWN"),
+                    title=f"{path} · {mode}, {n:,} tokens: {microseconds(wall.median)} µs [{between(wall, 1e3)}]",
+                )
+            )
+        if points:
+            shade = paths.index(path)
+            series.append(
+                Series(
+                    label=f"{path} · {mode}",
+                    points=tuple(points),
+                    shade=shade,
+                    mark=shade,
+                    dash=mode == "graph",
+                    hollow=mode != "eager",
+                )
+            )
+    drawing = log_chart(series, "tokens", "µs a call", f"µs a call over tokens, {title}")
+    return Picture(
+        name=name,
+        title=f"{title}, drawn" if folded else "",
+        folded=folded,
+        drawing=drawing,
+        caption=f"{title}. Both axes logarithmic; whiskers are 95 % intervals of the median.",
+        where="page",
+    )

@@ -1,0 +1,101 @@
+"""Section 3 of a report: one call of each path on one scale; before and after for a file, every case for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rope_prof.analysis.run.rows import INFLATION_LIMIT, Row
+from rope_prof.model.run import Case
+from rope_prof.units import duration, ratio
+from rope_prof.views.blocks.model import Block, Figure, Words
+from rope_prof.views.blocks.overview import ON_CPU, Overview
+from rope_prof.views.report.data import Captured, ReportData
+from rope_prof.views.timeline.picture import MOST, Panel, timeline_drawing
+from rope_prof.views.words.figures import case_words, side_label
+
+
+def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
+    """The picture of baseline and candidate, and one figure a case with every captured side."""
+    if view is None:
+        return ()
+    rows = {row.key: row for row in data.rows}
+    found = [(rows[name], one) for name, one in data.captured.items() if one.timeline is not None and name in rows]
+    if not found:
+        return ()
+    chosen = [s.row.key for s in (view.baseline, view.candidate) if s is not None]
+    both = [(row, one) for row, one in found if row.key in chosen]
+    blocks: list[Block] = []
+    if both:
+        both.sort(key=lambda pair: chosen.index(pair[0].key))
+        title = f"Before and after on one scale, {case_words(view.case)}"
+        blocks.append(
+            Figure(
+                name="before-after",
+                drawing=timeline_drawing([_panel(row, one, data.rows) for row, one in both], title),
+                caption=_caption(both, data),
+                where="markdown",
+            )
+        )
+    cases = sorted({row.case for row, _ in found}, key=lambda case: (case != view.case, _order(case, data)))
+    for case in cases:
+        mine = [(row, one) for row, one in found if row.case == case and row.rank == 0]
+        if mine:
+            title = case_words(case)
+            drawing = timeline_drawing([_panel(row, one, data.rows) for row, one in mine], title, case.name)
+            blocks.append(
+                Figure(
+                    name=case.name,
+                    drawing=drawing,
+                    title=title,
+                    caption=_caption(mine, data),
+                    folded=case != view.case,
+                    where="page",
+                )
+            )
+    lost = [f"{side_label(one.facts.key, data.rows)}: {one.reason}" for one in data.captured.values() if one.reason]
+    return (*blocks, *(Words(text=text, tone="muted") for text in lost))
+
+
+def _order(case: Case, data: ReportData) -> int:
+    return next(i for i, row in enumerate(data.rows) if row.case == case)
+
+
+def _panel(row: Row, one: Captured, rows: Sequence[Row]) -> Panel:
+    timeline = one.timeline
+    assert timeline is not None
+    share = timeline.bubble_share
+    kernels = "1 kernel" if timeline.kernels == 1 else f"{timeline.kernels} kernels"
+    words = [
+        one.which,
+        kernels,
+        f"busy {duration(timeline.busy_ns)}",
+        f"bubble {duration(timeline.bubble_ns)}" + ("" if share is None else f" ({share:.0%})"),
+        f"{'period' if timeline.next_call else 'last call, no period'} {duration(timeline.end_ns)}",
+    ]
+    if row.wall_ns is not None:
+        words.append(f"unprofiled {duration(row.wall_ns.median)}, inflation {ratio(row.inflation)}")
+    if timeline.spans.height > MOST:
+        words.append(f"{timeline.spans.height - MOST} more events not drawn")
+    label = side_label(row, rows)
+    return Panel(label=label, facts="  ·  ".join(words), timeline=timeline, trusted=row.raw_trusted)
+
+
+def _caption(found: Sequence[tuple[Row, Captured]], data: ReportData) -> str:
+    """Which call of each side, how far the profiler stretched it, and what follows from that."""
+    sides = [
+        f"{side_label(row, data.rows)}: {one.which}, the one of median period, under a profiler that stretches it "
+        f"{ratio(row.inflation)}"
+        for row, one in found
+    ]
+    text = (
+        f"{'; '.join(sides)}. Zero is each call's first device event; the pale band ends where the next call begins; "
+    )
+    text += "numbers in the shade are bubbles in µs. "
+    if not all(row.raw_trusted for row, _ in found):
+        text += (
+            f"Grey bubbles: stretched over {INFLATION_LIMIT:g}x, unprofiled they are narrower; or captured calls that "
+            f"took under 1/{INFLATION_LIMIT:g} of the unprofiled time, and tell nothing. "
+        )
+    if data.run.machine.device == "cpu":
+        text += ON_CPU
+    return text.strip()

@@ -1,0 +1,217 @@
+"""Sections 1 and 2 of a report: the verdict with every place where something loses, the table of paths and modes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from rope_prof.analysis.comparison.compare import METRICS, SAME_WITHIN
+from rope_prof.analysis.run.rows import Row
+from rope_prof.model.run import Case
+from rope_prof.units import MISSING, microseconds, ratio, significant
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells
+from rope_prof.views.blocks.model import Figure as Picture
+from rope_prof.views.blocks.overview import MARKED, Overview
+from rope_prof.views.blocks.overview import Side as OverviewSide
+from rope_prof.views.draw.charts import Bar, bars
+from rope_prof.views.report.data import ReportData, bandwidth, spread
+from rope_prof.views.words.figures import LONG, between, case_words, count, error, family_words, percent, side_label
+from rope_prof.views.words.losses import Pair, losses, main, sentences, verdicts
+
+_TONES: dict[str, Tone] = {"FASTER": "good", "SLOWER": "bad", "SAME": "", "UNDECIDED": "muted", "UNKNOWN": "muted"}
+
+
+def verdict(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
+    """The candidate's verdict in each case, and every place where something loses."""
+    pairs = verdicts(data.run, data.samples)
+    if view is None or view.candidate is None or not pairs:
+        return ()
+    side = view.candidate
+    mine = [p for p in main(pairs) if (p.key.path, p.key.mode, p.key.l2) == (side.row.path, side.row.mode, side.row.l2)]
+    base = side_label(mine[0].base, data.rows) if mine else ""
+    rows = tuple(
+        cells(case_words(wall.key.case), *_verdict_cells(wall), *_verdict_cells(device))
+        for wall, device in zip(*(_of(mine, metric) for metric in ("wall", "device")), strict=True)
+    )
+    table = Table(
+        title=f"{side.label} against {base}",
+        head=(
+            "case",
+            "wall",
+            "baseline / candidate",
+            "95 % interval",
+            "device",
+            "baseline / candidate",
+            "95 % interval",
+        ),
+        rows=rows,
+        right=frozenset({2, 3, 5, 6}),
+        folded=len(rows) > LONG,
+    )
+    note = (
+        f"Over 1x the candidate is faster. SAME: the whole interval within {SAME_WITHIN:.0%} of 1; FASTER or SLOWER: "
+        "it excludes 1; UNDECIDED: record more rounds. wall is the host's clock around a loop of calls, device the "
+        "device's own; both without a profiler, paired round by round."
+    )
+    return (*_waterfall(view), table, *_losing(pairs, data), Words(text=note, tone="muted"))
+
+
+def _waterfall(view: Overview) -> Iterator[Block]:
+    """Where a call's time goes, a bar a side."""
+    rows = []
+    for one in view.sides:
+        row = one.row
+        if row.wall_ns is None or row.busy_ns is None or row.status == "wrong":
+            continue
+        bubble = row.bubble_corrected_ns or 0.0
+        busy = min(row.busy_ns, row.wall_ns.median)
+        parts = (
+            ("kernel", busy / 1e3, f"busy {microseconds(row.busy_ns)} µs"),
+            ("bubble", max(0.0, bubble) / 1e3, f"bubble {one.marked(microseconds(bubble) + ' µs')}"),
+        )
+        note = f"{microseconds(row.wall_ns.median)} µs, bubble {one.marked(percent(one.bubble_share))}"
+        rows.append(Bar(label=one.label, parts=parts, note=note))
+    if rows:
+        legend = (("kernel", "device busy"), ("bubble", "bubble: the device waits for the host"))
+        title = f"Where a call's time goes, {case_words(view.case)}"
+        yield Picture(
+            name="calls",
+            drawing=bars(rows, "µs a call, unprofiled wall time", title, legend),
+            title="Where a call's time goes",
+            caption="Bubble = unprofiled wall time − busy time of the capture; a negative one is not drawn."
+            + (f" {MARKED}" if any(one.denied for one in view.sides) else ""),
+            where="page",
+        )
+
+
+def _of(pairs: Sequence[Pair], metric: str) -> list[Pair]:
+    return [p for p in pairs if p.verdict.metric == metric]
+
+
+def _verdict_cells(pair: Pair) -> tuple[Cell, ...]:
+    found = pair.verdict
+    word = Cell(text=found.word, tone=_TONES[found.word], small=found.reason or "" if found.ratio is None else "")
+    return (word, Cell(text=ratio(found.ratio.median if found.ratio else None)), Cell(text=between(found.ratio)))
+
+
+def _losing(pairs: Sequence[Pair], data: ReportData) -> tuple[Block, ...]:
+    slower = [p for p in pairs if p.verdict.word == "SLOWER"]
+    open_ = [p for p in pairs if p.verdict.word in {"UNDECIDED", "UNKNOWN"}]
+    judged = (
+        f"{len(pairs)} verdicts on all paths, modes and cases: {len(slower)} SLOWER, {len(open_)} undecided or unknown."
+    )
+    if not slower:
+        return (Words(text=f"It loses nowhere that was measured. {judged}"),)
+    rows = tuple(
+        cells(
+            side_label(p.key, data.rows),
+            case_words(p.key.case),
+            p.verdict.metric,
+            side_label(p.base, data.rows),
+            ratio(p.verdict.ratio.median if p.verdict.ratio else None),
+            between(p.verdict.ratio),
+        )
+        for p in slower
+    )
+    table = Table(
+        title=f"Each of the {len(rows)}",
+        head=("slower", "case", "metric", "than", "baseline / candidate", "95 % interval"),
+        rows=rows,
+        right=frozenset({4, 5}),
+        folded=len(rows) > LONG,
+    )
+    return (Words(text=f"Where something loses. {judged}"), Bullets(items=tuple(_told(slower, data))), table)
+
+
+def _told(slower: Sequence[Pair], data: ReportData) -> Iterator[str]:
+    """A sentence a baseline and clock, of each family of cases: as the overview says it."""
+    families = dict.fromkeys(replace(p.key.case, tokens=0) for p in slower)
+    keys = [row for row in data.rows if row.rank == 0]
+    for family in families:
+        here = [p for p in slower if replace(p.key.case, tokens=0) == family]
+        tokens = [row.case.tokens for row in keys if replace(row.case, tokens=0) == family]
+        prefix = f"{family_words(family)}: " if len(families) > 1 else ""
+        for metric in METRICS:
+            for text in sentences(losses(here, keys, metric), tokens):
+                yield f"{prefix}slower by {metric} {text}"
+
+
+#: More cases than these share a table with the others of their family.
+FEW = 6
+_HEAD = (
+    "path · mode",
+    "kernels a call",
+    "device µs",
+    "wall µs",
+    "[p10, p90]",
+    "n",
+    "idle share",
+    "GB/s",
+    "share of floor",
+    "max error",
+)
+
+
+def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
+    """The main case's table open; of the others one a case, or where they are many one a family of cases."""
+    if view is None:
+        return ()
+    ends = spread(data.samples)
+    shown = [row for row in data.rows if row.rank == 0]
+    rows = [row for row in shown if any((row.wall_ns, row.device_ns, row.kernels_per_call, row.reason))]
+    main = [row for row in rows if row.case == view.case]
+    others: dict[Case, list[Row]] = {}
+    many = len({row.case for row in rows}) > FEW
+    for row in rows:
+        if row.case != view.case:
+            others.setdefault(replace(row.case, tokens=0) if many else row.case, []).append(row)
+    if not rows:
+        return ()
+    blocks = [_table(main, case_words(view.case), data.rows, ends)] if main else []
+    for case, group in others.items():
+        title = family_words(case) if many else case_words(case)
+        blocks.append(_table(group, title, data.rows, ends, folded=True, tokens=many))
+    note = (
+        "Medians. kernels a call: from the capture; device and wall: unprofiled; n: rounds; idle share: (wall − busy) "
+        "/ wall; GB/s: bytes by the formula of section 8 / device time; share of floor: one pass over the same bytes "
+        "that computes nothing, timed in the same rounds / device time. –: not measured."
+    )
+    if any(OverviewSide(label="", row=row).denied for row in rows):
+        note += f" {MARKED}"
+    return (*blocks, Words(text=note, tone="muted"))
+
+
+def _table(
+    group: Sequence[Row],
+    title: str,
+    rows: Sequence[Row],
+    ends: dict[str, tuple[float, float]],
+    *,
+    folded: bool = False,
+    tokens: bool = False,
+) -> Table:
+    """Those rows under one title; with their `tokens` in front where these differ."""
+    body = tuple((*(cells(f"{row.case.tokens:,}") if tokens else ()), *_row(row, rows, ends)) for row in group)
+    first = 2 if tokens else 1
+    right = frozenset((*((0,) if tokens else ()), *range(first, first + len(_HEAD) - 1)))
+    head = ("tokens", *_HEAD) if tokens else _HEAD
+    return Table(title=title, head=head, rows=body, right=right, folded=folded)
+
+
+def _row(row: Row, rows: Sequence[Row], ends: dict[str, tuple[float, float]]) -> tuple[Cell, ...]:
+    p10, p90 = ends.get(row.key, (None, None))
+    rate, side = bandwidth(row), OverviewSide(label="", row=row)
+    tone: Tone = "bad" if row.status in {"wrong", "failed"} else "" if row.status == "measured" else "muted"
+    name = side_label(row, rows) + ("" if row.status == "measured" else f" ({row.status})")
+    return cells(
+        Cell(text=name, tone=tone),
+        count(row.kernels_per_call),
+        microseconds(row.device_ns.median) if row.device_ns else MISSING,
+        microseconds(row.wall_ns.median) if row.wall_ns else MISSING,
+        MISSING if p10 is None or p90 is None else f"[{microseconds(p10)}, {microseconds(p90)}]",
+        str(row.wall_ns.n) if row.wall_ns else MISSING,
+        side.marked(percent(side.bubble_share)),
+        MISSING if rate is None else significant(rate),
+        percent(row.roofline_share),
+        error(row.max_error),
+    )
