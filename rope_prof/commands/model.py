@@ -13,6 +13,7 @@ from rope_prof.commands import words
 if TYPE_CHECKING:
     from rope_prof.analysis.requests.requests import Prediction, StepParts
     from rope_prof.io.run.requests import EndToEndFolder
+    from rope_prof.model.run import Run
     from rope_prof.model.trace import Trace
     from rope_prof.record.device.devices import RecordDevice
 
@@ -41,6 +42,8 @@ def model(
     seed: Annotated[int, typer.Option(help="Fills the weights and the prompt, and shuffles the rounds.")] = 0,
 ) -> None:
     """Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path."""
+    from rope_prof.io.run.folder import is_run, write_run
+    from rope_prof.io.run.writer import writing
     from rope_prof.kernels.paths import NAMES
     from rope_prof.record.device.devices import find_device
     from rope_prof.record.requests.measure import ModelOptions, check_start, record_model
@@ -61,8 +64,11 @@ def model(
     found = find_device(device)
     memory = check_start(options, found)
     _say(f"{preset}: {memory_line(memory)}")
-    folder = _folder(found, preset, out, seed)
-    record_model(options, found, folder, memory, _say)
+    folder, run = _folder(found, preset, out, seed)
+    with writing(folder):
+        if run is not None and not is_run(folder):
+            write_run(folder, run)
+        record_model(options, found, folder, memory, _say)
     print_end_to_end(folder)
     typer.echo(f"\nrecorded in {folder}")
 
@@ -71,23 +77,20 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _folder(device: RecordDevice, preset: str, out: Path | None, seed: int) -> Path:
-    """The run to write into; a new one gets a `run.json` without keys, so that `show` and the dashboard know it."""
+def _folder(device: RecordDevice, preset: str, out: Path | None, seed: int) -> tuple[Path, Run | None]:
+    """The folder to write into and, where it holds no run, one without keys for `show` and the dashboard to know."""
     import datetime
     import sys
 
     from rope_prof import __version__
     from rope_prof.commands.record import default_folder
-    from rope_prof.errors import RunError
-    from rope_prof.io.run.folder import is_run, write_run
+    from rope_prof.io.run.folder import is_run
     from rope_prof.model.run import SCHEMA_VERSION, Run
     from rope_prof.record.device.machine import machine
     from rope_prof.record.session import typed
 
     if out is not None and is_run(out):
-        return out
-    if out is not None and out.exists() and not out.is_dir():
-        raise RunError(f"{str(out)!r} is a file; expected a run folder or a new one: choose another with -o")
+        return out, None
     run = Run(
         schema_version=SCHEMA_VERSION,
         name=f"model-{preset}",
@@ -99,9 +102,7 @@ def _folder(device: RecordDevice, preset: str, out: Path | None, seed: int) -> P
         keys=(),
         complete=True,
     )
-    folder = out if out is not None else default_folder(run)
-    write_run(folder, run)
-    return folder
+    return out if out is not None else default_folder(run), run
 
 
 def print_end_to_end(folder: Path) -> None:

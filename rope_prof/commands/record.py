@@ -103,7 +103,7 @@ def record(
         _only_resume(options, out)
         assert out is not None
         run, found = resumed_run(out, device)
-        _record(run, found, out, asked_tools(nsight, nsys, ncu, found.kind))
+        _record(run, found, out, asked_tools(nsight, nsys, ncu, found.kind), resume=True)
         return
     found = find_device(device)
     tools = asked_tools(nsight, nsys, ncu, found.kind)
@@ -148,16 +148,18 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:24].strip("-") or "device"
 
 
-def _record(run: Run, device: RecordDevice, folder: Path, tools: tuple[Tool, ...]) -> None:
+def _record(run: Run, device: RecordDevice, folder: Path, tools: tuple[Tool, ...], *, resume: bool = False) -> None:
     from rope_prof.commands.nsight_options import run_tools
     from rope_prof.commands.show import print_run
     from rope_prof.errors import UnavailableError
     from rope_prof.io.run.folder import read_run
+    from rope_prof.io.run.writer import writing
     from rope_prof.record.session import record_run
 
-    with RichProgress() as progress:
-        done = record_run(run, device, folder, progress)
-    failed = run_tools(folder, tools, str(device.torch_device))
+    with writing(folder):
+        with RichProgress() as progress:
+            done = record_run(run, device, folder, progress, resume=resume)
+        failed = run_tools(folder, tools, str(device.torch_device))
     print_run(read_run(folder))
     typer.echo(f"\nrecorded in {folder}\n\nnext:")
     for line in next_commands(folder):

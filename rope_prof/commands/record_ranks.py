@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,10 @@ def record_on_ranks(options: Options, here: Place, *, device: str, name: str | N
     from rope_prof.record.ranks import agreed, joined, ranked, record_rank
     from rope_prof.record.session import fresh_run
 
-    with joined(here):
+    with joined(here), ExitStack() as held:
         found = find_device(here.device_name(device))
         run = ranked(fresh_run(options, found, name), here)
-        run, folder = agreed(run, out if out is not None else default_folder(run))
+        run, folder = agreed(run, out if out is not None else default_folder(run), held)
         with RichProgress() if here.rank == 0 else Silent() as progress:
             record_rank(run, found, folder, here, progress)
     if here.rank:

@@ -28,6 +28,12 @@ def show(
 
     folder = read_run(run)
     print_run(folder, as_json=as_json)
+    if folder.dropped_rows:
+        typer.echo(
+            f"note: rows of the samples left out: {folder.dropped_rows}; they come more than once, as two recordings "
+            "into one folder leave them",
+            err=True,
+        )
     missing = folder.missing_traces()
     if missing:
         raise RunError(

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Final
 
 from rope_prof.errors import RopeProfError, RunError, UsageError
 from rope_prof.io.run.ranks import STOPPED, Gathered, gather, is_taken, rank_folder, write_ended
+from rope_prof.io.run.writer import writing
 from rope_prof.model.run import Run
 from rope_prof.record.loop.protocols import Progress
 
@@ -88,17 +89,29 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def agreed(run: Run, folder: Path) -> tuple[Run, Path]:
-    """The first rank's folder and time of creation, on every rank. Errors: RunError on all where it is taken."""
+def agreed(run: Run, folder: Path, held: ExitStack) -> tuple[Run, Path]:
+    """The first rank's folder and time of creation, on every rank; the first one is its writer until `held` closes.
+
+    Errors: RunError on all where it is taken.
+    """
     import torch.distributed as dist
 
-    first = dist.get_rank() == 0
-    said: list[object] = [str(folder.absolute()), run.created, first and is_taken(folder)]
+    why = _claimed(folder, held) if dist.get_rank() == 0 else None
+    said: list[object] = [str(folder.absolute()), run.created, why]
     dist.broadcast_object_list(said, src=0)
-    name, created, taken = said
-    if taken:
-        raise RunError(f"{str(folder)!r} already holds a run; choose another folder with -o")
+    name, created, refused = said
+    if refused is not None:
+        raise RunError(str(refused))
     return replace(run, created=str(created)), Path(str(name))
+
+
+def _claimed(folder: Path, held: ExitStack) -> str | None:
+    """Become the writer of `folder`, which holds no run; the sentence on why not."""
+    try:
+        held.enter_context(writing(folder))
+    except RunError as error:
+        return str(error)
+    return f"{str(folder)!r} already holds a run; choose another folder with -o" if is_taken(folder) else None
 
 
 def record_rank(run: Run, device: object, folder: Path, here: Place, progress: Progress) -> Gathered:

@@ -69,17 +69,18 @@ def resumed_run(folder: Path, device_name: str) -> tuple[Run, RecordDevice]:
     return run, device
 
 
-def record_run(run: Run, device: RecordDevice, folder: Path, progress: Progress) -> Run:
-    """Record what is pending in `run` into `folder`.
+def record_run(run: Run, device: RecordDevice, folder: Path, progress: Progress, *, resume: bool = False) -> Run:
+    """Record what is pending in `run` into `folder`, of which the caller is the one writer (`io.run.writer`).
 
+    `resume`: `folder` holds the run; it is read once more, since another process may have gone on with it until now.
     Errors: RunError where the folder holds another run; what `Recorder.record` raises.
     """
-    if is_run(folder) and read_run(folder).run.created != run.created:
+    if resume:
+        run = read_run(folder).run
+    elif is_run(folder):
         raise RunError(
             f"{str(folder)!r} already holds a run; go on with it by --resume, or choose another folder with -o"
         )
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{str(folder)!r} is a file; expected a folder that is new or empty: choose another with -o")
     bench = TorchBench(device, seed=run.seed, calls=int(run.settings["calls"] or 2))
     capture = not run.settings.get("sweep")
     return Recorder(folder, run, bench, progress, limits_of(run), capture=capture).record()

@@ -44,6 +44,18 @@ def _impossible(run: Run) -> str | None:
     return None
 
 
+def unambiguous(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` with one row for each key, round and clock: rows that say the same twice once, rows that disagree not.
+
+    Two writers of one folder leave such rows; which of two different times is right cannot be told afterwards.
+    """
+    import polars as pl
+
+    once = frame.unique(maintain_order=True)
+    again = pl.struct("key", "round", "clock").is_duplicated()
+    return frame if once.height == frame.height and not once.select(again.any()).item() else once.filter(~again)
+
+
 def require_samples(frame: pl.DataFrame, path: Path, remedy: str = "record again") -> None:
     """RunError that names the first row of `frame`, read from `path`, of which no time a call can be told."""
     import polars as pl

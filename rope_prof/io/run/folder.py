@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rope_prof.errors import RunError
-from rope_prof.io.run.checks import require_facts, require_samples
+from rope_prof.io.run.checks import require_facts, require_samples, unambiguous
 from rope_prof.model.run import SCHEMA_VERSION, Run, samples_schema
 
 if TYPE_CHECKING:
@@ -33,11 +33,15 @@ RANKS_FOLDER = "ranks"
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """One run as it lies on disk. `samples` has the schema of `model.run.samples_schema`."""
+    """One run as it lies on disk. `samples` has the schema of `model.run.samples_schema`.
+
+    `dropped_rows`: rows of the file that are not among them, since two writers left them twice or more.
+    """
 
     path: Path
     run: Run
     samples: pl.DataFrame
+    dropped_rows: int = 0
 
     def trace_path(self, key_name: str, *, light: bool = False) -> Path | None:
         """The trace of the key called `key_name`, or its light one; None where not captured or the file is gone."""
@@ -87,7 +91,8 @@ def read_run(folder: Path) -> RunFolder:
                 "restore the file or record again"
             )
         return RunFolder(folder, run, _no_samples())
-    return RunFolder(folder, run, _read_samples(path))
+    samples, dropped = _read_samples(path)
+    return RunFolder(folder, run, samples, dropped)
 
 
 def _read_facts(folder: Path) -> Run:
@@ -138,7 +143,8 @@ class _Version:
     schema_version: int
 
 
-def _read_samples(path: Path) -> pl.DataFrame:
+def _read_samples(path: Path) -> tuple[pl.DataFrame, int]:
+    """(the samples in `path`, how many of its rows are left out because they come twice)."""
     import polars as pl
 
     try:
@@ -150,8 +156,9 @@ def _read_samples(path: Path) -> pl.DataFrame:
     frame = _with_throttled(frame)
     if dict(frame.schema) != wanted:
         raise RunError(f"{str(path)!r} has the columns {dict(frame.schema)}; expected {wanted}: record again")
-    require_samples(frame, path)
-    return frame
+    kept = unambiguous(frame)
+    require_samples(kept, path)
+    return kept, frame.height - kept.height
 
 
 def _with_throttled(frame: pl.DataFrame) -> pl.DataFrame:
@@ -182,7 +189,7 @@ def append_samples(folder: Path, rows: pl.DataFrame) -> None:
     import polars as pl
 
     path = folder / SAMPLES_FILE
-    old = _read_samples(path) if path.is_file() else _no_samples()
+    old = _read_samples(path)[0] if path.is_file() else _no_samples()
     both = pl.concat([old, _with_throttled(rows).select(old.columns).cast(old.schema)])
     data = io.BytesIO()
     both.write_parquet(data)  # in memory: polars turns a full disk into an error of its own
@@ -204,11 +211,21 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         write(part)
         part.chmod(0o666 & ~_umask())
+        _to_disk(part)
         part.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _to_disk(part: Path) -> None:
+    """Let the bytes be on the disk before the name is: a file system may carry out the two in either order."""
+    handle = os.open(part, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:
