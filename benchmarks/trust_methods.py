@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rope_prof.analysis.comparison.compare import Word, judge
 from rope_prof.analysis.stats import figure
+from rope_prof.analysis.verdict import Word, judge
 
 Floats = NDArray[np.float64]
 Ends = tuple[float, float]
@@ -112,9 +112,7 @@ def trials(samples: pl.DataFrame) -> Iterator[tuple[Floats, Floats, float]]:
 
 def word(ends: Ends) -> Word:
     """The verdict that `compare` would give."""
-    from rope_prof.analysis.stats import Figure
-
-    return judge(Figure(1.0, ends[0], ends[1], 6))[0]
+    return judge(*ends)
 
 
 def rows(samples: pl.DataFrame) -> Iterator[str]:

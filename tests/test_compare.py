@@ -20,7 +20,7 @@ from rope_prof.analysis.comparison.compare import (
     compare,
     differences,
     gate,
-    judge,
+    judged,
 )
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.stats import Figure
@@ -44,8 +44,8 @@ def _side(frame: pl.DataFrame, path: str | None, *keys: str, machine: Machine = 
 @given(_ENDS)
 def test_swapping_the_sides_swaps_the_word(ends: list[float]) -> None:
     lo, middle, hi = ends
-    there, _ = judge(Figure(middle, lo, hi, 60))
-    back, _ = judge(Figure(1 / middle, 1 / hi, 1 / lo, 60))
+    there, _ = judged(Figure(middle, lo, hi, 60))
+    back, _ = judged(Figure(1 / middle, 1 / hi, 1 / lo, 60))
     turned = {"FASTER": "SLOWER", "SLOWER": "FASTER"}
     near = any(abs(end - bound) < 0.001 for end in (lo, hi) for bound in (0.98, 1.02))
     assert near or back == turned.get(there, there)
@@ -55,7 +55,7 @@ def test_swapping_the_sides_swaps_the_word(ends: list[float]) -> None:
 def test_a_bound_fails_only_where_the_whole_interval_is_beyond(ends: list[float], percent: float) -> None:
     lo, middle, hi = ends
     ratio = Figure(middle, lo, hi, 60)
-    verdict = Verdict(case=CASE, base="a", cand="b", metric="wall", word=judge(ratio)[0], ratio=ratio, reason=None)
+    verdict = Verdict(case=CASE, base="a", cand="b", metric="wall", word=judged(ratio)[0], ratio=ratio, reason=None)
     held = Gate("wall", percent).check(verdict)
     grown = (1 / hi - 1, 1 / lo - 1)
     if held == "fails":

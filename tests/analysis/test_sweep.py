@@ -36,7 +36,7 @@ def test_the_schema_holds_and_the_baseline_is_judged_by_nobody() -> None:
     assert dict(found.schema) == SWEEP
     assert found.height == 4
     chain = found.filter(pl.col("path") == "unfused")
-    assert chain["speedup"].null_count() == chain["loses"].null_count() == 2
+    assert chain["speedup"].null_count() == chain["verdict"].null_count() == 2
     fused = found.row(by_predicate=(pl.col("path") == "fused") & (pl.col("mode") == "graph"), named=True)
     assert fused["speedup"] == pytest.approx(UNFUSED.replay_ns / FUSED.replay_ns, rel=1e-3)
     assert fused["roofline_share"] == pytest.approx(4000 / FUSED.replay_ns, rel=1e-3)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.comparison.compare import Difference, Side, Verdict, judge
+from rope_prof.analysis.comparison.compare import Difference, Side, Verdict, judged
 from rope_prof.analysis.run.differences import Unlike
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.draw.compare import MOST, forest
@@ -22,7 +22,7 @@ from tests.runs import CASE, facts, key, run, samples
 
 
 def verdict(ratio: Figure | None, metric: str = "wall", path: str = "fused", reason: str | None = None) -> Verdict:
-    word, why = judge(ratio)
+    word, why = judged(ratio)
     return Verdict(
         case=CASE,
         base=key("unfused").name,

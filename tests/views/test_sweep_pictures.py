@@ -97,12 +97,12 @@ def test_the_table_says_what_is_sure() -> None:
 @pytest.mark.parametrize(
     ("row", "mark"),
     [
-        ({"speedup": 2.0, "matters": True, "loses": False, "wall_lo_ns": 1.0}, ""),
-        ({"speedup": 1.0, "matters": False, "loses": False, "wall_lo_ns": 1.0}, "≈"),
-        ({"speedup": 0.5, "matters": False, "loses": True, "wall_lo_ns": 1.0}, "▼"),
-        ({"speedup": 0.5, "matters": None, "loses": None, "wall_lo_ns": 1.0}, "?"),
-        ({"speedup": None, "matters": None, "loses": None, "wall_lo_ns": 1.0}, ""),
-        ({"speedup": None, "matters": None, "loses": None, "wall_lo_ns": None}, "?"),
+        ({"speedup": 2.0, "verdict": "FASTER", "wall_lo_ns": 1.0}, ""),
+        ({"speedup": 1.0, "verdict": "SAME", "wall_lo_ns": 1.0}, "≈"),
+        ({"speedup": 0.5, "verdict": "SLOWER", "wall_lo_ns": 1.0}, "▼"),
+        ({"speedup": 0.5, "verdict": "UNKNOWN", "wall_lo_ns": 1.0}, "?"),
+        ({"speedup": None, "verdict": None, "wall_lo_ns": 1.0}, ""),
+        ({"speedup": None, "verdict": None, "wall_lo_ns": None}, "?"),
     ],
 )
 def test_the_sign_of_a_row(row: dict[str, object], mark: str) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.stats import COVERAGE, Figure, figure, middle, paired_ratio
+from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
 from rope_prof.errors import RopeProfError, UsageError
 from rope_prof.model.run import Case, Key, KeyFacts, Run
 from rope_prof.units import duration
@@ -25,12 +26,9 @@ from rope_prof.units import duration
 if TYPE_CHECKING:
     import polars as pl
 
-Word = Literal["FASTER", "SLOWER", "SAME", "UNDECIDED", "UNKNOWN"]
 Held = Literal["holds", "fails", "undecided"]
 Rounds = Mapping[int, float]
 
-#: SAME: the whole interval of the ratio lies within this of 1.
-SAME_WITHIN = 0.02
 #: Of what is known of two sides apart: both intervals hold at once with `COVERAGE`.
 EACH_SIDE = 1 - (1 - COVERAGE) / 2
 #: What the samples alone tell.
@@ -231,7 +229,7 @@ def _verdict(base: Side, left: KeyFacts, cand: Side, right: KeyFacts, metric: st
             reason = found
         else:
             ratio, before, after = found
-    word, why = _judge_counts(ratio) if metric == "kernels" else judge(ratio)
+    word, why = _judge_counts(ratio) if metric == "kernels" else judged(ratio)
     return Verdict(
         case=left.key.case,
         base=left.key.name,
@@ -357,16 +355,13 @@ def apart_ratio(ours: Figure | None, theirs: Figure | None) -> Figure | None:
     return Figure(ours.median / theirs.median, lo, hi, min(ours.n, theirs.n))
 
 
-def judge(ratio: Figure | None) -> tuple[Word, str | None]:
+def judged(ratio: Figure | None) -> tuple[Word, str | None]:
     """The word for an interval of baseline / candidate, and why where it decides nothing."""
     if ratio is None:
         return "UNKNOWN", "no samples that both sides have"
-    if ratio.lo is None or ratio.hi is None:
-        return "UNKNOWN", f"{ratio.n} rounds are too few for an interval; record more"
-    if ratio.lo >= 1 - SAME_WITHIN and ratio.hi <= 1 + SAME_WITHIN:
-        return "SAME", None
-    if ratio.lo > 1:
-        return "FASTER", None
-    if ratio.hi < 1:
-        return "SLOWER", None
-    return "UNDECIDED", "the interval holds 1 and reaches beyond 2 %; record more rounds"
+    word = judge(ratio.lo, ratio.hi)
+    if word == "UNKNOWN":
+        return word, f"{ratio.n} rounds are too few for an interval; record more"
+    if word == "UNDECIDED":
+        return word, f"the interval holds 1 and reaches beyond {SAME_WITHIN * 100:g} %; record more rounds"
+    return word, None

@@ -10,10 +10,8 @@ import polars as pl
 
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.run.series import BASELINE, UNRANKED
-from rope_prof.analysis.stats import Figure
+from rope_prof.analysis.verdict import judge
 
-#: Fusing matters where the whole interval of its speedup lies over this.
-MATTERS = 1.02
 _FAMILY = ("model", "tp", "dtype", "prompt", "l2", "rank", "path", "mode")
 
 SWEEP: dict[str, Any] = {
@@ -36,8 +34,7 @@ SWEEP: dict[str, Any] = {
     "speedup_lo": pl.Float64,  # null under six rounds
     "speedup_hi": pl.Float64,
     "rounds": pl.Int64,  # that the speedup rests on; where there is none, that the time does
-    "loses": pl.Boolean,  # the whole interval below 1; null without an interval, and for unfused itself
-    "matters": pl.Boolean,  # the whole interval over 1.02; null as loses
+    "verdict": pl.String,  # `analysis.verdict.judge` of the speedup; null where there is none, as for unfused itself
     "byte_floor_ns": pl.Float64,
     "roofline_share": pl.Float64,  # one pass over the views / device time
     "bytes_per_s": pl.Float64,
@@ -61,15 +58,9 @@ def _line(row: Row) -> tuple[Any, ...]:
         *(wall.median, wall.lo, wall.hi, row.device_ns.median if row.device_ns else None),
         *((against.median, against.lo, against.hi) if against else (None,) * 3),
         (against or wall).n,
-        *_judged(against),
+        None if against is None else judge(against.lo, against.hi),
         *(row.byte_floor_ns, row.roofline_share, row.bytes_per_s),
     )
-
-
-def _judged(against: Figure | None) -> tuple[bool | None, bool | None]:
-    if against is None or against.lo is None or against.hi is None:
-        return None, None
-    return against.hi < 1, against.lo > MATTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +91,18 @@ def widths(frame: pl.DataFrame, name: Literal["wall", "speedup"]) -> Widths | No
 def turning_points(frame: pl.DataFrame) -> pl.DataFrame:
     """Where fusing stops to matter: one row per model, TP, path and mode against the chain in that mode.
 
-    `matters_to`: the most tokens up to which every measured count gains for sure; null where the fewest do not.
-    `stops_at`: the first count beyond; null where every count gains. `loses_at`: all counts that are slower for sure.
+    `matters_to`: the most tokens up to which every measured count is FASTER; null where the fewest are not.
+    `stops_at`: the first count beyond; null where every count is. `loses_at`: all counts that are SLOWER.
     `undecided`: counts without an interval.
     """
     judged = frame.filter(pl.col("path") != BASELINE)
-    unsure = pl.col("matters").is_null()
+    word = pl.col("verdict").fill_null("UNKNOWN")
     ordered = judged.sort("tokens", maintain_order=True).with_columns(
-        pl.col("matters").fill_null(False).cast(pl.Int8).cum_min().over(_FAMILY).alias("so_far")
+        (word == "FASTER").cast(pl.Int8).cum_min().over(_FAMILY).alias("so_far")
     )
     return ordered.group_by(_FAMILY, maintain_order=True).agg(
         pl.col("tokens").filter(pl.col("so_far") == 1).max().alias("matters_to"),
         pl.col("tokens").filter(pl.col("so_far") == 0).min().alias("stops_at"),
-        pl.col("tokens").filter(pl.col("loses").fill_null(False)).alias("loses_at"),
-        pl.col("tokens").filter(unsure).alias("undecided"),
+        pl.col("tokens").filter(word == "SLOWER").alias("loses_at"),
+        pl.col("tokens").filter(word == "UNKNOWN").alias("undecided"),
     )

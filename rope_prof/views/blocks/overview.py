@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from rope_prof.analysis.comparison.compare import SAME_WITHIN
 from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
 from rope_prof.analysis.stats import Figure
+from rope_prof.analysis.verdict import Word, judge
 from rope_prof.model.run import Case
 from rope_prof.units import duration, ratio
 from rope_prof.views.words.losses import Loss, Pair, losses, sentences
@@ -77,21 +77,14 @@ class Cell:
     ratio: Figure | None = None
 
     @property
-    def word(self) -> str:
-        """faster | slower | level (the interval holds 1, lies within 2 % of it, or there is none) | wrong | missing."""
+    def word(self) -> Word | Literal["wrong", "missing"]:
+        """The verdict on its ratio; `wrong` where the path is, `missing` where nothing was timed to hold it against."""
         row = self.row
         if row is None or row.status in {"unavailable", "failed", "pending", "checked"}:
             return "missing"
         if row.status == "wrong":
             return "wrong"
-        interval = self.ratio
-        if interval is None:
-            return "missing"
-        if interval.lo is None or interval.hi is None or interval.lo <= 1 <= interval.hi:
-            return "level"
-        if interval.lo >= 1 - SAME_WITHIN and interval.hi <= 1 + SAME_WITHIN:
-            return "level"
-        return "faster" if interval.lo > 1 else "slower"
+        return "missing" if self.ratio is None else judge(self.ratio.lo, self.ratio.hi)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +196,7 @@ def _cells(rows: Sequence[Row], tokens: Sequence[int], held: Against) -> tuple[t
 def _losses(cells: Sequence[tuple[str, tuple[Cell, ...]]], base: str) -> Iterator[Loss]:
     for side, found in cells:
         for cell in found:
-            if cell.word == "slower":
+            if cell.word == "SLOWER":
                 yield Loss(base, side, cell.tokens)
 
 

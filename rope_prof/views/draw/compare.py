@@ -9,7 +9,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rope_prof.analysis.comparison.compare import SAME_WITHIN, Verdict
+from rope_prof.analysis.comparison.compare import Verdict
+from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.units import ratio, significant
 from rope_prof.views.draw.scale import Scale, log_scale, log_ticks
 from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Shape, Text, fitted, text_width

@@ -16,7 +16,7 @@ from rope_prof.views.words.difference import difference
 
 FLOOR = "one pass over the bytes"
 TIMES, SHARES = "Wall time of a call", "Share of the roofline"
-_SIGNS = {"▼": "▼ slower", "≈": "≈ not for sure", "?": "? too few rounds", "": "faster"}
+_SIGNS = {"▼": "▼ slower", "≈": "≈ no difference for sure", "?": "? too few rounds", "": "faster"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from html import escape
 
 from rope_prof.analysis.stats import Figure
+from rope_prof.analysis.verdict import SAME_WITHIN, judge
 from rope_prof.model.run import Machine, Run
 from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.units import size as byte_size
@@ -19,8 +20,13 @@ from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.svg import MARGIN, Drawing, Mark, Rect, placed, svg_file
 from rope_prof.views.terminal.trace import shown
 from rope_prof.views.words.difference import difference
+from rope_prof.views.words.verdicts import SIGNS
 
-_SIGNS = {"faster": "", "slower": "▼ ", "level": "≈ ", "wrong": "✕ "}
+#: What the headline says of a ratio that is no gain and no loss for sure.
+_OPEN = {
+    "SAME": f"the same: the whole interval within {100 * SAME_WITHIN:g} % of 1",
+    "UNDECIDED": "undecided: the interval holds 1",
+}
 
 
 def colours(palette: Palette) -> str:
@@ -56,8 +62,8 @@ def headline(view: Overview) -> str:
     factor = ratio_.median if faster else 1 / ratio_.median
     word = "faster" if faster else "slower"
     tone = "" if faster else " rp-warn"
-    if ratio_.lo is not None and ratio_.hi is not None and ratio_.lo <= 1 <= ratio_.hi:
-        word, tone = f"{word} (undecided: the interval holds 1)", " rp-doubt"
+    if (judged := judge(ratio_.lo, ratio_.hi)) in {"SAME", "UNDECIDED"}:
+        word, tone = f"{word} ({_OPEN[judged]})", " rp-doubt"
     lost = f"Slower {'; '.join(view.losses)}." if view.losses else "No measured token count is slower."
     return (
         f'<div class="rp-hero"><div class="rp-big{tone}">{escape(significant(factor))}<span>×</span></div>'
@@ -162,7 +168,7 @@ def payoff(view: Overview) -> str:
     return (
         "<section><h2>When it pays</h2>"
         f'<p class="rp-key">Speedup over {escape(against)}, wall time a call, with the 95 % interval of the ratio. '
-        '<span class="rp-slower">▼ slower</span>, ≈ no detectable difference.</p>'
+        '<span class="rp-slower">▼ slower</span>, ≈ no difference for sure, ? too few rounds.</p>'
         f'<table class="rp-grid"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></section>'
     )
 
@@ -184,7 +190,13 @@ def _cell(cell: Cell, view: Overview) -> str:
     )
     text = "wrong" if cell.word == "wrong" else f"{significant(interval.median if interval else 0)}×"
     small = f"<small>{escape(bounds) or '&nbsp;'}</small>"
-    return f'<td class="rp-{cell.word}{here}"><b>{_SIGNS[cell.word]}{escape(text)}</b>{small}</td>'
+    return f'<td class="rp-{cell.word.lower()}{here}"><b>{_sign(cell)}{escape(text)}</b>{small}</td>'
+
+
+def _sign(cell: Cell) -> str:
+    """The mark of its verdict and a blank; nothing where it is faster."""
+    sign = "✕" if cell.word == "wrong" else "" if cell.word == "missing" else SIGNS[cell.word]
+    return f"{sign} " if sign else ""
 
 
 def picture(svg: str, alt: str) -> str:

@@ -27,7 +27,7 @@ FLOOR = (
 
 def matters(baseline: str) -> str:
     """What the sentences above the pictures mean, and where the chosen baseline's difference stands."""
-    words = "Fusing matters where it is faster than the unfused chain in the same mode by 2 % for sure."
+    words = "Fusing matters where it is faster than the unfused chain in the same mode for sure."
     return f"{words} The difference to {baseline} is in the table and at each point." if baseline else words
 
 

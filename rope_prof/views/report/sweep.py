@@ -14,6 +14,7 @@ from rope_prof.views.draw.lines import Point, Series, log_chart
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import between, family_words
 from rope_prof.views.words.losses import Pair, main, verdicts
+from rope_prof.views.words.verdicts import MEANING, SIGNS
 
 
 def sweep(data: ReportData) -> tuple[Block, ...]:
@@ -46,8 +47,7 @@ def sweep(data: ReportData) -> tuple[Block, ...]:
         return ()
     note = (
         "µs a call (unprofiled wall, median) and, behind it, how many times as fast as the unfused chain in the same "
-        "mode (for the chain itself: as in mode eager). ▼: the whole interval of the paired ratio lies below 1; ≈: "
-        "it holds 1 or lies within 2 % of it; ?: too few rounds for an interval."
+        f"mode (for the chain itself: as in mode eager). {MEANING}."
     )
     return (*blocks, Words(text=note, tone="muted"))
 
@@ -60,8 +60,11 @@ def _sweep_cell(row: Row | None, pairs: dict[str, Pair]) -> Cell:
     if pair is None or pair.verdict.ratio is None:
         return Cell(text=median)
     word = pair.verdict.word
-    sign = {"SLOWER": "▼ ", "SAME": "≈ ", "UNDECIDED": "≈ ", "UNKNOWN": "? "}.get(word, "")
-    return Cell(text=f"{sign}{median}", tone="bad" if word == "SLOWER" else "", small=ratio(pair.verdict.ratio.median))
+    return Cell(
+        text=f"{SIGNS[word]} {median}".lstrip(),
+        tone="bad" if word == "SLOWER" else "",
+        small=ratio(pair.verdict.ratio.median),
+    )
 
 
 def _chart(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from rope_prof.analysis.comparison.compare import METRICS, SAME_WITHIN
+from rope_prof.analysis.comparison.compare import METRICS
 from rope_prof.analysis.run.rows import Row
+from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.model.run import Case
 from rope_prof.units import MISSING, microseconds, ratio, significant
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells

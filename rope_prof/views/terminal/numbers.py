@@ -22,13 +22,12 @@ from rope_prof.analysis.run.decomposition import CLOSES_WITHIN, Decomposition, T
 from rope_prof.analysis.run.modes import ModeRow
 from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.model.run import MODES, Case
-from rope_prof.units import MISSING, duration, microseconds, ratio, significant
+from rope_prof.units import MISSING, duration, microseconds, significant
 from rope_prof.views.words.labels import apart, case_labels, case_phrases, told
+from rope_prof.views.words.verdicts import MEANING, gain
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from rope_prof.analysis.stats import Figure
 
 
 def numbers_json(found: Numbers) -> dict[str, Any]:
@@ -88,16 +87,6 @@ def _add(table: Table, *cells: str, style: str = "") -> None:
     from rich.text import Text
 
     table.add_row(*(Text(cell) for cell in cells), style=style)
-
-
-def gain(figure: Figure | None) -> str:
-    """`3.89x`; `▼` the whole interval is below 1, `≈` it holds 1, `?` there is none."""
-    if figure is None:
-        return MISSING
-    if figure.lo is None or figure.hi is None:
-        return f"?{ratio(figure.median)}"
-    sign = "▼" if figure.hi < 1 else "≈" if figure.lo <= 1 else ""
-    return f"{sign}{ratio(figure.median)}"
 
 
 def modes_table(found: Numbers) -> Table | None:
@@ -249,7 +238,7 @@ def number_notes(found: Numbers) -> list[str]:
     lines += [f"by difference: {reason}" for reason in reasons]
     lines += _ceilings_notes(found.ceilings)
     if found.modes and any(row.fusing for row in found.modes):
-        lines.append("ratios are paired round by round: ▼ slower for sure, ≈ the interval holds 1, ? too few rounds")
+        lines.append(f"ratios are paired round by round: {MEANING}")
     return lines
 
 

@@ -9,9 +9,11 @@ import polars as pl
 from rope_prof.analysis.run.series import BASELINE
 from rope_prof.analysis.run.sweep import turning_points, widths
 from rope_prof.analysis.stats import LEAST
+from rope_prof.analysis.verdict import Word
 from rope_prof.model.run import Case, Key
 from rope_prof.units import MISSING, microseconds, ratio
 from rope_prof.views.words.labels import family_labels, key_labels
+from rope_prof.views.words.verdicts import MEANING, SIGNS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,7 +63,7 @@ def _table(title: str, rows: pl.DataFrame) -> Table:
 def cell(row: dict[str, Any]) -> str:
     """`6.68 12.0x 97%`: µs a call, speedup over unfused in that mode, share of the roofline.
 
-    `▼`: slower for sure; `≈`: not faster by 2 % for sure; `?`: too few rounds to tell.
+    The marks are those of `views.words.verdicts`.
     """
     words = [microseconds(row["wall_ns"])]
     if row["status"] != "measured":
@@ -74,13 +76,14 @@ def cell(row: dict[str, Any]) -> str:
 
 
 def sign(row: dict[str, Any]) -> str:
-    """`▼` slower than unfused in that mode for sure, `≈` not faster by 2 % for sure, `?` too few rounds; else nothing.
+    """The mark of its verdict against unfused in that mode.
 
     Of unfused itself, which is held against nothing, `?` alone where its time has no interval.
     """
     if row["speedup"] is None:
         return "?" if row["wall_lo_ns"] is None else ""
-    return "?" if row["matters"] is None else "▼" if row["loses"] else "" if row["matters"] else "≈"
+    word: Word = row["verdict"] or "UNKNOWN"
+    return SIGNS[word]
 
 
 def sweep_notes(frame: pl.DataFrame) -> list[str]:
@@ -89,8 +92,7 @@ def sweep_notes(frame: pl.DataFrame) -> list[str]:
     if frame.height:
         lines.append(uncertainty_note(frame.filter(pl.col("rank") == 0)))
         lines.append(
-            f"a cell: µs a call, speedup over {BASELINE} in the same mode, share of one pass over the bytes; ▼ slower "
-            "for sure, ≈ not faster by 2 % for sure, ? too few rounds to tell"
+            f"a cell: µs a call, speedup over {BASELINE} in the same mode, share of one pass over the bytes; {MEANING}"
         )
     return lines
 

@@ -1,0 +1,25 @@
+"""Verdicts as marks before a figure, and what the marks mean. The one home of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rope_prof.analysis.stats import Figure
+from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
+from rope_prof.units import MISSING, ratio
+
+#: What stands before a ratio of that verdict.
+SIGNS: Mapping[Word, str] = MappingProxyType(
+    {"FASTER": "", "SLOWER": "▼", "SAME": "≈", "UNDECIDED": "≈", "UNKNOWN": "?"}
+)
+#: The key to them, of a table or picture.
+MEANING = (
+    "▼ slower for sure, ≈ no difference for sure (the interval holds 1, or lies within "
+    f"{100 * SAME_WITHIN:g} % of it), ? too few rounds"
+)
+
+
+def gain(figure: Figure | None) -> str:
+    """`3.89x`, `▼0.91x`: a ratio with the mark of its verdict."""
+    return MISSING if figure is None else f"{SIGNS[judge(figure.lo, figure.hi)]}{ratio(figure.median)}"
