@@ -58,7 +58,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What the run was recorded on; `None` where the machine has no such thing."""
+    """What the run was recorded on; `None` where the machine has no such thing, or an older version did not ask.
+
+    `commit` is that of the code that was measured, `dirty` whether it had changes that are in no commit; `load` the
+    host's load average over the minute before; `host` tells hosts apart and names none.
+    """
 
     device: Literal["cuda", "cpu"]
     device_name: str
@@ -74,6 +78,10 @@ class Machine:
     multiprocessors: int | None = None
     l2_bytes: int | None = None
     memory_bytes: int | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    load: float | None = None
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,4 +205,21 @@ def samples_schema() -> dict[str, type[pl.DataType]]:
         "calls": pl.Int64,
         "ns": pl.Int64,
         "throttled": pl.Boolean,
+    }
+
+
+def conditions_schema() -> dict[str, type[pl.DataType]]:
+    """What a sample was taken under, beside `samples_schema`; null where nothing says (and in old runs).
+
+    `process`: the number of the process that took it, counted through the run. The others are the device's own word at
+    the end of its round: clocks of its cores (SM) and memory, temperature, power.
+    """
+    import polars as pl
+
+    return {
+        "process": pl.Int64,
+        "sm_clock_mhz": pl.Int64,
+        "memory_clock_mhz": pl.Int64,
+        "temperature_c": pl.Int64,
+        "power_mw": pl.Int64,
     }

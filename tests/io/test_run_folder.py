@@ -17,7 +17,7 @@ from rope_prof.cli import main
 from rope_prof.errors import RunError
 from rope_prof.io.run import folder as run_folder
 from rope_prof.io.run.folder import append_samples, find_runs, is_run, read_run, write_atomic, write_run
-from rope_prof.model.run import MODES, SCHEMA_VERSION, Accuracy, Case, Key, KeyFacts, samples_schema
+from rope_prof.model.run import MODES, SCHEMA_VERSION, Accuracy, Case, Key, KeyFacts, conditions_schema, samples_schema
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False, min_value=0)
@@ -58,7 +58,9 @@ def test_samples_append(tmp_path: Path) -> None:
     first, second = samples(unfused_eager=[300.0]), samples(fused_eager=[20.0, 21.0])
     append_samples(tmp_path, first)
     append_samples(tmp_path, second)
-    assert_frame_equal(read_run(tmp_path).samples, pl.concat([first, second]))
+    read = read_run(tmp_path).samples
+    assert_frame_equal(read.select(first.columns), pl.concat([first, second]))
+    assert all(read[name].is_null().all() for name in conditions_schema())
 
 
 def test_samples_of_before_throttled_read_and_go_on(tmp_path: Path) -> None:
@@ -68,14 +70,14 @@ def test_samples_of_before_throttled_read_and_go_on(tmp_path: Path) -> None:
     new = samples(fused_eager=[20.0]).with_columns(throttled=pl.lit(True))
     append_samples(tmp_path, new)
     assert read_run(tmp_path).samples["throttled"].to_list() == [None, True]
-    assert_frame_equal(read_run(tmp_path).samples.drop("throttled")[:1], old)
+    assert_frame_equal(read_run(tmp_path).samples.select(old.columns)[:1], old)
 
 
 def test_every_shipped_run_reads() -> None:
     folders = find_runs([run_folder.shipped_runs()])
     assert folders
     for folder in folders:
-        assert dict(read_run(folder).samples.schema) == samples_schema()
+        assert dict(read_run(folder).samples.schema) == samples_schema() | conditions_schema()
 
 
 def test_a_kill_while_writing_leaves_the_run_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from rope_prof.errors import RunError
 from rope_prof.io.run.folder import read_run
 from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, KeyFacts, Run
 from rope_prof.record.bench.interpret import Checked
+from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.plan import CHECKED, Kind
 from rope_prof.record.loop.recorder import InterruptedRecordingError, Recorder
 from rope_prof.record.loop.rounds import WAITS
@@ -55,6 +56,7 @@ class FakeBench:
         self.device = self
         self.elsewhere: tuple[Key, ...] = ()
         self.held_down: bool | None = None
+        self.seen = Conditions()
         self.noise: Callable[[], float] = lambda: 1.0
         assert not trouble
 
@@ -99,6 +101,9 @@ class FakeBench:
 
     def throttled(self) -> bool | None:
         return self.held_down
+
+    def conditions(self) -> Conditions:
+        return self.seen
 
     def start_checks(self, keys: tuple[Key, ...]) -> None:
         self._at("start", "checks")
@@ -400,6 +405,17 @@ def test_samples_say_whether_the_clock_was_held_down(tmp_path: Path, held: bool 
     bench.held_down = held
     record(tmp_path, bench)
     assert set(read_run(tmp_path).samples["throttled"]) == {held}
+
+
+def test_samples_say_what_the_device_worked_under(tmp_path: Path) -> None:
+    bench = FakeBench()
+    bench.seen = Conditions(sm_clock_mhz=1980, memory_clock_mhz=3201, temperature_c=41, power_mw=512_000)
+    record(tmp_path, bench)
+    read = read_run(tmp_path).samples
+    assert read.height
+    assert set(read.select("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "power_mw").rows()) == {
+        (1980, 3201, 41, 512_000)
+    }
 
 
 def test_a_sweep_times_and_captures_nothing(tmp_path: Path) -> None:

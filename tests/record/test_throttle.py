@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rope_prof.record.device.throttle import HELD_DOWN, Throttle, either
+from rope_prof.record.device.throttle import HELD_DOWN, Conditions, Throttle, either
 from rope_prof.record.loop.timing import Failures, Subject, measure
 
 
@@ -26,6 +26,14 @@ class Library:
         reasons._obj.value = self.reasons
         return self.code
 
+    def nvmlDeviceGetClockInfo(self, handle: Any, kind: int, value: Any) -> int:  # noqa: N802, ARG002
+        value._obj.value = {1: 1980, 2: 3201}[kind]
+        return self.code
+
+    def nvmlDeviceGetTemperature(self, handle: Any, sensor: int, value: Any) -> int:  # noqa: N802, ARG002
+        value._obj.value = 40 + sensor
+        return self.code
+
 
 @pytest.mark.parametrize(
     ("reasons", "held"),
@@ -41,6 +49,12 @@ def test_power_and_heat_hold_the_clock_down_and_idling_does_not(reasons: int, he
 )
 def test_what_is_not_known_is_none(library: object) -> None:
     assert Throttle("1", library)() is None
+
+
+def test_clocks_heat_and_power_are_read_and_what_the_library_lacks_is_none() -> None:
+    assert Throttle("1", Library()).conditions() == Conditions(1980, 3201, 40, None)
+    assert Throttle("1", Library(code=3)).conditions() == Conditions()
+    assert Throttle("1", object()).conditions() == Conditions()
 
 
 @pytest.mark.parametrize(

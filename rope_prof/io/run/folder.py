@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rope_prof.errors import RunError
 from rope_prof.io.run.checks import require_facts, require_samples, unambiguous
-from rope_prof.model.run import SCHEMA_VERSION, Run, samples_schema
+from rope_prof.model.run import SCHEMA_VERSION, Run, conditions_schema, samples_schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +33,7 @@ RANKS_FOLDER = "ranks"
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """One run as it lies on disk. `samples` has the schema of `model.run.samples_schema`.
+    """One run as it lies on disk. `samples` has the columns of `model.run.samples_schema`, then `conditions_schema`.
 
     `dropped_rows`: rows of the file that are not among them, since two writers left them twice or more.
     """
@@ -152,8 +152,8 @@ def _read_samples(path: Path) -> tuple[pl.DataFrame, int]:
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{str(path)!r} is damaged ({first}); restore the file or record again") from error
-    wanted = samples_schema()
-    frame = _with_throttled(frame)
+    wanted = samples_schema() | conditions_schema()
+    frame = _whole(frame)
     if dict(frame.schema) != wanted:
         raise RunError(f"{str(path)!r} has the columns {dict(frame.schema)}; expected {wanted}: record again")
     kept = unambiguous(frame)
@@ -161,19 +161,19 @@ def _read_samples(path: Path) -> tuple[pl.DataFrame, int]:
     return kept, frame.height - kept.height
 
 
-def _with_throttled(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame`, with an empty `throttled` where it was written before there was one."""
+def _whole(frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame`, with empty columns for what was not asked when it was written."""
     import polars as pl
 
-    if "throttled" in frame.columns:
-        return frame
-    return frame.with_columns(throttled=pl.lit(None, dtype=pl.Boolean))
+    later = {"throttled": pl.Boolean} | conditions_schema()
+    missing = {name: kind for name, kind in later.items() if name not in frame.columns}
+    return frame.with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in missing.items())
 
 
 def _no_samples() -> pl.DataFrame:
     import polars as pl
 
-    return pl.DataFrame(schema=samples_schema())
+    return pl.DataFrame(schema=samples_schema() | conditions_schema())
 
 
 def write_run(folder: Path, run: Run) -> None:
@@ -190,7 +190,7 @@ def append_samples(folder: Path, rows: pl.DataFrame) -> None:
 
     path = folder / SAMPLES_FILE
     old = _read_samples(path)[0] if path.is_file() else _no_samples()
-    both = pl.concat([old, _with_throttled(rows).select(old.columns).cast(old.schema)])
+    both = pl.concat([old, _whole(rows).select(old.columns).cast(old.schema)])
     data = io.BytesIO()
     both.write_parquet(data)  # in memory: polars turns a full disk into an error of its own
     write_atomic(path, lambda part: part.write_bytes(data.getbuffer()))

@@ -28,6 +28,7 @@ from rope_prof.record.bench.subjects import (
 )
 from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice
+from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.plan import GRAPH_CALLS, Kind, interpreted
 from rope_prof.record.loop.timing import Clock, Subject, settle
 
@@ -135,6 +136,10 @@ class TorchBench:
     def throttled(self) -> bool | None:
         """Whether the device's clock is held down; None where it does not say."""
         return self.device.throttled()
+
+    def conditions(self) -> Conditions:
+        """Clocks, temperature and power of the device right now."""
+        return self.device.conditions()
 
     def start_checks(self, keys: tuple[Key, ...]) -> None:
         """Start the interpreter's child on `keys`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from rope_prof.errors import UnavailableError, UsageError
-from rope_prof.record.device.throttle import Throttle
+from rope_prof.record.device.throttle import UNKNOWN, Conditions, Throttle
 from rope_prof.record.loop.plan import Kind
 
 clock: Callable[[], int] = time.perf_counter_ns
@@ -38,6 +38,10 @@ class CpuDevice:
     def throttled(self) -> bool | None:
         """Not known of a CPU."""
         return None
+
+    def conditions(self) -> Conditions:
+        """Not known of a CPU."""
+        return UNKNOWN
 
     def flush(self) -> None:
         """A CPU's caches are left as they are: its L2 state is `hot`."""
@@ -76,6 +80,10 @@ class CudaDevice:
     def throttled(self) -> bool | None:
         """Whether power or heat hold its clock down right now; None where the driver does not say."""
         return self._throttle()
+
+    def conditions(self) -> Conditions:
+        """Clocks, temperature and power right now."""
+        return self._throttle.conditions()
 
     def flush(self) -> None:
         """Write three times the L2, so that nothing that was in it is left."""

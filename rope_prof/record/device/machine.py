@@ -18,6 +18,7 @@ import torch
 
 from rope_prof.model.run import Machine
 from rope_prof.record.device.devices import RecordDevice
+from rope_prof.record.device.provenance import commit_of, host_id, host_load, measured_code
 
 State = Literal["ok", "warn", "missing"]
 #: Versions that this program was tried with: at least, and below.
@@ -76,6 +77,7 @@ def driver_version() -> str | None:
 def machine(device: RecordDevice) -> Machine:
     """Facts of this machine as `device` sees it; nothing that names its owner."""
     gpu = torch.cuda.get_device_properties(device.torch_device) if device.kind == "cuda" else None
+    code = commit_of(measured_code())
     return Machine(
         device=device.kind,
         device_name=gpu.name if gpu else cpu_name(),
@@ -91,6 +93,10 @@ def machine(device: RecordDevice) -> Machine:
         multiprocessors=gpu.multi_processor_count if gpu else None,
         l2_bytes=gpu.L2_cache_size if gpu else None,
         memory_bytes=gpu.total_memory if gpu else None,
+        commit=code.name if code else None,
+        dirty=code.dirty if code else None,
+        load=host_load(),
+        host=host_id(),
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rope_prof.errors import RopeProfError, UnavailableError
 from rope_prof.io.run.folder import append_samples, read_run, write_run
-from rope_prof.model.run import Accuracy, Case, Ceiling, Key, Run, samples_schema
+from rope_prof.model.run import Accuracy, Case, Ceiling, Key, Run, conditions_schema, samples_schema
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.plan import Kind, interpreted
 from rope_prof.record.loop.timing import Sample
@@ -91,8 +91,8 @@ class Book:
 
         self._saved_at = time.monotonic()
         if self._unsaved:
-            rows = [(s.key, s.round, s.clock, s.calls, s.ns, s.throttled) for s in self._unsaved]
-            append_samples(self.folder, pl.DataFrame(rows, schema=samples_schema(), orient="row"))
+            schema = samples_schema() | conditions_schema()
+            append_samples(self.folder, pl.DataFrame([astuple(s) for s in self._unsaved], schema=schema, orient="row"))
             self._unsaved.clear()
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
 from rope_prof.record.bench.interpret import Checked
+from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.plan import Kind
 from rope_prof.record.loop.timing import Clock, Device, Subject
 
@@ -57,6 +58,9 @@ class Bench(Protocol):
 
     def throttled(self) -> bool | None:
         """Whether the device's clock is held down; None where it does not say."""
+
+    def conditions(self) -> Conditions:
+        """Clocks, temperature and power of the device right now."""
 
     def start_checks(self, keys: tuple[Key, ...]) -> None:
         """Begin to check, elsewhere, keys that cannot run here."""

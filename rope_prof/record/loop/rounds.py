@@ -104,6 +104,7 @@ class Rounds:
             failures=failures,
             before_round=self.bench.refill,
             throttled=self.bench.throttled,
+            conditions=self.bench.conditions,
         )
         try:
             for number, taken in zip(numbers, taken_rounds, strict=False):

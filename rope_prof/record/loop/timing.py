@@ -11,10 +11,10 @@ import gc
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
-from rope_prof.record.device.throttle import either
+from rope_prof.record.device.throttle import UNKNOWN, Conditions, either
 
 Clock = Callable[[], int]
 Work = Callable[[], None]
@@ -67,7 +67,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row of samples.parquet: `ns` for `calls` calls; `throttled` None where the device does not say."""
+    """One row of samples.parquet: `ns` for `calls` calls; what follows is None where nothing says.
+
+    `process` took it; the rest is what the device said at the end of the round, see `model.run.conditions_schema`.
+    """
 
     key: str
     round: int
@@ -75,6 +78,11 @@ class Sample:
     calls: int
     ns: int
     throttled: bool | None = None
+    process: int | None = None
+    sm_clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    temperature_c: int | None = None
+    power_mw: int | None = None
 
 
 @dataclass(slots=True)
@@ -179,12 +187,13 @@ def measure(
     failures: Failures,
     before_round: Callable[[int], None] = lambda _: None,
     throttled: Callable[[], bool | None] = lambda: None,
+    conditions: Callable[[], Conditions] = lambda: UNKNOWN,
 ) -> Iterator[list[Sample]]:
     """The samples of one round after the other; all subjects once a round and clock, in a shuffled order.
 
     `before_round` runs outside the clock. So does one step of whoever is first: what ran before has left the host's
-    caches cold, and a graph's first replay was seen 2.8 % slower. `throttled` is asked at both ends of a round, never
-    within a sample.
+    caches cold, and a graph's first replay was seen 2.8 % slower. `throttled` is asked at both ends of a round,
+    `conditions` at its end, never within a sample.
     """
     live = {subject.name: subject for subject in subjects}
     for number in numbers if live else ():
@@ -203,7 +212,8 @@ def measure(
                 taken = [sample for sample in taken if sample.key != name]
         level_queues(live.values())
         held = either(held_before, throttled())
-        yield [replace(sample, throttled=held) for sample in taken]
+        seen = asdict(conditions())
+        yield [replace(sample, throttled=held, **seen) for sample in taken]
         if not live:
             return
 
