@@ -133,7 +133,7 @@ def test_the_shipped_runs_are_whole_in_the_wheel(wheel: Path, source: Path) -> N
 def test_installed_it_imports_from_the_wheel_alone(elsewhere: tuple[Path, Path]) -> None:
     python, work = elsewhere
     code = """
-import json, kernels, rope_prof, rope_prof.kernels.paths as paths
+import json, kernels, rope_prof, rope_prof.kernels.mrope.paths as paths
 print(json.dumps([kernels.__version__, rope_prof.__file__, paths.__file__, list(paths.NAMES)]))
 """
     version, package, module, names = json.loads(run([python, "-c", code], cwd=work).stdout)

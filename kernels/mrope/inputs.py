@@ -9,10 +9,10 @@ from typing import Literal
 
 import torch
 from rope_prof.kernels.mrope.shape import AXIS_H, AXIS_T, AXIS_W, MropeShape
+from rope_prof.kernels.operation import DTYPES
 
 Prompt = Literal["image", "text", "random"]
 PROMPTS: tuple[Prompt, ...] = ("image", "text", "random")
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True, slots=True)

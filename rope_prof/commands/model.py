@@ -44,7 +44,7 @@ def model(
     """Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path."""
     from rope_prof.io.run.folder import is_run, write_run
     from rope_prof.io.run.writer import writing
-    from rope_prof.kernels.paths import NAMES
+    from rope_prof.kernels.mrope.paths import NAMES
     from rope_prof.record.device.devices import find_device
     from rope_prof.record.requests.measure import ModelOptions, check_start, record_model
     from rope_prof.record.requests.model import memory_line

@@ -227,7 +227,7 @@ def test_compiled_code_holds_the_operator() -> None:
 @pytest.mark.parametrize("name", ["fused", "per-token"])
 def test_compiled_views_of_one_storage_are_turned_at_any_offset(name: str) -> None:
     from rope_prof.kernels.mrope.inputs import make_ring
-    from rope_prof.kernels.paths import path
+    from rope_prof.kernels.mrope.paths import path
 
     in_place = path(name).call
     step = torch.compile(lambda q, k, p, t: in_place(q, k, p, t, ERNIE_28B), dynamic=False)

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 from rope_prof.kernels.mrope.inputs import Inputs, make_inputs, views
+from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.reference import error, reference
 from rope_prof.kernels.mrope.shape import MropeShape
 from rope_prof.kernels.mrope.unfused import unfused
-from rope_prof.kernels.paths import path
 from shapes import ORDERS, PAIRINGS, small
 
 Facts = dict[str, Any]

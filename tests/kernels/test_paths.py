@@ -7,7 +7,8 @@ from pathlib import Path as File
 import pytest
 import torch
 from rope_prof.kernels.mrope.inputs import make_inputs
-from rope_prof.kernels.paths import NAMES, Path, outputs, path
+from rope_prof.kernels.mrope.paths import NAMES, outputs, path
+from rope_prof.kernels.operation import Path
 from shapes import small
 
 

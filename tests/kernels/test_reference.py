@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rope_prof.kernels.mrope.inputs import make_inputs
+from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.reference import error, reference
 from rope_prof.kernels.mrope.shape import MropeShape, Order, Pairing
 from rope_prof.kernels.mrope.unfused import unfused
-from rope_prof.kernels.paths import path
 from shapes import ORDERS, PAIRINGS, small
 
 every_layout = pytest.mark.parametrize(

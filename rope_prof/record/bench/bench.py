@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from rope_prof.kernels.mrope.inputs import DTYPES
+from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.shape import MropeShape
 from rope_prof.kernels.mrope.traffic import path_bytes
-from rope_prof.kernels.paths import path
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
 from rope_prof.record.bench.accuracy import deviation, fresh, limit, run_once
 from rope_prof.record.bench.ceilings import LEAST_CALLS, SAMPLE_NS, Ceilings, traced_busy

@@ -99,8 +99,8 @@ def check(key: Key, seed: int) -> Checked:
     import torch
 
     from rope_prof.kernels.mrope.inputs import Prompt, make_inputs
+    from rope_prof.kernels.mrope.paths import path
     from rope_prof.kernels.mrope.shape import PRESETS
-    from rope_prof.kernels.paths import path
     from rope_prof.record.bench.accuracy import accuracy, limit
     from rope_prof.record.loop.describe import one_line
 

@@ -12,8 +12,8 @@ import torch
 
 from rope_prof.errors import UnavailableError
 from rope_prof.kernels.mrope.inputs import DTYPES, Inputs, Prompt, make_ring, touched_bytes
+from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.shape import PRESETS, MropeShape
-from rope_prof.kernels.paths import path
 from rope_prof.model.run import L2, Case, Key
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.loop.plan import GRAPH_CALLS

@@ -165,7 +165,7 @@ def _cases(options: Options, kind: Kind) -> list[Case]:
 
 def _paths(asked: Sequence[str]) -> tuple[str, ...]:
     """Ours that were named, or all of ours; a user's own `module:function` joins them."""
-    from rope_prof.kernels.paths import NAMES, path
+    from rope_prof.kernels.mrope.paths import NAMES, path
 
     ours = tuple(dict.fromkeys(name for name in asked if name in NAMES))
     own = tuple(dict.fromkeys(name for name in asked if name not in NAMES))
@@ -202,7 +202,7 @@ def _l2(asked: Sequence[str], kind: Kind) -> tuple[L2, ...]:
 
 
 def _planned(key: Key, kind: Kind, triton: bool) -> KeyFacts:
-    from rope_prof.kernels.paths import NAMES
+    from rope_prof.kernels.mrope.paths import NAMES
 
     is_triton = key.path in NAMES and key.path != "unfused"
     reason = None
@@ -219,6 +219,6 @@ def _planned(key: Key, kind: Kind, triton: bool) -> KeyFacts:
 
 def interpreted(key: Key, kind: Kind) -> bool:
     """Whether `key` is only checked, by Triton's interpreter: one of our Triton paths without a GPU."""
-    from rope_prof.kernels.paths import NAMES
+    from rope_prof.kernels.mrope.paths import NAMES
 
     return kind == "cpu" and key.path in NAMES and key.path != "unfused"

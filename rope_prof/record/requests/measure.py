@@ -19,7 +19,7 @@ import torch
 
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.io.run.requests import end_to_end_schema, write_end_to_end
-from rope_prof.kernels.paths import NAMES, path
+from rope_prof.kernels.mrope.paths import NAMES, path
 from rope_prof.model.end_to_end import (
     SCHEMA_VERSION,
     STOCK,

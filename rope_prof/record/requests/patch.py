@@ -17,8 +17,8 @@ import torch
 
 from rope_prof.errors import UnavailableError
 from rope_prof.kernels.mrope.inputs import cos_sin_cache
+from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.shape import MropeShape
-from rope_prof.kernels.paths import path
 from rope_prof.model.end_to_end import STOCK
 
 APPLY = "apply_rotary_pos_emb"

@@ -1,0 +1,176 @@
+"""What an operation promises: found by its word, made of callables, refused in one sentence that names the field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path as File
+
+import pytest
+import torch
+from rope_prof.kernels.lookup import operation, required
+from rope_prof.kernels.made import Made, made
+from rope_prof.kernels.mrope.operation import MROPE
+from rope_prof.kernels.operation import Axis, Output
+
+CPU = torch.device("cpu")
+CASE = {"model": "28b", "tp": 2, "tokens": 7, "dtype": "bf16", "prompt": "image"}
+
+
+def test_the_default_is_the_multimodal_rotary_embedding() -> None:
+    found = operation("mrope")
+    assert found is MROPE
+    assert (found.paths[0], found.swept) == ("unfused", "tokens")
+    assert [axis.name for axis in found.axes] == list(CASE)
+
+
+def test_its_calls_are_views_of_one_packed_tensor_and_its_reference_goes_by_rows() -> None:
+    calls = MROPE.calls(CASE, 3, CPU, None, seed=1)
+    q, k, positions, _, shape = calls[0].arguments
+    assert q.shape == (7, 10 * 128)
+    assert k.dtype == torch.bfloat16
+    assert positions.shape == (3, 7)
+    assert calls[0].fresh_bytes == 7 * 12 * 128 * 2
+    assert calls[0].one_pass is not None
+    assert calls[0].one_pass.shape == (7, shape.heads * shape.head_dim)
+    whole = MROPE.exact(CASE, calls[0], slice(None))
+    part = MROPE.exact(CASE, calls[0], slice(2, 5))
+    assert all(torch.equal(a[2:5], b) for a, b in zip(whole, part, strict=True))
+    before = q.clone()
+    MROPE.refill(calls, 2)
+    assert not torch.equal(q, before)
+    assert MROPE.calls(CASE, 1, CPU, torch.float32, seed=1)[0].arguments[0].dtype == torch.float32
+
+
+def test_its_check_names_what_does_not_go_together() -> None:
+    with pytest.raises(ValueError, match="tp 8 does not divide"):
+        MROPE.check(CASE | {"tp": 8})
+
+
+@pytest.mark.parametrize(
+    ("quick", "sweep", "kind", "tokens"),
+    [(False, False, "cpu", (1, 64, 256)), (True, False, "cuda", (64, 973)), (False, True, "cuda", (1, 4, 16))],
+)
+def test_the_most_special_default_serves(quick: bool, sweep: bool, kind: str, tokens: tuple[int, ...]) -> None:
+    axis = next(axis for axis in MROPE.axes if axis.name == "tokens")
+    assert axis.usual(kind, quick=quick, sweep=sweep)[: len(tokens)] == tokens
+
+
+def _add(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return x + y
+
+
+def _added(x: torch.Tensor, y: torch.Tensor) -> None:
+    x.add_(y)
+
+
+def _adding() -> Made:
+    inputs = (torch.arange(6.0).reshape(2, 3), torch.ones(3))
+    return made({"chain": _add, "inside": _added}, inputs, name="add", in_place={"inside"}, written=(0,), shared=(1,))
+
+
+def test_callables_and_their_arguments_make_an_operation() -> None:
+    found = required(_adding(), "add")
+    assert found.paths == ("chain", "inside")
+    assert found.outputs == (Output(name="out"),)
+    case = {"size": 6}
+    one, two = found.calls(case, 2, CPU, None, seed=0)
+    assert one.arguments[1] is two.arguments[1]
+    assert one.arguments[0].data_ptr() != two.arguments[0].data_ptr()
+    (exact,) = found.exact(case, one, slice(None))
+    assert exact.dtype == torch.float64
+    assert torch.equal(exact, torch.arange(6.0, dtype=torch.float64).reshape(2, 3) + 1)
+    found.path("inside").call(*one.arguments)
+    assert torch.equal(one.written[0].double(), exact)
+    found.refill([one, two], 1)
+    assert torch.equal(one.arguments[0], torch.arange(6.0).reshape(2, 3))
+    assert found.calls(case, 1, CPU, torch.float16, 0)[0].arguments[0].dtype == torch.float16
+    with pytest.raises(LookupError, match="unknown path 'fused'; expected 'chain', 'inside'"):
+        found.path("fused")
+
+
+def test_a_reference_that_cannot_work_in_float64_says_what_to_pass() -> None:
+    def half_only(x: torch.Tensor) -> torch.Tensor:
+        assert x.dtype == torch.float16, "half only"
+        return x
+
+    with pytest.raises(ValueError, match=r"fails on float64 arguments \(AssertionError: half only.*pass reference="):
+        made({"chain": half_only}, (torch.ones(2, dtype=torch.float16),), name="half")
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"paths": {}}, "paths is empty"),
+        ({"inputs": (1, 2)}, "inputs hold no tensor"),
+        ({"in_place": {"other"}, "written": (0,)}, "in_place names 'other', which is no path"),
+        ({"in_place": {"chain"}}, "written is empty"),
+        ({"inputs": {7: (torch.ones(3), torch.ones(3))}}, r"inputs are named \[7\]; expected .*\[3\]"),
+    ],
+)
+def test_what_does_not_make_an_operation_names_the_field(fields: dict[str, object], sentence: str) -> None:
+    whole = {"paths": {"chain": _add}, "inputs": (torch.ones(3), torch.ones(3)), "name": "add"} | fields
+    with pytest.raises(ValueError, match=sentence):
+        made(**whole)  # type: ignore[arg-type]
+
+
+TOKENS = Axis(name="tokens", defaults={"any": (1,)})
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"swept": "rows"}, "swept is 'rows', which names no axis; expected one of 'size'"),
+        ({"axes": ()}, "swept is 'size', which names no axis; expected one of none"),
+        ({"axes": (TOKENS, TOKENS)}, "axes has 'tokens' twice"),
+        ({"axes": ("size",)}, "expected a tuple of Axis"),
+        ({"axes": (replace(TOKENS, name="size", defaults={"cuda": (1,)}),)}, "has no defaults for a machine"),
+        ({"axes": (replace(TOKENS, name="size", form="n", defaults={"any": (1, 2)}),)}, "one word of several values"),
+        ({"axes": (replace(TOKENS, name="size", form="{x}"),)}, r"has the form '\{x\}'"),
+        ({"axes": (replace(TOKENS, name="size", defaults={"any": ("a",)}),)}, "whose defaults are no whole numbers"),
+        ({"outputs": ()}, "outputs is empty"),
+        ({"paths": ()}, "the baseline first"),
+        ({"paths": ("a", "a")}, "paths has 'a' twice"),
+        ({"name": " "}, "name is ' '"),
+    ],
+)
+def test_an_operation_that_lies_about_its_names_is_refused_by_the_field(
+    fields: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(LookupError, match=f"operation 'mine': .*{sentence}"):
+        required(replace(_adding(), **fields), "mine")  # type: ignore[arg-type]
+
+
+def test_what_is_no_operation_names_what_it_lacks() -> None:
+    with pytest.raises(LookupError, match="operation 'x' has no 'name'; expected name, axes"):
+        required(object(), "x")
+
+
+OWN = """
+import torch
+from rope_prof.kernels.made import made
+DOUBLE = made({"chain": lambda x: x + x, "product": lambda x: 2 * x}, (torch.ones(4),), name="double")
+"""
+
+
+def test_an_operation_in_a_file_is_found_with_and_without_its_name(tmp_path: File) -> None:
+    file = tmp_path / f"own_{tmp_path.name.replace('-', '_')}.py"
+    file.write_text(OWN)
+    assert operation(str(file)).name == "double"
+    assert operation(f"{file}:DOUBLE") is operation(str(file))
+    with pytest.raises(LookupError, match="has no 'TRIPLE'"):
+        operation(f"{file}:TRIPLE")
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("nothing", "unknown operation 'nothing'; expected 'mrope'"),
+        ("nothing.py", "no file 'nothing.py'"),
+        ("no_such_module:X", "cannot import 'no_such_module'"),
+        ("json:nothing", "'json' has no 'nothing'"),
+        ("json:decoder", "has no 'name'"),
+    ],
+)
+def test_a_word_that_names_no_operation_says_what_to_do(word: str, sentence: str) -> None:
+    with pytest.raises(LookupError, match=sentence):
+        operation(word)
