@@ -9,7 +9,7 @@ from rope_prof.dashboard.shell import Seen
 
 from rope_prof.analysis.run.counters import counters_of
 from rope_prof.analysis.trace.idle import idle
-from rope_prof.dashboard import loading, view
+from rope_prof.dashboard import loading
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.nsight import Compute
 from rope_prof.model.run import Key, KeyFacts
@@ -17,6 +17,7 @@ from rope_prof.views.blocks.bubbles import Bubbles, Held
 from rope_prof.views.blocks.kernels import HeldKernels
 from rope_prof.views.blocks.overview import Side
 from rope_prof.views.report.data import Captured
+from rope_prof.views.words.labels import side_label
 
 
 def of_sides(
@@ -27,7 +28,7 @@ def of_sides(
     found: dict[str, tuple[Side, Captured]] = {}
     missing = []
     for f in facts:
-        label = view.side_label(f.key, keys)
+        label = side_label(f.key, keys)
         one = loading.account(seen.folder, f)
         if one is None:
             missing.append(f"{label}: its trace is gone; restore {f.trace} or record the run again.")

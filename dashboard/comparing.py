@@ -17,7 +17,7 @@ from rope_prof.errors import TraceError
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
 from rope_prof.model.trace import Trace
-from rope_prof.views.terminal.compare import Comparison
+from rope_prof.views.words.comparison import Comparison
 
 #: The path or mode of a side that picks all of them.
 ALL = "all"

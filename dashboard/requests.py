@@ -11,6 +11,7 @@ import streamlit as st
 
 from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts, agreements, request_rows
 from rope_prof.analysis.requests.steps import StepCalls, step_calls
+from rope_prof.analysis.run.noise import noise
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.commands.model import profiled
@@ -19,7 +20,6 @@ from rope_prof.io.run.folder import RunFolder, shipped_runs
 from rope_prof.io.run.requests import FACTS_FILE, SAMPLES_FILE, EndToEndFolder, read_end_to_end
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
-from rope_prof.views.report.data import noise
 from rope_prof.views.timeline.picture import Panel
 from rope_prof.views.timeline.scene import Scene, scene
 from rope_prof.views.timeline.step import step_panel

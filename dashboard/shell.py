@@ -21,6 +21,7 @@ from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
 from rope_prof.views.draw.palette import Palette, palette
 from rope_prof.views.timeline.look import zoom_of
+from rope_prof.views.words.labels import side_label
 
 if TYPE_CHECKING:
     import polars as pl
@@ -204,7 +205,7 @@ def side_chooser(facts: Sequence[KeyFacts]) -> list[KeyFacts]:
     found = [f for f in facts if chosen.has(f.key)]
     if not found and facts:
         asked = f"{', '.join(chosen.paths)} in mode {', '.join(chosen.modes)}"
-        note(f"nothing recorded of {asked} in this case; showing {view.side_label(keys[0], keys)}")
+        note(f"nothing recorded of {asked} in this case; showing {side_label(keys[0], keys)}")
         return [facts[0]]
     return found
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from rope_prof.model.run import Key, KeyFacts, Run
+from rope_prof.views.words.labels import side_label
 
 MEDIAN = "median"
 BASELINE = ("unfused", "eager")
@@ -115,12 +116,6 @@ def calls_of(run: Run, case: str) -> list[str]:
 def side(key: Key) -> str:
     """`fused.eager.cold`: what names a key within its case and rank, safe in an address."""
     return f"{key.path.replace(':', '@')}.{key.mode}.{key.l2}"
-
-
-def side_label(key: Key, keys: Sequence[Key]) -> str:
-    """`fused · eager`, with the L2 state where the case has keys of both."""
-    label = f"{key.path} · {key.mode}"
-    return f"{label} · {key.l2}" if len({other.l2 for other in keys}) > 1 else label
 
 
 def bases(run: Run, case: str, others: Mapping[str, Run]) -> dict[str, tuple[str | None, KeyFacts]]:

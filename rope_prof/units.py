@@ -1,11 +1,12 @@
-"""Numbers as people read them: nanoseconds, bytes, ratios. The one place where a unit is chosen."""
+"""Numbers as people read them: nanoseconds, bytes, ratios, shares, counts. The one place where a unit is chosen."""
 
 from __future__ import annotations
 
 #: What stands where there is no figure.
 MISSING = "–"
 
-_TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+US, MS, SECOND = 1e3, 1e6, 1e9
+_TIMES = ((SECOND, "s"), (MS, "ms"), (US, "µs"), (1.0, "ns"))
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 
 
@@ -40,7 +41,22 @@ def between(lo_ns: float, hi_ns: float) -> str:
 
 def microseconds(ns: float | None) -> str:
     """`1,234` or `12.3`: microseconds without the unit, for a column whose head names it."""
-    return MISSING if ns is None else significant(ns / 1e3)
+    return MISSING if ns is None else significant(ns / US)
+
+
+def milliseconds(ns: float | None) -> str:
+    """The same in milliseconds."""
+    return MISSING if ns is None else significant(ns / MS)
+
+
+def in_us(ns: float | None) -> float | None:
+    """Nanoseconds as a number of microseconds, for an axis or a column of figures."""
+    return None if ns is None else ns / US
+
+
+def ends(lo_ns: float | None, hi_ns: float | None, scale: float = US) -> str:
+    """`[20.1, 20.6]`: an interval in the unit of `scale`; nothing without one."""
+    return "" if lo_ns is None or hi_ns is None else f"[{significant(lo_ns / scale)}, {significant(hi_ns / scale)}]"
 
 
 def size(count: float | None) -> str:
@@ -53,6 +69,36 @@ def size(count: float | None) -> str:
     return f"{significant(count)} B"
 
 
+def mebibytes(count: float | None) -> str:
+    """`12.3`: MiB without the unit."""
+    return MISSING if count is None else significant(count / (1 << 20))
+
+
+def megabytes(count: float | None) -> str:
+    """`12.3`: decimal MB without the unit, as bandwidths count them."""
+    return MISSING if not count else significant(count / 1e6)
+
+
+def gigabytes_per_s(bytes_per_s: float | None) -> str:
+    """`3,013`: decimal GB/s without the unit."""
+    return MISSING if bytes_per_s is None else significant(bytes_per_s / 1e9)
+
+
 def ratio(value: float | None) -> str:
     """`5.43x`."""
     return MISSING if value is None else f"{significant(value)}x"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """`12 %`, or with digits behind the point."""
+    return MISSING if share is None else f"{100 * share:.{digits}f} %"
+
+
+def number(value: float | None) -> str:
+    """`25`, `1,234`, `2.333`: a count or a mean of counts, in four digits."""
+    return MISSING if value is None else f"{value:,.4g}"
+
+
+def counted(count: float, noun: str) -> str:
+    """`1 token`, `8,192 tokens`."""
+    return f"{number(count) if isinstance(count, float) else f'{count:,}'} {noun if count == 1 else f'{noun}s'}"

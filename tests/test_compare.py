@@ -30,7 +30,8 @@ from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import append_samples, shipped_runs, write_run
 from rope_prof.io.run.redact import Words
 from rope_prof.model.run import Key, KeyFacts, Machine, samples_schema
-from rope_prof.views.terminal.compare import Comparison, compare_json, compare_markdown, compare_text, texts
+from rope_prof.views.terminal.compare import compare_json, compare_markdown, compare_text, texts
+from rope_prof.views.words.comparison import Comparison
 from tests.runs import CASE, MACHINE, facts, key, run, samples
 
 _ENDS = st.tuples(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(0.1, 10)).map(sorted)

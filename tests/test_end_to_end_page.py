@@ -13,7 +13,7 @@ import pytest
 from rope_prof.analysis.requests.requests import RequestRow, agreements, request_rows
 from rope_prof.commands.model import profiled
 from rope_prof.io.run.requests import EndToEndFolder, read_end_to_end
-from rope_prof.views.terminal.requests import milliseconds, prediction_lines, share
+from rope_prof.views.words.requests import milliseconds, prediction_lines, share
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "traces/h100-ernie28b"

@@ -19,12 +19,12 @@ from rope_prof.views.blocks.bubbles import (
     lengths_figure,
     worst_table,
 )
-from rope_prof.views.blocks.overview import ON_CPU
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page import overview
 from rope_prof.views.page.blocks import blocks
 from rope_prof.views.page.files import markdown_of
 from rope_prof.views.timeline.look import zoom_text
+from rope_prof.views.words.trust import ON_CPU
 
 seen = shell.seen()
 captured = view.captured(seen.folder.run, seen.case)

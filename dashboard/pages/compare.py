@@ -10,7 +10,8 @@ from rope_prof.io.run.folder import RunFolder
 from rope_prof.views.draw.compare import MOST, forest
 from rope_prof.views.page import compare as compare_panels
 from rope_prof.views.page import overview
-from rope_prof.views.terminal.compare import method, reasons, table, verdict_frame
+from rope_prof.views.terminal.compare import table, verdict_frame
+from rope_prof.views.words.comparison import method, reasons
 
 seen = shell.seen()
 named = loading.runs()

@@ -16,9 +16,9 @@ from rope_prof.views.page import requests as request_panels
 from rope_prof.views.page.blocks import blocks
 from rope_prof.views.report import requests as report_requests
 from rope_prof.views.report.markdown import blocks_markdown
-from rope_prof.views.terminal.requests import end_to_end_notes, headline, prediction_lines
 from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.timeline.window import Shown
+from rope_prof.views.words.requests import end_to_end_notes, headline, prediction_lines
 
 seen = shell.seen()
 with shell.guarded():

@@ -16,12 +16,12 @@ from rope_prof.views.blocks.kernels import (
     time_figure,
 )
 from rope_prof.views.blocks.model import Block
-from rope_prof.views.blocks.overview import ON_CPU
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page import overview
 from rope_prof.views.page.blocks import blocks
-from rope_prof.views.terminal.nsight import compute_notes
-from rope_prof.views.terminal.numbers import ceilings_line
+from rope_prof.views.words.counters import compute_notes
+from rope_prof.views.words.numbers import ceilings_line
+from rope_prof.views.words.trust import ON_CPU
 
 seen = shell.seen()
 run = seen.folder.run

@@ -10,7 +10,7 @@ from rope_prof.views.draw.sweep import Held, sweep_drawings, sweep_table
 from rope_prof.views.page import overview
 from rope_prof.views.page import sweep as sweep_panels
 from rope_prof.views.page.files import markdown_of
-from rope_prof.views.terminal.sweep import families, turning_notes
+from rope_prof.views.words.sweep import families, turning_notes
 
 seen = shell.seen()
 run = seen.folder.run

@@ -9,6 +9,7 @@ from rope_prof.views.timeline.captions import call_caption, call_table, panel
 from rope_prof.views.timeline.layout import call_options, median_call
 from rope_prof.views.timeline.picture import Panel, timeline_drawing
 from rope_prof.views.timeline.window import Shown
+from rope_prof.views.words.labels import side_label
 
 seen = shell.seen()
 captured = view.captured(seen.folder.run, seen.case)
@@ -34,7 +35,7 @@ keys = [f.key for f in captured]
 for f in facts:
     capture = captures[f.key.name]
     number = None if capture is None else median_call(capture.calls) if call == view.MEDIAN else int(call)
-    label = view.side_label(f.key, keys)
+    label = side_label(f.key, keys)
     if capture is None:
         missing.append(f"{label}: its trace is gone; restore {f.trace} or record the run again.")
         continue

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rope_prof.io.run.redact import Words
     from rope_prof.model.run import KeyFacts
     from rope_prof.model.trace import Trace
-    from rope_prof.views.terminal.compare import Comparison
+    from rope_prof.views.words.comparison import Comparison
 
 FORMATS = ("text", "markdown", "json")
 _SIDE = "RUN[:PATH[/MODE]]"
@@ -94,7 +94,7 @@ def comparison(
     """All that `compare` prints of two sides, which were typed as `words`. Errors: those of `compare.compare`."""
     from rope_prof.analysis.comparison.compare import ALL_METRICS, differences
     from rope_prof.analysis.comparison.compare import compare as verdicts_of
-    from rope_prof.views.terminal.compare import Comparison
+    from rope_prof.views.words.comparison import Comparison
 
     known = bounds or {}
     verdicts = verdicts_of(base, cand, paired=paired, anyway=anyway, metrics=ALL_METRICS)

@@ -127,9 +127,10 @@ def _requests(folder: RunFolder) -> WholeRequests | None:
     from functools import cache
 
     from rope_prof.analysis.requests.requests import agreements, request_rows
+    from rope_prof.analysis.run.noise import noise
     from rope_prof.commands.model import profiled
     from rope_prof.io.trace.read import read_trace
-    from rope_prof.views.report.data import WholeRequests, noise
+    from rope_prof.views.report.data import WholeRequests
 
     found = folder.end_to_end
     if found is None:
@@ -185,7 +186,7 @@ def _files(folder: RunFolder) -> Iterator[TraceFile]:
     import hashlib
 
     from rope_prof.views.report.data import TraceFile
-    from rope_prof.views.words.figures import key_words
+    from rope_prof.views.words.labels import key_words
 
     named = {f.trace: key_words(f.key) for f in folder.run.keys if f.trace}
     named |= {f.light_trace: f"{key_words(f.key)}, light" for f in folder.run.keys if f.light_trace}

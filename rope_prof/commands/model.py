@@ -111,6 +111,7 @@ def print_end_to_end(folder: Path) -> None:
     from rope_prof.commands.show import wide_console
     from rope_prof.io.run.requests import read_end_to_end
     from rope_prof.views.terminal import requests as tables
+    from rope_prof.views.words import requests as words
 
     found = read_end_to_end(folder)
     if found is None:
@@ -118,14 +119,14 @@ def print_end_to_end(folder: Path) -> None:
     console = wide_console()
     facts = found.facts
     steps, predicted, doubts = profiled(found)
-    console.print(tables.headline(facts), markup=False, highlight=False)
+    console.print(words.headline(facts), markup=False, highlight=False)
     console.print(tables.request_table(request_rows(facts, found.samples)))
     console.print(tables.agreement_table(agreements(facts)))
     if steps:
         console.print(tables.steps_table(steps))
-    for line in tables.prediction_lines(predicted):
+    for line in words.prediction_lines(predicted):
         console.print(line, markup=False, highlight=False)
-    for line in (*doubts, *tables.end_to_end_notes(facts)):
+    for line in (*doubts, *words.end_to_end_notes(facts)):
         console.print(line, markup=False, highlight=False, style="dim")
 
 
@@ -133,7 +134,7 @@ def end_to_end_document(folder: Path) -> dict[str, Any] | None:
     """What `show --json` says of whole requests; None where the run in `folder` has none."""
     from rope_prof.analysis.requests.requests import agreements, request_rows
     from rope_prof.io.run.requests import read_end_to_end
-    from rope_prof.views.terminal.requests import end_to_end_json
+    from rope_prof.views.words.run_json import end_to_end_json
 
     found = read_end_to_end(folder)
     if found is None:

@@ -82,9 +82,10 @@ def numbers_of(folder: RunFolder) -> Numbers:
 def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
     """Print the table, or the JSON, of `folder` to standard output."""
     from rope_prof.commands.model import end_to_end_document, print_end_to_end
-    from rope_prof.views.terminal.nsight import nsight_notes, nsight_tables
-    from rope_prof.views.terminal.numbers import numbers_json
-    from rope_prof.views.terminal.run import machine_line, run_json
+    from rope_prof.views.terminal.nsight import nsight_tables
+    from rope_prof.views.words.counters import nsight_notes
+    from rope_prof.views.words.machine import machine_line
+    from rope_prof.views.words.run_json import numbers_json, run_json
 
     found = numbers_of(folder)
     if as_json:
@@ -106,11 +107,13 @@ def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     """Tables and notes of a run: a table per case, or of a sweep one per family."""
     from rope_prof.analysis.run.rank_spread import rank_spread
     from rope_prof.analysis.run.sweep import sweep
-    from rope_prof.views.terminal.numbers import number_notes, number_tables
+    from rope_prof.views.terminal.numbers import number_tables
     from rope_prof.views.terminal.rank_spread import rank_tables
     from rope_prof.views.terminal.run import run_tables
-    from rope_prof.views.terminal.sweep import is_sweep, sweep_notes, sweep_tables
+    from rope_prof.views.terminal.sweep import sweep_tables
     from rope_prof.views.words.notes import notes
+    from rope_prof.views.words.numbers import number_notes
+    from rope_prof.views.words.sweep import is_sweep, sweep_notes
 
     frame = sweep(found.rows)
     if is_sweep(frame):

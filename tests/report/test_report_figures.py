@@ -12,6 +12,8 @@ import pytest
 from report_reading import tables_of
 from runs import key as drawn_key
 
+from rope_prof.analysis.run.cases import main_case
+from rope_prof.analysis.run.noise import noise
 from rope_prof.analysis.stats import figure
 from rope_prof.commands.export_report import cleaned_report, gathered
 from rope_prof.commands.show import rows_of
@@ -21,11 +23,10 @@ from rope_prof.model.run import Case, Key, KeyFacts, samples_schema
 from rope_prof.units import microseconds, ratio
 from rope_prof.views.blocks.model import Block, Bullets, Report
 from rope_prof.views.blocks.overview import overview
-from rope_prof.views.report import data as report_data
 from rope_prof.views.report.html import report_html
 from rope_prof.views.report.markdown import LIMIT, report_markdown
 from rope_prof.views.report.report import TITLES, report
-from rope_prof.views.words.figures import case_words, side_label
+from rope_prof.views.words.labels import case_words, side_label
 from rope_prof.views.words.losses import verdicts
 
 ORDER = [title for _, _, title in TITLES]
@@ -59,11 +60,11 @@ def test_every_figure_of_the_table_is_the_one_that_show_prints(shipped_report, s
         assert row[9] == f"{key['max_error']:.2g}"
 
 
-def test_the_spread_is_that_of_the_samples(shipped_report) -> None:  # type: ignore[no-untyped-def]
+def test_the_spread_is_that_of_the_samples(shipped_report, shipped_json) -> None:  # type: ignore[no-untyped-def]
     samples = pl.read_parquet(shipped_report.run / "samples.parquet")
-    ends = report_data.spread(read_run(shipped_report.run).samples)
+    ends = {k["key"]: (k["p10_ns"], k["p90_ns"]) for k in shipped_json["keys"]}
     wall = samples.filter(pl.col("clock") == "wall").with_columns(each=pl.col("ns") / pl.col("calls"))
-    for key, rows in wall.group_by("key"):
+    for key, rows in wall.filter(pl.col("key").is_in(list(ends))).group_by("key"):
         each = sorted(rows["each"])
         lo, hi = ends[str(key[0])]
         assert each[0] <= lo <= each[len(each) // 2] <= hi <= each[-1]
@@ -170,7 +171,7 @@ def test_a_path_that_loses_is_named_and_marked(tmp_path: Path) -> None:
 def test_a_loss_reads_in_the_report_as_on_the_overview(shipped_report) -> None:  # type: ignore[no-untyped-def]
     folder = read_run(shipped_report.run)
     pairs = verdicts(folder.run, folder.samples)
-    case = report_data.main_case(folder.run)
+    case = main_case(folder.run)
     assert case is not None
     said = overview(rows_of(folder), case.name, pairs=pairs).losses
     assert any("fused · compile" in text and text.startswith("than unfused · compile") for text in said)
@@ -271,7 +272,7 @@ def test_the_median_call_of_a_replay_is_one_call(repository: Path) -> None:
 
 
 def test_noise_of_a_path_against_itself_is_about_one(shipped_report) -> None:  # type: ignore[no-untyped-def]
-    found = report_data.noise(read_run(shipped_report.run).samples)
+    found = noise(read_run(shipped_report.run).samples)
     assert len(found) >= 16
     assert figure([one.median for one in found.values()]).median == pytest.approx(1, abs=0.05)  # type: ignore[union-attr]
 

@@ -13,8 +13,9 @@ from PIL import Image
 from report_reading import plain, read, rendered
 
 from rope_prof.cli import main
-from rope_prof.views.report.markdown import LIMIT, code, md
-from rope_prof.views.terminal.trace import shown
+from rope_prof.views.report.markdown import LIMIT
+from rope_prof.views.words.markdown import code, md
+from rope_prof.views.words.names import shown
 
 NASTY = st.text(alphabet=st.sampled_from(list("ab_*`|\\<>[]()!#@:$~&;=+-. 1\n\t\x1bé中")), max_size=30)
 quick = settings(max_examples=200, deadline=None)

@@ -16,7 +16,7 @@ from rope_prof.commands.export_report import cleaned_report, write_page
 from rope_prof.views.blocks.model import Code, Report, Section, mapped
 from rope_prof.views.report.html import report_html
 from rope_prof.views.report.method import clipped
-from rope_prof.views.terminal.trace import shown
+from rope_prof.views.words.names import shown
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

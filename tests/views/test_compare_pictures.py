@@ -17,7 +17,8 @@ from rope_prof.views.draw.palette import DARK
 from rope_prof.views.draw.scale import log_ticks
 from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Text, svg_file
 from rope_prof.views.page.compare import differences_panel, open_verdicts, verdict_panel
-from rope_prof.views.terminal.compare import HEAD, Comparison, cells, table, tally, verdict_frame
+from rope_prof.views.terminal.compare import HEAD, cells, table, verdict_frame
+from rope_prof.views.words.comparison import Comparison, tally
 from tests.runs import CASE, facts, key, run, samples
 
 

@@ -9,15 +9,8 @@ from rich.console import Console
 from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
-from rope_prof.views.terminal.requests import (
-    agreement_table,
-    milliseconds,
-    prediction_lines,
-    request_table,
-    share,
-    steps_table,
-    verdict,
-)
+from rope_prof.views.terminal.requests import agreement_table, request_table, steps_table
+from rope_prof.views.words.requests import milliseconds, prediction_lines, share, verdict
 
 ROW = RequestRow(
     path="fused",

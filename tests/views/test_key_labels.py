@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,18 @@ from hypothesis import strategies as st
 from runs import CASE, key
 
 from rope_prof.model.run import Case, Key
-from rope_prof.views.words.labels import case_labels, case_phrases, family_labels, key_labels
+from rope_prof.views.words.labels import (
+    axes,
+    case_labels,
+    case_of,
+    case_phrases,
+    case_words,
+    family_words,
+    key_labels,
+    name_parts,
+    short,
+    side_label,
+)
 
 _CASES = st.builds(
     Case,
@@ -68,11 +78,26 @@ def test_cases_are_told_by_tokens_alone_where_these_do() -> None:
     assert case_phrases([CASE, replace(CASE, tp=2)])[CASE] == "TP 1 n64"
 
 
-def test_families_name_dtype_and_prompt_only_where_these_differ() -> None:
-    line: dict[str, Any] = {"path": "fused", "mode": "eager", "model": "28b", "tp": 1, "dtype": "bf16"}
-    line |= {"prompt": "image", "l2": "cold"}
-    assert family_labels([line]) == ["fused eager, 28b TP 1 cold"]
-    assert family_labels([line, line | {"dtype": "fp32"}]) == [
-        "fused eager, 28b TP 1 bf16 cold",
-        "fused eager, 28b TP 1 fp32 cold",
-    ]
+def test_a_case_in_words_counts_its_tokens() -> None:
+    assert case_words(replace(CASE, tokens=1)) == "28b · TP 1 · 1 token · bf16 · image prompt"
+    assert case_words(replace(CASE, tokens=8192)) == "28b · TP 1 · 8,192 tokens · bf16 · image prompt"
+    assert family_words(CASE) == "28b · TP 1 · bf16 · image prompt"
+    assert family_words(CASE, "cold") == "28b · TP 1 · bf16 · image prompt · cold L2"
+
+
+@given(_CASES)
+def test_a_case_is_rebuilt_from_a_row_and_named_by_each_axis_that_it_has(case: Case) -> None:
+    assert case_of(asdict(case) | {"path": "fused"}) == case
+    assert [axis.name for axis in axes(case)] == list(asdict(case))
+    assert case_words(case).count(" · ") == len(axes(case)) - 1
+
+
+@given(_KEYS)
+def test_a_name_gives_back_its_parts(key: Key) -> None:
+    assert name_parts(key.name) == (key.path, key.mode, key.l2, key.case.name)
+    assert short(replace(key, path="a.b:f").name) == f"a.b@f {key.mode} {key.l2}"
+
+
+def test_a_side_names_its_l2_state_only_where_both_are() -> None:
+    assert side_label(key(), [key()]) == "unfused · eager"
+    assert side_label(key(), [key(), replace(key(), l2="hot")]) == "unfused · eager · cold"

@@ -17,7 +17,7 @@ from rope_prof.views.draw.stack import stacked
 from rope_prof.views.draw.svg import Drawing, Line, Mark, Text, svg_file
 from rope_prof.views.draw.sweep import FLOOR, SHARES, TIMES, Held, sweep_drawings, sweep_table
 from rope_prof.views.page.sweep import family_panel, turnings
-from rope_prof.views.terminal.sweep import families, sign
+from rope_prof.views.words.sweep import families, sign
 
 
 def swept(paths: dict[str, Truth], rounds: int = 8, *, graphs: bool = True, ceilings: bool = True) -> pl.DataFrame:

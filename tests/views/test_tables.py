@@ -14,9 +14,10 @@ from runs import CASE, RIGHT, WRONG, facts, key, run, samples
 
 from rope_prof.analysis.run.rows import CaptureFigures, Row, summary
 from rope_prof.model.run import KeyFacts, Run
-from rope_prof.views.terminal import run as tables
-from rope_prof.views.terminal.run import run_json, run_tables
+from rope_prof.views.terminal.run import run_tables
+from rope_prof.views.words import run_json as documents
 from rope_prof.views.words.notes import light_notes, notes
+from rope_prof.views.words.run_json import run_json
 
 SPENT = "budget of 5 s for its case spent after 6 rounds: the interval of its median is 12.21% wide"
 CONTRACT = {
@@ -85,7 +86,7 @@ def test_the_json_keeps_its_contract(made: tuple[Run, tuple[Row, ...]]) -> None:
 
 def test_every_field_is_documented(made: tuple[Run, tuple[Row, ...]]) -> None:
     for field in document(made)["keys"][0]:
-        assert f"`{field}`" in (tables.__doc__ or ""), field
+        assert f"`{field}`" in (documents.__doc__ or ""), field
 
 
 def test_missing_is_null_never_zero(made: tuple[Run, tuple[Row, ...]]) -> None:

@@ -13,14 +13,14 @@ import polars as pl
 
 from rope_prof.analysis.run.rows import INFLATION_LIMIT, call_pattern
 from rope_prof.analysis.trace.idle import Idle, log_bins
-from rope_prof.units import MISSING, duration, microseconds, ratio
+from rope_prof.units import MISSING, duration, microseconds, percent, ratio
 from rope_prof.views.blocks.model import Block, Cell, Figure, Table, Tone, cells
-from rope_prof.views.blocks.overview import DENIED, Side
+from rope_prof.views.blocks.overview import Side
 from rope_prof.views.draw.charts import Bar, Histogram, bars, histograms
 from rope_prof.views.draw.svg import CAUSE, Drawing
-from rope_prof.views.timeline.facts import CAUSE_WORDS
+from rope_prof.views.words.causes import CAUSE_WORDS
 from rope_prof.views.words.difference import beside, change
-from rope_prof.views.words.figures import percent
+from rope_prof.views.words.trust import DENIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from rope_prof.analysis.run.counters import CallCounters, counters_of
 from rope_prof.model.nsight import Compute
 from rope_prof.views.blocks.kernels import HeldKernels, Kernels
 from rope_prof.views.blocks.model import Table, cells
-from rope_prof.views.terminal.nsight import COUNTERS, STALLS, counter_cells, counter_differences, stall_cells
+from rope_prof.views.words.counters import COUNTERS, STALLS, counter_cells, counter_differences, stall_cells
 from rope_prof.views.words.difference import bracketed
 
 

@@ -16,12 +16,11 @@ from rope_prof.analysis.run.counters import CallCounters
 from rope_prof.analysis.run.roofline import KernelRoof, Memory, PathRoof, kernel_roofs, of_keys, pass_point, peak_per_s
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.nsight import Compute
-from rope_prof.units import MISSING, duration, significant
+from rope_prof.units import MISSING, duration, percent, significant
 from rope_prof.views.blocks.model import Figure, Table, cells
 from rope_prof.views.draw.charts import Bar, bars
 from rope_prof.views.draw.roofline import Roof, Spot, roof_drawing
 from rope_prof.views.words.difference import beside, difference
-from rope_prof.views.words.figures import percent
 from rope_prof.views.words.names import short_name
 
 #: Kernels drawn of each side; the rest is one bar.

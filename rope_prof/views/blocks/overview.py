@@ -14,16 +14,13 @@ from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.verdict import Word, judge
 from rope_prof.model.run import Case
 from rope_prof.units import duration, ratio
+from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.losses import Loss, Pair, losses, sentences
+from rope_prof.views.words.trust import DENIED, ON_CPU
 
 if TYPE_CHECKING:
     import polars as pl
 
-ON_CPU = "Recorded on a CPU: a kernel is a leaf operator, and nothing here is a GPU figure."
-
-#: A corrected bubble that its cross-check denies, as in the table that `show` prints; and what it means.
-DENIED = "≠"
-MARKED = f"{DENIED}: the cross-check by graph replay disagrees."
 
 #: What paths are held against where nobody chose.
 BASELINE = "unfused · eager"
@@ -140,7 +137,7 @@ def overview(
     if not mine:
         raise KeyError(case_name)
     held = against or _unfused(first_rank, mine)
-    sides = tuple(Side(label=label(row, mine), row=row, ratio=held.ratios.get(row.key)) for row in mine)
+    sides = tuple(Side(label=side_label(row, mine), row=row, ratio=held.ratios.get(row.key)) for row in mine)
     baseline = None if held.row is None else Side(label=held.label, row=held.row)
     family = [row for row in first_rank if _same_but_tokens(row.case, mine[0].case)]
     tokens = tuple(sorted({row.case.tokens for row in family}))
@@ -161,13 +158,7 @@ def _unfused(rows: Sequence[Row], mine: Sequence[Row]) -> Against:
     """The unfused chain run eagerly, as the summary holds every row against it."""
     row = next((row for row in mine if (row.path, row.mode) == ("unfused", "eager")), None)
     ratios = {row.key: row.speedup_interval for row in rows if row.speedup_interval is not None}
-    return Against(label=BASELINE if row is None else label(row, mine), row=row, ratios=ratios)
-
-
-def label(row: Row, rows: Sequence[Row]) -> str:
-    """`fused · eager`, with the L2 state where `rows` have both."""
-    name = f"{row.path} · {row.mode}"
-    return f"{name} · {row.l2}" if len({other.l2 for other in rows}) > 1 else name
+    return Against(label=BASELINE if row is None else side_label(row, mine), row=row, ratios=ratios)
 
 
 def _candidate(sides: Sequence[Side], baseline: Side | None) -> Side | None:
@@ -187,7 +178,7 @@ def _cells(rows: Sequence[Row], tokens: Sequence[int], held: Against) -> tuple[t
     found: dict[str, dict[int, Row]] = {}
     for row in rows:
         if held.row is None or held.ratios.get(row.key) or not _alike(row, held.row):
-            found.setdefault(label(row, rows), {})[row.case.tokens] = row
+            found.setdefault(side_label(row, rows), {})[row.case.tokens] = row
     return tuple(
         (name, tuple(_cell(count, by_tokens.get(count), held) for count in tokens)) for name, by_tokens in found.items()
     )

@@ -14,8 +14,9 @@ from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.units import ratio, significant
 from rope_prof.views.draw.scale import Scale, log_scale, log_ticks
 from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Shape, Text, fitted, text_width
-from rope_prof.views.terminal.compare import short, value
 from rope_prof.views.words.difference import difference
+from rope_prof.views.words.labels import short
+from rope_prof.views.words.verdicts import value
 
 WIDTH = 1180.0
 #: A picture of more rows is read by nobody: the rest is in the table.

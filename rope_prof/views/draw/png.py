@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.stack import moved
 from rope_prof.views.draw.svg import MARGIN, Drawing, Line, Mark, Rect, Shape, Text, colour, mark_points, placed
-from rope_prof.views.terminal.trace import shown
+from rope_prof.views.words.names import shown
 
 #: Pixels of the file per pixel of the drawing: sharp on a screen of high density.
 SCALE = 2

@@ -14,7 +14,7 @@ from rope_prof.units import duration, significant
 from rope_prof.views.draw.charts import WIDTH, Bar, bars
 from rope_prof.views.draw.scale import Scale, linear_scale, round_values
 from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Shape, Text, text_width
-from rope_prof.views.terminal.requests import Steps, share, step_ms, verdict
+from rope_prof.views.words.requests import Steps, share, step_ms, verdict
 
 #: (path, phase) -> the unprofiled eager step.
 Times = Mapping[tuple[str, str], Figure]

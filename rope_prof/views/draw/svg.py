@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from rope_prof.views.draw.palette import Palette
-from rope_prof.views.terminal.trace import shown
+from rope_prof.views.words.names import shown
 
 FONT = "'Source Sans 3', 'Source Sans Pro', 'Segoe UI', system-ui, 'Helvetica Neue', Arial, sans-serif"
 #: Spans narrower than this are drawn this wide, in pixels: a kernel of 1 µs in a call of 1 ms is still seen.

@@ -11,8 +11,8 @@ import polars as pl
 from rope_prof.units import MISSING, between, duration, ratio
 from rope_prof.views.draw.lines import Axes, Point, Series, line_chart
 from rope_prof.views.draw.svg import Drawing
-from rope_prof.views.terminal.sweep import sign
 from rope_prof.views.words.difference import difference
+from rope_prof.views.words.sweep import sign
 
 FLOOR = "one pass over the bytes"
 TIMES, SHARES = "Wall time of a call", "Share of the roofline"

@@ -7,7 +7,7 @@ from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.units import duration, significant
 from rope_prof.views.draw.charts import Bar, bars
 from rope_prof.views.draw.svg import Drawing
-from rope_prof.views.timeline.facts import CAUSE_WORDS
+from rope_prof.views.words.causes import CAUSE_WORDS
 
 
 def idle_drawing(analysis: Analysis, name: str) -> Drawing:

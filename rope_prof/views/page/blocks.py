@@ -8,8 +8,7 @@ from html import escape
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Figure, Table, Words
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.page import overview
-from rope_prof.views.terminal.trace import shown
-from rope_prof.views.words.names import short_name
+from rope_prof.views.words.names import short_name, shown
 
 #: Longer names are shortened, with all of it where the mouse is over them.
 NAME_LENGTH = 44

@@ -8,7 +8,7 @@ from html import escape
 from rope_prof.analysis.comparison.compare import Difference
 from rope_prof.analysis.run.differences import Unlike
 from rope_prof.units import MISSING
-from rope_prof.views.terminal.compare import Comparison, tally
+from rope_prof.views.words.comparison import Comparison, tally
 
 #: So many facts stand open; the rest is folded.
 _OPEN = 7

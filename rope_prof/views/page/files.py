@@ -10,7 +10,7 @@ from rope_prof.units import MISSING
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.png import png
 from rope_prof.views.draw.svg import Drawing, svg_file
-from rope_prof.views.report.markdown import md
+from rope_prof.views.words.markdown import md
 
 
 def csv_of(table: pl.DataFrame) -> bytes:

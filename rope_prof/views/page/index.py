@@ -14,7 +14,8 @@ from rope_prof.analysis.run.rows import Row
 from rope_prof.model.run import Run
 from rope_prof.units import MISSING, duration, ratio, size
 from rope_prof.views.draw.palette import DARK, LIGHT, Palette
-from rope_prof.views.terminal.run import case_title, machine_line
+from rope_prof.views.words.labels import case_words
+from rope_prof.views.words.machine import machine_line
 
 _STYLE = """
 :root { color-scheme: light dark; %(light)s }
@@ -49,7 +50,7 @@ def index_page(
     """
     cases = groupby(rows, key=lambda row: row.case)
     sections = "".join(
-        f"<h2>{escape(case_title(case))}{_together(case.name, together or {})}</h2>{_table(list(group), links, sizes)}"
+        f"<h2>{escape(case_words(case))}{_together(case.name, together or {})}</h2>{_table(list(group), links, sizes)}"
         for case, group in cases
     )
     style = _STYLE % {"light": _colours(LIGHT), "dark": _colours(DARK)}

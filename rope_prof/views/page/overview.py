@@ -15,11 +15,13 @@ from rope_prof.analysis.verdict import SAME_WITHIN, judge
 from rope_prof.model.run import Machine, Run
 from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.units import size as byte_size
-from rope_prof.views.blocks.overview import MARKED, Cell, Overview, Side
+from rope_prof.views.blocks.overview import Cell, Overview, Side
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.svg import MARGIN, Drawing, Mark, Rect, placed, svg_file
-from rope_prof.views.terminal.trace import shown
 from rope_prof.views.words.difference import difference
+from rope_prof.views.words.labels import case_words
+from rope_prof.views.words.names import shown
+from rope_prof.views.words.trust import MARKED
 from rope_prof.views.words.verdicts import SIGNS
 
 #: What the headline says of a ratio that is no gain and no loss for sure.
@@ -42,9 +44,7 @@ def wrap(palette: Palette, *parts: str) -> str:
 
 def case_line(view: Overview, machine: Machine) -> str:
     """The input and the machine in one quiet line."""
-    case = view.case
-    tokens = "1 token" if case.tokens == 1 else f"{case.tokens:,} tokens"
-    words = (case.model.upper(), f"TP {case.tp}", tokens, case.dtype, f"{case.prompt} prompt", machine.device_name)
+    words = (*case_words(view.case).split(" · "), machine.device_name)
     return f'<p class="rp-kicker">{" <i>·</i> ".join(escape(word) for word in words)}</p>'
 
 

@@ -8,7 +8,7 @@ from html import escape
 import polars as pl
 
 from rope_prof.analysis.ranks.ranks import Fleet, RankUse, Recording
-from rope_prof.views.terminal.ranks import clock_line, late_line
+from rope_prof.views.words.ranks import clock_line, late_line
 
 
 def summary_panel(found: Fleet, recording: Recording) -> str:

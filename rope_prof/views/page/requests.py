@@ -13,7 +13,7 @@ from rope_prof.analysis.requests.requests import BASELINE, Agreement, RequestRow
 from rope_prof.analysis.stats import Figure as Interval
 from rope_prof.model.end_to_end import STOCK
 from rope_prof.views.page.blocks import text
-from rope_prof.views.terminal.requests import share
+from rope_prof.views.words.requests import share
 
 _FIGURES = ("prefill", "token", "request")
 

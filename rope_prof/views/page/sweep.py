@@ -12,7 +12,7 @@ from rope_prof.analysis.run.sweep import turning_points
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.svg import Drawing
 from rope_prof.views.page.overview import hovered
-from rope_prof.views.terminal.sweep import turning_words
+from rope_prof.views.words.sweep import turning_words
 
 MARKS = (
     "▼: slower than the unfused chain in the same mode, the whole interval of the paired ratio below 1. "

@@ -17,7 +17,7 @@ from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.ranges import RangeUse
 from rope_prof.units import MISSING, duration, significant
 from rope_prof.views.draw.palette import Palette
-from rope_prof.views.timeline.facts import CAUSE_WORDS
+from rope_prof.views.words.causes import CAUSE_WORDS
 
 _WORDS = {
     "sound": "Sound: nothing in the file speaks against its figures.",

@@ -24,12 +24,15 @@ from itertools import groupby
 from rope_prof.analysis.run.rows import Row, call_pattern
 from rope_prof.analysis.trace.analyze import accounted, analyze
 from rope_prof.analysis.trace.calls import call_frame
+from rope_prof.analysis.trace.replays import own_calls, split_replays
 from rope_prof.model.run import Case, Key, Run
 from rope_prof.model.trace import Trace
 from rope_prof.units import duration, ratio
 from rope_prof.views.perfetto.packets import PerfettoWriter
-from rope_prof.views.perfetto.sides import Side, aligned, draw, lead, own_calls, own_clock, split_replays
-from rope_prof.views.terminal.run import case_title, machine_line, row_json
+from rope_prof.views.perfetto.sides import Side, aligned, draw, lead, own_clock
+from rope_prof.views.words.labels import case_words, key_labels
+from rope_prof.views.words.machine import machine_line
+from rope_prof.views.words.run_json import row_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Dra
     keys = [facts.key for facts in run.keys if facts.key.name in traces]
     if not keys:
         raise ValueError("no trace of any key; expected at least one")
-    sides = {key.name: _side(key, side_label(key, keys), traces[key.name]) for key in keys}
+    sides = {key.name: _side(key, label, traces[key.name]) for key, label in zip(keys, key_labels(keys), strict=True)}
     origin = max(lead(side) for side in sides.values())
     writer = PerfettoWriter()
     writer.metadata(run_metadata(run, rows))
@@ -72,7 +75,7 @@ def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Dra
         mine = list(members)
         here = [sides[key.name] for key in mine]
         clocks = aligned(here, origin)
-        group = writer.group(case_title(case), root)
+        group = writer.group(case_words(case), root)
         for key, side, clock in zip(mine, here, clocks, strict=True):
             about = f"{side.trace.source}; call k of every side begins at one instant."
             own = writer.group(side.label, group, f"{about} {_about_bubbles(by_key.get(key.name))}".rstrip())
@@ -95,20 +98,6 @@ def perfetto_bytes(trace: Trace, title: str) -> bytes:
     writer.metadata(facts)
     draw(writer, writer.group(title), Side(title, used), clock, 1)
     return writer.data()
-
-
-def side_label(key: Key, keys: Sequence[Key]) -> str:
-    """`unfused eager`, and whatever else tells it from the other `keys`: `unfused eager hot n973 rank 1`."""
-    words = [key.path, key.mode]
-    if len({k.l2 for k in keys}) > 1:
-        words.append(key.l2)
-    names = {"model": "{}", "tp": "tp{}", "tokens": "n{}", "dtype": "{}", "prompt": "{}"}
-    for field, form in names.items():
-        if len({getattr(k.case, field) for k in keys}) > 1:
-            words.append(form.format(getattr(key.case, field)))
-    if len({k.rank for k in keys}) > 1:
-        words.append(f"rank {key.rank}")
-    return " ".join(words)
 
 
 def run_metadata(run: Run, rows: Sequence[Row]) -> dict[str, str]:

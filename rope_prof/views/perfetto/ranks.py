@@ -16,7 +16,7 @@ from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.model.trace import Trace
 from rope_prof.views.perfetto.packets import PerfettoWriter
 from rope_prof.views.perfetto.sides import Clock, Side, draw
-from rope_prof.views.terminal.ranks import clock_line, late_line
+from rope_prof.views.words.ranks import clock_line, late_line
 
 
 @dataclass(frozen=True, slots=True)

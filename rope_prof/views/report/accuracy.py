@@ -8,7 +8,8 @@ from rope_prof.analysis.run.rows import Row
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells
 from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import ReportData
-from rope_prof.views.words.figures import case_words, error, side_label
+from rope_prof.views.words.figures import error
+from rope_prof.views.words.labels import case_words, side_label
 
 
 def accuracy(data: ReportData, view: Overview | None) -> tuple[Block, ...]:

@@ -7,7 +7,7 @@ from rope_prof.views.blocks.bubbles import Bubbles, bubble_blocks, lean
 from rope_prof.views.blocks.model import Block, Words
 from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import ReportData
-from rope_prof.views.words.figures import case_words
+from rope_prof.views.words.labels import case_words
 
 
 def bubbles(data: ReportData, view: Overview | None) -> tuple[Block, ...]:

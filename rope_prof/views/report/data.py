@@ -12,21 +12,18 @@ import polars as pl
 
 from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.run.rows import Row, call_pattern, replays_apart
-from rope_prof.analysis.stats import Figure, paired_ratio
+from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.calls import as_cpu, call_events, call_frame, recorded_on_cpu
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.idle import placed, told
 from rope_prof.analysis.trace.kernels import KERNELS, kernel_shares
 from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.replays import own_calls, split_replays
 from rope_prof.model.end_to_end import EndToEnd
-from rope_prof.model.run import Case, KeyFacts, Run
+from rope_prof.model.run import KeyFacts, Run
 from rope_prof.model.trace import Trace
-from rope_prof.views.perfetto.sides import own_calls, split_replays
 from rope_prof.views.timeline.layout import CallTimeline, lay_out, median_call
 from rope_prof.views.timeline.picture import Panel
-
-#: The request of the pull request that this package answers: the case that is shown first where a run has it.
-USUAL_TOKENS = 973
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,44 +138,3 @@ def _median(trace: Trace, frame: pl.DataFrame, per_range: int, gaps: pl.DataFram
     blank = [c for c in events.columns if c.startswith("launch_")]
     events = events.with_columns(pl.lit(None, dtype=events.schema[c]).alias(c) for c in blank)
     return lay_out(row, events, gaps), f"call {number + 1} of {parts.height} in graph replays"
-
-
-def main_case(run: Run) -> Case | None:
-    """The case with the most captured keys; of those the one nearest to the usual request. None without keys."""
-    cases = {f.key.case for f in run.keys if f.key.rank == 0}
-    caught = {case: sum(f.trace is not None for f in run.keys if f.key.case == case) for case in cases}
-    order = {f.key.case: i for i, f in reversed(list(enumerate(run.keys)))}
-    return min(cases, key=lambda c: (-caught[c], abs(c.tokens - USUAL_TOKENS), order[c]), default=None)
-
-
-def spread(samples: pl.DataFrame) -> dict[str, tuple[float, float]]:
-    """key -> the tenth and the ninetieth percentile of its wall samples, ns per call."""
-    per_call = samples.filter(pl.col("clock") == "wall").with_columns(per_call=pl.col("ns") / pl.col("calls"))
-    each = per_call.group_by("key").agg(
-        pl.col("per_call").quantile(0.1, "linear").alias("lo"), pl.col("per_call").quantile(0.9, "linear").alias("hi")
-    )
-    return {key: (lo, hi) for key, lo, hi in each.iter_rows()}
-
-
-def bandwidth(row: Row) -> float | None:
-    """Bytes per ns, which is GB/s: what the path's kernels move / its unprofiled device time.
-
-    None under compile, whose own kernels move what no formula here knows.
-    """
-    if row.bytes_moved is None or row.device_ns is None or row.device_ns.median <= 0 or row.mode == "compile":
-        return None
-    return row.bytes_moved / row.device_ns.median
-
-
-def noise(samples: pl.DataFrame) -> dict[str, Figure]:
-    """key -> its wall time against itself, each even round against the odd one after it: what no change looks like."""
-    found = {}
-    wall = samples.filter(pl.col("clock") == "wall")
-    for (key,), rows in wall.group_by("key", maintain_order=True):
-        per_call = {row["round"]: row["ns"] / row["calls"] for row in rows.iter_rows(named=True)}
-        even = {k // 2: ns for k, ns in per_call.items() if k % 2 == 0}
-        odd = {k // 2: ns for k, ns in per_call.items() if k % 2 == 1}
-        ratio = paired_ratio(even, odd)
-        if ratio is not None:
-            found[str(key)] = ratio
-    return found

@@ -28,8 +28,7 @@ from rope_prof.views.blocks.model import (
 )
 from rope_prof.views.draw.palette import DARK, LIGHT, Palette
 from rope_prof.views.draw.svg import CAUSE, colour, svg_inline
-from rope_prof.views.terminal.trace import shown
-from rope_prof.views.words.names import short_name
+from rope_prof.views.words.names import short_name, shown
 
 _BUTTONS = (
     ("in", "+", "zoom in"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
-from rope_prof.units import MISSING, microseconds
+from rope_prof.units import MISSING, microseconds, number
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells
 from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import ReportData
-from rope_prof.views.words.figures import case_words, count
+from rope_prof.views.words.labels import case_words
 
 
 def gone(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
@@ -25,8 +25,8 @@ def gone(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     dropped = sum(1 for name in before if name not in after)
     came = sum(1 for name in after if name not in before)
     said = (
-        f"{count(sums[0][0])} device events and {microseconds(sums[0][1])} µs of them a call with "
-        f"{view.baseline.label}; {count(sums[1][0])} and {microseconds(sums[1][1])} µs with "
+        f"{number(sums[0][0])} device events and {microseconds(sums[0][1])} µs of them a call with "
+        f"{view.baseline.label}; {number(sums[1][0])} and {microseconds(sums[1][1])} µs with "
         f"{view.candidate.label}: {dropped} of {len(before)} kernels are gone, {came} came."
     )
     head = ("kernel", "", "a call before", "a call after", "µs before", "µs after")
@@ -43,7 +43,7 @@ def _by_name(kernels: pl.DataFrame) -> dict[str, tuple[float, float]]:
 
 def _row(name: str, before: tuple[float, float] | None, after: tuple[float, float] | None) -> tuple[Cell, ...]:
     word, tone = ("gone", "good") if after is None else ("new", "strong") if before is None else ("stays", "muted")
-    counts = (MISSING if one is None else count(one[0]) for one in (before, after))
+    counts = (MISSING if one is None else number(one[0]) for one in (before, after))
     times = (MISSING if one is None else microseconds(one[1]) for one in (before, after))
     kind: Tone = "good" if tone == "good" else "strong" if tone == "strong" else "muted"
     return cells(Cell(text=name, name=True), Cell(text=word, tone=kind), *counts, *times)

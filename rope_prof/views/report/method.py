@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rope_prof.analysis.run.cases import main_case
 from rope_prof.model.run import KeyFacts, Run
 from rope_prof.units import significant, size
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Table, Words, cells
-from rope_prof.views.blocks.overview import DENIED, overview
+from rope_prof.views.blocks.overview import overview
 from rope_prof.views.draw.waterfall import SPLIT
-from rope_prof.views.report.data import ReportData, main_case
+from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.notes import notes
+from rope_prof.views.words.trust import DENIED
 
 #: A command longer than this is cut in the middle on the page.
 COMMAND_LENGTH = 2000

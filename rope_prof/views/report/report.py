@@ -6,9 +6,10 @@ without data stays and says that it was not measured.
 
 from __future__ import annotations
 
-from rope_prof.units import MISSING, duration, significant
+from rope_prof.analysis.run.cases import main_case
+from rope_prof.units import MISSING, duration, number, percent, significant
 from rope_prof.views.blocks.model import Card, Headline, Report, Section
-from rope_prof.views.blocks.overview import MARKED, ON_CPU, Overview, overview
+from rope_prof.views.blocks.overview import Overview, overview
 from rope_prof.views.report import accuracy as report_accuracy
 from rope_prof.views.report import bubbles as report_bubbles
 from rope_prof.views.report import kernels as report_kernels
@@ -17,9 +18,11 @@ from rope_prof.views.report import requests as report_requests
 from rope_prof.views.report import sweep as report_sweep
 from rope_prof.views.report import timeline as report_timeline
 from rope_prof.views.report import verdict as report_verdict
-from rope_prof.views.report.data import ReportData, main_case
-from rope_prof.views.terminal.run import machine_line
-from rope_prof.views.words.figures import case_words, count, error, percent
+from rope_prof.views.report.data import ReportData
+from rope_prof.views.words.figures import error
+from rope_prof.views.words.labels import case_words
+from rope_prof.views.words.machine import machine_line
+from rope_prof.views.words.trust import MARKED, ON_CPU
 
 #: number, key, title: the order that reviewers of kernel pull requests ask for.
 TITLES = (
@@ -102,8 +105,8 @@ def _cards(view: Overview) -> tuple[Card, ...]:
     found = (
         Card(
             title="Kernels a call",
-            before=count(base.row.kernels_per_call),
-            after=count(side.row.kernels_per_call),
+            before=number(base.row.kernels_per_call),
+            after=number(side.row.kernels_per_call),
             note="median over the captured calls",
         ),
         Card(

@@ -17,7 +17,8 @@ from rope_prof.views.draw.requests import (
     steps_drawing,
 )
 from rope_prof.views.report.data import WholeRequests
-from rope_prof.views.terminal.requests import (
+from rope_prof.views.timeline.step import layer_drawing, step_caption
+from rope_prof.views.words.requests import (
     Steps,
     end_to_end_notes,
     headline,
@@ -28,7 +29,6 @@ from rope_prof.views.terminal.requests import (
     step_kernels,
     step_ms,
 )
-from rope_prof.views.timeline.step import layer_drawing, step_caption
 
 
 def requests(found: WholeRequests | None) -> tuple[Block, ...]:

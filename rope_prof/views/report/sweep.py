@@ -12,7 +12,8 @@ from rope_prof.views.blocks.model import Block, Cell, Table, Words, cells
 from rope_prof.views.blocks.model import Figure as Picture
 from rope_prof.views.draw.lines import Point, Series, log_chart
 from rope_prof.views.report.data import ReportData
-from rope_prof.views.words.figures import between, family_words
+from rope_prof.views.words.figures import between
+from rope_prof.views.words.labels import family_words
 from rope_prof.views.words.losses import Pair, main, verdicts
 from rope_prof.views.words.verdicts import MEANING, SIGNS
 

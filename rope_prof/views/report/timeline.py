@@ -8,10 +8,11 @@ from rope_prof.analysis.run.rows import INFLATION_LIMIT, Row
 from rope_prof.model.run import Case
 from rope_prof.units import duration, ratio
 from rope_prof.views.blocks.model import Block, Figure, Words
-from rope_prof.views.blocks.overview import ON_CPU, Overview
+from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import Captured, ReportData
 from rope_prof.views.timeline.picture import MOST, Panel, timeline_drawing
-from rope_prof.views.words.figures import case_words, side_label
+from rope_prof.views.words.labels import case_words, side_label
+from rope_prof.views.words.trust import ON_CPU
 
 
 def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:

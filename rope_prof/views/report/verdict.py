@@ -9,15 +9,17 @@ from rope_prof.analysis.comparison.compare import METRICS
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.model.run import Case
-from rope_prof.units import MISSING, microseconds, ratio, significant
+from rope_prof.units import MISSING, ends, gigabytes_per_s, microseconds, number, percent, ratio
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells
 from rope_prof.views.blocks.model import Figure as Picture
-from rope_prof.views.blocks.overview import MARKED, Overview
+from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.blocks.overview import Side as OverviewSide
 from rope_prof.views.draw.charts import Bar, bars
-from rope_prof.views.report.data import ReportData, bandwidth, spread
-from rope_prof.views.words.figures import LONG, between, case_words, count, error, family_words, percent, side_label
+from rope_prof.views.report.data import ReportData
+from rope_prof.views.words.figures import LONG, between, error
+from rope_prof.views.words.labels import case_words, family_words, side_label
 from rope_prof.views.words.losses import Pair, losses, main, sentences, verdicts
+from rope_prof.views.words.trust import MARKED
 
 _TONES: dict[str, Tone] = {"FASTER": "good", "SLOWER": "bad", "SAME": "", "UNDECIDED": "muted", "UNKNOWN": "muted"}
 
@@ -157,7 +159,6 @@ def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     """The main case's table open; of the others one a case, or where they are many one a family of cases."""
     if view is None:
         return ()
-    ends = spread(data.samples)
     shown = [row for row in data.rows if row.rank == 0]
     rows = [row for row in shown if any((row.wall_ns, row.device_ns, row.kernels_per_call, row.reason))]
     main = [row for row in rows if row.case == view.case]
@@ -168,10 +169,10 @@ def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
             others.setdefault(replace(row.case, tokens=0) if many else row.case, []).append(row)
     if not rows:
         return ()
-    blocks = [_table(main, case_words(view.case), data.rows, ends)] if main else []
+    blocks = [_table(main, case_words(view.case), data.rows)] if main else []
     for case, group in others.items():
         title = family_words(case) if many else case_words(case)
-        blocks.append(_table(group, title, data.rows, ends, folded=True, tokens=many))
+        blocks.append(_table(group, title, data.rows, folded=True, tokens=many))
     note = (
         "Medians. kernels a call: from the capture; device and wall: unprofiled; n: rounds; idle share: (wall − busy) "
         "/ wall; GB/s: bytes by the formula of section 8 / device time; share of floor: one pass over the same bytes "
@@ -186,33 +187,31 @@ def _table(
     group: Sequence[Row],
     title: str,
     rows: Sequence[Row],
-    ends: dict[str, tuple[float, float]],
     *,
     folded: bool = False,
     tokens: bool = False,
 ) -> Table:
     """Those rows under one title; with their `tokens` in front where these differ."""
-    body = tuple((*(cells(f"{row.case.tokens:,}") if tokens else ()), *_row(row, rows, ends)) for row in group)
+    body = tuple((*(cells(f"{row.case.tokens:,}") if tokens else ()), *_row(row, rows)) for row in group)
     first = 2 if tokens else 1
     right = frozenset((*((0,) if tokens else ()), *range(first, first + len(_HEAD) - 1)))
     head = ("tokens", *_HEAD) if tokens else _HEAD
     return Table(title=title, head=head, rows=body, right=right, folded=folded)
 
 
-def _row(row: Row, rows: Sequence[Row], ends: dict[str, tuple[float, float]]) -> tuple[Cell, ...]:
-    p10, p90 = ends.get(row.key, (None, None))
-    rate, side = bandwidth(row), OverviewSide(label="", row=row)
+def _row(row: Row, rows: Sequence[Row]) -> tuple[Cell, ...]:
+    side = OverviewSide(label="", row=row)
     tone: Tone = "bad" if row.status in {"wrong", "failed"} else "" if row.status == "measured" else "muted"
     name = side_label(row, rows) + ("" if row.status == "measured" else f" ({row.status})")
     return cells(
         Cell(text=name, tone=tone),
-        count(row.kernels_per_call),
+        number(row.kernels_per_call),
         microseconds(row.device_ns.median) if row.device_ns else MISSING,
         microseconds(row.wall_ns.median) if row.wall_ns else MISSING,
-        MISSING if p10 is None or p90 is None else f"[{microseconds(p10)}, {microseconds(p90)}]",
+        ends(row.p10_ns, row.p90_ns) or MISSING,
         str(row.wall_ns.n) if row.wall_ns else MISSING,
         side.marked(percent(side.bubble_share)),
-        MISSING if rate is None else significant(rate),
+        gigabytes_per_s(row.bytes_per_s),
         percent(row.roofline_share),
         error(row.max_error),
     )

@@ -13,8 +13,7 @@ from rich.text import Text
 from rope_prof.analysis.chains.chains import Chain, Chains
 from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
 from rope_prof.units import MISSING, between, duration, significant
-from rope_prof.views.terminal.trace import shown
-from rope_prof.views.words.names import short_name
+from rope_prof.views.words.names import short_name, shown
 
 CHAINS_SHOWN = 10
 NAME_CHARS = 64

@@ -1,62 +1,21 @@
-"""Tables of what a run proves: modes, decomposition, floors, sweep. Draws what the analysis computed.
-
-JSON of `show --json`, beside `keys`. Times are ns a call; an interval is {`median`, `lo`, `hi`, `n`}.
-
-- `modes`: per case and path `wall_ns` by mode; `compiler`, `graph`: wall eager / wall in that mode; `fusing` by mode:
-  wall of unfused / wall in the same mode; `after_all`: unfused in its fastest mode / this path in its fastest,
-  `fastest` names the two.
-- `ceilings`: per case what the card did by the best known way (`methods`), and every method in `measured`.
-- `floors`: per key `launch_ns`, `bytes_ns`, `floor_ns`, `share` (floor / wall) and `won` (part of the achievable win).
-- `decompositions`: `base`, `cand`, `total`, `terms`, `residual`, `parts` of the residual (each {`name`, `saved_ns`,
-  `lo`, `hi`, `how`}), `residual_share`, `closes`, `reason`.
-"""
+"""Tables of what a run proves: modes, decomposition, floors, sweep. Draws what the analysis computed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rope_prof.analysis.run.ceilings import Ceilings, Floor
-from rope_prof.analysis.run.decomposition import CLOSES_WITHIN, Decomposition, Term
-from rope_prof.analysis.run.modes import ModeRow
+from rope_prof.analysis.run.ceilings import Floor
+from rope_prof.analysis.run.decomposition import Term
 from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.model.run import MODES, Case
-from rope_prof.units import MISSING, duration, microseconds, significant
-from rope_prof.views.words.labels import apart, case_labels, case_phrases, told
-from rope_prof.views.words.verdicts import MEANING, gain
+from rope_prof.units import MISSING, microseconds, significant
+from rope_prof.views.words.labels import apart, case_labels, told
+from rope_prof.views.words.numbers import _side
+from rope_prof.views.words.verdicts import gain
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-
-def numbers_json(found: Numbers) -> dict[str, Any]:
-    """What stands beside `keys` in the document."""
-    return {
-        "modes": [_mode_json(row) for row in found.modes],
-        "ceilings": [_ceilings_json(one) for one in found.ceilings if one.measured],
-        "floors": [_cased(asdict(floor), floor.case) for floor in found.floors if floor.floor_ns is not None],
-        "decompositions": [
-            asdict(one) | {"base": one.base.name, "cand": one.cand.name} for one in found.decompositions
-        ],
-    }
-
-
-def _mode_json(row: ModeRow) -> dict[str, Any]:
-    return _cased(asdict(row), row.case)
-
-
-def _ceilings_json(one: Ceilings) -> dict[str, Any]:
-    measured = [
-        {"name": m.ceiling.name, "method": m.ceiling.method, "clock": m.clock, "ns": asdict(m.ns), "best": m.best}
-        | {"bytes_moved": m.ceiling.bytes_moved, "busy_ns": m.ceiling.busy_ns}
-        for m in one.measured
-    ]
-    return _cased(asdict(one), one.case) | {"measured": measured}
-
-
-def _cased(fields: dict[str, Any], case: Case) -> dict[str, Any]:
-    return fields | {"case": case.name}
 
 
 def number_tables(found: Numbers) -> list[Table]:
@@ -160,10 +119,6 @@ def decomposition_table(found: Numbers) -> Table | None:
     return table
 
 
-def _side(found: Numbers, one: Decomposition) -> str:
-    return f"{one.cand.path} {one.cand.mode}" + told(one.cand, apart([d.cand for d in found.decompositions]))
-
-
 def difference_table(found: Numbers) -> Table | None:
     """Bubble and busy by difference, where there was no more to measure."""
     plain = [one for one in found.decompositions if one.residual is None]
@@ -222,48 +177,3 @@ def _by_path(floors: Sequence[Floor]) -> dict[tuple[Case, str, str, int], dict[s
 
 def _percent(share: float | None) -> str:
     return MISSING if share is None else f"{share:.1%}"
-
-
-def number_notes(found: Numbers) -> list[str]:
-    """What does not close and why, and by which ways the ceilings were found."""
-    named = case_phrases([one.cand.case for one in found.decompositions])
-    whole = [one for one in found.decompositions if one.residual is not None]
-    lines = [f"{_side(found, one)}, {named[one.cand.case]} does not close: {one.reason}" for one in whole if one.reason]
-    if whole:
-        lines.append(
-            f"a decomposition closes where the residual, wall of the graph less busy less device gaps, is under "
-            f"{CLOSES_WITHIN:.0%} of the time saved; intervals are 95 %, drawn over the rounds"
-        )
-    reasons = dict.fromkeys(one.reason for one in found.decompositions if one.residual is None and one.reason)
-    lines += [f"by difference: {reason}" for reason in reasons]
-    lines += _ceilings_notes(found.ceilings)
-    if found.modes and any(row.fusing for row in found.modes):
-        lines.append(f"ratios are paired round by round: {MEANING}")
-    return lines
-
-
-def _ceilings_notes(ceilings: Sequence[Ceilings]) -> list[str]:
-    """The ceilings of the first case that has some, with its name: the copy and the launches hardly depend on it."""
-    measured = [one for one in ceilings if one.measured]
-    if not measured:
-        return []
-    first, ranked = measured[0], len({one.rank for one in measured}) > 1
-    at = case_phrases([one.case for one in measured])[first.case] + (f", rank {first.rank}" if ranked else "")
-    more = f"; those of the other {len(measured) - 1}: show --json" if len(measured) > 1 else ""
-    return [ceilings_line(first, at) + more]
-
-
-def ceilings_line(limits: Ceilings, at: str = "") -> str:
-    """`ceilings: copy 3,013 GB/s (eager), ...`, or `ceilings at 64 tokens: ...` where `at` names their case."""
-    how = limits.methods
-    parts = []
-    if limits.copy_bytes_per_s is not None:
-        parts.append(f"copy {limits.copy_bytes_per_s / 1e9:,.0f} GB/s ({how['copy']})")
-    if limits.empty_launch_ns is not None:
-        parts.append(f"empty launch {duration(limits.empty_launch_ns)} ({how['empty_launch']})")
-    if limits.graph_node_ns is not None:
-        parts.append(f"graph node {duration(limits.graph_node_ns)} ({how['graph_node']})")
-    for l2, gap in limits.graph_gap_ns.items():
-        parts.append(f"of a plain chain {duration(gap)} beyond its own busy time, {l2}")
-    where = f"ceilings at {at}: " if at else "ceilings: "
-    return where + ", ".join(parts) if parts else "no ceiling was measured"

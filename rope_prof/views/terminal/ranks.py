@@ -13,9 +13,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rope_prof.analysis.ranks.ranks import Fleet, RangeAcross, RankUse, Recording, Straggler
+from rope_prof.analysis.ranks.ranks import Fleet, RangeAcross, RankUse, Recording
 from rope_prof.units import MISSING, duration, ratio, significant
-from rope_prof.views.terminal.trace import NAME_WIDTH, shown
+from rope_prof.views.terminal.trace import NAME_WIDTH
+from rope_prof.views.words.names import shown
+from rope_prof.views.words.ranks import clock_line, late_line
 
 RANKS_SHOWN = 32
 RANGES_SHOWN = 12
@@ -49,28 +51,6 @@ def _recording(recording: Recording) -> Iterator[RenderableType]:
         yield _causes(ranks)
     if recording.ranges:
         yield _ranges(recording)
-
-
-def clock_line(recording: Recording) -> str:
-    """What is known of the ranks' clocks, in one sentence."""
-    told = recording.clocks
-    if not told.clocks:
-        return f"Clocks as the files have them: {told.reason}."
-    offsets = [clock.offset_ns for clock in told.clocks]
-    spread = max(clock.spread_ns for clock in told.clocks)
-    return (
-        f"Clocks lie {duration(max(offsets) - min(offsets))} apart, by the ends of {told.collectives:,} collectives "
-        f"that all ranks share (± {duration(spread)})."
-    )
-
-
-def late_line(late: Straggler) -> str:
-    """Who is late, what it costs and where the time goes."""
-    cost = f"{duration(late.cost_ns)}, {significant(100 * late.share)} % of the span"
-    where = (
-        f"; it loses {duration(late.excess_ns)} in {late.range}" if late.range else "; no range of its own is longer"
-    )
-    return f"Rank {late.rank} is late by {cost}: {late.how}{where}."
 
 
 def _shown_ranks(recording: Recording) -> Sequence[RankUse]:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rope_prof.analysis.requests.requests import BASELINE, Agreement, Prediction, RequestRow, StepParts
-from rope_prof.analysis.stats import Figure
-from rope_prof.model.end_to_end import EndToEnd
-from rope_prof.units import MISSING, significant, size
+from rope_prof.analysis.requests.requests import Agreement, RequestRow
+from rope_prof.units import MISSING, significant
+from rope_prof.views.words.requests import Steps, milliseconds, same_tokens, share, step_kernels, step_ms
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-Steps = Mapping[tuple[str, str], StepParts]
-
-
-def headline(facts: EndToEnd) -> str:
-    """One line: the model and the request."""
-    model, request = facts.model, facts.request
-    return (
-        f"Ernie4.5-VL text model {model.preset} · {model.layers} layers · {model.parameters / 1e9:.3g} B random "
-        f"{model.dtype} weights ({size(model.weights_bytes)}) · transformers {model.transformers}, experts "
-        f"{model.experts}, attention {model.attention} · {request.prompt_tokens} prompt tokens "
-        f"({request.image_tokens} of an image), {request.decode_tokens} decoded · {facts.rounds} rounds"
-    )
 
 
 def request_table(rows: Sequence[RequestRow]) -> Table:
@@ -80,13 +65,6 @@ def agreement_table(found: Sequence[Agreement]) -> Table:
     return table
 
 
-def same_tokens(same: int | None, tokens: int, margin: float | None) -> str:
-    """`7 of 24 (then a margin of 0.031)`."""
-    if same is None:
-        return MISSING
-    return f"{same} of {tokens}" + ("" if margin is None else f" (then a margin of {significant(margin, 2)})")
-
-
 def steps_table(steps: Steps) -> Table:
     """Where the device's time of a profiled step went; under a profiler bubbles are too wide."""
     table = _table("one profiled step, ms of device time (bubbles stretched by the profiler)")
@@ -96,97 +74,6 @@ def steps_table(steps: Steps) -> Table:
     for (path, phase), one in steps.items():
         table.add_row(path, phase, *map(significant, step_ms(one)), step_kernels(one))
     return table
-
-
-def step_ms(one: StepParts) -> tuple[float, float, float, float, float]:
-    """A step in ms: all of it, rope kernels, rope bubbles, other kernels, other bubbles."""
-    times = (one.span_ns, one.rope_busy_ns, one.rope_bubble_ns, one.other_busy_ns, one.other_bubble_ns)
-    whole, *parts = (ns / one.steps / 1e6 for ns in times)
-    return whole, parts[0], parts[1], parts[2], parts[3]
-
-
-def step_kernels(one: StepParts) -> str:
-    """Kernels of a step, `700 + 1960`: the rope's and all others."""
-    return f"{one.rope_kernels / one.steps:g} + {one.other_kernels / one.steps:g}"
-
-
-def prediction_lines(found: Sequence[Prediction]) -> list[str]:
-    """Each prediction beside its outcome, in a sentence."""
-    return [
-        f"{one.phase}: from the {BASELINE} profile, fusing rope saves {significant(one.bound.lo_ns / 1e6)} to at most "
-        f"{significant(one.bound.hi_ns / 1e6)} ms of {significant(one.bound.step_ns / 1e6)} ms (an interval of "
-        f"{one.bound.width:.1%} of the step{_left_out(one)}); {one.path} saved {significant(one.saved_ns / 1e6)} ms "
-        f"({share(one.saved, bounds=True)}): {verdict(one)}"
-        for one in found
-    ]
-
-
-def verdict(one: Prediction) -> str:
-    """Whether a prediction held, by the median of the outcome; the outcome's own interval may still reach it."""
-    if one.held:
-        return "as predicted"
-    return "outside the prediction, which its interval reaches" if one.reached else "outside the prediction"
-
-
-def _left_out(one: Prediction) -> str:
-    if not one.bound.left_out:
-        return ""
-    return f", from {one.bound.steps} of {one.bound.steps + one.bound.left_out} profiled steps: the rest were disturbed"
-
-
-def end_to_end_notes(facts: EndToEnd) -> list[str]:
-    """Why a path or a mode is missing, once each."""
-    said: dict[str, list[str]] = {}
-    for one in facts.paths:
-        if one.reason:
-            said.setdefault(one.reason, []).append(f"{one.path} ({one.status})")
-        if one.graph_reason:
-            said.setdefault(one.graph_reason, []).append(f"{one.path} under CUDA graphs")
-    lines = [f"{', '.join(paths)}: {why}" for why, paths in said.items()]
-    if not facts.complete:
-        lines.append("the measurement was cut short: run `model` again into a new folder")
-    if facts.machine.device == "cpu":
-        lines.append("measured on a CPU: nothing here is a GPU figure")
-    return lines
-
-
-def end_to_end_json(
-    facts: EndToEnd,
-    rows: Sequence[RequestRow],
-    agreed: Sequence[Agreement],
-    steps: Steps,
-    predicted: Sequence[Prediction],
-) -> dict[str, Any]:
-    """The object `end_to_end` of `show --json`. Times are ns, gains shares of the unfused chain's time."""
-    return {
-        "schema_version": facts.schema_version,
-        "model": asdict(facts.model),
-        "request": asdict(facts.request),
-        "rows": [asdict(row) for row in rows],
-        "agreement": [asdict(one) for one in agreed],
-        "steps": [{"path": path, "phase": phase} | asdict(one) for (path, phase), one in steps.items()],
-        "predictions": [asdict(one) | {"held": one.held, "reached": one.reached} for one in predicted],
-    }
-
-
-def milliseconds(figure: Figure | None) -> str:
-    """`49.0 [48.8, 49.3]`."""
-    if figure is None:
-        return MISSING
-    text = significant(figure.median / 1e6)
-    if figure.lo is None or figure.hi is None:
-        return text
-    return f"{text} [{significant(figure.lo / 1e6)}, {significant(figure.hi / 1e6)}]"
-
-
-def share(figure: Figure | None, *, bounds: bool = False) -> str:
-    """`17.8%`, with its interval where asked."""
-    if figure is None:
-        return MISSING
-    text = f"{figure.median:.1%}"
-    if not bounds or figure.lo is None or figure.hi is None:
-        return text
-    return f"{text} [{figure.lo:.1%}, {figure.hi:.1%}]"
 
 
 def _table(title: str) -> Table:

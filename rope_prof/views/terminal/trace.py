@@ -18,6 +18,7 @@ from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.integrity import Verdict
 from rope_prof.analysis.trace.ranges import RangeUse
 from rope_prof.units import MISSING, between, duration, significant
+from rope_prof.views.words.names import shown
 
 _STYLE: dict[Verdict, str] = {"sound": "green", "suspect": "yellow", "unusable": "red"}
 RANGES_SHOWN = 20
@@ -53,11 +54,6 @@ def _headline(analysis: Analysis, source: str) -> Text:
     if links.linked or links.unlinked:
         line.append(f"  {links.linked:,} GPU events with their launch, {links.unlinked:,} without")
     return line
-
-
-def shown(text: str) -> str:
-    """The text with control characters (terminal escapes, newlines) made visible."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _table(title: str, *columns: str, names: Iterable[str] = ()) -> Table:

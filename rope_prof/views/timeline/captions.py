@@ -9,9 +9,9 @@ import polars as pl
 
 from rope_prof.analysis.run.rows import Row
 from rope_prof.units import duration, ratio
-from rope_prof.views.blocks.overview import ON_CPU
 from rope_prof.views.timeline.layout import CallTimeline
 from rope_prof.views.words.difference import beside
+from rope_prof.views.words.trust import ON_CPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,19 +10,9 @@ import polars as pl
 from rope_prof.units import duration, size
 from rope_prof.views.timeline.lanes import Lane
 from rope_prof.views.timeline.scene import Scene
+from rope_prof.views.words.causes import CAUSE_WORDS
 
 Facts = list[tuple[str, str]]
-
-#: What each cause of a bubble means, in words.
-CAUSE_WORDS = {
-    "host_late": "the host had not yet called the launch of the next event",
-    "launch": "the launch call was running, or its work was on the way to the GPU",
-    "queued": "the launch was made before the gap began; the GPU itself waited",
-    "in_graph": "between two nodes of one graph launch",
-    "sync": "the host was waiting in a synchronising call",
-    "profiler": "the profiler itself was writing",
-    "unknown": "the launch of the next event is not in the file",
-}
 
 
 def facts(scene: Scene, lane: Lane, item: int, zero_ns: int) -> Facts:

@@ -12,9 +12,8 @@ from typing import Any
 
 from rope_prof.units import duration, significant
 from rope_prof.views.draw.svg import Axis, Drawing, Line, Rect, Shape, Text, fitted, text_width
-from rope_prof.views.terminal.trace import shown
 from rope_prof.views.timeline.layout import CallTimeline
-from rope_prof.views.words.names import short_name
+from rope_prof.views.words.names import short_name, shown
 
 WIDTH = 1180.0
 _LEFT = 92.0

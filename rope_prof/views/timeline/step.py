@@ -16,10 +16,10 @@ from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.calls import call_events
 from rope_prof.model.trace import Trace
 from rope_prof.units import duration, ratio
-from rope_prof.views.blocks.overview import ON_CPU
 from rope_prof.views.draw.svg import Drawing
 from rope_prof.views.timeline.layout import CallTimeline, lay_out, median_call
 from rope_prof.views.timeline.picture import Panel, timeline_drawing
+from rope_prof.views.words.trust import ON_CPU
 
 #: What a viewer may look at: value of an address -> the word for it.
 PART_WORDS = {"step": "whole step", "layer": "one layer", "rope": "one rope call"}

@@ -1,17 +1,57 @@
-"""Keys in words: path and mode, and of the rest only what tells the keys at hand apart. The home of that rule.
+"""Cases and keys in words: the one home of how they are named, on every screen and in every file.
 
-Model, TP, tokens, dtype, prompt, L2 state and rank are named where they differ among the keys that a table or a list
-of notes is about, and left out where all share them.
+A case is named by the axes that it has; only `axes` knows which. In a label an axis stands in its form (`TP 2`, `n64`),
+in a sentence with its noun (`64 tokens`, `image prompt`). A key is its path and mode, and of the rest only what tells
+the keys at hand apart: whatever all of them share is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rope_prof.model.run import Case
+from rope_prof.model.run import Case, Key
+from rope_prof.units import counted
 
-_CASE = {"model": "{}", "tp": "TP {}", "tokens": "n{}", "dtype": "{}", "prompt": "{}"}
+#: The axis that a sweep runs over.
+SWEPT = "tokens"
+#: The axes that a case has, in the order in which they are named.
+AXES = tuple(Case.__dataclass_fields__)
+_FORMS = {"tp": "TP {}", "tokens": "n{}"}
+_NOUNS = {"tokens": "token", "prompt": "prompt"}
+
+
+@dataclass(frozen=True, slots=True)
+class AxisValue:
+    """One axis of a case. `form` writes it in a label; `noun` is what a number counts, or what follows a word."""
+
+    name: str
+    value: str | int
+    form: str = "{}"
+    noun: str = ""
+
+    @property
+    def label(self) -> str:
+        """`TP 2`, `n64`, `bf16`."""
+        return self.form.format(self.value)
+
+    @property
+    def phrase(self) -> str:
+        """`64 tokens`, `image prompt`; its label where it has no noun."""
+        if not self.noun:
+            return self.label
+        return counted(self.value, self.noun) if isinstance(self.value, int) else f"{self.value} {self.noun}"
+
+
+def axes(case: Case) -> tuple[AxisValue, ...]:
+    """The axes of that case, in the order in which they are named."""
+    return tuple(AxisValue(name, getattr(case, name), _FORMS.get(name, "{}"), _NOUNS.get(name, "")) for name in AXES)
+
+
+def case_of(line: Mapping[str, Any]) -> Case:
+    """The case of a row of a frame that has a column for each axis."""
+    return Case(**{name: line[name] for name in AXES})
 
 
 class Placed(Protocol):
@@ -24,17 +64,35 @@ class Placed(Protocol):
     def rank(self) -> int: ...
 
 
-class Keyed(Placed, Protocol):
-    """A key, a row of the table, a floor."""
-
-    @property
-    def case(self) -> Case: ...
+class Sided(Protocol):
+    """One side of a comparison in one case."""
 
     @property
     def path(self) -> str: ...
 
     @property
     def mode(self) -> str: ...
+
+    @property
+    def l2(self) -> str: ...
+
+
+class Keyed(Placed, Sided, Protocol):
+    """A key, a row of the table, a floor."""
+
+    @property
+    def case(self) -> Case: ...
+
+
+def case_words(case: Case) -> str:
+    """`28b · TP 1 · 973 tokens · bf16 · image prompt`."""
+    return " · ".join(axis.phrase for axis in axes(case))
+
+
+def family_words(case: Case, l2: str = "") -> str:
+    """`28b · TP 1 · bf16 · image prompt`: what the cases of one sweep share; with ` · cold L2` where it is given."""
+    words = [axis.phrase for axis in axes(case) if axis.name != SWEPT]
+    return " · ".join([*words, *([f"{l2} L2"] if l2 else [])])
 
 
 def apart(rows: Sequence[Placed]) -> tuple[bool, bool]:
@@ -48,29 +106,59 @@ def told(row: Placed, differ: tuple[bool, bool]) -> str:
     return (f" {row.l2}" if states else "") + (f", rank {row.rank}" if ranks else "")
 
 
-def _differing(cases: Sequence[Case]) -> list[str]:
-    return [name for name in _CASE if len({getattr(case, name) for case in cases}) > 1]
+def side(path: str, mode: str) -> str:
+    """`fused · eager`."""
+    return f"{path} · {mode}"
 
 
-def _case_words(case: Case, names: Sequence[str]) -> str:
-    return " ".join(_CASE[name].format(getattr(case, name)) for name in _CASE if name in names)
+def side_label(row: Sided, rows: Sequence[Sided]) -> str:
+    """`fused · eager`, with the L2 state where `rows` have both."""
+    name = side(row.path, row.mode)
+    return f"{name} · {row.l2}" if len({other.l2 for other in rows}) > 1 else name
+
+
+def key_words(key: Key) -> str:
+    """`fused · eager at 973 tokens`."""
+    return f"{side(key.path, key.mode)} at {swept(key.case).phrase}"
+
+
+def swept(case: Case) -> AxisValue:
+    """The axis that a sweep runs over, with the case's value of it."""
+    return next(axis for axis in axes(case) if axis.name == SWEPT)
+
+
+def name_parts(key_name: str) -> tuple[str, str, str, str]:
+    """(path, mode, L2 state, case) of a key's name; a path may hold dots of its own, the rest holds none."""
+    path, mode, l2, case, _ = key_name.rsplit(".", 4)
+    return path, mode, l2, case
+
+
+def short(key_name: str) -> str:
+    """`fused eager cold` of a key's name."""
+    return " ".join(name_parts(key_name)[:3])
+
+
+def _differing(cases: Sequence[Case]) -> set[str]:
+    found = [axes(case) for case in cases]
+    return {column[0].name for column in zip(*found, strict=True) if len({axis.value for axis in column}) > 1}
+
+
+def _case_label(case: Case, names: set[str]) -> str:
+    return " ".join(axis.label for axis in axes(case) if axis.name in names)
 
 
 def case_labels(cases: Sequence[Case]) -> dict[Case, str]:
     """The cell of a column of tokens: `8,192` where nothing else tells the cases apart, else `424b TP 2 n8192`."""
     names = _differing(cases)
-    if set(names) <= {"tokens"}:
-        return {case: f"{case.tokens:,}" for case in cases}
-    return {case: _case_words(case, [*names, "tokens"]) for case in cases}
+    if names <= {SWEPT}:
+        return {case: f"{swept(case).value:,}" for case in cases}
+    return {case: _case_label(case, names | {SWEPT}) for case in cases}
 
 
 def case_phrases(cases: Sequence[Case]) -> dict[Case, str]:
     """The same inside a sentence: `8,192 tokens`, or `424b TP 2 n8192`."""
-    alone = set(_differing(cases)) <= {"tokens"}
-    return {
-        case: f"{label} {'token' if case.tokens == 1 else 'tokens'}" if alone else label
-        for case, label in case_labels(cases).items()
-    }
+    alone = _differing(cases) <= {SWEPT}
+    return {case: swept(case).phrase if alone else label for case, label in case_labels(cases).items()}
 
 
 def key_labels(rows: Sequence[Keyed]) -> list[str]:
@@ -79,24 +167,11 @@ def key_labels(rows: Sequence[Keyed]) -> list[str]:
     Without a comma, so that labels can be listed.
     """
     names, (states, ranks) = _differing([row.case for row in rows]), apart(rows)
-    parts = (
-        (
-            row.path,
-            row.mode,
-            _case_words(row.case, names),
-            row.l2 if states else "",
-            f"rank {row.rank}" if ranks else "",
-        )
-        for row in rows
-    )
-    return [" ".join(part for part in words if part) for words in parts]
-
-
-def family_labels(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """`fused eager, 28b TP 1 cold` of each line of a sweep; dtype and prompt where they differ."""
-    named = [name for name in ("dtype", "prompt") if len({line[name] for line in lines}) > 1]
     return [
-        f"{line['path']} {line['mode']}, {line['model']} TP {line['tp']} "
-        + " ".join(str(line[name]) for name in (*named, "l2"))
-        for line in lines
+        " ".join(filter(None, (row.path, row.mode, _case_label(row.case, names), *_place(row, states, ranks))))
+        for row in rows
     ]
+
+
+def _place(row: Placed, states: bool, ranks: bool) -> tuple[str, str]:
+    return row.l2 if states else "", f"rank {row.rank}" if ranks else ""

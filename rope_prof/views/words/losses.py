@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rope_prof.analysis.comparison.compare import METRICS, NotComparableError, Side, Verdict, compare
 from rope_prof.analysis.run.series import BASELINE
 from rope_prof.model.run import Key, Run
-from rope_prof.views.words.figures import side_label
+from rope_prof.views.words.labels import side_label
 
 if TYPE_CHECKING:
     import polars as pl

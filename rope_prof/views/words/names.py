@@ -45,3 +45,8 @@ def plotly_text(text: str) -> str:
 def folded(text: str, width: int = 72) -> str:
     """`plotly_text` of a long name over several lines, for a hover box that would else leave the screen."""
     return "<br>".join(plotly_text(text[i : i + width]) for i in range(0, len(text), width)) or ""
+
+
+def shown(text: str) -> str:
+    """The text with control characters (terminal escapes, newlines) made visible."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

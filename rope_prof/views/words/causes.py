@@ -1,0 +1,14 @@
+"""What each cause of idle time means."""
+
+from __future__ import annotations
+
+#: What each cause of a bubble means, in words.
+CAUSE_WORDS = {
+    "host_late": "the host had not yet called the launch of the next event",
+    "launch": "the launch call was running, or its work was on the way to the GPU",
+    "queued": "the launch was made before the gap began; the GPU itself waited",
+    "in_graph": "between two nodes of one graph launch",
+    "sync": "the host was waiting in a synchronising call",
+    "profiler": "the profiler itself was writing",
+    "unknown": "the launch of the next event is not in the file",
+}

@@ -1,0 +1,187 @@
+"""A run as the JSON document of `show --json`, for machines. Draws what the analysis computed, no arithmetic.
+
+JSON of `show --json`, version 1. Times are ns per call; a figure that is not there is null, never 0.
+
+- `schema_version`: of this document; grows when a field changes its meaning or goes, not when one joins.
+- `run`: `name`, `created`, `command`, `seed`, `complete`, `settings`. `machine`: as recorded.
+- `keys`: one object per key, in the order of the run:
+  - `key`: its name; `case`: {`name`, `model`, `tp`, `tokens`, `dtype`, `prompt`}; `path`; `mode`; `l2`; `rank`;
+  - `status`: measured, checked, wrong, unavailable, failed or pending; `reason`: a sentence, or null;
+  - `kernels_per_call`, `kernel_ns`, `busy_ns`, `period_ns`, `bubble_raw_ns`: medians over the captured calls, under
+    the profiler; `kernel_ns` is the sum of the kernels, `busy_ns` their union, which the bubbles leave out; on a CPU a
+    kernel is a leaf operator; of a cold graph the period lies inside the replay and its inflation is that over the
+    device time;
+  - `bubble_raw_trusted`: whether `inflation` lies within 1.5 and 1 / 1.5, so that the raw bubble tells something; null
+    where there is no raw bubble or no inflation;
+  - `bubble_corrected_ns`: median unprofiled wall less busy; may be negative; `bubble_by_replay_ns`: the same without a
+    profiler, wall less (device time of the graph's replay less its gaps); `bubbles_agree`: within 5 % of the wall;
+  - `wall_ns`, `device_ns`: {`median`, `lo`, `hi`, `n`}, unprofiled; [lo, hi] holds the true median with 95 % coverage
+    (order statistics) and is null under six samples;
+  - `p10_ns`, `p90_ns`: tenth and ninetieth percentile of the wall samples;
+  - `inflation`: profiled period / unprofiled wall; `light_inflation`, `light_bubble_raw_ns`: of the capture at the
+    lowest overhead, without the host's operators;
+  - `speedup`: wall of unfused eager / wall, the median over rounds; `speedup_interval` {`median`, `lo`, `hi`, `n`};
+    null for a path that is wrong; `mode_speedup`: the same against unfused in the key's own mode;
+  - `max_error`, `max_error_limit`, `rounded_share`, `nans`, `error_dtype`: against the float64 oracle;
+  - `first_call_ns`: the first call with its compilation; `bytes_moved`: by the path's kernels;
+    `bytes_per_s`: those / device time; `byte_floor_ns`: one pass over the views by the best known way;
+    `roofline_share`: that / device time;
+  - `stopped`: why its rounds ended, with the width of the interval; `samples`: how many there are;
+    `throttled_samples`: those taken while power or heat held the clock down, null where the device does not say.
+- `modes`: per case and path `wall_ns` by mode; `compiler`, `graph`: wall eager / wall in that mode; `fusing` by mode:
+  wall of unfused / wall in the same mode; `after_all`: unfused in its fastest mode / this path in its fastest,
+  `fastest` names the two.
+- `ceilings`: per case what the card did by the best known way (`methods`), and every method in `measured`.
+- `floors`: per key `launch_ns`, `bytes_ns`, `floor_ns`, `share` (floor / wall) and `won` (part of the achievable win).
+- `decompositions`: `base`, `cand`, `total`, `terms`, `residual`, `parts` of the residual (each {`name`, `saved_ns`,
+  `lo`, `hi`, `how`}), `residual_share`, `closes`, `reason`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow
+from rope_prof.analysis.run.ceilings import Ceilings
+from rope_prof.analysis.run.modes import ModeRow
+from rope_prof.analysis.run.numbers import Numbers
+from rope_prof.analysis.run.rows import Row
+from rope_prof.model.end_to_end import EndToEnd
+from rope_prof.model.run import Case, Run
+from rope_prof.views.words.requests import Steps
+
+JSON_VERSION = 1
+
+
+def run_json(
+    run: Run,
+    rows: Sequence[Row],
+    end_to_end: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
+) -> str:
+    """The JSON document that this module describes; `end_to_end` only where whole requests were measured.
+
+    `more` joins it at its top: what `views.number_tables` makes.
+    """
+    document: dict[str, Any] = {
+        "schema_version": JSON_VERSION,
+        "run": {
+            "name": run.name,
+            "created": run.created,
+            "command": run.command,
+            "seed": run.seed,
+            "complete": run.complete,
+            "settings": run.settings,
+        },
+        "machine": asdict(run.machine),
+        "keys": [row_json(row) for row in rows],
+    }
+    document |= more or {}
+    if end_to_end is not None:
+        document["end_to_end"] = end_to_end
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    """One entry of `keys`."""
+    accuracy = row.accuracy
+    return {
+        "key": row.key,
+        "case": {"name": row.case.name} | asdict(row.case),
+        "path": row.path,
+        "mode": row.mode,
+        "l2": row.l2,
+        "rank": row.rank,
+        "status": row.status,
+        "reason": row.reason,
+        "kernels_per_call": _whole(row.kernels_per_call),
+        "kernel_ns": _whole(row.kernel_ns),
+        "busy_ns": _whole(row.busy_ns),
+        "period_ns": _whole(row.period_ns),
+        "bubble_raw_ns": _whole(row.bubble_raw_ns),
+        "bubble_raw_trusted": None if row.inflation is None or row.bubble_raw_ns is None else row.raw_trusted,
+        "bubble_corrected_ns": _whole(row.bubble_corrected_ns),
+        "bubble_by_replay_ns": _whole(row.bubble_by_replay_ns),
+        "bubbles_agree": row.bubbles_agree,
+        "wall_ns": asdict(row.wall_ns) if row.wall_ns else None,
+        "device_ns": asdict(row.device_ns) if row.device_ns else None,
+        "p10_ns": _whole(row.p10_ns),
+        "p90_ns": _whole(row.p90_ns),
+        "inflation": row.inflation,
+        "light_inflation": row.light_inflation,
+        "light_bubble_raw_ns": _whole(row.light_bubble_raw_ns),
+        "speedup": row.speedup,
+        "speedup_interval": asdict(row.speedup_interval) if row.speedup_interval else None,
+        "mode_speedup": asdict(row.mode_speedup) if row.mode_speedup else None,
+        "max_error": row.max_error,
+        "max_error_limit": accuracy.limit if accuracy else None,
+        "rounded_share": accuracy.rounded_share if accuracy else None,
+        "nans": accuracy.nans if accuracy else None,
+        "error_dtype": accuracy.dtype if accuracy else None,
+        "first_call_ns": row.first_call_ns,
+        "bytes_moved": row.bytes_moved,
+        "bytes_per_s": _whole(row.bytes_per_s),
+        "byte_floor_ns": _whole(row.byte_floor_ns),
+        "roofline_share": row.roofline_share,
+        "stopped": row.stopped,
+        "samples": row.samples or None,
+        "throttled_samples": row.throttled,
+    }
+
+
+def _whole(value: float | None) -> float | int | None:
+    """25.0 as 25, and a tenth of a nanosecond at the finest."""
+    if value is None:
+        return None
+    return int(value) if value == int(value) else round(value, 1)
+
+
+def end_to_end_json(
+    facts: EndToEnd,
+    rows: Sequence[RequestRow],
+    agreed: Sequence[Agreement],
+    steps: Steps,
+    predicted: Sequence[Prediction],
+) -> dict[str, Any]:
+    """The object `end_to_end` of `show --json`. Times are ns, gains shares of the unfused chain's time."""
+    return {
+        "schema_version": facts.schema_version,
+        "model": asdict(facts.model),
+        "request": asdict(facts.request),
+        "rows": [asdict(row) for row in rows],
+        "agreement": [asdict(one) for one in agreed],
+        "steps": [{"path": path, "phase": phase} | asdict(one) for (path, phase), one in steps.items()],
+        "predictions": [asdict(one) | {"held": one.held, "reached": one.reached} for one in predicted],
+    }
+
+
+def numbers_json(found: Numbers) -> dict[str, Any]:
+    """What stands beside `keys` in the document."""
+    return {
+        "modes": [_mode_json(row) for row in found.modes],
+        "ceilings": [_ceilings_json(one) for one in found.ceilings if one.measured],
+        "floors": [_cased(asdict(floor), floor.case) for floor in found.floors if floor.floor_ns is not None],
+        "decompositions": [
+            asdict(one) | {"base": one.base.name, "cand": one.cand.name} for one in found.decompositions
+        ],
+    }
+
+
+def _mode_json(row: ModeRow) -> dict[str, Any]:
+    return _cased(asdict(row), row.case)
+
+
+def _ceilings_json(one: Ceilings) -> dict[str, Any]:
+    measured = [
+        {"name": m.ceiling.name, "method": m.ceiling.method, "clock": m.clock, "ns": asdict(m.ns), "best": m.best}
+        | {"bytes_moved": m.ceiling.bytes_moved, "busy_ns": m.ceiling.busy_ns}
+        for m in one.measured
+    ]
+    return _cased(asdict(one), one.case) | {"measured": measured}
+
+
+def _cased(fields: dict[str, Any], case: Case) -> dict[str, Any]:
+    return fields | {"case": case.name}
