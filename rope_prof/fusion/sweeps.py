@@ -172,10 +172,10 @@ def _show(drawing: Drawing) -> None:
     except ImportError:
         shell = None
     else:
-        shell = get_ipython()  # type: ignore[no-untyped-call]
+        shell = get_ipython()
     if shell is None:
         raise UsageError("show_plots needs a notebook and there is none here; pass save_path='FOLDER' for the picture")
-    display(SVG(svg_file(drawing, LIGHT)))  # type: ignore[no-untyped-call]
+    display(SVG(svg_file(drawing, LIGHT)))
 
 
 def _save(folder: Path, name: str, frame: pl.DataFrame, drawing: Drawing) -> None:
