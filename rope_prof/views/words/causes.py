@@ -12,3 +12,16 @@ CAUSE_WORDS = {
     "profiler": "the profiler itself was writing",
     "unknown": "the launch of the next event is not in the file",
 }
+
+#: The idle time of a cause in a sentence: "5.1 ms less idle waiting for the host".
+IDLE_WORDS = {
+    "host_late": "idle waiting for the host's launch",
+    "launch": "idle while launches were on their way",
+    "queued": "idle behind queued launches",
+    "in_graph": "idle between nodes of a graph",
+    "sync": "idle after synchronising calls",
+    "profiler": "idle while the profiler wrote",
+    "unknown": "idle of unknown cause",
+    "other_stream": "idle while other work of the device ran",
+    "copy": "idle while copies ran",
+}

@@ -1,0 +1,257 @@
+"""Two stretches of traces as blocks: one sentence, a waterfall that closes, kernels, ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any, Final
+
+from rope_prof.analysis.diff.diff import DiffTerm, RangeChange, TraceDiff
+from rope_prof.analysis.diff.kernels import KernelChange
+from rope_prof.analysis.diff.side import TraceSide
+from rope_prof.units import MISSING, duration, ratio, significant
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Words
+from rope_prof.views.words.causes import IDLE_WORDS
+from rope_prof.views.words.names import short_name
+
+SCHEMA_VERSION: Final = 1
+KERNELS_SHOWN: Final = 15
+RANGES_SHOWN: Final = 12
+#: Terms under this part of the larger side are not worth a word in the sentence.
+_WORTH: Final = 0.005
+_IN_SENTENCE: Final = 3
+_PARTS: Final = {"kernels": "kernel time", "copies": "copies", "overlap": "work beside each other"}
+
+
+def diff_blocks(diff: TraceDiff) -> tuple[Block, ...]:
+    """All of it, the sentence first."""
+    found: list[Block] = [Words(text=diff_sentence(diff), tone="strong"), Words(text=sure(diff))]
+    if diff.doubts:
+        found.append(Bullets(items=tuple(f"Read with care: {doubt}." for doubt in diff.doubts)))
+    found += [_sides(diff), _waterfall(diff), _kernels(diff.kernels)]
+    if diff.ranges:
+        found.append(_ranges(diff.ranges))
+    return tuple(found)
+
+
+def diff_sentence(diff: TraceDiff) -> str:
+    """`51.0 ms a call instead of 61.9 ms (1.21x): 5.1 ms less idle waiting for the host's launch in rope; ...`."""
+    before, after = float(diff.before_ns), float(diff.after_ns)
+    of = f" of {diff.cand.name}" if diff.cand.name else ""
+    speed = f" ({ratio(before / after)})" if after > 0 else ""
+    head = f"{duration(after)} a call{of} instead of {duration(before)}{speed}"
+    worth = [term for term in diff.terms if abs(term.delta_ns) > _WORTH * max(before, after)]
+    if not worth:
+        return f"{head}: no part changed by more than half a percent."
+    said = "; ".join(_said(term, diff.kernels) for term in worth[:_IN_SENTENCE])
+    return f"{head}: {said}."
+
+
+def _said(term: DiffTerm, kernels: Sequence[KernelChange]) -> str:
+    much = duration(abs(float(term.delta_ns)))
+    if term.part == "overlap":
+        return f"{much} {'less' if term.delta_ns > 0 else 'more'} of it {_PARTS['overlap']}"
+    word = "less" if term.delta_ns < 0 else "more"
+    place = f" in {term.place}" if term.place else ""
+    return f"{much} {word} {term_words(term)}{place}{_fused(kernels) if term.part == 'kernels' else ''}"
+
+
+def _fused(kernels: Sequence[KernelChange]) -> str:
+    """`, 700 kernels a call became 28 in rope`, where that is the largest change of kernels."""
+    first = next((row for row in kernels if not row.copies), None)
+    if first is None or first.change not in ("fused", "split"):
+        return ""
+    place = f" in {first.within}" if first.within else ""
+    return f", {_count(first.count_before)} kernels a call became {_count(first.count_after)}{place}"
+
+
+def term_words(term: DiffTerm) -> str:
+    """A part of the difference in words."""
+    return _PARTS[term.part] if term.cause is None else IDLE_WORDS.get(term.cause, f"idle, {term.cause}")
+
+
+def sure(diff: TraceDiff) -> str:
+    """What the calls as samples say of the medians, and on which clock."""
+    clock = "Times are of the profiled runs."
+    if diff.lo is None or diff.hi is None or diff.ratio is None:
+        return f"{diff.word}: too few calls for an interval. {clock}"
+    interval = f"{ratio(diff.ratio)} [{significant(diff.lo)}, {significant(diff.hi)}]"
+    return (
+        f"{diff.word}: median call {interval} over {diff.base.calls} and {diff.cand.calls} calls. {clock} Calls of one "
+        "recording do not tell how recordings differ."
+    )
+
+
+def _sides(diff: TraceDiff) -> Table:
+    sides = (("before", diff.base), ("after", diff.cand))
+    return Table(
+        head=("side", "file", "range", "device", "calls", "a call", "busy", "idle", "judged"),
+        rows=tuple(_side_row(word, side) for word, side in sides),
+        right=frozenset({4, 5, 6, 7}),
+        title="Sides, a call",
+    )
+
+
+def _side_row(word: str, side: TraceSide) -> tuple[Cell, ...]:
+    busy = side.busy_ns / side.calls
+    span = side.span_ns / side.calls
+    return (
+        Cell(text=word),
+        Cell(text=side.source, name=True),
+        Cell(text=side.name or "whole device", name=side.name is not None),
+        Cell(text=side.device_name or side.device, name=True),
+        Cell(text=f"{side.calls:,}"),
+        Cell(text=duration(span)),
+        Cell(text=duration(busy)),
+        Cell(text=duration(span - busy)),
+        Cell(text=side.integrity.verdict),
+    )
+
+
+def _waterfall(diff: TraceDiff) -> Table:
+    """From a call before to a call after; the column of changes adds up."""
+    rows = [_edge("a call before", diff.before_ns)]
+    rows += [
+        (
+            Cell(text=term_words(term)),
+            Cell(text=duration(float(term.before_ns))),
+            Cell(text=duration(float(term.after_ns))),
+            _delta(term.delta_ns),
+            Cell(text=term.place or "", name=term.place is not None),
+        )
+        for term in diff.terms
+        if term.before_ns or term.after_ns
+    ]
+    rows.append(_edge("a call after", diff.after_ns))
+    return Table(
+        head=("part of a call", "before", "after", "change", "most of it in"),
+        rows=tuple(rows),
+        right=frozenset({1, 2, 3}),
+        title="Where the difference is",
+    )
+
+
+def _edge(word: str, ns: Fraction) -> tuple[Cell, ...]:
+    return (Cell(text=word, tone="strong"), Cell(text=""), Cell(text=""), Cell(text=duration(float(ns))), Cell(text=""))
+
+
+def _delta(ns: Fraction) -> Cell:
+    if not ns:
+        return Cell(text=duration(0))
+    return Cell(text=f"{'+' if ns > 0 else '−'}{duration(abs(float(ns)))}", tone="bad" if ns > 0 else "good")
+
+
+def _kernels(kernels: Sequence[KernelChange]) -> Table:
+    rest = len(kernels) - KERNELS_SHOWN
+    title = "Kernels and copies, by what they change" + (f" ({rest:,} more change less)" if rest > 0 else "")
+    rows = tuple(
+        (
+            Cell(text="changed" if row.change == "same" else row.change),
+            Cell(text=_names(row.before), name=True),
+            Cell(text="" if row.before == row.after else _names(row.after), name=True),
+            Cell(text=row.within or "", name=True),
+            Cell(text=f"{_count(row.count_before)} → {_count(row.count_after)}"),
+            Cell(text=f"{duration(float(row.ns_before))} → {duration(float(row.ns_after))}"),
+            _delta(row.delta_ns),
+        )
+        for row in kernels[:KERNELS_SHOWN]
+    )
+    head = ("what", "before", "after", "range", "a call", "time a call", "change")
+    return Table(head=head, rows=rows, right=frozenset({4, 5, 6}), title=title)
+
+
+def _names(names: Sequence[str]) -> str:
+    """The kernels of a row in a line: the first, and how many others."""
+    if not names:
+        return MISSING
+    distinct = list(dict.fromkeys(names))
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return short_name(distinct[0]) + more
+
+
+def _count(count: Fraction) -> str:
+    return f"{int(count):,}" if count.denominator == 1 else significant(float(count))
+
+
+def _ranges(ranges: Sequence[RangeChange]) -> Table:
+    rows = tuple(
+        (
+            Cell(text=one.name, name=True),
+            Cell(text=f"{_count(one.calls_before)} → {_count(one.calls_after)}"),
+            Cell(text=f"{duration(float(one.busy_before_ns))} → {duration(float(one.busy_after_ns))}"),
+            Cell(text=f"{duration(float(one.idle_before_ns))} → {duration(float(one.idle_after_ns))}"),
+            _delta(one.delta_ns),
+        )
+        for one in ranges[:RANGES_SHOWN]
+    )
+    rest = len(ranges) - RANGES_SHOWN
+    title = "Ranges, by what they change; nested ones are inclusive" + (f" ({rest:,} more)" if rest > 0 else "")
+    head = ("range", "times a call", "busy a call", "idle a call", "change")
+    return Table(head=head, rows=rows, right=frozenset({1, 2, 3, 4}), title=title)
+
+
+def diff_json(diff: TraceDiff) -> dict[str, Any]:
+    """The documented JSON: ns a call as numbers, and the exact sums that they come from."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "sentence": diff_sentence(diff),
+        "verdict": diff.word,
+        "ratio": diff.ratio,
+        "interval": None if diff.lo is None else [diff.lo, diff.hi],
+        "doubts": list(diff.doubts),
+        "base": _side_json(diff.base),
+        "candidate": _side_json(diff.cand),
+        "terms": [
+            {"part": term.part, "cause": term.cause, "place": term.place} | _pair(term.before_ns, term.after_ns)
+            for term in diff.terms
+        ],
+        "kernels": [
+            {
+                "change": row.change,
+                "copies": row.copies,
+                "range": row.within,
+                "before": list(row.before),
+                "after": list(row.after),
+                "count_before": float(row.count_before),
+                "count_after": float(row.count_after),
+            }
+            | _pair(row.ns_before, row.ns_after)
+            for row in diff.kernels
+        ],
+        "ranges": list(_ranges_json(diff.ranges)),
+    }
+
+
+def _ranges_json(ranges: Sequence[RangeChange]) -> Iterator[dict[str, Any]]:
+    for one in ranges:
+        yield {
+            "name": one.name,
+            "calls_before": float(one.calls_before),
+            "calls_after": float(one.calls_after),
+            "busy_before_ns": float(one.busy_before_ns),
+            "busy_after_ns": float(one.busy_after_ns),
+            "idle_before_ns": float(one.idle_before_ns),
+            "idle_after_ns": float(one.idle_after_ns),
+            "delta_ns": float(one.delta_ns),
+        }
+
+
+def _pair(before: Fraction, after: Fraction) -> dict[str, float]:
+    return {"before_ns": float(before), "after_ns": float(after), "delta_ns": float(after - before)}
+
+
+def _side_json(side: TraceSide) -> dict[str, Any]:
+    return {
+        "source": side.source,
+        "range": side.name,
+        "device": side.device,
+        "device_name": side.device_name,
+        "integrity": side.integrity.verdict,
+        "calls": side.calls,
+        "span_ns": side.span_ns,
+        "busy_ns": side.busy_ns,
+        "kernel_ns": side.kernel_ns,
+        "copy_ns": side.copy_ns,
+        "overlap_ns": side.overlap_ns,
+        "idle_by_cause_ns": side.idle_by_cause_ns,
+    }
