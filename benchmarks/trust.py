@@ -34,7 +34,8 @@ from typing import Any
 import polars as pl
 
 from rope_prof import __version__
-from rope_prof.analysis.comparison.compare import Side, Verdict, compare
+from rope_prof.analysis.comparison.compare import Verdict, compare
+from rope_prof.analysis.comparison.sides import Side
 from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Mode, Run, samples_schema
 from rope_prof.record.loop.stopping import Limits, Watch
 from rope_prof.record.loop.timing import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 from rope_prof.dashboard.shell import Seen
 
-from rope_prof.analysis.comparison.compare import Side
+from rope_prof.analysis.comparison.sides import Side
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.commands.compare import capture, comparison, picked
 from rope_prof.dashboard import loading, view

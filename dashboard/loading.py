@@ -16,7 +16,8 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from rope_prof.analysis.comparison.compare import NotComparableError, Side, Verdict, compare
+from rope_prof.analysis.comparison.compare import Verdict, compare
+from rope_prof.analysis.comparison.sides import NotComparableError, Side
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings, roofline
 from rope_prof.analysis.run.decomposition import Decomposition, decompose
 from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, figures, require_whole, summary

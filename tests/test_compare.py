@@ -11,17 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.comparison.compare import (
-    ALL_METRICS,
-    Gate,
-    NotComparableError,
-    Side,
-    Verdict,
-    compare,
-    differences,
-    gate,
-    judged,
-)
+from rope_prof.analysis.comparison.apart import Between
+from rope_prof.analysis.comparison.compare import ALL_METRICS, Verdict, compare, families, judged
+from rope_prof.analysis.comparison.family import Family
+from rope_prof.analysis.comparison.gates import Gate, gate
+from rope_prof.analysis.comparison.sides import NotComparableError, Side, differences
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.stats import Figure
 from rope_prof.cli import main
@@ -93,10 +87,149 @@ def test_two_runs_are_not_paired() -> None:
     """Values in opposite orders: paired they would scatter widely, as two runs only their medians count."""
     up, down = [10 + i / 100 for i in range(40)], [10 + i / 100 for i in reversed(range(40))]
     here, there = _side(samples(fused_eager=up), None, "fused"), _side(samples(fused_eager=down), None, "fused")
-    wall, _ = compare(here, there, paired=False)
+    wall, _ = compare(here, there, paired=False, known=lambda *_: Between(1.0, "known"))
     assert wall.ratio is not None
     assert wall.ratio.median == 1
     assert wall.word == "SAME"
+
+
+def test_two_runs_whose_spread_nobody_knows_are_undecided_and_keep_no_bound() -> None:
+    """However steady the rounds of both are: they cannot see what the next run will find other."""
+    here, there = (_side(samples(fused_eager=[ns] * 20), None, "fused") for ns in (10.0, 20.0))
+    wall, _ = compare(here, there, paired=False)
+    assert (wall.word, wall.chance) == ("UNDECIDED", False)
+    assert wall.within == Figure(0.5, 0.5, 0.5, 20)
+    assert "is not known" in (wall.reason or "")
+    assert Gate("wall", 3).check(wall) == "undecided"
+    assert compare(here, there, paired=False, known=lambda *_: Between(1.5, "x"))[0].word == "SLOWER"
+    near = compare(here, there, paired=False, known=lambda *_: Between(2.5, "x"))[0]
+    assert near.word == "UNDECIDED"
+    assert "no more than runs of the same code may" in (near.reason or "")
+
+
+def test_the_very_same_samples_are_one_recording() -> None:
+    noisy = [10.0, 30.0] * 10
+    here, there = (_side(samples(fused_eager=noisy), None, "fused") for _ in range(2))
+    assert compare(here, there, paired=False)[0].word == "SAME"
+    assert gate("wall>3%").check(compare(here, there, paired=False)[0]) == "holds"
+
+
+def test_one_difference_among_many_is_undecided() -> None:
+    """By itself 3 % are a difference; among forty keys it is what chance gives, and no bound fails by it."""
+    ns = [1000.0] * 10 + [934.0, 1066.0]
+    names = [key(f"p{i}") for i in range(40)]
+
+    def side(shift: float, count: int) -> Side:
+        rows = [
+            (one.name, n, "wall", 1000, round(1000 * value * (shift if one is names[0] else 1.0)) + i % 3, None)
+            for i, one in enumerate(names[:count])
+            for n, value in enumerate(ns)
+        ]
+        found = run(*(KeyFacts(key=one, status="measured") for one in names[:count]))
+        return Side(label="", run=found, samples=pl.DataFrame(rows, schema=samples_schema(), orient="row"))
+
+    def found(count: int) -> tuple[Verdict, ...]:
+        sides = side(1.0, count), side(1.03, count)
+        noise = pl.col("ns") + pl.when(pl.col("key") == names[0].name).then(0).otherwise(1)
+        cand = replace(sides[1], samples=sides[1].samples.with_columns(noise))
+        return compare(sides[0], cand, paired=False, metrics=("wall",), known=lambda *_: Between(1.0, "known"))
+
+    alone, among = found(1)[0], found(40)
+    assert (alone.word, gate("wall>1%").check(alone)) == ("SLOWER", "fails")
+    assert (among[0].word, among[0].chance, gate("wall>1%").check(among[0])) == ("UNDECIDED", True, "undecided")
+    assert "Holm" in (among[0].reason or "")
+    assert families(among) == (Family("wall", 40, 1, pytest.approx(2.0), 0),)
+
+
+def test_runs_of_several_processes_are_compared_over_processes() -> None:
+    """Rounds within a process are steady, processes are not: only the latter say how far two runs differ."""
+
+    def side(levels: list[float]) -> Side:
+        rows = [
+            (key("fused").name, n, "wall", 1, round(1000 * level) + n, None, process)
+            for process, level in enumerate(levels)
+            for n in range(10)
+        ]
+        frame = pl.DataFrame(rows, schema=samples_schema() | {"process": pl.Int64}, orient="row")
+        found = replace(run(facts("fused")), settings={"calls": 28, "repeats": len(levels)})
+        return Side(label="", run=found, samples=frame)
+
+    steady = [100.0, 101.0, 99.0, 100.5, 99.5]
+    assert compare(side(steady), side([1.2 * ns for ns in steady]), paired=False)[0].word == "SLOWER"
+    wild = [100.0, 140.0, 80.0, 120.0, 95.0]
+    found = compare(side(wild), side([1.2 * ns for ns in wild]), paired=False)[0]
+    assert (found.word, found.ratio and found.ratio.n) == ("UNDECIDED", 5)
+
+
+def _six_rounds_tenfold(source: Path, target: Path) -> int:
+    """A copy of a run whose keys of six rounds are ten times slower; how many those are."""
+    target.mkdir()
+    (target / "run.json").write_bytes((source / "run.json").read_bytes())
+    frame = pl.read_parquet(source / "samples.parquet")
+    rounds = frame.filter(~pl.col("key").str.starts_with("ceiling")).group_by("key").agg(pl.col("round").n_unique())
+    six = rounds.filter(pl.col("round") == 6)["key"].to_list()
+    frame.with_columns(pl.when(pl.col("key").is_in(six)).then(pl.col("ns") * 10).otherwise(pl.col("ns"))).write_parquet(
+        target / "samples.parquet"
+    )
+    return len(six)
+
+
+def test_keys_of_six_rounds_that_are_ten_times_slower_fail_the_bounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = shipped_runs() / "h200-sweep"
+    count = _six_rounds_tenfold(source, tmp_path / "slow")
+    assert count == 210
+    bounds = ["--fail-on", "wall>3%", "--fail-on", "device>3%"]
+    assert main(["compare", str(source), str(tmp_path / "slow"), *bounds]) == 1
+    text = capsys.readouterr().out
+    assert text.count("FAILS: ") == 2 * count
+    assert f"{2 * count} verdicts rest on six rounds" in text
+    assert "wall: 210 of 210 differ, at most 10.5 expected by chance alone; 210 after Holm's correction" in text
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(shipped_runs().iterdir()) if path.is_dir()])
+def test_every_shipped_run_holds_against_its_own_copy(tmp_path: Path, name: str) -> None:
+    source = shipped_runs() / name
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for part in source.iterdir():
+        if part.suffix in {".json", ".parquet"} or part.name.endswith(".trace.json.gz"):
+            (copy / part.name).symlink_to(part)
+    bounds = [word for metric in ("wall", "device") for word in ("--fail-on", f"{metric}>3%")]
+    assert main(["compare", str(source), str(copy), *bounds, "--strict"]) == 0
+    captured = ["--fail-on", "kernels>0%", "--fail-on", "bubble>0%", "--strict"]
+    assert main(["compare", str(source), str(copy), *captured]) == (1 if name == "h200-sweep" else 0)
+
+
+def test_what_differs_between_two_runs_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = replace(MACHINE, torch="2.9.0", triton="3.5.0", driver="550", cpu_name="Other CPU")
+    for name, machine in (("a", MACHINE), ("b", new)):
+        write_run(tmp_path / name, run(facts("fused"), machine=machine, rope_prof="0.1.0" if name == "a" else "0.0.9"))
+        append_samples(tmp_path / name, samples(fused_eager=[10.0] * 20))
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    said = (
+        "The runs differ in driver (– against 550); torch (2.11.0 against 2.9.0); Triton (3.6.0 against 3.5.0); "
+        "host CPU (Test CPU against Other CPU); rope_prof (0.1.0 against 0.0.9)."
+    )
+    assert said in capsys.readouterr().out
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
+    unlike = {one["what"]: one["cand"] for one in json.loads(capsys.readouterr().out)["unlike"]}
+    assert unlike["torch"] == "2.9.0"
+
+
+def test_a_wall_verdict_between_a_graph_and_a_loop_says_what_it_carries() -> None:
+    rows = [
+        (key("fused", mode).name, n, "wall", calls, calls * ns, None)
+        for mode, calls, ns in (("eager", 500, 580), ("graph", 28, 600))
+        for n in range(20)
+    ]
+    found = replace(run(facts("fused"), facts("fused", "graph")), settings={"calls": 28})
+    frame = pl.DataFrame(rows, schema=samples_schema(), orient="row")
+    sides = [Side(label=mode, run=found, samples=frame, mode=mode) for mode in ("eager", "graph")]
+    wall = compare(*sides, paired=True)[0]
+    assert wall.word == "SLOWER"
+    assert "a 28th of its launch and of the wait for its end" in (wall.reason or "")
 
 
 def test_what_cannot_be_compared_is_refused_unless_told() -> None:
@@ -125,7 +258,12 @@ def _folder(path: Path, **ns: list[float]) -> Path:
         ([11.0] * 20, [], 0),
         ([11.0] * 20, ["--fail-on", "wall>3%"], 1),
         ([10.2] * 20, ["--fail-on", "wall>3%"], 0),
-        ([9.0, 11.0] * 10, ["--fail-on", "wall>3%"], 0),
+        ([9.0, 11.0] * 10, ["--fail-on", "wall>3%"], 4),
+        ([9.0, 11.0] * 10, ["--fail-on", "wall>3%", "--allow-unknown"], 0),
+        ([11.0] * 20, ["--fail-on", "wall>3%", "--allow-unknown"], 1),
+        ([11.0] * 20, ["--fail-on", "wall>3%", "--fail-on", "device>3%"], 1),
+        ([10.0] * 20, ["--fail-on", "wall>3%", "--fail-on", "device>3%"], 4),
+        ([10.0] * 20, ["--strict", "--allow-unknown"], 2),
         ([9.0, 11.0] * 10, ["--fail-on", "wall>3%", "--strict"], 1),
         ([10.0] * 20, ["--fail-on", "device>3%", "--strict"], 1),
         ([10.0] * 20, ["--fail-on", "wall"], 2),
@@ -172,7 +310,7 @@ def test_a_refusal_names_what_was_seen_and_it_can_be_waived(other: Key, said: st
         compare(here, there, paired=False)
     assert refused.value.exit_code == 3
     assert "--anyway" in str(refused.value)
-    found = compare(here, there, paired=False, anyway=True)
+    found = compare(here, there, paired=False, anyway=True, known=lambda *_: Between(1.0, "known"))
     assert found[0].word == "SLOWER"
     assert (found[0].base, found[0].cand) == (_at().name, other.name)
     assert [str(one) for one in differences(here, there)] == [
@@ -278,7 +416,7 @@ def test_a_lost_trace_leaves_the_times(tmp_path: Path, capsys: pytest.CaptureFix
     write_run(tmp_path, run(facts(trace="a.trace.json.gz"), facts("fused", trace="b.trace.json.gz"), complete=True))
     append_samples(tmp_path, samples(unfused_eager=[10.0] * 20, fused_eager=[5.0] * 20))
     (tmp_path / "b.trace.json.gz").write_bytes(b"no gzip")
-    assert main(["compare", f"{tmp_path}:unfused", f"{tmp_path}:fused", "--json", "--fail-on", "kernels>0%"]) == 0
+    assert main(["compare", f"{tmp_path}:unfused", f"{tmp_path}:fused", "--json", "--fail-on", "kernels>0%"]) == 4
     found = {v["metric"]: v for v in json.loads(capsys.readouterr().out)["verdicts"]}
     assert found["wall"]["word"] == "FASTER"
     assert found["kernels"]["word"] == found["bubble"]["word"] == "UNKNOWN"

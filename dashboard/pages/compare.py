@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from rope_prof.analysis.comparison.compare import ALL_METRICS, differences
+from rope_prof.analysis.comparison.compare import ALL_METRICS
+from rope_prof.analysis.comparison.sides import differences
 from rope_prof.analysis.run.differences import unlike
 from rope_prof.commands.compare import cleaned_markdown
 from rope_prof.dashboard import comparing, downloads, loading, shell, view

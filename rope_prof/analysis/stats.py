@@ -32,6 +32,10 @@ COVERAGE = 0.95
 DRAWS = 2000
 #: Fewer samples give no interval, by rank or by draws.
 LEAST = 6
+#: Of what is known of two sides apart: both intervals hold at once with `COVERAGE`.
+EACH_SIDE = 1 - (1 - COVERAGE) / 2
+#: Fewer samples give no interval that holds with `EACH_SIDE`, which two runs need to be compared.
+LEAST_APART = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import typer
 from rope_prof.commands.words import place
 
 if TYPE_CHECKING:
-    from rope_prof.analysis.comparison.compare import Gate, Held, Side, Verdict
+    from rope_prof.analysis.comparison.gates import Gate
+    from rope_prof.analysis.comparison.sides import Side
     from rope_prof.analysis.run.rows import CaptureFigures
     from rope_prof.io.run.folder import RunFolder
     from rope_prof.io.run.redact import Words
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rope_prof.views.words.comparison import Comparison
 
 FORMATS = ("text", "markdown", "json")
+#: The exit code of a bound that is neither kept nor broken, as far as anybody can tell.
+NOT_JUDGED = 4
 _SIDE = "RUN[:PATH[/MODE]]"
 
 
@@ -39,7 +42,10 @@ def compare(
             help="Exit 1 if wall, device, kernels or bubble grew beyond it; repeatable.",
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="A bound that stays undecided fails too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="A bound that cannot be judged fails: 1, not 4.")] = False,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="A bound that cannot be judged passes, and the output says so.")
+    ] = False,
     form: Annotated[
         str, typer.Option("--format", metavar="|".join(FORMATS), help="How to print; markdown is cleaned for others.")
     ] = "text",
@@ -47,8 +53,11 @@ def compare(
         bool, typer.Option("--anyway", help="Compare other devices, shapes and dtypes, and the keys of both sides.")
     ] = False,
 ) -> None:
-    """Faster, slower or the same, with intervals. Exit: 0 holds, 1 a bound fails, 2 usage, 3 not comparable."""
-    from rope_prof.analysis.comparison.compare import NotComparableError
+    """Faster, slower or the same, with intervals.
+
+    Exit: 0 all bounds hold, 1 a bound fails, 2 usage, 3 not comparable, 4 a bound cannot be judged.
+    """
+    from rope_prof.analysis.comparison.sides import NotComparableError
     from rope_prof.errors import RunError, UsageError
     from rope_prof.views.terminal.compare import compare_json, compare_text
 
@@ -56,13 +65,24 @@ def compare(
         raise UsageError(f"unknown --format {form!r}; expected {', '.join(FORMATS)}")
     if as_json and form not in {"text", "json"}:
         raise UsageError(f"--json and --format {form} ask for two things; say one")
+    if strict and allow_unknown:
+        raise UsageError("--strict fails what cannot be judged and --allow-unknown passes it; say one")
     bounds = bounds_of(fail_on or [])
     try:
         (left, left_folder), (right, right_folder) = side(base), side(cand)
     except RunError as error:
         raise NotComparableError(str(error)) from error
     paired = left_folder.resolve() == right_folder.resolve()
-    found = comparison((base, cand), left, right, paired=paired, anyway=anyway, bounds=bounds, strict=strict)
+    found = comparison(
+        (base, cand),
+        left,
+        right,
+        paired=paired,
+        anyway=anyway,
+        bounds=bounds,
+        strict=strict,
+        allow_unknown=allow_unknown,
+    )
     if form == "markdown":
         text, removed = cleaned_markdown(found)
         typer.echo(text)
@@ -72,11 +92,13 @@ def compare(
     held = {state for _, _, state in found.checked}
     if "fails" in held or (strict and "undecided" in held):
         raise typer.Exit(1)
+    if "undecided" in held and not allow_unknown:
+        raise typer.Exit(NOT_JUDGED)
 
 
 def bounds_of(fail_on: list[str]) -> dict[str, Gate]:
     """Each bound as typed, and read. Errors: UsageError for one that is none."""
-    from rope_prof.analysis.comparison.compare import gate
+    from rope_prof.analysis.comparison.gates import gate
 
     return {text: gate(text) for text in fail_on}
 
@@ -90,10 +112,14 @@ def comparison(
     anyway: bool = False,
     bounds: Mapping[str, Gate] | None = None,
     strict: bool = False,
+    allow_unknown: bool = False,
 ) -> Comparison:
     """All that `compare` prints of two sides, which were typed as `words`. Errors: those of `compare.compare`."""
-    from rope_prof.analysis.comparison.compare import ALL_METRICS, differences
+    from rope_prof.analysis.comparison.compare import ALL_METRICS
     from rope_prof.analysis.comparison.compare import compare as verdicts_of
+    from rope_prof.analysis.comparison.gates import check
+    from rope_prof.analysis.comparison.sides import differences
+    from rope_prof.analysis.run.differences import unlike_clocks, unlike_machines
     from rope_prof.views.words.comparison import Comparison
 
     known = bounds or {}
@@ -103,10 +129,12 @@ def comparison(
         base=base,
         cand=cand,
         paired=paired,
-        command=typed(*words, list(known), strict=strict, anyway=anyway),
+        command=typed(*words, list(known), strict=strict, anyway=anyway, allow_unknown=allow_unknown),
         verdicts=verdicts,
         checked=check(list(known.values()), verdicts),
+        allow_unknown=allow_unknown,
         differences=differences(base, cand),
+        unlike=() if paired else (*unlike_machines(base.run, cand.run), *unlike_clocks(base.samples, cand.samples)),
     )
 
 
@@ -124,18 +152,14 @@ def cleaned_markdown(found: Comparison, words: Words | None = None) -> tuple[str
     return compare_markdown(said, clean.notice()), clean.sentence()
 
 
-def typed(base: str, cand: str, fail_on: list[str], *, strict: bool, anyway: bool) -> str:
+def typed(base: str, cand: str, fail_on: list[str], *, strict: bool, anyway: bool, allow_unknown: bool = False) -> str:
     """The command, so that it can be typed again."""
     import shlex
 
     bounds = [word for text in fail_on for word in ("--fail-on", text)]
-    flags = [*(["--strict"] if strict else []), *(["--anyway"] if anyway else [])]
+    said = {"--strict": strict, "--allow-unknown": allow_unknown, "--anyway": anyway}
+    flags = [flag for flag, on in said.items() if on]
     return shlex.join(["python", "-m", "rope_prof", "compare", base, cand, *bounds, *flags])
-
-
-def check(gates: list[Gate], verdicts: tuple[Verdict, ...]) -> list[tuple[Gate, Verdict, Held]]:
-    """Every bound against every verdict of its metric."""
-    return [(g, v, g.check(v)) for g in gates for v in verdicts if v.metric == g.metric]
 
 
 def side(text: str) -> tuple[Side, Path]:
@@ -170,7 +194,7 @@ def picked(
     """That path and mode of a run (None: all of them), with the figures of their captures; `text` is what was typed."""
     from dataclasses import replace
 
-    from rope_prof.analysis.comparison.compare import Side
+    from rope_prof.analysis.comparison.sides import Side
 
     found = Side(label=repr(text), run=folder.run, samples=folder.samples, path=path, mode=mode)
     figures_of = capture_of or capture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from runs import key
 
-from rope_prof.analysis.stats import figure
+from rope_prof.analysis.stats import EACH_SIDE, figure
 from rope_prof.errors import UsageError
 from rope_prof.record.loop.stopping import FIRST_LOOK, Limits, Watch, baselines, parse_precision
 from rope_prof.record.loop.timing import Sample
@@ -82,10 +82,12 @@ def test_without_a_precision_rounds_or_budget_end_it() -> None:
     assert watch(0.0, 100).reason(100, [BASE, MINE]) == "rounds"
 
 
-def test_a_spent_budget_ends_no_case_before_it_has_an_interval() -> None:
-    for rounds in range(1, 8):
+def test_a_spent_budget_ends_no_case_before_another_run_can_be_held_against_it() -> None:
+    for rounds in range(1, 10):
         found = watch(0.0, rounds, budget_ns=0)
-        assert (found.reason(rounds, [BASE, MINE]) == "budget") == (found.width(MINE) is not None), rounds
+        mine = figure([10.0 + number for number in range(rounds)], EACH_SIDE)
+        assert mine is not None
+        assert (found.reason(rounds, [BASE, MINE]) == "budget") == (mine.lo is not None), rounds
 
 
 def test_drift_that_both_share_does_not_widen_the_interval() -> None:

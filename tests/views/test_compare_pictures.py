@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.comparison.compare import Difference, Side, Verdict, judged
+from rope_prof.analysis.comparison.compare import Verdict, judged
+from rope_prof.analysis.comparison.sides import Difference, Side
 from rope_prof.analysis.run.differences import Unlike
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.draw.compare import MOST, forest

@@ -2,85 +2,42 @@
 
 The ratio is baseline / candidate: over 1 the candidate is faster, or has fewer kernels. Two selections of one run are
 paired round by round, which cancels the machine's drift. Two runs share no rounds: the ratio is that of the medians,
-its interval the ends of both sides' own intervals, each at 97.5 %, so that both hold at once with at least 95 %. How
-far a machine differs from one run to the next is in neither.
+its interval the ends of both sides' own intervals, widened by what runs of the same code differ by (`apart`); where
+nobody knows that, the verdict is UNDECIDED. Sides that were measured by several processes each are compared over
+processes. Two runs that hold the very same samples of a key are one recording, and the same.
 
-`bubble` is the wall time of a call less the busy time of its capture, round by round; `kernels` are counted in the
-capture and have no interval.
+`bubble` is the wall time of a call less the busy time of its capture; `kernels` are counted in the capture and have no
+interval. Differences of two runs stand only if they stand among all of their metric (`family`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from math import log, sqrt
+from typing import TYPE_CHECKING
 
+from rope_prof.analysis.comparison.apart import Between, anchors, apart_ratio, one_side, over_processes, widened
+from rope_prof.analysis.comparison.family import ALPHA, Family, chance_alone, chance_apart, holm
+from rope_prof.analysis.comparison.sides import NotComparableError, Side, differences, partners, refusal
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.stats import COVERAGE, Figure, figure, middle, paired_ratio
 from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
-from rope_prof.errors import RopeProfError, UsageError
-from rope_prof.model.run import Case, Key, KeyFacts, Run
+from rope_prof.errors import UsageError
+from rope_prof.model.run import Case, Key, KeyFacts
 from rope_prof.units import duration
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
-Held = Literal["holds", "fails", "undecided"]
 Rounds = Mapping[int, float]
+#: (key, clock) -> how far earlier runs of the same code differed on that machine; None where too few are known.
+Known = Callable[[Key, str], Between | None]
 
-#: Of what is known of two sides apart: both intervals hold at once with `COVERAGE`.
-EACH_SIDE = 1 - (1 - COVERAGE) / 2
 #: What the samples alone tell.
 METRICS = ("wall", "device")
 #: What the captures tell too.
 ALL_METRICS = (*METRICS, "kernels", "bubble")
-_GATE = re.compile(rf"\s*({'|'.join(ALL_METRICS)})\s*>\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
-
-#: What two keys must have alike to be compared, as people call it.
-FIELDS: dict[str, Callable[[Key], object]] = {
-    "model": lambda key: key.case.model,
-    "TP": lambda key: key.case.tp,
-    "tokens": lambda key: key.case.tokens,
-    "dtype": lambda key: key.case.dtype,
-    "prompt": lambda key: key.case.prompt,
-    "L2 state": lambda key: key.l2,
-    "rank": lambda key: key.rank,
-    "path": lambda key: key.path,
-    "mode": lambda key: key.mode,
-}
-#: So many values or keys are named in an error.
-_NAMED = 4
-
-
-class NotComparableError(RopeProfError):
-    """The sides differ in what must be alike: the device, or the keys that they hold."""
-
-    exit_code = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """One side: a run, and the path and mode picked from it (None: all of them).
-
-    `captures`: key name -> the figures of its trace, or why there are none.
-    """
-
-    label: str
-    run: Run
-    samples: pl.DataFrame
-    path: str | None = None
-    mode: str | None = None
-    captures: Mapping[str, CaptureFigures | str] = field(default_factory=dict)
-
-    @property
-    def keys(self) -> tuple[KeyFacts, ...]:
-        """Those that are picked."""
-        return tuple(
-            facts
-            for facts in self.run.keys
-            if self.path in {None, facts.key.path} and self.mode in {None, facts.key.mode}
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +45,9 @@ class Verdict:
     """One metric of one pair of keys. `ratio` is baseline / candidate; `reason` says why it is UNKNOWN or UNDECIDED.
 
     `before` and `after`: the medians of both sides, in ns per call; of `kernels` their number per call.
+    Of two runs: `within` is the ratio by their rounds alone, `between` how far runs of the same code differ, which
+    `ratio` has in its interval. `p_value`: how likely such a difference is of sides that have none; `chance`: it is
+    no more than so many comparisons give. `untimed`: a key that the device of neither side can time.
     """
 
     case: Case
@@ -99,54 +59,25 @@ class Verdict:
     reason: str | None
     before: float | None = None
     after: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What both sides must have alike and have not: `what` (device, dtype, ...), and the values of each."""
-
-    what: str
-    base: tuple[str, ...]
-    cand: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """`dtype: bf16 against fp16`."""
-        return f"{self.what}: {_named(self.base)} against {_named(self.cand)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """`wall>3%`: the candidate may not take over 3 % more wall time than the baseline."""
-
-    metric: str
-    percent: float
-
-    def check(self, verdict: Verdict) -> Held:
-        """fails: the whole interval of the growth lies beyond the bound; undecided: it holds the bound, or is none."""
-        ratio = verdict.ratio
-        if verdict.word == "UNKNOWN" or ratio is None or not ratio.lo or not ratio.hi:
-            return "undecided"
-        bound = 1 + self.percent / 100
-        if 1 / ratio.hi > bound:
-            return "fails"
-        return "holds" if 1 / ratio.lo <= bound else "undecided"
-
-
-def gate(text: str) -> Gate:
-    """Errors: UsageError for anything but METRIC>PERCENT%."""
-    found = _GATE.fullmatch(text)
-    if found is None:
-        raise UsageError(
-            f"cannot read --fail-on {text!r}; expected METRIC>PERCENT%, as 'wall>3%', with a metric of "
-            f"{', '.join(ALL_METRICS)}"
-        )
-    return Gate(found[1], float(found[2]))
+    within: Figure | None = None
+    between: Between | None = None
+    p_value: float | None = None
+    chance: bool = False
+    untimed: bool = False
 
 
 def compare(
-    base: Side, cand: Side, *, paired: bool, anyway: bool = False, metrics: Sequence[str] = METRICS
+    base: Side,
+    cand: Side,
+    *,
+    paired: bool,
+    anyway: bool = False,
+    metrics: Sequence[str] = METRICS,
+    known: Known | None = None,
 ) -> tuple[Verdict, ...]:
     """The verdicts of every pair of keys, in the baseline's order. `paired`: both sides are of one run.
+
+    `known`: what the history of the machine says of two runs; without a word of it their reference calls do.
 
     With `anyway` another device, and whatever else each side has one value of alone (dtype, tokens, ...), may differ,
     and the keys that both have are compared. Errors: NotComparableError, which names what differs; UsageError where a
@@ -155,91 +86,120 @@ def compare(
     found = differences(base, cand)
     other_device = [one for one in found if one.what == "device"]
     if other_device and not anyway:
-        raise NotComparableError(_refusal(base, cand, other_device))
-    partners, alone = _partners(base, cand, found, anyway=anyway)
-    if not partners or (alone and not anyway):
-        raise NotComparableError(_refusal(base, cand, [one for one in found if one.what != "device"], alone))
-    if paired and any(left.key == right.key for left, right in partners):
+        raise NotComparableError(refusal(base, cand, other_device))
+    pairs, alone = partners(base, cand, found, anyway=anyway)
+    if not pairs or (alone and not anyway):
+        raise NotComparableError(refusal(base, cand, [one for one in found if one.what != "device"], alone))
+    if paired and any(left.key == right.key for left, right in pairs):
         raise UsageError(
             f"{base.label} and {cand.label} are the same keys of one run; pick two, as RUN:unfused RUN:fused"
         )
+    sides = _Sides(base, cand, paired, known)
+    verdicts = tuple(_verdict(sides, left, right, metric) for left, right in pairs for metric in metrics)
+    return verdicts if paired else _corrected(verdicts)
+
+
+def families(verdicts: Sequence[Verdict]) -> tuple[Family, ...]:
+    """How many verdicts of each metric differ, and how many of them chance alone would give."""
+    found = []
+    for metric in METRICS:
+        mine = [v for v in verdicts if v.metric == metric and v.p_value is not None and v.word != "UNKNOWN"]
+        differ = [v.chance or v.word in {"FASTER", "SLOWER"} for v in mine]
+        stands = holm([v.p_value or 0.0 for v in mine])
+        kept = sum(one and other for one, other in zip(differ, stands, strict=True))
+        if mine:
+            found.append(Family(metric, len(mine), sum(differ), ALPHA * len(mine), kept))
+    return tuple(found)
+
+
+def _corrected(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Differences that do not stand among all of their metric are UNDECIDED, and the bubble of such a wall is too."""
+    lost: set[tuple[str, str]] = set()
+    for metric in METRICS:
+        mine = [v for v in verdicts if v.metric == metric and v.p_value is not None]
+        for v, stands in zip(mine, holm([v.p_value or 0.0 for v in mine]), strict=True):
+            if not stands and v.word in {"FASTER", "SLOWER"}:
+                lost |= {(metric, v.base), *([("bubble", v.base)] if metric == "wall" else [])}
+    words = "differs by itself, but not among all verdicts of its metric (Holm); record more rounds"
     return tuple(
-        _verdict(base, left, cand, right, metric, paired=paired) for left, right in partners for metric in metrics
+        replace(v, word="UNDECIDED", reason=words, chance=True)
+        if (v.metric, v.base) in lost and v.word in {"FASTER", "SLOWER"}
+        else v
+        for v in verdicts
     )
 
 
-def differences(base: Side, cand: Side) -> tuple[Difference, ...]:
-    """What the sides have not alike: the device, and each field of their keys but the path or mode picked on both."""
-    found = [Difference("device", (base.run.machine.device_name,), (cand.run.machine.device_name,))]
-    for what in _must_match(base, cand):
-        left, right = (
-            tuple(dict.fromkeys(str(FIELDS[what](facts.key)) for facts in side.keys)) for side in (base, cand)
-        )
-        found.append(Difference(what, left, right))
-    return tuple(one for one in found if set(one.base) != set(one.cand))
+@dataclass(slots=True)
+class _Sides:
+    """Both sides and what was found of them once: the reference calls of a case are asked for by every key of it."""
+
+    base: Side
+    cand: Side
+    paired: bool
+    known: Known | None
+    _between: dict[tuple[Case, int, str], Between | None] = field(default_factory=dict)
+
+    def between(self, key: Key, clock: str) -> Between | None:
+        """How far two runs of the same code differ in that key, as far as anything says so."""
+        if self.known is not None and (found := self.known(key, clock)) is not None:
+            return found
+        group = (key.case, key.rank, clock)
+        if group not in self._between:
+            base, cand = self.base, self.cand
+            self._between[group] = anchors(base.run, base.samples, cand.run, cand.samples, key, clock)
+        return self._between[group]
 
 
-def _must_match(base: Side, cand: Side) -> list[str]:
-    picked = {
-        "path": base.path is not None and cand.path is not None,
-        "mode": base.mode is not None and cand.mode is not None,
-    }
-    return [what for what in FIELDS if not picked.get(what)]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is known of one metric before it is judged; `apart`: of two runs, whose rounds alone decide nothing."""
+
+    ratio: Figure | None
+    before: float | None = None
+    after: float | None = None
+    within: Figure | None = None
+    between: Between | None = None
+    p_value: float | None = None
+    apart: bool = False
 
 
-def _partners(
-    base: Side, cand: Side, found: Sequence[Difference], *, anyway: bool
-) -> tuple[list[tuple[KeyFacts, KeyFacts]], list[str]]:
-    """(the pairs of keys, the names of those that have no partner)."""
-    waived = {one.what for one in found if len(one.base) == len(one.cand) == 1} if anyway else set()
-    fields = [FIELDS[what] for what in _must_match(base, cand) if what not in waived]
-    left, right = ({tuple(get(f.key) for get in fields): f for f in side.keys} for side in (base, cand))
-    alone = [f.key.name for match, f in (*left.items(), *right.items()) if not (match in left and match in right)]
-    return [(left[match], right[match]) for match in left if match in right], alone
-
-
-def _refusal(base: Side, cand: Side, found: Sequence[Difference], alone: Sequence[str] = ()) -> str:
-    if not base.keys or not cand.keys:
-        empty = base if not base.keys else cand
-        return f"{empty.label} has no such key; expected a run with at least one: pick a path and mode that it has"
-    if found:
-        said = "; ".join(
-            f"{one.what}: {base.label} has {_named(one.base)}, {cand.label} has {_named(one.cand)}" for one in found
-        )
-        return f"the sides are not comparable: {said}; expected the same of both: pick them so, or say --anyway"
-    return (
-        f"{len(alone)} keys are on one side alone ({_named(alone)}); expected the same keys in {base.label} and "
-        f"{cand.label}: pick a path and mode that both have, or say --anyway to compare what both have"
+def _verdict(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str) -> Verdict:
+    bad = next((_bad(facts) for facts in (left, right) if facts.status != "measured"), None)
+    found: _Found | str = bad or (
+        _counts(sides, left, right) if metric == "kernels" else _times(sides, left, right, metric)
     )
-
-
-def _named(values: Sequence[str]) -> str:
-    more = len(values) - _NAMED
-    return ", ".join(values[:_NAMED]) + (f" and {more} more" if more > 0 else "") if values else "none"
-
-
-def _verdict(base: Side, left: KeyFacts, cand: Side, right: KeyFacts, metric: str, *, paired: bool) -> Verdict:
-    reason = next((_bad(facts) for facts in (left, right) if facts.status != "measured"), None)
-    ratio, before, after = None, None, None
-    if reason is None:
-        found = (
-            _counts(base, left, cand, right) if metric == "kernels" else _times(base, left, cand, right, metric, paired)
-        )
-        if isinstance(found, str):
-            reason = found
-        else:
-            ratio, before, after = found
-    word, why = _judge_counts(ratio) if metric == "kernels" else judged(ratio)
+    made = _Found(None) if isinstance(found, str) else found
+    word, why = _judge_counts(made.ratio) if metric == "kernels" else _judge_times(made)
     return Verdict(
         case=left.key.case,
         base=left.key.name,
         cand=right.key.name,
         metric=metric,
         word=word,
-        ratio=ratio,
-        reason=reason or why,
-        before=before,
-        after=after,
+        ratio=made.ratio,
+        reason=found if isinstance(found, str) else why or _replayed_once(sides, left, right, metric, word),
+        before=made.before,
+        after=made.after,
+        within=made.within,
+        between=made.between,
+        p_value=made.p_value,
+        untimed={left.status, right.status} <= {"unavailable", "checked"},
+    )
+
+
+def _replayed_once(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str, word: Word) -> str | None:
+    """What a wall verdict between a cold graph and another mode carries, where a sample is one replay."""
+    modes = {left.key.mode, right.key.mode}
+    if metric != "wall" or "graph" not in modes or len(modes) < 2 or word not in {"FASTER", "SLOWER"}:
+        return None
+    side, facts = (sides.base, left) if left.key.mode == "graph" else (sides.cand, right)
+    step = side.run.settings.get("calls")
+    mine = side.samples.filter((side.samples["key"] == facts.key.name) & (side.samples["clock"] == "wall"))
+    if facts.key.l2 != "cold" or not isinstance(step, int) or not mine.height or mine["calls"].max() != step:
+        return None
+    return (
+        f"by wall, and a sample of the graph is one replay: a {step}th of its launch and of the wait for its end is in "
+        "each call, of the loop's hardly anything; judge these two by the device's clock"
     )
 
 
@@ -247,27 +207,52 @@ def _bad(facts: KeyFacts) -> str:
     return f"{facts.key.path} {facts.key.mode} is {facts.status}" + (f": {facts.reason}" if facts.reason else "")
 
 
-_Found = tuple[Figure | None, float | None, float | None]
-
-
-def _times(base: Side, left: KeyFacts, cand: Side, right: KeyFacts, metric: str, paired: bool) -> _Found | str:
-    """(ratio, median of the baseline, median of the candidate), or why there is none."""
-    if metric == "bubble":
-        return _bubbles(base, left, cand, right)
-    ours, theirs = _rounds(base, left, metric), _rounds(cand, right, metric)
+def _times(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str) -> _Found | str:
+    """What the rounds say of that metric, or why they say nothing."""
+    clock = "wall" if metric == "bubble" else metric
+    ours, theirs = _rounds(sides.base, left, clock), _rounds(sides.cand, right, clock)
     for found in (ours, theirs):
         if isinstance(found, str):
             return found
     assert not isinstance(ours, str)
     assert not isinstance(theirs, str)
-    ratio = paired_ratio(ours, theirs) if paired else apart_ratio(_alone(ours), _alone(theirs))
+    same = not sides.paired and bool(ours) and ours == theirs
+    if metric == "bubble":
+        return _bubbles(sides, left, right, same=same)
     before, after = figure(list(ours.values())), figure(list(theirs.values()))
-    return ratio, before.median if before else None, after.median if after else None
+    medians = before.median if before else None, after.median if after else None
+    if same:
+        return _Found(Figure(1.0, 1.0, 1.0, len(ours)), *medians)
+    processes = [_by_process(side, facts, clock) for side, facts in ((sides.base, left), (sides.cand, right))]
+    if min(map(len, processes)) > 1:
+        return _Found(over_processes(*processes), *medians)
+    if sides.paired:
+        shared = [log(ours[n] / theirs[n]) for n in ours.keys() & theirs.keys()]
+        return _Found(paired_ratio(ours, theirs), *medians, p_value=chance_alone(shared))
+    within = apart_ratio(one_side(list(ours.values())), one_side(list(theirs.values())))
+    if within is None or within.lo is None:
+        return _Found(within, *medians, within=within)
+    between = sides.between(left.key, clock)
+    logs, others = ([log(ns) for ns in one.values()] for one in (ours, theirs))
+    chance = chance_apart(logs, others, log(between.factor)) if between else None
+    return _Found(widened(within, between), *medians, within, between, chance, apart=True)
 
 
-def _rounds(side: Side, facts: KeyFacts, metric: str) -> Rounds | str:
+def _by_process(side: Side, facts: KeyFacts, clock: str) -> dict[int, list[float]]:
+    """process -> ns a call of a run that several processes measured; none of any other run."""
+    repeats = side.run.settings.get("repeats")
+    if not isinstance(repeats, int) or repeats < 2 or "process" not in side.samples.columns:
+        return {}
+    mine = side.samples.filter((side.samples["key"] == facts.key.name) & (side.samples["clock"] == clock))
+    found: dict[int, list[float]] = {}
+    for process, calls, ns in mine.drop_nulls("process").select("process", "calls", "ns").iter_rows():
+        found.setdefault(process, []).append(ns / calls)
+    return found
+
+
+def _rounds(side: Side, facts: KeyFacts, clock: str) -> Rounds | str:
     """ns per call of each round, or why no ratio can be made of them."""
-    mine = side.samples.filter((side.samples["key"] == facts.key.name) & (side.samples["clock"] == _CLOCKS[metric]))
+    mine = side.samples.filter((side.samples["key"] == facts.key.name) & (side.samples["clock"] == clock))
     bad = mine.filter((mine["calls"] < 1) | (mine["ns"] < 1)).height
     label = f"{facts.key.path} {facts.key.mode}"
     if bad:
@@ -275,27 +260,33 @@ def _rounds(side: Side, facts: KeyFacts, metric: str) -> Rounds | str:
     return dict(zip(mine["round"].to_list(), (mine["ns"] / mine["calls"]).to_list(), strict=True))
 
 
-_CLOCKS = {"wall": "wall", "device": "device"}
-
-
-def _bubbles(base: Side, left: KeyFacts, cand: Side, right: KeyFacts) -> _Found | str:
+def _bubbles(sides: _Sides, left: KeyFacts, right: KeyFacts, *, same: bool) -> _Found | str:
     """As two runs are compared, of one run too: captures pair with no round, and not with each other."""
-    ours, theirs = _bubble(base, left), _bubble(cand, right)
-    for found in (ours, theirs):
+    between = None if sides.paired else sides.between(left.key, "wall")
+    factor = sqrt(between.factor) if between else 1.0
+    plain = [_bubble(side, facts) for side, facts in ((sides.base, left), (sides.cand, right))]
+    captures = [side.captures.get(facts.key.name) for side, facts in ((sides.base, left), (sides.cand, right))]
+    if same and captures[0] == captures[1] and isinstance(captures[0], CaptureFigures) and captures[0].busy_ns:
+        return _Found(Figure(1.0, 1.0, 1.0, captures[0].calls))
+    wide = plain if factor == 1 else [_bubble(s, f, factor) for s, f in ((sides.base, left), (sides.cand, right))]
+    for found in (*plain, *wide):
         if isinstance(found, str):
             return found
-    assert not isinstance(ours, str)
-    assert not isinstance(theirs, str)
+    ours, theirs = (one for one in plain if not isinstance(one, str))
     if ours is None or theirs is None:
-        return None, None, None
-    return apart_ratio(ours, theirs), ours.median, theirs.median
+        return _Found(None)
+    within = apart_ratio(ours, theirs)
+    if sides.paired or within is None or within.lo is None:
+        return _Found(within, ours.median, theirs.median)
+    ratio = apart_ratio(*(one for one in wide if not isinstance(one, str))) if between else widened(within, None)
+    return _Found(ratio, ours.median, theirs.median, within, between, apart=True)
 
 
-def _bubble(side: Side, facts: KeyFacts) -> Figure | str | None:
+def _bubble(side: Side, facts: KeyFacts, factor: float = 1.0) -> Figure | str | None:
     """Wall less busy, each at its worse end: the wall of the rounds, and the calls of a capture made at another time.
 
     What such a call's busy time is in the rounds no one measured: it is taken to lie where the middle 95 % of the
-    captured calls lie.
+    captured calls lie. The wall of another run may be `factor` as long, or as short.
     """
     label = f"{facts.key.path} {facts.key.mode}"
     rounds = _rounds(side, facts, "wall")
@@ -307,21 +298,23 @@ def _bubble(side: Side, facts: KeyFacts) -> Figure | str | None:
     assert not isinstance(capture, str)
     if capture.busy_ns is None:
         return f"the capture of {label} holds no kernel"
-    wall = figure(list(rounds.values()), EACH_SIDE)
+    wall = one_side(list(rounds.values()))
     if wall is None:
         return None
     busy = middle(capture.busy_each_ns, COVERAGE) or (capture.busy_ns, capture.busy_ns)
-    lo, hi = (None, None) if wall.lo is None or wall.hi is None else (wall.lo - busy[1], wall.hi - busy[0])
+    lo = hi = None
+    if wall.lo is not None and wall.hi is not None:
+        lo, hi = wall.lo / factor - busy[1], wall.hi * factor - busy[0]
     bubble = Figure(wall.median - capture.busy_ns, lo, hi, wall.n)
     if (bubble.median if lo is None else lo) <= 0:
-        ends = "" if lo is None or hi is None else f", [{duration(lo)}, {duration(hi)}]"
-        return f"the bubble of {label} may be none ({duration(bubble.median)}{ends}): there is no ratio"
+        ends_said = "" if lo is None or hi is None else f", [{duration(lo)}, {duration(hi)}]"
+        return f"the bubble of {label} may be none ({duration(bubble.median)}{ends_said}): there is no ratio"
     return bubble
 
 
-def _counts(base: Side, left: KeyFacts, cand: Side, right: KeyFacts) -> _Found | str:
+def _counts(sides: _Sides, left: KeyFacts, right: KeyFacts) -> _Found | str:
     counted = []
-    for side, facts in ((base, left), (cand, right)):
+    for side, facts in ((sides.base, left), (sides.cand, right)):
         label = f"{facts.key.path} {facts.key.mode}"
         capture = side.captures.get(facts.key.name, f"{label} was not captured")
         if isinstance(capture, str):
@@ -331,7 +324,7 @@ def _counts(base: Side, left: KeyFacts, cand: Side, right: KeyFacts) -> _Found |
         counted.append((capture.kernels_per_call, capture.calls))
     (before, calls), (after, others) = counted
     ratio = before / after
-    return Figure(ratio, ratio, ratio, min(calls, others)), before, after
+    return _Found(Figure(ratio, ratio, ratio, min(calls, others)), before, after)
 
 
 def _judge_counts(ratio: Figure | None) -> tuple[Word, str | None]:
@@ -341,18 +334,24 @@ def _judge_counts(ratio: Figure | None) -> tuple[Word, str | None]:
     return "SAME" if ratio.median == 1 else "FASTER" if ratio.median > 1 else "SLOWER", None
 
 
-def _alone(rounds: Rounds) -> Figure | None:
-    return figure(list(rounds.values()), EACH_SIDE)
-
-
-def apart_ratio(ours: Figure | None, theirs: Figure | None) -> Figure | None:
-    """Ratio of the medians of two runs; its ends hold with 95 %, since each side's do with 97.5 % (`EACH_SIDE`)."""
-    if ours is None or theirs is None or theirs.median <= 0:
-        return None
-    lo = hi = None
-    if ours.lo is not None and ours.hi is not None and theirs.lo and theirs.hi:
-        lo, hi = ours.lo / theirs.hi, ours.hi / theirs.lo
-    return Figure(ours.median / theirs.median, lo, hi, min(ours.n, theirs.n))
+def _judge_times(found: _Found) -> tuple[Word, str | None]:
+    """The word; of two runs none that goes beyond what runs of the same code show."""
+    if not found.apart:
+        return judged(found.ratio)
+    if found.between is None:
+        return "UNDECIDED", (
+            "how far runs of the same code differ here is not known (no reference calls that both runs timed, too "
+            "short a history of this machine); measure both in one run"
+        )
+    word, why = judged(found.ratio)
+    alone, _ = judged(found.within)
+    if word == "UNDECIDED" and alone in {"FASTER", "SLOWER"}:
+        why = (
+            f"the runs differ by no more than runs of the same code may ({found.between.how}); measure both in one run"
+        )
+    elif word == "UNDECIDED" and alone == "SAME":
+        why = f"within 2 %, but runs of one code may differ by more ({found.between.how}); measure both in one run"
+    return word, why
 
 
 def judged(ratio: Figure | None) -> tuple[Word, str | None]:

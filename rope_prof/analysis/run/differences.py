@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rope_prof.model.run import Run
+
+if TYPE_CHECKING:
+    import polars as pl
 
 #: Field of the machine -> what people call it, in the order of a report.
 MACHINE = {
@@ -21,7 +25,14 @@ MACHINE = {
     "platform": "platform",
     "cpu_name": "host CPU",
     "cpu_cores": "host cores",
+    "host": "host",
+    "commit": "commit",
+    "dirty": "changes in no commit",
 }
+#: Column of the samples -> the clock that it tells, MHz.
+CLOCKS = {"sm_clock_mhz": "SM clock, MHz", "memory_clock_mhz": "memory clock, MHz"}
+#: Medians of a clock that lie within this of each other are alike.
+CLOCKS_WITHIN = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +47,36 @@ class Unlike:
 def unlike(base: Run, cand: Run) -> tuple[Unlike, ...]:
     """Every fact that differs: the machine, the versions, the settings, then seed and day."""
     facts = [
-        *((name, *(getattr(run.machine, field) for run in (base, cand))) for field, name in MACHINE.items()),
-        ("rope_prof", base.rope_prof, cand.rope_prof),
+        *_machines(base, cand),
         *((f"setting {name}", base.settings.get(name), cand.settings.get(name)) for name in _settings(base, cand)),
         ("seed", base.seed, cand.seed),
         ("recorded", base.created, cand.created),
     ]
     return tuple(Unlike(*fact) for fact in facts if fact[1] != fact[2])
+
+
+def unlike_machines(base: Run, cand: Run) -> tuple[Unlike, ...]:
+    """What of the machine, its versions and the code that was measured differs."""
+    return tuple(Unlike(*fact) for fact in _machines(base, cand) if fact[1] != fact[2])
+
+
+def unlike_clocks(ours: pl.DataFrame, theirs: pl.DataFrame) -> tuple[Unlike, ...]:
+    """Clocks of the GPU whose medians over all samples differ; none where a run does not say."""
+    found = []
+    for column, name in CLOCKS.items():
+        medians = [s[column].median() if column in s.columns else None for s in (ours, theirs)]
+        known = [value for value in medians if isinstance(value, int | float)]
+        if len(known) == 2 and abs(known[0] - known[1]) > CLOCKS_WITHIN * max(known):
+            found.append(Unlike(name, *map(round, known)))
+    return tuple(found)
+
+
+def _machines(base: Run, cand: Run) -> list[tuple[str, object, object]]:
+    facts: list[tuple[str, object, object]] = [
+        (name, getattr(base.machine, field, None), getattr(cand.machine, field, None))
+        for field, name in MACHINE.items()
+    ]
+    return [*facts, ("rope_prof", base.rope_prof, cand.rope_prof)]
 
 
 def _settings(base: Run, cand: Run) -> list[str]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from rope_prof.analysis.stats import LEAST, Figure, figure, paired_ratio
+from rope_prof.analysis.stats import LEAST_APART, Figure, figure, paired_ratio
 from rope_prof.errors import UsageError
 from rope_prof.model.run import Key
 from rope_prof.record.loop.timing import Clock, Sample
@@ -27,7 +27,8 @@ FIRST_LOOK = 20
 class Limits:
     """`rounds` at most; `precision`: 0.01 asks for intervals under 1 %; `budget_ns`: time for rounds of all cases.
 
-    The budget ends no case before it has rounds enough for an interval: figures without one decide nothing.
+    The budget ends no case before it has rounds enough to be compared with another run (`stats.LEAST_APART`): what can
+    be held against nothing decides nothing.
     """
 
     rounds: int
@@ -103,7 +104,7 @@ class Watch:
         """Why no round follows the first `done`; None where one does. `live` are the keys that still take part."""
         if self._precise(done, live):
             return "precision"
-        if self.budget_ns is not None and self.spent_ns >= self.budget_ns and done >= LEAST:
+        if self.budget_ns is not None and self.spent_ns >= self.budget_ns and done >= LEAST_APART:
             return "budget"
         return "rounds" if done >= self.limits.rounds else None
 

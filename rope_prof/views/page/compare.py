@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from rope_prof.analysis.comparison.compare import Difference
+from rope_prof.analysis.comparison.sides import Difference
 from rope_prof.analysis.run.differences import Unlike
 from rope_prof.units import MISSING
 from rope_prof.views.words.comparison import Comparison, tally

@@ -2,10 +2,15 @@
 
 JSON of `compare --json`, version 1: `base`, `cand` (as typed), `paired` (both of one run), `command`, `machines` (one
 line each: baseline, candidate), `method` (the notes), `differences` (what differs and was let pass): `what`, `base`,
-`cand`; `verdicts`: one object per pair of keys and metric: `case`, `base`, `cand` (key names), `metric` (wall, device,
-kernels, bubble), `word`, `ratio` {`median`, `lo`, `hi`, `n`} of baseline / candidate or null, `reason` or null,
-`before`, `after` (medians: ns per call, of kernels their number; null where there is none); `gates`: `metric`,
-`percent`, `held` (holds, fails, undecided), `base` and `cand` of each bound asked for.
+`cand`; `unlike`: what of the machines, versions, commits and clocks of two runs differs, the same three; `verdicts`:
+one object per pair of keys and metric: `case`, `base`, `cand` (key names), `metric` (wall, device, kernels, bubble),
+`word`, `ratio` {`median`, `lo`, `hi`, `n`} of baseline / candidate or null, `reason` or null, `before`, `after`
+(medians: ns per call, of kernels their number; null where there is none); of two runs `within` (the ratio by their
+rounds alone) and `between` {`factor`, `how`} (how far runs of the same code differ, which `ratio` holds); `p_value`
+(how likely such a difference is of sides without any) and `chance` (it is no more than so many comparisons give);
+`untimed` (a key that neither side's device can time); `families`: per metric `judged`, `differ`, `by_chance`, `kept`;
+`gates`: `metric`, `percent`, `held` (holds, fails, undecided), `base` and `cand` of each bound asked for;
+`allow_unknown`: whether bounds that are undecided pass.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from rope_prof.analysis.comparison.compare import Verdict
+from rope_prof.analysis.comparison.compare import Verdict, families
 from rope_prof.units import MISSING, ratio, significant
 from rope_prof.views.words.comparison import Comparison, gates, method, reasons
 from rope_prof.views.words.labels import short
@@ -53,7 +58,10 @@ def compare_json(found: Comparison) -> str:
         "machines": [machine_line(side.run.machine) for side in (found.base, found.cand)],
         "method": method(found),
         "differences": [asdict(one) for one in found.differences],
+        "unlike": [asdict(one) for one in found.unlike],
         "verdicts": [asdict(verdict) | {"case": verdict.case.name} for verdict in found.verdicts],
+        "families": [asdict(one) for one in families(found.verdicts)],
+        "allow_unknown": found.allow_unknown,
         "gates": [asdict(gate) | {"held": held, "base": v.base, "cand": v.cand} for gate, v, held in found.checked],
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rope_prof.analysis.comparison.compare import Difference, Gate, Held, Side, Verdict
+from rope_prof.analysis.comparison.compare import METRICS, Verdict, families
+from rope_prof.analysis.comparison.gates import Checked, Gate
+from rope_prof.analysis.comparison.sides import Difference, Side
+from rope_prof.analysis.run.differences import Unlike
+from rope_prof.analysis.stats import LEAST_APART
 from rope_prof.units import MISSING
 from rope_prof.views.words.labels import short
 from rope_prof.views.words.machine import machine_line
 
-Checked = tuple[Gate, Verdict, Held]
-_HELD = {"fails": "FAILS", "undecided": "warning, undecided", "holds": "holds"}
+_HELD = {"fails": "FAILS", "undecided": "CANNOT BE JUDGED", "holds": "holds"}
+_ALLOWED = "allowed by --allow-unknown, not judged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +29,9 @@ class Comparison:
     command: str
     verdicts: Sequence[Verdict]
     checked: Sequence[Checked] = ()
+    allow_unknown: bool = False
     differences: Sequence[Difference] = ()
+    unlike: Sequence[Unlike] = ()
 
 
 def tally(found: Comparison) -> list[tuple[str, list[tuple[str, int]]]]:
@@ -38,10 +44,16 @@ def tally(found: Comparison) -> list[tuple[str, list[tuple[str, int]]]]:
 
 
 def gates(found: Comparison) -> list[str]:
-    """What each bound said."""
-    return [
-        f"{_HELD[held]}: {g.metric}>{g.percent:g}% for {short(v.cand)} ({v.case.name})" for g, v, held in found.checked
-    ]
+    """What each bound said; then which keys are under none."""
+    words = _HELD | ({"undecided": _ALLOWED} if found.allow_unknown else {})
+    lines = [f"{words[held]}: {_bound(g)} for {short(v.cand)} ({v.case.name})" for g, v, held in found.checked]
+    metrics = {g.metric for g, _, _ in found.checked}
+    free = [f"{short(v.cand)}, {v.metric} ({v.case.name})" for v in found.verdicts if v.untimed and v.metric in metrics]
+    return [*lines, *([f"under no bound, since no side can time them: {_few(free)}"] if free else [])]
+
+
+def _bound(gate: Gate) -> str:
+    return f"{gate.metric}>{gate.percent:g}%"
 
 
 def reasons(found: Comparison) -> list[str]:
@@ -60,23 +72,74 @@ def _few(names: Sequence[str], most: int = 4) -> str:
 
 
 def method(found: Comparison) -> list[str]:
-    """What the figures mean, where and how they were measured, and what is not in the interval."""
-    pairing = (
-        "Both sides were measured in the same rounds, in an order shuffled in each; the ratio is the median of the "
-        "rounds' own ratios, its 95 % interval by order statistics."
-        if found.paired
-        else "Two runs: the ratio is that of the medians, its 95 % interval the ends of both sides' own at 97.5 %; it "
-        "does not hold how far the machine differs from one run to the next."
-    )
+    """What the figures mean, where and how they were measured, and what is in the interval."""
     return [
         "Over 1 the candidate is faster; SAME: the whole interval within 2 % of 1; FASTER and SLOWER: all of it on one "
         "side of 1. Per call; kernels and bubble (wall less the busy time of the capture) come from the traces.",
-        pairing,
+        _pairing(found),
+        *_between(found.verdicts),
+        *_families(found),
         f"Rounds: {_rounds(found.verdicts)}; L2 state: {_states(found)}.",
         *_machines(found),
+        *([f"The runs differ in {'; '.join(map(_unlike, found.unlike))}."] if found.unlike else []),
         *(f"Compared although they differ in {one}." for one in found.differences),
         *_throttled(found),
     ]
+
+
+def _pairing(found: Comparison) -> str:
+    if found.paired:
+        return (
+            "Both sides were measured in the same rounds, in an order shuffled in each; the ratio is the median of the "
+            "rounds' own ratios, its 95 % interval by order statistics."
+        )
+    return (
+        "Two runs: the ratio is that of the medians, its interval the ends of both sides' own, each at 97.5 %, widened "
+        "by what runs of the same code differ by."
+    )
+
+
+def _between(verdicts: Sequence[Verdict]) -> list[str]:
+    """How far runs of the same code differ, by the clock; which verdicts rest on six rounds, or on the same samples."""
+    lines = []
+    for metric in METRICS:
+        known: dict[str, list[float]] = {}
+        for v in verdicts:
+            if v.metric == metric and v.between:
+                known.setdefault(v.between.how, []).append(v.between.share)
+        for how, shares in known.items():
+            least, most = min(shares), max(shares)
+            size = f"{least:.1%}" if f"{least:.1%}" == f"{most:.1%}" else f"{least:.1%} to {most:.1%}"
+            lines.append(f"Runs of the same code may differ by {size} by {metric}: {how}.")
+    six = [v for v in verdicts if v.within is not None and v.within.lo is not None and v.within.n < LEAST_APART]
+    if six:
+        lines.append(
+            f"{len(six)} verdicts rest on six rounds: the whole range of a side is taken, and both hold at once with "
+            "93.8 %, not 95 %. Record at least seven."
+        )
+    same = {v.base for v in verdicts if v.metric == "wall" and v.within is None and _is_one(v)}
+    if same:
+        lines.append(f"{len(same)} keys hold the very same samples on both sides: one recording, not two runs.")
+    return lines
+
+
+def _is_one(v: Verdict) -> bool:
+    return v.ratio is not None and (v.ratio.lo, v.ratio.median, v.ratio.hi) == (1.0, 1.0, 1.0) and v.p_value is None
+
+
+def _families(found: Comparison) -> list[str]:
+    """`wall: 14 of 16 differ, 0.8 expected by chance alone; 14 after Holm's correction.`"""
+    most = "" if found.paired else "at most "
+    return [
+        f"{one.metric}: {one.differ} of {one.judged} differ, {most}{one.by_chance:.1f} expected by chance alone; "
+        f"{one.kept} after Holm's correction for {one.judged} comparisons."
+        for one in families(found.verdicts)
+    ]
+
+
+def _unlike(one: Unlike) -> str:
+    before, after = (MISSING if value is None else value for value in (one.base, one.cand))
+    return f"{one.what} ({before} against {after})"
 
 
 def _rounds(verdicts: Sequence[Verdict]) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from rope_prof.analysis.comparison.compare import METRICS, NotComparableError, Side, Verdict, compare
+from rope_prof.analysis.comparison.compare import METRICS, Verdict, compare
+from rope_prof.analysis.comparison.sides import NotComparableError, Side
 from rope_prof.analysis.run.series import BASELINE
 from rope_prof.model.run import Key, Run
 from rope_prof.views.words.labels import side_label

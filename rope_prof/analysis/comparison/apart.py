@@ -1,0 +1,107 @@
+"""Two runs: what their rounds say of a ratio, and how far runs of the *same* code differ on such machines. Pure.
+
+A run is one process on one host at one time, and its rounds cannot see what the next run will find other: clocks,
+caches, where buffers lie, who else is on the host. By their rounds alone two runs of identical code were called FASTER
+or SLOWER in 40 to 90 % of keys. So a difference between two runs counts only beyond what identical code shows:
+
+- *reference calls*: the ceilings of a case (copies, passes, launches, graph nodes) are the same code in every run,
+  timed in the very rounds of the case. As far as they differ between the two runs, so far may a path that nobody
+  changed. A chain of many launches sums what one shows, and the two runs are one draw of many: `MARGIN` times the
+  largest difference of any of them counts, by the clock. Of 248 verdicts on identical code in three pairs of runs of
+  H200s that this repository recorded, the rounds alone call 126 FASTER or SLOWER, this rule none.
+- *history*: differences of earlier pairs of runs of one commit on that machine (`model.history`), where there are
+  enough.
+
+Runs of several processes a side know their own spread (`over_processes`), and need neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, log
+from statistics import median
+from typing import TYPE_CHECKING
+
+from rope_prof.analysis.comparison.family import t_interval
+from rope_prof.analysis.stats import COVERAGE, EACH_SIDE, LEAST_APART, Figure, figure
+from rope_prof.model.run import Key, Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: So many times the largest difference of the reference calls may be that of a path.
+MARGIN = 2.0
+#: Fewer reference calls that both runs timed say nothing of a machine.
+LEAST_ANCHORS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Runs of the same code differ by up to `factor` (at least 1) either way; `how` that is known."""
+
+    factor: float
+    how: str
+
+    @property
+    def share(self) -> float:
+        """0.08: 8 %."""
+        return self.factor - 1
+
+
+def anchors(base: Run, ours: pl.DataFrame, cand: Run, theirs: pl.DataFrame, key: Key, clock: str) -> Between | None:
+    """By the reference calls of that key's case and rank which both runs timed; None where they are too few."""
+    names = [
+        {c.key_name for c in run.ceilings if (c.case, c.rank, c.status) == (key.case, key.rank, "measured")}
+        for run in (base, cand)
+    ]
+    before, after = (_medians(samples, names[0] & names[1], clock) for samples in (ours, theirs))
+    apart = [abs(log(before[name] / after[name])) for name in before.keys() & after.keys()]
+    if len(apart) < LEAST_ANCHORS:
+        return None
+    return Between(exp(MARGIN * max(apart)), f"{MARGIN:g} times the largest difference of their reference calls")
+
+
+def _medians(samples: pl.DataFrame, names: set[str], clock: str) -> dict[str, float]:
+    import polars as pl
+
+    mine = samples.filter(
+        pl.col("key").is_in(sorted(names)), pl.col("clock") == clock, pl.col("calls") > 0, pl.col("ns") > 0
+    )
+    per_call = mine.group_by("key").agg((pl.col("ns") / pl.col("calls")).median())
+    return {name: value for name, value in per_call.iter_rows() if value}
+
+
+def one_side(values: Sequence[float]) -> Figure | None:
+    """Median and interval of one of two sides, so that both hold at once with 95 %.
+
+    Six rounds cannot hold with 97.5 %: their whole range is taken, which holds with 96.9 %, both sides with 93.8 %.
+    """
+    return figure(values, EACH_SIDE if len(values) >= LEAST_APART else COVERAGE)
+
+
+def apart_ratio(ours: Figure | None, theirs: Figure | None) -> Figure | None:
+    """Ratio of the medians of two runs; its ends hold as often as both sides' own do at once (`one_side`)."""
+    if ours is None or theirs is None or theirs.median <= 0:
+        return None
+    lo = hi = None
+    if ours.lo is not None and ours.hi is not None and theirs.lo and theirs.hi:
+        lo, hi = ours.lo / theirs.hi, ours.hi / theirs.lo
+    return Figure(ours.median / theirs.median, lo, hi, min(ours.n, theirs.n))
+
+
+def widened(ratio: Figure, between: Between | None) -> Figure:
+    """That ratio with what runs of the same code differ by in its interval; without an interval where none knows."""
+    if between is None or ratio.lo is None or ratio.hi is None:
+        return Figure(ratio.median, None, None, ratio.n)
+    return Figure(ratio.median, ratio.lo / between.factor, ratio.hi * between.factor, ratio.n)
+
+
+def over_processes(ours: Mapping[int, Sequence[float]], theirs: Mapping[int, Sequence[float]]) -> Figure | None:
+    """The ratio by the medians of each side's processes (process -> ns a call), its interval over processes.
+
+    Student's t on their logarithms, `n` the processes of the smaller side; None where a side has under two.
+    """
+    before, after = ([median(values) for values in side.values() if values] for side in (ours, theirs))
+    found = t_interval(before, after, COVERAGE)
+    return None if found is None else Figure(*found, min(len(before), len(after)))
