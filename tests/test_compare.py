@@ -502,8 +502,8 @@ def test_the_command_cleans_its_markdown_and_nothing_else(
     assert main(["compare", *sides, "--format", "markdown"]) == 0
     shown = capsys.readouterr()
     assert "alices-home" not in shown.out
-    assert "compare (removed)/run:unfused (removed)/run:fused" in shown.out
-    assert shown.err == "removed before writing: 1 home folder\n"
+    assert "compare …/run:unfused …/run:fused" in shown.out
+    assert shown.err == "removed before writing: 1 path\n"
     assert main(["compare", *sides, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["base"] == sides[0]
 

@@ -17,9 +17,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rope_prof.io.run.archive import PRIVATE_FIELDS, PRIVATE_TABLES
+from rope_prof.io.run.clean_sqlite import PRIVATE_TABLES
 from rope_prof.io.run.redact import BLANK, Words, private_words, strings, without_paths
 
+#: Fields of a Kineto file's top level that name the machine or its owner.
+PRIVATE_FIELDS = ("host_name", "hostname", "hostName", "username", "user_name")
 TRACES = Path(__file__).resolve().parents[1] / "traces"
 WORDS = private_words()
 #: Variables that a recording under Nsight may show (record.nsight_tools.ALLOWED and its own), and what the tools add.

@@ -76,9 +76,11 @@ def export_archive(source: Path, out: Path) -> None:
 
 
 def export_perfetto(source: Path, out: Path) -> None:
-    """One native trace at `out`, written whole or not at all."""
+    """One native trace at `out`, cleaned of private words, secrets and paths, written whole or not at all."""
     from rope_prof.errors import UsageError
+    from rope_prof.io.run.clean_files import clean_perfetto
     from rope_prof.io.run.folder import write_atomic
+    from rope_prof.io.run.redact import Cleaner, private_words
     from rope_prof.io.trace.dataset import is_dataset
     from rope_prof.units import size
 
@@ -96,8 +98,11 @@ def export_perfetto(source: Path, out: Path) -> None:
         data = draw_run(read_run(source)).data
     else:
         data = draw_trace(source)
+    clean = Cleaner(private_words())
+    data = clean_perfetto(data, clean)
     write_atomic(out, lambda part: part.write_bytes(data))
     typer.echo(f"{out}: {size(len(data))}; open it with `rope_prof open {out}` or at https://ui.perfetto.dev")
+    typer.echo(clean.sentence())
     for note in notes:
         typer.echo(note)
 

@@ -86,19 +86,25 @@ def cleaned_report(source: Path, words: Words | None = None) -> tuple[Report, st
 
     Errors: RunError for no run or a damaged one, TraceError for a trace that cannot be read.
     """
+    from dataclasses import replace
+
+    from rope_prof.io.run.clean_model import clean_run, clean_trace
     from rope_prof.io.run.folder import read_run
     from rope_prof.io.run.redact import Cleaner, private_words
+    from rope_prof.io.trace.read import read_trace
     from rope_prof.views.blocks.model import Words as Paragraph
     from rope_prof.views.blocks.model import mapped, with_blocks
     from rope_prof.views.report.report import report
 
     clean = Cleaner(private_words() if words is None else words)
-    made = mapped(report(gathered(read_run(source))), clean)
+    folder = read_run(source)
+    named = replace(folder, run=clean_run(folder.run, clean))  # before a long text is cut: half a secret has no form
+    made = mapped(report(gathered(named, lambda path: clean_trace(read_trace(path), clean))), clean)
     return with_blocks(made, "doubts", Paragraph(text=clean.notice())), clean.sentence()
 
 
-def gathered(folder: RunFolder) -> ReportData:
-    """Everything that the report of `folder` is made from; each trace is read once."""
+def gathered(folder: RunFolder, read: Callable[[Path], Trace] | None = None) -> ReportData:
+    """Everything that the report of `folder` is made from; each trace is read once, by `read`."""
     from rope_prof.analysis.run.rows import figures, require_whole, summary
     from rope_prof.io.trace.read import read_trace
     from rope_prof.views.report.data import ReportData, captured
@@ -107,7 +113,7 @@ def gathered(folder: RunFolder) -> ReportData:
     for facts in folder.run.keys:
         path = folder.trace_path(facts.key.name)
         if path is not None:
-            trace = read_trace(path)
+            trace = (read or read_trace)(path)
             captures[facts.key.name] = figures(trace, facts.key)
             require_whole(trace, captures[facts.key.name], facts)
             calls[facts.key.name] = captured(trace, facts)

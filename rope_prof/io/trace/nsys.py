@@ -1,8 +1,8 @@
 """Nsight Systems: the SQLite export (schemas 3.16 to 3.28) and, through `nsys export`, the report -> `Trace`.
 
 A table exists only if it has rows and columns vary by version: each is looked up before use. The file is opened
-immutable: nothing is ever written beside it. The environment, process list and paths that an export carries are not
-read. Source of the facts: nsys's export schema and real exports.
+immutable, as tables alone (`sqlite`): nothing is ever written beside it, nothing in it is carried out. The environment,
+process list and paths that an export carries are not read. Source of the facts: nsys's export schema and real exports.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import polars as pl
 
 from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.kineto.args import as_int, ints
+from rope_prof.io.trace.sqlite import tables_of
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
 _KERNEL: Final = "CUPTI_ACTIVITY_KIND_KERNEL"
@@ -49,14 +49,12 @@ _TESTED: Final = ((3, 16), (3, 28))
 
 def read_nsys(path: Path) -> Trace:
     """The trace of an nsys SQLite export. Raises `TraceError` where the file is no export or is damaged throughout."""
-    database = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
     try:
-        database.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
-        return _Export(database, str(path)).trace()
+        with tables_of(path) as database:
+            database.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
+            return _Export(database, str(path)).trace()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise TraceError(f"cannot read {str(path)!r} as SQLite: {error}; export it again with nsys") from error
-    finally:
-        database.close()
 
 
 class _Export:
@@ -67,7 +65,7 @@ class _Export:
         self._source = source
         self._findings: list[Finding] = []
         self._events = 0
-        tables = database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         self._tables = {str(name) for (name,) in tables}
         if not self._tables.intersection(_MARKS):
             raise TraceError(

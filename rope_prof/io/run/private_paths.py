@@ -1,0 +1,85 @@
+"""Paths that tell of a person, by their form: from this machine or any other, in the spellings that files hold.
+
+Kept are the last part, which says what a thing is, and paths of the system's own folders, which are the same for
+everybody. A path is found behind a colon too: a list of them, a mount, an address of a file, a host.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from rope_prof.io.run.secrets import BLANK, Note
+
+#: A letter of a path's part: JSON's escapes of letters, and bytes that are no UTF-8, among them.
+_LETTER: Final = r"(?:[\w.+@~%\udc80-\udcff-]|\\u[0-9a-fA-F]{4})"
+#: An absolute path of two parts or more; its last part is kept where a path is blanked.
+_PATH: Final = re.compile(
+    rf"(?:(?<![\w./)\]\udc80-\udcff])|(?<=\W-[A-Za-z])|(?<=^-[A-Za-z]))/(?:{_LETTER}+/)+({_LETTER}*)"
+)
+#: The same with each slash escaped, as PHP's and some JavaScript's JSON has it.
+_ESCAPED_PATH: Final = re.compile(rf"(?<![\w.)\]])\\/(?:{_LETTER}+\\/)+({_LETTER}*)")
+_WINDOWS_PATH: Final = re.compile(r"(?<!\w)[A-Za-z]:(?:\\+|/)(?:[\w.+@~ -]+(?:\\+|/))+([\w.+@~-]*)")
+#: A share of a server: `//nas/team/x.py`, `\\nas\team\x.py`.
+_SHARE: Final = re.compile(
+    r"(?<![\w:./\\])(?://(?!(?:tmp|usr|lib|etc|proc|sys|dev|opt)/)[\w.-]+(?:/[\w.+@~%-]+)*/|\\{2,4}[\w.-]+(?:\\+[\w.+@~%-]+)*\\+)([\w.+@~%-]*)"
+)
+_ADDRESS: Final = re.compile(rf"\bfile:/{{1,3}}(?:[\w.-]+(?=/))?(?:/?{_LETTER}+/)*({_LETTER}*)")
+#: `user@host:path` as scp and git have it, and `ssh user@host`.
+_REMOTE: Final = re.compile(
+    r"(?<![\w@/.:-])[\w.+-]+@[\w.-]+:(?=[/~\w])(?:[\w.~+@%-]*/)*([\w.~+@%-]*)"
+    r"|(?<=ssh )(?:-\S+ +)*[\w.+-]+@[\w.-]+|(?<=sftp )[\w.+-]+@[\w.-]+"
+)
+#: A home whose name has a space in it, where the text shows the path's ends.
+_SPACED_HOME: Final = re.compile(
+    r"(?:(?<=[\"'])|^)/(?:home|Users)/[^/\"'\n:]* [^/\"'\n:]*(?:/[^/\"'\n:]*)*?/([^/\"'\n:]*)"
+)
+_TILDE: Final = re.compile(r"(?<![\w/~.])~[A-Za-z][\w.-]*(?=/)")
+_PERCENT: Final = re.compile(r"%2[Ff](?:home|Users)%2[Ff](?:[\w.+~-]|%2[Ff]|%20)+")
+
+#: Folders that name nobody: the system's own, our own temporary ones, and a container's.
+_HARMLESS: Final = re.compile(
+    r"/(?:usr|bin|sbin|lib|lib64|etc|proc|sys|dev|opt)/|/(?:var/)?tmp/(?:rope_prof-|torchinductor_root|tmp|pip-|nsys|cc|\w/|[^/]*$)"
+)
+#: A home folder itself: its last part is a person's name.
+_HOME: Final = re.compile(r"/(?:home|Users)/[^/]+/?")
+#: The home folder that a path begins with, on whatever machine.
+_IN_HOME: Final = re.compile(r"(?:/(?:home|Users)/|/root\b|[A-Za-z]:(?:\\+|/)Users(?:\\+|/))[^/\\]*")
+#: Paths of the machines on which torch and Nsight were built, which their binaries name.
+BUILT_ELSEWHERE: Final = re.compile(r"/pytorch/(?:aten|c10|torch)/|/20\d\d\.\d\.\d/host/target|/dvs/p4/")
+
+
+def without_paths(text: str, note: Note | None = None) -> str:
+    """Absolute paths reduced to their last part; those in the system's own folders stay."""
+    if "%2" in text:
+        text = _cut(_PERCENT, text, note)
+    if "/" in text:
+        for pattern in (_ADDRESS, _SPACED_HOME, _TILDE) if "file:" in text or " " in text or "~" in text else ():
+            text = _cut(pattern, text, note)
+    if "@" in text:
+        text = _cut(_REMOTE, text, note)
+    if ":" in text and ("/" in text or "\\" in text):
+        text = _cut(_WINDOWS_PATH, text, note)
+    if "\\/" in text:
+        text = _cut(_ESCAPED_PATH, text, note)
+    if "//" in text or "\\\\" in text:
+        text = _cut(_SHARE, text, note)
+    return _cut(_PATH, text, note) if "/" in text else text
+
+
+def _cut(pattern: re.Pattern[str], text: str, note: Note | None) -> str:
+    def last(found: re.Match[str]) -> str:
+        path = found.group(0)
+        if _HARMLESS.match(path):
+            return path
+        if note is not None:
+            home = _IN_HOME.match(path)
+            note("home" if home else "path", home.group(0).rstrip("/\\") if home else path)
+        if _HOME.fullmatch(path):
+            return "…"
+        kept = found.group(1) if pattern.groups else None
+        if kept is None:
+            return BLANK if pattern is _REMOTE else "…"
+        return f"…/{kept}" if kept else "…/"
+
+    return pattern.sub(last, text)

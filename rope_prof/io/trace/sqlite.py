@@ -1,0 +1,66 @@
+"""Opening an SQLite file that somebody else made: it may hold tables and rows, nothing that runs.
+
+A view, a trigger or a virtual table makes a reader carry out what the file says. Here they are neither entered nor
+fired: an authorizer lets a statement read tables alone, the schema is not trusted, and a statement that has gone on for
+`MOST_STEPS` steps of the engine without end is stopped. Read-only and immutable: nothing is written beside it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+#: Steps of SQLite's engine that one statement may take: reading 50 million rows of ten columns takes a billion.
+MOST_STEPS: Final = 4_000_000_000
+_LOOK_EVERY: Final = 1_000_000
+#: What a reader of tables does. A view asks for the reading of what stands behind it, under its own name.
+_ALLOWED: Final = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION))
+_PRAGMAS: Final = frozenset(("table_info",))
+#: Functions of ours; one that reads files or loads code is none of them.
+_FUNCTIONS: Final = frozenset(("typeof", "cast", "count", "min", "max", "sum"))
+
+
+@contextmanager
+def tables_of(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that can read the tables in `path` and do nothing else.
+
+    Raises sqlite3.DatabaseError for a damaged file, and for a statement over the limit (`interrupted`).
+    """
+    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(address, uri=True)) as database:
+        database.execute("PRAGMA trusted_schema = OFF")
+        database.execute("PRAGMA query_only = ON")
+        limit_steps(database)
+        database.set_authorizer(_reading)
+        yield database
+
+
+def limit_steps(database: sqlite3.Connection, most: int = MOST_STEPS) -> None:
+    """Stop a statement of `database` after `most` steps in all with `interrupted`."""
+    database.set_progress_handler(_counter(most), _LOOK_EVERY)
+
+
+def _counter(most: int) -> Callable[[], int]:
+    taken = 0
+
+    def steps() -> int:
+        nonlocal taken
+        taken += _LOOK_EVERY
+        return taken > most
+
+    return steps
+
+
+def _reading(action: int, first: str | None, second: str | None, _database: str | None, inside: str | None) -> int:
+    """`inside`: the view or trigger on whose behalf it is done; None for a statement of ours."""
+    if inside is not None:
+        return sqlite3.SQLITE_DENY
+    if action == sqlite3.SQLITE_PRAGMA:
+        return sqlite3.SQLITE_OK if first in _PRAGMAS else sqlite3.SQLITE_DENY
+    if action == sqlite3.SQLITE_FUNCTION:
+        return sqlite3.SQLITE_OK if (second or "").lower() in _FUNCTIONS else sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY

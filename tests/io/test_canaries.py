@@ -1,0 +1,241 @@
+"""Nothing private leaves: every kind of canary in every field of every format, and none of them in any export."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import sqlite3
+import struct
+import zipfile
+import zlib
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rope_prof.cli import main
+from rope_prof.io.run import redact
+from rope_prof.io.run.archive import write_archive
+from rope_prof.io.run.clean_files import clean_perfetto
+from rope_prof.io.run.folder import read_run, write_run
+from rope_prof.io.run.redact import BLANK, Cleaner
+from tests.dashboard.drawn_run import write_gpu_run
+from tests.io.canaries import CANARIES, NAMED, WORDS, pieces
+
+TEXTS = [canary.text for canary in CANARIES]
+GONE = sorted({canary.gone for canary in CANARIES} | {piece for value in NAMED.values() for piece in pieces(value)})
+
+
+def trace_text() -> str:
+    """A Kineto trace with all of them in its top level, names, args, stacks, labels and as keys."""
+    events: list[dict[str, Any]] = [
+        {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "args": {"name": text}} for text in TEXTS
+    ]
+    for number, text in enumerate(TEXTS):
+        args = {"Call stack": text, "Concrete Inputs": [text], "x": {"deep": [text]}, text: 1, **NAMED}
+        name = {"ph": "X", "cat": "kernel", "name": f"k<{text}>", "pid": 0, "tid": 7}
+        events.append(name | {"ts": 10.5 * number, "dur": 1.125, "args": args})
+    top = {"schemaVersion": 1, "traceEvents": events, "traceName": TEXTS[0], **NAMED}
+    return json.dumps(top | {f"unknown {number}": text for number, text in enumerate(TEXTS)})
+
+
+def png() -> bytes:
+    """A picture of one pixel with texts, an EXIF block and bytes behind its end."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    texts = b"".join(chunk(b"tEXt", b"Comment\0" + text.encode("utf-8")) for text in TEXTS)
+    packed = b"".join(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(text.encode())) for text in TEXTS)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0\x80")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + texts + packed + chunk(b"eXIf", TEXTS[0].encode()) + pixels + TEXTS[5].encode()
+
+
+def database(path: Path) -> None:
+    """An export with all of them in strings, blobs, the machine's tables, comments, views, triggers and free pages."""
+    made = sqlite3.connect(path)
+    made.execute("CREATE TABLE StringIds (id INTEGER, value TEXT)")
+    made.execute(f"CREATE TABLE Notes (\n    id INTEGER, -- see {TEXTS[4]}\n    blob BLOB, uuid TEXT\n)")
+    made.execute("CREATE TABLE TARGET_INFO_SYSTEM_ENV (name TEXT, value TEXT)")
+    made.execute("CREATE TABLE META_DATA_CAPTURE (name TEXT, value TEXT)")
+    made.execute("CREATE TABLE Gone (value TEXT)")
+    for number, text in enumerate(TEXTS):
+        made.execute("INSERT INTO StringIds VALUES (?, ?)", (number, text))
+        made.execute("INSERT INTO Notes VALUES (?, ?, ?)", (number, text.encode(), text))
+        made.execute("INSERT INTO TARGET_INFO_SYSTEM_ENV VALUES (?, ?)", (text, text))
+        made.execute("INSERT INTO META_DATA_CAPTURE VALUES ('PROCESS_ENVIRONMENT', ?)", (text,))
+        made.execute("INSERT INTO Gone VALUES (?)", (text,))
+    made.execute(f"CREATE VIEW told AS SELECT '{TEXTS[4]}' AS value")
+    made.execute(f"CREATE TRIGGER tell AFTER UPDATE ON StringIds BEGIN SELECT '{TEXTS[6]}'; END")
+    made.execute(f"CREATE INDEX told_by ON StringIds (value) WHERE value != '{TEXTS[8]}'")
+    made.commit()
+    made.execute("DROP TABLE Gone")
+    made.commit()
+    made.close()
+
+
+def planted(folder: Path) -> Path:
+    """A drawn run with all of them in everything that a run folder may hold."""
+    write_gpu_run(folder, tokens=(64,), names=tuple(f"kernel<{text}>" for text in TEXTS))
+    run = read_run(folder).run
+    keys = tuple(replace(facts, reason=" | ".join(TEXTS), stopped=TEXTS[4]) for facts in run.keys)
+    settings = {f"note {number}": text for number, text in enumerate(TEXTS)}
+    machine = replace(run.machine, platform=" ".join(TEXTS[:8]), cpu_name=TEXTS[4])
+    write_run(
+        folder,
+        replace(
+            run, command=" ".join(TEXTS), name=TEXTS[4], keys=keys, settings=run.settings | settings, machine=machine
+        ),
+    )
+    facts = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(facts | {"unknown": TEXTS, **NAMED}))
+    text = trace_text()
+    (folder / "plain.json").write_text(text)
+    (folder / "ascii.json").write_bytes(json.dumps(json.loads(text), ensure_ascii=True).encode())
+    named = io.BytesIO()
+    with gzip.GzipFile(filename="/home/cnrya/proj/x.py", mode="wb", fileobj=named) as file:
+        file.write(text.encode())
+    (folder / "named.trace.json.gz").write_bytes(named.getvalue())
+    (folder / "cut.json").write_text(text[: len(text) * 2 // 3])
+    (folder / "latin.json").write_bytes(text.replace("\\u00e9", "\u00e9").encode("utf-8").replace(b"\xc3\xa9", b"\xe9"))
+    (folder / "notes.md").write_text("\n".join(TEXTS))
+    (folder / "picture.svg").write_text("<svg><!-- " + "\n".join(TEXTS) + " --></svg>")
+    (folder / "table.csv").write_text("\n".join(f"a,{text},b" for text in TEXTS))
+    (folder / "latin.txt").write_bytes("\n".join(TEXTS).encode("utf-16"))
+    (folder / "picture.png").write_bytes(png())
+    database(folder / "systems.sqlite")
+    wide = pl.DataFrame(
+        {
+            "key": TEXTS,
+            "list": [[text] for text in TEXTS],
+            "struct": [{"a": text, "b": 1} for text in TEXTS],
+            "bytes": [text.encode() for text in TEXTS],
+            "category": pl.Series(TEXTS, dtype=pl.Categorical),
+            TEXTS[4]: range(len(TEXTS)),
+        }
+    )
+    wide.write_parquet(folder / "wide.parquet", metadata={"note": " ".join(TEXTS)})
+    for number, text in enumerate(TEXTS):
+        (folder / f"report-{number}.nsys-rep").write_bytes(b"\x00\x01\xff" + text.encode() + b"\x00\xfe")
+    (folder / "wide.ncu-rep").write_bytes(b"\x00\x01" + TEXTS[0].encode("utf-16-le") + b"\xff")
+    (folder / "model.pkl").write_bytes(b"\x80\x04\x95\x00" + TEXTS[4].encode())
+    with zipfile.ZipFile(folder / "more.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("x", "\n".join(TEXTS))
+    (folder / "of-cnryuser.txt").write_text("nothing")
+    (folder / "trace.rope_prof-cache").mkdir()
+    (folder / "trace.rope_prof-cache" / "facts.json").write_text(text)
+    (folder / "secret.txt").write_text("of another folder: " + TEXTS[4])
+    (folder / "link.txt").symlink_to(folder / "secret.txt")
+    (folder / "link").symlink_to(folder)
+    (folder / ".writer.json").write_text('{"host": "cnryhost-gpubox"}')
+    return folder
+
+
+def opened(data: bytes) -> bytes:
+    """All that a file tells, whatever packs it."""
+    if data[:2] == b"\x1f\x8b":
+        return data + opened(gzip.decompress(data))
+    if data[:4] == b"PAR1":
+        frame = pl.read_parquet(io.BytesIO(data))
+        return data + json.dumps(frame.to_dicts(), ensure_ascii=False, default=str).encode()
+    if data[:16] == b"SQLite format 3\0":
+        read = sqlite3.connect(":memory:")
+        read.deserialize(data)
+        text = "\n".join(read.iterdump())
+        read.close()
+        return data + text.encode()
+    if data[:1] in (b"{", b"["):
+        try:
+            return data + json.dumps(json.loads(data), ensure_ascii=False).encode()
+        except ValueError:
+            return data
+    return data
+
+
+def found(paths: list[Path]) -> list[str]:
+    """The canaries in those files and their names."""
+    held = b"\n".join(path.name.encode() + b"\n" + opened(path.read_bytes()) for path in paths)
+    return [piece for piece in GONE if piece.encode() in held or piece.encode("utf-16-le") in held]
+
+
+@cache
+def made(base: Path) -> Path:
+    return planted(base / "run")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("canaries"))
+
+
+@pytest.fixture(autouse=True)
+def whose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redact, "private_words", lambda *_: WORDS)
+
+
+def test_there_are_enough_of_them_and_all_are_planted(run: Path) -> None:
+    assert len(CANARIES) + len(NAMED) >= 100
+    assert len({canary.kind for canary in CANARIES}) == len(CANARIES)
+    assert set(GONE) == set(found([path for path in run.iterdir() if path.is_file()]))
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.kind)
+def test_the_cleaner_takes_it_out_of_any_text(canary: Any) -> None:
+    for around in ("{}", "x {} y", "({})", "name={}", '"{}"', "{}\n", "a, {}, b"):
+        clean = Cleaner(WORDS)
+        text = around.format(canary.text)
+        assert canary.gone not in clean(text), text
+        assert clean.lines()
+        assert WORDS.blank(clean(text)) == clean(text)
+
+
+def test_no_archive_holds_one(run: Path, tmp_path: Path) -> None:
+    archive = write_archive(run, tmp_path / "copy", WORDS)
+    paths = [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
+    assert found(paths) == []
+    assert {path.name for path in paths} >= {"run.json", "plain.json", "picture.png", "wide.parquet", f"of-{BLANK}.txt"}
+    named = " ".join(archive.left_out)
+    for left in ("link", "link.txt", "model.pkl", "more.zip", "latin.txt", "wide.ncu-rep", "report-0.nsys-rep"):
+        assert left in named
+    assert not any(name.endswith(".nsys-rep") for name in archive.uneditable)
+    assert "cut.json" in archive.notes and "top-level fields" in archive.notes["plain.json"]
+    said = "\n".join(archive.lines())
+    assert "link: left out; a link" in said and "cut.json: no whole JSON" in said
+    assert read_run(tmp_path / "copy").run.keys
+    kept = json.loads((tmp_path / "copy" / "plain.json").read_text())["traceEvents"]
+    assert [event["ts"] for event in kept if event["ph"] == "X"] == [10.5 * k for k in range(len(TEXTS))]
+
+
+def test_a_packed_archive_names_no_owner(run: Path, tmp_path: Path) -> None:
+    import tarfile
+
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "run.json").write_bytes((run / "run.json").read_bytes())
+    write_archive(tmp_path / "one", tmp_path / "a.tar.gz", WORDS)
+    with tarfile.open(tmp_path / "a.tar.gz") as packed:
+        assert {(m.uname, m.gname, m.uid, m.mtime) for m in packed.getmembers()} == {("", "", 0, 0)}
+
+
+@pytest.mark.parametrize(("to", "out"), [("html", "page.html"), ("markdown", "text"), ("perfetto", "drawn.pftrace")])
+def test_no_export_holds_one(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], to: str, out: str) -> None:
+    assert main(["export", str(run), "--to", to, "-o", str(tmp_path / out)]) == 0
+    where = tmp_path / out
+    assert found([where] if where.is_file() else list(where.iterdir())) == []
+    assert re.search(r"removed before writing: .*token", capsys.readouterr().out)
+
+
+def test_no_perfetto_file_in_an_archive_holds_one(run: Path, tmp_path: Path) -> None:
+    from rope_prof.commands.export import draw_run
+
+    (tmp_path / "run").mkdir()
+    data = draw_run(read_run(run)).data
+    (tmp_path / "run" / "fusion.pftrace").write_bytes(data)
+    write_archive(tmp_path / "run", tmp_path / "copy", WORDS)
+    assert found([tmp_path / "copy" / "fusion.pftrace"]) == []
+    assert clean_perfetto(data, lambda text: text) == data, "nothing else of it changes"
