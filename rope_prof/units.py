@@ -102,3 +102,8 @@ def number(value: float | None) -> str:
 def counted(count: float, noun: str) -> str:
     """`1 token`, `8,192 tokens`."""
     return f"{number(count) if isinstance(count, float) else f'{count:,}'} {noun if count == 1 else f'{noun}s'}"
+
+
+def whole(count: int | None) -> str:
+    """`8,192`: a count."""
+    return MISSING if count is None else f"{count:,}"

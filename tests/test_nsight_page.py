@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from rope_prof.model.nsight import AGREEMENT, Nsight
-from rope_prof.views.terminal.nsight import nsight_tables
+from rope_prof.views.blocks.counters import nsight_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/reading-a-fusion.md"

@@ -25,7 +25,7 @@ def figures() -> str:
     from rope_prof.commands.show import rows_of
     from rope_prof.io.run.folder import read_run
     from rope_prof.units import microseconds, ratio
-    from rope_prof.views.terminal.run import interval
+    from rope_prof.views.blocks.run import interval
     from rope_prof.views.words.machine import machine_line
 
     folder = read_run(RUN)

@@ -8,13 +8,13 @@ import streamlit as st
 from rope_prof.dashboard import downloads, loading, request_steps, shell, timeline_component, timelines, view
 from rope_prof.dashboard import requests as whole_requests
 from rope_prof.errors import RopeProfError
+from rope_prof.views.blocks import requests as report_requests
 from rope_prof.views.blocks.model import Block, Bullets, Figure, Words
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page import overview
 from rope_prof.views.page import requests as request_panels
 from rope_prof.views.page.blocks import blocks
-from rope_prof.views.report import requests as report_requests
 from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.timeline.window import Shown

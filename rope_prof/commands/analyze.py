@@ -94,20 +94,19 @@ def analyze(
     else:
         from rich.console import Console
 
-        from rope_prof.views.terminal.trace import trace_tables
+        from rope_prof.views.blocks.trace import trace_blocks
+        from rope_prof.views.terminal.writer import printed
 
         console = Console()
-        for table in trace_tables(answer, str(trace)):
-            console.print(table)
+        printed(console, trace_blocks(answer, str(trace)))
         if range_ is not None and answer.devices and not answer.ranges:
             console.print(f"no range that launched GPU work has {range_!r} in its name", markup=False, highlight=False)
         if chains and found is None:
             console.print("no chains: they need a trace with the times of its kernels")
         if found is not None:
-            from rope_prof.views.terminal.chains import chain_tables
+            from rope_prof.views.blocks.chains import chain_blocks
 
-            for table in chain_tables(found):
-                console.print(table)
+            printed(console, chain_blocks(found))
     if answer.integrity.verdict == "unusable":
         raise typer.Exit(UNUSABLE_EXIT)
 

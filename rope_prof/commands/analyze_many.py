@@ -73,11 +73,10 @@ def analyze_all(
     else:
         from rich.console import Console
 
-        from rope_prof.views.terminal.ranks import fleet_tables
+        from rope_prof.views.blocks.ranks import fleet_blocks
+        from rope_prof.views.terminal.writer import printed
 
-        console = Console()
-        for table in fleet_tables(report):
-            console.print(table)
+        printed(Console(), fleet_blocks(report))
         typer.echo(f"\nin {dataset.path}: {_kept(tally)}; the dashboard's page Ranks draws it")
     _finish(tally, report.verdicts)
 

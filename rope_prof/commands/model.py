@@ -110,24 +110,15 @@ def print_end_to_end(folder: Path) -> None:
     from rope_prof.analysis.requests.requests import agreements, request_rows
     from rope_prof.commands.show import wide_console
     from rope_prof.io.run.requests import read_end_to_end
-    from rope_prof.views.terminal import requests as tables
-    from rope_prof.views.words import requests as words
+    from rope_prof.views.blocks.requests import request_blocks
+    from rope_prof.views.terminal.writer import printed
 
     found = read_end_to_end(folder)
     if found is None:
         return
-    console = wide_console()
     facts = found.facts
-    steps, predicted, doubts = profiled(found)
-    console.print(words.headline(facts), markup=False, highlight=False)
-    console.print(tables.request_table(request_rows(facts, found.samples)))
-    console.print(tables.agreement_table(agreements(facts)))
-    if steps:
-        console.print(tables.steps_table(steps))
-    for line in words.prediction_lines(predicted):
-        console.print(line, markup=False, highlight=False)
-    for line in (*doubts, *words.end_to_end_notes(facts)):
-        console.print(line, markup=False, highlight=False, style="dim")
+    blocks = request_blocks(facts, request_rows(facts, found.samples), agreements(facts), *profiled(found))
+    printed(wide_console(), blocks)
 
 
 def end_to_end_document(folder: Path) -> dict[str, Any] | None:

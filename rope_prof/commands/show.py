@@ -11,11 +11,11 @@ from rope_prof.commands import words
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from rope_prof.analysis.run.numbers import Numbers
     from rope_prof.analysis.run.rows import CaptureFigures, Row
     from rope_prof.io.run.folder import RunFolder
+    from rope_prof.views.blocks.model import Table
 
 
 def show(
@@ -82,7 +82,9 @@ def numbers_of(folder: RunFolder) -> Numbers:
 def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
     """Print the table, or the JSON, of `folder` to standard output."""
     from rope_prof.commands.model import end_to_end_document, print_end_to_end
-    from rope_prof.views.terminal.nsight import nsight_tables
+    from rope_prof.views.blocks.counters import nsight_tables
+    from rope_prof.views.blocks.model import Bullets
+    from rope_prof.views.terminal.writer import printed
     from rope_prof.views.words.counters import nsight_notes
     from rope_prof.views.words.machine import machine_line
     from rope_prof.views.words.run_json import numbers_json, run_json
@@ -96,10 +98,7 @@ def print_run(folder: RunFolder, *, as_json: bool = False) -> None:
     tables, lines = _drawn(found)
     nsight = folder.nsight
     for drawn, said in ((tables, lines), (nsight_tables(nsight), nsight_notes(nsight)) if nsight else ([], [])):
-        for table in drawn:
-            console.print(table)
-        for line in said:
-            console.print(line, markup=False, highlight=False, style="dim")
+        printed(console, [*drawn, Bullets(items=tuple(said))])
     print_end_to_end(folder.path)
 
 
@@ -107,10 +106,10 @@ def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     """Tables and notes of a run: a table per case, or of a sweep one per family."""
     from rope_prof.analysis.run.rank_spread import rank_spread
     from rope_prof.analysis.run.sweep import sweep
-    from rope_prof.views.terminal.numbers import number_tables
-    from rope_prof.views.terminal.rank_spread import rank_tables
-    from rope_prof.views.terminal.run import run_tables
-    from rope_prof.views.terminal.sweep import sweep_tables
+    from rope_prof.views.blocks.numbers import number_tables
+    from rope_prof.views.blocks.ranks import rank_tables
+    from rope_prof.views.blocks.run import run_tables
+    from rope_prof.views.blocks.sweep import sweep_tables
     from rope_prof.views.words.notes import notes
     from rope_prof.views.words.numbers import number_notes
     from rope_prof.views.words.sweep import is_sweep, sweep_notes

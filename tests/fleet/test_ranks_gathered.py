@@ -19,8 +19,8 @@ from rope_prof.io.run.ranks import gather, is_taken, rank_folder, write_ended
 from rope_prof.model.run import Run, samples_schema
 from rope_prof.record.ranks import Place, place, ranked
 from rope_prof.record.session import resumed_run
-from rope_prof.views.terminal.rank_spread import rank_tables
-from rope_prof.views.terminal.run import run_tables
+from rope_prof.views.blocks.ranks import rank_tables
+from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.words.notes import notes
 from tests.runs import RIGHT, facts, run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from rope_prof.model.nsight import Agreement, Compute, KernelCounters, LeastBytes, Nsight, Recording, Systems
-from rope_prof.views.terminal.nsight import nsight_tables
+from rope_prof.views.blocks.counters import nsight_tables
 from rope_prof.views.words.counters import nsight_notes
 
 KEY = "my.own@f.eager.cold.28b-tp1-n973-bf16-image.r0"

@@ -16,9 +16,9 @@ from runs import CASE
 
 from rope_prof.analysis.run.numbers import Numbers, numbers
 from rope_prof.analysis.run.sweep import sweep
-from rope_prof.views.terminal import numbers as number_tables
-from rope_prof.views.terminal.run import run_tables
-from rope_prof.views.terminal.sweep import sweep_tables
+from rope_prof.views.blocks import numbers as number_tables
+from rope_prof.views.blocks.run import run_tables
+from rope_prof.views.blocks.sweep import sweep_tables
 from rope_prof.views.words import run_json as documents
 from rope_prof.views.words.notes import check_notes
 from rope_prof.views.words.numbers import number_notes

@@ -14,7 +14,7 @@ from runs import CASE, RIGHT, WRONG, facts, key, run, samples
 
 from rope_prof.analysis.run.rows import CaptureFigures, Row, summary
 from rope_prof.model.run import KeyFacts, Run
-from rope_prof.views.terminal.run import run_tables
+from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.words import run_json as documents
 from rope_prof.views.words.notes import light_notes, notes
 from rope_prof.views.words.run_json import run_json

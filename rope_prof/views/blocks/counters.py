@@ -1,44 +1,79 @@
-"""What Nsight Compute counted of one call of each path, as blocks, each figure beside that of the baseline.
+"""What Nsight said of a run, as blocks: two tools side by side, counters and stalls of a call.
 
-Draws what `analysis.counters` found.
+Draws what `analysis.run.counters` found; where a baseline is chosen, each figure beside that of the baseline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rope_prof.analysis.run.counters import CallCounters, counters_of
-from rope_prof.model.nsight import Compute
+from rope_prof.analysis.run.counters import CallCounters, call_counters, counters_of
+from rope_prof.model.nsight import Compute, Nsight, Systems
 from rope_prof.views.blocks.kernels import HeldKernels, Kernels
-from rope_prof.views.blocks.model import Table, cells
-from rope_prof.views.words.counters import COUNTERS, STALLS, counter_cells, counter_differences, stall_cells
+from rope_prof.views.blocks.model import Table, Tone, cells
+from rope_prof.views.words.counters import (
+    AGREEMENT_HEAD,
+    COUNTERS,
+    STALLS,
+    agreement_cells,
+    counter_cells,
+    counter_differences,
+    stall_cells,
+)
 from rope_prof.views.words.difference import bracketed
+from rope_prof.views.words.labels import name_parts
+
+_TONES: dict[bool | None, Tone] = {True: "", False: "bad", None: "muted"}
+_Counted = tuple[CallCounters, CallCounters | None]
+
+
+def nsight_tables(found: Nsight) -> list[Table]:
+    """The tables of what was recorded: agreement of the two profilers, counters, stalls."""
+    tables: list[Table] = []
+    if found.systems and found.systems.keys:
+        tables.append(_agreement_table(found.systems))
+    if found.compute and found.compute.kernels:
+        rows = call_counters(found.compute)
+        case = name_parts(rows[0].key)[3] if rows else ""
+        title = f"Nsight Compute {found.compute.recording.version}: one call of each path, {case}; % of peak"
+        tables += _counted(title, [(row, None) for row in rows])
+    return tables
+
+
+def _agreement_table(systems: Systems) -> Table:
+    title = f"Nsight Systems {systems.recording.version} beside torch.profiler: kernels and kernel time per call"
+    rows = tuple(cells(*agreement_cells(one), tone=_TONES[one.agrees]) for one in systems.keys)
+    right = frozenset(range(1, len(AGREEMENT_HEAD)))
+    return Table(title=title, head=AGREEMENT_HEAD, rows=rows, right=right, apart=2)
+
+
+def _counted(title: str, rows: Sequence[_Counted]) -> tuple[Table, Table]:
+    """The counters and the stalls of (a call, what it is held against)."""
+    right = frozenset(range(1, len(COUNTERS)))
+    stalls = tuple(cells(*stall_cells(row, base)) for row, base in rows)
+    return (
+        Table(title=title, head=COUNTERS, rows=tuple(cells(*_counters(*one)) for one in rows), right=right, apart=2),
+        Table(
+            title="What a warp waits for between two instructions",
+            head=STALLS,
+            rows=stalls,
+            right=frozenset(range(1, len(STALLS))),
+            apart=2,
+        ),
+    )
 
 
 def counter_tables(compute: Compute, sides: Sequence[Kernels], held: HeldKernels | None) -> tuple[Table, ...]:
     """The counters and the stalls of those sides that Nsight Compute ran; nothing where it ran none."""
-    found = [(one, row) for one in sides if (row := counters_of(compute, one.row.key)) is not None]
+    found = [(row, _base(one, held)) for one in sides if (row := counters_of(compute, one.row.key)) is not None]
     if not found:
         return ()
-    rows = [(row, _base(one, held)) for one, row in found]
     against = (
         ""
         if held is None or held.counters is None
         else f"; in brackets the difference to {held.label}, of shares in percentage points (pp)"
     )
-    return (
-        Table(
-            title=f"Counters of one call, Nsight Compute {compute.recording.version}{against}",
-            head=COUNTERS,
-            rows=tuple(cells(*_counters(row, base)) for row, base in rows),
-            right=frozenset(range(1, len(COUNTERS))),
-        ),
-        Table(
-            title="What a warp waits for between two instructions",
-            head=STALLS,
-            rows=tuple(cells(*stall_cells(row, base)) for row, base in rows),
-        ),
-    )
+    return _counted(f"Counters of one call, Nsight Compute {compute.recording.version}{against}", found)
 
 
 def no_held_counters(held: HeldKernels | None) -> str:

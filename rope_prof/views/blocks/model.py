@@ -1,6 +1,7 @@
-"""What a report holds: sections of plain blocks. HTML and Markdown are two ways of writing the same.
+"""What is shown: plain blocks, and a report of sections of them.
 
-Texts are plain text: a writer escapes them. Nothing here knows a run, a unit or a format.
+Four writers print the same blocks: a terminal, a page of the dashboard, a report's page and Markdown. Texts are plain
+text: a writer escapes them. Nothing here knows a run, a unit or a format.
 """
 
 from __future__ import annotations
@@ -50,13 +51,19 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """`right` holds the columns of figures. A `folded` one opens under its title."""
+    """`right` holds the columns of figures. A `folded` one opens under its title; `note` stands under the table.
+
+    `breaks`: the rows that begin a group. `apart`: blanks between two columns of a terminal.
+    """
 
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     right: frozenset[int] = frozenset()
     title: str = ""
     folded: bool = False
+    note: str = ""
+    breaks: frozenset[int] = frozenset()
+    apart: int = 1
     where: Where = field(default="both", metadata=_CODE)
 
 
@@ -153,6 +160,11 @@ def with_blocks(report: Report, key: str, *blocks: Block) -> Report:
     return dataclasses.replace(report, sections=sections)
 
 
-def cells(*texts: str | Cell) -> tuple[Cell, ...]:
-    """A row: plain texts become plain cells."""
-    return tuple(one if isinstance(one, Cell) else Cell(text=one) for one in texts)
+def cells(*texts: str | Cell, tone: Tone = "") -> tuple[Cell, ...]:
+    """A row: plain texts become plain cells of that tone."""
+    return tuple(one if isinstance(one, Cell) else Cell(text=one, tone=tone) for one in texts)
+
+
+def name(text: str) -> Cell:
+    """A name from a file, letter for letter."""
+    return Cell(text=text, name=True)

@@ -12,7 +12,8 @@ from rope_prof.views.words.labels import apart, case_phrases, told
 from rope_prof.views.words.verdicts import MEANING
 
 
-def _side(found: Numbers, one: Decomposition) -> str:
+def decomposed(found: Numbers, one: Decomposition) -> str:
+    """`fused eager, rank 1`: whose gain that is, with what tells it from the others."""
     return f"{one.cand.path} {one.cand.mode}" + told(one.cand, apart([d.cand for d in found.decompositions]))
 
 
@@ -20,7 +21,9 @@ def number_notes(found: Numbers) -> list[str]:
     """What does not close and why, and by which ways the ceilings were found."""
     named = case_phrases([one.cand.case for one in found.decompositions])
     whole = [one for one in found.decompositions if one.residual is not None]
-    lines = [f"{_side(found, one)}, {named[one.cand.case]} does not close: {one.reason}" for one in whole if one.reason]
+    lines = [
+        f"{decomposed(found, one)}, {named[one.cand.case]} does not close: {one.reason}" for one in whole if one.reason
+    ]
     if whole:
         lines.append(
             f"a decomposition closes where the residual, wall of the graph less busy less device gaps, is under "

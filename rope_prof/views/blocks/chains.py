@@ -1,61 +1,51 @@
-"""Chains as a rich table for a terminal: what repeats, what fusing it could save. Computes nothing."""
+"""Chains as blocks: what repeats, what fusing it could save. Computes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
 
-from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from rope_prof.analysis.chains.chains import Chain, Chains
 from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
 from rope_prof.units import MISSING, between, duration, significant
+from rope_prof.views.blocks.model import Block, Cell, Table, Words, cells, name
 from rope_prof.views.words.names import short_name, shown
 
 CHAINS_SHOWN = 10
 NAME_CHARS = 64
+NONE = "no sequence of small kernels repeats more often than chance would have it"
 
 
-def chain_tables(found: Chains) -> Iterator[RenderableType]:
+def chain_blocks(found: Chains) -> Iterator[Block]:
     """All chains, what they come to per step and per call, then the kernels of the most promising one, in order."""
     if not found.chains:
-        yield Text("Chains: no sequence of small kernels repeats more often than chance would have it")
+        yield Words(text=f"Chains: {NONE}")
         return
-    yield from _overview(found)
+    yield from chain_overview(found)
     if found.steps is not None or any(chain.floor_ns is not None for chain in found.chains):
         yield from _parts(found)
-    yield from _kernels(found.chains[0])
+    yield from chain_kernels(found.chains[0])
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("#", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
-def _overview(found: Chains) -> Iterator[RenderableType]:
-    table = _table("Chains of small kernels", "kernels", "calls", "kern. t.", "bubbles", "saves", "% of span")
+def chain_overview(found: Chains) -> Iterator[Block]:
+    """A row a chain, the most worth fusing first, and what its savings assume."""
     devices = len({chain.device for chain in found.chains}) > 1
-    table.add_column("first kernel", overflow="fold", min_width=12)
+    rows = []
     for chain in found.chains[:CHAINS_SHOWN]:
-        name = _name(chain.names[0], 40) + (f" (device {shown(chain.device)})" if devices else "")
+        first = _name(chain.names[0], 40) + (f" (device {chain.device})" if devices else "")
         figures = (_count(chain), f"{chain.calls:,}", duration(chain.kernel_ns), duration(chain.bubble_ns))
-        table.add_row(str(chain.rank), *figures, *_saving(chain), Text(name))
+        rows.append(cells(str(chain.rank), *figures, *_saving(chain), name(first)))
+    head = ("#", "kernels", "calls", "kern. t.", "bubbles", "saves", "% of span", "first kernel")
+    yield Table(title="Chains of small kernels", head=head, rows=tuple(rows), right=frozenset(range(1, 7)))
     notes = []
     if len(found.chains) > CHAINS_SHOWN:
         notes.append(f"{len(found.chains) - CHAINS_SHOWN} more: --json lists all")
-    reasons = sorted({chain.reason for chain in found.chains if chain.reason is not None})
     if any(chain.saving is not None for chain in found.chains):
         notes += [f"saves from: {LO_ASSUMES}", f"to: {HI_ASSUMES}"]
+    reasons = sorted({chain.reason for chain in found.chains if chain.reason is not None})
     if reasons:
-        notes.append("savings withheld: " + shown(" | ".join(reasons)))
-    yield table
-    yield from map(Text, notes)
+        notes.append("savings withheld: " + " | ".join(reasons))
+    yield from (Words(text=note) for note in notes)
 
 
 def _count(chain: Chain) -> str:
@@ -71,22 +61,23 @@ def _saving(chain: Chain) -> tuple[str, str]:
     return between(saving.lo_ns, saving.hi_ns), shares
 
 
-def _parts(found: Chains) -> Iterator[RenderableType]:
+def _parts(found: Chains) -> Iterator[Block]:
     """What the sums of the first table are in one step, and the byte floor of one call."""
     steps = () if found.steps is None else ("kernels a step", "bubbles a step", "saves a step")
     title = "A call" if found.steps is None else f"A step ({found.steps:,} in the trace) and a call"
-    table = _table(title, *steps, "byte floor a call")
-    for chain in found.chains[:CHAINS_SHOWN]:
-        cells = () if found.steps is None else _step(chain)
-        table.add_row(str(chain.rank), *cells, duration(chain.floor_ns))
+    rows = tuple(
+        cells(str(chain.rank), *(() if found.steps is None else _step(chain)), duration(chain.floor_ns))
+        for chain in found.chains[:CHAINS_SHOWN]
+    )
+    head = ("#", *steps, "byte floor a call")
+    yield Table(title=title, head=head, rows=rows, right=frozenset(range(1, len(head))))
     rates = [
         f"byte floor at {speed.bytes_a_ns:,.0f} GB/s: {speed.source}"
         for speed in dict.fromkeys(found.bandwidths.values())
         if speed.bytes_a_ns is not None
     ]
     reasons = dict.fromkeys(c.floor_reason for c in found.chains[:CHAINS_SHOWN] if c.floor_reason is not None)
-    yield table
-    yield from map(Text, (*rates, *(f"no byte floor: {shown(reason)}" for reason in reasons)))
+    yield from (Words(text=text) for text in (*rates, *(f"no byte floor: {reason}" for reason in reasons)))
 
 
 def _step(chain: Chain) -> tuple[str, str, str]:
@@ -97,19 +88,17 @@ def _step(chain: Chain) -> tuple[str, str, str]:
     return MISSING if kernels is None else significant(kernels), duration(chain.bubble_ns_per_step), saved
 
 
-def _kernels(chain: Chain) -> Iterator[RenderableType]:
-    table = Table(title=f"Chain {chain.rank}, in order", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+def chain_kernels(chain: Chain, *, folded: bool = False) -> Iterator[Block]:
+    """The kernels of one chain in order, and its byte floor."""
+    rows = tuple((Cell(text=str(sum(1 for _ in run))), name(_name(kernel))) for kernel, run in groupby(chain.names))
+    title = f"Chain {chain.rank}, in order"
+    yield Table(title=title, head=("times", "kernel"), rows=rows, right=frozenset({0}), folded=folded, apart=2)
     floor = (
         f"at least {duration(chain.floor_ns)} a call" if chain.floor_ns is not None else f"none: {chain.floor_reason}"
     )
-    table.add_column("times", justify="right")
-    table.add_column("kernel", overflow="fold")
-    for name, run in groupby(chain.names):
-        table.add_row(str(sum(1 for _ in run)), Text(_name(name)))
-    yield table
-    yield Text(f"byte floor: {shown(floor)}")
+    yield Words(text=f"byte floor: {floor}")
 
 
-def _name(name: str, chars: int = NAME_CHARS) -> str:
+def _name(text: str, chars: int = NAME_CHARS) -> str:
     """The name on one line: a C++ template by what tells it from its like, another cut in its middle."""
-    return short_name(shown(name), chars)
+    return short_name(shown(text), chars)

@@ -1,0 +1,155 @@
+"""Many ranks as blocks: ranks side by side, idle by cause, ranges across ranks, who is late; a run over its ranks.
+
+Chooses units and what to show first; computes nothing. Names are shown letter for letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rope_prof.analysis.ranks.ranks import Fleet, RangeAcross, RankUse, Recording
+from rope_prof.analysis.run.rank_spread import RankSpread
+from rope_prof.units import MISSING, counted, duration, microseconds, ratio, significant, whole
+from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
+from rope_prof.views.blocks.trace import figures, more_ranges
+from rope_prof.views.words.labels import SWEPT
+from rope_prof.views.words.ranks import clock_line, late_line
+
+RANKS_SHOWN = 32
+RANGES_SHOWN = 12
+#: The label of a rank in a column of figures is no longer.
+LABEL_CHARS = 12
+_TONES: dict[str, Tone] = {"sound": "good", "suspect": "doubt"}
+
+
+def fleet_blocks(found: Fleet) -> Iterator[Block]:
+    """The verdicts of all traces, then each recording."""
+    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in found.verdicts.items())
+    yield Words(text=f"{counted(found.traces, 'trace')}: {counts}")
+    for recording in found.recordings:
+        yield from _recording(recording)
+
+
+def _recording(recording: Recording) -> Iterator[Block]:
+    yield Words(text=f"\n{recording.name}", tone="strong")
+    yield from (Words(text=f"  {note}", tone="doubt") for note in recording.notes)
+    yield Words(text=f"  {clock_line(recording)}")
+    yield from (Words(text=f"  {late_line(late)}", tone="strong") for late in recording.stragglers)
+    ranks = _shown_ranks(recording)
+    yield _ranks(ranks, len(recording.ranks))
+    doubts = [rank for rank in recording.ranks if rank.reason]
+    for rank in doubts[:RANKS_SHOWN]:
+        yield Words(text=f"  {rank.label} {rank.verdict or rank.status}: {rank.reason or ''}")
+    if len(doubts) > RANKS_SHOWN:
+        yield Words(text=f"  {len(doubts) - RANKS_SHOWN} more in --json")
+    if any(rank.idle_by_cause_ns for rank in recording.ranks):
+        yield _causes(ranks)
+    if recording.ranges:
+        yield _ranges(recording)
+
+
+def _shown_ranks(recording: Recording) -> Sequence[RankUse]:
+    """All of them, or those that differ most: late and doubtful ones, then by idle time."""
+    if len(recording.ranks) <= RANKS_SHOWN:
+        return recording.ranks
+    late = {one.rank for one in recording.stragglers}
+    order = sorted(recording.ranks, key=lambda r: (r.label not in late, r.verdict == "sound", -(r.idle_ns or 0)))
+    chosen = {id(rank) for rank in order[:RANKS_SHOWN]}
+    return [rank for rank in recording.ranks if id(rank) in chosen]
+
+
+def _ranks(ranks: Sequence[RankUse], total: int) -> Table:
+    rows = []
+    for rank in ranks:
+        verdict = rank.verdict or rank.status
+        share = "" if rank.idle_share is None else f", {significant(100 * rank.idle_share)} %"
+        came = rank.arrivals
+        rows.append(
+            cells(
+                name(rank.label),
+                Cell(text=verdict, tone=_TONES.get(verdict, "bad")),
+                whole(rank.kernels),
+                *(duration(ns) for ns in (rank.busy_ns, rank.span_ns)),
+                f"{duration(rank.idle_ns)}{share}",
+                whole(None if came is None else came.last),
+                duration(None if came is None else came.cost_ns),
+            )
+        )
+    note = "last: to how many collectives it came last; costs: how long the others waited for it alone"
+    if len(ranks) < total:
+        note += f". {total - len(ranks):,} more ranks in --json"
+    head = ("rank", "verdict", "kernels", "busy", "span", "idle", "last", "costs")
+    return figures("Ranks", *head, rows=rows, note=note)
+
+
+def _causes(ranks: Sequence[RankUse]) -> Table:
+    totals: dict[str, int] = {}
+    for rank in ranks:
+        for cause, ns in rank.idle_by_cause_ns.items():
+            totals[cause] = totals.get(cause, 0) + ns
+    causes = sorted(totals, key=lambda cause: -totals[cause])
+    rows = [
+        cells(name(rank.label), *(duration(rank.idle_by_cause_ns.get(cause)) for cause in causes))
+        for rank in ranks
+        if rank.idle_by_cause_ns
+    ]
+    return figures("Idle by cause", "rank", *causes, rows=rows)
+
+
+def _ranges(recording: Recording) -> Table:
+    """Each range with the middle of the ranks, its longest and where that is."""
+    rows = [_range(across) for across in recording.ranges[:RANGES_SHOWN]]
+    note = more_ranges(len(recording.ranges) - RANGES_SHOWN)
+    head = ("range", "ranks", "calls", "a call", "longest", "rank", "ratio")
+    return figures("Ranges over ranks", *head, rows=rows, note=note)
+
+
+def _range(across: RangeAcross) -> tuple[Cell, ...]:
+    calls = [count for count in across.calls if count is not None]
+    known = [ns for ns in across.call_ns if ns is not None]
+    least, most = (min(calls), max(calls)) if calls else (None, None)
+    return cells(
+        name(across.name),
+        f"{len(calls)}",
+        whole(least) if least == most else f"{whole(least)}–{whole(most)}",
+        duration(across.median_ns),
+        duration(max(known, default=None)),
+        _clipped(across.worst or MISSING),
+        ratio(across.worst_ratio),
+    )
+
+
+def _clipped(text: str) -> str:
+    """The label of a rank in a column of figures: its end tells file names apart."""
+    return text if len(text) <= LABEL_CHARS else f"…{text[1 - LABEL_CHARS :]}"
+
+
+def rank_tables(spreads: Sequence[RankSpread]) -> list[Table]:
+    """A run's spread over its ranks, with a line for each rank that was lost; none for a run of one rank."""
+    if not spreads:
+        return []
+    rows = [
+        cells(
+            f"{one.path} {one.mode}",
+            f"{one.case.tokens:,}",
+            str(one.ranks) if one.timed == one.ranks else f"{one.timed} of {one.ranks}",
+            *(microseconds(ns) for ns in (one.wall_lo_ns, one.wall_median_ns, one.wall_hi_ns)),
+            whole(one.slow),
+            ratio(one.ratio),
+            _between(one.busy_lo_ns, one.busy_hi_ns),
+            _between(one.bubble_lo_ns, one.bubble_hi_ns),
+        )
+        for one in spreads
+    ]
+    lost = dict.fromkeys(_lost(rank, why) for one in spreads for rank, why in one.lost)
+    head = ("path", SWEPT, "timed", "wall, fastest", "median", "slowest", "rank", "ratio", "busy", "bubble")
+    return [figures("Over ranks, µs per call", *head, rows=rows, note="\n".join(lost))]
+
+
+def _lost(rank: int, why: str) -> str:
+    return why if why.startswith(f"rank {rank} ") else f"rank {rank}: {why}"
+
+
+def _between(lo: float | None, hi: float | None) -> str:
+    low, high = microseconds(lo), microseconds(hi)
+    return low if low == high else f"{low} … {high}"

@@ -1,0 +1,157 @@
+"""Whole requests as blocks: times, the share of the step, prediction and outcome, noise, agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rope_prof.analysis.requests.requests import BASELINE, Agreement, Prediction, RequestRow
+from rope_prof.analysis.stats import Figure as Interval
+from rope_prof.model.end_to_end import STOCK, EndToEnd
+from rope_prof.units import MISSING, significant
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Figure, Table, Tone, Words, cells
+from rope_prof.views.draw.requests import (
+    Times,
+    prediction_drawing,
+    request_drawing,
+    steps_drawing,
+)
+from rope_prof.views.words.requests import (
+    Steps,
+    end_to_end_notes,
+    headline,
+    milliseconds,
+    prediction_lines,
+    same_tokens,
+    share,
+    step_kernels,
+    step_ms,
+)
+
+
+def times_table(found: Sequence[RequestRow]) -> Table:
+    """Every path and mode that was timed: medians, intervals, savings against the unfused chain."""
+    rows = []
+    for row in found:
+        if row.token_ns is None and (row.prefill_ns is None or row.mode != "eager"):
+            continue
+        tone: Tone = "bad" if row.status == "wrong" else ""
+        rows.append(
+            cells(
+                Cell(text=row.path if row.status != "wrong" else f"{row.path} (wrong)", tone=tone),
+                row.mode,
+                milliseconds(row.prefill_ns),
+                share(row.prefill_gain),
+                milliseconds(row.token_ns),
+                share(row.token_gain),
+                milliseconds(row.request_ns),
+                share(row.request_gain, bounds=True),
+            )
+        )
+    head = ("path", "decode", "first token ms", "saves", "ms per token", "saves", "request ms", "saves [95 %]")
+    title = f"Median [95 % interval]; savings against the {BASELINE} chain in the same mode, paired round by round"
+    return Table(title=title, head=head, rows=tuple(rows), right=frozenset(range(2, 8)), apart=2)
+
+
+def request_picture(rows: Sequence[RequestRow], tokens: int) -> Iterator[Figure]:
+    """Request time as prompt and decoded tokens; nothing where none was timed."""
+    drawing = request_drawing(rows, tokens)
+    if drawing is not None:
+        words = (
+            "Medians of both parts; the decode of all tokens is the measured time of one times their number. What is "
+            f"saved is held against the {BASELINE} chain in the same mode, with its 95 % interval."
+        )
+        yield Figure(name="requests", drawing=drawing, title="Request time", caption=words)
+
+
+def step_picture(steps: Steps, times: Times) -> Iterator[Figure]:
+    """Each profiled step as its four parts; nothing without a profile."""
+    drawing = steps_drawing(steps, times)
+    if drawing is not None:
+        words = (
+            "As profiled, a mean step. A gap belongs to the rope where the event that ends it does. "
+            "Bubbles are stretched by the profiler, which slows the host down: the unprofiled time of a step stands "
+            "behind each bar."
+        )
+        yield Figure(name="step-parts", drawing=drawing, title="Where a step's time goes", caption=words)
+
+
+def prediction_picture(predicted: Sequence[Prediction]) -> Iterator[Figure]:
+    """What was predicted from the unfused profile, with what was measured; nothing without a prediction."""
+    drawing = prediction_drawing(predicted)
+    if drawing is not None:
+        words = (
+            f"The prediction is made of the {BASELINE} profile and the unprofiled {BASELINE} step alone: from one "
+            "launch of each rope call left to none. What was saved is measured without a profiler."
+        )
+        yield Figure(name="prediction", drawing=drawing, title="Predicted and measured", caption=words)
+
+
+def share_lines(steps: Steps) -> Iterator[str]:
+    """The rope's share of the unfused chain's profiled step."""
+    for (path, phase), one in steps.items():
+        if path == BASELINE and one.span_ns:
+            kernels, gaps = one.rope_busy_ns / one.span_ns, one.rope_bubble_ns / one.span_ns
+            yield (
+                f"share of the step, {phase}, {path}: rope kernels {kernels:.1%}, rope bubbles {gaps:.1%} of the "
+                f"profiled step's device time ({significant(one.span_ns / one.steps / 1e6)} ms, stretched by the "
+                "profiler)"
+            )
+
+
+def noise_lines(noise: Mapping[str, Interval]) -> Iterator[str]:
+    """The unfused chain against itself: what no change looks like."""
+    for key, ratio in noise.items():
+        path, phase, mode = key.rsplit(".", 2)
+        if path == BASELINE and ratio.lo is not None and ratio.hi is not None:
+            yield (
+                f"A/A noise, {phase} {mode}: {path} against itself, even rounds / odd rounds: "
+                f"{significant(ratio.median)} [{significant(ratio.lo)}, {significant(ratio.hi)}], n = {ratio.n}; "
+                "a gain inside it is none"
+            )
+
+
+def steps_table(steps: Steps) -> Iterator[Table]:
+    """The parts of each profiled step in figures."""
+    rows = tuple(
+        cells(path, phase, *map(significant, step_ms(one)), step_kernels(one)) for (path, phase), one in steps.items()
+    )
+    if rows:
+        head = ("path", "phase", "step", "rope kernels", "rope bubbles", "other kernels", "other bubbles", "kernels")
+        title = "One profiled step, ms of device time (bubbles stretched by the profiler)"
+        yield Table(title=title, head=head, rows=rows, right=frozenset(range(2, 8)), folded=True, apart=2)
+
+
+def agreement_table(found: Sequence[Agreement]) -> Iterator[Table]:
+    """Logits and greedy tokens of each path; nothing where none were compared."""
+    rows = tuple(
+        cells(
+            one.path,
+            Cell(text=significant(one.rms), tone="" if one.rms <= one.allowed else "bad"),
+            significant(one.allowed),
+            same_tokens(one.same_tokens, one.tokens, one.margin),
+            MISSING if one.graph_rms is None else significant(one.graph_rms),
+            same_tokens(one.graph_same_tokens, one.tokens, one.graph_margin),
+        )
+        for one in found
+    )
+    if rows:
+        title = f"Do the outputs agree? Logits against the oracle's rope, greedy tokens against {STOCK}'s"
+        head = ("path", "logits off", "by rounding", "tokens as stock's", "graph off eager", "tokens as eager's")
+        yield Table(title=title, head=head, rows=rows, right=frozenset(range(1, 6)), folded=True, apart=2)
+
+
+def request_blocks(
+    facts: EndToEnd,
+    rows: Sequence[RequestRow],
+    agreed: Sequence[Agreement],
+    steps: Steps,
+    predicted: Sequence[Prediction],
+    doubts: Sequence[str],
+) -> Iterator[Block]:
+    """All of them for a terminal, in the order of `show`; `doubts`: what must be said of the profiles."""
+    yield Words(text=headline(facts))
+    yield times_table(rows)
+    yield from agreement_table(agreed)
+    yield from steps_table(steps)
+    yield from (Words(text=line) for line in prediction_lines(predicted))
+    yield Bullets(items=(*doubts, *end_to_end_notes(facts)))

@@ -1,0 +1,116 @@
+"""An `Analysis` as blocks: verdict and findings, then devices, idle causes, streams and ranges. Computes nothing.
+
+Names come from the file and are shown letter for letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rope_prof.analysis.trace.accounting import DeviceUse
+from rope_prof.analysis.trace.analyze import Analysis
+from rope_prof.analysis.trace.integrity import Verdict
+from rope_prof.analysis.trace.ranges import RangeUse
+from rope_prof.units import MISSING, US, between, duration, significant, whole
+from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
+
+TONES: dict[Verdict, Tone] = {"sound": "good", "suspect": "doubt", "unusable": "bad"}
+RANGES_SHOWN = 20
+STREAMS_SHOWN = 12
+
+
+def trace_blocks(analysis: Analysis, source: str) -> Iterator[Block]:
+    """The verdict on the file called `source` and every finding, then one table each."""
+    judged, links = analysis.integrity, analysis.links
+    line = f"{judged.verdict}  {source}  ({analysis.format})"
+    if links.linked or links.unlinked:
+        line += f"  {links.linked:,} GPU events with their launch, {links.unlinked:,} without"
+    yield Words(text=line, tone=TONES[judged.verdict])
+    for finding in judged.findings:
+        yield Words(text=f"  {finding.code}{f' x{finding.count}' if finding.count > 1 else ''}: {finding.detail}")
+    for use in analysis.devices:
+        if use.name:
+            yield Words(text=f"  device {use.device} is {use.name}")
+    yield from account(analysis)
+
+
+def account(analysis: Analysis) -> Iterator[Table]:
+    """Devices, idle causes, streams and ranges: of each a table, where there is something to tell."""
+    if not analysis.devices:
+        return
+    yield _devices(analysis.devices)
+    if any(use.idle_by_cause_ns for use in analysis.devices):
+        yield _causes(analysis.devices)
+    if any(len(use.streams) > 1 for use in analysis.devices):
+        yield _streams(analysis.devices)
+    if analysis.ranges:
+        yield _ranges(analysis.ranges)
+
+
+def figures(title: str, *head: str, rows: list[tuple[Cell, ...]], note: str = "", names: int = 1) -> Table:
+    """A table whose first `names` columns are names, the rest figures."""
+    right = frozenset(range(names, len(head)))
+    return Table(title=title, head=head, rows=tuple(rows), right=right, note=note)
+
+
+def _devices(devices: tuple[DeviceUse, ...]) -> Table:
+    """One row a device; of copies, sets and graph launches only those that some device has."""
+    kinds = {"copies": "memcpys", "sets": "memsets", "graphs": "graph_launches"}
+    held = {head: kind for head, kind in kinds.items() if any(getattr(use, kind) for use in devices)}
+    rows = []
+    for use in devices:
+        share = MISSING if use.idle_share is None else f"{significant(100 * use.idle_share)} %"
+        counts = (whole(use.kernels), *(whole(getattr(use, kind)) for kind in held.values()))
+        times = (duration(ns) for ns in (use.kernel_ns, use.busy_ns, use.span_ns))
+        idle = duration(use.idle_ns) + ("" if use.idle_ns is None else f", {share}")
+        rows.append(cells(name(use.device), *counts, *times, idle))
+    withheld = sorted({use.reason for use in devices if use.reason and use.idle_share is None})
+    note = f"idle % withheld: {' | '.join(withheld)}" if withheld else ""
+    return figures("Devices", "device", "kernels", *held, "kern. t.", "busy", "span", "idle", rows=rows, note=note)
+
+
+def _causes(devices: tuple[DeviceUse, ...]) -> Table:
+    rows = []
+    for use in devices:
+        for cause, ns in sorted((use.idle_by_cause_ns or {}).items(), key=lambda item: (-item[1], item[0])):
+            share = significant(100 * ns / use.idle_ns) if use.idle_ns and use.idle_share is not None else MISSING
+            rows.append(cells(name(use.device), cause, duration(ns), share))
+        if use.gaps is not None:
+            longest = (f"{use.gaps:,} gaps, longest", duration(use.gap_max_ns), "")
+            rows.append(cells(Cell(text=use.device, name=True, tone="muted"), *longest, tone="muted"))
+    return figures("Idle by cause", "device", "cause", "time", "% of idle", rows=rows)
+
+
+def _streams(devices: tuple[DeviceUse, ...]) -> Table:
+    rows = []
+    for use in devices:
+        ordered = sorted(use.streams, key=lambda stream: -stream.busy_ns)
+        for stream in ordered[:STREAMS_SHOWN]:
+            causes = sorted(stream.idle_by_cause_ns.items(), key=lambda item: -item[1])[:2]
+            idle = ", ".join(f"{cause} {duration(ns)}" for cause, ns in causes)
+            facts = (str(stream.stream), whole(stream.events), duration(stream.busy_ns), idle)
+            rows.append(cells(name(use.device), *facts))
+        if len(ordered) > STREAMS_SHOWN:
+            more = f"{len(ordered) - STREAMS_SHOWN} more"
+            rows.append(cells(Cell(text=use.device, name=True, tone="muted"), more, "", "", "", tone="muted"))
+    return figures("Streams", "device", "stream", "events", "busy", "idle, two largest causes", rows=rows)
+
+
+def _ranges(ranges: tuple[RangeUse, ...]) -> Table:
+    """The device is named where there are several: a figure is worth more room than a 0 in every row."""
+    several = len({use.device for use in ranges}) > 1
+    rows = []
+    for use in ranges[:RANGES_SHOWN]:
+        spread = use.us_per_call
+        median = MISSING if spread is None else duration(spread.median * US)
+        ends = MISSING if spread is None else between(spread.lo * US, spread.hi * US)
+        counts = (whole(use.calls), whole(use.kernels), duration(use.busy_ns), duration(use.idle_ns))
+        rows.append(cells(name(use.name), *((name(use.device),) if several else ()), *counts, median, ends))
+    note = more_ranges(len(ranges) - RANGES_SHOWN)
+    head = ("range", *(("dev",) if several else ()), "calls", "kernels", "busy", "idle", "a call", "10–90 %")
+    return figures("Ranges", *head, rows=rows, note=note)
+
+
+def more_ranges(left: int) -> str:
+    """How many ranges a table leaves out; nothing where it has all."""
+    return f"{left:,} more by less busy time: --json lists all, --range picks" if left > 0 else ""
