@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from rope_prof.model.nsight import AGREEMENT, Nsight
 from rope_prof.views.blocks.counters import nsight_tables
+from tests.on_terminal import on_terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/reading-a-fusion.md"
@@ -22,11 +22,7 @@ def recorded() -> Nsight:
 
 
 def tables(found: Nsight) -> str:
-    console = Console(width=140, no_color=True)
-    with console.capture() as capture:
-        for table in nsight_tables(found):
-            console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().strip().splitlines())
+    return "\n".join(line.rstrip() for line in on_terminal(nsight_tables(found), 140).strip().splitlines())
 
 
 def wanted(page: str) -> str:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from typing import Any
@@ -9,14 +8,14 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from rope_prof.analysis.ranks.clock import Collective, clocks
 from rope_prof.analysis.ranks.ranks import fleet, recorded_apart
 from rope_prof.analysis.ranks.rows import no_rows, row_set
 from rope_prof.analysis.trace.analyze import analyze
-from rope_prof.views.terminal.ranks import fleet_tables
+from rope_prof.views.blocks.ranks import fleet_blocks
 from tests.fleet.drawn_ranks import BASE, STEP_NS, rank_trace
+from tests.on_terminal import on_terminal
 
 
 def of(
@@ -37,11 +36,7 @@ def job(size: int = 4, offsets: dict[int, int] | None = None, **more: Any) -> pl
 
 
 def printed(rows: pl.DataFrame, width: int = 80) -> str:
-    out = io.StringIO()
-    console = Console(file=out, width=width)
-    for table in fleet_tables(fleet(rows)):
-        console.print(table)
-    return out.getvalue()
+    return on_terminal(fleet_blocks(fleet(rows)), width)
 
 
 def test_even_ranks_have_no_straggler_and_their_totals() -> None:

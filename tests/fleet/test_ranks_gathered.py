@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
-from rich.console import Console, RenderableType
 
 from rope_prof.analysis.run.rank_spread import rank_spread
 from rope_prof.analysis.run.rows import summary
@@ -19,9 +17,11 @@ from rope_prof.io.run.ranks import gather, is_taken, rank_folder, write_ended
 from rope_prof.model.run import Run, samples_schema
 from rope_prof.record.ranks import Place, place, ranked
 from rope_prof.record.session import resumed_run
+from rope_prof.views.blocks.model import Table
 from rope_prof.views.blocks.ranks import rank_tables
 from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.words.notes import notes
+from tests.on_terminal import on_terminal
 from tests.runs import RIGHT, facts, run
 
 WALL = {"unfused": 1000, "fused": 100}
@@ -45,11 +45,8 @@ def write_rank(folder: Path, rank: int, *, slow: float = 1.0, **more: object) ->
     (own / f"{plan.keys[0].key.name}.trace.json.gz").write_bytes(b"trace")
 
 
-def printed(tables: Sequence[RenderableType]) -> str:
-    out = io.StringIO()
-    for part in tables:
-        Console(file=out, width=140).print(part)
-    return out.getvalue()
+def printed(tables: Sequence[Table]) -> str:
+    return on_terminal(tables, 140)
 
 
 def test_whole_ranks_become_one_run_folder_and_nothing_else(tmp_path: Path) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import random
 import sys
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
-
-from rich.console import Console
 
 from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.analysis.chains.floor import Bandwidth
 from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
 from rope_prof.units import between, duration
-from rope_prof.views.terminal.chains import chain_tables
+from rope_prof.views.blocks.chains import chain_blocks
+from tests.on_terminal import on_terminal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from builders import kernel, range_, trace
@@ -32,11 +30,7 @@ def _found(withheld: str | None = None, name: str = "[bold]mul[/bold]", steps: i
 
 
 def _text(found: Chains, width: int = 100) -> str:
-    console = Console(file=StringIO(), width=width)
-    for table in chain_tables(found):
-        console.print(table)
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
+    return on_terminal(chain_blocks(found), width)
 
 
 def test_kernels_calls_and_the_interval_are_shown() -> None:

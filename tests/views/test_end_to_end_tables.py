@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from rich.console import Console
-
 from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
-from rope_prof.views.terminal.requests import agreement_table, request_table, steps_table
+from rope_prof.views.blocks.model import Table
+from rope_prof.views.blocks.requests import agreement_table, steps_table, times_table
 from rope_prof.views.words.requests import milliseconds, prediction_lines, share, verdict
+from tests.on_terminal import on_terminal
 
 ROW = RequestRow(
     path="fused",
@@ -26,11 +26,8 @@ ROW = RequestRow(
 )
 
 
-def drawn(table: object) -> str:
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get()
+def drawn(*tables: Table) -> str:
+    return on_terminal(tables, 200)
 
 
 def test_times_carry_their_interval_and_gains_their_sign() -> None:
@@ -44,7 +41,7 @@ def test_times_carry_their_interval_and_gains_their_sign() -> None:
 def test_a_mode_without_a_time_has_no_row() -> None:
     from dataclasses import replace
 
-    text = drawn(request_table([ROW, replace(ROW, mode="graph", token_ns=None, request_ns=None)]))
+    text = drawn(times_table([ROW, replace(ROW, mode="graph", token_ns=None, request_ns=None)]))
     assert "22.0% [20.0%, 23.0%]" in text
     assert "graph" not in text
 
@@ -61,7 +58,7 @@ def test_tokens_that_differ_say_by_what_margin() -> None:
         graph_margin=None,
         graph_rms=0.02,
     )
-    text = drawn(agreement_table([one]))
+    text = drawn(*agreement_table([one]))
     assert "7 of 24 (then a margin of 0.031)" in text
     assert "24 of 24" in text
 
@@ -79,7 +76,7 @@ def test_the_parts_of_a_step_are_per_step() -> None:
         other_busy_ns=6_000_000,
         other_bubble_ns=8_000_000,
     )
-    text = drawn(steps_table({("unfused", "decode"): parts}))
+    text = drawn(*steps_table({("unfused", "decode"): parts}))
     for word in ("10.0", "1.00", "2.00", "3.00", "4.00", "50 + 100"):
         assert word in text
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
 from rope_prof.model.nsight import Agreement, Compute, KernelCounters, LeastBytes, Nsight, Recording, Systems
 from rope_prof.views.blocks.counters import nsight_tables
 from rope_prof.views.words.counters import nsight_notes
+from tests.on_terminal import on_terminal
 
 KEY = "my.own@f.eager.cold.28b-tp1-n973-bf16-image.r0"
 LOST = "fused.eager.cold.28b-tp1-n973-bf16-image.r0"
@@ -42,11 +41,7 @@ COMPUTE = Compute(
 
 
 def text(found: Nsight) -> str:
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    for table in nsight_tables(found):
-        console.print(table)
-    console.file.close()
-    return console.export_text()
+    return on_terminal(nsight_tables(found), 140)
 
 
 def test_agreement_side_by_side() -> None:

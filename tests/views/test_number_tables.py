@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from built_runs import FUSED, UNFUSED, Built, built, on_two_ranks
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from runs import CASE
 
 from rope_prof.analysis.run.numbers import Numbers, numbers
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.views.blocks import numbers as number_tables
+from rope_prof.views.blocks.model import Table
 from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.blocks.sweep import sweep_tables
 from rope_prof.views.words import run_json as documents
@@ -24,6 +21,7 @@ from rope_prof.views.words.notes import check_notes
 from rope_prof.views.words.numbers import number_notes
 from rope_prof.views.words.run_json import numbers_json
 from rope_prof.views.words.sweep import is_sweep, sweep_notes
+from tests.on_terminal import on_terminal
 
 
 def found(made: Built | None = None) -> Numbers:
@@ -32,12 +30,7 @@ def found(made: Built | None = None) -> Numbers:
 
 
 def text(*tables: Table | None, width: int = 160) -> str:
-    out = io.StringIO()
-    console = Console(file=out, width=width)
-    for table in tables:
-        if table is not None:
-            console.print(table)
-    return out.getvalue()
+    return on_terminal(tables, width)
 
 
 def words(value: Any) -> set[str]:
@@ -128,10 +121,9 @@ def test_raw_bubbles_under_a_profiler_that_dominates_are_grey() -> None:
     name = made.key("unfused", "eager").name
     slow = made.captures | {name: replace(made.captures[name], period_ns=900_000.0, bubble_raw_ns=830_000.0)}
     (table,) = run_tables(numbers(made.run, made.samples, slow).rows)
-    raw = list(next(column for column in table.columns if column.header == "bubble raw").cells)
-    styles = {str(cell): str(cell.style) for cell in raw if isinstance(cell, Text)}
-    assert styles["830?"] == "bright_black"
-    assert styles["3.00"] == ""
+    tones = {row[table.head.index("bubble raw")].text: row[table.head.index("bubble raw")].tone for row in table.rows}
+    assert tones["830?"] == "muted"
+    assert tones["3.00"] == ""
 
 
 def test_a_sweep_is_a_table_per_family_with_its_turning_points() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from typing import Any
 
 import polars as pl
 import pytest
-from rich.console import Console
 from runs import CASE, RIGHT, WRONG, facts, key, run, samples
 
 from rope_prof.analysis.run.rows import CaptureFigures, Row, summary
@@ -18,6 +16,7 @@ from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.words import run_json as documents
 from rope_prof.views.words.notes import light_notes, notes
 from rope_prof.views.words.run_json import run_json
+from tests.on_terminal import on_terminal
 
 SPENT = "budget of 5 s for its case spent after 6 rounds: the interval of its median is 12.21% wide"
 CONTRACT = {
@@ -47,11 +46,7 @@ def document(made: tuple[Run, tuple[Row, ...]]) -> dict[str, Any]:
 
 
 def text(made: tuple[Run, tuple[Row, ...]]) -> str:
-    out = io.StringIO()
-    console = Console(file=out, width=160)
-    for table in run_tables(made[1]):
-        console.print(table)
-    return out.getvalue()
+    return on_terminal(run_tables(made[1]))
 
 
 def test_hot_and_cold_are_told_apart_and_why_rounds_ended_is_said() -> None:
