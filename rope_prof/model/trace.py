@@ -81,11 +81,16 @@ OVERHEADS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing the file does that a reader must know: a stable `code`, a sentence, how often."""
+    """One thing the file does that a reader must know: a stable `code`, a sentence, how often, what to do about it.
+
+    `events`: the first of those that prove it, each with `kind` (gpu or host), `name` and `start_ns`.
+    """
 
     code: str
     detail: str
     count: int = 1
+    events: tuple[dict[str, Any], ...] = ()
+    do: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +107,7 @@ class Trace:
     events: int
     findings: tuple[Finding, ...] = ()
     window_end: bool | None = None
+    window_end_ns: int | None = None  # when recording ended, where the file says it
     base_time_ns: int | None = None
     device_names: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)

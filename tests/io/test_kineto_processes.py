@@ -126,9 +126,9 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     path = write(tmp_path, events(600))
     script = tmp_path / "script.py"
     script.write_text(
-        "from pathlib import Path\nfrom rope_prof.io import kineto_processes\n"
+        "from pathlib import Path\nfrom rope_prof.io.kineto import processes\n"
         "from rope_prof.io.trace.read import read_trace\n"
-        f"kineto_processes.WORTH_BYTES = 0\nprint(read_trace(Path({str(path)!r})).ops.height)\n"
+        f"processes.WORTH_BYTES = 0\nprint(read_trace(Path({str(path)!r})).ops.height)\n"
     )
     root = Path(__file__).resolve().parents[2]
     environment = {"PYTHONPATH": str(root), "ROPE_PROF_READERS": "2", "PATH": ""}

@@ -7,7 +7,7 @@ Findings that only inform (`INFORMS`) change no verdict.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import polars as pl
@@ -16,6 +16,7 @@ from rope_prof.analysis.trace.accounting import NEEDED
 from rope_prof.analysis.trace.gaps import by_profiler, host, pieces, segments
 from rope_prof.analysis.trace.missing import missing
 from rope_prof.analysis.trace.overlaps import overlaps
+from rope_prof.analysis.trace.proof import ADVICE, proof
 from rope_prof.analysis.trace.spans import frame_union, gaps, window
 from rope_prof.model.trace import Finding, Trace
 
@@ -38,6 +39,7 @@ INFORMS: Final = frozenset(
         "untested_schema",
         "zero_duration",
         "cpu_leaf_operators",
+        "unmatched_launches",
     )
 )
 #: Suspect, yet what the file holds still adds up to the share that is shown.
@@ -77,7 +79,8 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
             findings.extend(check(trace, events))
     codes = {f.code for f in findings}
     verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"
-    return Integrity(verdict=verdict, findings=tuple(findings))
+    advised = (replace(f, do=f.do or ADVICE.get(f.code, "")) for f in findings)
+    return Integrity(verdict=verdict, findings=tuple(advised))
 
 
 def _no_gpu_events(trace: Trace) -> Finding:
@@ -114,7 +117,7 @@ def _order(_: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     if early.height:
         most = int((early["launch_start_ns"] - early["start_ns"]).max() or 0)  # type: ignore[arg-type]
         detail = f"GPU events start before their launch call does, by up to {most} ns: the clocks do not agree"
-        yield Finding(code="kernel_before_launch", detail=detail, count=early.height)
+        yield Finding(code="kernel_before_launch", detail=detail, count=early.height, events=proof(early))
 
 
 def _window_end(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:

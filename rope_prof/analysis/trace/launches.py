@@ -11,7 +11,12 @@ import polars as pl
 from rope_prof.model.trace import Trace
 
 #: Calls that start a kernel or a graph on the GPU; used to look for launches whose kernel is missing.
-LAUNCHES_KERNEL = r"(?i)launch(?:cooperative)?(?:multidevice)?kernel|graphlaunch|culaunch$|culaunchgrid"
+LAUNCHES_KERNEL = (
+    r"(?i)launch(?:cooperative)?(?:multidevice)?kernel|graphlaunch|culaunch$|culaunchgrid|launchbyptr"
+    r"|enqueue(?:cooperative)?kernellaunch|appendlaunch(?:cooperative)?kernel"
+)
+#: Calls that enqueue a copy or a set. Of some (host to host, no bytes) the profiler records nothing.
+MOVES = r"(?i)mem(?:cpy|set)|enqueue(?:usm|mem)|appendmemory(?:copy|fill)"
 
 _LAUNCH = {
     "launch_name": pl.String,

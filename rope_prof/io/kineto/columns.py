@@ -31,6 +31,7 @@ class Columns:
     counts: dict[str, int]
     whole_us: bool
     window_end: bool
+    window_end_ns: int | None
     tail: bytes | None
 
 
@@ -57,6 +58,7 @@ def read_columns(text: bytes, last: bool) -> Columns:
         counts=counts,
         whole_us=whole_us,
         window_end=piece.window_end,
+        window_end_ns=piece.window_end_ns,
         tail=piece.tail,
     )
 

@@ -16,6 +16,7 @@ import msgspec
 
 from rope_prof.errors import TraceError
 from rope_prof.io.kineto.categories import FRAMES, KINDS, role
+from rope_prof.io.kineto.digits import microseconds_to_ns
 from rope_prof.io.kineto.groups import Group
 from rope_prof.io.kineto.mend import lenient_args, mended
 from rope_prof.io.kineto.pieces import array_ends, batches, cuts
@@ -28,7 +29,6 @@ from rope_prof.io.kineto.structs import (
     Loose,
     Metadata,
     OldInstant,
-    Scalar,
     decode_list,
     decode_loose,
     decode_loose_list,
@@ -62,6 +62,7 @@ class Piece:
     groups: dict[str, Group] = field(default_factory=_groups)  # the empty frame takes what is not read
     count: int = 0  # of all events
     window_end: bool = False
+    window_end_ns: int | None = None
     mended: int = 0
     lost: int = 0
     lost_bytes: int = 0
@@ -93,11 +94,14 @@ class Piece:
             args = lenient_args(bytes(loose.args)) if loose.args else None
             self.add([Event(loose.cat, loose.name, loose.pid, loose.tid, loose.ts, loose.dur, args)])
         elif loose.ph in ("i", "I"):
-            self.window_end = self.window_end or _ends_window(loose.name)
+            self.mark(loose)
 
-
-def _ends_window(name: Scalar) -> bool:
-    return str(name).startswith(_WINDOW_END)
+    def mark(self, instant: Instant | OldInstant | Loose) -> None:
+        """See whether an instant is the end of the window."""
+        if str(instant.name).startswith(_WINDOW_END):
+            self.window_end = True
+            times, good = microseconds_to_ns([bytes(instant.ts)])
+            self.window_end_ns = int(times[0]) if good[0] else None
 
 
 def read_piece(text: bytes, last: bool) -> Piece:
@@ -149,8 +153,9 @@ def _strict(text: bytes, end: int) -> Piece:
             told = (event.args for event in events if isinstance(event, Metadata))
             piece.labels += sum(args is not None and args.name is not None for args in told)
         if batch[Instant] or batch[OldInstant]:
-            marks = (event for event in events if isinstance(event, Instant | OldInstant))
-            piece.window_end = piece.window_end or any(_ends_window(mark.name) for mark in marks)
+            for event in events:
+                if isinstance(event, Instant | OldInstant):
+                    piece.mark(event)
         piece.add([event for event in events if type(event) is Event])
         piece.settle()
     piece.count = seen.total()

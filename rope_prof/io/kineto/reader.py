@@ -35,6 +35,7 @@ class KinetoReader:
         self._counts: dict[str, int] = defaultdict(int)
         self._whole_us = True
         self._window_end = False
+        self._window_end_ns: int | None = None
         self._top_repeats: list[str] = []
 
     def read(self, chunks: Iterator[bytes]) -> Trace:
@@ -56,6 +57,7 @@ class KinetoReader:
         self._counts["events"] += piece.events
         self._whole_us = self._whole_us and piece.whole_us
         self._window_end = self._window_end or piece.window_end
+        self._window_end_ns = self._window_end_ns if piece.window_end_ns is None else piece.window_end_ns
         known = self._numbers
         number = pl.Series([known.setdefault(text, len(known)) for text in piece.texts], dtype=pl.UInt32)
         for frame, batch in piece.frames.items():
@@ -123,6 +125,7 @@ class KinetoReader:
             events=self._counts["events"],
             findings=tuple(self._findings(frames["gpu"])),
             window_end=self._window_end,
+            window_end_ns=self._window_end_ns,
             base_time_ns=base,
             device_names=_device_names(metadata),
             metadata=metadata,

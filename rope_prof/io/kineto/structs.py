@@ -51,10 +51,12 @@ class Event(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
 
 class Instant(msgspec.Struct, gc=False, tag_field="ph", tag="i"):
     name: Scalar = ""
+    ts: msgspec.Raw = ABSENT
 
 
 class OldInstant(msgspec.Struct, gc=False, tag_field="ph", tag="I"):
     name: Scalar = ""
+    ts: msgspec.Raw = ABSENT
 
 
 class Label(msgspec.Struct, gc=False):

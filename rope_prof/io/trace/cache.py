@@ -80,7 +80,7 @@ def _load(folder: Path, source: str) -> Trace | None:
         facts: dict[str, Any] = json.loads(body)
         digests: dict[str, str] = facts.pop("frames")
         frames = {name: _frame(folder / f"{name}.parquet", digest) for name, digest in digests.items()}
-        findings = tuple(Finding(**finding) for finding in facts.pop("findings"))
+        findings = tuple(Finding(**f | {"events": tuple(f["events"])}) for f in facts.pop("findings"))
         return Trace(**facts | frames | {"source": source, "findings": findings})
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
         return None
@@ -101,7 +101,7 @@ def _keep(trace: Trace, folder: Path, key: str) -> None:
         facts = {field.name: getattr(trace, field.name) for field in fields(Trace)}
         frames = {name: facts.pop(name) for name, value in list(facts.items()) if isinstance(value, pl.DataFrame)}
         facts["frames"] = {name: _write_frame(frame, part / f"{name}.parquet") for name, frame in frames.items()}
-        facts["findings"] = [asdict(finding) for finding in trace.findings]
+        facts["findings"] = [asdict(f) | {"events": list(f.events)} for f in trace.findings]
         body = json.dumps(facts)
         if json.loads(body) != facts:
             raise TypeError("facts that JSON cannot carry")
