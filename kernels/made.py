@@ -1,8 +1,9 @@
 """An operation made at run time of a few callables and their arguments: what a script, a notebook or a test has.
 
-Each set of arguments is one case, named by `size`: the elements of its first tensor. The reference is called with
-every floating tensor in float64; where none is given the baseline itself is, which most chains of torch's own
-operators bear.
+A case is one set of arguments. Where there is one, or each has a number, the only axis is `size`: the elements of the
+first tensor, or the number; named sets have the axis `case` ahead of it, and not every pair of the two is a case. The
+reference is called with every floating tensor in float64; where none is given it is the baseline with all its
+arithmetic in float64, and where that fails the baseline itself: `judge` says which.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from rope_prof.kernels.float64 import eager, in_float64
 from rope_prof.kernels.operation import Argument, Axis, Call, Operation, Output, Path, Setting, Tensors
 
 Arguments = tuple[Any, ...]
 Function = Callable[..., Any]
+#: The values of a case, in the order of the axes.
+Named = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made(Operation):
-    """See `made`. `given`: size -> arguments, which are copied and never written."""
+    """See `made`. `given`: the values of a case -> its arguments, which are copied and never written.
+
+    `judge`: what the outputs are held against, in words.
+    """
 
     name: str
     axes: tuple[Axis, ...]
@@ -28,13 +35,25 @@ class Made(Operation):
     outputs: tuple[Output, ...]
     arguments: tuple[Argument, ...]
     functions: Mapping[str, Path]
-    given: Mapping[int, Arguments]
+    given: Mapping[Named, Arguments]
     reference: Function
+    judge: str
     written: tuple[int, ...]
     shared: frozenset[int]
     least_bytes: int | None
     swept: str = "size"
     by_rows: bool = False
+
+    @property
+    def cases(self) -> tuple[dict[str, str | int], ...]:
+        """Every case that there are arguments for."""
+        names = [axis.name for axis in self.axes]
+        return tuple(dict(zip(names, values, strict=True)) for values in self.given)
+
+    def check(self, case: Setting) -> None:
+        """There must be arguments for it."""
+        if tuple(case[axis.name] for axis in self.axes) not in self.given:
+            raise ValueError(f"no arguments for {dict(case)}; expected one of {list(self.cases)}")
 
     def path(self, name: str) -> Path:
         """One of the callables."""
@@ -46,13 +65,14 @@ class Made(Operation):
         self, case: Setting, count: int, device: torch.device, dtype: torch.dtype | None, seed: int
     ) -> Sequence[Call]:
         """Copies of the given arguments where they lie; `device` is theirs to be on already."""
-        given = self.given[int(case["size"])]
+        given = self.given[tuple(case[axis.name] for axis in self.axes)]
         return [self._call(given, dtype) for _ in range(count)]
 
     def _call(self, given: Arguments, dtype: torch.dtype | None) -> Call:
         own = {i for i, each in enumerate(given) if isinstance(each, torch.Tensor) and i not in self.shared}
         arguments = tuple(_copy(each, dtype) if i in own else each for i, each in enumerate(given))
-        return Call(
+        return _CallOf(
+            given=given,
             arguments=arguments,
             fresh=tuple(arguments[i] for i in sorted(own)),
             written=tuple(arguments[i] for i in self.written),
@@ -60,7 +80,7 @@ class Made(Operation):
 
     def exact(self, case: Setting, call: Call, rows: slice) -> Tensors:
         """The reference on float64 copies: of what it returns, or of what it wrote."""
-        return _in_float64(self.reference, call.arguments, self.written)
+        return _exact(self.reference, call.arguments, self.written)
 
     def moved_bytes(self, case: Setting, path: str | None) -> int | None:
         """The bytes that were stated, of no path in particular; of one set of arguments alone."""
@@ -68,17 +88,22 @@ class Made(Operation):
 
     def refill(self, calls: Sequence[Call], seed: int) -> None:
         """The given values again, where a path may have written."""
-        for call in calls if self.written else ():
-            for given in self.given.values():
-                if _alike(call.arguments, given):
-                    for mine, theirs in zip(call.arguments, given, strict=True):
-                        if any(mine is each for each in call.fresh):
-                            mine.copy_(theirs)
+        for call in calls:
+            assert isinstance(call, _CallOf), "calls are those that `calls` made"
+            for place in self.written:
+                call.arguments[place].copy_(call.given[place])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CallOf(Call):
+    """A call that knows the arguments that it is a copy of."""
+
+    given: Arguments
 
 
 def made(
     paths: Mapping[str, Function],
-    inputs: Sequence[Any] | Mapping[int, Sequence[Any]],
+    inputs: Sequence[Any] | Mapping[str, Sequence[Any]] | Mapping[int, Sequence[Any]],
     *,
     name: str,
     reference: Function | None = None,
@@ -88,12 +113,14 @@ def made(
     shared: Collection[int] = (),
     triton: Collection[str] = (),
     least_bytes: int | None = None,
+    tolerance: float = 0.0,
 ) -> Made:
-    """An operation called `name` of `paths`, the first the baseline, on `inputs`: one call's arguments, or one a size.
+    """An operation called `name` of `paths`, the first the baseline, on `inputs`: one call's arguments, or one a case.
 
     `in_place`: the paths that return nothing and leave their outputs in the arguments at the places `written`;
     `shared`: places of arguments that all calls share, as weights are; `triton`: paths that need a GPU or Triton's
-    interpreter; `least_bytes`: what any path must move. Errors: ValueError in one sentence that names the field.
+    interpreter; `least_bytes`: what any path must move; `tolerance`: of each output where `outputs` names none.
+    Errors: ValueError in one sentence that names the field.
     """
     given = _given(inputs)
     if not paths:
@@ -104,70 +131,133 @@ def made(
             raise ValueError(f"{what} names {strange!r}, which is no path; expected {', '.join(map(repr, paths))}")
     if in_place and not written:
         raise ValueError("written is empty; expected the places of the arguments that an in-place path leaves changed")
-    baseline = next(iter(paths.values()))
-    judge = reference or baseline
     first = next(iter(given.values()))
+    baseline = next(iter(paths))
+    judge, said = _judge(reference, baseline, paths[baseline], first)
+    exact = _exact(judge, first, tuple(written))
+    if outputs and len(outputs) != len(exact):
+        raise ValueError(
+            f"outputs names {len(outputs)} tensors and {said} returns {len(exact)}; expected one name each"
+        )
     return Made(
         name=name,
-        axes=(Axis(name="size", form="n{}", noun="element", defaults={"any": tuple(given)}, choices=tuple(given)),),
+        axes=_axes(given),
         paths=tuple(paths),
-        outputs=tuple(outputs) or _named(_in_float64(judge, first, tuple(written), "reference")),
+        outputs=tuple(outputs) or _named(exact, tolerance),
         arguments=tuple(Argument(name=f"argument {i}") for i, x in enumerate(first) if isinstance(x, torch.Tensor)),
         functions={
             word: Path(word, call, in_place=word in in_place, triton=word in triton) for word, call in paths.items()
         },
         given=given,
         reference=judge,
+        judge=said,
         written=tuple(written),
         shared=frozenset(shared),
         least_bytes=least_bytes,
     )
 
 
-def _given(inputs: Sequence[Any] | Mapping[int, Sequence[Any]]) -> Mapping[int, Arguments]:
-    sets = [tuple(each) for each in (inputs.values() if isinstance(inputs, Mapping) else (inputs,))]
-    given: dict[int, Arguments] = {}
-    for arguments in sets:
-        first = next((each for each in arguments if isinstance(each, torch.Tensor)), None)
-        if first is None or not first.numel():
-            raise ValueError("inputs hold no tensor with an element; expected the arguments of one call")
-        if first.numel() in given:
-            raise ValueError(
-                f"inputs hold two sets of {first.numel()} elements in the first tensor; expected one a size"
-            )
-        given[first.numel()] = arguments
-    if isinstance(inputs, Mapping) and list(inputs) != list(given):
-        raise ValueError(f"inputs are named {list(inputs)}; expected the sizes of their first tensors: {list(given)}")
+def _given(
+    inputs: Sequence[Any] | Mapping[str, Sequence[Any]] | Mapping[int, Sequence[Any]],
+) -> dict[Named, Arguments]:
+    sets: Mapping[Any, Sequence[Any]] = inputs if isinstance(inputs, Mapping) else {None: inputs}
+    if not sets:
+        raise ValueError("inputs is empty; expected the arguments of one call, or name -> arguments")
+    kinds = {type(key) for key in sets}
+    if not kinds <= {str} and not kinds <= {int} and kinds != {type(None)}:
+        raise ValueError(f"inputs are named {list(sets)}; expected words, or whole numbers")
+    given: dict[Named, Arguments] = {}
+    for key, arguments in sets.items():
+        elements = _elements(tuple(arguments))
+        given[(key, elements) if isinstance(key, str) else (elements if key is None else key,)] = tuple(arguments)
     return given
 
 
+def _elements(arguments: Arguments) -> int:
+    first = next((each for each in arguments if isinstance(each, torch.Tensor)), None)
+    if first is None or not first.numel():
+        raise ValueError("inputs hold no tensor with an element; expected the arguments of one call")
+    return int(first.numel())
+
+
+def _axes(given: Mapping[Named, Arguments]) -> tuple[Axis, ...]:
+    sizes = tuple(dict.fromkeys(values[-1] for values in given))
+    size = Axis(name="size", form="n{}", noun="element", defaults={"any": sizes}, choices=sizes)
+    if len(next(iter(given))) == 1:
+        counted = all(values[-1] == _elements(arguments) for values, arguments in given.items())
+        return (size if counted else Axis(name="size", form="size {}", defaults={"any": sizes}, choices=sizes),)
+    words = tuple(values[0] for values in given)
+    return Axis(name="case", defaults={"any": words}, choices=words), size
+
+
 def _copy(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
-    """A tensor of its own with the same values, strides and, where asked for, another floating dtype."""
+    """A tensor of its own with the same values, strides and place within 16 bytes; of another floating dtype if asked.
+
+    What is repeated by a stride of 0 stays so.
+    """
     wanted = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
-    return tensor.detach().to(wanted, copy=True, memory_format=torch.preserve_format)
+    source, single = tensor.detach(), tensor.detach()
+    for dim, stride in enumerate(source.stride()):
+        if stride == 0 and source.shape[dim] > 1:
+            single = single.narrow(dim, 0, 1)
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(single.shape, single.stride(), strict=True))
+    ahead = source.data_ptr() % 16 // source.itemsize if source.device.type != "meta" else 0
+    flat = torch.empty(max(extent, 0) + ahead, dtype=wanted, device=source.device)
+    own = flat.as_strided(single.shape, single.stride(), ahead) if single.numel() else single.to(wanted, copy=True)
+    own.copy_(single)
+    return own.expand(source.shape)
 
 
-def _in_float64(function: Function, arguments: Arguments, written: tuple[int, ...], what: str = "exact") -> Tensors:
+def _judge(reference: Function | None, name: str, baseline: Function, first: Arguments) -> tuple[Function, str]:
+    """(what is called with float64 arguments, what it is in words)."""
+    if reference is not None:
+        return reference, "the reference"
+    wide = in_float64(baseline)
+    try:
+        wide(*(_copy(each, None) if isinstance(each, torch.Tensor) else each for each in first))
+    except Exception as error:
+        plain, why = eager(baseline), _said(error)
+        return _itself(plain, first), f"{name!r} itself, which does not work in float64 ({why})"
+    return wide, f"{name!r} in float64"
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:120]}"
+
+
+def _itself(function: Function, given: Arguments) -> Function:
+    """`function` on float64 arguments, which it gets in the dtypes of `given`."""
+    kinds = [each.dtype if isinstance(each, torch.Tensor) else None for each in given]
+
+    def own(*arguments: Any) -> Any:
+        narrow = [x.to(kind) if kind is not None else x for x, kind in zip(arguments, kinds, strict=True)]
+        found = function(*narrow)
+        for mine, theirs in zip(arguments, narrow, strict=True):
+            if isinstance(mine, torch.Tensor) and mine is not theirs:
+                mine.copy_(theirs)  # where it works in place
+        return found
+
+    return own
+
+
+def _exact(function: Function, arguments: Arguments, written: tuple[int, ...]) -> Tensors:
     copies = tuple(_copy(each, torch.float64) if isinstance(each, torch.Tensor) else each for each in arguments)
     try:
         found = function(*copies)
     except Exception as error:
-        said = " ".join(str(error).split())
         raise ValueError(
-            f"{what}: the reference fails on float64 arguments ({type(error).__name__}: {said}); pass reference=, a "
-            "function of the same arguments that works in float64"
+            f"reference: it fails on float64 arguments ({_said(error)}); expected a function of the same arguments "
+            "that works in float64"
         ) from error
-    if found is None:
-        return tuple(copies[i] for i in written)
-    return tuple(found) if isinstance(found, tuple | list) else (found,)
+    outputs = tuple(copies[i] for i in written) if found is None else found
+    outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
+    strange = next((each for each in outputs if not isinstance(each, torch.Tensor)), None)
+    if strange is not None or not outputs:
+        what = type(strange).__name__ if outputs else "nothing"
+        raise ValueError(f"reference: it returns {what}; expected a tensor, or a tuple of tensors")
+    return tuple(each.double() if each.is_floating_point() else each for each in outputs)
 
 
-def _named(tensors: Tensors) -> tuple[Output, ...]:
-    if not tensors:
-        raise ValueError("written is empty and the reference returns nothing; expected at least one output")
-    return tuple(Output(name="out" if len(tensors) == 1 else f"out {i}") for i in range(len(tensors)))
-
-
-def _alike(mine: Arguments, given: Arguments) -> bool:
-    tensors = [(a, b) for a, b in zip(mine, given, strict=True) if isinstance(b, torch.Tensor)]
-    return all(a.shape == b.shape for a, b in tensors)
+def _named(tensors: Tensors, tolerance: float) -> tuple[Output, ...]:
+    one = len(tensors) == 1
+    return tuple(Output(name="out" if one else f"out {i}", tolerance=tolerance) for i in range(len(tensors)))

@@ -88,13 +88,61 @@ def test_callables_and_their_arguments_make_an_operation() -> None:
         found.path("fused")
 
 
-def test_a_reference_that_cannot_work_in_float64_says_what_to_pass() -> None:
+def test_a_baseline_that_cannot_work_in_float64_is_held_against_itself_and_a_reference_must() -> None:
     def half_only(x: torch.Tensor) -> torch.Tensor:
         assert x.dtype == torch.float16, "half only"
-        return x
+        return x / 3
 
-    with pytest.raises(ValueError, match=r"fails on float64 arguments \(AssertionError: half only.*pass reference="):
-        made({"chain": half_only}, (torch.ones(2, dtype=torch.float16),), name="half")
+    given = (torch.ones(2, dtype=torch.float16),)
+    found = made({"chain": half_only}, given, name="half")
+    assert found.judge == "'chain' itself, which does not work in float64 (AssertionError: half only)"
+    (exact,) = found.exact({"size": 2}, found.calls({"size": 2}, 1, CPU, None, 0)[0], slice(None))
+    assert torch.equal(exact, half_only(*given).double())
+    with pytest.raises(ValueError, match=r"reference: it fails on float64 arguments \(AssertionError: half only"):
+        made({"chain": half_only}, given, name="half", reference=half_only)
+
+
+def test_a_baseline_that_casts_is_its_own_reference_without_a_rounding() -> None:
+    def chain(x: torch.Tensor) -> torch.Tensor:
+        return (x.float() / 3).to(x.dtype)
+
+    found = made({"chain": chain}, (torch.ones(2, dtype=torch.bfloat16),), name="third")
+    assert found.judge == "'chain' in float64"
+    (exact,) = found.exact({"size": 2}, found.calls({"size": 2}, 1, CPU, None, 0)[0], slice(None))
+    assert torch.equal(exact, torch.full((2,), 1 / 3, dtype=torch.float64))
+
+
+def test_cases_are_named_by_words_or_by_numbers() -> None:
+    words = made({"chain": _add}, {"decode": (torch.ones(2),) * 2, "prefill": (torch.ones(9),) * 2}, name="add")
+    assert [axis.name for axis in words.axes] == ["case", "size"]
+    assert words.cases == ({"case": "decode", "size": 2}, {"case": "prefill", "size": 9})
+    assert required(words, "add") is words
+    with pytest.raises(ValueError, match=r"no arguments for .*'size': 9"):
+        words.check({"case": "decode", "size": 9})
+    tokens = made({"chain": _add}, {7: (torch.ones(3),) * 2, 8: (torch.zeros(3),) * 2}, name="add")
+    assert tokens.cases == ({"size": 7}, {"size": 8})
+    assert float(tokens.calls({"size": 8}, 1, CPU, None, 0)[0].arguments[0][0]) == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        torch.arange(24.0).reshape(4, 6)[:, :3],
+        torch.arange(24.0).reshape(4, 6)[:, 1:3],
+        torch.arange(24.0).reshape(4, 6).t(),
+        torch.arange(3.0).expand(4, 3),
+        torch.arange(9.0)[1:],
+        torch.ones(0, 3),
+    ],
+)
+def test_a_copy_lies_in_memory_as_what_it_copies(given: torch.Tensor) -> None:
+    own = made({"chain": lambda x, _: x + 0}, (torch.ones(1), given), name="c").calls({"size": 1}, 2, CPU, None, 0)
+    for call in own:
+        copy = call.arguments[1]
+        assert torch.equal(copy, given)
+        assert copy.stride() == given.stride()
+        assert copy.data_ptr() % 16 == given.data_ptr() % 16 or not given.numel()
+    assert own[0].arguments[1].data_ptr() != own[1].arguments[1].data_ptr() or not given.numel()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +152,10 @@ def test_a_reference_that_cannot_work_in_float64_says_what_to_pass() -> None:
         ({"inputs": (1, 2)}, "inputs hold no tensor"),
         ({"in_place": {"other"}, "written": (0,)}, "in_place names 'other', which is no path"),
         ({"in_place": {"chain"}}, "written is empty"),
-        ({"inputs": {7: (torch.ones(3), torch.ones(3))}}, r"inputs are named \[7\]; expected .*\[3\]"),
+        ({"inputs": {}}, "inputs is empty"),
+        ({"inputs": {7: (torch.ones(3),), "a": (torch.ones(3),)}}, r"inputs are named \[7, 'a'\]; expected words, or"),
+        ({"outputs": (Output(name="x"), Output(name="y"))}, "outputs names 2 tensors and .* returns 1"),
+        ({"reference": lambda x, _: [x, 3]}, "reference: it returns int; expected a tensor"),
     ],
 )
 def test_what_does_not_make_an_operation_names_the_field(fields: dict[str, object], sentence: str) -> None:
