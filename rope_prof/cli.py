@@ -1,4 +1,5 @@
-"""argv -> one command. Owns print and exit codes: 0 done, 1 an error that a user can cure, 2 wrong usage.
+"""argv -> one command. Owns print and exit codes: 0 done, 1 an error that a user can cure, 2 wrong usage,
+5 recorded but for keys that failed; `compare` and `analyze` have more of their own.
 
 Each command is one light module of `rope_prof.commands`; heavy imports happen inside its function. An error of the
 user's is one line on standard error; anything else is a bug and keeps its traceback.

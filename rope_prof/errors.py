@@ -29,3 +29,9 @@ class RunError(RopeProfError):
 
 class UnavailableError(RopeProfError):
     """This machine lacks what was asked for (a GPU, Triton, a compiler, nsys); the message says what to install."""
+
+
+class PartialError(RopeProfError):
+    """The work is done and kept, but for parts that failed; the message names them."""
+
+    exit_code = 5

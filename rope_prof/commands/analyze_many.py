@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rope_prof.ranks.run import Engine, Tally, Told
+    from rope_prof.ranks.run import Engine, Tally, ToldError
     from rope_prof.ranks.work import Done
 
 DEFAULT_DATASET: Final = "rope_prof-fleet"
@@ -146,7 +146,7 @@ class Said:
         self._bar.stop()
 
     @property
-    def told(self) -> Told:
+    def told(self) -> ToldError:
         """What `analyze_many` calls."""
 
         def told(there: int, total: int, done: Done | None) -> None:

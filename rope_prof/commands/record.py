@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rope_prof.record.device.devices import RecordDevice
     from rope_prof.record.loop.plan import Options
     from rope_prof.record.nsight.tools import Tool
+    from rope_prof.record.worker.workers import Workers
 
 Words = list[str]
 
@@ -55,6 +57,16 @@ def record(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in -o.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer token counts and rounds.")] = False,
     seed: Annotated[int, typer.Option(help="Fills the inputs and shuffles the rounds.")] = 0,
+    isolate: Annotated[
+        bool | None,
+        typer.Option(
+            "--isolate/--no-isolate",
+            help="Each path in a process of its own (default, but for a sweep), or all in this one.",
+        ),
+    ] = None,
+    patience: Annotated[
+        float, typer.Option(help="Seconds that a path's process may take over one step before it is ended.")
+    ] = 300.0,
     nsight: Annotated[
         Words,
         typer.Option(help="systems or compute: run the same calls under nsys or ncu too. With --resume: add to a run."),
@@ -87,10 +99,7 @@ def record(
         budget=budget,
         sweep=sweep,
     )
-    from rope_prof.commands.nsight_options import asked_tools
-    from rope_prof.record.device.devices import find_device
     from rope_prof.record.ranks import place
-    from rope_prof.record.session import fresh_run, resumed_run
 
     here = place()
     if here is not None:
@@ -101,14 +110,78 @@ def record(
         return
     if resume:
         _only_resume(options, out)
-        assert out is not None
-        run, found = resumed_run(out, device)
-        _record(run, found, out, asked_tools(nsight, nsys, ncu, found.kind), resume=True)
-        return
-    found = find_device(device)
-    tools = asked_tools(nsight, nsys, ncu, found.kind)
-    run = fresh_run(options, found, name)
-    _record(run, found, out if out is not None else default_folder(run), tools)
+    _record_here(
+        options,
+        Wanted(device=device, name=name, out=out, resume=resume, isolate=isolate, patience_s=_patience(patience)),
+        (nsight, nsys, ncu),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How a run is recorded, beside what: words of the command line that are no part of the plan."""
+
+    device: str
+    name: str | None
+    out: Path | None
+    resume: bool
+    isolate: bool | None
+    patience_s: float
+
+
+def _patience(seconds: float) -> float:
+    from rope_prof.errors import UsageError
+
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"patience {seconds:g}; expected seconds above 0, as in --patience 300")
+    return seconds
+
+
+def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | None, Path | None]) -> None:
+    """Record in this process and its workers. The first worker loads torch while this process does."""
+    from rope_prof.record.worker.workers import Workers, spare_worker
+
+    together = _why_together(options, wanted)
+    with spare_worker(wanted.patience_s, wanted=together is None) as spare:
+        from rope_prof.commands.nsight_options import asked_tools
+        from rope_prof.record.device.devices import find_device
+        from rope_prof.record.session import fresh_run, resumed_run
+
+        if wanted.resume:
+            assert wanted.out is not None
+            run, found = resumed_run(wanted.out, wanted.device)
+        else:
+            run, found = None, find_device(wanted.device)
+        tools = asked_tools(*nsight, found.kind)
+        workers = None
+        if together is None:
+            workers = Workers(
+                device=str(found.torch_device),
+                seed=options.seed,
+                kind=found.kind,
+                patience_s=wanted.patience_s,
+                spare=spare,
+            )
+        try:
+            if run is None:
+                run = fresh_run(options, found, wanted.name, workers, together or "")
+            folder = wanted.out if wanted.out is not None else default_folder(run)
+            _record(run, found, folder, tools, resume=wanted.resume, workers=workers)
+        finally:
+            if workers is not None:
+                workers.close()
+
+
+def _why_together(options: Options, wanted: Wanted) -> str | None:
+    """Why the paths share this process; a run goes on as it was begun, unless asked otherwise."""
+    from rope_prof.io.run.folder import read_run
+    from rope_prof.record.worker.workers import ISOLATED, why_together
+
+    isolate, sweep = wanted.isolate, options.sweep
+    if wanted.resume and isolate is None:
+        assert wanted.out is not None
+        isolate = read_run(wanted.out).run.settings.get("isolation") == ISOLATED
+    return why_together(isolate, sweep=sweep, ranks=False)
 
 
 def _only_fresh(resume: bool, nsight: Words) -> None:
@@ -148,17 +221,25 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:24].strip("-") or "device"
 
 
-def _record(run: Run, device: RecordDevice, folder: Path, tools: tuple[Tool, ...], *, resume: bool = False) -> None:
+def _record(
+    run: Run,
+    device: RecordDevice,
+    folder: Path,
+    tools: tuple[Tool, ...],
+    *,
+    resume: bool = False,
+    workers: Workers | None = None,
+) -> None:
     from rope_prof.commands.nsight_options import run_tools
     from rope_prof.commands.show import print_run
-    from rope_prof.errors import UnavailableError
+    from rope_prof.errors import PartialError, UnavailableError
     from rope_prof.io.run.folder import read_run
     from rope_prof.io.run.writer import writing
     from rope_prof.record.session import record_run
 
     with writing(folder):
         with RichProgress() as progress:
-            done = record_run(run, device, folder, progress, resume=resume)
+            done = record_run(run, device, folder, progress, resume=resume, workers=workers)
         failed = run_tools(folder, tools, str(device.torch_device))
     print_run(read_run(folder))
     typer.echo(f"\nrecorded in {folder}\n\nnext:")
@@ -169,6 +250,13 @@ def _record(run: Run, device: RecordDevice, folder: Path, tools: tuple[Tool, ...
     if not any(facts.status in {"measured", "checked", "wrong"} for facts in done.keys):
         why = next((facts.reason for facts in done.keys if facts.reason), "no key was planned")
         raise UnavailableError(f"nothing could be measured: {why}")
+    failed_keys = [facts for facts in done.keys if facts.status == "failed"]
+    if failed_keys:
+        first = failed_keys[0]
+        raise PartialError(
+            f"{len(failed_keys)} of {len(done.keys)} keys failed and the others are recorded; "
+            f"the first, {first.key.path} {first.key.mode}: {first.reason}"
+        )
 
 
 def next_commands(folder: Path) -> tuple[str, str, str]:

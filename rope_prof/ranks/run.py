@@ -10,7 +10,7 @@ from rope_prof.io.trace.dataset import Dataset
 from rope_prof.ranks.work import Done, Task
 
 #: Called after each trace with (traces that are there, all of them, the answer that came last or None).
-Told = Callable[[int, int, Done | None], None]
+ToldError = Callable[[int, int, Done | None], None]
 
 
 class Engine(Protocol):
@@ -29,7 +29,7 @@ class Tally:
     failed: tuple[tuple[str, str], ...]
 
 
-def analyze_many(tasks: Iterable[Task], dataset: Dataset, engine: Engine, told: Told) -> Tally:
+def analyze_many(tasks: Iterable[Task], dataset: Dataset, engine: Engine, told: ToldError) -> Tally:
     """Bring `dataset` to hold every task's rows. Killed at any moment, the same call goes on from there.
 
     Errors: RunError where the dataset cannot be written; the engine's own where it ends.

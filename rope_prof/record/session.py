@@ -15,15 +15,26 @@ from rope_prof.record.bench.bench import TorchBench
 from rope_prof.record.device.devices import RecordDevice, find_device
 from rope_prof.record.device.machine import machine
 from rope_prof.record.loop.plan import Options, budget_s, calls, models_of, plan, rounds
-from rope_prof.record.loop.protocols import Progress
+from rope_prof.record.loop.protocols import Bench, Progress
 from rope_prof.record.loop.recorder import Recorder
 from rope_prof.record.loop.stopping import Limits
+from rope_prof.record.worker.workers import ISOLATED, Workers
 
 
-def fresh_run(options: Options, device: RecordDevice, name: str | None) -> Run:
-    """A run with all its keys planned and nothing measured. Errors: UsageError, UnavailableError."""
+def fresh_run(
+    options: Options,
+    device: RecordDevice,
+    name: str | None,
+    workers: Workers | None = None,
+    isolation: str = "as asked",
+) -> Run:
+    """A run with all its keys planned and nothing measured. Errors: UsageError, UnavailableError.
+
+    `workers`: where the code of a user's own paths is looked up; without them in this process, for the reason
+    `isolation`.
+    """
     facts = machine(device)
-    keys = plan(options, device.kind, triton=facts.triton is not None)
+    keys = plan(options, device.kind, triton=facts.triton is not None, find=workers.find if workers else None)
     quick = "-sweep" if options.sweep else "-quick" if options.quick else ""
     return Run(
         schema_version=SCHEMA_VERSION,
@@ -42,8 +53,17 @@ def fresh_run(options: Options, device: RecordDevice, name: str | None) -> Run:
             "precision": options.precision,
             "budget_s": budget_s(options),
             "sweep": options.sweep,
+            "isolation": ISOLATED if workers else f"one process: {isolation}",
         },
     )
+
+
+def last_process(folder: Path) -> int:
+    """The highest number of a process that has taken samples of the run in `folder`; -1 where none has one."""
+    if not is_run(folder):
+        return -1
+    found = read_run(folder).samples["process"].max()
+    return found if isinstance(found, int) else -1
 
 
 def typed(argv: list[str]) -> str:
@@ -69,10 +89,19 @@ def resumed_run(folder: Path, device_name: str) -> tuple[Run, RecordDevice]:
     return run, device
 
 
-def record_run(run: Run, device: RecordDevice, folder: Path, progress: Progress, *, resume: bool = False) -> Run:
+def record_run(
+    run: Run,
+    device: RecordDevice,
+    folder: Path,
+    progress: Progress,
+    *,
+    resume: bool = False,
+    workers: Workers | None = None,
+) -> Run:
     """Record what is pending in `run` into `folder`, of which the caller is the one writer (`io.run.writer`).
 
     `resume`: `folder` holds the run; it is read once more, since another process may have gone on with it until now.
+    `workers`: each path in a process of its own; without them all run here.
     Errors: RunError where the folder holds another run; what `Recorder.record` raises.
     """
     if resume:
@@ -81,7 +110,11 @@ def record_run(run: Run, device: RecordDevice, folder: Path, progress: Progress,
         raise RunError(
             f"{str(folder)!r} already holds a run; go on with it by --resume, or choose another folder with -o"
         )
-    bench = TorchBench(device, seed=run.seed, calls=int(run.settings["calls"] or 2))
+    bench: Bench
+    if workers is None:
+        bench = TorchBench(device, seed=run.seed, calls=int(run.settings["calls"] or 2))
+    else:
+        bench = workers.bench(run, last_process(folder))
     capture = not run.settings.get("sweep")
     return Recorder(folder, run, bench, progress, limits_of(run), capture=capture).record()
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 from runs import facts, run, samples
 
@@ -125,8 +126,15 @@ def test_paths_of_a_users_own(repository: Path, tmp_path: Path) -> None:
         *("record", "--device", "cpu", "-o", tmp_path / "run", *words, *paths),
         PYTHONPATH=f"{tmp_path}{os.pathsep}{repository}",
     )
-    assert done.returncode == 0, done.stderr
-    found = {f.key.path: f for f in read_run(tmp_path / "run").run.keys}
+    assert done.returncode == 5, done.stderr
+    assert "2 of 5 keys failed and the others are recorded; the first, mine:raises eager" in done.stderr
+    assert "mine:right eager" in done.stdout
+    folder = read_run(tmp_path / "run")
+    assert folder.run.settings["isolation"] == "a process per path"
+    timed = folder.samples.filter(folder.samples["key"].str.contains(r"^(unfused|mine)"))
+    assert timed.group_by("key").agg(pl.col("process").n_unique())["process"].to_list() == [1, 1, 1]
+    assert timed["process"].n_unique() == 3
+    found = {f.key.path: f for f in folder.run.keys}
     assert {name: f.status for name, f in found.items()} == {
         "unfused": "measured",
         "mine:right": "measured",

@@ -41,6 +41,10 @@ class Silent:
         self.done += done
 
 
+class Killed(BaseException):
+    """The end of the process, wherever it is."""
+
+
 class FakeBench:
     """A bench whose every call costs a fixed time; `trouble[(step, key or case name)]` is raised there."""
 
@@ -275,7 +279,7 @@ POINTS = [("check", 2), ("settle", 0), ("time", 5), ("time", 12), ("capture", 0)
 
 
 @pytest.mark.parametrize(("step", "nth"), POINTS)
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Killed])
 def test_a_stop_anywhere_leaves_a_run_that_goes_on(
     tmp_path: Path, step: str, nth: int, kind: type[BaseException]
 ) -> None:
@@ -291,7 +295,7 @@ def test_a_stop_anywhere_leaves_a_run_that_goes_on(
                 raise kind
 
     bench._at = stop  # type: ignore[method-assign]
-    with pytest.raises((InterruptedRecordingError, SystemExit)) as caught:
+    with pytest.raises((InterruptedRecordingError, Killed)) as caught:
         record(tmp_path, bench)
     if kind is KeyboardInterrupt:
         assert f"record --resume -o {tmp_path}" in str(caught.value)
@@ -416,6 +420,16 @@ def test_samples_say_what_the_device_worked_under(tmp_path: Path) -> None:
     assert set(read.select("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "power_mw").rows()) == {
         (1980, 3201, 41, 512_000)
     }
+
+
+@pytest.mark.parametrize("step", ["check", "ready", "settle", "time", "capture"])
+def test_a_path_that_ends_python_fails_its_key_and_no_other(tmp_path: Path, step: str) -> None:
+    bench = FakeBench()
+    bench.trouble[(step, key("fused").name)] = SystemExit(0)
+    done = record(tmp_path, bench, rounds=4)
+    assert done.complete
+    failed = [f for f in done.keys if f.status != "measured"]
+    assert [(f.key.name, f.status, f.reason) for f in failed] == [(key("fused").name, "failed", "SystemExit: 0")]
 
 
 def test_a_sweep_times_and_captures_nothing(tmp_path: Path) -> None:

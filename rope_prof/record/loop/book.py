@@ -43,7 +43,7 @@ class Book:
         wrong = wrong_reason(facts.accuracy)
         self.set(key, status="wrong" if wrong else "measured", reason=wrong or facts.reason, **fields)
 
-    def fail(self, key: Key, error: Exception) -> None:
+    def fail(self, key: Key, error: BaseException) -> None:
         """Mark `key`; an error of our own that is not about the key ends the recording."""
         if isinstance(error, UnavailableError):
             self.set(key, status="unavailable", reason=str(error))

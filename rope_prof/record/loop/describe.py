@@ -9,17 +9,34 @@ _LENGTH = 300
 _PATH = re.compile(r"(?<![\w.])/(?:[\w.+@-]+/)+([\w.+@-]+)")
 
 
+class ToldError(Exception):
+    """Something that failed in another process: its message already is the line for a table."""
+
+    def __init__(self, line: str, *, memory: bool = False) -> None:
+        super().__init__(line)
+        self.memory = memory
+
+
 def one_line(error: BaseException) -> str:
     """`RuntimeError: the first line of its message`, folders cut off, at most 300 characters."""
+    if isinstance(error, ToldError):
+        return str(error)
     text = str(error).strip()
     first = text.splitlines()[0].strip() if text else ""
     line = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return short(line)
+
+
+def short(line: str) -> str:
+    """`line` without the folders of its paths, at most 300 characters."""
     line = _PATH.sub(r"\1", line)
     return line if len(line) <= _LENGTH else line[: _LENGTH - 1] + "…"
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory ran out, on a GPU or on the host."""
+    if isinstance(error, ToldError):
+        return error.memory
     name, text = type(error).__name__, str(error)
     return (
         isinstance(error, MemoryError)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -102,15 +102,18 @@ def budget_s(options: Options) -> float | None:
     return options.budget
 
 
-def plan(options: Options, kind: Kind, *, triton: bool = True) -> tuple[KeyFacts, ...]:
+def plan(
+    options: Options, kind: Kind, *, triton: bool = True, find: Callable[[str], object] | None = None
+) -> tuple[KeyFacts, ...]:
     """The keys to record on a device of `kind`, in the order of the table: `pending`, or `unavailable` with its reason.
 
-    `triton`: whether Triton can be imported. Errors: UsageError for words that name nothing; UnavailableError where
+    `triton`: whether Triton can be imported. `find` looks a user's own path up, by LookupError for a name that names
+    nothing; by default in this process. Errors: UsageError for words that name nothing; UnavailableError where
     nothing that was asked for can run.
     """
     if options.sweep and kind == "cpu":
         raise UnavailableError("--sweep needs an NVIDIA GPU; on a CPU name a few counts, as in --tokens 1,64,256")
-    paths = _paths(options.paths)
+    paths = _paths(options.paths, find)
     modes = _modes(options.modes) or (SWEEP_MODES if options.sweep else ())
     planned = tuple(
         _planned(Key(case=case, path=path, mode=mode, l2=l2), kind, triton)
@@ -163,7 +166,7 @@ def _cases(options: Options, kind: Kind) -> list[Case]:
     ]
 
 
-def _paths(asked: Sequence[str]) -> tuple[str, ...]:
+def _paths(asked: Sequence[str], find: Callable[[str], object] | None) -> tuple[str, ...]:
     """Ours that were named, or all of ours; a user's own `module:function` joins them."""
     from rope_prof.kernels.mrope.paths import NAMES, path
 
@@ -171,7 +174,7 @@ def _paths(asked: Sequence[str]) -> tuple[str, ...]:
     own = tuple(dict.fromkeys(name for name in asked if name not in NAMES))
     for name in own:
         try:
-            path(name)
+            (find or path)(name)
         except LookupError as error:
             raise UsageError(str(error)) from error
     return (ours or NAMES) + own

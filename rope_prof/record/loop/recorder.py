@@ -87,7 +87,7 @@ class Recorder:
         """Make the input of `case`; where that fails, all its keys do."""
         try:
             self.bench.open_case(case)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             for key in self.book.pending(case):
                 self.book.fail(key, error)
             return False
@@ -99,7 +99,7 @@ class Recorder:
             accuracy, first_ns = self.bench.check(key)
             subject = self.bench.ready(key)
             self.book.set(key, accuracy=accuracy, first_call_ns=first_ns, **self.bench.facts(key))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.book.fail(key, error)
             return None
         self.progress.step(f"checking {label(key)}", 1)
@@ -145,7 +145,7 @@ class Recorder:
             subject = self.bench.ready(key)
             trace, calls = self.bench.capture(subject, key, self.folder)
             light = self.bench.capture_light(subject, key, self.folder)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             wrong = wrong_reason(self.book.run.facts(key.name).accuracy)
             if wrong is None or isinstance(error, RopeProfError):
                 self.book.fail(key, error)
@@ -169,7 +169,7 @@ class Recorder:
                 continue
             try:
                 self.book.put_ceilings(replace(known, busy_ns=self.bench.node_busy(subject)))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if isinstance(error, RopeProfError):
                     raise
                 self.book.put_ceilings(replace(known, reason=f"not traced: {reason(error, case.tokens)}"))

@@ -57,7 +57,7 @@ class Rounds:
         self.progress.step(f"warming up {label(key)}")
         try:
             self.bench.settle(subject)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.book.fail(key, error)
             return False
         return True
@@ -71,7 +71,7 @@ class Rounds:
             if subject is not None:
                 try:
                     self.bench.settle_ceiling(subject)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     entry = replace(ceiling, status="failed", reason=reason(error, case.tokens))
                 else:
                     live.append((ceiling, subject))

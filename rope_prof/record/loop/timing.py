@@ -51,7 +51,8 @@ class Subject:
     """One key under the clock. `work(n)` returns a thunk of `n` calls on the next buffers of the ring.
 
     `step`: calls come in multiples of it (28 for a graph). `before` runs ahead of each sample, outside the
-    clock. `waits`: the path was seen to wait for the device.
+    clock. `waits`: the path was seen to wait for the device. `taker`: who takes its samples where it lives in another
+    process; it is asked with the number of the round, and whether to run a step ahead of the clock.
     """
 
     name: str
@@ -63,6 +64,10 @@ class Subject:
     device_calls: int = 0
     hold_ns: int = 0
     waits: bool = False
+    taker: Taker | None = None
+
+
+Taker = Callable[[Subject, int, bool], list["Sample"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Sample:
 class Failures:
     """Subjects that raised, by name; they leave the rounds and the others go on."""
 
-    by_name: dict[str, Exception] = field(default_factory=dict)
+    by_name: dict[str, Exception | SystemExit] = field(default_factory=dict)
 
 
 def wall(subject: Subject, calls: int, clock: Clock, device: Device) -> int:
@@ -201,12 +206,13 @@ def measure(
         taken: list[Sample] = []
         held_before = throttled()
         for place, name in enumerate(order(sorted(live), seed, case, number)):
+            subject = live[name]
             try:
-                with no_collection():
-                    if not place:
-                        wall(live[name], live[name].step, clock, device)
-                    taken += _samples(live[name], number, clock, device)
-            except Exception as error:
+                if subject.taker is not None:
+                    taken += subject.taker(subject, number, not place)
+                else:
+                    taken += turn(subject, number, clock, device, wake=not place)
+            except (Exception, SystemExit) as error:
                 failures.by_name[name] = error
                 del live[name]
                 taken = [sample for sample in taken if sample.key != name]
@@ -216,6 +222,14 @@ def measure(
         yield [replace(sample, throttled=held, **seen) for sample in taken]
         if not live:
             return
+
+
+def turn(subject: Subject, number: int, clock: Clock, device: Device, *, wake: bool) -> list[Sample]:
+    """The samples of `subject` in round `number`, the collector held off; `wake`: after a step outside the clock."""
+    with no_collection():
+        if wake:
+            wall(subject, subject.step, clock, device)
+        return _samples(subject, number, clock, device)
 
 
 def _samples(subject: Subject, number: int, clock: Clock, device: Device) -> list[Sample]:

@@ -1,0 +1,218 @@
+"""The bench of a recording whose paths run in processes of their own: who sits where, and whose turn it is.
+
+It answers as `protocols.Bench` does and touches no device: each path has a seat, the baseline's holds the ceilings of
+the card and is asked of the card's state. One worker works at a time while anything is timed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
+from rope_prof.record.bench.interpret import Checked, Interpreter
+from rope_prof.record.device.throttle import UNKNOWN, Conditions
+from rope_prof.record.loop.describe import ToldError
+from rope_prof.record.loop.plan import Kind
+from rope_prof.record.loop.timing import Clock, Device, Sample, Subject
+from rope_prof.record.worker.seat import Seat, size_of
+
+SeatMaker = Callable[[str], Seat]
+
+
+class Elsewhere:
+    """The device of a bench whose subjects all live in workers: nothing is timed in this process."""
+
+    has_clock = False
+
+    def synchronize(self) -> None:
+        """Nothing runs here."""
+
+    def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
+        """Nothing runs here."""
+        raise RuntimeError((work, hold_ns))
+
+
+@dataclass(slots=True)
+class Crew:
+    """`protocols.Bench` over the seats of paths, the baseline's first. `seat_of` makes the seat of a path."""
+
+    kind: Kind
+    seed: int
+    seat_of: SeatMaker
+    clock: Clock = time.perf_counter_ns
+    device: Device = field(default_factory=Elsewhere)
+    seats: dict[str, Seat] = field(default_factory=dict)
+    _case: Case | None = None
+    _round: int | None = None
+    _owner: dict[str, Seat] = field(default_factory=dict)
+    _last: Seat | None = None
+    _loaded: dict[str, ToldError | None] = field(default_factory=dict)
+    _interpreter: Interpreter | None = None
+
+    def sit(self, paths: Iterable[str]) -> None:
+        """Have a seat for each of `paths`, in this order, and let their processes start side by side."""
+        self.seats = {path: self.seats.get(path) or self.seat_of(path) for path in paths}
+        for seat in self.seats.values():
+            try:
+                seat.spawn()
+            except ToldError:
+                seat.leave()
+
+    def load(self, path: str) -> str | None:
+        """Let the worker of `path` find it: the sentence on a name that names nothing; None where it is there.
+
+        Code that cannot be loaded, or that ends its process, fails the keys of the path, each with that line.
+        """
+        if path in self._loaded:
+            return None
+        self._loaded[path] = None
+        if path not in self.seats:
+            self.seats[path] = self.seat_of(path)
+        try:
+            unknown, broken = self.seats[path].ask("path", path)
+        except ToldError as error:
+            self._loaded[path] = error
+            return None
+        failed = unknown or broken
+        self._loaded[path] = ToldError(failed) if failed else None
+        return unknown if unknown is None else str(unknown)
+
+    def _able(self, path: str) -> Seat:
+        """The seat of `path`, whose code is loaded. Errors: ToldError."""
+        self.load(path)
+        error = self._loaded[path]
+        if error is not None:
+            raise error
+        return self.seats[path]
+
+    @property
+    def _anchor(self) -> Seat:
+        return next(iter(self.seats.values()))
+
+    def _opened(self, seat: Seat) -> Case:
+        if self._case is None:
+            raise RuntimeError("no case is open")
+        seat.opened(self._case, self._round)
+        return self._case
+
+    def open_case(self, case: Case) -> None:
+        """`case` is next: each worker makes its input when it is first asked for it."""
+        self._case, self._round = case, None
+        self._owner.clear()
+
+    def check(self, key: Key) -> tuple[Accuracy, int]:
+        """Accuracy and first call of `key`, in its worker."""
+        seat = self._able(key.path)
+        self._opened(seat)
+        accuracy, first_ns = seat.ask("check", key)
+        return accuracy, first_ns
+
+    def ready(self, key: Key) -> Subject:
+        """`key`, to be sampled in its worker."""
+        seat = self._able(key.path)
+        self._opened(seat)
+        return self._owned(seat, seat.ready(key))
+
+    def _owned(self, seat: Seat, subject: Subject) -> Subject:
+        def take(one: Subject, number: int, first: bool) -> list[Sample]:
+            assert self._case is not None
+            wake = first or self._last is not seat
+            self._last = seat
+            return seat.take(one, self._case, number, wake=wake)
+
+        self._owner[subject.name] = seat
+        subject.taker = take
+        return subject
+
+    def settle(self, subject: Subject) -> None:
+        """Warm it up and size its samples, in its worker."""
+        self._owner[subject.name].settle(subject)
+
+    def facts(self, key: Key) -> dict[str, Any]:
+        """in_place, bytes_moved, and what the ring is; of a path that has no worker the baseline's knows them."""
+        if key.path in self.seats:
+            facts: dict[str, Any] = self.seats[key.path].ask("facts", key)
+            return facts
+        try:
+            found: dict[str, Any] = self._anchor.ask("facts", key)
+        except ToldError:
+            return {}
+        return found
+
+    def refill(self, number: int) -> None:
+        """New values in the buffers of every worker that has the case open."""
+        self._round = number
+        if self._case is not None:
+            for seat in self.seats.values():
+                seat.refill(self._case, number)
+
+    def throttled(self) -> bool | None:
+        """Whether the device's clock is held down; None where it does not say."""
+        found: bool | None = self._state("throttled", None)
+        return found
+
+    def conditions(self) -> Conditions:
+        """Clocks, temperature and power of the device right now."""
+        found: Conditions = self._state("conditions", UNKNOWN)
+        return found
+
+    def _state(self, call: str, unknown: Any) -> Any:
+        """The state of the card: none of a path's keys fails where its worker cannot say it."""
+        if self.kind == "cpu":
+            return unknown
+        try:
+            return self._anchor.ask(call)
+        except ToldError:
+            return unknown
+
+    def start_checks(self, keys: tuple[Key, ...]) -> None:
+        """Start the interpreter's child on `keys`."""
+        self._interpreter = Interpreter(keys, self.seed)
+
+    def finish_checks(self) -> dict[str, Checked]:
+        """Wait for the interpreter's child."""
+        return self._interpreter.results() if self._interpreter else {}
+
+    def ceilings(
+        self, case: Case, rank: int, names: Sequence[CeilingName] = CEILINGS
+    ) -> Iterable[tuple[Ceiling, Subject | None]]:
+        """What the device itself can do, in the baseline's worker; in another's where that has none."""
+        for path, seat in self.seats.items():
+            try:
+                self._able(path)
+                self._opened(seat)
+                made = seat.ceilings(case, rank, names)
+            except ToldError:
+                continue
+            return [(ceiling, self._owned(seat, one) if one is not None else None) for ceiling, one in made]
+        return []
+
+    def settle_ceiling(self, subject: Subject) -> None:
+        """Warm it up and size its short samples."""
+        self._owner[subject.name].settle(subject, "settle_ceiling")
+
+    def node_busy(self, subject: Subject) -> float | None:
+        """ns that a node of the graph of `subject` is busy, by the profiler."""
+        found: float | None = self._owner[subject.name].ask("node_busy", size_of(subject))
+        return found
+
+    def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
+        """A trace of calls of `subject`, written by its worker."""
+        name, calls = self._owner[subject.name].ask("capture", size_of(subject), key, str(folder.absolute()))
+        return name, calls
+
+    def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
+        """A trace without the host's operators."""
+        name: str | None = self._owner[subject.name].ask("capture_light", size_of(subject), key, str(folder.absolute()))
+        return name
+
+    def close(self) -> None:
+        """End every process."""
+        for seat in self.seats.values():
+            seat.leave()
+        if self._interpreter is not None:
+            self._interpreter.close()

@@ -1,0 +1,141 @@
+"""What the recorder asks of a worker and what it answers: one table of calls, each with the types of both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, Machine
+from rope_prof.record.device.throttle import Conditions
+from rope_prof.record.loop.timing import Sample
+
+#: Changes with anything below: two sides of different versions do not talk.
+PROTOCOL = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a worker measures with. `bench`: `module:function` that makes its bench of this setup.
+
+    `kernels`: a folder whose modules stand in for those of `rope_prof.kernels` (another revision's).
+    """
+
+    bench: str
+    device: str
+    seed: int
+    calls: int
+    kernels: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """What a worker says of itself once it has made its bench."""
+
+    protocol: int
+    rope_prof: str
+    pid: int
+    machine: Machine | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """The numbers of a `timing.Subject`, which both sides keep alike."""
+
+    name: str
+    step: int
+    one_step: bool
+    calls: int
+    device_calls: int
+    hold_ns: int
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A worker's turn in a round: sample the subject of `size`; `wake`: run one step of it ahead of the clock."""
+
+    size: Size
+    round: int
+    wake: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The samples of a turn, the subject's numbers after it, and when it began and ended by the worker's clock."""
+
+    samples: tuple[Sample, ...]
+    size: Size
+    began_ns: int
+    ended_ns: int
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A call, and its number."""
+
+    number: int
+    call: str
+    arguments: msgspec.Raw
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The call of this number has returned `value`."""
+
+    number: int
+    value: msgspec.Raw
+
+
+class Raised(msgspec.Struct, frozen=True, tag=True):
+    """The call of this number has raised.
+
+    `kind`: the class of an error of our own, whose message `line` is; else empty, and `line` says all. `memory`: it ran
+    out. `poisoned`: the device no longer answers this process.
+    """
+
+    number: int
+    kind: str
+    line: str
+    memory: bool
+    poisoned: bool
+
+
+Answer = Done | Raised
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The types of a call's arguments (a tuple) and of its value."""
+
+    takes: Any
+    gives: Any
+
+
+CALLS: dict[str, Call] = {
+    "begin": Call(tuple[Setup], Greeting),
+    "path": Call(tuple[str], tuple[str | None, str | None]),
+    "open_case": Call(tuple[Case], None),
+    "check": Call(tuple[Key], tuple[Accuracy, int]),
+    "ready": Call(tuple[Key], Size),
+    "settle": Call(tuple[Size], Size),
+    "facts": Call(tuple[Key], dict[str, Any]),
+    "refill": Call(tuple[int], None),
+    "throttled": Call(tuple[()], bool | None),
+    "conditions": Call(tuple[()], Conditions),
+    "ceilings": Call(tuple[Case, int, tuple[CeilingName, ...]], tuple[tuple[Ceiling, Size | None], ...]),
+    "settle_ceiling": Call(tuple[Size], Size),
+    "node_busy": Call(tuple[Size], float | None),
+    "turn": Call(tuple[Turn], Taken),
+    "capture": Call(tuple[Size, Key, str], tuple[str, int]),
+    "capture_light": Call(tuple[Size, Key, str], str | None),
+}
+
+
+def packed(*arguments: Any) -> msgspec.Raw:
+    """The arguments of a call as they travel."""
+    return msgspec.Raw(msgspec.msgpack.encode(arguments))
+
+
+def unpacked(kind: Any, raw: msgspec.Raw) -> Any:
+    """What travelled as `raw`, as a value of `kind`. Errors: msgspec.ValidationError, msgspec.DecodeError."""
+    return msgspec.msgpack.decode(raw, type=kind)

@@ -1,0 +1,225 @@
+"""One path's place in a recording: a worker process as long as it lives, and the next one when it does not.
+
+Whoever sits here has the open case and the subjects that it was asked for; a new process is brought to the same point
+before it goes on. Only what was asked of the process when it died has failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rope_prof.model.run import Case, Ceiling, CeilingName, Key
+from rope_prof.record.loop.describe import ToldError
+from rope_prof.record.loop.timing import Clock, Sample, Subject
+from rope_prof.record.worker.messages import PROTOCOL, Greeting, Setup, Size, Taken, Turn
+from rope_prof.record.worker.process import PATIENCE_S, FailedCallError, LostWorkerError, Start, WorkerProcess
+
+#: Processes that one seat may lose before what is left of it fails too: a path that dies in every call.
+MOST_LOST = 12
+
+
+@dataclass(slots=True)
+class Seat:
+    """Where the workers of `setup` sit, one after the other. `numbers` gives each a number of its own in the run.
+
+    `spare`: a process that was started ahead, to be the first.
+    """
+
+    setup: Setup
+    start: Start
+    clock: Clock
+    numbers: Callable[[], int]
+    patience_s: float = PATIENCE_S
+    spare: WorkerProcess | None = None
+    greeting: Greeting | None = None
+    process_number: int | None = None
+    _process: WorkerProcess | None = None
+    _greeted: bool = False
+    _case: Case | None = None
+    _round: int | None = None
+    _keys: dict[str, Key] = field(default_factory=dict)
+    _ceilings: dict[str, tuple[Case, int]] = field(default_factory=dict)
+    _here: set[str] = field(default_factory=set)
+    _lost: int = 0
+
+    def spawn(self) -> None:
+        """Start a process where none sits, without waiting until it can be asked."""
+        if self._process is not None:
+            return
+        if self._lost >= MOST_LOST:
+            raise ToldError(f"its process ended {self._lost} times; no further one is started")
+        self._process, self.spare = self.spare or WorkerProcess(self.start, self.patience_s), None
+        self._greeted, self._case = False, None
+        self._here.clear()
+        try:
+            self._process.tell("begin", self.setup)
+        except LostWorkerError:
+            self.leave()
+            raise
+
+    def hello(self) -> Greeting:
+        """What the worker says of itself. Errors: LostWorkerError, ToldError, errors of our own."""
+        self.spawn()
+        if not self._greeted or self.greeting is None:
+            try:
+                self.greeting = self._told("begin")
+            except Exception:
+                self._gone()
+                raise
+            if self.greeting.protocol != PROTOCOL:
+                self._gone()
+                raise ToldError(f"its rope_prof {self.greeting.rope_prof} speaks another protocol than this one")
+            self._greeted = True
+            self.process_number = self.numbers()
+        return self.greeting
+
+    def ask(self, call: str, *arguments: Any) -> Any:
+        """What `call` returns, of a worker that has the open case or any other."""
+        self.hello()
+        assert self._process is not None
+        try:
+            self._process.tell(call, *arguments)
+        except LostWorkerError:
+            self._gone()
+            raise
+        return self._told(call)
+
+    def _told(self, call: str) -> Any:
+        assert self._process is not None
+        try:
+            return self._process.told(call)
+        except LostWorkerError:
+            self._gone()
+            raise
+        except FailedCallError as error:
+            if error.poisoned:
+                self._gone()
+            raise
+
+    def _gone(self) -> None:
+        self._lost += self._process is not None
+        self.leave()
+
+    def opened(self, case: Case, number: int | None) -> None:
+        """Have `case` open, its buffers filled for round `number`."""
+        self.hello()
+        if self._case != case:
+            self._here.clear()
+            self._case = None
+            self.ask("open_case", case)
+            self._case, self._round = case, None
+        if number is not None and self._round != number:
+            self.ask("refill", number)
+            self._round = number
+
+    def refill(self, case: Case, number: int) -> None:
+        """Fill the buffers anew where `case` is open here; a process that ends over it is followed by another later."""
+        if self._process is None or self._case != case:
+            return
+        try:
+            self.opened(case, number)
+        except ToldError:
+            self.leave()
+
+    def ready(self, key: Key) -> Subject:
+        """`key` in the worker, to be sampled from here."""
+        size: Size = self.ask("ready", key)
+        self._keys[size.name] = key
+        self._here.add(size.name)
+        return self._subject(size)
+
+    def settle(self, subject: Subject, call: str = "settle") -> None:
+        """Let the worker warm `subject` up and size it."""
+        put(subject, self.ask(call, size_of(subject)))
+
+    def ceilings(self, case: Case, rank: int, names: Sequence[CeilingName]) -> list[tuple[Ceiling, Subject | None]]:
+        """The card's own ceilings, in this worker."""
+        made: list[tuple[Ceiling, Subject | None]] = []
+        for ceiling, size in self.ask("ceilings", case, rank, tuple(names)):
+            made.append((ceiling, None if size is None else self._subject(size)))
+            if size is not None:
+                self._ceilings[size.name] = (case, rank)
+                self._here.add(size.name)
+        return made
+
+    def take(self, subject: Subject, case: Case, number: int, *, wake: bool) -> list[Sample]:
+        """The worker's turn: the samples of `subject` in round `number`."""
+        self.opened(case, number)
+        if subject.name not in self._here:
+            self._revive(subject)
+            wake = True
+        before = self.clock()
+        taken: Taken = self.ask("turn", Turn(size=size_of(subject), round=number, wake=wake))
+        after = self.clock()
+        put(subject, taken.size)
+        require_clock(taken, before, after)
+        return [replace(sample, process=self.process_number) for sample in taken.samples]
+
+    def _revive(self, subject: Subject) -> None:
+        """Bring a new worker to where the one before was: the same subject, warm, of the same size."""
+        key = self._keys.get(subject.name)
+        if key is not None:
+            self.ask("ready", key)
+            self.ask("settle", size_of(subject))
+        else:
+            case, rank = self._ceilings[subject.name]
+            self._here |= {size.name for _, size in self.ask("ceilings", case, rank, ()) if size is not None}
+            self.ask("settle_ceiling", size_of(subject))
+        self._here.add(subject.name)
+
+    def _subject(self, size: Size) -> Subject:
+        subject = Subject(size.name, _elsewhere)
+        put(subject, size)
+        subject.step, subject.one_step = size.step, size.one_step
+        return subject
+
+    def leave(self) -> None:
+        """End the process that sits here, and the one that was to."""
+        if self.spare is not None:
+            self.spare.end()
+            self.spare = None
+        if self._process is not None:
+            self._process.end()
+        self._process, self._greeted, self._case = None, False, None
+        self._here.clear()
+
+
+def require_clock(taken: Taken, before_ns: int, after_ns: int) -> None:
+    """ToldError where the worker's clock says other than the recorder's of the same turn.
+
+    Both read CLOCK_MONOTONIC, so a turn lies within the recorder's own two readings, and its samples within the turn. A
+    clock that runs slow or fast leaves them within a few turns.
+    """
+    wall = sum(sample.ns for sample in taken.samples if sample.clock == "wall")
+    inner = taken.ended_ns - taken.began_ns
+    if before_ns <= taken.began_ns <= taken.ended_ns <= after_ns and wall <= inner:
+        return
+    raise ToldError(
+        f"the worker's clock is not the recorder's: a turn from {before_ns} to {after_ns} ns was from "
+        f"{taken.began_ns} to {taken.ended_ns} by it, and its samples {wall} ns long; has the path replaced a clock?"
+    )
+
+
+def put(subject: Subject, size: Size) -> None:
+    """The worker's numbers into `subject`."""
+    subject.calls, subject.device_calls = size.calls, size.device_calls
+    subject.hold_ns, subject.waits = size.hold_ns, size.waits
+
+
+def size_of(subject: Subject) -> Size:
+    """The numbers of `subject`."""
+    return Size(
+        name=subject.name,
+        step=subject.step,
+        one_step=subject.one_step,
+        calls=subject.calls,
+        device_calls=subject.device_calls,
+        hold_ns=subject.hold_ns,
+        waits=subject.waits,
+    )
+
+
+def _elsewhere(calls: int) -> Callable[[], None]:
+    raise RuntimeError(f"{calls} calls of a subject that lives in a worker were asked for here")

@@ -1,0 +1,187 @@
+"""A bench without torch for worker processes: `user:WHAT` is a path that does WHAT, at a stage of its work.
+
+`user:hang@settle` hangs when it is settled; `user:exit@turn` ends Python in a timed call; `user:fine` does nothing ill.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rope_prof.errors import RunError, UnavailableError
+from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key
+from rope_prof.record.device.throttle import Conditions
+from rope_prof.record.loop.timing import Subject
+from rope_prof.record.worker.messages import Setup
+
+RIGHT = Accuracy(max_error=0.01, limit=0.02, rounded_share=0.999, nans=0, dtype="bf16")
+BENCH = "tests.record.standins:bench"
+
+
+def segfault() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def gone() -> None:
+    os._exit(3)
+
+
+def leave() -> None:
+    sys.exit(4)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def hang() -> None:
+    time.sleep(600)
+
+
+def fails() -> None:
+    raise RuntimeError("no such layout\nsecond line")
+
+
+def memory() -> None:
+    raise MemoryError("out of memory: tried to allocate 3 TiB")
+
+
+def ours() -> None:
+    raise UnavailableError("mode 'graph' needs an NVIDIA GPU")
+
+
+def disk() -> None:
+    raise RunError("cannot write 'x' (No space left on device)")
+
+
+def prints() -> None:
+    """Words on every descriptor that could be taken for an answer."""
+    sys.stdout.write('{"wall_ns": 1}')
+    for descriptor in range(1, 12):
+        try:
+            os.write(descriptor, b"RPw1\x00\x00\x00\x00")
+        except OSError:
+            continue
+
+
+def child() -> None:
+    """A process that the path leaves behind."""
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+
+
+DEEDS: dict[str, Callable[[], None]] = {
+    f.__name__: f for f in (segfault, killed, gone, leave, interrupt, hang, fails, memory, ours, disk, prints, child)
+}
+
+
+class Bench:
+    """A device whose calls take microseconds, and paths that do what their names say."""
+
+    kind = "cpu"
+    has_clock = False
+    machine = None
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.clock = time.perf_counter_ns
+        self.device = self
+        self.broken = False
+
+    def synchronize(self) -> None:
+        if self.broken:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
+        raise AssertionError((work, hold_ns))
+
+    def _at(self, stage: str, path: str) -> None:
+        what, _, where = path.removeprefix("user:").partition("@")
+        if where == stage and what == "poison":
+            self.broken = True
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if where == stage and what in DEEDS:
+            DEEDS[what]()
+
+    def find_path(self, name: str) -> None:
+        if name == "user:none":
+            raise LookupError("path 'user:none': 'user' has no function 'none'")
+        self._at("import", name)
+
+    def open_case(self, case: Case) -> None:
+        self.case = case
+
+    def check(self, key: Key) -> tuple[Accuracy, int]:
+        self._at("check", key.path)
+        if "once" not in key.path or key.mode == "eager":
+            self._at(f"check {key.mode}", key.path)
+        return RIGHT, os.getpid()
+
+    def ready(self, key: Key) -> Subject:
+        self._at("ready", key.path)
+
+        def work(calls: int) -> Callable[[], None]:
+            def run() -> None:
+                self._at("turn", key.path)
+                self._at(f"turn {key.mode}", key.path)
+                until = time.perf_counter_ns() + 1000 * calls
+                while time.perf_counter_ns() < until:
+                    pass
+
+            return run
+
+        return Subject(key.name, work, calls=4)
+
+    def settle(self, subject: Subject) -> None:
+        self._at("settle", subject.name.replace("@", ":", 1).split(".")[0])
+        subject.calls = 5
+
+    def facts(self, key: Key) -> dict[str, Any]:
+        return {"in_place": False, "ring_buffers": key.case.tokens}
+
+    def refill(self, number: int) -> None:
+        self.number = number
+
+    def throttled(self) -> bool | None:
+        return None
+
+    def conditions(self) -> Conditions:
+        return Conditions(sm_clock_mhz=1980)
+
+    def ceilings(
+        self, case: Case, rank: int, names: Sequence[CeilingName] = ("copy",)
+    ) -> Iterable[tuple[Ceiling, Subject | None]]:
+        ceiling = Ceiling(name="copy", case=case, method="eager", rank=rank)
+        if "copy" in names or not names:
+            yield ceiling, Subject(ceiling.key_name, lambda _: lambda: None, calls=3)
+
+    def settle_ceiling(self, subject: Subject) -> None:
+        subject.calls = 6
+
+    def node_busy(self, subject: Subject) -> float | None:
+        raise AssertionError(subject)
+
+    def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
+        self._at("capture", key.path)
+        assert subject.name == key.name
+        (folder / f"{key.name}.trace.json.gz").write_bytes(b"trace")
+        return f"{key.name}.trace.json.gz", 28
+
+    def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
+        assert subject.name == key.name and folder.is_dir()
+        return None
+
+    def close(self) -> None: ...
+
+
+def bench(setup: Setup) -> Bench:
+    return Bench(setup)

@@ -1,0 +1,240 @@
+"""Paths in processes of their own, by stand-ins that die in every way there is: each costs its own key alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from rope_prof.errors import RunError
+from rope_prof.io.run.folder import read_run
+from rope_prof.model.run import Key, KeyFacts, Run
+from rope_prof.record.loop.recorder import Recorder
+from rope_prof.record.loop.stopping import Limits
+from rope_prof.record.loop.timing import Sample
+from rope_prof.record.worker.crew import Crew
+from rope_prof.record.worker.messages import Size, Taken
+from rope_prof.record.worker.process import LostWorkerError, Start, WorkerProcess, ending, last_line
+from rope_prof.record.worker.seat import MOST_LOST, require_clock
+from rope_prof.record.worker.workers import Workers, why_together
+from tests.record.standins import BENCH
+from tests.runs import CASE, run
+
+FINE = "unfused"
+
+
+class Silent:
+    def total(self, steps: int) -> None: ...
+
+    def step(self, what: str, done: int = 0) -> None: ...
+
+
+def planned(*paths: str, modes: tuple[str, ...] = ("eager",)) -> Run:
+    return run(
+        *(
+            KeyFacts(key=Key(case=CASE, path=path, mode=mode, l2="hot"), status="pending")  # type: ignore[arg-type]
+            for path in paths
+            for mode in modes
+        )
+    )
+
+
+@contextmanager
+def workers(patience_s: float = 20.0) -> Iterator[Workers]:
+    made = Workers(device="cpu", seed=0, kind="cpu", patience_s=patience_s, start=Start(), bench_name=BENCH)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def recorded(folder: Path, plan: Run, patience_s: float = 20.0, rounds: int = 3) -> tuple[Run, Crew]:
+    with workers(patience_s) as made:
+        crew = made.bench(plan, -1)
+        done = Recorder(folder, plan, crew, Silent(), Limits(rounds=rounds)).record()
+    return done, crew
+
+
+def told(done: Run, path: str, mode: str = "eager") -> tuple[str, str | None]:
+    return next((f.status, f.reason) for f in done.keys if (f.key.path, f.key.mode) == (path, mode))
+
+
+DEATHS = {
+    "user:segfault@turn": "its process was killed by SIGSEGV",
+    "user:segfault@check": "its process was killed by SIGSEGV",
+    "user:segfault@import": "its process was killed by SIGSEGV",
+    "user:killed@capture": "its process was killed by SIGKILL, as the system does when memory runs out",
+    "user:gone@turn": "its process ended with code 3",
+    "user:gone@ready": "its process ended with code 3",
+    "user:leave@turn": "SystemExit: the path asked Python to end with code 4",
+    "user:leave@import": "SystemExit: 4",
+    "user:interrupt@check": "KeyboardInterrupt: the path raised it itself",
+    "user:fails@settle": "RuntimeError: no such layout",
+    "user:memory@check": "out of memory at 64 tokens; record fewer with --tokens, or free the device",
+    "user:poison@turn": "RuntimeError: CUDA error: an illegal memory access was encountered",
+    "user:none": "path 'user:none': 'user' has no function 'none'",
+}
+
+
+@pytest.mark.parametrize("path", DEATHS)
+def test_a_path_that_dies_costs_its_own_key_alone(tmp_path: Path, path: str) -> None:
+    done, _ = recorded(tmp_path, planned(FINE, path))
+    assert done.complete
+    assert told(done, FINE) == ("measured", None)
+    status, reason = told(done, path)
+    assert status == "failed"
+    assert reason is not None
+    assert reason.startswith(DEATHS[path])
+    read = read_run(tmp_path)
+    assert read.run == done
+    assert read.samples.filter(read.samples["key"] == done.keys[0].key.name)["round"].to_list() == [0, 1, 2]
+    assert [ceiling.status for ceiling in done.ceilings] == ["measured"]
+
+
+@pytest.mark.parametrize("stage", ["check", "turn"])
+def test_a_path_that_hangs_is_ended_after_the_stated_time(tmp_path: Path, stage: str) -> None:
+    done, _ = recorded(tmp_path, planned(FINE, f"user:hang@{stage}"), patience_s=1.0)
+    status, reason = told(done, f"user:hang@{stage}")
+    assert (status, told(done, FINE)[0]) == ("failed", "measured")
+    assert reason is not None
+    assert reason.startswith("its process gave no answer for 1 s and was ended")
+    assert "--patience" in reason
+
+
+def test_only_the_mode_that_kills_fails_and_a_fresh_worker_goes_on(tmp_path: Path) -> None:
+    path = "user:segfault@turn compile"
+    done, _ = recorded(tmp_path, planned(FINE, path, modes=("eager", "compile")), rounds=4)
+    assert told(done, path, "compile")[0] == "failed"
+    assert told(done, path)[0] == told(done, FINE)[0] == told(done, FINE, "compile")[0] == "measured"
+    samples = read_run(tmp_path).samples
+    name = next(f.key.name for f in done.keys if f.key.path == path and f.key.mode == "eager")
+    mine = samples.filter(samples["key"] == name)
+    assert mine["round"].to_list() == [0, 1, 2, 3]
+    assert set(mine["calls"]) == {5}
+    assert mine["process"].n_unique() <= 2
+    other = samples.filter(samples["key"] == done.keys[0].key.name)["process"]
+    assert not set(other) & set(mine["process"])
+
+
+def test_errors_of_ours_keep_their_meaning(tmp_path: Path) -> None:
+    done, _ = recorded(tmp_path / "one", planned(FINE, "user:ours@check"))
+    assert told(done, "user:ours@check") == ("unavailable", "mode 'graph' needs an NVIDIA GPU")
+    with pytest.raises(RunError, match="No space left"):
+        recorded(tmp_path / "two", planned(FINE, "user:disk@capture"))
+
+
+def test_what_a_path_prints_is_no_answer(tmp_path: Path) -> None:
+    done, _ = recorded(tmp_path, planned(FINE, "user:prints@turn"))
+    status, reason = told(done, "user:prints@turn")
+    assert told(done, FINE)[0] == "measured"
+    assert status == "measured" or (reason and "what is no answer" in reason)
+
+
+def test_a_worker_killed_by_hand_costs_one_key_at_most_and_is_followed_by_another() -> None:
+    key = Key(case=CASE, path="user:fine", mode="eager", l2="hot")
+    with workers() as made:
+        crew = made.bench(run(KeyFacts(key=key, status="pending")), -1)
+        crew.open_case(CASE)
+        pid = crew.check(key)[1]
+        subject = crew.ready(key)
+        crew.settle(subject)
+        os.kill(pid, signal.SIGKILL)
+        assert subject.taker is not None
+        with pytest.raises(LostWorkerError, match="SIGKILL"):
+            subject.taker(subject, 0, True)
+        taken = subject.taker(subject, 1, True)
+        assert [(s.round, s.calls, s.process) for s in taken] == [(1, 5, 1)]
+        assert crew.check(key)[1] != pid
+
+
+def test_a_path_that_dies_for_ever_is_given_up() -> None:
+    key = Key(case=CASE, path="user:gone@check", mode="eager", l2="hot")
+    with workers() as made:
+        crew = made.bench(run(KeyFacts(key=key, status="pending")), -1)
+        crew.seats[key.path]._lost = MOST_LOST - 1
+        crew.open_case(CASE)
+        with pytest.raises(LostWorkerError, match="code 3"):
+            crew.check(key)
+        with pytest.raises(Exception, match=f"ended {MOST_LOST} times"):
+            crew.check(key)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def gone(pids: list[int]) -> bool:
+    until = time.monotonic() + 10
+    while time.monotonic() < until and any(map(alive, pids)):
+        time.sleep(0.01)
+    return not any(map(alive, pids))
+
+
+def session_of(pid: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == pid:
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into Linux's /proc")
+def test_no_process_is_left_behind_and_none_that_a_path_has_started() -> None:
+    key = Key(case=CASE, path="user:child@check", mode="eager", l2="hot")
+    with workers() as made:
+        crew = made.bench(run(KeyFacts(key=key, status="pending")), -1)
+        crew.open_case(CASE)
+        crew.check(key)
+        process = crew.seats[key.path]._process
+        assert process is not None
+        left = session_of(process.pid)
+        assert len(left) == 2
+    assert gone(left)
+
+
+def test_a_process_that_cannot_be_started_is_one_sentence() -> None:
+    with pytest.raises(LostWorkerError, match="cannot start '/nowhere/python'"):
+        WorkerProcess(Start(python="/nowhere/python"))
+
+
+def test_endings_in_words() -> None:
+    assert ending(0) == "ended with code 0"
+    assert ending(-signal.SIGABRT) == "was killed by SIGABRT"
+    assert ending(-63) == "was killed by signal 63"
+    assert last_line("a\n\n  b  \n\n") == "b"
+    assert last_line('Fatal Python error: Aborted\n\nCurrent thread:\n  File "x", line 1\n') == (
+        "Fatal Python error: Aborted"
+    )
+
+
+def taken(began: int, ended: int, ns: int) -> Taken:
+    size = Size(name="a", step=1, one_step=False, calls=1, device_calls=1, hold_ns=0, waits=False)
+    return Taken(samples=(Sample("a", 0, "wall", 1, ns),), size=size, began_ns=began, ended_ns=ended)
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "ns"),
+    [(50, 150, 60), (120, 220, 60), (150, 120, 60), (110, 190, 90)],
+    ids=["slow clock", "fast clock", "backwards", "longer than its turn"],
+)
+def test_a_worker_whose_clock_is_not_ours_is_not_believed(began: int, ended: int, ns: int) -> None:
+    require_clock(taken(110, 190, 60), 100, 200)
+    with pytest.raises(Exception, match="has the path replaced a clock"):
+        require_clock(taken(began, ended, ns), 100, 200)
+
+
+def test_why_paths_share_a_process() -> None:
+    assert why_together(None, sweep=False, ranks=False) is None
+    assert why_together(True, sweep=True, ranks=False) is None
+    assert why_together(False, sweep=False, ranks=False) == "asked for by --no-isolate"
+    assert "torchrun" in (why_together(True, sweep=False, ranks=True) or "")
+    assert "sweep" in (why_together(None, sweep=True, ranks=False) or "")
