@@ -6,7 +6,6 @@ not: the first broken promise is one sentence that names the field. What it does
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import sys
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path as File
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from rope_prof.kernels.imported import imported, one_sentence
 from rope_prof.kernels.operation import Argument, Axis, Operation, Output
 
 #: Ours: name -> where it is. The first is the default.
@@ -40,12 +40,7 @@ def operation(word: str) -> Operation:
 
 
 def _module(name: str, word: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise LookupError(
-            f"operation {word!r}: cannot import {name!r} ({error}); put its folder on PYTHONPATH"
-        ) from error
+    return imported(name, f"operation {word!r}")
 
 
 def _file(name: str, word: str) -> ModuleType:
@@ -65,10 +60,11 @@ def _file(name: str, word: str) -> ModuleType:
     sys.modules[path.stem] = module
     sys.path.append(str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        with one_sentence(lambda why, cure: f"operation {word!r}: {name!r} fails to import ({why}); {cure}"):
+            spec.loader.exec_module(module)
+    except LookupError:
         del sys.modules[path.stem]
-        raise LookupError(f"operation {word!r}: {name!r} fails to import ({type(error).__name__}: {error})") from error
+        raise
     return module
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 
+from rope_prof.kernels.imported import imported
 from rope_prof.kernels.operation import Path
 
 
 def users_path(name: str, known: Sequence[str]) -> Path:
     """The function called `name` as a path; a true attribute `in_place` says that it works in place.
 
-    Errors: LookupError with one sentence for a name that is neither of `known` nor of that form, a module that is not
-    there, or a function that it lacks.
+    Errors: LookupError with one sentence for a name that is neither of `known` nor of that form, a module that
+    cannot be imported, or a function that it lacks.
     """
     module_name, _, attribute = name.partition(":")
     if not attribute or not module_name:
         raise LookupError(f"unknown path {name!r}; expected {', '.join(map(repr, known))} or 'module:function'")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise LookupError(
-            f"path {name!r}: cannot import {module_name!r} ({error}); put its folder on PYTHONPATH"
-        ) from error
+    module = imported(module_name, f"path {name!r}")
     function = getattr(module, attribute, None)
     if not callable(function):
         raise LookupError(f"path {name!r}: {module_name!r} has no function {attribute!r}")

@@ -66,3 +66,25 @@ def test_a_module_or_function_that_is_not_there_is_named(user_module: str) -> No
         path(f"{user_module}:absent")
     with pytest.raises(LookupError, match="has no function 'number'"):
         path(f"{user_module}:number")
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("def f(:\n    pass\n", r"SyntaxError in line 1: .*; correct it"),
+        ("import sys\nsys.exit(4)\n", r"ends Python with exit code 4 while it is imported.*__main__"),
+        ("raise SystemExit\n", "ends Python with exit code 0"),
+        ("raise ValueError('two\\nlines')\n", "ValueError: two"),
+        ("from math import no_such_name\n", "ImportError: .*no_such_name"),
+        ("\0", "SyntaxError|ValueError"),
+    ],
+)
+def test_whatever_a_module_does_when_it_is_imported_is_one_sentence(
+    tmp_path: File, monkeypatch: pytest.MonkeyPatch, code: str, says: str
+) -> None:
+    from rope_prof.kernels.paths import users_path
+
+    (tmp_path / "imported_badly.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LookupError, match=rf"(?s)path 'imported_badly:f': cannot import 'imported_badly' \(.*({says})"):
+        users_path("imported_badly:f", ("unfused",))

@@ -497,3 +497,18 @@ def test_ceilings_are_named_after_the_rank_that_timed_them(tmp_path: Path) -> No
     assert {ceiling.rank for ceiling in done.ceilings} == {3}
     assert {ceiling.key_name for ceiling in done.ceilings} <= set(rounds_of(tmp_path))
     assert all(name.endswith(".r3") for name in rounds_of(tmp_path))
+
+
+def test_a_path_that_is_right_on_its_first_call_alone_is_wrong(tmp_path: Path) -> None:
+    class Late(FakeBench):
+        """`fused` is right until it was timed."""
+
+        def check(self, key: Key) -> tuple[Accuracy, int]:
+            if key.path == "fused" and f"time {key.name}" in self.log:
+                self.accuracies["fused"] = WRONG
+            return super().check(key)
+
+    facts = record(tmp_path, Late()).facts(key("fused").name)
+    assert facts.status == "wrong"
+    assert facts.reason == "right on its first call, wrong after it was timed: max error 0.5 is over the limit of 0.02"
+    assert facts.accuracy == WRONG

@@ -14,6 +14,8 @@ from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.plan import Kind, interpreted
 from rope_prof.record.loop.timing import Sample
 
+#: Of a path that is right on its first call and wrong once it was timed: it keeps what it made, or loses its input.
+LATER = "right on its first call, wrong after it was timed"
 #: Seconds of samples that a kill may cost.
 FLUSH_S = 2.0
 
@@ -41,7 +43,8 @@ class Book:
         """`key` is done: measured, or wrong with its reason."""
         facts = self.run.facts(key.name)
         wrong = wrong_reason(facts.accuracy)
-        self.set(key, status="wrong" if wrong else "measured", reason=wrong or facts.reason, **fields)
+        told = f"{facts.reason}: {wrong}" if wrong and facts.reason == LATER else wrong or facts.reason
+        self.set(key, status="wrong" if wrong else "measured", reason=told, **fields)
 
     def fail(self, key: Key, error: BaseException) -> None:
         """Mark `key`; an error of our own that is not about the key ends the recording."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rope_prof.model.run import Case, Ceiling, Key
-from rope_prof.record.loop.book import Book
+from rope_prof.record.loop.book import LATER, Book
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.protocols import Bench, Progress
 from rope_prof.record.loop.stopping import Limits, Watch, baselines
@@ -48,9 +48,17 @@ class Rounds:
         if subject.name in failures.by_name:
             self.book.fail(key, failures.by_name[subject.name])
             return
-        fields = {"reason": WAITS} if subject.waits else {}
+        fields: dict[str, Any] = {"reason": WAITS} if subject.waits else {}
         if why is not None:
             fields["stopped"] = watch.stopped(subject.name, why, done)
+        try:
+            again, _ = self.bench.check(key)
+        except Exception as error:
+            self.book.fail(key, error)
+            return
+        before = self.book.run.facts(key.name).accuracy
+        if again.wrong and before is not None and not before.wrong:  # what was timed is not what was checked
+            fields |= {"accuracy": again, "reason": LATER}
         self.book.set(key, **fields)
 
     def _settled(self, subject: Subject, key: Key) -> bool:
