@@ -75,7 +75,8 @@ class Workers:
 
     def bench(self, run: Run, last_process: int) -> Crew:
         """The bench of `run`: a seat for each path that is left to measure here, the baseline's first."""
-        self._numbers = itertools.count(last_process + 1)
+        if last_process >= 0:
+            self._numbers = itertools.count(last_process + 1)
         crew = self.crew
         crew.seed = self.seed = run.seed
         self.calls = int(run.settings["calls"] or 2)
