@@ -1,4 +1,4 @@
-"""`compare BASE CAND`: two runs, or two selections of one, with a verdict each and an exit code for CI."""
+"""`compare BASE CAND`: two runs, two selections of one, or two traces; a verdict each and an exit code for CI."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ _SIDE = "RUN[:PATH[/MODE]]"
 
 def compare(
     base: Annotated[
-        str, typer.Argument(parser=place, metavar="BASE", help=f"{_SIDE}: a run folder, or a path and mode of one.")
+        str,
+        typer.Argument(
+            parser=place, metavar="BASE", help=f"{_SIDE}: a run folder, or a path and mode of one; or a TRACE."
+        ),
     ],
     cand: Annotated[
         str, typer.Argument(parser=place, metavar="CAND", help=f"{_SIDE}, as run:fused or run:fused/graph.")
@@ -52,12 +55,21 @@ def compare(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare other devices, shapes and dtypes, and the keys of both sides.")
     ] = False,
+    range_: Annotated[
+        str | None,
+        typer.Option("--range", metavar="NAME", help="Two traces: the calls of this range, as step or ProfilerStep#*."),
+    ] = None,
+    base_range: Annotated[
+        str | None, typer.Option("--base-range", metavar="NAME", help="Two traces: what it is called in BASE.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Two traces: the device, else the busiest of each.")] = None,
 ) -> None:
     """Faster, slower or the same, with intervals.
 
     Exit: 0 all bounds hold, 1 a bound fails, 2 usage, 3 not comparable, 4 a bound cannot be judged.
     """
     from rope_prof.analysis.comparison.sides import NotComparableError
+    from rope_prof.commands.compare_traces import Stretches, are_traces, compare_traces
     from rope_prof.errors import RunError, UsageError
     from rope_prof.views.terminal.compare import compare_json, compare_text
 
@@ -68,6 +80,18 @@ def compare(
     if strict and allow_unknown:
         raise UsageError("--strict fails what cannot be judged and --allow-unknown passes it; say one")
     bounds = bounds_of(fail_on or [])
+    parts = Stretches(name=range_, base_name=base_range, device=device)
+    if are_traces(base, cand):
+        if bounds or strict or allow_unknown:
+            raise UsageError(
+                "bounds judge recorded runs, whose rounds are samples; two traces have none: leave them out"
+            )
+        compare_traces(base, cand, parts, "json" if as_json else form, anyway=anyway)
+        return
+    if parts.given():
+        raise UsageError(
+            "--range, --base-range and --device pick a part of a trace; these are runs: RUN:PATH/MODE does"
+        )
     try:
         (left, left_folder), (right, right_folder) = side(base), side(cand)
     except RunError as error:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.diff.diff import OtherDevicesError, TraceDiff, trace_diff
+from rope_prof.analysis.comparison.sides import NotComparableError
+from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import common_range, trace_side
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.trace.read import read_trace
@@ -115,7 +116,7 @@ def test_words_before_the_shared_name_are_taken_off() -> None:
 def test_other_devices_are_refused_unless_asked_for() -> None:
     base = steps([("k", 100, 10)], device_names={"0": "NVIDIA H100"})
     cand = steps([("k", 100, 10)], device_names={"0": "NVIDIA H200"})
-    with pytest.raises(OtherDevicesError, match=r"H100.*H200"):
+    with pytest.raises(NotComparableError, match=r"H100.*H200"):
         compared(base, cand)
     sides = trace_side(base, "step"), trace_side(cand, "step")
     assert trace_diff(*sides, anyway=True).after_ns == 10

@@ -14,11 +14,11 @@ from typing import Final, Literal
 
 import polars as pl
 
+from rope_prof.analysis.comparison.sides import NotComparableError
 from rope_prof.analysis.diff.kernels import KernelChange, kernel_changes
 from rope_prof.analysis.diff.side import TraceSide
 from rope_prof.analysis.stats import Figure, figure
 from rope_prof.analysis.verdict import Word, judge
-from rope_prof.errors import RopeProfError
 
 #: Two independent medians: each interval at this coverage bounds their ratio at 95 %.
 EACH_SIDE: Final = 0.975
@@ -28,10 +28,6 @@ _HOLDS: Final = Fraction(3, 5)
 _OTHER_SHAPES: Final = 0.2
 
 Part = Literal["kernels", "copies", "overlap", "idle"]
-
-
-class OtherDevicesError(RopeProfError):
-    """The two sides ran on different devices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +92,10 @@ class TraceDiff:
 
 
 def trace_diff(base: TraceSide, cand: TraceSide, *, anyway: bool = False) -> TraceDiff:
-    """What changed from `base` to `cand`. Errors: OtherDevicesError for two kinds of device, unless `anyway`."""
+    """What changed from `base` to `cand`. Errors: NotComparableError for two kinds of device, unless `anyway`."""
     named = base.device_name, cand.device_name
     if None not in named and named[0] != named[1] and not anyway:
-        raise OtherDevicesError(
+        raise NotComparableError(
             f"{base.source!r} ran on {named[0]!r} and {cand.source!r} on {named[1]!r}; compare traces of one kind of "
             "device, or say --anyway"
         )

@@ -221,7 +221,9 @@ def _inside(ranges: pl.DataFrame, name: str) -> pl.DataFrame:
     chosen = ranges.filter(_is(name)).select("process", "start_ns", around_end_ns=end).sort("start_ns")
     reached = pl.col("around_end_ns").cum_max().over("process")
     others = ranges.filter(~_is(name).fill_null(False)).sort("start_ns", maintain_order=True)
-    held = others.join_asof(chosen.with_columns(reached), on="start_ns", by="process", strategy="backward")
+    held = others.join_asof(  # both are sorted; polars cannot see it within groups
+        chosen.with_columns(reached), on="start_ns", by="process", strategy="backward", check_sortedness=False
+    )
     return held.filter(end <= pl.col("around_end_ns")).drop("around_end_ns")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, Final
@@ -28,7 +29,7 @@ def diff_blocks(diff: TraceDiff) -> tuple[Block, ...]:
     found: list[Block] = [Words(text=diff_sentence(diff), tone="strong"), Words(text=sure(diff))]
     if diff.doubts:
         found.append(Bullets(items=tuple(f"Read with care: {doubt}." for doubt in diff.doubts)))
-    found += [_sides(diff), _waterfall(diff), _kernels(diff.kernels)]
+    found += [_sides(diff), _waterfall(diff), _kernels(diff)]
     if diff.ranges:
         found.append(_ranges(diff.ranges))
     return tuple(found)
@@ -37,9 +38,9 @@ def diff_blocks(diff: TraceDiff) -> tuple[Block, ...]:
 def diff_sentence(diff: TraceDiff) -> str:
     """`51.0 ms a call instead of 61.9 ms (1.21x): 5.1 ms less idle waiting for the host's launch in rope; ...`."""
     before, after = float(diff.before_ns), float(diff.after_ns)
-    of = f" of {diff.cand.name}" if diff.cand.name else ""
+    of = f"a call of {diff.cand.name}" if diff.cand.name else "in all"
     speed = f" ({ratio(before / after)})" if after > 0 else ""
-    head = f"{duration(after)} a call{of} instead of {duration(before)}{speed}"
+    head = f"{duration(after)} {of} instead of {duration(before)}{speed}"
     worth = [term for term in diff.terms if abs(term.delta_ns) > _WORTH * max(before, after)]
     if not worth:
         return f"{head}: no part changed by more than half a percent."
@@ -97,7 +98,7 @@ def _side_row(word: str, side: TraceSide) -> tuple[Cell, ...]:
     span = side.span_ns / side.calls
     return (
         Cell(text=word),
-        Cell(text=side.source, name=True),
+        Cell(text=re.split(r"[/\\]", side.source)[-1], name=True),
         Cell(text=side.name or "whole device", name=side.name is not None),
         Cell(text=side.device_name or side.device, name=True),
         Cell(text=f"{side.calls:,}"),
@@ -141,9 +142,14 @@ def _delta(ns: Fraction) -> Cell:
     return Cell(text=f"{'+' if ns > 0 else '−'}{duration(abs(float(ns)))}", tone="bad" if ns > 0 else "good")
 
 
-def _kernels(kernels: Sequence[KernelChange]) -> Table:
-    rest = len(kernels) - KERNELS_SHOWN
-    title = "Kernels and copies, by what they change" + (f" ({rest:,} more change less)" if rest > 0 else "")
+def _kernels(diff: TraceDiff) -> Table:
+    """Those that change at least a thousandth of a call, and what was fused, gone or new with them."""
+    least = max(diff.before_ns, diff.after_ns) / 1000
+    shown = [row for row in diff.kernels if abs(row.delta_ns) >= least][:KERNELS_SHOWN]
+    rest = len(diff.kernels) - len(shown)
+    title = "Kernels and copies, by what they change" + (
+        f" ({rest:,} more change less: --json lists all)" if rest else ""
+    )
     rows = tuple(
         (
             Cell(text="changed" if row.change == "same" else row.change),
@@ -154,7 +160,7 @@ def _kernels(kernels: Sequence[KernelChange]) -> Table:
             Cell(text=f"{duration(float(row.ns_before))} → {duration(float(row.ns_after))}"),
             _delta(row.delta_ns),
         )
-        for row in kernels[:KERNELS_SHOWN]
+        for row in shown
     )
     head = ("what", "before", "after", "range", "a call", "time a call", "change")
     return Table(head=head, rows=rows, right=frozenset({4, 5, 6}), title=title)

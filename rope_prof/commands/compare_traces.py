@@ -1,0 +1,70 @@
+"""`compare BEFORE AFTER` of two traces: what changed, where, and what each part adds or saves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
+from rope_prof.analysis.diff.side import common_range, trace_side
+from rope_prof.errors import UsageError
+from rope_prof.io.run.redact import Cleaner, private_words
+from rope_prof.io.trace.cache import worth_caching
+from rope_prof.io.trace.read import read_trace
+from rope_prof.views.blocks.model import mapped
+from rope_prof.views.blocks.trace_diff import diff_blocks, diff_json
+from rope_prof.views.report.markdown import blocks_markdown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretches:
+    """Which part of each trace: a range (None: the one that both share, else the whole device), and the device."""
+
+    name: str | None = None
+    base_name: str | None = None
+    device: str | None = None
+
+    def given(self) -> bool:
+        """Whether anything was asked for that only traces have."""
+        return any((self.name, self.base_name, self.device))
+
+
+def are_traces(base: str, cand: str) -> bool:
+    """Whether both are files, as traces are; a run is a folder. Errors: UsageError where one is and the other not."""
+    files = [Path(text).is_file() for text in (base, cand)]
+    if files[0] != files[1]:
+        one, other = (base, cand) if files[0] else (cand, base)
+        raise UsageError(f"{one!r} is a file and {other!r} is none; compare two traces, or two runs")
+    return files[0]
+
+
+def compare_traces(base: str, cand: str, parts: Stretches, form: str, *, anyway: bool) -> None:
+    """Print what changed. Errors: TraceError for what cannot be read, NotComparableError for other devices."""
+    found = compared(Path(base), Path(cand), parts, anyway=anyway)
+    if form == "json":
+        typer.echo(json.dumps(diff_json(found), indent=1, ensure_ascii=False))
+    elif form == "markdown":
+        clean = Cleaner(private_words())
+        names = f"{Path(base).name} → {Path(cand).name}"
+        typer.echo(blocks_markdown(clean(names), mapped(diff_blocks(found), clean), clean(names)))
+        typer.echo(clean.sentence(), err=True)
+    else:
+        from rich.console import Console
+
+        from rope_prof.views.terminal.writer import printed
+
+        printed(Console(), diff_blocks(found))
+
+
+def compared(base: Path, cand: Path, parts: Stretches, *, anyway: bool = False) -> TraceDiff:
+    """The stretches of both files held against each other."""
+    traces = [read_trace(path, cache=worth_caching(path)) for path in (base, cand)]
+    name = parts.name
+    base_name = parts.base_name or name
+    if name is None and base_name is None:
+        name = base_name = common_range(*traces)
+    sides = [trace_side(trace, one, parts.device) for trace, one in zip(traces, (base_name, name), strict=True)]
+    return trace_diff(*sides, anyway=anyway)
