@@ -1,10 +1,10 @@
 """The dashboard's process: Streamlit's own command, made ready for the first viewer while the browser still loads.
 
-`python -m rope_prof.dashboard.server run APP ...` is `python -m streamlit run APP ...` with three differences, which a
-viewer can tell by a clock alone. A thread imports what every page imports and reads the run that opens, into the
-caches that the pages read. What is there by then stays for good, so the garbage collector, which Streamlit calls
-after every pass of a page, no longer walks it. And answers leave at once: on a socket that is bound by hand, as
-Streamlit's is, a small one waits up to 40 ms for the receipt of the one before it
+`python -m rope_prof.dashboard.server run APP ...` is `python -m streamlit run APP ...` with a gate in front of it
+(`gate`) and three differences that a viewer can tell by a clock alone. A thread imports what every page imports and
+reads the run that opens, into the caches that the pages read. What is there by then stays for good, so the garbage
+collector, which Streamlit calls after every pass of a page, no longer walks it. And answers leave at once: on a socket
+that is bound by hand, as Streamlit's is, a small one waits up to 40 ms for the receipt of the one before it
 (https://github.com/Kludex/uvicorn/issues/3149).
 """
 
@@ -14,9 +14,15 @@ import gc
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
+
+from rope_prof.dashboard.gate import Gate
+
+from rope_prof.serve.hosts import Hosts, hosts
 
 
 def main() -> None:
@@ -33,7 +39,24 @@ def main() -> None:
                 thread.start()
 
     sys.addaudithook(heard)
+    guard(hosts(allowed_names(sys.argv)))
     cli.main(prog_name="streamlit")
+
+
+def allowed_names(arguments: Sequence[str]) -> list[str]:
+    """The word after each `--allow-host`."""
+    return [following for word, following in pairwise(arguments) if word == "--allow-host"]
+
+
+def guard(allowed: Hosts) -> None:
+    """Let every application that uvicorn serves in this process stand behind the gate."""
+    import uvicorn
+
+    class Gated(uvicorn.Config):
+        def __init__(self, app: Any, *arguments: Any, **named: Any) -> None:
+            super().__init__(Gate(app, allowed), *arguments, **named)
+
+    uvicorn.Config = Gated  # type: ignore[misc]
 
 
 def at_once(sock: socket.socket) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.serve import server as serve
+from rope_prof.serve.hosts import Hosts, hosts
 from rope_prof.serve.server import Server, Site
 
 Get = Callable[..., tuple[int, dict[str, str], bytes]]
@@ -237,3 +238,49 @@ def test_the_installed_ui_is_whole() -> None:
     assert "index.html" in files
     assert any(name.endswith("frontend_bundle.js") for name in files)
     assert any(name.endswith("trace_processor.wasm") for name in files)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]", "box.example"])
+def test_a_name_that_is_allowed_is_answered_at_any_port(name: str) -> None:
+    allowed = hosts(["Box.Example"])
+    for host in (name, f"{name}:8501"):
+        assert allowed.refusal({"host": [host]}) is None
+        assert (
+            allowed.refusal({"host": [host], "origin": [f"http://{host}"], "sec-fetch-site": ["same-origin"]}) is None
+        )
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"host": []},
+        {"host": ["localhost", "localhost"]},
+        {"host": ["attacker.example"]},
+        {"host": ["localhost.attacker.example"]},
+        {"host": ["localhost@attacker.example"]},
+        {"host": ["localhost:"]},
+        {"host": ["localhost:80:80"]},
+        {"host": ["127.0.0.1.attacker.example:80"]},
+        {"host": ["0.0.0.0"]},
+        {"host": ["localhost:80"], "origin": ["http://attacker.example"]},
+        {"host": ["localhost:80"], "origin": ["http://localhost:81"]},
+        {"host": ["localhost:80"], "origin": ["null"]},
+        {"host": ["localhost:80"], "origin": [""]},
+        {"host": ["localhost:80"], "origin": ["http://localhost:80", "http://attacker.example"]},
+        {"host": ["localhost:80"], "sec-fetch-site": ["cross-site"], "sec-fetch-mode": ["no-cors"]},
+    ],
+)
+def test_a_foreign_name_and_a_foreign_page_are_refused(headers: dict[str, list[str]]) -> None:
+    assert "this server answers" in str(Hosts().refusal(headers))
+
+
+def test_a_link_from_elsewhere_may_be_followed() -> None:
+    headers = {"host": ["localhost"], "sec-fetch-site": ["cross-site"], "sec-fetch-mode": ["navigate"]}
+    assert Hosts().refusal(headers) is None
+
+
+@pytest.mark.parametrize("name", ["", "a b", "http://x", "x:80", "*", "x/y", "-x"])
+def test_a_word_that_is_no_name_is_an_error_of_usage(name: str) -> None:
+    with pytest.raises(UsageError, match="is no host name"):
+        hosts([name])

@@ -31,11 +31,17 @@ def dashboard(
         ),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; the first free one from 8501.")] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name by which a browser may reach it, as through a proxy of yours; may repeat."),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Look at a run in the browser: overview, timeline, kernels."""
     import signal
     import subprocess
+
+    from rope_prof.serve.hosts import hosts
 
     if run is not None:
         from rope_prof.io.run.folder import read_run
@@ -44,10 +50,12 @@ def dashboard(
     for one in folder or []:
         if not one.is_dir():
             raise UsageError(f"--folder '{one}' is no folder; name one that exists")
+    names = allow_host or []
+    hosts(names)
     chosen = _port(port)
     address = f"http://{HOST}:{chosen}"
     signal.signal(signal.SIGTERM, _interrupt)  # so that the child does not outlive us
-    child = subprocess.Popen(command(chosen, run, folder or []))
+    child = subprocess.Popen(command(chosen, run, folder or [], names))
     try:
         _await(child, chosen)
         typer.echo(f"dashboard on {address} (Ctrl-C ends it)")
@@ -69,8 +77,8 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def command(port: int, run: Path | None, folders: Sequence[Path] = ()) -> list[str]:
-    """The command line of the child: every setting of `.streamlit/config.toml` as a flag, then run and folders."""
+def command(port: int, run: Path | None, folders: Sequence[Path] = (), names: Sequence[str] = ()) -> list[str]:
+    """The command line of the child: every setting of `.streamlit/config.toml` as a flag, then run, folders, names."""
     import sys
     import tomllib
 
@@ -82,6 +90,7 @@ def command(port: int, run: Path | None, folders: Sequence[Path] = ()) -> list[s
     words = [sys.executable, "-m", "rope_prof.dashboard.server", "run", str(FOLDER / "pages/app.py"), *flags, *own]
     asked = [] if run is None else ["--run", str(run.resolve())]
     asked += [word for folder in folders for word in ("--folder", str(folder.resolve()))]
+    asked += [word for name in names for word in ("--allow-host", name)]
     return [*words, "--", *asked] if asked else words
 
 

@@ -22,13 +22,11 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from rope_prof.errors import RopeProfError, UnavailableError, UsageError
+from rope_prof.serve.hosts import Hosts
 from rope_prof.serve.online import online_page
 
 HOST = "127.0.0.1"
-
-#: The host that the browser thinks it talks to: another name that resolves to 127.0.0.1 is refused. Any port,
-#: so that a forwarded one (`ssh -L`) works.
-_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
+_HOSTS = Hosts()
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -246,10 +244,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def _answer(self) -> None:
-        host = self.headers.get("Host", "")
-        if not _LOOPBACK.fullmatch(host):
-            self._text(HTTPStatus.FORBIDDEN, f"this server answers on {HOST} only\n")
+        headers = {name.lower(): self.headers.get_all(name, []) for name in self.headers}
+        refusal = _HOSTS.refusal(headers)
+        if refusal is not None:
+            self._text(HTTPStatus.FORBIDDEN, f"{refusal}\n")
             return
+        host = headers["host"][0]
         site, path = self.server.site, unquote(urlsplit(self.path).path)
         area, _, name = path.removeprefix("/").partition("/")
         single = site.single()
