@@ -95,6 +95,14 @@ def numbered(ranges: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def families(names: pl.Series) -> pl.Series:
+    """Names that differ in their number alone become one: `base#*`, or `base, op_id = *` of PyTorch's emit_nvtx."""
+    base = pl.col("name").str.replace(r"#\d+$", "#*").str.replace(r"((?:, (?:op_id|seq) = )\d+)+.*$", ", op_id = *")
+    frame = names.to_frame("name").with_columns(base=base)
+    several = (pl.col("name").n_unique() > 1).over("base")
+    return frame.select(pl.when(several).then("base").otherwise("name").alias("family")).to_series()
+
+
 def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     """For each row of `events` (with launch columns) the name of the range that its launch was made in, or null.
 

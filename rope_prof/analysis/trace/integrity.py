@@ -14,6 +14,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.accounting import NEEDED
 from rope_prof.analysis.trace.gaps import by_profiler, host, pieces, segments
+from rope_prof.analysis.trace.graph_nodes import graph_nodes
 from rope_prof.analysis.trace.missing import missing
 from rope_prof.analysis.trace.overlaps import overlaps
 from rope_prof.analysis.trace.proof import ADVICE, proof
@@ -29,6 +30,7 @@ INFORMS: Final = frozenset(
         "coarse_clock",
         "captured_launches",
         "duplicate_metadata",
+        "graph_replays_differ",
         "gzip_trailing",
         "kernels_without_launch",
         "launches_after_last_record",
@@ -75,7 +77,7 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
     elif not trace.gpu.height:
         findings.append(_no_gpu_events(trace))
     else:
-        for check in (_times, _order, missing, _window_end, _overhead, _one_wait, _oddities):
+        for check in (_times, _order, missing, graph_nodes, _window_end, _overhead, _one_wait, _oddities):
             findings.extend(check(trace, events))
     codes = {f.code for f in findings}
     verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"

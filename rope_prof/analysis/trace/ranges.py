@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.accounting import others_on
-from rope_prof.analysis.trace.calls import numbered
+from rope_prof.analysis.trace.calls import families, numbered
 from rope_prof.analysis.trace.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
 from rope_prof.analysis.trace.pairs import Gaps, Timed, once_each, pairs, run_gaps, run_totals, runs, timed
 
@@ -55,7 +55,7 @@ def range_use(ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host) -> tu
     ordered = numbered(ranges)
     arrays, launches = timed(events), launches_of(events)
     rungs = {device: others_on(here) for (device,), here in events.select(_TIMES).group_by("device")}
-    family = ordered.select(_families(ordered["range"]))
+    family = ordered.select(families(ordered["range"]))
     totals: list[pl.DataFrame] = []
     causes: list[pl.DataFrame] = []
     for calls, rows in pairs(ordered, events):
@@ -72,14 +72,6 @@ def range_use(ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host) -> tu
 
 def _named(frame: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(family=family["family"].gather(frame["call"]))
-
-
-def _families(names: pl.Series) -> pl.Series:
-    """Names that differ in their number alone become one: `base#*`, or `base, op_id = *` of PyTorch's emit_nvtx."""
-    base = pl.col("name").str.replace(r"#\d+$", "#*").str.replace(r"((?:, (?:op_id|seq) = )\d+)+.*$", ", op_id = *")
-    frame = names.to_frame("name").with_columns(base=base)
-    several = (pl.col("name").n_unique() > 1).over("base")
-    return frame.select(pl.when(several).then("base").otherwise("name").alias("family")).to_series()
 
 
 def _causes(
