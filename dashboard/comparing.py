@@ -10,13 +10,10 @@ import streamlit as st
 from rope_prof.dashboard.shell import Seen
 
 from rope_prof.analysis.comparison.sides import Side
-from rope_prof.analysis.run.rows import CaptureFigures
-from rope_prof.commands.compare import capture, comparison, picked
 from rope_prof.dashboard import loading, view
-from rope_prof.errors import TraceError
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
-from rope_prof.model.trace import Trace
+from rope_prof.opened.comparison import bare_side, comparison, side_of
 from rope_prof.views.words.comparison import Comparison
 
 #: The path or mode of a side that picks all of them.
@@ -76,24 +73,11 @@ def typed(folder: RunFolder, side: Pick) -> str:
 
 def bare(folder: RunFolder, side: Pick) -> Side:
     """That side without its captures: enough to tell what differs."""
-    path, mode = _picked(side)
-    return Side(label=repr(typed(folder, side)), run=folder.run, samples=folder.samples, path=path, mode=mode)
+    return bare_side(typed(folder, side), loading.opened(folder.path), *_picked(side))
 
 
 def _picked(side: Pick) -> tuple[str | None, str | None]:
     return None if side.path == ALL else side.path, None if side.mode == ALL else side.mode
-
-
-def _captured(folder: RunFolder, facts: KeyFacts) -> CaptureFigures | str:
-    """What the command reads of a capture, of a trace that is read once for all pages."""
-
-    def read(_path: Path) -> Trace:
-        found = loading.capture(folder, facts)
-        if found is None:
-            raise TraceError(f"the trace {facts.trace!r} is missing")
-        return found.trace
-
-    return capture(folder, facts, read)
 
 
 def compared(folders: tuple[RunFolder, RunFolder], sides: tuple[Pick, Pick], *, anyway: bool) -> Comparison:
@@ -113,7 +97,7 @@ def _compared(
 ) -> Comparison:
     words = (typed(_folders[0], _sides[0]), typed(_folders[1], _sides[1]))
     base, cand = (
-        picked(word, folder, *_picked(side), capture_of=_captured)
+        side_of(word, loading.opened(folder.path), *_picked(side))
         for word, folder, side in zip(words, _folders, _sides, strict=True)
     )
     return comparison(words, base, cand, paired=same_run(_folders), anyway=anyway)

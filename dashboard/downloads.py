@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 from rope_prof.dashboard.shell import Seen, plain
 
-from rope_prof.commands.export_report import picture_font
+from rope_prof.io.font import picture_font
 from rope_prof.units import size
 from rope_prof.views.draw.svg import Drawing
 from rope_prof.views.page.files import csv_of, markdown_of, png_of, svg_of

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -18,7 +19,8 @@ from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.perfetto import check_opens
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
-from rope_prof.serve.server import Made, Server, open_path, site
+from rope_prof.opened.pictures import made_trace
+from rope_prof.serve.server import Server, open_path, site
 from rope_prof.views.timeline.scene import Scene, scene
 
 _KEEP: Final = 4
@@ -100,10 +102,8 @@ def perfetto_address(path: Path, trace: Trace) -> str:
 def _perfetto(path: str, stamp_ns: int, kind: str) -> tuple[Server, str]:  # noqa: ARG001 - part of the key
     file = Path(path)
     if kind == "nsys":
-        from rope_prof.commands.export import draw_trace
-
         name = f"{file.name}.pftrace"
-        server = Server(site([], made={name: lambda: Made(draw_trace(file))}))
+        server = Server(site([], made={name: partial(made_trace, file)}))
     else:
         check_opens(file)
         name = file.name

@@ -1,47 +1,38 @@
-"""Runs and traces, read once: frozen records kept for all sessions, keyed by path and modification time.
+"""Runs and traces, opened once and kept for all sessions, keyed by path and modification time.
 
 Streamlit leaves arguments whose name starts with `_` out of a cache's key.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import polars as pl
 import streamlit as st
 
 from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import NotComparableError, Side
-from rope_prof.analysis.run.ceilings import Ceilings, ceilings, roofline
-from rope_prof.analysis.run.decomposition import Decomposition, decompose
-from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, figures, require_whole, summary
-from rope_prof.analysis.trace.analyze import accounted
-from rope_prof.analysis.trace.calls import call_frame
-from rope_prof.commands.open import case_traces
+from rope_prof.analysis.run.ceilings import Ceilings, roofline
+from rope_prof.analysis.run.decomposition import Decomposition
+from rope_prof.analysis.run.rows import Row
 from rope_prof.dashboard import allowed_files
 from rope_prof.errors import RopeProfError
-from rope_prof.io.run.folder import RunFolder, find_runs, read_run, shipped_runs
+from rope_prof.io.run.folder import RunFolder, find_runs, shipped_runs
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import Case, Key, KeyFacts
 from rope_prof.model.trace import Trace
+from rope_prof.opened.pictures import case_traces
+from rope_prof.opened.run import Capture, OpenedRun, open_run
 from rope_prof.serve.server import Server, site
-from rope_prof.views.report.data import Captured, captured
+from rope_prof.views.report.data import Captured
 
 _KEEP = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Capture:
-    """One key's trace with the frame of its calls."""
-
-    trace: Trace
-    calls: pl.DataFrame
 
 
 #: The shipped run that opens where none is asked for.
@@ -109,99 +100,73 @@ def _stamp(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def run(folder: Path) -> RunFolder:
-    """The run in `folder`. Errors: RunError."""
-    return _run(str(folder), _stamp(folder / "run.json"))
+def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of every file of the folder: changes when anything of a run does."""
+    try:
+        with os.scandir(folder) as files:
+            facts = [(file.name, file.stat()) for file in files if file.is_file()]
+    except OSError:
+        return ()  # who reads the run says what is wrong
+    return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in facts))
+
+
+def opened(folder: Path) -> OpenedRun:
+    """The run in `folder`, one object for all sessions until a file of it changes. Errors: RunError."""
+    return _opened(str(folder), _stamps(folder))
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _run(folder: str, stamp_ns: int) -> RunFolder:  # noqa: ARG001 - part of the key
-    return read_run(Path(folder))
+def _opened(folder: str, stamps: tuple[tuple[str, int, int], ...]) -> OpenedRun:  # noqa: ARG001 - part of the key
+    return open_run(Path(folder), trace)
 
 
-def capture(folder: RunFolder, facts: KeyFacts) -> Capture | None:
-    """The trace of that key; None where it has none or the file is gone. Errors: TraceError."""
-    path = folder.trace_path(facts.key.name)
-    return None if path is None else _capture(str(path), _stamp(path), facts.key.name)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _capture(path: str, stamp_ns: int, key_name: str) -> Capture:
-    trace = _trace(path, stamp_ns)
-    return Capture(trace, call_frame(trace, call_pattern(key_name), kind="record_function"))
+def trace(path: Path) -> Trace:
+    """The trace in `path`, kept while the file stays. Errors: TraceError."""
+    return _trace(str(path), _stamp(path))
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
 def _trace(path: str, stamp_ns: int) -> Trace:  # noqa: ARG001 - part of the key
-    return accounted(read_trace(Path(path)))
+    return read_trace(Path(path))
+
+
+def run(folder: Path) -> RunFolder:
+    """The run in `folder`. Errors: RunError."""
+    return opened(folder).folder
+
+
+def capture(folder: RunFolder, facts: KeyFacts) -> Capture | None:
+    """The trace of that key; None where it has none or the file is gone. Errors: TraceError."""
+    return opened(folder.path).capture(facts)
 
 
 def rows(folder: RunFolder) -> tuple[Row, ...]:
-    """The table of the run, as `show` prints it."""
-    return _rows(str(folder.path), _stamp(folder.path / "run.json"), folder)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _rows(path: str, stamp_ns: int, _folder: RunFolder) -> tuple[Row, ...]:  # noqa: ARG001 - the key
-    return summary(_folder.run, _folder.samples, capture_figures(_folder))
-
-
-def capture_figures(folder: RunFolder) -> dict[str, CaptureFigures]:
-    """Key -> what its trace says. Errors: TraceError; RunError for a part of a trace."""
-    return _capture_figures(str(folder.path), _stamp(folder.path / "run.json"), folder)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _capture_figures(path: str, stamp_ns: int, _folder: RunFolder) -> dict[str, CaptureFigures]:  # noqa: ARG001 - the key
-    captures: dict[str, CaptureFigures] = {}
-    for facts in _folder.run.keys:
-        file = _folder.trace_path(facts.key.name)
-        if file is not None:
-            trace = _trace(str(file), _stamp(file))
-            captures[facts.key.name] = figures(trace, facts.key)
-            require_whole(trace, captures[facts.key.name], facts)
-    return captures
+    """The table of the run, as `show` prints it. Errors: TraceError; RunError for a part of a trace."""
+    return opened(folder.path).rows
 
 
 def decomposed(folder: RunFolder, base: Key, cand: Key) -> Decomposition | None:
     """Where the time goes that `cand` saves of `base`; None where a side is not ranked, timed or captured."""
-    return _decomposed(str(folder.path), _stamp(folder.path / "run.json"), base.name, cand.name, folder, base, cand)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _decomposed(
-    path: str,  # noqa: ARG001 - the key
-    stamp_ns: int,  # noqa: ARG001 - the key
-    base_name: str,  # noqa: ARG001 - the key
-    cand_name: str,  # noqa: ARG001 - the key
-    _folder: RunFolder,
-    _base: Key,
-    _cand: Key,
-) -> Decomposition | None:
-    return decompose(_folder.run, _folder.samples, capture_figures(_folder), _base, _cand)
+    return opened(folder.path).decomposed(base, cand)
 
 
 def limits(folder: RunFolder, case: Case, rank: int) -> Ceilings:
     """What the card of that rank itself did in the rounds of that case."""
-    return _limits(str(folder.path), _stamp(folder.path / "run.json"), case.name, rank, folder, case)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _limits(
-    path: str,  # noqa: ARG001 - the key
-    stamp_ns: int,  # noqa: ARG001 - the key
-    case: str,  # noqa: ARG001 - the key
-    rank: int,
-    _folder: RunFolder,
-    _case: Case,
-) -> Ceilings:
-    return ceilings(_folder.run, _folder.samples, _case, rank)
+    return opened(folder.path).limits(case, rank)
 
 
 def floor_ns(folder: RunFolder, row: Row) -> float | None:
     """The least that the card can take for that row's work, as measured in the same run; None where it was not."""
     found = roofline([row], limits(folder, row.case, row.rank))
     return found[0].floor_ns if found else None
+
+
+def account(folder: RunFolder, facts: KeyFacts) -> Captured | None:
+    """Kernels, gaps and median call of that key's trace; None where it has none or the file is gone.
+
+    Errors: TraceError.
+    """
+    return opened(folder.path).account(facts)
 
 
 def verdicts(folder: RunFolder, base: RunFolder, key: Key) -> dict[str, Verdict]:
@@ -246,21 +211,6 @@ def _verdicts(
     return found
 
 
-def account(folder: RunFolder, facts: KeyFacts) -> Captured | None:
-    """Kernels, gaps and median call of that key's trace; None where it has none or the file is gone.
-
-    Errors: TraceError.
-    """
-    found = capture(folder, facts)
-    path = folder.trace_path(facts.key.name)
-    return None if found is None or path is None else _account(str(path), _stamp(path), found, facts)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _account(path: str, stamp_ns: int, _found: Capture, _facts: KeyFacts) -> Captured:  # noqa: ARG001 - the key
-    return captured(_found.trace, _facts)
-
-
 def perfetto(folder: RunFolder) -> Server:
     """The offline Perfetto UI with every case of that run, on a loopback port of its own. Errors: UnavailableError."""
     return _perfetto(str(folder.path), _stamp(folder.path / "run.json"), folder)
@@ -268,7 +218,7 @@ def perfetto(folder: RunFolder) -> Server:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _perfetto(path: str, stamp_ns: int, _folder: RunFolder) -> Server:  # noqa: ARG001 - the key
-    server = Server(replace(site([], made=case_traces(_folder)), framed=True))
+    server = Server(replace(site([], made=case_traces(opened(_folder.path))), framed=True))
     threading.Thread(target=server.serve_forever, daemon=True, name="rope_prof-perfetto").start()
     return server
 

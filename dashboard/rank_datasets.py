@@ -10,10 +10,9 @@ import streamlit as st
 
 from rope_prof.analysis.ranks.ranks import Fleet, RankUse, Recording, common_zero, fleet
 from rope_prof.analysis.trace.analyze import accounted
-from rope_prof.commands.analyze_many import DEFAULT_DATASET
 from rope_prof.dashboard import allowed_files
 from rope_prof.io.trace.cache import worth_caching
-from rope_prof.io.trace.dataset import is_dataset, read_dataset
+from rope_prof.io.trace.dataset import DEFAULT_DATASET, is_dataset, read_dataset
 from rope_prof.io.trace.read import read_trace
 from rope_prof.units import duration
 from rope_prof.views.timeline.scene import Scene, scene

@@ -8,12 +8,12 @@ from typing import Protocol
 
 import polars as pl
 import streamlit as st
-from rope_prof.dashboard.loading import Capture
 
 from rope_prof.analysis.trace.calls import call_events
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
+from rope_prof.opened.run import Capture
 from rope_prof.views.timeline.layout import CallTimeline, lay_out
 from rope_prof.views.timeline.scene import Scene, scene
 from rope_prof.views.timeline.window import CallTime, Side

@@ -1,77 +1,130 @@
 """argv -> one command. Owns print and exit codes: 0 done, 1 an error that a user can cure, 2 wrong usage,
 5 recorded but for keys that failed; `compare` and `analyze` have more of their own.
 
-Each command is one light module of `rope_prof.commands`; heavy imports happen inside its function. An error of the
-user's is one line on standard error; anything else is a bug and keeps its traceback.
+Each command is one module of `rope_prof.commands`, and only the one that is asked for is imported: the list of commands
+is a table here. An error of the user's is one line on standard error; anything else is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from rope_prof import __version__
 from rope_prof.errors import RopeProfError, UsageError
 
-#: name -> (module of rope_prof.commands, function), in the order of the help.
+#: name -> (module of rope_prof.commands, function, its first sentence), in the order of the help.
 COMMANDS = {
-    "record": ("record", "record"),
-    "show": ("show", "show"),
-    "compare": ("compare", "compare"),
-    "dashboard": ("dashboard", "dashboard"),
-    "open": ("open", "open_"),
-    "export": ("export", "export"),
-    "analyze": ("analyze", "analyze"),
-    "model": ("model", "model"),
-    "doctor": ("doctor", "doctor"),
+    "record": ("record", "record", "Measure every path on this machine and write a run folder."),
+    "show": (
+        "show",
+        "show",
+        "The table of a run: kernels, bubbles, times, speedup, accuracy; what modes and fusing buy, and why.",
+    ),
+    "compare": ("compare", "compare", "Faster, slower or the same, with intervals."),
+    "dashboard": ("dashboard", "dashboard", "Look at a run in the browser: overview, timeline, kernels."),
+    "open": ("open", "open_", "Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."),
+    "export": (
+        "export",
+        "export",
+        "Write a run or a trace for Perfetto, a report of a run, or a cleaned copy for others.",
+    ),
+    "analyze": ("analyze", "analyze", "Judge a trace, then account for its time."),
+    "model": (
+        "model",
+        "model",
+        "Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path.",
+    ),
+    "doctor": ("doctor", "doctor", "What this machine can do, and what to do about the rest."),
 }
 _PANEL = {"rich_markup_mode": None, "add_completion": False, "pretty_exceptions_enable": False}
+
+
+def function(name: str) -> Callable[..., None]:
+    """What the command called `name` runs; its module is imported now."""
+    module, called, _ = COMMANDS[name]
+    found: Callable[..., None] = getattr(import_module(f"rope_prof.commands.{module}"), called)
+    return found
+
+
+def command(name: str) -> Any:
+    """That command with its options."""
+    alone = typer.Typer(**_PANEL)  # type: ignore[arg-type]
+    alone.command(name)(function(name))
+    return typer.main.get_command(alone)
+
+
+class LazyGroup(TyperGroup):
+    """Holds a name and a sentence of each command until one of them is asked for."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the first word, with its options."""
+        if args[0] in COMMANDS:
+            self.commands[args[0]] = command(args[0])
+        return super().resolve_command(ctx, args)
 
 
 def application() -> typer.Typer:
     """All commands under one program."""
     app = typer.Typer(
         name="rope_prof",
+        cls=LazyGroup,
         help="Does fusing these kernels help, by how much, and why.",
         no_args_is_help=True,
         **_PANEL,  # type: ignore[arg-type]
     )
     app.callback()(_root)
-    for name, (module, function) in COMMANDS.items():
-        app.command(name)(getattr(import_module(f"rope_prof.commands.{module}"), function))
+    for name, (_, _, sentence) in COMMANDS.items():
+        app.command(name, help=sentence)(_unloaded)
     return app
 
 
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _unloaded() -> None:
+    """Stands for every command in the list."""
+
+
+def _told(asked: bool) -> None:
+    if asked:
         print(f"rope_prof {__version__}")
         raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_told)
+    ] = False,
+) -> None:
+    """Nothing but a command or an option that ends."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command of `argv`; its exit code."""
     try:
-        command = typer.main.get_command(application())
-        result = command.main(
-            list(sys.argv[1:] if argv is None else argv), prog_name="rope_prof", standalone_mode=False
-        )
+        return _main(argv)
+    except BrokenPipeError:
+        sys.stdout = None
+        return 1
+    finally:
+        _forget_interrupts()
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    try:
+        group = typer.main.get_command(application())
+        result = group.main(list(sys.argv[1:] if argv is None else argv), prog_name="rope_prof", standalone_mode=False)
     except RopeProfError as error:
         return _say(error, error.exit_code)
     except KeyboardInterrupt:
         return _say("stopped", 130)
     except BrokenPipeError:
-        sys.stdout = None
-        return 1
+        raise
     except Exception as error:
         return _usage(error)
-    finally:
-        _forget_interrupts()
     return result if isinstance(result, int) else 0
 
 

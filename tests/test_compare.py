@@ -19,11 +19,11 @@ from rope_prof.analysis.comparison.sides import NotComparableError, Side, differ
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.stats import Figure
 from rope_prof.cli import main
-from rope_prof.commands.compare import cleaned_markdown, typed
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import append_samples, shipped_runs, write_run
 from rope_prof.io.run.redact import Words
 from rope_prof.model.run import Key, KeyFacts, Machine, samples_schema
+from rope_prof.opened.comparison import cleaned_markdown, typed
 from rope_prof.views.terminal.compare import compare_json, compare_markdown, compare_text, texts
 from rope_prof.views.words.comparison import Comparison
 from tests.runs import CASE, MACHINE, facts, key, run, samples

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rope_prof.analysis.requests.requests import RequestRow, agreements, request_rows
-from rope_prof.commands.model import profiled
 from rope_prof.io.run.requests import EndToEndFolder, read_end_to_end
+from rope_prof.opened.requests import OpenedRequests
 from rope_prof.views.words.requests import milliseconds, prediction_lines, share
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +59,7 @@ def figures(found: EndToEndFolder) -> str:
             share(one.request_gain, bounds=True),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    predicted = profiled(found)[1]
+    predicted = OpenedRequests(found).profiles.predicted
     return "\n".join([*lines, "", *(f"- {line}." for line in prediction_lines(predicted))]) + "\n"
 
 
@@ -102,7 +102,7 @@ def test_the_outputs_agree_within_rounding(shipped: EndToEndFolder) -> None:
 
 def test_what_was_predicted_from_the_unfused_profile_came_true(shipped: EndToEndFolder) -> None:
     """Prefill saves 0.2 % of the step less than was predicted, within its own interval: the page says so."""
-    predicted = {one.phase: one for one in profiled(shipped)[1]}
+    predicted = {one.phase: one for one in OpenedRequests(shipped).profiles.predicted}
     assert predicted.keys() == {"prefill", "decode"}
     assert predicted["decode"].held
     missed = predicted["prefill"]

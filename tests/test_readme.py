@@ -22,8 +22,8 @@ LEFT_OUT = {("per-token", "compile"), ("fused", "compile")}
 
 def figures() -> str:
     """The Markdown table of the shipped run, with the command and the machine that made it."""
-    from rope_prof.commands.show import rows_of
     from rope_prof.io.run.folder import read_run
+    from rope_prof.opened.run import OpenedRun
     from rope_prof.units import microseconds, ratio
     from rope_prof.views.blocks.run import interval
     from rope_prof.views.words.machine import machine_line
@@ -35,7 +35,7 @@ def figures() -> str:
         "| tokens | path | kernels | busy µs | bubble µs | wall µs [95 %] | speedup | max error |",
         "|---:|---|---:|---:|---:|---:|---:|---:|",
     ]
-    shown = [row for row in rows_of(folder) if (row.path, row.mode) not in LEFT_OUT]
+    shown = [row for row in OpenedRun(folder).rows if (row.path, row.mode) not in LEFT_OUT]
     for tokens, rows in groupby(shown, key=lambda row: row.case.tokens):
         for first, row in zip((f"{tokens:,}", *[""] * 99), rows, strict=False):
             wall = f"{microseconds(row.wall_ns.median)} {interval(row.wall_ns)}" if row.wall_ns else row.status

@@ -13,10 +13,10 @@ import pytest
 from rope_prof.analysis.run.decomposition import SMALL_DIFFERENCE
 from rope_prof.analysis.run.rows import call_pattern, figures
 from rope_prof.analysis.trace.calls import call_events, call_frame
-from rope_prof.commands.show import numbers_of, rows_of
 from rope_prof.errors import RunError
 from rope_prof.io.run.folder import RunFolder, read_run
 from rope_prof.io.trace.read import read_trace
+from rope_prof.opened.run import OpenedRun, open_run
 
 RUN = Path(__file__).resolve().parents[1] / "traces/h100-ernie28b"
 SWEEP = RUN.with_name("h200-sweep")
@@ -84,10 +84,10 @@ def test_every_fusion_is_explained(shipped: RunFolder) -> None:
 
     Per-token at 8,192 tokens saves or costs a twentieth of the call: there the residual is a small part of the call.
     """
-    split = [found for found in numbers_of(shipped).decompositions if found.residual is not None]
+    split = [found for found in OpenedRun(shipped).numbers.decompositions if found.residual is not None]
     assert [found.cand.mode for found in split].count("eager") == 8
     assert [found.cand.mode for found in split].count("graph") == 8
-    walls = {row.key: row.wall_ns for row in rows_of(shipped)}
+    walls = {row.key: row.wall_ns for row in OpenedRun(shipped).rows}
     for found in split:
         wall = walls[found.base.name]
         assert wall is not None and found.residual is not None
@@ -104,7 +104,7 @@ def test_the_sweep_is_whole_and_every_cell_has_an_interval() -> None:
     assert swept.run.complete and swept.run.machine.device_name == "NVIDIA H200"
     assert {facts.status for facts in swept.run.keys} == {"measured"}
     assert len(swept.run.keys) == 9 * 7 * 3 * 2, "lengths, shards, paths, modes"
-    assert all(row.wall_ns is not None and row.wall_ns.lo is not None for row in rows_of(swept))
+    assert all(row.wall_ns is not None and row.wall_ns.lo is not None for row in OpenedRun(swept).rows)
 
 
 @pytest.mark.parametrize("run", [RUN, SWEEP], ids=lambda path: path.name)
@@ -121,6 +121,6 @@ def test_a_cut_trace_gives_no_figures(shipped: RunFolder, tmp_path: Path) -> Non
     trace = next(copy.glob("unfused.eager*n973*.r0.trace.json.gz"))
     trace.write_bytes(trace.read_bytes()[:60_000])
     with pytest.raises(RunError, match="damaged"):
-        rows_of(read_run(copy))
+        _ = open_run(copy).rows
     trace.unlink()
-    assert len(rows_of(read_run(copy))) == len(shipped.run.keys)
+    assert len(open_run(copy).rows) == len(shipped.run.keys)

@@ -5,9 +5,9 @@ import streamlit as st
 from rope_prof.analysis.comparison.compare import ALL_METRICS
 from rope_prof.analysis.comparison.sides import differences
 from rope_prof.analysis.run.differences import unlike
-from rope_prof.commands.compare import cleaned_markdown
 from rope_prof.dashboard import comparing, downloads, loading, shell, view
 from rope_prof.io.run.folder import RunFolder
+from rope_prof.opened.comparison import cleaned_markdown
 from rope_prof.views.draw.compare import MOST, forest
 from rope_prof.views.page import compare as compare_panels
 from rope_prof.views.page import overview

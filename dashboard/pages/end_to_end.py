@@ -44,7 +44,7 @@ def draw(*parts: str) -> None:
     st.html(overview.wrap(seen.palette, *parts))
 
 
-facts, times, files = found.folder.facts, step_times(found.rows), whole_requests.traces(found)
+facts, times, files = found.folder.facts, step_times(found.rows), found.traces
 zoom = shell.zoom(view.STEP_ZOOM)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     draw(request_panels.hero(found.rows))
@@ -66,7 +66,7 @@ lost: list[str]
 text, lost = [*measured, Words(text=request_panels.agree(found.agreed)), *agreement], []
 try:
     with st.spinner("Reading the profiles"):
-        profiled = whole_requests.profiles(found)
+        profiled = found.profiles
 except RopeProfError as error:
     lost.append(f"No parts of a step: {error}")
 else:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
+from rope_prof.analysis.chains.chains import Chains
+from rope_prof.analysis.chains.chains import chains as chains_of
+from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
+from rope_prof.analysis.trace.analyze import Analysis, accounted, gap_table
+from rope_prof.analysis.trace.analyze import analyze as analysis_of
 from rope_prof.commands import words
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rope_prof.analysis.chains.chains import Chains
-    from rope_prof.analysis.trace.analyze import Analysis
-    from rope_prof.model.trace import Trace
+from rope_prof.commands.analyze_many import Many, analyze_all
+from rope_prof.errors import TraceError, UsageError
+from rope_prof.io.trace.cache import worth_caching
+from rope_prof.io.trace.read import read_trace
+from rope_prof.io.trace.storage import several
+from rope_prof.model.trace import Trace
+from rope_prof.views.blocks.chains import chain_blocks
+from rope_prof.views.blocks.trace import trace_blocks
+from rope_prof.views.terminal.writer import printed
 
 UNUSABLE_EXIT = 3
 
@@ -65,16 +79,6 @@ def analyze(
     ] = None,
 ) -> None:
     """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""
-    import json
-    import sys
-
-    from rope_prof.analysis.trace.analyze import analyze as analysis_of
-    from rope_prof.commands.analyze_many import Many, analyze_all
-    from rope_prof.errors import UsageError
-    from rope_prof.io.trace.cache import worth_caching
-    from rope_prof.io.trace.read import read_trace
-    from rope_prof.io.trace.storage import several
-
     _check(range_, device, bandwidth)
     many = Many(workers=workers, memory=memory, dask=dask, scheduler_file=scheduler_file)
     if several(traces) or many.given():
@@ -92,11 +96,6 @@ def analyze(
     if json_:
         sys.stdout.write(json.dumps(answer.as_json() | _chains_json(found), indent=1, ensure_ascii=False) + "\n")
     else:
-        from rich.console import Console
-
-        from rope_prof.views.blocks.trace import trace_blocks
-        from rope_prof.views.terminal.writer import printed
-
         console = Console()
         printed(console, trace_blocks(answer, str(trace)))
         if range_ is not None and answer.devices and not answer.ranges:
@@ -104,28 +103,20 @@ def analyze(
         if chains and found is None:
             console.print("no chains: they need a trace with the times of its kernels")
         if found is not None:
-            from rope_prof.views.blocks.chains import chain_blocks
-
             printed(console, chain_blocks(found))
     if answer.integrity.verdict == "unusable":
         raise typer.Exit(UNUSABLE_EXIT)
 
 
 def _chains(held: Trace, answer: Analysis, device: str | None, bandwidth: float | None) -> Chains | None:
-    from rope_prof.analysis.chains.chains import chains
-    from rope_prof.analysis.trace.analyze import accounted
-
     if answer.integrity.verdict == "unusable" or answer.format == "proton":
         return None
-    return chains(accounted(held, device), withheld=answer.integrity.reason, bytes_a_ns=bandwidth)  # GB/s = bytes a ns
+    used = accounted(held, device)
+    return chains_of(used, withheld=answer.integrity.reason, bytes_a_ns=bandwidth)  # GB/s = bytes a ns
 
 
 def _chains_json(found: Chains | None) -> dict[str, Any]:
     """`chains`, best first, with what they rest on, where chains were asked for."""
-    from dataclasses import asdict
-
-    from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
-
     if found is None:
         return {}
     return {
@@ -137,10 +128,6 @@ def _chains_json(found: Chains | None) -> dict[str, Any]:
 
 
 def _check(pattern: str | None, device: str | None, bandwidth: float | None) -> None:
-    import re
-
-    from rope_prof.errors import UsageError
-
     if device not in (None, "cpu"):
         raise UsageError(f"unknown device {device!r}; expected 'cpu' or none (GPU events are found by themselves)")
     if bandwidth is not None and not 1 <= bandwidth <= 100_000:
@@ -152,9 +139,6 @@ def _check(pattern: str | None, device: str | None, bandwidth: float | None) -> 
 
 
 def _progress() -> Callable[[int, int], None]:
-    from rich.console import Console
-    from rich.progress import Progress
-
     bar = Progress(console=Console(stderr=True), transient=True)
     task = bar.add_task("reading", total=None)
 
@@ -169,9 +153,6 @@ def _progress() -> Callable[[int, int], None]:
 
 
 def _write_gaps(held: Trace, out: Path, device: str | None) -> None:
-    from rope_prof.analysis.trace.analyze import accounted, gap_table
-    from rope_prof.errors import TraceError
-
     partial = out.with_name(f".{out.name}.partial")
     try:
         gap_table(accounted(held, device)).write_parquet(partial)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from rope_prof.analysis.ranks.ranks import fleet
+from rope_prof.errors import TraceError, UsageError
+from rope_prof.io.trace.dataset import DEFAULT_DATASET, Dataset
+from rope_prof.io.trace.storage import found
+from rope_prof.ranks.cluster import Cluster
+from rope_prof.ranks.pool import Pool, cores, free_bytes
+from rope_prof.ranks.run import Engine, Tally, ToldError, analyze_many
+from rope_prof.ranks.work import Done, Task
+from rope_prof.views.blocks.ranks import fleet_blocks
+from rope_prof.views.terminal.writer import printed
 
-    from rope_prof.ranks.run import Engine, Tally, ToldError
-    from rope_prof.ranks.work import Done
-
-DEFAULT_DATASET: Final = "rope_prof-fleet"
 UNUSABLE_EXIT: Final = 3
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -47,16 +56,6 @@ def analyze_all(
 
     Exits 3 if no trace is usable. Errors: RopeProfError in the end where traces failed for no fault of their own.
     """
-    import json
-    import sys
-
-    from rope_prof.analysis.ranks.ranks import fleet
-    from rope_prof.errors import TraceError
-    from rope_prof.io.trace.dataset import Dataset
-    from rope_prof.io.trace.storage import found
-    from rope_prof.ranks.run import analyze_many
-    from rope_prof.ranks.work import Task
-
     engine = _engine(many)
     sources = found(places)
     dataset = Dataset(out if out is not None else Path(DEFAULT_DATASET))
@@ -71,11 +70,6 @@ def analyze_all(
         extra = {"dataset": str(dataset.path)}
         sys.stdout.write(json.dumps(report.as_json() | extra, indent=1, ensure_ascii=False) + "\n")
     else:
-        from rich.console import Console
-
-        from rope_prof.views.blocks.ranks import fleet_blocks
-        from rope_prof.views.terminal.writer import printed
-
         printed(Console(), fleet_blocks(report))
         typer.echo(f"\nin {dataset.path}: {_kept(tally)}; the dashboard's page Ranks draws it")
     _finish(tally, report.verdicts)
@@ -87,8 +81,6 @@ def _kept(tally: Tally) -> str:
 
 
 def _finish(tally: Tally, verdicts: dict[str, int]) -> None:
-    from rope_prof.errors import TraceError
-
     if tally.failed:
         source, why = tally.failed[0]
         raise TraceError(
@@ -100,10 +92,6 @@ def _finish(tally: Tally, verdicts: dict[str, int]) -> None:
 
 
 def _engine(many: Many) -> Engine:
-    from rope_prof.errors import UsageError
-    from rope_prof.ranks.cluster import Cluster
-    from rope_prof.ranks.pool import Pool, cores, free_bytes
-
     if many.dask is not None or many.scheduler_file is not None:
         here = [option for option in many.given() if option in ("--workers", "--memory")]
         if here or (many.dask is not None and many.scheduler_file is not None):
@@ -119,8 +107,6 @@ def _engine(many: Many) -> Engine:
 
 def parsed_size(text: str) -> int:
     """`8G` -> bytes. Errors: UsageError."""
-    from rope_prof.errors import UsageError
-
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
     if match is None or float(match[1]) <= 0:
         raise UsageError(f"--memory {text!r}; expected a size, as in 8G")
@@ -131,9 +117,6 @@ class Said:
     """A bar on a terminal, and a line for every trace that failed; silence in a pipe but for those."""
 
     def __init__(self, terminal: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not terminal)
         self._task = self._bar.add_task("analyzing", total=None)

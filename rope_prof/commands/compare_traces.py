@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from rich.console import Console
 
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import common_range, trace_side
 from rope_prof.errors import UsageError
-from rope_prof.io.run.redact import Cleaner, private_words
+from rope_prof.io.run.redact import cleaner
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.read import read_trace
 from rope_prof.views.blocks.model import mapped
 from rope_prof.views.blocks.trace_diff import diff_blocks, diff_json
 from rope_prof.views.report.markdown import blocks_markdown
+from rope_prof.views.terminal.writer import printed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +49,11 @@ def compare_traces(base: str, cand: str, parts: Stretches, form: str, *, anyway:
     if form == "json":
         typer.echo(json.dumps(diff_json(found), indent=1, ensure_ascii=False))
     elif form == "markdown":
-        clean = Cleaner(private_words())
+        clean = cleaner()
         names = f"{Path(base).name} → {Path(cand).name}"
         typer.echo(blocks_markdown(clean(names), mapped(diff_blocks(found), clean), clean(names)))
         typer.echo(clean.sentence(), err=True)
     else:
-        from rich.console import Console
-
-        from rope_prof.views.terminal.writer import printed
-
         printed(Console(), diff_blocks(found))
 
 

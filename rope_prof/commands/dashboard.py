@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
+import time
+import tomllib
+import webbrowser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from rope_prof.commands import words
+from rope_prof.dashboard import FOLDER
 from rope_prof.errors import UnavailableError, UsageError
-
-if TYPE_CHECKING:
-    import subprocess
+from rope_prof.io.run.folder import read_run
+from rope_prof.serve.hosts import hosts
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8501
@@ -38,21 +44,14 @@ def dashboard(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Look at a run in the browser: overview, timeline, kernels."""
-    import signal
-    import subprocess
-
-    from rope_prof.serve.hosts import hosts
-
     if run is not None:
-        from rope_prof.io.run.folder import read_run
-
         read_run(run)
     for one in folder or []:
         if not one.is_dir():
             raise UsageError(f"--folder '{one}' is no folder; name one that exists")
     names = allow_host or []
     hosts(names)
-    chosen = _port(port)
+    chosen = free_port(port)
     address = f"http://{HOST}:{chosen}"
     signal.signal(signal.SIGTERM, _interrupt)  # so that the child does not outlive us
     child = subprocess.Popen(command(chosen, run, folder or [], names))
@@ -60,8 +59,6 @@ def dashboard(
         _await(child, chosen)
         typer.echo(f"dashboard on {address} (Ctrl-C ends it)")
         if browser:
-            import webbrowser
-
             webbrowser.open(address)
         child.wait()
     except KeyboardInterrupt:
@@ -79,11 +76,6 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def command(port: int, run: Path | None, folders: Sequence[Path] = (), names: Sequence[str] = ()) -> list[str]:
     """The command line of the child: every setting of `.streamlit/config.toml` as a flag, then run, folders, names."""
-    import sys
-    import tomllib
-
-    from rope_prof.dashboard import FOLDER
-
     settings = tomllib.loads((FOLDER / "pages/.streamlit/config.toml").read_text(encoding="utf-8"))
     flags = [f"--{name}={value}" for name, value in _flat(settings)]
     own = [f"--server.port={port}", "--server.headless=true", "--logger.level=warning"]
@@ -102,7 +94,7 @@ def _flat(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]
             yield f"{above}{name}", str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _port(asked: int | None) -> int:
+def free_port(asked: int | None) -> int:
     """The port that was asked for, or the first free one; UsageError where it is taken."""
     if asked is not None:
         if not 1 <= asked <= 65535:
@@ -128,8 +120,6 @@ def _free(port: int) -> bool:
 
 def _await(child: subprocess.Popen[bytes], port: int) -> None:
     """Return once the server answers. Errors: UnavailableError where it ends or stays silent."""
-    import time
-
     limit = time.monotonic() + PATIENCE_S
     while time.monotonic() < limit:
         if child.poll() is not None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
+
+from rope_prof.errors import UnavailableError
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
 ) -> None:
     """What this machine can do, and what to do about the rest."""
-    import json
-    from dataclasses import asdict
-
-    from rope_prof.errors import UnavailableError
-
     try:
         from rope_prof.record.device.machine import checks
     except ImportError as error:

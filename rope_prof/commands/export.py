@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rope_prof.commands import words
-
-if TYPE_CHECKING:
-    from rope_prof.io.run.folder import RunFolder
-    from rope_prof.views.perfetto.export import Drawn
+from rope_prof.commands.export_ranks import draw_ranks
+from rope_prof.commands.export_report import export_html, export_markdown
+from rope_prof.errors import UsageError
+from rope_prof.io.run.archive import write_archive
+from rope_prof.io.run.clean_files import clean_perfetto
+from rope_prof.io.run.folder import write_atomic
+from rope_prof.io.run.redact import cleaner
+from rope_prof.io.trace.dataset import is_dataset
+from rope_prof.opened.pictures import draw_run, draw_trace
+from rope_prof.opened.run import open_run
+from rope_prof.units import size
 
 FORMATS = ("perfetto", "html", "markdown", "archive")
 
@@ -50,9 +57,6 @@ def export(
     ] = None,
 ) -> None:
     """Write a run or a trace for Perfetto, a report of a run, or a cleaned copy for others."""
-    from rope_prof.commands.export_report import export_html, export_markdown
-    from rope_prof.errors import UsageError
-
     if image_base is not None and to != "markdown":
         raise UsageError(f"--image-base goes with --to markdown, not with --to {to!r}")
     if to == "perfetto":
@@ -69,78 +73,26 @@ def export(
 
 def export_archive(source: Path, out: Path) -> None:
     """A cleaned copy; prints what was cleaned and what could not be."""
-    from rope_prof.io.run.archive import write_archive
-
     for line in write_archive(source, out).lines():
         typer.echo(line)
 
 
 def export_perfetto(source: Path, out: Path) -> None:
     """One native trace at `out`, cleaned of private words, secrets and paths, written whole or not at all."""
-    from rope_prof.errors import UsageError
-    from rope_prof.io.run.clean_files import clean_perfetto
-    from rope_prof.io.run.folder import write_atomic
-    from rope_prof.io.run.redact import Cleaner, private_words
-    from rope_prof.io.trace.dataset import is_dataset
-    from rope_prof.units import size
-
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o fusion.pftrace")
     notes: list[str] = []
     if is_dataset(source):
-        from rope_prof.commands.export_ranks import draw_ranks
-
         ranks = draw_ranks(source)
         data, notes = ranks.data, [f"{name}: not in it, none of its ranks has a GPU event" for name in ranks.left_out]
     elif source.is_dir():
-        from rope_prof.io.run.folder import read_run
-
-        data = draw_run(read_run(source)).data
+        data = draw_run(open_run(source)).data
     else:
         data = draw_trace(source)
-    clean = Cleaner(private_words())
+    clean = cleaner()
     data = clean_perfetto(data, clean)
     write_atomic(out, lambda part: part.write_bytes(data))
     typer.echo(f"{out}: {size(len(data))}; open it with `rope_prof open {out}` or at https://ui.perfetto.dev")
     typer.echo(clean.sentence())
     for note in notes:
         typer.echo(note)
-
-
-def draw_run(folder: RunFolder, case: str | None = None) -> Drawn:
-    """All traces of a run, or of one case, as one. Errors: RunError where it has none, or one is damaged."""
-    from rope_prof.analysis.run.rows import figures, require_whole, summary
-    from rope_prof.errors import RunError
-    from rope_prof.io.trace.read import read_trace
-    from rope_prof.views.perfetto.export import run_trace
-
-    traces, captures = {}, {}
-    for facts in folder.run.keys:
-        path = folder.trace_path(facts.key.name)
-        if path is not None and case in (None, facts.key.case.name):
-            trace = read_trace(path)
-            found = figures(trace, facts.key)
-            require_whole(trace, found, facts)
-            traces[facts.key.name], captures[facts.key.name] = trace, found
-    if not traces:
-        raise RunError(
-            f"no trace in run '{folder.path}' ({len(folder.run.keys)} keys, none captured, or the files are gone); "
-            f"{folder.run.going_on(str(folder.path))}"
-        )
-    return run_trace(folder.run, summary(folder.run, folder.samples, captures), traces)
-
-
-def draw_trace(path: Path) -> bytes:
-    """Any trace with its bubbles. Errors: TraceError for a file without a timeline."""
-    from rope_prof.errors import TraceError
-    from rope_prof.io.trace.read import read_trace
-    from rope_prof.views.perfetto.export import perfetto_bytes
-
-    trace = read_trace(path)
-    frames = (trace.gpu, trace.calls, trace.ranges, trace.ops)
-    if not any(frame.height for frame in frames):
-        raise TraceError(
-            f"nothing to draw in {str(path)!r} ({trace.format}, {trace.events} events, none with a time); "
-            "expected a trace with kernels, launches or ranges"
-        )
-    return perfetto_bytes(trace, path.name)

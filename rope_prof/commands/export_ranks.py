@@ -5,12 +5,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from rope_prof.analysis.ranks.ranks import RankUse, Recording
-    from rope_prof.model.trace import Trace
-    from rope_prof.views.perfetto.ranks import RanksDrawn
+import polars as pl
+
+from rope_prof.analysis.ranks.ranks import RankUse, Recording, fleet
+from rope_prof.errors import RunError
+from rope_prof.io.trace.dataset import read_dataset
+from rope_prof.io.trace.read import read_trace
+from rope_prof.io.trace.storage import Source, fetched
+from rope_prof.model.trace import Trace
+from rope_prof.views.perfetto.ranks import RanksDrawn, ranks_trace
 
 #: Events of all ranks together that one file can show: the browser's engine holds a few gigabytes.
 MOST_EVENTS: Final = 6_000_000
@@ -23,13 +28,6 @@ def draw_ranks(folder: Path) -> RanksDrawn:
 
     Errors: RunError where it holds too many events for one file, or none; TraceError for a lost trace.
     """
-    import polars as pl
-
-    from rope_prof.analysis.ranks.ranks import fleet
-    from rope_prof.errors import RunError
-    from rope_prof.io.trace.dataset import read_dataset
-    from rope_prof.views.perfetto.ranks import ranks_trace
-
     rows = read_dataset(folder)
     recordings = fleet(rows).recordings
     events = dict(rows.filter(pl.col("row") == "trace").select("source", pl.col("events").fill_null(0)).iter_rows())
@@ -67,9 +65,6 @@ def _usable(recording: Recording) -> list[RankUse]:
 
 
 def _traces(recording: Recording) -> dict[str, Trace]:
-    from rope_prof.io.trace.read import read_trace
-    from rope_prof.io.trace.storage import Source, fetched
-
     traces = {}
     for rank in _usable(recording):
         with fetched(Source(address=rank.source, size=0, stamp="")) as path:

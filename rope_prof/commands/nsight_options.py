@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from rope_prof.errors import UnavailableError, UsageError
+
 if TYPE_CHECKING:
     from rope_prof.record.nsight.tools import Tool
 
@@ -15,8 +19,6 @@ def asked_tools(words: list[str], nsys: Path | None, ncu: Path | None, kind: str
     Errors: UsageError for an unknown word, or a program named without its use; UnavailableError for a CPU and for a
     tool that is missing.
     """
-    from rope_prof.errors import UnavailableError, UsageError
-
     for word in words:
         if word not in {"systems", "compute"}:
             raise UsageError(f"unknown --nsight {word!r}; expected 'systems' or 'compute'")
@@ -53,6 +55,4 @@ def run_tools(folder: Path, tools: tuple[Tool, ...], device: str) -> str | None:
 
 
 def _say(text: str) -> None:
-    import typer
-
     typer.echo(text, err=True)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import webbrowser
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rope_prof.commands import words
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rope_prof.io.run.folder import RunFolder
-    from rope_prof.serve.server import Made, Site
+from rope_prof.errors import UsageError
+from rope_prof.io.run.folder import RunFolder
+from rope_prof.io.trace.perfetto import check_opens
+from rope_prof.opened.pictures import case_traces, made_trace, no_trace
+from rope_prof.opened.run import OpenedRun, open_run
+from rope_prof.serve.server import Server, Site, open_path, site
+from rope_prof.views.page.index import index_page
 
 
 def open_(
@@ -35,11 +38,7 @@ def open_(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, start no browser.")] = False,
 ) -> None:
     """Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."""
-    from dataclasses import replace
-
-    from rope_prof.serve.server import Server
-
-    site = replace(_site(target, key), online=online)
+    site = replace(site_of(target, key), online=online)
     with Server(site, port) as server:
         address = f"{server.address}/"
         count = len(site.traces) or 1
@@ -53,56 +52,27 @@ def open_(
             typer.echo()
 
 
-def _site(target: Path, key: str | None) -> Site:
+def site_of(target: Path, key: str | None) -> Site:
     """What to serve: one file; of a run the trace of `key`, or all of them behind an index page."""
-    from rope_prof.errors import UsageError
-    from rope_prof.io.trace.perfetto import check_opens
-    from rope_prof.serve.server import site
-
     if not target.is_dir():
         if key is not None:
             raise UsageError(
                 f"--key {key!r} with the single trace '{target}'; --key chooses in a run folder: leave it out"
             )
         if _is_nsys(target):
-            return site([], made={f"{target.name}.pftrace": lambda: _made_trace(target)})
+            return site([], made={f"{target.name}.pftrace": partial(made_trace, target)})
         check_opens(target)
         return site([target])
-    from rope_prof.io.run.folder import read_run
-
-    folder = read_run(target)
+    opened = open_run(target)
+    folder = opened.folder
     traces = _traces(folder)
     if key is not None or len(traces) == 1:
         chosen = traces[_chosen(list(traces), key, folder)]
         check_opens(chosen)
         return site([chosen])
-    made = case_traces(folder)
-    page = _index(folder, traces, tuple(made))
+    made = case_traces(opened)
+    page = _index(opened, traces, tuple(made))
     return site(list(traces.values()), index=lambda: page, made=made)
-
-
-def case_traces(folder: RunFolder) -> dict[str, Callable[[], Made]]:
-    """`<case>.pftrace` -> what draws all traces of that case as one, for each case that has any."""
-    keys = (facts.key for facts in folder.run.keys if folder.trace_path(facts.key.name) is not None)
-    cases = dict.fromkeys(key.case.name for key in keys)
-    return {f"{case}.pftrace": partial(_made_case, folder, case) for case in cases}
-
-
-def _made_case(folder: RunFolder, case: str) -> Made:
-    """All traces of a case as one, zoomed to one call of each side."""
-    from rope_prof.commands.export import draw_run
-    from rope_prof.serve.server import Look, Made
-
-    drawn = draw_run(folder, case)
-    zoom = drawn.zooms[case]
-    return Made(drawn.data, Look(zoom.start_ns, zoom.end_ns, zoom.pins))
-
-
-def _made_trace(path: Path) -> Made:
-    from rope_prof.commands.export import draw_trace
-    from rope_prof.serve.server import Made
-
-    return Made(draw_trace(path))
 
 
 def _is_nsys(path: Path) -> bool:
@@ -116,22 +86,15 @@ def _is_nsys(path: Path) -> bool:
 
 def _traces(folder: RunFolder) -> dict[str, Path]:
     """key name -> its trace file, of every key that has one. Errors: RunError for a run without any."""
-    from rope_prof.errors import RunError
-
     found = ((facts.key.name, folder.trace_path(facts.key.name)) for facts in folder.run.keys)
     traces = {name: path for name, path in found if path is not None}
     if not traces:
-        raise RunError(
-            f"no trace in run '{folder.path}' ({len(folder.run.keys)} keys, none captured, or the files are gone); "
-            f"{folder.run.going_on(str(folder.path))}"
-        )
+        raise no_trace(folder)
     return traces
 
 
 def _chosen(names: list[str], key: str | None, folder: RunFolder) -> str:
     """The one name that `key` is, or is part of. Errors: UsageError that lists what there is."""
-    from rope_prof.errors import UsageError
-
     if key is None or key in names:
         return names[0] if key is None else key
     matches = [name for name in names if key in name]
@@ -141,15 +104,11 @@ def _chosen(names: list[str], key: str | None, folder: RunFolder) -> str:
     raise UsageError(f"--key {key!r} {what} of run '{folder.path}'; expected one of: {', '.join(matches or names)}")
 
 
-def _index(folder: RunFolder, traces: dict[str, Path], drawn: tuple[str, ...]) -> str:
-    from rope_prof.commands.show import rows_of
-    from rope_prof.serve.server import open_path
-    from rope_prof.views.page.index import index_page
-
+def _index(opened: OpenedRun, traces: dict[str, Path], drawn: tuple[str, ...]) -> str:
     links = {name: open_path(path.name) for name, path in traces.items()}
     sizes = {name: path.stat().st_size for name, path in traces.items()}
     together = {name.removesuffix(".pftrace"): open_path(name) for name in drawn}
-    return index_page(folder.run, rows_of(folder), links, sizes, together)
+    return index_page(opened.run, opened.rows, links, sizes, together)
 
 
 def _hint(port: int) -> None:
@@ -159,8 +118,6 @@ def _hint(port: int) -> None:
 
 
 def _start_browser(address: str) -> None:
-    import webbrowser
-
     screen = sys.platform != "linux" or any(os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
     # Without a screen `webbrowser` would fall back to a text browser, which takes over the terminal.
     if not (screen and webbrowser.open(address)):

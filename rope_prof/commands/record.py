@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rope_prof.commands import words
+from rope_prof.commands.nsight_options import asked_tools, run_tools
+from rope_prof.commands.printing import print_run
+from rope_prof.commands.progress import RichProgress
+from rope_prof.commands.record_ranks import record_on_ranks
+from rope_prof.commands.recorded import default_folder, next_commands
+from rope_prof.errors import PartialError, UnavailableError, UsageError
+from rope_prof.io.run.folder import read_run
+from rope_prof.io.run.writer import writing
+from rope_prof.opened.run import open_run
+from rope_prof.record.loop.plan import Options, parse_tokens
+from rope_prof.record.loop.stopping import parse_precision
+from rope_prof.record.ranks import place
+from rope_prof.record.worker.workers import ISOLATED, Workers, spare_worker, why_together
 
 if TYPE_CHECKING:
     from rope_prof.model.run import Run
     from rope_prof.record.device.devices import RecordDevice
-    from rope_prof.record.loop.plan import Options
     from rope_prof.record.nsight.tools import Tool
-    from rope_prof.record.worker.workers import Workers
 
 Words = list[str]
 
@@ -79,9 +90,6 @@ def record(
     ] = None,
 ) -> None:
     """Measure every path on this machine and write a run folder."""
-    from rope_prof.record.loop.plan import Options, parse_tokens
-    from rope_prof.record.loop.stopping import parse_precision
-
     options = Options(
         models=tuple(dict.fromkeys(model)),
         tp=tuple(dict.fromkeys(tp)),
@@ -99,12 +107,9 @@ def record(
         budget=budget,
         sweep=sweep,
     )
-    from rope_prof.record.ranks import place
 
     here = place()
     if here is not None:
-        from rope_prof.commands.record_ranks import record_on_ranks
-
         _only_fresh(resume, nsight)
         record_on_ranks(options, here, device=device, name=name, out=out)
         return
@@ -130,8 +135,6 @@ class Wanted:
 
 
 def _patience(seconds: float) -> float:
-    from rope_prof.errors import UsageError
-
     if not 0 < seconds < float("inf"):
         raise UsageError(f"patience {seconds:g}; expected seconds above 0, as in --patience 300")
     return seconds
@@ -139,11 +142,8 @@ def _patience(seconds: float) -> float:
 
 def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | None, Path | None]) -> None:
     """Record in this process and its workers. The first worker loads torch while this process does."""
-    from rope_prof.record.worker.workers import Workers, spare_worker
-
     together = _why_together(options, wanted)
     with spare_worker(wanted.patience_s, wanted=together is None) as spare:
-        from rope_prof.commands.nsight_options import asked_tools
         from rope_prof.record.device.devices import find_device
         from rope_prof.record.session import fresh_run, resumed_run
 
@@ -174,9 +174,6 @@ def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | N
 
 def _why_together(options: Options, wanted: Wanted) -> str | None:
     """Why the paths share this process; a run goes on as it was begun, unless asked otherwise."""
-    from rope_prof.io.run.folder import read_run
-    from rope_prof.record.worker.workers import ISOLATED, why_together
-
     isolate, sweep = wanted.isolate, options.sweep
     if wanted.resume and isolate is None:
         assert wanted.out is not None
@@ -186,39 +183,20 @@ def _why_together(options: Options, wanted: Wanted) -> str | None:
 
 def _only_fresh(resume: bool, nsight: Words) -> None:
     """Under torchrun a run is made anew, and Nsight's tools, which start processes of their own, are left out."""
-    from rope_prof.errors import UsageError
-
     if resume or nsight:
         raise UsageError(f"{'--resume' if resume else '--nsight'} does not go with torchrun; leave one of them out")
 
 
 def _only_resume(options: Options, out: Path | None) -> None:
     """A resumed run keeps its plan: words that would change it are an error."""
-    from dataclasses import fields
-
-    from rope_prof.errors import UsageError
-    from rope_prof.record.loop.plan import Options as Plain
-
     if out is None:
         raise UsageError("--resume needs the run to go on with; name its folder: record --resume -o RUN")
-    plain = Plain()
+    plain = Options()
     changed = [f.name for f in fields(plain) if getattr(options, f.name) != getattr(plain, f.name)]
     if changed:
         raise UsageError(
             f"--resume goes on with the plan of the run; leave out {', '.join(f'--{name}' for name in changed)}"
         )
-
-
-def default_folder(run: Run) -> Path:
-    """`./traces/<date>-<device>-<name>`."""
-    return Path("traces") / f"{run.created[:10]}-{slug(run.machine.device_name)}-{run.name}"
-
-
-def slug(text: str) -> str:
-    """Lower case letters and digits, joined by single dashes, at most 24 characters."""
-    import re
-
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:24].strip("-") or "device"
 
 
 def _record(
@@ -230,18 +208,13 @@ def _record(
     resume: bool = False,
     workers: Workers | None = None,
 ) -> None:
-    from rope_prof.commands.nsight_options import run_tools
-    from rope_prof.commands.show import print_run
-    from rope_prof.errors import PartialError, UnavailableError
-    from rope_prof.io.run.folder import read_run
-    from rope_prof.io.run.writer import writing
     from rope_prof.record.session import record_run
 
     with writing(folder):
         with RichProgress() as progress:
             done = record_run(run, device, folder, progress, resume=resume, workers=workers)
         failed = run_tools(folder, tools, str(device.torch_device))
-    print_run(read_run(folder))
+    print_run(open_run(folder))
     typer.echo(f"\nrecorded in {folder}\n\nnext:")
     for line in next_commands(folder):
         typer.echo(f"  {line}")
@@ -257,64 +230,3 @@ def _record(
             f"{len(failed_keys)} of {len(done.keys)} keys failed and the others are recorded; "
             f"the first, {first.key.path} {first.key.mode}: {first.reason}"
         )
-
-
-def next_commands(folder: Path) -> tuple[str, str, str]:
-    """The three commands that a person wants after a recording."""
-    return (
-        f"python -m rope_prof dashboard {folder}    # look at it",
-        f"python -m rope_prof open {folder}    # the traces in Perfetto, offline",
-        f"python -m rope_prof show {folder} --json    # the table for a script",
-    )
-
-
-class RichProgress:
-    """The recorder's progress as one rich bar on standard error, which keeps its own copy of that stream."""
-
-    def __init__(self) -> None:
-        import os
-        import sys
-
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        try:
-            stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
-        except (OSError, ValueError):
-            stream = sys.stderr  # type: ignore[assignment]
-        self._stream = stream
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(file=stream),
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._task = self._bar.add_task("preparing", total=None)
-        self._plain = not self._bar.console.is_terminal
-        self._said = ""
-
-    def __enter__(self) -> RichProgress:
-        self._bar.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.__exit__(None, None, None)
-
-    def total(self, steps: int) -> None:
-        """How many steps there are in all."""
-        self._bar.update(self._task, total=steps)
-
-    def step(self, what: str, done: int = 0) -> None:
-        """`what` runs now; `done` more steps are behind. Without a terminal: a line where the work changes."""
-        self._bar.update(self._task, description=what, advance=done)
-        kind = what.partition(", round")[0]
-        if (self._plain and not done and kind != self._said) or (
-            self._plain and kind.startswith("timing") and kind != self._said
-        ):
-            self._said = kind
-            self._stream.write(f"{kind}\n")
-            self._stream.flush()

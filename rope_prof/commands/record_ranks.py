@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rope_prof.commands.printing import print_run
+from rope_prof.commands.progress import RichProgress
+from rope_prof.commands.recorded import default_folder, next_commands
+from rope_prof.opened.run import open_run
+from rope_prof.record.ranks import Place, agreed, joined, ranked, record_rank
+
 if TYPE_CHECKING:
     from rope_prof.record.loop.plan import Options
-    from rope_prof.record.ranks import Place
 
 
 def record_on_ranks(options: Options, here: Place, *, device: str, name: str | None, out: Path | None) -> None:
     """Record on this rank, at once with the others, into one run folder. Errors: LostRankError names a dead rank."""
-    from rope_prof.commands.record import RichProgress, default_folder, next_commands
-    from rope_prof.commands.show import print_run
-    from rope_prof.io.run.folder import read_run
     from rope_prof.record.device.devices import find_device
-    from rope_prof.record.ranks import agreed, joined, ranked, record_rank
     from rope_prof.record.session import fresh_run
 
     with joined(here), ExitStack() as held:
@@ -30,7 +31,7 @@ def record_on_ranks(options: Options, here: Place, *, device: str, name: str | N
             record_rank(run, found, folder, here, progress)
     if here.rank:
         return
-    print_run(read_run(folder))
+    print_run(open_run(folder))
     folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     typer.echo(f"\nrecorded on {here.size} ranks in {folder}\n\nnext:")
     for line in next_commands(folder):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
-import typer
 
-from rope_prof.cli import COMMANDS, application, main
+from rope_prof.cli import COMMANDS, command, function, main
 
 #: Words that name a place though they are typed as text: they may hold more than a path.
 ALSO = {"analyze": {"traces"}, "compare": {"base", "cand"}}
@@ -23,17 +21,16 @@ def _holds_a_path(hint: Any) -> bool:
 def _places() -> list[tuple[str, str]]:
     """(command, parameter) of everything that names a file or a folder."""
     found = []
-    for name, (module, function) in COMMANDS.items():
-        hints = get_type_hints(getattr(import_module(f"rope_prof.commands.{module}"), function))
+    for name in COMMANDS:
+        hints = get_type_hints(function(name))
         found += [(name, one) for one, hint in hints.items() if _holds_a_path(hint) or one in ALSO.get(name, ())]
     return found
 
 
 def _command(name: str, empty: str) -> list[str]:
     """A command line of `name` with one empty word, and any word for what else it needs."""
-    group: Any = typer.main.get_command(application())
     line = [name]
-    for param in group.commands[name].params:
+    for param in command(name).params:
         word = "" if param.name == empty else "x"
         if param.name != empty and not param.required:
             continue

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rope_prof.commands.dashboard import HOST, _port, command
+from rope_prof.commands.dashboard import HOST, command, free_port
 from rope_prof.errors import UsageError
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 
@@ -57,9 +57,9 @@ def test_a_taken_port_is_an_error_of_usage() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"port {port} is taken"):
-            _port(port)
+            free_port(port)
     with pytest.raises(UsageError, match="expected 1 to 65535"):
-        _port(70000)
+        free_port(70000)
 
 
 def test_a_folder_without_a_run_is_one_line_and_exit_code_1(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_perfetto
 from rope_prof.io.run.folder import read_run, write_run
 from rope_prof.io.run.redact import BLANK, Cleaner
+from rope_prof.opened.pictures import draw_run
+from rope_prof.opened.run import open_run
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.io.canaries import CANARIES, NAMED, WORDS, pieces
 
@@ -231,10 +233,8 @@ def test_no_export_holds_one(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_no_perfetto_file_in_an_archive_holds_one(run: Path, tmp_path: Path) -> None:
-    from rope_prof.commands.export import draw_run
-
     (tmp_path / "run").mkdir()
-    data = draw_run(read_run(run)).data
+    data = draw_run(open_run(run)).data
     (tmp_path / "run" / "fusion.pftrace").write_bytes(data)
     write_archive(tmp_path / "run", tmp_path / "copy", WORDS)
     assert found([tmp_path / "copy" / "fusion.pftrace"]) == []

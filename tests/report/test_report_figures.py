@@ -15,11 +15,11 @@ from runs import key as drawn_key
 from rope_prof.analysis.run.cases import main_case
 from rope_prof.analysis.run.noise import noise
 from rope_prof.analysis.stats import figure
-from rope_prof.commands.export_report import cleaned_report, gathered
-from rope_prof.commands.show import rows_of
 from rope_prof.io.run.folder import append_samples, read_run, write_run
 from rope_prof.io.run.redact import Cleaner, Words
 from rope_prof.model.run import Case, Key, KeyFacts, samples_schema
+from rope_prof.opened.report import cleaned_report, gathered
+from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.units import microseconds, ratio
 from rope_prof.views.blocks.model import Block, Bullets, Report
 from rope_prof.views.blocks.overview import overview
@@ -126,10 +126,10 @@ def test_the_caption_names_the_calls_and_the_inflation(shipped_report, shipped_j
 def test_a_section_without_data_says_so(tmp_path: Path) -> None:
     from drawn_run import write_gpu_run
 
-    text = report_markdown(report(gathered(read_run(write_gpu_run(tmp_path / "run", tokens=(64,))))))
+    text = report_markdown(report(gathered(open_run(write_gpu_run(tmp_path / "run", tokens=(64,))))))
     for title in ("Sweep", "End to end"):
         assert section(text, ORDER.index(title) + 1).strip().endswith("*not measured*")
-    page = report_html(report(gathered(read_run(tmp_path / "run"))))
+    page = report_html(report(gathered(open_run(tmp_path / "run"))))
     assert page.count('<p class="muted">not measured</p>') == 2
 
 
@@ -139,12 +139,12 @@ def test_a_run_without_keys_or_traces_still_reports(tmp_path: Path) -> None:
     folder = write_gpu_run(tmp_path / "run", tokens=(64,))
     for path in folder.glob("*.trace.json.gz"):
         path.unlink()
-    text = report_markdown(report(gathered(read_run(folder))))
+    text = report_markdown(report(gathered(open_run(folder))))
     assert "4 traces are gone" in section(text, 12)
     assert "*not measured*" in section(text, 3)
     write_run(folder, replace(read_run(folder).run, keys=()))
     (folder / "samples.parquet").unlink()
-    empty = report_markdown(report(gathered(read_run(folder))))
+    empty = report_markdown(report(gathered(open_run(folder))))
     assert empty.count("*not measured*") >= 8
 
 
@@ -158,7 +158,7 @@ def test_a_path_that_loses_is_named_and_marked(tmp_path: Path) -> None:
     frame.with_columns(ns=pl.when(slow).then(pl.col("ns") * 10).otherwise(pl.col("ns"))).write_parquet(
         folder / "samples.parquet"
     )
-    made = report(gathered(read_run(folder)))
+    made = report(gathered(open_run(folder)))
     text = report_markdown(made)
     assert "Where something loses" in section(text, 1)
     assert "slower by wall than unfused · eager: per-token · eager at 973 tokens" in section(text, 1)
@@ -173,7 +173,7 @@ def test_a_loss_reads_in_the_report_as_on_the_overview(shipped_report) -> None: 
     pairs = verdicts(folder.run, folder.samples)
     case = main_case(folder.run)
     assert case is not None
-    said = overview(rows_of(folder), case.name, pairs=pairs).losses
+    said = overview(OpenedRun(folder).rows, case.name, pairs=pairs).losses
     assert any("fused · compile" in text and text.startswith("than unfused · compile") for text in said)
     bullets = next(b for b in blocks(shipped_report.report, "verdict") if isinstance(b, Bullets)).items
     assert sorted(f"slower by wall {text}" for text in said) == sorted(t for t in bullets if " by wall " in t)
@@ -198,7 +198,7 @@ def page_of(run: Path, tokens: int) -> str:
     """The page of a run, of one token count alone."""
     folder = read_run(run)
     keys = tuple(facts for facts in folder.run.keys if facts.key.case.tokens == tokens)
-    return report_html(report(gathered(replace(folder, run=replace(folder.run, keys=keys)))))
+    return report_html(report(gathered(OpenedRun(replace(folder, run=replace(folder.run, keys=keys))))))
 
 
 def test_private_words_go_and_are_counted(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_private_words_go_and_are_counted(tmp_path: Path) -> None:
     command = f"python -m rope_prof record --token {token} -o /home/alice/secret/run --tokens 973 TOKEN=abcdef123"
     write_run(folder, replace(run, command=command, name="alices-machine run"))
     words = Words({"alices-machine": "host", "alice": "user"})
-    made, said = cleaned_report(folder, words)
+    made, said = cleaned_report(open_run(folder), words)
     for text in (report_markdown(made), report_html(made)):
         for private in (token, "alice", "secret", "abcdef123"):
             assert private not in text
@@ -255,7 +255,7 @@ def test_a_run_of_hundreds_of_keys_stays_under_the_limit(tmp_path: Path) -> None
                     rows += [(key.name, n, "wall", 10, 1000 + 7 * n + len(path), None) for n in range(6)]
     write_run(folder, replace(run, keys=tuple(keys)))
     append_samples(folder, pl.DataFrame(rows, schema=samples_schema(), orient="row"))
-    text = report_markdown(report(gathered(read_run(folder))))
+    text = report_markdown(report(gathered(open_run(folder))))
     assert len(text) < LIMIT
     assert "more rows" in text
     assert [n for n, _ in re.findall(r"^## (\d+)\. (.*)$", text, re.MULTILINE)] == [str(n) for n in range(1, 13)]
@@ -263,7 +263,7 @@ def test_a_run_of_hundreds_of_keys_stays_under_the_limit(tmp_path: Path) -> None
 
 def test_the_median_call_of_a_replay_is_one_call(repository: Path) -> None:
     folder = repository / "traces/h200-nsight"
-    data = gathered(read_run(folder))
+    data = gathered(open_run(folder))
     for name, one in data.captured.items():
         path, mode = name.split(".")[:2]
         if mode == "graph" and one.timeline is not None:

@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 from report_reading import read
 
-from rope_prof.commands.export_report import cleaned_report, write_page
+from rope_prof.commands.export_report import write_page
+from rope_prof.opened.report import cleaned_report
+from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.model import Code, Report, Section, mapped
 from rope_prof.views.report.html import report_html
 from rope_prof.views.report.method import clipped
@@ -205,7 +207,7 @@ def test_a_fresh_run_of_a_cpu_reports_as_well(chromium: Browser, repository: Pat
     words = ["-m", "rope_prof", "record", "--quick", "--device", "cpu", "-o", str(tmp_path / "run")]
     made = subprocess.run([sys.executable, *words], cwd=repository, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
-    report = cleaned_report(tmp_path / "run")[0]
+    report = cleaned_report(open_run(tmp_path / "run"))[0]
     write_page(report, tmp_path / "report.html")
     context = chromium.new_context()
     page = context.new_page()
@@ -233,7 +235,7 @@ def test_a_case_with_a_strange_name_is_only_a_name(chromium: Browser, tmp_path: 
     )
     for path in folder.glob("*.trace.json.gz"):  # the ranges keep their old name: no call is found, no timeline drawn
         path.unlink()
-    write_page(cleaned_report(folder)[0], tmp_path / "report.html")
+    write_page(cleaned_report(open_run(folder))[0], tmp_path / "report.html")
     context = chromium.new_context()
     page = context.new_page()
     said = watched(page)

@@ -55,10 +55,12 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT)]
     from tempfile import TemporaryDirectory
 
-    from rope_prof.commands.export_report import cleaned_report, write_text
+    from rope_prof.commands.export_report import write_text
+    from rope_prof.opened.report import cleaned_report
+    from rope_prof.opened.run import open_run
 
     with TemporaryDirectory() as scratch:
-        made, _ = cleaned_report(Path("traces/h100-ernie28b"))
+        made, _ = cleaned_report(open_run(Path("traces/h100-ernie28b")))
         write_text(made, Path(scratch))
         text = (Path(scratch) / "report.md").read_text("utf-8")
         PICTURE.write_bytes((Path(scratch) / "before-after.light.png").read_bytes())

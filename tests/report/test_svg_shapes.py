@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rope_prof.commands.export_report import picture_font
+from rope_prof.io.font import picture_font
 from rope_prof.views.draw.charts import Bar, Histogram, bars, histograms
 from rope_prof.views.draw.lines import Axes, Point, Series, line_chart, log_chart
 from rope_prof.views.draw.palette import DARK, LIGHT

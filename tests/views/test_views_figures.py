@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rope_prof.analysis.trace.kernels import kernel_shares
-from rope_prof.commands.show import rows_of
 from rope_prof.io.run.folder import read_run
+from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.blocks.overview import Overview, overview
 from rope_prof.views.page import overview as panels
 from rope_prof.views.words.names import folded, plotly_text, short_name
@@ -28,7 +28,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_panels_escape_what_a_run_says(hostile: Path) -> None:
     folder = read_run(hostile)
-    found = overview(rows_of(folder), CASE)
+    found = overview(OpenedRun(folder).rows, CASE)
     evil = "<img src=x onerror=alert(1)>"
     machine = type(folder.run.machine)(
         **{
@@ -41,7 +41,7 @@ def test_the_panels_escape_what_a_run_says(hostile: Path) -> None:
 
 
 def seen(hostile: Path) -> Overview:
-    return overview(rows_of(read_run(hostile)), CASE)
+    return overview(open_run(hostile).rows, CASE)
 
 
 def test_the_overview_holds_fused_against_unfused_and_marks_where_it_does_not_pay(hostile: Path) -> None:

@@ -108,6 +108,11 @@ def _whole(word: str, kind: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_])" if kind in {"host", "user"} else escaped)
 
 
+def cleaner(words: Words | None = None) -> Cleaner:
+    """A fresh cleaner. `words`: what counts as private besides secrets and paths; by default this machine's own."""
+    return Cleaner(private_words() if words is None else words)
+
+
 def private_words(environment: Mapping[str, str] | None = None) -> Words:
     """The private words of this machine, this user and this process's environment."""
     kinds: dict[str, str] = {}

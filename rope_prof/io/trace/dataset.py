@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 SCHEMA_VERSION: Final = 1
+#: Where an analysis of many traces goes that names no folder; the dashboard's page Ranks looks there.
+DEFAULT_DATASET: Final = "rope_prof-fleet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""An opened run on standard output: what `show` prints, and `record` and `model` when they are done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+from rope_prof.analysis.run.rank_spread import rank_spread
+from rope_prof.analysis.run.sweep import sweep
+from rope_prof.views.blocks.counters import nsight_tables
+from rope_prof.views.blocks.model import Bullets, Table
+from rope_prof.views.blocks.numbers import number_tables
+from rope_prof.views.blocks.ranks import rank_tables
+from rope_prof.views.blocks.requests import request_blocks
+from rope_prof.views.blocks.run import run_tables
+from rope_prof.views.blocks.sweep import sweep_tables
+from rope_prof.views.terminal.writer import printed
+from rope_prof.views.words.counters import nsight_notes
+from rope_prof.views.words.machine import machine_line
+from rope_prof.views.words.notes import notes
+from rope_prof.views.words.numbers import number_notes
+from rope_prof.views.words.run_json import end_to_end_json, numbers_json, run_json
+from rope_prof.views.words.sweep import is_sweep, sweep_notes
+
+if TYPE_CHECKING:
+    from rope_prof.analysis.run.numbers import Numbers
+    from rope_prof.opened.requests import OpenedRequests
+    from rope_prof.opened.run import OpenedRun
+
+
+def print_run(opened: OpenedRun, *, as_json: bool = False) -> None:
+    """Print the table, or the JSON, of `opened` to standard output."""
+    found = opened.numbers
+    if as_json:
+        typer.echo(run_json(opened.run, found.rows, _requests_json(opened.requests), numbers_json(found)))
+        return
+    console = wide_console()
+    console.print(f"{opened.run.name} · {machine_line(opened.run.machine)}", markup=False, highlight=False)
+    tables, lines = _drawn(found)
+    nsight = opened.nsight
+    for drawn, said in ((tables, lines), (nsight_tables(nsight), nsight_notes(nsight)) if nsight else ([], [])):
+        printed(console, [*drawn, Bullets(items=tuple(said))])
+    print_requests(opened.requests)
+
+
+def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
+    """Tables and notes of a run: a table per case, or of a sweep one per family."""
+    frame = sweep(found.rows)
+    if is_sweep(frame):
+        return sweep_tables(frame), [*notes(found.run, found.rows), *sweep_notes(frame)]
+    over_ranks = rank_tables(rank_spread(found.rows))
+    return [*run_tables(found.rows), *over_ranks, *number_tables(found)], [
+        *notes(found.run, found.rows),
+        *number_notes(found),
+    ]
+
+
+def print_requests(found: OpenedRequests | None) -> None:
+    """Print the tables of whole requests; nothing where there are none."""
+    if found is None:
+        return
+    profiled = found.profiles
+    blocks = request_blocks(found.facts, found.rows, found.agreed, profiled.steps, profiled.predicted, profiled.doubts)
+    printed(wide_console(), blocks)
+
+
+def _requests_json(found: OpenedRequests | None) -> dict[str, Any] | None:
+    """What `show --json` says of whole requests; None where there are none."""
+    if found is None:
+        return None
+    profiled = found.profiles
+    return end_to_end_json(found.facts, found.rows, found.agreed, profiled.steps, profiled.predicted)
+
+
+def wide_console() -> Console:
+    """Standard output; 140 columns where it is no terminal, so that a table in a file is not broken."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)

@@ -1,0 +1,63 @@
+"""An opened run, or any trace, drawn as one native Perfetto trace: for `export`, `open` and the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from rope_prof.errors import RunError, TraceError
+from rope_prof.io.run.folder import RunFolder
+from rope_prof.io.trace.read import read_trace
+from rope_prof.opened.run import OpenedRun
+from rope_prof.serve.server import Look, Made
+from rope_prof.views.perfetto.export import Drawn, perfetto_bytes, run_trace
+
+
+def draw_run(run: OpenedRun, case: str | None = None) -> Drawn:
+    """All traces of a run, or of one case, as one. Errors: RunError where it has none, or one is damaged."""
+    wanted = [facts for facts in run.run.keys if case in (None, facts.key.case.name)]
+    found = {facts.key.name: run.trace(facts) for facts in wanted}
+    traces = {name: trace for name, trace in found.items() if trace is not None}
+    if not traces:
+        raise no_trace(run.folder)
+    return run_trace(run.run, run.rows, traces)
+
+
+def no_trace(folder: RunFolder) -> RunError:
+    """The sentence on a run of which nothing can be drawn."""
+    return RunError(
+        f"no trace in run '{folder.path}' ({len(folder.run.keys)} keys, none captured, or the files are gone); "
+        f"{folder.run.going_on(str(folder.path))}"
+    )
+
+
+def draw_trace(path: Path) -> bytes:
+    """Any trace with its bubbles. Errors: TraceError for a file without a timeline."""
+    trace = read_trace(path)
+    frames = (trace.gpu, trace.calls, trace.ranges, trace.ops)
+    if not any(frame.height for frame in frames):
+        raise TraceError(
+            f"nothing to draw in {str(path)!r} ({trace.format}, {trace.events} events, none with a time); "
+            "expected a trace with kernels, launches or ranges"
+        )
+    return perfetto_bytes(trace, path.name)
+
+
+def case_traces(run: OpenedRun) -> dict[str, Callable[[], Made]]:
+    """`<case>.pftrace` -> what draws all traces of that case as one, for each case that has any."""
+    keys = (facts.key for facts in run.run.keys if run.folder.trace_path(facts.key.name) is not None)
+    cases = dict.fromkeys(key.case.name for key in keys)
+    return {f"{case}.pftrace": partial(_made_case, run, case) for case in cases}
+
+
+def _made_case(run: OpenedRun, case: str) -> Made:
+    """All traces of a case as one, zoomed to one call of each side."""
+    drawn = draw_run(run, case)
+    zoom = drawn.zooms[case]
+    return Made(drawn.data, Look(zoom.start_ns, zoom.end_ns, zoom.pins))
+
+
+def made_trace(path: Path) -> Made:
+    """Any trace, for the server that hands it out."""
+    return Made(draw_trace(path))

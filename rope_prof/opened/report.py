@@ -1,0 +1,70 @@
+"""The report of an opened run: all that it is made from, and the same without private words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rope_prof.io.run.clean_model import clean_run, clean_trace
+from rope_prof.io.run.redact import Words, cleaner
+from rope_prof.io.trace.read import read_trace
+from rope_prof.opened.run import OpenedRun
+from rope_prof.views.blocks.model import Report, mapped, with_blocks
+from rope_prof.views.blocks.model import Words as Paragraph
+from rope_prof.views.report.data import Captured, ReportData, TraceFile
+from rope_prof.views.report.report import report
+from rope_prof.views.words.labels import key_words
+
+
+def cleaned_report(run: OpenedRun, words: Words | None = None) -> tuple[Report, str]:
+    """The report of `run` without private words, and the line that says what went.
+
+    `words`: what counts as private besides tokens and paths; by default this machine's own. Errors: those of
+    `gathered`.
+    """
+    clean = cleaner(words)
+    named = replace(run.folder, run=clean_run(run.run, clean))  # before a long text is cut: half a secret has no form
+    made = mapped(report(gathered(OpenedRun(named, lambda path: clean_trace(read_trace(path), clean)))), clean)
+    return with_blocks(made, "doubts", Paragraph(text=clean.notice())), clean.sentence()
+
+
+def gathered(run: OpenedRun) -> ReportData:
+    """Everything that the report of `run` is made from.
+
+    Errors: TraceError for a trace that cannot be read, RunError for a part of one.
+    """
+    requests = run.requests
+    return ReportData(
+        run=run.run,
+        captured=dict(_captured(run)),
+        rows=run.rows,
+        samples=run.samples,
+        requests=None if requests is None else requests.whole(),
+        files=tuple(_files(run)),
+        lost=run.folder.missing_traces(),
+        source=str(run.path),
+    )
+
+
+def _captured(run: OpenedRun) -> Iterator[tuple[str, Captured]]:
+    """Each key's trace is checked and told of while it is at hand."""
+    for facts in run.run.keys:
+        if run.figures(facts) is not None:
+            one = run.account(facts)
+            if one is not None:
+                yield facts.key.name, one
+
+
+def _files(run: OpenedRun) -> Iterator[TraceFile]:
+    """The traces that the run names and the folder holds, with their SHA-256."""
+    named = {f.trace: key_words(f.key) for f in run.run.keys if f.trace}
+    named |= {f.light_trace: f"{key_words(f.key)}, light" for f in run.run.keys if f.light_trace}
+    for one in run.requests.facts.paths if run.requests is not None else ():
+        named |= {name: f"whole requests: {one.path}, {phase}" for phase, name in (one.traces or {}).items()}
+    for name, what in named.items():
+        path = run.path / name
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            yield TraceFile(name=name, what=what, size=path.stat().st_size, sha256=digest)

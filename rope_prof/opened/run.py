@@ -1,0 +1,213 @@
+"""One run folder, opened: every file is read once, every figure computed once, and all who ask get the same object.
+
+Commands, exports, reports and the dashboard ask here and nowhere else, so that a field has one value. Knows which files
+belong together and that a capture must be whole; computes nothing itself (`analysis`) and draws nothing (`views`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from threading import RLock
+
+import polars as pl
+
+from rope_prof.analysis.run.ceilings import Ceilings, ceilings
+from rope_prof.analysis.run.decomposition import Decomposition, decompose
+from rope_prof.analysis.run.numbers import Numbers, numbers
+from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, figures, require_whole, summary
+from rope_prof.analysis.trace.analyze import accounted
+from rope_prof.analysis.trace.calls import call_frame
+from rope_prof.errors import RunError, TraceError
+from rope_prof.io.run.folder import RunFolder, read_run
+from rope_prof.io.trace.read import read_trace
+from rope_prof.model.nsight import Nsight
+from rope_prof.model.run import Case, Key, KeyFacts, Run
+from rope_prof.model.trace import Trace
+from rope_prof.opened.requests import OpenedRequests
+from rope_prof.views.report.data import Captured, captured
+
+#: Traces that stay in memory; who walks over the keys of a run needs the last one alone.
+TRACES_KEPT = 8
+#: Laid-out captures that stay in memory, of a run that is looked at.
+CAPTURES_KEPT = 64
+
+Read = Callable[[Path], Trace]
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One key's trace with the frame of its calls."""
+
+    trace: Trace
+    calls: pl.DataFrame
+
+
+class OpenedRun:
+    """A run folder and everything that is made of it, on demand and once. May be shared by threads.
+
+    `read` reads a trace; who keeps traces over several openings gives its own.
+    """
+
+    def __init__(self, folder: RunFolder, read: Read = read_trace) -> None:
+        self.folder = folder
+        self._lock = RLock()
+        self._read: Read = lru_cache(maxsize=TRACES_KEPT)(read)
+        self._figures: dict[tuple[str, bool], CaptureFigures | None] = {}
+        self._laid_out = lru_cache(maxsize=CAPTURES_KEPT)(self._lay_out)
+        self._told = lru_cache(maxsize=CAPTURES_KEPT)(self._tell)
+        self._split = lru_cache(maxsize=None)(self._decompose)
+        self._limits = lru_cache(maxsize=None)(self._ceilings)
+        self._rows: tuple[Row, ...] | None = None
+        self._numbers: Numbers | None = None
+        self._requests: OpenedRequests | None = None
+        self._nsight: Nsight | None = None
+        self._asked: set[str] = set()
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
+
+    @property
+    def run(self) -> Run:
+        """What `run.json` says."""
+        return self.folder.run
+
+    @property
+    def samples(self) -> pl.DataFrame:
+        """Every unprofiled sample."""
+        return self.folder.samples
+
+    def trace(self, facts: KeyFacts, *, light: bool = False) -> Trace | None:
+        """The whole trace of that key, or its light one; None where it was not captured or the file is gone.
+
+        Errors: TraceError for a file that is no trace; RunError for one that holds other calls than were recorded, of
+        which figures would be wrong.
+        """
+        path = self.folder.trace_path(facts.key.name, light=light)
+        if path is None:
+            return None
+        with self._lock:
+            trace = self._read(path)
+            if (facts.key.name, light) not in self._figures:
+                found = figures(trace, facts.key)
+                require_whole(trace, found, replace(facts, trace=path.name))
+                self._figures[facts.key.name, light] = found
+            return trace
+
+    def figures(self, facts: KeyFacts, *, light: bool = False) -> CaptureFigures | None:
+        """What that capture says of a call; None without one. Errors: as of `trace`."""
+        with self._lock:
+            at = (facts.key.name, light)
+            if at not in self._figures and self.trace(facts, light=light) is None:
+                self._figures[at] = None
+            return self._figures[at]
+
+    def figures_or_reason(self, facts: KeyFacts) -> CaptureFigures | str:
+        """The same, or why there are none: who compares times does without."""
+        try:
+            found = self.figures(facts)
+        except (RunError, TraceError) as error:
+            return str(error)
+        if found is not None:
+            return found
+        label = f"{facts.key.path} {facts.key.mode}"
+        return f"{label} was not captured" if facts.trace is None else f"the trace {facts.trace!r} is missing"
+
+    @property
+    def captures(self) -> dict[str, CaptureFigures]:
+        """Key -> the figures of its capture. Errors: as of `trace`."""
+        return dict(self._captures(light=False))
+
+    @property
+    def light_captures(self) -> dict[str, CaptureFigures]:
+        """The same of the captures at the lowest overhead."""
+        return dict(self._captures(light=True))
+
+    def _captures(self, *, light: bool) -> Iterator[tuple[str, CaptureFigures]]:
+        for facts in self.run.keys:
+            found = self.figures(facts, light=light)
+            if found is not None:
+                yield facts.key.name, found
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every key with the figures of its samples and its captures. Errors: as of `trace`."""
+        with self._lock:
+            if self._rows is None:
+                self._rows = summary(self.run, self.samples, self.captures, self.light_captures)
+            return self._rows
+
+    @property
+    def numbers(self) -> Numbers:
+        """Everything that is computed of the run. Errors: as of `trace`."""
+        with self._lock:
+            if self._numbers is None:
+                self._numbers = numbers(self.run, self.samples, self.captures, self.light_captures)
+                self._rows = self._numbers.rows
+            return self._numbers
+
+    @property
+    def nsight(self) -> Nsight | None:
+        """What NVIDIA's own tools said of the run; None where none was asked. Errors: RunError."""
+        with self._lock:
+            if "nsight" not in self._asked:
+                self._nsight = self.folder.nsight
+                self._asked.add("nsight")
+            return self._nsight
+
+    @property
+    def requests(self) -> OpenedRequests | None:
+        """The whole requests that were measured into the run; None where there are none. Errors: RunError."""
+        with self._lock:
+            if "requests" not in self._asked:
+                found = self.folder.end_to_end
+                self._requests = None if found is None else OpenedRequests(found, self._read)
+                self._asked.add("requests")
+            return self._requests
+
+    def capture(self, facts: KeyFacts) -> Capture | None:
+        """The trace of that key, whole or not, ready to be drawn; None where there is none. Errors: TraceError."""
+        path = self.folder.trace_path(facts.key.name)
+        with self._lock:
+            return None if path is None else self._laid_out(path, facts.key)
+
+    def _lay_out(self, path: Path, key: Key) -> Capture:
+        trace = accounted(self._read(path))
+        return Capture(trace, call_frame(trace, call_pattern(key.name), kind="record_function"))
+
+    def account(self, facts: KeyFacts) -> Captured | None:
+        """Kernels, gaps and median call of that key's trace; None where there is none. Errors: TraceError."""
+        with self._lock:
+            return None if self.folder.trace_path(facts.key.name) is None else self._told(facts.key.name)
+
+    def _tell(self, name: str) -> Captured:
+        facts = self.run.facts(name)
+        path = self.folder.trace_path(name)
+        if path is None:
+            raise TraceError(f"the trace {facts.trace!r} is missing")
+        return captured(self._read(path), facts)
+
+    def decomposed(self, base: Key, cand: Key) -> Decomposition | None:
+        """Where the time goes that `cand` saves of `base`; None where a side is not ranked, timed or captured."""
+        with self._lock:
+            return self._split(base, cand)
+
+    def _decompose(self, base: Key, cand: Key) -> Decomposition | None:
+        return decompose(self.run, self.samples, self.captures, base, cand)
+
+    def limits(self, case: Case, rank: int) -> Ceilings:
+        """What the card of that rank itself did in the rounds of that case."""
+        with self._lock:
+            return self._limits(case, rank)
+
+    def _ceilings(self, case: Case, rank: int) -> Ceilings:
+        return ceilings(self.run, self.samples, case, rank)
+
+
+def open_run(path: Path, read: Read = read_trace) -> OpenedRun:
+    """The run in the folder `path`. Errors: RunError, as of `io.run.folder.read_run`."""
+    return OpenedRun(read_run(path), read)
