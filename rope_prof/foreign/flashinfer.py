@@ -211,7 +211,7 @@ def _axes(
         raise UsageError(f"--workload gives the values of {next(iter(values))!r} already; leave one of the two out")
     if len(found.open_axes) == 1:
         (name,) = found.open_axes
-        by_value = {(workload.axes[name],): workload for workload in workloads}
+        by_value: dict[tuple[int, ...], Workload] = {(workload.axes[name],): workload for workload in workloads}
         if len(by_value) == len(workloads):
             return (_axis(name, tuple(value for (value,) in by_value)),), by_value
     numbers = tuple(range(1, len(workloads) + 1))
