@@ -21,7 +21,8 @@ from rope_prof.opened.run import open_run
 from rope_prof.record.loop.plan import Options, parse_tokens
 from rope_prof.record.loop.stopping import parse_precision
 from rope_prof.record.ranks import place
-from rope_prof.record.worker.workers import ISOLATED, Workers, spare_worker, why_together
+from rope_prof.record.worker.sides import other_side
+from rope_prof.record.worker.workers import ISOLATED, PRELOAD, Workers, spare_worker, why_together
 
 if TYPE_CHECKING:
     from rope_prof.model.run import Run
@@ -78,6 +79,15 @@ def record(
     patience: Annotated[
         float, typer.Option(help="Seconds that a path's process may take over one step before it is ended.")
     ] = 300.0,
+    against: Annotated[
+        str | None, typer.Option(help="A git revision, measured beside this tree: path fused as fused@1a2b3c4.")
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option(help="Another environment's Python, measured beside this one: fused@ENVIRONMENT.")
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(help="Fresh processes of each path, one after another in turn; rounds are of each.")
+    ] = 1,
     nsight: Annotated[
         Words,
         typer.Option(help="systems or compute: run the same calls under nsys or ncu too. With --resume: add to a run."),
@@ -117,7 +127,17 @@ def record(
         _only_resume(options, out)
     _record_here(
         options,
-        Wanted(device=device, name=name, out=out, resume=resume, isolate=isolate, patience_s=_patience(patience)),
+        Wanted(
+            device=device,
+            name=name,
+            out=out,
+            resume=resume,
+            isolate=isolate,
+            patience_s=_patience(patience),
+            against=against,
+            python=python,
+            repeats=repeats,
+        ),
         (nsight, nsys, ncu),
     )
 
@@ -132,6 +152,9 @@ class Wanted:
     resume: bool
     isolate: bool | None
     patience_s: float
+    against: str | None = None
+    python: str | None = None
+    repeats: int = 1
 
 
 def _patience(seconds: float) -> float:
@@ -143,7 +166,11 @@ def _patience(seconds: float) -> float:
 def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | None, Path | None]) -> None:
     """Record in this process and its workers. The first worker loads torch while this process does."""
     together = _why_together(options, wanted)
-    with spare_worker(wanted.patience_s, wanted=together is None) as spare:
+    _require_workers(options, wanted, together)
+    with (
+        other_side(_revision(wanted), wanted.python, PRELOAD) as side,
+        spare_worker(wanted.patience_s, wanted=together is None) as spare,
+    ):
         from rope_prof.record.device.devices import find_device
         from rope_prof.record.session import fresh_run, resumed_run
 
@@ -161,15 +188,45 @@ def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | N
                 kind=found.kind,
                 patience_s=wanted.patience_s,
                 spare=spare,
+                side=side,
             )
         try:
             if run is None:
-                run = fresh_run(options, found, wanted.name, workers, together or "")
+                run = fresh_run(
+                    options,
+                    found,
+                    wanted.name,
+                    workers,
+                    together or "",
+                    repeats=wanted.repeats,
+                    against=side.revision if side else None,
+                )
             folder = wanted.out if wanted.out is not None else default_folder(run)
             _record(run, found, folder, tools, resume=wanted.resume, workers=workers)
         finally:
             if workers is not None:
                 workers.close()
+
+
+def _require_workers(options: Options, wanted: Wanted, together: str | None) -> None:
+    """UsageError for words that need processes of their own, or that do not go together."""
+    if wanted.repeats < 1:
+        raise UsageError(f"repeats {wanted.repeats}; expected at least 1")
+    if wanted.resume and (wanted.repeats > 1 or wanted.against):
+        raise UsageError("--resume goes on with the plan of the run; leave out --repeats and --against")
+    if wanted.repeats > 1 and options.precision is not None:
+        raise UsageError("--precision looks at the rounds of one process; with --repeats say --rounds instead")
+    asked = wanted.against or wanted.python or wanted.repeats > 1
+    if asked and together is not None:
+        raise UsageError(f"--against, --python and --repeats need a process per path, but {together}")
+
+
+def _revision(wanted: Wanted) -> str | None:
+    """The revision of the other side: as asked, or the one that the run was begun with."""
+    if not wanted.resume or wanted.out is None:
+        return wanted.against
+    revision = read_run(wanted.out).run.settings.get("against")
+    return str(revision) if revision else None
 
 
 def _why_together(options: Options, wanted: Wanted) -> str | None:

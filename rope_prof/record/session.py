@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rope_prof import __version__
@@ -27,6 +28,9 @@ def fresh_run(
     name: str | None,
     workers: Workers | None = None,
     isolation: str = "as asked",
+    *,
+    repeats: int = 1,
+    against: str | None = None,
 ) -> Run:
     """A run with all its keys planned and nothing measured. Errors: UsageError, UnavailableError.
 
@@ -35,6 +39,7 @@ def fresh_run(
     """
     facts = machine(device)
     keys = plan(options, device.kind, triton=facts.triton is not None, find=workers.find if workers else None)
+    keys = workers.planned(keys) if workers else keys
     quick = "-sweep" if options.sweep else "-quick" if options.quick else ""
     return Run(
         schema_version=SCHEMA_VERSION,
@@ -53,6 +58,8 @@ def fresh_run(
             "precision": options.precision,
             "budget_s": budget_s(options),
             "sweep": options.sweep,
+            "repeats": repeats,
+            "against": against,
             "isolation": ISOLATED if workers else f"one process: {isolation}",
         },
     )
@@ -115,6 +122,7 @@ def record_run(
         bench = TorchBench(device, seed=run.seed, calls=int(run.settings["calls"] or 2))
     else:
         bench = workers.bench(run, last_process(folder))
+        run = replace(run, settings={**run.settings, **workers.met(run)})
     capture = not run.settings.get("sweep")
     return Recorder(folder, run, bench, progress, limits_of(run), capture=capture).record()
 
@@ -126,4 +134,5 @@ def limits_of(run: Run) -> Limits:
         rounds=int(run.settings["rounds"] or 1),
         precision=float(precision) if precision else None,
         budget_ns=round(float(budget) * 1e9) if budget else None,
+        repeats=int(run.settings.get("repeats") or 1),
     )

@@ -1,6 +1,6 @@
 """A bench without torch for worker processes: `user:WHAT` is a path that does WHAT, at a stage of its work.
 
-`user:hang@settle` hangs when it is settled; `user:exit@turn` ends Python in a timed call; `user:fine` does nothing ill.
+`user:hang!settle` hangs when it is settled, `user:leave!turn` ends Python in a timed call, `user:fine` is fine.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Bench:
         raise AssertionError((work, hold_ns))
 
     def _at(self, stage: str, path: str) -> None:
-        what, _, where = path.removeprefix("user:").partition("@")
+        what, _, where = path.removeprefix("user:").partition("!")
         if where == stage and what == "poison":
             self.broken = True
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
@@ -172,12 +172,12 @@ class Bench:
 
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
         self._at("capture", key.path)
-        assert subject.name == key.name
+        assert subject.name.split(".")[1:] == key.name.split(".")[1:]
         (folder / f"{key.name}.trace.json.gz").write_bytes(b"trace")
         return f"{key.name}.trace.json.gz", 28
 
     def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
-        assert subject.name == key.name and folder.is_dir()
+        assert subject.name and key.name and folder.is_dir()
         return None
 
     def close(self) -> None: ...

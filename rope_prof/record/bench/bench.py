@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from rope_prof.errors import UsageError
 from rope_prof.kernels.mrope.inputs import DTYPES
 from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.shape import MropeShape
@@ -177,6 +178,10 @@ class TorchBench:
         if self.kind == "cpu" or key.mode == "graph":
             return None
         return capture(subject, key, self.calls, self.device, folder, light=True)[0]
+
+    def renew(self) -> None:
+        """All of it is in this very process."""
+        raise UsageError("--repeats needs a process per path; leave out --no-isolate")
 
     def close(self) -> None:
         """Free the ring and the buffers, and end the child."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rope_prof.errors import RopeProfError, UnavailableError
-from rope_prof.io.run.folder import append_samples, read_run, write_run
+from rope_prof.io.run.folder import append_samples, is_run, read_run, write_run
 from rope_prof.model.run import Accuracy, Case, Ceiling, Key, Run, conditions_schema, samples_schema
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.plan import Kind, interpreted
@@ -79,6 +79,14 @@ class Book:
         """The samples on disk of the keys called `names`."""
         samples = read_run(self.folder).samples
         return [Sample(*row) for row in samples.filter(samples["key"].is_in(names)).iter_rows()]
+
+    def rounds_done(self) -> int:
+        """Rounds of which samples are on disk, in the case that has the fewest."""
+        last = dict.fromkeys(self.cases(), 0)
+        where = {key.name: key.case for key in self.pending()}
+        for sample in self.samples_of(list(where)) if is_run(self.folder) else []:
+            last[where[sample.key]] = max(last[where[sample.key]], sample.round + 1)
+        return min(last.values(), default=0)
 
     def add(self, samples: list[Sample]) -> None:
         """Take in the samples of a round; on disk every two seconds."""

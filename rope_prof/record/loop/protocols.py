@@ -85,5 +85,8 @@ class Bench(Protocol):
     def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
         """A trace without the host's operators: its file name; None where there is no such thing."""
 
+    def renew(self) -> None:
+        """Go on in fresh processes; UsageError where all runs in one."""
+
     def close(self) -> None:
         """Free all; end what was started."""

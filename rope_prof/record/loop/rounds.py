@@ -17,13 +17,14 @@ WAITS = "no device time: the path waits for the device within a call"
 
 @dataclass(slots=True)
 class Rounds:
-    """Times case after case; `spent_ns` of the budget is gone."""
+    """Times case after case; `spent_ns` of the budget is gone. `repeat`: how many processes a path had before."""
 
     book: Book
     bench: Bench
     progress: Progress
     limits: Limits
     spent_ns: int = 0
+    repeat: int = 0
 
     def time(self, case: Case, subjects: list[Subject], cases_left: int) -> None:
         """The rounds of `case` that are not in the samples yet; what fails leaves them and is marked."""
@@ -86,11 +87,17 @@ class Rounds:
             self.book.put_ceilings(entry)
         return live
 
+    @property
+    def _limits(self) -> Limits:
+        """The rounds are counted through all processes: those at work now end with this one."""
+        return replace(self.limits, rounds=(self.repeat + 1) * self.limits.rounds)
+
     def _watch(self, keys: dict[str, Key], cases_left: int) -> Watch:
         """The rounds of one case under watch, with its share of the time that is left and the samples it has."""
         budget = self.limits.budget_ns
-        share = None if budget is None else max(0, budget - self.spent_ns) // cases_left
-        watch = Watch(self.limits, baselines(keys.values()), self.bench.clock, share)
+        repeats_left = self.limits.repeats - self.repeat
+        share = None if budget is None else max(0, budget - self.spent_ns) // (cases_left * repeats_left)
+        watch = Watch(self._limits, baselines(keys.values()), self.bench.clock, share)
         watch.add(self.book.samples_of(list(keys)))
         return watch
 
@@ -98,9 +105,9 @@ class Rounds:
         self, case: Case, live: list[Subject], ceilings: list[Subject], watch: Watch, failures: Failures
     ) -> tuple[int, str | None]:
         """(rounds done in all, why no other followed: None where every key failed)."""
-        most = self.limits.rounds
+        most = self._limits.rounds
         names = [subject.name for subject in live]
-        numbers = range(watch.rounds_done, most)
+        numbers = range(max(watch.rounds_done, self.repeat * self.limits.rounds), most)
         done, why = numbers.start, None if numbers else "rounds"
         taken_rounds = measure(
             [*live, *ceilings],

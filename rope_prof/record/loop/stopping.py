@@ -25,7 +25,8 @@ FIRST_LOOK = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`rounds` at most; `precision`: 0.01 asks for intervals under 1 %; `budget_ns`: time for rounds of all cases.
+    """`rounds` at most, of each of `repeats` processes; `precision`: 0.01 asks for intervals under 1 %; `budget_ns`:
+    time for rounds of all cases.
 
     The budget ends no case before it has rounds enough to be compared with another run (`stats.LEAST_APART`): what can
     be held against nothing decides nothing.
@@ -34,6 +35,7 @@ class Limits:
     rounds: int
     precision: float | None = None
     budget_ns: int | None = None
+    repeats: int = 1
 
 
 def parse_precision(word: str) -> float:

@@ -75,7 +75,8 @@ class Servant:
         try:
             find(name)
         except LookupError as error:
-            return str(error), None
+            names_nothing = error.__cause__ is None or isinstance(error.__cause__, ImportError)
+            return (str(error), None) if names_nothing else (None, str(error))
         except BaseException as error:
             return None, one_line(error)
         return None, None

@@ -18,7 +18,8 @@ from rope_prof.record.device.throttle import UNKNOWN, Conditions
 from rope_prof.record.loop.describe import ToldError
 from rope_prof.record.loop.plan import Kind
 from rope_prof.record.loop.timing import Clock, Device, Sample, Subject
-from rope_prof.record.worker.seat import Seat, size_of
+from rope_prof.record.worker.seat import Seat, bare
+from rope_prof.record.worker.sides import split
 
 SeatMaker = Callable[[str], Seat]
 
@@ -50,13 +51,17 @@ class Crew:
     _round: int | None = None
     _owner: dict[str, Seat] = field(default_factory=dict)
     _last: Seat | None = None
+    _turned: bool = False
     _loaded: dict[str, ToldError | None] = field(default_factory=dict)
     _interpreter: Interpreter | None = None
 
     def sit(self, paths: Iterable[str]) -> None:
         """Have a seat for each of `paths`, in this order, and let their processes start side by side."""
         self.seats = {path: self.seats.get(path) or self.seat_of(path) for path in paths}
-        for seat in self.seats.values():
+        self._spawn()
+
+    def _spawn(self) -> None:
+        for seat in list(self.seats.values())[:: -1 if self._turned else 1]:
             try:
                 seat.spawn()
             except ToldError:
@@ -73,7 +78,7 @@ class Crew:
         if path not in self.seats:
             self.seats[path] = self.seat_of(path)
         try:
-            unknown, broken = self.seats[path].ask("path", path)
+            unknown, broken = self.seats[path].ask("path", split(path)[0])
         except ToldError as error:
             self._loaded[path] = error
             return None
@@ -108,7 +113,7 @@ class Crew:
         """Accuracy and first call of `key`, in its worker."""
         seat = self._able(key.path)
         self._opened(seat)
-        accuracy, first_ns = seat.ask("check", key)
+        accuracy, first_ns = seat.ask("check", bare(key))
         return accuracy, first_ns
 
     def ready(self, key: Key) -> Subject:
@@ -135,10 +140,10 @@ class Crew:
     def facts(self, key: Key) -> dict[str, Any]:
         """in_place, bytes_moved, and what the ring is; of a path that has no worker the baseline's knows them."""
         if key.path in self.seats:
-            facts: dict[str, Any] = self.seats[key.path].ask("facts", key)
+            facts: dict[str, Any] = self.seats[key.path].ask("facts", bare(key))
             return facts
         try:
-            found: dict[str, Any] = self._anchor.ask("facts", key)
+            found: dict[str, Any] = self._anchor.ask("facts", bare(key))
         except ToldError:
             return {}
         return found
@@ -197,18 +202,31 @@ class Crew:
 
     def node_busy(self, subject: Subject) -> float | None:
         """ns that a node of the graph of `subject` is busy, by the profiler."""
-        found: float | None = self._owner[subject.name].ask("node_busy", size_of(subject))
+        found: float | None = self._asked(subject, "node_busy")
         return found
+
+    def _asked(self, subject: Subject, call: str, *more: Any) -> Any:
+        seat = self._owner[subject.name]
+        return seat.ask(call, seat.size(subject), *more)
 
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
         """A trace of calls of `subject`, written by its worker."""
-        name, calls = self._owner[subject.name].ask("capture", size_of(subject), key, str(folder.absolute()))
+        name, calls = self._asked(subject, "capture", key, str(folder.absolute()))
         return name, calls
 
     def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
         """A trace without the host's operators."""
-        name: str | None = self._owner[subject.name].ask("capture_light", size_of(subject), key, str(folder.absolute()))
+        name: str | None = self._asked(subject, "capture_light", key, str(folder.absolute()))
         return name
+
+    def renew(self) -> None:
+        """A fresh process on every seat; they start in the other order than the ones before."""
+        self._case, self._last = None, None
+        self._owner.clear()
+        for seat in self.seats.values():
+            seat.leave()
+        self._turned = not self._turned
+        self._spawn()
 
     def close(self) -> None:
         """End every process."""

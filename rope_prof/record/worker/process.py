@@ -50,23 +50,24 @@ class FailedCallError(ToldError):
 class Start:
     """How a worker's process is started: interpreter, folders of its import path, folder that it runs in.
 
-    `preload`: modules to load before anything is asked. `inherits`: whether the import path of this process comes after
-    `folders`; not so for another environment.
+    `folders` come ahead of all else; () leaves that path as it is. `preload`: modules to load before anything is asked.
     """
 
     python: str = sys.executable
-    folders: tuple[str, ...] = ()
+    folders: tuple[str, ...] = field(default_factory=lambda: own_folders())
     cwd: str | None = None
-    inherits: bool = True
     preload: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         """The variables of the process."""
-        ours = [folder for folder in sys.path if folder] + [os.getcwd()] if self.inherits else []  # noqa: PTH109
-        folders = list(dict.fromkeys([*self.folders, *ours]))
-        kept = {name: value for name, value in os.environ.items() if self.inherits or name != "PYTHONPATH"}
-        return kept | ({"PYTHONPATH": os.pathsep.join(folders)} if folders else {}) | dict(self.variables)
+        path = {"PYTHONPATH": os.pathsep.join(self.folders)} if self.folders else {}
+        return os.environ | path | dict(self.variables)
+
+
+def own_folders() -> tuple[str, ...]:
+    """The import path of this process, and the folder that it runs in."""
+    return tuple(dict.fromkeys([*filter(None, sys.path), os.getcwd()]))  # noqa: PTH109
 
 
 class WorkerProcess:

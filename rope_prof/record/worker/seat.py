@@ -15,6 +15,7 @@ from rope_prof.record.loop.describe import ToldError
 from rope_prof.record.loop.timing import Clock, Sample, Subject
 from rope_prof.record.worker.messages import PROTOCOL, Greeting, Setup, Size, Taken, Turn
 from rope_prof.record.worker.process import PATIENCE_S, FailedCallError, LostWorkerError, Start, WorkerProcess
+from rope_prof.record.worker.sides import split
 
 #: Processes that one seat may lose before what is left of it fails too: a path that dies in every call.
 MOST_LOST = 12
@@ -40,6 +41,7 @@ class Seat:
     _case: Case | None = None
     _round: int | None = None
     _keys: dict[str, Key] = field(default_factory=dict)
+    _inner: dict[str, str] = field(default_factory=dict)
     _ceilings: dict[str, tuple[Case, int]] = field(default_factory=dict)
     _here: set[str] = field(default_factory=set)
     _lost: int = 0
@@ -125,14 +127,18 @@ class Seat:
 
     def ready(self, key: Key) -> Subject:
         """`key` in the worker, to be sampled from here."""
-        size: Size = self.ask("ready", key)
-        self._keys[size.name] = key
-        self._here.add(size.name)
-        return self._subject(size)
+        size: Size = self.ask("ready", bare(key))
+        self._keys[key.name], self._inner[key.name] = key, size.name
+        self._here.add(key.name)
+        return self._subject(replace(size, name=key.name))
 
     def settle(self, subject: Subject, call: str = "settle") -> None:
         """Let the worker warm `subject` up and size it."""
-        put(subject, self.ask(call, size_of(subject)))
+        put(subject, self.ask(call, self.size(subject)))
+
+    def size(self, subject: Subject) -> Size:
+        """The numbers of `subject`, under the name that the worker knows: it knows nothing of sides."""
+        return replace(size_of(subject), name=self._inner.get(subject.name, subject.name))
 
     def ceilings(self, case: Case, rank: int, names: Sequence[CeilingName]) -> list[tuple[Ceiling, Subject | None]]:
         """The card's own ceilings, in this worker."""
@@ -151,18 +157,18 @@ class Seat:
             self._revive(subject)
             wake = True
         before = self.clock()
-        taken: Taken = self.ask("turn", Turn(size=size_of(subject), round=number, wake=wake))
+        taken: Taken = self.ask("turn", Turn(size=self.size(subject), round=number, wake=wake))
         after = self.clock()
         put(subject, taken.size)
         require_clock(taken, before, after)
-        return [replace(sample, process=self.process_number) for sample in taken.samples]
+        return [replace(sample, key=subject.name, process=self.process_number) for sample in taken.samples]
 
     def _revive(self, subject: Subject) -> None:
         """Bring a new worker to where the one before was: the same subject, warm, of the same size."""
         key = self._keys.get(subject.name)
         if key is not None:
-            self.ask("ready", key)
-            self.ask("settle", size_of(subject))
+            self.ask("ready", bare(key))
+            self.ask("settle", self.size(subject))
         else:
             case, rank = self._ceilings[subject.name]
             self._here |= {size.name for _, size in self.ask("ceilings", case, rank, ()) if size is not None}
@@ -219,6 +225,11 @@ def size_of(subject: Subject) -> Size:
         hold_ns=subject.hold_ns,
         waits=subject.waits,
     )
+
+
+def bare(key: Key) -> Key:
+    """`key` as its worker knows it."""
+    return replace(key, path=split(key.path)[0])
 
 
 def _elsewhere(calls: int) -> Callable[[], None]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from rope_prof.model.run import Run
+from rope_prof.errors import UsageError
+from rope_prof.model.run import KeyFacts, Run
 from rope_prof.record.loop.describe import ToldError
 from rope_prof.record.loop.plan import Kind, interpreted
 from rope_prof.record.worker.crew import Crew
 from rope_prof.record.worker.messages import Setup
 from rope_prof.record.worker.process import PATIENCE_S, Start, WorkerProcess
 from rope_prof.record.worker.seat import Seat
+from rope_prof.record.worker.sides import Side, split, with_side
 
 ISOLATED = "a process per path"
 TORCH_BENCH = "rope_prof.record.worker.benches:torch_bench"
@@ -44,6 +48,7 @@ class Workers:
     start: Start = field(default_factory=lambda: Start(preload=PRELOAD))
     spare: WorkerProcess | None = None
     bench_name: str = TORCH_BENCH
+    side: Side | None = None
     _crew: Crew | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -55,12 +60,20 @@ class Workers:
         return self._crew
 
     def _seat(self, path: str) -> Seat:
-        del path
-        spare, self.spare = self.spare, None
-        setup = Setup(bench=self.bench_name, device=self.device, seed=self.seed, calls=self.calls)
+        side = self.side if self.side is not None and split(path)[1] == self.side.label else None
+        spare = None
+        if side is None:
+            spare, self.spare = self.spare, None
+        setup = Setup(
+            bench=self.bench_name,
+            device=self.device,
+            seed=self.seed,
+            calls=self.calls,
+            kernels=side.kernels if side else None,
+        )
         return Seat(
             setup=setup,
-            start=self.start,
+            start=side.start if side else self.start,
             clock=self.crew.clock,
             numbers=lambda: next(self._numbers),
             patience_s=self.patience_s,
@@ -84,6 +97,34 @@ class Workers:
         crew.sit(dict.fromkeys(key.path for key in left))
         return crew
 
+    def planned(self, keys: tuple[KeyFacts, ...]) -> tuple[KeyFacts, ...]:
+        """`keys`, and after them what is measured of them on the other side: all that runs here."""
+        if self.side is None:
+            return keys
+        label = self.side.label
+        both = [f for f in keys if f.status == "pending" and not interpreted(f.key, self.kind)]
+        return keys + tuple(replace(f, key=replace(f.key, path=with_side(f.key.path, label))) for f in both)
+
+    def met(self, run: Run) -> dict[str, str]:
+        """What the other side is, once it has answered: words for the run's settings.
+
+        Errors: UsageError for one that cannot be measured, in one sentence.
+        """
+        side = self.side
+        seat = next((s for path, s in self.crew.seats.items() if side and split(path)[1] == side.label), None)
+        if side is None or seat is None:
+            return {}
+        try:
+            there = seat.hello().machine
+        except Exception as error:
+            raise UsageError(f"{side.words} cannot be measured: {error}; {_cure(side)}") from error
+        if there is None or there.torch == run.machine.torch:
+            return {"other side": side.words}
+        return {
+            "other side": f"{side.words}, with torch {there.torch} where this side has {run.machine.torch}: "
+            "a ratio is of both together"
+        }
+
     def close(self) -> None:
         """End every process."""
         if self.spare is not None:
@@ -91,6 +132,12 @@ class Workers:
             self.spare = None
         if self._crew is not None:
             self._crew.close()
+
+
+def _cure(side: Side) -> str:
+    if side.start.python != sys.executable:
+        return f"install this rope_prof there: {Path(side.start.python).name} -m pip install rope-prof"
+    return "its code must load by itself, and offer what this bench uses"
 
 
 @contextmanager

@@ -59,9 +59,9 @@ def test_a_real_bench_works_in_a_worker_and_says_its_machine() -> None:
 @pytest.mark.parametrize(
     ("source", "line"),
     [
-        ("import sys; sys.exit(4)", "SystemExit: 4"),
-        ("raise SystemExit", "SystemExit"),
-        ("def f(:", "SyntaxError: "),
+        ("import sys; sys.exit(4)", "it ends Python with exit code 4"),
+        ("raise SystemExit", "it ends Python with exit code 0"),
+        ("def f(:", "SyntaxError in line 1"),
         ("raise ValueError('a table of 3 rows')", "ValueError: a table of 3 rows"),
     ],
 )
@@ -72,7 +72,7 @@ def test_code_that_cannot_be_loaded_is_a_line(
     (tmp_path / "unloadable.py").write_text(source)
     unknown, broken = value(begun(TORCH_BENCH), "path", "unloadable:f")
     assert unknown is None
-    assert broken.startswith(line)
+    assert line in broken
 
 
 def test_a_name_that_names_nothing_is_a_sentence() -> None:
@@ -87,13 +87,13 @@ def test_errors_are_answers() -> None:
     key = Key(case=CASE, path="user:fine", mode="eager", l2="hot")
     accuracy, _ = value(servant, "check", key)
     assert isinstance(accuracy, Accuracy)
-    assert raised(servant, "check", Key(case=CASE, path="user:leave@check", mode="eager", l2="hot")) == Raised(
+    assert raised(servant, "check", Key(case=CASE, path="user:leave!check", mode="eager", l2="hot")) == Raised(
         7, "", "SystemExit: the path asked Python to end with code 4", False, False
     )
-    ours = raised(servant, "check", Key(case=CASE, path="user:ours@check", mode="eager", l2="hot"))
+    ours = raised(servant, "check", Key(case=CASE, path="user:ours!check", mode="eager", l2="hot"))
     assert (ours.kind, ours.line) == ("UnavailableError", "mode 'graph' needs an NVIDIA GPU")
-    assert raised(servant, "check", Key(case=CASE, path="user:memory@check", mode="eager", l2="hot")).memory
-    assert raised(servant, "check", Key(case=CASE, path="user:poison@check", mode="eager", l2="hot")).poisoned
+    assert raised(servant, "check", Key(case=CASE, path="user:memory!check", mode="eager", l2="hot")).memory
+    assert raised(servant, "check", Key(case=CASE, path="user:poison!check", mode="eager", l2="hot")).poisoned
 
 
 def test_a_call_of_wrong_words_is_an_answer_too() -> None:

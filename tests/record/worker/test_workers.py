@@ -65,18 +65,18 @@ def told(done: Run, path: str, mode: str = "eager") -> tuple[str, str | None]:
 
 
 DEATHS = {
-    "user:segfault@turn": "its process was killed by SIGSEGV",
-    "user:segfault@check": "its process was killed by SIGSEGV",
-    "user:segfault@import": "its process was killed by SIGSEGV",
-    "user:killed@capture": "its process was killed by SIGKILL, as the system does when memory runs out",
-    "user:gone@turn": "its process ended with code 3",
-    "user:gone@ready": "its process ended with code 3",
-    "user:leave@turn": "SystemExit: the path asked Python to end with code 4",
-    "user:leave@import": "SystemExit: 4",
-    "user:interrupt@check": "KeyboardInterrupt: the path raised it itself",
-    "user:fails@settle": "RuntimeError: no such layout",
-    "user:memory@check": "out of memory at 64 tokens; record fewer with --tokens, or free the device",
-    "user:poison@turn": "RuntimeError: CUDA error: an illegal memory access was encountered",
+    "user:segfault!turn": "its process was killed by SIGSEGV",
+    "user:segfault!check": "its process was killed by SIGSEGV",
+    "user:segfault!import": "its process was killed by SIGSEGV",
+    "user:killed!capture": "its process was killed by SIGKILL, as the system does when memory runs out",
+    "user:gone!turn": "its process ended with code 3",
+    "user:gone!ready": "its process ended with code 3",
+    "user:leave!turn": "SystemExit: the path asked Python to end with code 4",
+    "user:leave!import": "SystemExit: 4",
+    "user:interrupt!check": "KeyboardInterrupt: the path raised it itself",
+    "user:fails!settle": "RuntimeError: no such layout",
+    "user:memory!check": "out of memory at 64 tokens; record fewer with --tokens, or free the device",
+    "user:poison!turn": "RuntimeError: CUDA error: an illegal memory access was encountered",
     "user:none": "path 'user:none': 'user' has no function 'none'",
 }
 
@@ -98,8 +98,8 @@ def test_a_path_that_dies_costs_its_own_key_alone(tmp_path: Path, path: str) -> 
 
 @pytest.mark.parametrize("stage", ["check", "turn"])
 def test_a_path_that_hangs_is_ended_after_the_stated_time(tmp_path: Path, stage: str) -> None:
-    done, _ = recorded(tmp_path, planned(FINE, f"user:hang@{stage}"), patience_s=1.0)
-    status, reason = told(done, f"user:hang@{stage}")
+    done, _ = recorded(tmp_path, planned(FINE, f"user:hang!{stage}"), patience_s=1.0)
+    status, reason = told(done, f"user:hang!{stage}")
     assert (status, told(done, FINE)[0]) == ("failed", "measured")
     assert reason is not None
     assert reason.startswith("its process gave no answer for 1 s and was ended")
@@ -107,7 +107,7 @@ def test_a_path_that_hangs_is_ended_after_the_stated_time(tmp_path: Path, stage:
 
 
 def test_only_the_mode_that_kills_fails_and_a_fresh_worker_goes_on(tmp_path: Path) -> None:
-    path = "user:segfault@turn compile"
+    path = "user:segfault!turn compile"
     done, _ = recorded(tmp_path, planned(FINE, path, modes=("eager", "compile")), rounds=4)
     assert told(done, path, "compile")[0] == "failed"
     assert told(done, path)[0] == told(done, FINE)[0] == told(done, FINE, "compile")[0] == "measured"
@@ -122,15 +122,15 @@ def test_only_the_mode_that_kills_fails_and_a_fresh_worker_goes_on(tmp_path: Pat
 
 
 def test_errors_of_ours_keep_their_meaning(tmp_path: Path) -> None:
-    done, _ = recorded(tmp_path / "one", planned(FINE, "user:ours@check"))
-    assert told(done, "user:ours@check") == ("unavailable", "mode 'graph' needs an NVIDIA GPU")
+    done, _ = recorded(tmp_path / "one", planned(FINE, "user:ours!check"))
+    assert told(done, "user:ours!check") == ("unavailable", "mode 'graph' needs an NVIDIA GPU")
     with pytest.raises(RunError, match="No space left"):
-        recorded(tmp_path / "two", planned(FINE, "user:disk@capture"))
+        recorded(tmp_path / "two", planned(FINE, "user:disk!capture"))
 
 
 def test_what_a_path_prints_is_no_answer(tmp_path: Path) -> None:
-    done, _ = recorded(tmp_path, planned(FINE, "user:prints@turn"))
-    status, reason = told(done, "user:prints@turn")
+    done, _ = recorded(tmp_path, planned(FINE, "user:prints!turn"))
+    status, reason = told(done, "user:prints!turn")
     assert told(done, FINE)[0] == "measured"
     assert status == "measured" or (reason and "what is no answer" in reason)
 
@@ -153,7 +153,7 @@ def test_a_worker_killed_by_hand_costs_one_key_at_most_and_is_followed_by_anothe
 
 
 def test_a_path_that_dies_for_ever_is_given_up() -> None:
-    key = Key(case=CASE, path="user:gone@check", mode="eager", l2="hot")
+    key = Key(case=CASE, path="user:gone!check", mode="eager", l2="hot")
     with workers() as made:
         crew = made.bench(run(KeyFacts(key=key, status="pending")), -1)
         crew.seats[key.path]._lost = MOST_LOST - 1
@@ -189,7 +189,7 @@ def session_of(pid: int) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into Linux's /proc")
 def test_no_process_is_left_behind_and_none_that_a_path_has_started() -> None:
-    key = Key(case=CASE, path="user:child@check", mode="eager", l2="hot")
+    key = Key(case=CASE, path="user:child!check", mode="eager", l2="hot")
     with workers() as made:
         crew = made.bench(run(KeyFacts(key=key, status="pending")), -1)
         crew.open_case(CASE)

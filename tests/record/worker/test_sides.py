@@ -1,0 +1,201 @@
+"""The other side: a revision in a worktree that is gone after, another environment, K fresh processes in turn."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rope_prof.errors import UsageError
+from rope_prof.io.run.folder import read_run
+from rope_prof.model.run import Key, KeyFacts
+from rope_prof.record.device.provenance import git
+from rope_prof.record.loop.recorder import Recorder
+from rope_prof.record.loop.stopping import Limits
+from rope_prof.record.worker import sides
+from rope_prof.record.worker.crew import Crew
+from rope_prof.record.worker.process import LostWorkerError, Start, WorkerProcess
+from rope_prof.record.worker.sides import Side, checked_out, other_side, split, with_side
+from rope_prof.record.worker.workers import Workers
+from tests.record.standins import BENCH
+from tests.record.worker.test_workers import Silent, planned
+from tests.runs import CASE, run
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's own repository with two commits, the command running in a folder of it."""
+    top = tmp_path / "project"
+    (top / "sub").mkdir(parents=True)
+    name = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-a", "-m", "x"]
+    subprocess.run(["git", "init", "-q", str(top)], check=True)
+    for text in ("x = 1\n", "x = 2\n"):
+        (top / "sub" / "mine.py").write_text(text)
+        for words in (["add", "."], name):
+            subprocess.run(["git", "-C", str(top), *words], check=True, capture_output=True)
+    monkeypatch.chdir(top / "sub")
+    monkeypatch.setattr(sys, "path", [str(top / "sub"), *sys.path])
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(sides.tempfile, "tempdir", str(scratch))
+    return top
+
+
+def test_a_revision_is_a_worktree_that_is_gone_after(tree: Path, tmp_path: Path) -> None:
+    with other_side("HEAD~1", None, ()) as side:
+        assert side is not None
+        assert side.revision == git(tree, "rev-parse", "--short=7", "HEAD~1") == side.label
+        assert side.kernels is None
+        first = Path(side.start.folders[0])
+        assert (first / "mine.py").read_text() == "x = 1\n"
+        assert side.start.cwd == str(first)
+        assert not any(Path(folder).is_relative_to(tree) for folder in side.start.folders)
+    assert not first.exists()
+    assert not list((tmp_path / "scratch").iterdir())
+    assert git(tree, "worktree", "list", "--porcelain", "-z") is not None
+    assert "scratch" not in str(git(tree, "worktree", "list"))
+
+
+def test_a_worktree_is_gone_after_an_interrupt_and_that_of_a_killed_recording_at_the_next(
+    tree: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt), checked_out("HEAD", tree):
+        raise KeyboardInterrupt
+    assert not list((tmp_path / "scratch").iterdir())
+    left = tmp_path / "scratch" / "rope_prof-side-4194305-x"
+    (left / "tree").mkdir(parents=True)
+    with checked_out("HEAD", tree):
+        assert not left.exists()
+
+
+def test_this_programs_own_revisions_are_its_kernels(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not git(repository, "rev-parse", "HEAD"):
+        pytest.skip("this tree is no git repository")
+    monkeypatch.setattr(sides.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(repository)
+    with other_side("HEAD", None, ()) as side:
+        assert side is not None
+        assert side.kernels is not None
+        assert (Path(side.kernels) / "mrope").is_dir()
+        assert side.start.cwd is None
+
+
+@pytest.mark.parametrize(
+    ("revision", "python", "sentence"),
+    [
+        ("no-such", None, "is no revision of this repository"),
+        ("HEAD; rm -rf x", None, "is no revision of this repository"),
+        (None, "/no/such/python", "is no program and no environment"),
+    ],
+)
+@pytest.mark.usefixtures("tree")
+def test_what_is_no_side_is_one_sentence(
+    tmp_path: Path, revision: str | None, python: str | None, sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence), other_side(revision, python, ()):
+        pass
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_without_a_repository_there_is_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(UsageError, match="needs a git repository"), checked_out("HEAD", tmp_path):
+        pass
+
+
+def test_an_environment_is_its_folder_or_its_program(tmp_path: Path) -> None:
+    program = tmp_path / "venv-29" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(sys.executable)
+    for word in (program, tmp_path / "venv-29"):
+        with other_side(None, str(word), ()) as side:
+            assert side is not None
+            assert (side.label, side.start.python, side.start.folders) == ("venv-29", str(program), ())
+
+
+def test_an_environment_without_our_package_is_one_sentence(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+    start = Start(python=str(tmp_path / "bare" / "bin" / "python"), folders=(str(tmp_path),), cwd=str(tmp_path))
+    with pytest.raises(LostWorkerError, match=r"ended with code 1; the last it printed: .*No module named 'rope_prof'"):
+        WorkerProcess(start, 20.0).ask("throttled")
+
+
+def workers(side: Side | None) -> Workers:
+    return Workers(device="cpu", seed=0, kind="cpu", patience_s=20, start=Start(), bench_name=BENCH, side=side)
+
+
+def test_sides_and_repeats_take_turns_in_fresh_processes(tmp_path: Path) -> None:
+    made = workers(Side(label="1a2b3c4", words="git revision 1a2b3c4"))
+    plan = planned("unfused", "user:fine")
+    plan = run(*made.planned(plan.keys))
+    assert [f.key.path for f in plan.keys] == ["unfused", "user:fine", "unfused@1a2b3c4", "user:fine@1a2b3c4"]
+    try:
+        crew = made.bench(plan, -1)
+        assert made.met(plan) == {"other side": "git revision 1a2b3c4"}
+        done = Recorder(tmp_path, plan, crew, Silent(), Limits(rounds=2, repeats=3)).record()
+    finally:
+        made.close()
+    assert {f.status for f in done.keys} == {"measured"}
+    samples = read_run(tmp_path).samples
+    seen: list[set[int]] = []
+    for facts in done.keys:
+        assert (tmp_path / f"{facts.key.name}.trace.json.gz").is_file()
+        mine = samples.filter(samples["key"] == facts.key.name)
+        assert mine["round"].to_list() == [0, 1, 2, 3, 4, 5]
+        numbers = mine["process"].to_list()
+        assert numbers[::2] == numbers[1::2]
+        assert len(set(numbers)) == 3
+        seen.append(set(numbers))
+    assert len(set().union(*seen)) == 12
+
+
+def test_an_interrupted_run_of_repeats_goes_on_with_the_process_that_is_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned("unfused")
+    first = workers(None)
+    crew = first.bench(plan, -1)
+    recorder = Recorder(tmp_path, plan, crew, Silent(), Limits(rounds=2, repeats=3))
+    with monkeypatch.context() as patch, pytest.raises(Exception, match="go on with"):
+        patch.setattr(Crew, "renew", _interrupt)
+        recorder.record()
+    before = read_run(tmp_path)
+    assert before.samples["round"].max() == 1
+    second = workers(None)
+    try:
+        again = second.bench(before.run, int(before.samples["process"].max() or 0))  # type: ignore[arg-type]
+        done = Recorder(tmp_path, before.run, again, Silent(), Limits(rounds=2, repeats=3)).record()
+    finally:
+        second.close()
+    assert done.complete
+    mine = read_run(tmp_path).samples
+    mine = mine.filter(mine["key"] == done.keys[0].key.name)
+    assert mine["round"].to_list() == [0, 1, 2, 3, 4, 5]
+    assert mine["process"].n_unique() == 3
+
+
+def _interrupt(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_side_that_cannot_be_measured_is_one_sentence() -> None:
+    bad = Side(label="x", words="git revision x", start=Start(python="/bin/false"))
+    made = workers(bad)
+    plan = run(*made.planned(planned("unfused").keys))
+    try:
+        made.bench(plan, -1)
+        with pytest.raises(UsageError, match="git revision x cannot be measured: its process ended with code 1"):
+            made.met(plan)
+    finally:
+        made.close()
+
+
+def test_names_of_sides() -> None:
+    assert split(with_side("a:b", "1a2b3c4")) == ("a:b", "1a2b3c4")
+    assert split("fused") == ("fused", "")
+    key = Key(case=CASE, path=with_side("fused", "x"), mode="eager", l2="hot")
+    assert KeyFacts(key=key, status="pending").key.name.startswith("fused@x.eager")
