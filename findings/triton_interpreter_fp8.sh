@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Triton's interpreter (TRITON_INTERPRET=1) converts float32 to float8e4nv by another rule than PyTorch and the hardware.
-# Seen with Triton 3.7.1: 500.0 and 1000.0 become 256.0, where PyTorch saturates at 448.0, the largest value of the format;
+# Seen with Triton 3.7.1: 500.0 and 1000.0 become 256.0, where PyTorch saturates at 448.0, the largest value of the
+# format, as the kernel does on an NVIDIA H200 (Triton 3.6.0);
 # and 17.0, halfway between two neighbours, becomes 18.0 instead of the even 16.0.
 set -euo pipefail
 place=$(mktemp -d)
