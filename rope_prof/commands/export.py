@@ -11,9 +11,9 @@ from rope_prof.commands import words
 from rope_prof.commands.export_ranks import draw_ranks
 from rope_prof.commands.export_report import export_html, export_markdown
 from rope_prof.errors import UsageError
+from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_perfetto
-from rope_prof.io.run.folder import write_atomic
 from rope_prof.io.run.redact import cleaner
 from rope_prof.io.trace.dataset import is_dataset
 from rope_prof.opened.pictures import draw_run, draw_trace

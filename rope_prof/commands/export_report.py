@@ -7,8 +7,8 @@ from pathlib import Path
 import typer
 
 from rope_prof.errors import UsageError
+from rope_prof.io.atomic import write_atomic
 from rope_prof.io.font import picture_font
-from rope_prof.io.run.folder import write_atomic
 from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import open_run
 from rope_prof.units import size

@@ -15,8 +15,9 @@ from runs import CASE, RIGHT, facts, key, run, samples
 
 from rope_prof.cli import main
 from rope_prof.errors import RunError
+from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run import folder as run_folder
-from rope_prof.io.run.folder import append_samples, find_runs, is_run, read_run, write_atomic, write_run
+from rope_prof.io.run.folder import append_samples, find_runs, is_run, read_run, write_run
 from rope_prof.model.run import MODES, SCHEMA_VERSION, Accuracy, Case, Key, KeyFacts, conditions_schema, samples_schema
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)

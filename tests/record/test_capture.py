@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.record.capture.capture import quiet_profiler, with_own
+from rope_prof.record.capture.capture import with_own
+from rope_prof.record.device.quiet import quiet_profiler
 from rope_prof.record.loop.describe import one_line, reason
 
 _TIMES = st.from_regex(r"(0|[1-9][0-9]{0,12})\.[0-9]{3}", fullmatch=True)

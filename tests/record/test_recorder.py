@@ -15,10 +15,11 @@ from runs import CASE, RIGHT, WRONG, key, run
 from rope_prof.analysis.stats import paired_ratio
 from rope_prof.errors import RunError
 from rope_prof.io.run.folder import read_run
+from rope_prof.model.kind import Kind
 from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, KeyFacts, Run
-from rope_prof.record.bench.interpret import Checked
 from rope_prof.record.device.throttle import Conditions
-from rope_prof.record.loop.plan import CHECKED, Kind
+from rope_prof.record.loop.plan import CHECKED
+from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.recorder import InterruptedRecordingError, Recorder
 from rope_prof.record.loop.rounds import WAITS
 from rope_prof.record.loop.stopping import Limits

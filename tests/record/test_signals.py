@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from rope_prof.io.run.folder import SAMPLES_FILE, is_run, read_run
+from rope_prof.io.layout import SAMPLES_FILE
+from rope_prof.io.run.folder import is_run, read_run
 
 WORDS = ["--device", "cpu", "--path", "unfused", "--mode", "eager", "--calls", "2"]
 

@@ -7,14 +7,14 @@ recording killed at any moment leaves a folder that reads. Knows no statistics a
 from __future__ import annotations
 
 import io
-import os
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rope_prof.errors import RunError
+from rope_prof.io.atomic import write_atomic
+from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, SAMPLES_FILE
 from rope_prof.io.run.checks import require_facts, require_samples, unambiguous
 from rope_prof.model.run import SCHEMA_VERSION, Run, conditions_schema, samples_schema
 
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 
     from rope_prof.io.run.requests import EndToEndFolder
     from rope_prof.model.nsight import Nsight
-
-RUN_FILE = "run.json"
-SAMPLES_FILE = "samples.parquet"
-TRACE_SUFFIX = ".trace.json.gz"
-#: In a run folder, while its ranks record or after one was lost: a run folder a rank. See `rank_folders`.
-RANKS_FOLDER = "ranks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,51 +188,6 @@ def append_samples(folder: Path, rows: pl.DataFrame) -> None:
     data = io.BytesIO()
     both.write_parquet(data)  # in memory: polars turns a full disk into an error of its own
     write_atomic(path, lambda part: part.write_bytes(data.getbuffer()))
-
-
-def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path` and rename it; nothing is left where it fails.
-
-    Errors: RunError in one sentence where the disk is full or the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    part = Path(name)
-    try:
-        write(part)
-        part.chmod(0o666 & ~_umask())
-        _to_disk(part)
-        part.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _to_disk(part: Path) -> None:
-    """Let the bytes be on the disk before the name is: a file system may carry out the two in either order."""
-    handle = os.open(part, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _unwritable(path: Path, error: OSError) -> RunError:
-    return RunError(
-        f"cannot write {str(path)!r} ({error.strerror or error}); "
-        "free space or choose another folder with -o; what was written before is kept"
-    )
 
 
 def find_runs(roots: Iterable[Path]) -> list[Path]:

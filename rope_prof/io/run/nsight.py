@@ -37,7 +37,7 @@ def write_nsight(folder: Path, found: Nsight) -> None:
     """Write `nsight.json` atomically. Errors: RunError."""
     import msgspec
 
-    from rope_prof.io.run.folder import write_atomic
+    from rope_prof.io.atomic import write_atomic
 
     data = msgspec.json.format(msgspec.json.encode(found), indent=1)
     write_atomic(folder / NSIGHT_FILE, lambda part: part.write_bytes(data + b"\n"))

@@ -20,16 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rope_prof.errors import RunError
-from rope_prof.io.run.folder import (
-    RANKS_FOLDER,
-    SAMPLES_FILE,
-    TRACE_SUFFIX,
-    RunFolder,
-    is_run,
-    read_run,
-    write_atomic,
-    write_run,
-)
+from rope_prof.io.atomic import write_atomic
+from rope_prof.io.layout import RANKS_FOLDER, SAMPLES_FILE, TRACE_SUFFIX
+from rope_prof.io.run.folder import RunFolder, is_run, read_run, write_run
 from rope_prof.model.run import KeyFacts, Run
 
 if TYPE_CHECKING:

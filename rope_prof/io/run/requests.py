@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rope_prof.errors import RunError
+from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run.checks import require_samples
-from rope_prof.io.run.folder import write_atomic
 from rope_prof.model.end_to_end import SCHEMA_VERSION, EndToEnd
 from rope_prof.model.run import samples_schema
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from rope_prof.errors import RunError
-from rope_prof.io.run.folder import write_atomic
+from rope_prof.io.atomic import write_atomic
 from rope_prof.io.trace.storage import DATASET_FILE
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rope_prof.errors import TraceError, UnavailableError, UsageError
-from rope_prof.io.run.folder import RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX
+from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX
 
 #: What a folder is searched for. In the folder of a run of ours only its captures are traces, and those that a lost
 #: rank left in `ranks/` are among them.

@@ -13,10 +13,11 @@ from rope_prof.kernels.mrope.inputs import DTYPES
 from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.shape import MropeShape
 from rope_prof.kernels.mrope.traffic import path_bytes
+from rope_prof.model.kind import Kind
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
 from rope_prof.record.bench.accuracy import deviation, fresh, limit, run_once
 from rope_prof.record.bench.ceilings import LEAST_CALLS, SAMPLE_NS, Ceilings, traced_busy
-from rope_prof.record.bench.interpret import Checked, Interpreter
+from rope_prof.record.bench.interpret import Interpreter
 from rope_prof.record.bench.subjects import (
     Call,
     Ring,
@@ -30,7 +31,8 @@ from rope_prof.record.bench.subjects import (
 from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.throttle import Conditions
-from rope_prof.record.loop.plan import GRAPH_CALLS, Kind, interpreted
+from rope_prof.record.loop.plan import GRAPH_CALLS, interpreted
+from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.timing import Clock, Subject, settle
 
 

@@ -223,7 +223,8 @@ def traced_busy(subject: Subject, device: RecordDevice) -> float | None:
     """ns that a node of `subject`'s graph is busy by a profiler's word; None where its trace holds no kernel."""
     from rope_prof.analysis.run.rows import figures
     from rope_prof.io.trace.read import read_trace
-    from rope_prof.record.capture.capture import LEAST_REPLAYS, profiled, quiet_profiler
+    from rope_prof.record.capture.capture import LEAST_REPLAYS, profiled
+    from rope_prof.record.device.quiet import quiet_profiler
 
     with tempfile.TemporaryDirectory(prefix="rope_prof-") as scratch:
         out = Path(scratch) / "trace.json"

@@ -12,21 +12,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, cast
 
 from rope_prof.model.run import Accuracy, Key
+from rope_prof.record.loop.protocols import Checked
 
 #: Seconds that a check may take before it is called failed.
 TIMEOUT_S = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What came of one key: its accuracy, or why there is none."""
-
-    accuracy: Accuracy | None
-    reason: str | None
 
 
 class Interpreter:

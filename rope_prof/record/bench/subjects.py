@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, cast
@@ -15,6 +14,7 @@ from rope_prof.kernels.mrope.inputs import DTYPES, Inputs, Prompt, make_ring, to
 from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.shape import PRESETS, MropeShape
 from rope_prof.model.run import L2, Case, Key
+from rope_prof.record.device.compiler import compiler
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.loop.plan import GRAPH_CALLS
 from rope_prof.record.loop.timing import Subject, Work
@@ -123,16 +123,6 @@ def trust_no_flags(device: RecordDevice) -> bool:
     inductor.cpp.vec_isa_ok = None
     torch._dynamo.reset()
     return True
-
-
-def compiler() -> str | None:
-    """The C++ compiler that torch.compile would use on a CPU: `CXX`, else g++, clang++ or c++ on PATH."""
-    import os
-
-    asked = os.environ.get("CXX")
-    if asked:
-        return shutil.which(asked.split()[0])
-    return next((found for name in ("g++", "clang++", "c++") if (found := shutil.which(name))), None)
 
 
 def eager_subject(key: Key, call: Call, ring: Ring) -> Subject:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import sys
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,12 +20,14 @@ import torch
 
 from rope_prof.analysis.run.rows import CaptureFigures, figures
 from rope_prof.errors import RunError
+from rope_prof.io.atomic import write_atomic
 from rope_prof.io.kineto.lanes import laned
-from rope_prof.io.run.folder import TRACE_SUFFIX, write_atomic
+from rope_prof.io.layout import TRACE_SUFFIX
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import SCHEMA_VERSION, Key
 from rope_prof.record.capture.ranges import CallRange, ranges_alone
 from rope_prof.record.device.devices import RecordDevice
+from rope_prof.record.device.quiet import quiet_profiler
 from rope_prof.record.loop.timing import Subject, no_collection
 
 #: Calls ahead of the recorded ones, while the profiler already listens and throws away.
@@ -145,26 +144,3 @@ def with_own(data: bytes, own: dict[str, Any], name: str) -> bytes:
 def read_own_figures(own: dict[str, Any]) -> CaptureFigures:
     """The figures that a trace of our own carries."""
     return CaptureFigures(**own["figures"])
-
-
-@contextmanager
-def quiet_profiler() -> Iterator[None]:
-    """Keep the profiler library's own lines (`USDT:...`) off standard error; all else written there comes after.
-
-    So is torch's warning that a cycle's events are gone with the next: none of ours has a second.
-    """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Profiler clears events")
-                yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            held.seek(0)
-            for line in held:
-                if not line.startswith(b"USDT:"):
-                    os.write(2, line)

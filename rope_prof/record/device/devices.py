@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 
 from rope_prof.errors import UnavailableError, UsageError
+from rope_prof.model.kind import Kind
 from rope_prof.record.device.throttle import UNKNOWN, Conditions, Throttle
-from rope_prof.record.loop.plan import Kind
 
 clock: Callable[[], int] = time.perf_counter_ns
 

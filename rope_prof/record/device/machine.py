@@ -168,7 +168,7 @@ def _profiler() -> Check:
     """Whether the profiler sees what runs: a kernel on a GPU, an operator on a CPU. Starts it, so it comes last."""
     from torch._C._autograd import DeviceType
 
-    from rope_prof.record.capture.capture import quiet_profiler
+    from rope_prof.record.device.quiet import quiet_profiler
 
     cuda = torch.cuda.is_available()
     activity = torch.profiler.ProfilerActivity
@@ -211,7 +211,7 @@ def _admin() -> bool:
 
 
 def _compiler() -> Check:
-    from rope_prof.record.bench.subjects import compiler
+    from rope_prof.record.device.compiler import compiler
 
     found = compiler()
     if found:

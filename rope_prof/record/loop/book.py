@@ -9,9 +9,10 @@ from typing import Any
 
 from rope_prof.errors import RopeProfError, UnavailableError
 from rope_prof.io.run.folder import append_samples, is_run, read_run, write_run
+from rope_prof.model.kind import Kind
 from rope_prof.model.run import Accuracy, Case, Ceiling, Key, Run, conditions_schema, samples_schema
 from rope_prof.record.loop.describe import reason
-from rope_prof.record.loop.plan import Kind, interpreted
+from rope_prof.record.loop.plan import interpreted
 from rope_prof.record.loop.timing import Sample
 
 #: Of a path that is right on its first call and wrong once it was timed: it keeps what it made, or loses its input.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rope_prof.errors import UnavailableError, UsageError
+from rope_prof.model.kind import Kind
 from rope_prof.model.run import L2, L2_STATES, MODES, Case, Key, KeyFacts, Mode
 
 if TYPE_CHECKING:
     from rope_prof.kernels.mrope.shape import MropeShape
 
-Kind = Literal["cuda", "cpu"]
 
 #: Calls that a capture holds at least, and a CUDA graph exactly: the layers of the 28B model.
 GRAPH_CALLS = 28

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from rope_prof.model.kind import Kind
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
-from rope_prof.record.bench.interpret import Checked
 from rope_prof.record.device.throttle import Conditions
-from rope_prof.record.loop.plan import Kind
 from rope_prof.record.loop.timing import Clock, Device, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of one key: its accuracy, or why there is none."""
+
+    accuracy: Accuracy | None
+    reason: str | None
 
 
 class Progress(Protocol):

@@ -19,8 +19,9 @@ import msgspec
 
 from rope_prof.analysis.run.rows import call_pattern
 from rope_prof.analysis.trace.calls import call_events, call_frame
+from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run.clean_sqlite import clean_sqlite
-from rope_prof.io.run.folder import RunFolder, read_run, write_atomic
+from rope_prof.io.run.folder import RunFolder, read_run
 from rope_prof.io.run.nsight import read_nsight, write_nsight
 from rope_prof.io.run.redact import Words, kinds_in, private_words
 from rope_prof.io.trace.ncu import WANTED, read_ncu

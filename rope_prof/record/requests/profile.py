@@ -17,11 +17,13 @@ from typing import Any
 
 import torch
 
-from rope_prof.io.run.folder import TRACE_SUFFIX, write_atomic
+from rope_prof.io.atomic import write_atomic
+from rope_prof.io.layout import TRACE_SUFFIX
 from rope_prof.model.end_to_end import SCHEMA_VERSION, Phase
-from rope_prof.record.capture.capture import quiet_profiler, with_own
+from rope_prof.record.capture.capture import with_own
 from rope_prof.record.capture.ranges import CallRange, ranges_alone
 from rope_prof.record.device.devices import RecordDevice
+from rope_prof.record.device.quiet import quiet_profiler
 from rope_prof.record.loop.timing import no_collection
 from rope_prof.record.requests.patch import Rope, RopePatch
 from rope_prof.record.requests.steps import Engine

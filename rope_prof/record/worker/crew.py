@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rope_prof.model.kind import Kind
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
-from rope_prof.record.bench.interpret import Checked, Interpreter
+from rope_prof.record.bench.interpret import Interpreter
 from rope_prof.record.device.throttle import UNKNOWN, Conditions
 from rope_prof.record.loop.describe import ToldError
-from rope_prof.record.loop.plan import Kind
+from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.timing import Clock, Device, Sample, Subject
 from rope_prof.record.worker.seat import Seat, bare
 from rope_prof.record.worker.sides import split

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rope_prof.errors import UsageError
+from rope_prof.model.kind import Kind
 from rope_prof.model.run import KeyFacts, Run
 from rope_prof.record.loop.describe import ToldError
-from rope_prof.record.loop.plan import Kind, interpreted
+from rope_prof.record.loop.plan import interpreted
 from rope_prof.record.worker.crew import Crew
 from rope_prof.record.worker.messages import Setup
 from rope_prof.record.worker.process import PATIENCE_S, Start, WorkerProcess

@@ -1,0 +1,7 @@
+"""The kinds of device that a run is recorded on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["cuda", "cpu"]
