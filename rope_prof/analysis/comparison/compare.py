@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from rope_prof.analysis.comparison.apart import Between, anchors, apart_ratio, one_side, over_processes, widened
 from rope_prof.analysis.comparison.family import ALPHA, Family, chance_alone, chance_apart, holm
 from rope_prof.analysis.comparison.sides import NotComparableError, Side, differences, partners, refusal
+from rope_prof.analysis.run.processes import over_pairs, pair_logs, turns
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.stats import COVERAGE, Figure, figure, middle, paired_ratio
 from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
@@ -224,6 +225,10 @@ def _times(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str) -> _Foun
     if same:
         return _Found(Figure(1.0, 1.0, 1.0, len(ours)), *medians)
     processes = [_by_process(side, facts, clock) for side, facts in ((sides.base, left), (sides.cand, right))]
+    if min(map(len, processes)) > 1 and sides.paired:
+        took = turns(sides.base.run, sides.base.samples)
+        logs = pair_logs(ours, theirs, took.get(left.key.name, {}), took.get(right.key.name, {}))
+        return _Found(over_pairs(logs), *medians, p_value=chance_alone(logs))
     if min(map(len, processes)) > 1:
         return _Found(over_processes(*processes), *medians)
     if sides.paired:

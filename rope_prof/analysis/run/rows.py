@@ -22,8 +22,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings
+from rope_prof.analysis.run.processes import Turns, ratio, turns
 from rope_prof.analysis.run.series import BASELINE, UNRANKED, Series, ranked, series, sibling, wall
-from rope_prof.analysis.stats import Figure, figure, paired_ratio, tenths
+from rope_prof.analysis.stats import Figure, figure, tenths
 from rope_prof.errors import RunError
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run
 
@@ -216,10 +217,11 @@ def rows_of(
     """`summary`, of series and ceilings that are computed already."""
     keys = ranked(run)
     held = {name: (count, down) for name, count, down in _held_down(samples).iter_rows()}
+    took = turns(run, samples)
     rows = []
     for facts in run.keys:
         name, case = facts.key.name, limits[facts.key.case, facts.key.rank]
-        row = _row(facts, found, keys, captures.get(name))
+        row = _row(facts, found, keys, captures.get(name), took)
         row = _with_light(row, (light or {}).get(name))
         row = _with_check(row, found, sibling(keys, facts.key, mode="graph"), case)
         row = _with_floor(row, case)
@@ -253,14 +255,14 @@ def _profiled(
     return period, raw, period / plain.median if plain and period is not None else None
 
 
-def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: CaptureFigures | None) -> Row:
+def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: CaptureFigures | None, took: Turns) -> Row:
     key = facts.key
     mine = wall(found, key)
     median = figure(list(mine.values()))
     device = figure(list(found.get((key.name, "device"), {}).values()))
     eager, alike = (sibling(keys, key, path=BASELINE, mode=mode) for mode in ("eager", key.mode))
     may = facts.status not in UNRANKED
-    speedup = paired_ratio(wall(found, eager), mine) if may else None
+    speedup = _against(found, eager, key, took) if may else None
     busy = capture.busy_ns if capture else None
     period, raw, inflation = _profiled(key, capture, median, device)
     ends = tenths(list(mine.values()))
@@ -290,11 +292,17 @@ def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: Captu
         first_call_ns=facts.first_call_ns,
         bytes_moved=facts.bytes_moved,
         stopped=facts.stopped,
-        mode_speedup=paired_ratio(wall(found, alike), mine) if may else None,
+        mode_speedup=_against(found, alike, key, took) if may else None,
         p10_ns=ends[0] if ends else None,
         p90_ns=ends[1] if ends else None,
         bytes_per_s=moved / device.median * 1e9 if moved is not None and device and device.median > 0 else None,
     )
+
+
+def _against(found: Series, base: Key | None, key: Key, took: Turns) -> Figure | None:
+    """Wall time of `base` over that of `key`."""
+    ours = took.get(base.name) if base is not None else None
+    return ratio(wall(found, base), wall(found, key), ours, took.get(key.name))
 
 
 def _with_light(row: Row, light: CaptureFigures | None) -> Row:
