@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
+from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.trace.idle import around, whole_gaps
 from rope_prof.dashboard import baseline, captures, downloads, shell, view
@@ -20,8 +21,6 @@ from rope_prof.views.blocks.bubbles import (
     worst_table,
 )
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.page import overview
-from rope_prof.views.page.blocks import blocks
 from rope_prof.views.page.files import markdown_of
 from rope_prof.views.timeline.look import zoom_text
 from rope_prof.views.words.trust import ON_CPU
@@ -62,14 +61,9 @@ words = [lean(sides), ON_CPU if seen.folder.run.machine.device == "cpu" else "",
 words.append("" if base is None or base.caveat is None else base.caveat)
 account = account_table(sides, held)
 if any(one.idle is not None for one in sides):
-    st.html(overview.wrap(seen.palette, blocks([causes_figure(sides, name)], seen.palette)))
+    draw([causes_figure(sides, name)], name, "causes")
     shell.caption(*words)
-    st.html(
-        overview.wrap(
-            seen.palette,
-            blocks([account, lengths_figure(sides, name), worst_table(sides, timeline)], seen.palette),
-        )
-    )
+    draw([account, lengths_figure(sides, name), worst_table(sides, timeline)], name, "account")
     shell.caption(
         "A row’s call and length lead to the timeline, at that call and that gap. Kernel after: the one whose launch "
         "ended the gap; launched by, thread and inside: that launch, its host thread, and the operator or range in "
@@ -79,7 +73,7 @@ if any(one.idle is not None for one in sides):
     shell.caption(f"No gap at all: {', '.join(without)}." if without else "")
 else:
     shell.caption("No gap in any of the captured calls: the device was never idle between their events.", *words)
-    st.html(overview.wrap(seen.palette, blocks([account], seen.palette)))
+    draw([account], name, "account")
 with giving:
     stem = "-".join((seen.name.replace("/", "-"), seen.case, "bubbles"))
     downloads.offer(

@@ -1,6 +1,7 @@
 """Better than last week? Any two runs, or two paths of one, with a verdict each: what the command `compare` says."""
 
 import streamlit as st
+from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.comparison.compare import ALL_METRICS
 from rope_prof.analysis.comparison.sides import differences
@@ -8,7 +9,8 @@ from rope_prof.analysis.run.differences import unlike
 from rope_prof.dashboard import comparing, downloads, loading, shell, view
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.opened.comparison import cleaned_markdown
-from rope_prof.views.draw.compare import MOST, forest
+from rope_prof.views.blocks.model import charted
+from rope_prof.views.draw.compare import MOST, ForestChart
 from rope_prof.views.page import compare as compare_panels
 from rope_prof.views.page import overview
 from rope_prof.views.terminal.compare import table, verdict_frame
@@ -95,8 +97,9 @@ with shell.guarded(), st.spinner("Reading the captures of both sides"):
     found = comparing.compared(folders, sides, anyway=asked.value == "yes")
 shown = [verdict for verdict in found.verdicts if verdict.metric in metrics]
 title = f"{found.typed[1]} against {found.typed[0]}"
-drawing = forest(shown, title)
-st.html(overview.wrap(seen.palette, compare_panels.verdict_panel(found), overview.hovered(drawing, seen.palette)))
+chart = ForestChart(verdicts=tuple(shown), title=title)
+st.html(overview.wrap(seen.palette, compare_panels.verdict_panel(found)))
+draw([charted(chart, "verdicts")], title, "compare")
 if len(shown) > MOST:
     shell.caption(f"The first {MOST} of {len(shown)} verdicts are drawn; the table has all.")
 cells = table(found)
@@ -108,7 +111,7 @@ with giving:
     downloads.offer(
         seen,
         "compare",
-        drawing=lambda: drawing,
+        drawing=lambda: chart.drawing,
         table=lambda: verdict_frame(found),
         stem=f"{base.run}-{cand.run}-compare".replace("/", "-"),
         markdown=("Markdown for a pull request", lambda: cleaned_markdown(found)[0].encode()),

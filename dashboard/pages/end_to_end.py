@@ -1,9 +1,9 @@
 """Does the user feel it? Whole requests: time as its parts, prediction and outcome, agreement, a step to look into."""
 
 from functools import partial
-from html import escape
 
 import streamlit as st
+from rope_prof.dashboard.drawing import draw
 
 from rope_prof.dashboard import downloads, loading, request_steps, shell, timeline_component, timelines, view
 from rope_prof.dashboard import requests as whole_requests
@@ -14,7 +14,7 @@ from rope_prof.views.draw.requests import step_times
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page import overview
 from rope_prof.views.page import requests as request_panels
-from rope_prof.views.page.blocks import blocks
+from rope_prof.views.page.blocks import blocks, heading
 from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.timeline.window import Shown
@@ -36,18 +36,10 @@ if found is None:
     st.stop()
 
 
-def heading(text: str) -> str:
-    return f'<h3 class="rp-head">{escape(text)}</h3>'
-
-
-def draw(*parts: str) -> None:
-    st.html(overview.wrap(seen.palette, *parts))
-
-
 facts, times, files = found.folder.facts, step_times(found.rows), found.traces
 zoom = shell.zoom(view.STEP_ZOOM)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
-    draw(request_panels.hero(found.rows))
+    st.html(overview.wrap(seen.palette, request_panels.hero(found.rows)))
     giving = st.container(horizontal=True, horizontal_alignment="right", width="content")
 noted = st.container()
 pictures = list(report_requests.request_picture(found.rows, facts.request.decode_tokens))
@@ -59,7 +51,8 @@ measured: list[Block] = [
     Bullets(items=noise),
 ]
 agreement: list[Block] = list(report_requests.agreement_table(found.agreed))
-draw(blocks(measured, seen.palette), heading(request_panels.agree(found.agreed)), blocks(agreement, seen.palette))
+draw(measured, seen.name, "measured")
+st.html(overview.wrap(seen.palette, heading(request_panels.agree(found.agreed)), blocks(agreement, seen.palette)))
 
 text: list[Block]
 lost: list[str]
@@ -77,11 +70,11 @@ else:
     said = (*prediction_lines(profiled.predicted), *report_requests.share_lines(profiled.steps))
     below: list[Block] = [*of_steps, Bullets(items=said), *report_requests.steps_table(profiled.steps)]
     pictures, text, lost = [*pictures, *of_steps], [*text, *below], [*profiled.doubts]
-    draw(blocks(below, seen.palette))
+    draw(below, seen.name, "below")
 
 drawings = [picture.drawing for picture in pictures]
 if files:
-    draw(heading("A profiled step, from the whole to one rope call"))
+    st.html(overview.wrap(seen.palette, heading("A profiled step, from the whole to one rope call")))
     phase = request_steps.chosen_phase(files)
     profiles, unread = request_steps.opened(files, phase)
     look = request_steps.choosers(files, phase, profiles)

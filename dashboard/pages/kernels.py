@@ -1,6 +1,7 @@
 """Where does GPU time go? Kernels of each path by time, paths and kernels under the roof, floors, counters."""
 
 import streamlit as st
+from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.run.roofline import Memory, path_roofs
 from rope_prof.dashboard import baseline, captures, downloads, loading, shell, view
@@ -15,10 +16,9 @@ from rope_prof.views.blocks.kernels import (
     paths_figure,
     time_figure,
 )
-from rope_prof.views.blocks.model import Block
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page import overview
-from rope_prof.views.page.blocks import blocks
+from rope_prof.views.page.blocks import heading
 from rope_prof.views.words.counters import compute_notes
 from rope_prof.views.words.numbers import ceilings_line
 from rope_prof.views.words.trust import ON_CPU
@@ -53,13 +53,9 @@ labels = {s.row.key: s.label for s, _ in told.values()}
 roofs = path_roofs([one.row for one in sides], limits)
 
 
-def draw(*found: Block | None) -> None:
-    st.html(overview.wrap(seen.palette, blocks([one for one in found if one is not None], seen.palette)))
-
-
 by_time = time_figure(sides, name)
 roofline = paths_figure(roofs, limits, paths, name)
-draw(by_time, roofline, floors_table(roofs, lambda row: labels[row.key], held))
+draw([by_time, roofline, floors_table(roofs, lambda row: labels[row.key], held)], name, "roofs")
 shell.caption(
     f"Measured in the same run: {ceilings_line(limits).removeprefix('ceilings: ')}."
     if limits.measured
@@ -84,12 +80,12 @@ if compute is not None and tables:
     with st.container(horizontal=True, vertical_alignment="center", key="rp-memory"):
         shell.switch("memory", "Bytes at", list(MEMORIES), memory, text=lambda one: f"{one.upper()} bytes")
     alone = kernels_figure(compute, counted, memory, limits, name)
-    draw(alone, *tables)
+    draw([alone, *tables], name, "counters")
     shell.caption(no_held_counters(held), *compute_notes(compute))
 else:
     shell.caption(captures.no_counters(seen, compute))
 table = kernel_table(sides, held)
-st.html(overview.wrap(seen.palette, '<h3 class="rp-head">All kernels</h3>'))
+st.html(overview.wrap(seen.palette, heading("All kernels")))
 st.dataframe(
     table,
     hide_index=True,

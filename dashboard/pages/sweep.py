@@ -2,11 +2,13 @@
 
 import polars as pl
 import streamlit as st
+from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.dashboard import baseline, downloads, loading, shell, view
+from rope_prof.views.blocks.model import charted
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.draw.sweep import Held, sweep_drawings, sweep_table
+from rope_prof.views.draw.sweep import Held, sweep_charts, sweep_table
 from rope_prof.views.page import overview
 from rope_prof.views.page import sweep as sweep_panels
 from rope_prof.views.page.files import markdown_of
@@ -55,18 +57,16 @@ held = Held() if base is None else base.held(rows)
 paths = frame["path"].unique(maintain_order=True).to_list()
 found = families(chosen)
 drawn = {
-    title: (of, sweep_drawings(f"{seen.name} · {title}", of, paths, held))
+    title: (of, sweep_charts(f"{seen.name} · {title}", of, paths, held))
     for title, of in found
     if of["tokens"].n_unique() > 1
 }
 single = [title for title, _ in found if title not in drawn]
 if drawn:
-    st.html(
-        overview.wrap(
-            seen.palette,
-            *(sweep_panels.family_panel(title, of, pictures, seen.palette) for title, (of, pictures) in drawn.items()),
-        )
-    )
+    for title, (of, charts) in drawn.items():
+        st.html(overview.wrap(seen.palette, sweep_panels.family_head(title, of)))
+        figures = [charted(chart, head, title=head) for head, chart in charts.items()]
+        draw(figures, f"{seen.name} · {title}", title)
     shell.caption(
         sweep_panels.MARKS,
         sweep_panels.FLOOR,
@@ -90,7 +90,7 @@ with giving:
         seen,
         "sweep",
         drawing=(
-            (lambda: stacked([one for _, pictures in drawn.values() for one in pictures.values()], stem))
+            (lambda: stacked([one.drawing for _, charts in drawn.values() for one in charts.values()], stem))
             if drawn
             else None
         ),

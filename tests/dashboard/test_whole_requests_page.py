@@ -73,14 +73,14 @@ def test_the_page_shows_times_gains_noise_prediction_agreement_and_both_steps(
 ) -> None:
     found = app(monkeypatch, drawn)
     assert not found.exception
-    assert not found.get("plotly_chart"), "it paints without Plotly"
+    assert len(found.get("plotly_chart")) == 2, "request time, and the parts of a step"
     text = html_of(found)
     assert "of a request’s time saved with fused in every layer, decode eager" in text
     for words in ("per-token", "graph", "A/A noise, decode eager", "Outputs agree", "outside the prediction"):
         assert words in text
     for picture in (
-        "Request time as its parts",
-        "One profiled step as its parts",
+        "Request time",
+        "Where a step&#x27;s time goes",
         "saves of a step, predicted and measured",
     ):
         assert picture in text

@@ -12,7 +12,7 @@ from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.blocks.model import Bullets, Cell, Table, Words
 from rope_prof.views.draw.palette import DARK, LIGHT
-from rope_prof.views.draw.requests import prediction_drawing, request_drawing, step_times, steps_drawing
+from rope_prof.views.draw.requests import prediction_drawing, request_chart, step_times, steps_chart
 from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Text
 from rope_prof.views.page.blocks import blocks
 from rope_prof.views.page.requests import agree, hero, request_frame
@@ -69,8 +69,9 @@ def words(drawing: Drawing) -> str:
 
 
 def test_a_request_is_drawn_as_its_two_parts_on_one_scale() -> None:
-    drawing = request_drawing([row("unfused", gain=None), row("fused", token=40)], tokens=10)
-    assert drawing is not None
+    chart = request_chart([row("unfused", gain=None), row("fused", token=40)], tokens=10)
+    assert chart is not None
+    drawing = chart.drawing
     widths = bar_widths(drawing)
     assert widths["path3"] == pytest.approx(5 * widths["path0"], rel=0.02)
     assert "500 ms, saves 20.0% [19.0%, 21.0%]" in words(drawing)
@@ -80,26 +81,28 @@ def test_a_request_is_drawn_as_its_two_parts_on_one_scale() -> None:
 def test_what_was_not_timed_or_is_wrong_has_no_bar() -> None:
     missing = replace(row("fused"), token_ns=None, request_ns=None)
     wrong = replace(row("per-token"), status="wrong")
-    assert request_drawing([missing, wrong], tokens=10) is None
+    assert request_chart([missing, wrong], tokens=10) is None
 
 
 def test_the_four_parts_of_a_step_add_up_and_the_profiler_is_named() -> None:
     rows = [row("unfused", token=6)]
-    drawing = steps_drawing({("unfused", "decode"): PARTS}, step_times(rows))
-    assert drawing is not None
+    chart = steps_chart({("unfused", "decode"): PARTS}, step_times(rows))
+    assert chart is not None
+    drawing = chart.drawing
     widths = bar_widths(drawing)
     assert list(widths) == ["kernel", "bubble", "kernel_fill", "bubble_fill"]
     assert [widths[role] / widths["kernel"] for role in widths] == pytest.approx([1, 2, 3, 4], rel=0.02)
     said = words(drawing)
     assert "10.0 ms profiled (mean of 2), 6.00 ms unprofiled" in said
     assert said.count("stretched by the profiler") == 2
-    assert steps_drawing({}, {}) is None
+    assert steps_chart({}, {}) is None
 
 
 def test_phases_stand_together_so_that_paths_are_compared() -> None:
     steps = {(path, phase): PARTS for path in ("unfused", "fused") for phase in ("prefill", "decode")}
-    drawing = steps_drawing(steps, {})
-    assert drawing is not None
+    chart = steps_chart(steps, {})
+    assert chart is not None
+    drawing = chart.drawing
     labels = [text for text in words(drawing).split(" | ") if " · " in text]
     assert labels == ["unfused · prefill", "fused · prefill", "unfused · decode", "fused · decode"]
 
@@ -170,8 +173,8 @@ def test_outputs_that_differ_are_named() -> None:
 def test_blocks_keep_every_name_letter_for_letter() -> None:
     cell = Cell(text=EVIL, tone="bad", small="a\x1bb")
     table = Table(head=(EVIL, "ms"), rows=((cell, Cell(text="1")),), right=frozenset({1}), title=EVIL, folded=True)
-    drawing = request_drawing([row(EVIL)], tokens=10)
-    assert drawing is not None
+    chart = request_chart([row(EVIL)], tokens=10)
+    assert chart is not None
     text = blocks([Words(text=EVIL), Bullets(items=(EVIL,)), Bullets(items=()), table], LIGHT)
     assert "<b>_x_" not in text
     assert text.count("&lt;b&gt;_x_ :smile:") == 5

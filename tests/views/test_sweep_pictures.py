@@ -15,8 +15,8 @@ from rope_prof.analysis.run.sweep import sweep
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.draw.svg import Drawing, Line, Mark, Text, svg_file
-from rope_prof.views.draw.sweep import FLOOR, SHARES, TIMES, Held, sweep_drawings, sweep_table
-from rope_prof.views.page.sweep import family_panel, turnings
+from rope_prof.views.draw.sweep import FLOOR, SHARES, TIMES, Held, sweep_charts, sweep_table
+from rope_prof.views.page.sweep import family_head, turnings
 from rope_prof.views.words.sweep import families, sign
 
 
@@ -26,6 +26,11 @@ def swept(paths: dict[str, Truth], rounds: int = 8, *, graphs: bool = True, ceil
         made = built(paths, rounds=rounds, graphs=graphs, ceilings=ceilings, case=replace(CASE, tokens=tokens))
         frames.append(sweep(summary(made.run, made.samples, made.captures)))
     return pl.concat(frames)
+
+
+def sweep_drawings(name: str, frame: pl.DataFrame, paths: list[str], held: Held) -> dict[str, Drawing]:
+    """The charts as still pictures."""
+    return {head: chart.drawing for head, chart in sweep_charts(name, frame, paths, held).items()}
 
 
 def texts(made: Drawing) -> list[str]:
@@ -113,11 +118,13 @@ def test_a_panel_names_its_family_and_escapes_what_a_file_says() -> None:
     evil = "<b onmouseover=x>:f"
     frame = swept({"unfused": UNFUSED, evil: FUSED})
     ((title, rows),) = families(frame)
-    page = family_panel(title, rows, sweep_drawings("r", rows, ["unfused", evil], Held()), LIGHT)
+    page = family_head(title, rows)
     assert "<h2>28b · TP 1 · bf16 · image prompt · cold L2</h2>" in page
     assert "<b onmouseover" not in page
     assert "&lt;b onmouseover=x&gt;:f · eager</b>: fusing matters at every count up to 4,096 tokens" in page
-    assert page.count("<i style=") == 2 * 12, "every point of both pictures tells its facts"
+    charts = sweep_charts("r", rows, ["unfused", evil], Held()).values()
+    points = [point for chart in charts for one in chart.series for point in one.points]
+    assert sum(bool(point.title) for point in points) == 2 * 12, "every point of both charts tells its facts"
     assert "Only the unfused chain is shown" in turnings(rows.filter(pl.col("path") == "unfused"))
 
 

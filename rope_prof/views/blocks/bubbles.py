@@ -14,9 +14,9 @@ import polars as pl
 from rope_prof.analysis.run.rows import INFLATION_LIMIT, call_pattern
 from rope_prof.analysis.trace.idle import Idle, log_bins
 from rope_prof.units import MISSING, duration, microseconds, percent, ratio
-from rope_prof.views.blocks.model import Block, Cell, Figure, Table, Tone, cells
+from rope_prof.views.blocks.model import Block, Cell, Figure, Table, Tone, cells, charted
 from rope_prof.views.blocks.overview import Side
-from rope_prof.views.draw.charts import Bar, Histogram, bars, histograms
+from rope_prof.views.draw.charts import Bar, BarChart, Histogram, HistogramChart
 from rope_prof.views.draw.svg import CAUSE, Drawing
 from rope_prof.views.words.causes import CAUSE_WORDS
 from rope_prof.views.words.difference import beside, change
@@ -82,14 +82,14 @@ def causes_figure(found: Sequence[Bubbles], name: str) -> Figure:
         raise ValueError("no side has a gap; expected at least one")
     used = [cause for cause in CAUSE_WORDS if any(idle.cause_ns(cause) for _, idle in told)]
     title = f"Idle time by cause: {name}"
-    drawing = bars(
-        [_bar(one, idle) for one, idle in told],
-        "share of the idle time under the profiler, %",
-        title,
-        [(f"{CAUSE}{cause}", cause) for cause in used],
+    chart = BarChart(
+        rows=tuple(_bar(one, idle) for one, idle in told),
+        unit="share of the idle time under the profiler, %",
+        title=title,
+        legend=tuple((f"{CAUSE}{cause}", cause) for cause in used),
     )
     words = "; ".join(f"{cause}: {CAUSE_WORDS[cause]}" for cause in used)
-    return Figure(name="causes", drawing=drawing, title="Idle time by cause", caption=f"{words}.")
+    return charted(chart, "causes", title="Idle time by cause", caption=f"{words}.")
 
 
 def _bar(one: Bubbles, idle: Idle) -> Bar:
@@ -113,7 +113,7 @@ def lengths_figure(found: Sequence[Bubbles], name: str) -> Figure:
     if not told:
         raise ValueError("no side has a gap; expected at least one")
     edges, counts = log_bins([idle.lengths_ns for _, idle in told])
-    rows = [
+    rows = tuple(
         Histogram(
             label=one.label,
             counts=row,
@@ -121,11 +121,12 @@ def lengths_figure(found: Sequence[Bubbles], name: str) -> Figure:
             role="bubble" if one.trusted else "unsure",
         )
         for (one, idle), row in zip(told, counts, strict=True)
-    ]
+    )
     title = f"How long the gaps are: {name}"
-    return Figure(
-        name="gaps",
-        drawing=histograms(rows, edges, "length of a gap, µs (logarithmic)", title),
+    unit = "length of a gap, µs (logarithmic)"
+    return charted(
+        HistogramChart(rows=rows, edges_us=tuple(edges), unit=unit, title=title),
+        "gaps",
         title="How long the gaps are",
         caption="Number of gaps by length, of all captured calls; each row is as high as its fullest column (“most”).",
     )

@@ -17,9 +17,9 @@ from rope_prof.analysis.run.roofline import KernelRoof, Memory, PathRoof, kernel
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.nsight import Compute
 from rope_prof.units import MISSING, duration, percent, significant
-from rope_prof.views.blocks.model import Figure, Table, cells
+from rope_prof.views.blocks.model import Figure, Table, cells, charted
 from rope_prof.views.draw.charts import Bar, bars
-from rope_prof.views.draw.roofline import Roof, Spot, roof_drawing
+from rope_prof.views.draw.roofline import Roof, RooflineChart, Spot
 from rope_prof.views.words.difference import beside, difference
 from rope_prof.views.words.names import short_name
 
@@ -109,8 +109,9 @@ def paths_figure(found: Sequence[PathRoof], limits: Ceilings, paths: Sequence[st
     passed = pass_point(limits)
     passes = [] if passed is None else [(f"one pass over the bytes: {_rate(passed[1])}", *passed)]
     roof = Roof(flat=tuple(flat), launches=tuple(launches), passes=tuple(passes))
-    drawing = roof_drawing(spots, list(labels.items()), roof, f"Roofline of the paths: {name}")
-    return Figure(name="roofline", drawing=drawing, title="Roofline of the paths", caption=_paths_caption(found))
+    title = "Roofline of the paths"
+    chart = RooflineChart(spots=tuple(spots), labels=tuple(labels.items()), roof=roof, title=f"{title}: {name}")
+    return charted(chart, "roofline", title=title, caption=_paths_caption(found))
 
 
 def _path_spot(one: PathRoof, shade: int, *, several: bool) -> Spot:
@@ -241,11 +242,11 @@ def kernels_figure(
         flat.append(("copy bandwidth", limits.copy_bytes_per_s))
     labels = [keys[key] for key, roofs in found if roofs]
     title = f"Roofline of the kernels, bytes at the {MEMORIES[memory]}: {name}"
-    drawing = roof_drawing(spots, labels, Roof(flat=tuple(flat)), title)
+    chart = RooflineChart(spots=tuple(spots), labels=tuple(labels), roof=Roof(flat=tuple(flat)), title=title)
     asked = sum(len(of_keys(compute, [key])) for key in keys)
-    return Figure(
-        name="kernel-roofline",
-        drawing=drawing,
+    return charted(
+        chart,
+        "kernel-roofline",
         title="Roofline of the kernels",
         caption=_kernels_caption(memory, peak, asked - len(spots), measured=bool(limits.copy_bytes_per_s)),
     )

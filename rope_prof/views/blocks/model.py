@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from rope_prof.views.draw.chart import Chart
 from rope_prof.views.draw.svg import Drawing
 
 Where = Literal["both", "page", "markdown"]
@@ -77,10 +78,11 @@ class Code:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A drawing with its caption; `name` names its files."""
+    """A drawing with its caption; `name` names its files. `chart`: the same for a page that zooms, where it can."""
 
     name: str = field(metadata=_CODE)
     drawing: Drawing
+    chart: Chart | None = field(default=None, metadata=_CODE)
     caption: str = ""
     title: str = ""
     folded: bool = False
@@ -158,6 +160,15 @@ def with_blocks(report: Report, key: str, *blocks: Block) -> Report:
         dataclasses.replace(one, blocks=(*one.blocks, *blocks)) if one.key == key else one for one in report.sections
     )
     return dataclasses.replace(report, sections=sections)
+
+
+def charted(
+    chart: Chart, name: str, *, title: str = "", caption: str = "", folded: bool = False, where: Where = "both"
+) -> Figure:
+    """That chart as a figure, still and to zoom into."""
+    return Figure(
+        name=name, drawing=chart.drawing, chart=chart, title=title, caption=caption, folded=folded, where=where
+    )
 
 
 def cells(*texts: str | Cell, tone: Tone = "") -> tuple[Cell, ...]:

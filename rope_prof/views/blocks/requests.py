@@ -8,12 +8,12 @@ from rope_prof.analysis.requests.requests import BASELINE, Agreement, Prediction
 from rope_prof.analysis.stats import Figure as Interval
 from rope_prof.model.end_to_end import STOCK, EndToEnd
 from rope_prof.units import MISSING, significant
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Figure, Table, Tone, Words, cells
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Figure, Table, Tone, Words, cells, charted
 from rope_prof.views.draw.requests import (
     Times,
     prediction_drawing,
-    request_drawing,
-    steps_drawing,
+    request_chart,
+    steps_chart,
 )
 from rope_prof.views.words.requests import (
     Steps,
@@ -54,25 +54,25 @@ def times_table(found: Sequence[RequestRow]) -> Table:
 
 def request_picture(rows: Sequence[RequestRow], tokens: int) -> Iterator[Figure]:
     """Request time as prompt and decoded tokens; nothing where none was timed."""
-    drawing = request_drawing(rows, tokens)
-    if drawing is not None:
+    chart = request_chart(rows, tokens)
+    if chart is not None:
         words = (
             "Medians of both parts; the decode of all tokens is the measured time of one times their number. What is "
             f"saved is held against the {BASELINE} chain in the same mode, with its 95 % interval."
         )
-        yield Figure(name="requests", drawing=drawing, title="Request time", caption=words)
+        yield charted(chart, "requests", title="Request time", caption=words)
 
 
 def step_picture(steps: Steps, times: Times) -> Iterator[Figure]:
     """Each profiled step as its four parts; nothing without a profile."""
-    drawing = steps_drawing(steps, times)
-    if drawing is not None:
+    chart = steps_chart(steps, times)
+    if chart is not None:
         words = (
             "As profiled, a mean step. A gap belongs to the rope where the event that ends it does. "
             "Bubbles are stretched by the profiler, which slows the host down: the unprofiled time of a step stands "
             "behind each bar."
         )
-        yield Figure(name="step-parts", drawing=drawing, title="Where a step's time goes", caption=words)
+        yield charted(chart, "step-parts", title="Where a step's time goes", caption=words)
 
 
 def prediction_picture(predicted: Sequence[Prediction]) -> Iterator[Figure]:

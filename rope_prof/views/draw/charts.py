@@ -27,6 +27,21 @@ class Bar:
     head: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarChart:
+    """Bars on one linear scale from zero; `legend`: (role, words) of what the parts mean."""
+
+    rows: tuple[Bar, ...]
+    unit: str
+    title: str
+    legend: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def drawing(self) -> Drawing:
+        """It as a still picture."""
+        return bars(self.rows, self.unit, self.title, self.legend)
+
+
 def bars(rows: Sequence[Bar], unit: str, title: str, legend: Sequence[tuple[str, str]] = ()) -> Drawing:
     """Bars under each other on one linear scale from zero, `unit` on the axis; labels at the left."""
     left = min(300.0, max((text_width(row.label, 13) for row in rows), default=0.0) + 16)
@@ -75,6 +90,21 @@ class Histogram:
     counts: tuple[int, ...]
     note: str = ""
     role: str = "bubble"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistogramChart:
+    """Counts of each row in the same bins, `edges_us` apart."""
+
+    rows: tuple[Histogram, ...]
+    edges_us: tuple[float, ...]
+    unit: str
+    title: str
+
+    @property
+    def drawing(self) -> Drawing:
+        """It as a still picture."""
+        return histograms(self.rows, self.edges_us, self.unit, self.title)
 
 
 def histograms(rows: Sequence[Histogram], edges_us: Sequence[float], unit: str, title: str) -> Drawing:

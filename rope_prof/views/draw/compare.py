@@ -26,13 +26,26 @@ _TALL = 16
 _ROW, _TOP = 24.0, 46.0
 _RIGHT = 380.0  # room for verdict, ratio, before and after
 #: Word -> role, mark, hollow.
-_LOOK = {
+LOOKS = {
     "FASTER": ("ink", "circle", False),
     "SLOWER": ("warn", "triangle", False),
     "SAME": ("muted", "square", False),
     "UNDECIDED": ("unsure", "diamond", True),
     "UNKNOWN": ("unsure", "diamond", True),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestChart:
+    """Ratios with their intervals, a row a verdict."""
+
+    verdicts: tuple[Verdict, ...]
+    title: str
+
+    @property
+    def drawing(self) -> Drawing:
+        """It as a still picture."""
+        return forest(self.verdicts, self.title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ def forest(verdicts: Sequence[Verdict], title: str) -> Drawing:
     rows = verdicts[:MOST]
     if not rows:
         raise ValueError("no verdict to draw; expected at least one")
-    labels = _labels(rows)
+    labels = row_labels(rows)
     left = min(420.0, max(text_width(label) for label in labels) + 16)
     low, high = _ends(rows)
     frame = _Frame(log_scale(low, high, left + 10, WIDTH - _RIGHT - 10), left, WIDTH - _RIGHT)
@@ -62,7 +75,7 @@ def forest(verdicts: Sequence[Verdict], title: str) -> Drawing:
     return Drawing(width=WIDTH, height=bottom + 46, title=title, shapes=tuple(shapes))
 
 
-def _labels(rows: Sequence[Verdict]) -> list[str]:
+def row_labels(rows: Sequence[Verdict]) -> list[str]:
     """The case, with what else the rows do not share: candidate's path and mode, metric."""
     sides, metrics = {(short(v.base), short(v.cand)) for v in rows}, {v.metric for v in rows}
     labels = []
@@ -109,7 +122,7 @@ def _columns(frame: _Frame) -> tuple[float, float, float]:
 
 
 def _row(v: Verdict, label: str, y: float, frame: _Frame) -> Iterator[Shape]:
-    role, shape, hollow = _LOOK[v.word]
+    role, shape, hollow = LOOKS[v.word]
     word, factor, apart = _columns(frame)
     yield Text(x=frame.left - 10, y=y + 4, text=fitted(label, frame.left - 14), anchor="end", title=label)
     yield Text(x=word, y=y + 4, text=v.word, role=role, bold=v.word in {"FASTER", "SLOWER"}, title=v.reason or "")
@@ -122,14 +135,14 @@ def _row(v: Verdict, label: str, y: float, frame: _Frame) -> Iterator[Shape]:
         yield Line(points=((frame.x_of(found.lo), y), (frame.x_of(found.hi), y)), role=role, width=2)
     if found.median > 0:
         x = frame.x_of(found.median)
-        yield Mark(x=x, y=y, role=role, shape=shape, hollow=hollow, title=_facts(v, label))
+        yield Mark(x=x, y=y, role=role, shape=shape, hollow=hollow, title=verdict_facts(v, label))
     yield Text(x=factor, y=y + 4, text=ratio(found.median))
     change = difference(v.after, v.before)
     words = f"{value(v, v.before)} → {value(v, v.after)}{f' ({change})' if change else ''}"
     yield Text(x=apart, y=y + 4, text=fitted(words, WIDTH - apart), role="muted", title=words)
 
 
-def _facts(v: Verdict, label: str) -> str:
+def verdict_facts(v: Verdict, label: str) -> str:
     lines = [f"{label}: {v.word}"]
     if v.ratio is not None:
         ends = (v.ratio.lo, v.ratio.hi)

@@ -60,6 +60,20 @@ class Axes:
     height: float = 420.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineChart:
+    """Lines over two axes."""
+
+    series: tuple[Series, ...]
+    axes: Axes
+    title: str
+
+    @property
+    def drawing(self) -> Drawing:
+        """It as a still picture."""
+        return line_chart(self.series, self.axes, self.title)
+
+
 def log_chart(series: Sequence[Series], x_label: str, y_label: str, title: str) -> Drawing:
     """Both axes logarithmic, fit to the data, intervals as whiskers; labels at the right, none over another."""
     return line_chart(series, Axes(x=x_label, y=y_label, log=True), title)

@@ -13,11 +13,18 @@ from rope_prof.views.words.names import plotly_text
 FONT = "Inter, 'Source Sans', 'Source Sans Pro', 'Segoe UI', system-ui, sans-serif"
 
 
+def _over(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both; the title of an axis keeps its font where it gets another text."""
+    title = under.get("title", {}) | over.get("title", {})
+    return under | over | ({"title": title} if title else {})
+
+
 def layout(palette: Palette, run: str, height: int, **more: Any) -> dict[str, Any]:
     """What all figures share: ground, font, the name of the run at the bottom right."""
     axis = {
         "gridcolor": palette.rule,
         "zeroline": False,
+        "automargin": True,
         "separatethousands": True,
         "exponentformat": "none",
         "linecolor": palette.rule,
@@ -44,7 +51,7 @@ def layout(palette: Palette, run: str, height: int, **more: Any) -> dict[str, An
     }
     for name, value in more.items():
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = {**merged[name], **value} if both else value
+        merged[name] = _over(merged[name], value) if both else value
     signature = {
         "text": plotly_text(run),
         "xref": "paper",

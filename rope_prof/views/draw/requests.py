@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from rope_prof.analysis.requests.requests import Prediction, RequestRow, StepParts
 from rope_prof.analysis.stats import Figure
 from rope_prof.units import duration, significant
-from rope_prof.views.draw.charts import WIDTH, Bar, bars
+from rope_prof.views.draw.charts import WIDTH, Bar, BarChart
 from rope_prof.views.draw.scale import Scale, linear_scale, round_values
 from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Shape, Text, text_width
+from rope_prof.views.words.labels import side
 from rope_prof.views.words.requests import Steps, share, step_ms, verdict
 
 #: (path, phase) -> the unprofiled eager step.
@@ -39,10 +40,12 @@ def step_times(rows: Sequence[RequestRow]) -> dict[tuple[str, str], Figure]:
     return found
 
 
-def request_drawing(rows: Sequence[RequestRow], tokens: int) -> Drawing | None:
+def request_chart(rows: Sequence[RequestRow], tokens: int) -> BarChart | None:
     """Request time of each path and mode as its two parts, `tokens` of them decoded; None where none was timed."""
-    drawn = [bar for row in rows if (bar := _request(row, tokens)) is not None]
-    return bars(drawn, "ms a request", "Request time as its parts", REQUEST_LEGEND) if drawn else None
+    drawn = tuple(bar for row in rows if (bar := _request(row, tokens)) is not None)
+    if not drawn:
+        return None
+    return BarChart(rows=drawn, unit="ms a request", title="Request time as its parts", legend=REQUEST_LEGEND)
 
 
 def _request(row: RequestRow, tokens: int) -> Bar | None:
@@ -60,14 +63,14 @@ def _request(row: RequestRow, tokens: int) -> Bar | None:
     )
 
 
-def steps_drawing(steps: Steps, times: Times) -> Drawing | None:
+def steps_chart(steps: Steps, times: Times) -> BarChart | None:
     """Each profiled step as rope kernels, rope bubbles, other kernels, other bubbles; None where there is no profile.
 
     The unprofiled time stands behind each bar, since the profiler stretches it.
     """
-    drawn = [_step(f"{path} · {phase}", one, times.get((path, phase))) for (path, phase), one in _by_phase(steps)]
+    drawn = tuple(_step(side(*key), one, times.get(key)) for key, one in _by_phase(steps))
     title = "One profiled step as its parts, ms of device time"
-    return bars(drawn, "ms a step, as profiled", title, STEP_LEGEND) if drawn else None
+    return BarChart(rows=drawn, unit="ms a step, as profiled", title=title, legend=STEP_LEGEND) if drawn else None
 
 
 def _by_phase(steps: Steps) -> list[tuple[tuple[str, str], StepParts]]:

@@ -46,6 +46,21 @@ class Roof:
     passes: tuple[tuple[str, float, float], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RooflineChart:
+    """Spots under a roof; `labels`: (name, shade) of what the spots are."""
+
+    spots: tuple[Spot, ...]
+    labels: tuple[tuple[str, int], ...]
+    roof: Roof
+    title: str
+
+    @property
+    def drawing(self) -> Drawing:
+        """It as a still picture."""
+        return roof_drawing(self.spots, self.labels, self.roof, self.title)
+
+
 def roof_drawing(spots: Sequence[Spot], labels: Sequence[tuple[str, int]], roof: Roof, title: str) -> Drawing:
     """The spots under that roof; `labels`: (name, shade) for the list at the right. Errors: ValueError for no spot."""
     rates = [rate for spot in spots for rate in (spot.per_s, spot.whole_per_s) if rate]

@@ -9,8 +9,7 @@ from typing import Any
 import polars as pl
 
 from rope_prof.units import MISSING, between, duration, ratio
-from rope_prof.views.draw.lines import Axes, Point, Series, line_chart
-from rope_prof.views.draw.svg import Drawing
+from rope_prof.views.draw.lines import Axes, LineChart, Point, Series
 from rope_prof.views.words.difference import difference
 from rope_prof.views.words.sweep import sign
 
@@ -31,7 +30,7 @@ class Held:
         return difference(row["wall_ns"], self.walls.get(row["key"]))
 
 
-def sweep_drawings(name: str, rows: pl.DataFrame, paths: Sequence[str], held: Held) -> dict[str, Drawing]:
+def sweep_charts(name: str, rows: pl.DataFrame, paths: Sequence[str], held: Held) -> dict[str, LineChart]:
     """Heading -> µs a call, and share of one pass where it was measured, of one family called `name` (with its run).
 
     `paths`: all of the run, in whose order they are shaded: a path looks the same whatever is chosen beside it.
@@ -41,10 +40,11 @@ def sweep_drawings(name: str, rows: pl.DataFrame, paths: Sequence[str], held: He
     shares = _shares(drawn, paths)
     found = {}
     if times:
-        found[TIMES] = line_chart(times, Axes(x="tokens", y="µs a call"), f"{TIMES}: {name}")
+        axes = Axes(x="tokens", y="µs a call")
+        found[TIMES] = LineChart(series=tuple(times), axes=axes, title=f"{TIMES}: {name}")
     if shares:
         axes = Axes(x="tokens", y="share of one pass, %", height=340)
-        found[SHARES] = line_chart([*shares, _whole(drawn)], axes, f"{SHARES}: {name}")
+        found[SHARES] = LineChart(series=(*shares, _whole(drawn)), axes=axes, title=f"{SHARES}: {name}")
     return found
 
 

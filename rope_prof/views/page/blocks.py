@@ -21,6 +21,16 @@ def text(value: str) -> str:
     return escape(shown(value), quote=True)
 
 
+def heading(title: str) -> str:
+    """What stands over a table or picture; nothing without a title."""
+    return f'<h3 class="rp-head">{text(title)}</h3>' if title else ""
+
+
+def key(words: str) -> str:
+    """A quiet line."""
+    return f'<p class="rp-key">{text(words)}</p>' if words else ""
+
+
 def blocks(found: Sequence[Block], palette: Palette) -> str:
     """Those blocks one after the other."""
     return "".join(_block(block, palette) for block in found)
@@ -28,7 +38,7 @@ def blocks(found: Sequence[Block], palette: Palette) -> str:
 
 def _block(block: Block, palette: Palette) -> str:
     if isinstance(block, Words):
-        return f'<p class="rp-key">{text(block.text)}</p>'
+        return key(block.text)
     if isinstance(block, Bullets) and not block.items:
         return ""
     if isinstance(block, Bullets):
@@ -36,19 +46,19 @@ def _block(block: Block, palette: Palette) -> str:
     if isinstance(block, Code):
         return "".join(f"<pre>{text(line)}</pre>" for line in block.lines)
     if isinstance(block, Table):
-        return _under(block.title, _table(block), folded=block.folded)
+        return f"{_under(block.title, _table(block), folded=block.folded)}{key(block.note)}"
     return _figure(block, palette)
 
 
 def _figure(figure: Figure, palette: Palette) -> str:
     picture = overview.hovered(figure.drawing, palette)
-    return f'{_under(figure.title, picture, folded=figure.folded)}<p class="rp-key">{text(figure.caption)}</p>'
+    return f"{_under(figure.title, picture, folded=figure.folded)}{key(figure.caption)}"
 
 
 def _under(title: str, body: str, *, folded: bool) -> str:
     if folded:
         return f'<details class="rp-fold"><summary>{text(title)}</summary>{body}</details>'
-    return f'<h3 class="rp-head">{text(title)}</h3>{body}' if title else body
+    return f"{heading(title)}{body}"
 
 
 def _table(table: Table) -> str:

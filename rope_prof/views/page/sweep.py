@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import polars as pl
 
 from rope_prof.analysis.run.sweep import turning_points
-from rope_prof.views.draw.palette import Palette
-from rope_prof.views.draw.svg import Drawing
-from rope_prof.views.page.overview import hovered
 from rope_prof.views.words.sweep import turning_words
 
 MARKS = (
@@ -38,10 +34,9 @@ def one_count(run: str) -> str:
     )
 
 
-def family_panel(title: str, rows: pl.DataFrame, drawings: Mapping[str, Drawing], palette: Palette) -> str:
-    """One family of cases: its name, a sentence a path and mode, its pictures under their headings."""
-    pictures = "".join(f"<h3>{escape(head)}</h3>{hovered(one, palette)}" for head, one in drawings.items())
-    return f'<section class="rp-family"><h2>{escape(title)}</h2>{turnings(rows)}{pictures}</section>'
+def family_head(title: str, rows: pl.DataFrame) -> str:
+    """One family of cases: its name, and a sentence a path and mode."""
+    return f'<section class="rp-family"><h2>{escape(title)}</h2>{turnings(rows)}</section>'
 
 
 def turnings(rows: pl.DataFrame) -> str:
