@@ -54,6 +54,7 @@ class DeviceUse:
     idle_by_cause_ns: dict[str, int] | None = None
     streams: tuple[StreamUse, ...] = ()
     idle_share: float | None = None
+    idle_share_bound: float | None = None  # by how much the share can be off, where a finding says that it can be
     reason: str | None = None
 
 

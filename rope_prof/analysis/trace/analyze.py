@@ -12,6 +12,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.accounting import NEEDED, DeviceUse, device_use
 from rope_prof.analysis.trace.calls import as_cpu, innermost, recorded_on_cpu
+from rope_prof.analysis.trace.clocks import early_ns
 from rope_prof.analysis.trace.gaps import device_gaps, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
@@ -74,9 +75,10 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
         return answer
     if trace.format == "proton":
         return replace(answer, devices=tuple(_totals(trace)))
+    early = early_ns(events)
     return replace(
         answer,
-        devices=tuple(_shared(use, judged) for use in devices),
+        devices=tuple(_shared(use, judged, early) for use in devices),
         ranges=tuple(_withheld(use, judged.reason) for use in ranges),
     )
 
@@ -103,10 +105,11 @@ def accounted(trace: Trace, device: str | None = None) -> Trace:
     return replace(as_cpu(trace), findings=(*trace.findings, note))
 
 
-def _shared(use: DeviceUse, judged: Integrity) -> DeviceUse:
+def _shared(use: DeviceUse, judged: Integrity, early: dict[str, int]) -> DeviceUse:
     if judged.reason is not None or not use.span_ns or use.idle_ns is None:
         return replace(use, reason=judged.reason or "the device's span is 0 ns")
-    return replace(use, idle_share=use.idle_ns / use.span_ns)
+    bound = early[use.device] / use.span_ns if use.device in early else None
+    return replace(use, idle_share=use.idle_ns / use.span_ns, idle_share_bound=bound)
 
 
 def _withheld(use: RangeUse, reason: str | None) -> RangeUse:

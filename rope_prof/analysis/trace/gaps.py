@@ -41,6 +41,9 @@ CAUSES: Final = (
 )
 _CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
 SYNC_CALL: Final = r"(?i)synchronize"
+#: Those that wait for all work of a device, and for that of one stream.
+DEVICE_SYNC: Final = r"(?i)(?:device|ctx|context)synchronize"
+STREAM_SYNC: Final = r"(?i)streamsynchronize$"
 #: CUPTI's and nsys's overhead records hold what the driver does without a profiler too: it waits for room in a full
 #: launch queue, loads and compiles code.
 _DRIVERS_OWN: Final = r"(?i)command buffer full|lazy function loading|module loading|driver compiler"

@@ -13,11 +13,12 @@ from typing import Final, Literal
 import polars as pl
 
 from rope_prof.analysis.trace.accounting import NEEDED
+from rope_prof.analysis.trace.clocks import clocks
 from rope_prof.analysis.trace.gaps import by_profiler, host, pieces, segments
 from rope_prof.analysis.trace.graph_nodes import graph_nodes
 from rope_prof.analysis.trace.missing import missing
 from rope_prof.analysis.trace.overlaps import overlaps
-from rope_prof.analysis.trace.proof import ADVICE, proof
+from rope_prof.analysis.trace.proof import ADVICE
 from rope_prof.analysis.trace.spans import frame_union, gaps, window
 from rope_prof.model.trace import Finding, Trace
 
@@ -29,6 +30,7 @@ INFORMS: Final = frozenset(
     (
         "coarse_clock",
         "captured_launches",
+        "damaged_unread_events",
         "duplicate_metadata",
         "graph_replays_differ",
         "gzip_trailing",
@@ -45,7 +47,7 @@ INFORMS: Final = frozenset(
     )
 )
 #: Suspect, yet what the file holds still adds up to the share that is shown.
-KEEPS_SHARES: Final = frozenset(("no_window_end",))
+KEEPS_SHARES: Final = frozenset(("no_window_end", "early_starts"))
 
 LONGEST_EVENT_NS: Final = 3_600_000_000_000
 FARTHEST_NS: Final = 86_400_000_000_000
@@ -77,7 +79,7 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
     elif not trace.gpu.height:
         findings.append(_no_gpu_events(trace))
     else:
-        for check in (_times, _order, missing, graph_nodes, _window_end, _overhead, _one_wait, _oddities):
+        for check in (_times, clocks, missing, graph_nodes, _window_end, _overhead, _one_wait, _oddities):
             findings.extend(check(trace, events))
     codes = {f.code for f in findings}
     verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"
@@ -112,14 +114,6 @@ def _times(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(code="impossible_duration", detail=f"events last longer than {limit / 1e9:g} s", count=long)
     if far:
         yield Finding(code="impossible_time", detail="events start more than a day from the others", count=far)
-
-
-def _order(_: Trace, events: pl.DataFrame) -> Iterator[Finding]:
-    early = events.filter(pl.col("start_ns") < pl.col("launch_start_ns"))
-    if early.height:
-        most = int((early["launch_start_ns"] - early["start_ns"]).max() or 0)  # type: ignore[arg-type]
-        detail = f"GPU events start before their launch call does, by up to {most} ns: the clocks do not agree"
-        yield Finding(code="kernel_before_launch", detail=detail, count=early.height, events=proof(early))
 
 
 def _window_end(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
@@ -171,7 +165,7 @@ def _oddities(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     zero = events.filter((pl.col("dur_ns") == 0) & (pl.col("kind") == "kernel")).height
     if zero:
         yield Finding(code="zero_duration", detail="kernels have a duration of 0", count=zero)
-    yield from overlaps(events)
+    yield from overlaps(trace, events)
     unclosed = trace.ranges["dur_ns"].null_count()
     if unclosed:
         yield Finding(code="unclosed_ranges", detail="ranges are never closed", count=unclosed)

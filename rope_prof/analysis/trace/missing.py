@@ -21,14 +21,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.trace.gaps import DEVICE_SYNC, STREAM_SYNC
 from rope_prof.analysis.trace.launches import LAUNCHES_KERNEL, MOVES
 from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import Bools, Int64s, SpanSet, frame_union, length, union
 from rope_prof.model.trace import Finding, Trace
 
 _FAR = np.int64(1) << 62
-_DEVICE_SYNC: Final = r"(?i)(?:device|ctx|context)synchronize"
-_STREAM_SYNC: Final = r"(?i)streamsynchronize$"
 #: A stream's pauses up to this length are those between queued events.
 _PAUSE_NS: Final = 10_000
 #: What a launch may take to reach an idle device, beside twice the longest event of the file.
@@ -175,8 +174,8 @@ def _must_have_run(trace: Trace, events: pl.DataFrame, bare: pl.DataFrame) -> Bo
         mine = np.ones(bare.height, np.bool_) if process is None else _of(bare, process)
         start = bare["start_ns"].to_numpy()
         calls = trace.calls if process is None else trace.calls.filter(pl.col("process").eq_missing(process))
-        waits = calls.filter(pl.col("name").str.contains(_STREAM_SYNC if streams == 1 else _DEVICE_SYNC))
-        waits = pl.concat([waits, calls.filter(pl.col("name").str.contains(_DEVICE_SYNC))])
+        waits = calls.filter(pl.col("name").str.contains(STREAM_SYNC if streams == 1 else DEVICE_SYNC))
+        waits = pl.concat([waits, calls.filter(pl.col("name").str.contains(DEVICE_SYNC))])
         waits = waits.filter(pl.col("dur_ns").is_not_null() & (pl.col("dur_ns") > 0))
         if waits.height:
             proved |= mine & (start < int(waits["start_ns"].max()))  # type: ignore[arg-type]

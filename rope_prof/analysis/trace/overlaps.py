@@ -1,30 +1,59 @@
 """GPU events of one stream that run at the same time: a launch overlap, a record that is there twice, or no true time.
 
 A stream works in order. Programmatic dependent launch lets the next kernel begin early, so that two or three overlap at
-their edges; nothing lets a stream begin *and* end a dozen launches inside one event.
+their edges; nothing lets a stream begin *and* end a dozen launches inside one event, work on eight launches at once, or
+take up twice the time that passes. Cards without it (`cards`) begin a launch when the one before has ended, and a
+stream's graph launches do so on every card: what holds several whole launches there has no true duration.
+A graph's own nodes may overlap; out-of-order queues are not judged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.trace.cards import Order, order_of
+from rope_prof.analysis.trace.graph_nodes import GRAPH_LAUNCH
 from rope_prof.analysis.trace.groups import group_numbers
-from rope_prof.analysis.trace.spans import Int64s, in_order, length
-from rope_prof.model.trace import Finding
+from rope_prof.analysis.trace.proof import proof
+from rope_prof.analysis.trace.spans import Bools, InOrder, Int64s, in_order, length
+from rope_prof.model.trace import Finding, Trace
 
-#: So many whole events of other launches inside one event of their stream make its duration impossible.
+#: So many whole launches inside one event of their stream make its duration impossible on any card.
 INSIDE: Final = 12
-#: Events that are looked at for it: a file where more are long is wrong all over.
-_LOOKED_AT: Final = 10_000
+#: So many do where launches of a stream cannot overlap.
+SEVERAL: Final = 2
+#: So many launches of one stream are never at work at once.
+DEEP: Final = 8
+#: Overlap of a stream's launches beyond this share of its busy time is no jitter of the clock, where there can be none.
+_JITTER_SHARE: Final = 0.01
+_JITTER_NS: Final = 10_000
+#: Two graph launches of a stream overlap by no more than this share of the shorter one.
+_GRAPHS_SHARE: Final = 0.1
 
 
-def overlaps(events: pl.DataFrame) -> Iterator[Finding]:
+@dataclass(frozen=True, eq=False)
+class _Lane:
+    """Launches (events, and graph launches as a whole) of each stream in the order of start."""
+
+    spans: InOrder
+    lane: Int64s
+    graph: Bools
+    order: tuple[Order, ...]  # of each lane
+
+    def on(self, *orders: Order) -> Bools:
+        """Which launches are of streams that work like that."""
+        wanted = np.array([order in orders for order in self.order], np.bool_)
+        return wanted[self.lane]
+
+
+def overlaps(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     """The findings; `events` is the trace's `launched` frame."""
-    lane, _ = group_numbers(events.select("device", "process", "stream"))
+    lane, lanes = group_numbers(events.select("device", "process", "stream"))
     start, taken = events["start_ns"].to_numpy(), events.select(length()).to_series().to_numpy()
     launch = events["correlation"].fill_null(-1).to_numpy()
     order = np.lexsort((start, lane))
@@ -39,39 +68,160 @@ def overlaps(events: pl.DataFrame) -> Iterator[Finding]:
         return
     again = early & (lane[1:] == lane[:-1]) & (start[1:] == start[:-1]) & (taken[1:] == taken[:-1])
     again &= (launch[1:] == launch[:-1]) & (taken[1:] > 0)
-    twice = _same(events, order[1:][again], order[:-1][again])
+    same = _same(events, order[1:][again], order[:-1][again])
+    twice = len(same)
     if twice:
         detail = "GPU events stand in the file twice, with the same launch, stream and times"
-        yield Finding(code="duplicate_events", detail=detail, count=twice)
-    long = _swallow(lane, start, start + taken, launch)
-    if long:
-        detail = f"GPU events hold {INSIDE} or more whole launches of their own stream: their durations are impossible"
-        yield Finding(code="impossible_overlap", detail=detail, count=long)
+        yield Finding(code="duplicate_events", detail=detail, count=twice, events=proof(events[same]))
+    whole = _launches(trace, events, lanes)
+    wrong = _impossible(trace, events, whole)
+    yield from wrong
     if count > twice:
-        detail = "GPU events start before an earlier one of their stream has ended (programmatic dependent launch)"
-        yield Finding(code="stream_overlap", detail=detail, count=count - twice)
+        early_rows = events[order[1:][early]]
+        why = "their durations are in doubt" if wrong else "programmatic dependent launch, or branches of a graph"
+        detail = f"GPU events start before an earlier one of their stream has ended ({why})"
+        yield Finding(code="stream_overlap", detail=detail, count=count - twice, events=proof(early_rows))
 
 
-def _same(events: pl.DataFrame, rows: Int64s, others: Int64s) -> int:
-    """How many of the pairs agree in name too, outside graphs whose nodes the file does not tell apart."""
+def _same(events: pl.DataFrame, rows: Int64s, others: Int64s) -> Int64s:
+    """Those of `rows` that agree in name too, outside graphs whose nodes the file does not tell apart."""
     if not len(rows):
-        return 0
+        return rows
     columns = ("kind", "name", "graph_node", "launch_name")
     one, other = (events.select(columns)[which] for which in (rows, others))
     same = one["name"].eq_missing(other["name"]) & one["kind"].eq_missing(other["kind"])
     same &= one["graph_node"].eq_missing(other["graph_node"])
-    in_graph = one["launch_name"].fill_null("").str.contains("(?i)graphlaunch") & one["graph_node"].is_null()
-    return int((same & ~in_graph).sum())
+    in_graph = one["launch_name"].fill_null("").str.contains(GRAPH_LAUNCH) & one["graph_node"].is_null()
+    kept: Int64s = rows[(same & ~in_graph).to_numpy()]
+    return kept
 
 
-def _swallow(lane: Int64s, start: Int64s, end: Int64s, launch: Int64s) -> int:
-    """How many events hold at least `INSIDE` others of their lane whole, each of another launch; in order of start."""
-    ahead = np.arange(len(start)) + INSIDE
-    fits = np.flatnonzero(ahead < len(start))
-    fits = fits[(lane[ahead[fits]] == lane[fits]) & (start[ahead[fits]] < end[fits])][:_LOOKED_AT]
-    count = 0
-    for at in fits.tolist():
-        near = slice(at + 1, at + 1 + 4 * INSIDE)
-        whole = (lane[near] == lane[at]) & (end[near] < end[at]) & (launch[near] != launch[at])
-        count += np.unique(launch[near][whole]).size >= INSIDE
-    return count
+def _launches(trace: Trace, events: pl.DataFrame, lanes: pl.DataFrame) -> _Lane:
+    lane, _ = group_numbers(events.select("device", "process", "stream"))
+    cards = {
+        device: order_of(trace, device, rows["launch_name"].unique())
+        for (device,), rows in events.select("device", "launch_name").group_by("device")
+    }
+    in_graph = pl.col("launch_name").fill_null("").str.contains(GRAPH_LAUNCH) | pl.col("graph").is_not_null()
+    in_graph &= pl.col("kind") != "graph"
+    rows = events.select(
+        pl.Series("lane", lane),
+        row=pl.int_range(pl.len()),
+        start="start_ns",
+        end=pl.col("start_ns") + length(),
+        graph=in_graph | (pl.col("kind") == "graph"),
+        unit=pl.when(in_graph & pl.col("correlation").is_not_null())
+        .then(pl.col("correlation"))
+        .otherwise(-1 - pl.int_range(pl.len())),
+    )
+    whole = rows.group_by("lane", "unit", "graph").agg(
+        pl.col("row").first(), pl.col("start").min(), pl.col("end").max()
+    )
+    whole = whole.sort("lane", "start", "end", descending=[False, False, True])
+    number = whole["lane"].to_numpy()
+    spans = in_order(whole["row"].to_numpy(), number, whole["start"].to_numpy(), whole["end"].to_numpy())
+    return _Lane(spans, number, whole["graph"].to_numpy(), tuple(cards[device] for device in lanes["device"]))
+
+
+def _impossible(trace: Trace, events: pl.DataFrame, whole: _Lane) -> list[Finding]:
+    """What no true durations give, with the events that show it."""
+    strict = whole.on("in_order")
+    slack = 1000 if any(found.code == "coarse_clock" for found in trace.findings) else 0
+    graphs = whole.graph & whole.on("early") | strict
+    held = (_holds(whole, INSIDE, 0) & ~whole.on("free")) | (_holds(whole, SEVERAL, slack) & graphs)
+    crossed = _graphs_cross(whole, slack)
+    deep = _depth(whole) & ~whole.on("free")
+    over = _over(whole)
+    sayings = (
+        (held, "GPU events or graph launches hold several whole launches of their own stream"),
+        (crossed, "graph launches begin before the one before them on their stream has ended"),
+        (deep, f"GPU events run while {DEEP - 1} others of their own stream do"),
+        (over, "GPU events are of streams whose durations add up to more than a stream can do in the time that passed"),
+    )
+    found = []
+    told = np.zeros(len(held), np.bool_)
+    for rows, saying in sayings:
+        new = rows & ~told
+        if new.any():
+            named = proof(events[whole.spans.row[new]])
+            detail = f"{saying}: their durations are impossible"
+            found.append(Finding(code="impossible_overlap", detail=detail, count=int(new.sum()), events=named))
+        told |= rows
+    return found[:1] if len(found) == 1 else [_joined(found)] if found else []
+
+
+def _joined(found: list[Finding]) -> Finding:
+    """Several ways to see it are one finding: that durations are impossible."""
+    detail = "; ".join(f"{one.count}: {one.detail}" for one in found)
+    return Finding(
+        code="impossible_overlap", detail=detail, count=sum(one.count for one in found), events=found[0].events
+    )
+
+
+def _holds(whole: _Lane, least: int, slack: int) -> Bools:
+    """Which launches hold at least `least` of the next few of their stream whole; in time linear in the launches."""
+    start, end = whole.spans.start, whole.spans.end
+    count = np.zeros(len(start), np.int64)
+    reach = 4 * least
+    open_ = np.arange(len(start))
+    for ahead in range(1, reach + 1):
+        open_ = open_[open_ + ahead < len(start)]
+        near = open_ + ahead
+        going = (whole.lane[near] == whole.lane[open_]) & (start[near] < end[open_])
+        open_, near = open_[going], near[going]
+        if not len(open_):
+            break
+        inside = (start[near] >= start[open_] + slack) & (end[near] < end[open_] - slack) & (end[near] > start[near])
+        same_end = (end[near] == end[open_]) & (start[near] > start[open_] + slack) & (end[near] > start[near])
+        count[open_[inside | same_end]] += 1
+    return count >= least
+
+
+def _graphs_cross(whole: _Lane, slack: int) -> Bools:
+    """Graph launches that begin well inside the graph launch before them: a stream finishes a graph first."""
+    start, end = whole.spans.start, whole.spans.end
+    cross = np.zeros(len(start), np.bool_)
+    if len(start) < 2:
+        return cross
+    near = (whole.lane[1:] == whole.lane[:-1]) & whole.graph[1:] & whole.graph[:-1]
+    overlap = np.minimum(end[:-1], end[1:]) - start[1:]
+    shorter = np.minimum(end[:-1] - start[:-1], end[1:] - start[1:])
+    cross[1:] = near & (overlap > np.maximum(1000 + slack, _GRAPHS_SHARE * shorter))
+    return cross & whole.on("early", "in_order")
+
+
+def _depth(whole: _Lane) -> Bools:
+    """Which launches begin while `DEEP` - 1 others of their stream are at work."""
+    start, end = whole.spans.start, whole.spans.end
+    n = len(start)
+    time = np.concatenate((start, end))
+    lane = np.concatenate((whole.lane, whole.lane))
+    step = np.concatenate((np.ones(n, np.int64), np.full(n, -1)))
+    step[np.flatnonzero(end == start)] = 0
+    step[n + np.flatnonzero(end == start)] = 0
+    order = np.lexsort((step, time, lane))
+    depth = np.empty(2 * n, np.int64)
+    depth[order] = np.cumsum(step[order])
+    return (depth[:n] >= DEEP) & (end > start)
+
+
+def _over(whole: _Lane) -> Bools:
+    """Launches of streams whose durations add up to over twice their busy time, or over it where nothing overlaps."""
+    spans = whole.spans
+    total = np.add.reduceat(spans.end - spans.start, spans.first)
+    busy, count = spans.busy(), np.diff(spans.first, append=len(spans.row))
+    at = whole.lane[spans.first]
+    order = np.array([whole.order[k] for k in at.tolist()])
+    jitter = np.maximum(_JITTER_SHARE * busy, _JITTER_NS)
+    wrong = (order == "in_order") & (total - busy > jitter)
+    wrong |= (order == "early") & (total > 2 * busy) & (count > 2)
+    return np.repeat(wrong, count) & _early(whole)
+
+
+def _early(whole: _Lane) -> Bools:
+    """Which launches begin before an earlier one of their stream has ended."""
+    spans = whole.spans
+    early = np.zeros(len(spans.row), np.bool_)
+    early[1:] = spans.start[1:] < spans.reach[:-1]
+    early[spans.first] = False
+    return early

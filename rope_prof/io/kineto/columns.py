@@ -18,7 +18,7 @@ from rope_prof.io.kineto.digits import microseconds_to_ns, whole_microseconds
 from rope_prof.io.kineto.events import read_piece
 from rope_prof.io.kineto.groups import Group
 
-COUNTED: Final = ("mended", "lost", "lost_bytes", "duplicates")
+COUNTED: Final = ("mended", "lost", "lost_bytes", "lost_unread", "duplicates")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def read_columns(text: bytes, last: bool) -> Columns:
     """The columns of a piece of the event array; see `kineto_events.read_piece`."""
     piece = read_piece(text, last)
     counts = {code: getattr(piece, code) for code in COUNTED}
-    counts["unreadable_times"] = 0
+    counts["unreadable_times"] = counts["untimed"] = 0
     names = _Numbers()
     frames: dict[str, pl.DataFrame] = {}
     whole_us = True
@@ -49,6 +49,9 @@ def read_columns(text: bytes, last: bool) -> Columns:
             continue
         whole_us = whole_us and whole_microseconds(group.columns["ts"])
         batch, unreadable = _frame(group, names)
+        if frame == "gpu":
+            batch, untimed = timed(batch)
+            counts["untimed"] += untimed
         frames[frame] = batch
         counts["unreadable_times"] += unreadable
     return Columns(
@@ -102,6 +105,13 @@ def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
     batch = pl.DataFrame(columns)
     unreadable = len(good) - int(good.sum())
     return (batch.filter(pl.Series(good)) if unreadable else batch), unreadable
+
+
+def timed(gpu: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """GPU events without those that start and end at 0, which is how CUPTI writes a time that it did not take."""
+    without = (gpu["start_ns"] == 0) & (gpu["dur_ns"] == 0)
+    count = int(without.sum())
+    return (gpu.filter(~without) if count else gpu), count
 
 
 def _op(held: dict[str, list[Any]], names: _Numbers) -> list[pl.Series]:

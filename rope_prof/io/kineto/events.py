@@ -6,6 +6,7 @@ surrogates, control characters. Counted and left out: what is still no event aft
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
@@ -66,6 +67,7 @@ class Piece:
     mended: int = 0
     lost: int = 0
     lost_bytes: int = 0
+    lost_unread: int = 0  # of a category that no figure reads
     duplicates: int = 0
     labels: int = 0  # metadata with a name in its args
     keys: Counter[str] | None = None  # how many of its events have each key, at least; None where that is not known
@@ -240,6 +242,17 @@ def _ended(text: bytes, spans: Sequence[tuple[int, int]], k: int, ends: Sequence
     return False
 
 
+_CATEGORY: Final = re.compile(rb'"cat"\s*:\s*"([^"\\]*)"')
+_PHASE: Final = re.compile(rb'"ph"\s*:\s*"')
+
+
+def _unread(text: bytes) -> bool:
+    """Whether a damaged text is one whole event of a category that no figure reads: it ends as an event does."""
+    found = _CATEGORY.findall(text)
+    whole = len(found) == 1 and len(_PHASE.findall(text)) == 1 and text.rstrip().endswith(b"}")
+    return whole and not role(found[0].decode("utf-8", errors="replace"))[0]
+
+
 def _mend_into(text: bytes, piece: Piece, final: bool) -> None:
     tail = None
     if final:
@@ -248,6 +261,10 @@ def _mend_into(text: bytes, piece: Piece, final: bool) -> None:
             text, tail = text[: ends[0]], text[ends[0] :].lstrip()[1:]
     event = mended(text)
     if event is None:
+        if _unread(text):
+            piece.lost_unread += 1
+            piece.tail = tail
+            return
         piece.lost_bytes += len(text)
         piece.lost += 0 if final and tail is None else 1
     else:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rope_prof.io.kineto.structs import NO_ARGS
+from rope_prof.io.kineto.structs import NO_ARGS, TEXT_ARGS
 
 Take = Callable[[list[Any]], list[Any]]
 
@@ -34,6 +34,16 @@ _JOINS: Final[dict[str, Take]] = {
     "device": lambda args: [one.device for one in args],
     "stream": lambda args: [one.stream for one in args],
     "correlation": lambda args: [one.correlation for one in args],
+}
+#: Other keys of args whose repetition is searched for: key -> field.
+_SEARCHED_ARGS: Final = {
+    "graph id": "graph",
+    "graph node id": "graph_node",
+    "registers per thread": "registers",
+    "shared memory": "shared",
+    "grid": "grid",
+    "block": "block",
+    "bytes": "bytes",
 }
 _EXTERNAL: Final[dict[str, Take]] = {
     "external": lambda args: [one.external if one.external is not None else one.external_2021 for one in args],
@@ -96,6 +106,10 @@ class Group:
             if name in _JOINS:
                 self.joins[name] += len(values) - values.count(None)
             self._hold(name, values)
+        for key, name in _SEARCHED_ARGS.items() if self.frame != "op" else ():
+            values = _GPU[name](args)
+            self.joins[key] += len(values) - values.count(b"" if name in TEXT_ARGS else None)
+        self.joins["External id"] += len(args) - [one.external for one in args].count(None)
 
     def _hold(self, name: str, values: list[Any]) -> None:
         if self.frame:

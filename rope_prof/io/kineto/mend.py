@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final
 
@@ -35,7 +36,15 @@ def lenient_args(raw: bytes) -> Args:
     return args
 
 
-_BARE: Final = re.compile(r"(?<=[:\[,\s])([-+]?)(inf|nan|infinity)(?=\s*[,}\]])", re.IGNORECASE)
+#: Words and figures that stand for no value and are no JSON: an event with another one is damaged.
+_BARE: Final = re.compile(
+    r"(?<=[:\[,])\s*(?:[-+]?(?:inf|infinity|nan(?:\(\w*\))?)|n/?a|none|nil|undefined|[-+]?\d+\.#\w+)(?=\s*[,}\]])",
+    re.IGNORECASE,
+)
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_ESCAPE: Final = re.compile(r'(?<!\\)(?:\\\\)*\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_ONE_BACKSLASH: Final = re.compile(r'\\\\|\\(?!")')
+_BEFORE_END: Final = re.compile(r'(?<!\\)\\"(?=\s*[,}\]:])')
 _CLOSES: Final = re.compile(r'\s*(?:[:}\]]|,\s*(?:["\[{\d\-]|true|false|null|$)|$)')
 
 
@@ -44,7 +53,7 @@ def mended(text: bytes) -> Loose | None:
     if len(text) > 1 << 20:
         return None
     readable = text.decode("utf-8", errors="replace")
-    for candidate in (readable, _BARE.sub("null", readable), _BARE.sub("null", _escape_quotes(readable))):
+    for candidate in _candidates(readable):
         try:
             value = json.loads(candidate, strict=False, parse_float=Decimal, parse_constant=lambda _: None)
             if isinstance(value, dict):
@@ -52,6 +61,40 @@ def mended(text: bytes) -> Loose | None:
         except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError, OverflowError):
             continue
     return None
+
+
+def _candidates(text: str) -> Iterator[str]:
+    """The text with less and less of it taken for what it says: the first that is JSON is taken."""
+    for change in (str, _lone_backslashes, _ends_in_backslash):
+        changed = change(text)
+        yield changed
+        yield _no_bare_words(changed)
+        yield _no_bare_words(_escape_quotes(changed))
+
+
+def _no_bare_words(text: str) -> str:
+    """Words outside strings that stand for no value become null."""
+    out, at = [], 0
+    for string in _STRING.finditer(text):
+        out += [_BARE.sub(" null", text[at : string.start()]), string[0]]
+        at = string.end()
+    return "".join((*out, _BARE.sub(" null", text[at:])))
+
+
+def _lone_backslashes(text: str) -> str:
+    """In a string with a backslash that begins no escape, as Windows paths have, each stands for itself."""
+
+    def mend(string: re.Match[str]) -> str:
+        if not _NO_ESCAPE.search(string[0]):
+            return string[0]
+        return _ONE_BACKSLASH.sub(lambda found: found[0] if found[0] == "\\\\" else "\\\\", string[0])
+
+    return _STRING.sub(mend, text)
+
+
+def _ends_in_backslash(text: str) -> str:
+    """A path may end in a backslash: the quote behind it closes the string before a comma, a colon or a brace."""
+    return _lone_backslashes(_BEFORE_END.sub(r'\\\\"', text))
 
 
 def _escape_quotes(text: str) -> str:

@@ -17,8 +17,16 @@ import polars as pl
 
 from rope_prof.io.kineto.structs import ABSENT, Label
 
-#: Keys whose repetition is looked for: of an event, and of its args where a repeat would join it to another launch.
-_SEARCHED: Final = ("ts", "dur", "ph", "pid", "tid", "cat", "name", "args", "correlation", "stream", "device")
+#: Keys of args that a GPU event has and a figure rests on.
+GPU_KEYS: Final = (
+    *("graph id", "graph node id", "registers per thread", "shared memory"),
+    *("grid", "block", "bytes", "External id"),
+)
+#: Keys whose repetition is looked for: of an event, and those of its args.
+_SEARCHED: Final = (
+    *("ts", "dur", "ph", "pid", "tid", "cat", "name", "args", "correlation", "stream", "device"),
+    *GPU_KEYS,
+)
 _SEARCH: Final = "|".join(f'"{key}"' for key in _SEARCHED)
 #: Searched key -> its length in quotes (at most eight), and the number that its last so many bytes are.
 _ENDS: Final = {

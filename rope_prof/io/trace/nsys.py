@@ -7,11 +7,12 @@ process list and paths that an export carries are not read. Source of the facts:
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ import polars as pl
 
 from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.kineto.args import as_int, ints
+from rope_prof.io.kineto.reader import UNTIMED
 from rope_prof.io.trace.sqlite import tables_of
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
@@ -66,12 +68,13 @@ class _Export:
         self._findings: list[Finding] = []
         self._events = 0
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        self._tables = {str(name) for (name,) in tables}
-        if not self._tables.intersection(_MARKS):
+        self._tables = _by_plain_name(str(name) for (name,) in tables)
+        if not self._tables.keys() & set(_MARKS):
             raise TraceError(
                 f"{source!r} is SQLite, but no nsys export (tables: {', '.join(sorted(self._tables)[:5]) or 'none'}); "
                 "expected the output of 'nsys export --type sqlite'"
             )
+        self._unread()
         self._strings = {
             row["id"]: row["value"] for row in self._rows("StringIds", ("id", "value")).iter_rows(named=True)
         }
@@ -97,11 +100,18 @@ class _Export:
             metadata=metadata,
         )
 
+    def _unread(self) -> None:
+        """Say which tables look like ones of GPU work, calls or ranges and are of no name that is known."""
+        strange = sorted(name for plain, name in self._tables.items() if _KNOWN.match(plain) and plain not in _READ)
+        if strange:
+            detail = f"tables hold events of a kind that is not read: {', '.join(strange[:5])}"
+            self._findings.append(Finding(code="unread_tables", detail=detail, count=len(strange)))
+
     def _rows(self, table: str, wanted: Sequence[str], where: str = "") -> pl.DataFrame:
         """Those columns of a table as untyped values; missing columns are null, a missing table has no rows."""
         rows: list[tuple[Any, ...]] = []
         if table in self._tables:
-            quoted = table.replace('"', '""')
+            quoted = self._tables[table].replace('"', '""')
             held = {str(row[1]) for row in self._database.execute(f'PRAGMA table_info("{quoted}")')}
             columns = ", ".join(f'"{c}"' if c in held else f'NULL AS "{c}"' for c in wanted)
             try:
@@ -129,6 +139,11 @@ class _Export:
         if lost:
             detail = f"rows of {table} have no readable start or end and are left out"
             self._findings.append(Finding(code="unreadable_times", detail=detail, count=lost))
+        if "globalPid" in extra:
+            untimed = good & ((columns["start"] == 0) & (columns["end"] == 0)).fill_null(False)
+            good &= ~untimed
+            if count := int(untimed.sum()):
+                self._findings.append(Finding(code="untimed_events", detail=f"{table}: {UNTIMED}", count=count))
         self._events += frame.height - lost
         kept = {name: column.filter(good) for name, column in columns.items()}
         for name in texts:
@@ -247,8 +262,18 @@ class _Export:
         return {key: str(value) for key, value in facts.items() if value}
 
 
+_SUFFIX: Final = re.compile(r"(?i)_v\d+$")
+_READ: Final = frozenset((*_MARKS, "CUPTI_ACTIVITY_KIND_OVERHEAD"))
+#: Tables of GPU work and launches, in whatever spelling; those of waits, events and memory are no figure's.
+_KNOWN: Final = re.compile(r"(?i)(?:CUPTI_ACTIVITY_KIND_(?:.*KERNEL|MEMCPY|MEMSET|GRAPH_TRACE|RUNTIME)|NVTX_EVENTS).*$")
 _WHERE: Final = ("deviceId", "streamId", "correlationId", "globalPid")
 _TEXTS: Final = frozenset(("demangledName", "shortName", "mangledName", "nameId", "text", "textId"))
+
+
+def _by_plain_name(tables: Iterable[str]) -> dict[str, str]:
+    """Tables by their name without a version suffix (`_V2`); where both are there the plain one is meant."""
+    names = sorted(tables, key=lambda name: (-len(name), name))
+    return {_SUFFIX.sub("", name): name for name in names}
 
 
 def _process(column: str) -> pl.Expr:
