@@ -32,8 +32,8 @@ def figures() -> str:
     lines = [
         f"`python -m rope_prof record` on {machine_line(folder.run.machine)}; 28B, TP 1, bf16, cold L2.",
         "",
-        "| tokens | path | kernels | busy µs | bubble µs | wall µs [95 %] | speedup | max error |",
-        "|---:|---|---:|---:|---:|---:|---:|---:|",
+        "| tokens | path | kernels | busy µs | bubble µs | = host | + queue | wall µs [95 %] | speedup | max error |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     shown = [row for row in OpenedRun(folder).rows if (row.path, row.mode) not in LEFT_OUT]
     for tokens, rows in groupby(shown, key=lambda row: row.case.tokens):
@@ -47,7 +47,9 @@ def figures() -> str:
                 path,
                 kernels,
                 microseconds(row.busy_ns),
-                microseconds(row.bubble_corrected_ns),
+                microseconds(row.bubble_corrected_ns) + (" ≠" if row.bubbles_agree is False else ""),
+                microseconds(row.bubble_host_ns),
+                microseconds(row.bubble_queue_ns),
                 wall,
                 ratio(row.speedup),
                 error,

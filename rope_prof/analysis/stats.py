@@ -151,9 +151,13 @@ def drawn_rounds(series: Mapping[str, Mapping[int, float]], *, seed: int = 0, dr
     return Rounds(medians, len(rounds))
 
 
-def drawn_alone(samples: Sequence[float], *, seed: int = 0, draws: int = DRAWS) -> Drawn:
-    """The median of samples that share no rounds with any other. Errors: ValueError without samples."""
-    return drawn_rounds({"": dict(enumerate(samples))}, seed=seed, draws=draws).medians[""]
+def drawn_mean(samples: Sequence[float], *, seed: int = 0, draws: int = DRAWS) -> Drawn:
+    """The mean of samples that share no rounds with any other, and in each draw the mean of as many of them."""
+    import numpy as np
+
+    values = np.asarray(samples, dtype=np.float64)
+    taken = np.random.default_rng(seed).integers(0, len(values), (draws, len(values)))
+    return Drawn(float(values.mean()), values[taken].mean(axis=1))
 
 
 def known(value: float, draws: int = DRAWS) -> Drawn:

@@ -153,7 +153,7 @@ def test_the_light_capture_stands_beside_the_full_one() -> None:
     name = made.key("unfused", "eager").name
     light = {name: replace(made.captures[name], period_ns=500_000.0, bubble_raw_ns=430_000.0)}
     rows = {row.key: row for row in summary(made.run, made.samples, made.captures, light)}
-    wall = UNFUSED.replay_ns + UNFUSED.host_ns
+    wall = UNFUSED.wall_ns
     assert rows[name].light_inflation == pytest.approx(500_000 / wall, rel=1e-3)
     assert rows[name].light_bubble_raw_ns == 430_000
     assert rows[name].inflation == pytest.approx((UNFUSED.busy_ns + UNFUSED.host_ns) / wall, rel=1e-3)
@@ -166,7 +166,7 @@ def test_the_check_by_replay_agrees_with_a_right_capture_and_denies_a_wrong_one(
     right = {row.key: row for row in summary(made.run, made.samples, made.captures)}
     assert right[name].bubbles_agree is True
     assert right[name].bubble_by_replay_ns == pytest.approx(right[name].bubble_corrected_ns, rel=1e-3)
-    slowed = replace(made.captures[name], busy_ns=UNFUSED.busy_ns + 0.06 * (UNFUSED.replay_ns + UNFUSED.host_ns))
+    slowed = replace(made.captures[name], busy_ns=UNFUSED.busy_ns + 0.06 * UNFUSED.wall_ns)
     wrong = {row.key: row for row in summary(made.run, made.samples, made.captures | {name: slowed})}
     assert wrong[name].bubbles_agree is False
     assert wrong[name].bubble_by_replay_ns == right[name].bubble_by_replay_ns, "it takes nothing of the trace's times"

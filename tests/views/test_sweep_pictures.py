@@ -49,7 +49,7 @@ def test_a_line_per_path_and_mode_and_the_floor() -> None:
         assert len(floors) == 1
         ElementTree.fromstring(svg_file(one, LIGHT))
     titles = " ".join(s.title for s in made[SHARES].shapes if isinstance(s, Mark))
-    share = 100 * PASS_NS / FUSED.replay_ns
+    share = 100 * PASS_NS / FUSED.stream_ns
     assert f"fused · eager, 64 tokens: {share:.3g} % of one pass" in titles
 
 

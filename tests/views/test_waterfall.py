@@ -95,10 +95,10 @@ class Said:
 
 def test_terms_that_add_up_still_say_which_of_them_rest_on_the_profiler() -> None:
     whole = explanation(Said(Term("residual", 1.0)))
-    assert "They add up to the gain within 5%." in whole
-    assert "Inefficiency and device gaps rest on the profiler's timestamps" in whole
+    assert "On each side busy time and gaps add up to its device time within 5%." in whole
+    assert "it and device gaps rest on the profiler's timestamps" in whole
     assert "leaves the residual as it is" in whole
     open_ = explanation(Said(Term("residual", 90.0), closes=False, reason="the residual is 30 %"))
-    assert "They do not explain the gain: the residual is 30 %." in open_
-    assert "add up to the gain" not in open_
+    assert "They do not add up: the residual is 30 %." in open_
+    assert "within 5%" not in open_
     assert explanation(Said(None, reason="no graph")) == "No graph."

@@ -9,7 +9,7 @@ that a path does better than it, and is shown as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rope_prof.analysis.run.series import BASELINE, UNRANKED, PerRound, Series, series
@@ -33,14 +33,22 @@ CLOCKS: Mapping[CeilingName, str] = {
 CHAIN_NODES: Mapping[str, tuple[str, ...]] = {"cold": ("write.cold", "serial"), "hot": ("write.hot", "serial")}
 
 
+#: Nodes that hold an empty kernel, as an empty launch is one.
+EMPTY_NODES = ("serial",)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One method of one ceiling: ns of a call (of a node, for `graph_node`). `best`: the way that holds."""
+    """One method of one ceiling: ns of a call (of a node, for `graph_node`). `best`: the way that holds.
+
+    `device_ns`: by the device's own clock, where that is not the one that counts; None where it has none.
+    """
 
     ceiling: Ceiling
     clock: str
     ns: Figure
     best: bool
+    device_ns: Figure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +108,14 @@ def measured_ceilings(run: Run, found: Series, case: Case, rank: int) -> tuple[M
         for name in CEILINGS
         if any(c.name == name for c, _, _ in listed)
     }
-    return tuple(Measured(ceiling=c, clock=clock, ns=ns, best=best[c.name] == c.method) for c, clock, ns in listed)
+    return tuple(
+        Measured(ceiling=c, clock=clock, ns=ns, best=best[c.name] == c.method, device_ns=_on_device(found, c, clock))
+        for c, clock, ns in listed
+    )
+
+
+def _on_device(found: Series, ceiling: Ceiling, clock: str) -> Figure | None:
+    return None if clock == "device" else figure(list(found.get((ceiling.key_name, "device"), {}).values()))
 
 
 def _samples(found: Series, ceiling: Ceiling) -> tuple[str, PerRound]:
@@ -124,6 +139,19 @@ def chain_node(measured: Sequence[Measured], l2: str) -> Measured | None:
     named = (best(measured, "graph_node", method) for method in CHAIN_NODES[l2])
     node = next((one for one in named if one is not None), None) or best(measured, "graph_node")
     return node if node is not None and node.ceiling.busy_ns is not None else None
+
+
+def launch_gap(measured: Sequence[Measured]) -> tuple[Measured, float] | None:
+    """An empty launch behind another in a stream by the device's clock, and the own busy time of such a kernel, which
+    was traced as a node of a graph: what is between the two a plain kernel costs beyond its busy time. None where one
+    was not measured.
+    """
+    launch = best(measured, "empty_launch")
+    nodes = (best(measured, "graph_node", method) for method in EMPTY_NODES)
+    own = next((one.ceiling.busy_ns for one in nodes if one is not None and one.ceiling.busy_ns is not None), None)
+    if launch is None or launch.device_ns is None or own is None:
+        return None
+    return replace(launch, clock="device", ns=launch.device_ns), own
 
 
 def per_round(found: Series, one: Measured) -> PerRound:

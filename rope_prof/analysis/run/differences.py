@@ -28,6 +28,7 @@ MACHINE = {
     "host": "host",
     "commit": "commit",
     "dirty": "changes in no commit",
+    "load": "host load",
 }
 #: Column of the samples -> the clock that it tells, MHz.
 CLOCKS = {"sm_clock_mhz": "SM clock, MHz", "memory_clock_mhz": "memory clock, MHz"}
@@ -57,7 +58,8 @@ def unlike(base: Run, cand: Run) -> tuple[Unlike, ...]:
 
 def unlike_machines(base: Run, cand: Run) -> tuple[Unlike, ...]:
     """What of the machine, its versions and the code that was measured differs."""
-    return tuple(Unlike(*fact) for fact in _machines(base, cand) if fact[1] != fact[2])
+    facts = (Unlike(*fact) for fact in _machines(base, cand) if fact[1] != fact[2])
+    return tuple(one for one in facts if one.what != MACHINE["load"])  # no two are alike
 
 
 def unlike_clocks(ours: pl.DataFrame, theirs: pl.DataFrame) -> tuple[Unlike, ...]:

@@ -1,7 +1,9 @@
 """Figures of one capture, and the row of each key of a run: facts, samples and captures -> the table people read.
 
 Bubble of a call = its period (first kernel to the next call's first kernel) less its busy time: raw from the profiled
-period, corrected from the unprofiled wall per call. Inflation = profiled / unprofiled period. Nothing is clipped:
+period, corrected from the unprofiled wall per call. It has two parts: *host*, wall less the device time of calls that
+were all in the queue, which the device waits for the host; and *queue*, that device time less busy: what lies between
+kernels that have long been launched. Inflation = profiled / unprofiled period. Nothing is clipped:
 a negative bubble is shown as such. Speedups pair the samples of one round.
 
 Calls of a cold graph lie inside one replay, and the L2 is overwritten between replays: their period is the replay's
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 #: A capture whose calls take this many times their unprofiled time, or this many times less, tells nothing of their
 #: bubbles: see `raw_trusted`.
 INFLATION_LIMIT = 1.5
+#: Kernels of a capture that take together this much longer than their union overlap.
+OVERLAP = 1.02
 #: A corrected bubble and its cross-check may differ by this part of the call's wall.
 AGREE_WITHIN = 0.05
 
@@ -53,8 +57,10 @@ def raw_trusted(inflation: float | None) -> bool:
 class CaptureFigures:
     """Medians over the captured calls of one key. None where the trace does not hold it.
 
-    `replay_ns`: of calls inside a graph's replay, its length over its calls. `busy_each_ns`: the busy time of each
-    captured call (of a replay: over its calls), from which intervals are drawn.
+    `busy_ns` is no median: it is the union of the GPU events of all captured calls over their number, so that launches
+    that overlap are counted once. `busy_each_ns`: what each call adds to that union (a replay: over its calls), whose
+    mean it is and from which intervals are drawn. `replay_ns`: of calls inside a graph's replay, its length over its
+    calls.
     """
 
     calls: int
@@ -66,11 +72,20 @@ class CaptureFigures:
     replay_ns: float | None = None
     busy_each_ns: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether kernels run beside the ones before (programmatic dependent launch, other streams): together they take
+        longer than their union, and none waits for the one before.
+        """
+        return self.kernel_ns is not None and bool(self.busy_ns) and self.kernel_ns > OVERLAP * (self.busy_ns or 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One key in the table: the contract of `show --json` (docs of `views.tables`).
 
+    `bubble_corrected_ns` is the sum of `bubble_host_ns` (wall - device time with a full queue) and `bubble_queue_ns`
+    (device time - busy), both None where the device has no clock.
     `throttled` of its `samples` were taken while power or heat held the clock down; None where nothing says.
     `light_*` come from the capture at the lowest overhead. `bubble_by_replay_ns` is the cross-check of the corrected
     bubble. `mode_speedup`: wall of unfused in the same mode / wall. `p10_ns`, `p90_ns`: of the wall samples.
@@ -106,6 +121,8 @@ class Row:
     throttled: int | None = None
     light_inflation: float | None = None
     light_bubble_raw_ns: float | None = None
+    bubble_host_ns: float | None = None
+    bubble_queue_ns: float | None = None
     bubble_by_replay_ns: float | None = None
     bubbles_agree: bool | None = None
     mode_speedup: Figure | None = None
@@ -153,27 +170,32 @@ def figures(trace: Trace, key: Key | str) -> CaptureFigures:
 
     A trace of our own that says it was recorded on a CPU counts leaf operators as kernels.
     """
-    from rope_prof.analysis.trace.calls import as_cpu, call_frame, recorded_on_cpu
+    from rope_prof.analysis.trace.calls import added_busy, as_cpu, call_rows, matching, recorded_on_cpu
+    from rope_prof.analysis.trace.launches import launched
 
     pattern = call_pattern(key if isinstance(key, str) else key.name)
     source = as_cpu(trace) if recorded_on_cpu(trace) else trace
     per_range = (trace.own or {}).get("calls_per_range", 1)
-    return frame_figures(call_frame(source, pattern, kind="record_function"), int(per_range))
+    ranges, events = matching(source, pattern, kind="record_function"), launched(source)
+    rows = call_rows(ranges, events).join(added_busy(ranges, events), on="call", how="left", maintain_order="left")
+    return frame_figures(rows, int(per_range))
 
 
 def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:
     """`figures` of a frame of ranges (`kernels`, `kernel_ns`, `busy_ns`, `period_ns`) that hold `per_range` calls each.
 
-    A range of several calls is the replay of a CUDA graph (`inner_gap_ns` is read of those). Ranges without a kernel
-    have no times.
+    `added_ns` (see `calls.added_busy`) counts what overlaps between calls once; without that column calls are taken not
+    to overlap. A range of several calls is the replay of a CUDA graph (`inner_gap_ns` is read of those). Ranges without
+    a kernel have no times.
     """
-    alive = frame.filter(frame["kernels"] > 0)
+    busy = "added_ns" if "added_ns" in frame.columns else "busy_ns"
+    alive = frame.filter(frame["kernels"] > 0).with_columns(busy_ns=busy)
     with_period = alive.drop_nulls("period_ns")
     return CaptureFigures(
         calls=frame.height * per_range,
         kernels_per_call=_middle(frame["kernels"], per_range),
         kernel_ns=_middle(alive["kernel_ns"], per_range),
-        busy_ns=_middle(alive["busy_ns"], per_range),
+        busy_ns=_mean(alive["busy_ns"], per_range),
         period_ns=_middle(with_period["period_ns"], per_range),
         bubble_raw_ns=_middle(with_period["period_ns"] - with_period["busy_ns"], per_range),
         replay_ns=_middle(alive["busy_ns"] + alive["inner_gap_ns"], per_range) if per_range > 1 else None,
@@ -184,6 +206,11 @@ def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:
 def _middle(column: pl.Series, per_range: int) -> float | None:
     found = figure(column.drop_nulls().to_list())
     return None if found is None else found.median / per_range
+
+
+def _mean(column: pl.Series, per_range: int) -> float | None:
+    found = column.drop_nulls()
+    return float(found.sum()) / len(found) / per_range if len(found) else None
 
 
 def summary(
@@ -223,7 +250,8 @@ def rows_of(
         name, case = facts.key.name, limits[facts.key.case, facts.key.rank]
         row = _row(facts, found, keys, captures.get(name), took)
         row = _with_light(row, (light or {}).get(name))
-        row = _with_check(row, found, sibling(keys, facts.key, mode="graph"), case)
+        replayed = sibling(keys, facts.key, mode="graph")
+        row = _with_check(row, found, replayed, case, captures)
         row = _with_floor(row, case)
         count, down = held.get(name, (0, None))
         rows.append(replace(row, samples=count, throttled=down))
@@ -282,6 +310,8 @@ def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: Captu
         period_ns=period,
         bubble_raw_ns=raw,
         bubble_corrected_ns=median.median - busy if median and busy is not None else None,
+        bubble_host_ns=median.median - device.median if median and device else None,
+        bubble_queue_ns=device.median - busy if device and busy is not None else None,
         wall_ns=median,
         device_ns=device,
         inflation=inflation,
@@ -312,15 +342,18 @@ def _with_light(row: Row, light: CaptureFigures | None) -> Row:
     return replace(row, light_inflation=inflation, light_bubble_raw_ns=light.bubble_raw_ns)
 
 
-def _with_check(row: Row, found: Series, replayed: Key | None, limits: Ceilings) -> Row:
+def _with_check(
+    row: Row, found: Series, replayed: Key | None, limits: Ceilings, captures: Mapping[str, CaptureFigures]
+) -> Row:
     """The corrected bubble once more, without any profiler; under compile no graph holds the same kernels."""
     device = figure(list(found.get((replayed.name, "device"), {}).values())) if replayed else None
     gap = limits.graph_gap_ns.get(row.l2)
-    if row.mode == "compile" or device is None or gap is None:
+    if row.mode == "compile" or device is None or gap is None or replayed is None:
         return row
     if row.kernels_per_call is None or row.bubble_corrected_ns is None or row.wall_ns is None:
         return row
-    busy = device.median - max(0.0, row.kernels_per_call - 1) * gap
+    traced = captures.get(replayed.name)
+    busy = device.median - (0.0 if traced is not None and traced.overlaps else row.kernels_per_call * gap)
     bubble = row.wall_ns.median - busy
     agree = abs(bubble - row.bubble_corrected_ns) <= AGREE_WITHIN * row.wall_ns.median
     return replace(row, bubble_by_replay_ns=bubble, bubbles_agree=agree)

@@ -78,6 +78,22 @@ def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     return rows.select(pl.col(name).cast(dtype) for name, dtype in CALLS.items())
 
 
+def added_busy(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """`call` and `added_ns`: what each range adds to the union of the GPU events of all ranges, in the order of time.
+
+    Launches that overlap the ones before (programmatic dependent launch, other streams) are counted once. The ranges do
+    not nest; `events` come from `launched`. A range without an event has no row.
+    """
+    arrays = timed(events)
+    found = list(pairs(numbered(ranges), events))
+    calls, rows = (np.concatenate([one[i] for one in found] or [np.zeros(0, np.int64)]) for i in (0, 1))
+    frame = pl.DataFrame({"call": calls, "device": arrays.device[rows], "start": arrays.start[rows]})
+    frame = frame.with_columns(end=pl.Series(arrays.end[rows])).sort("device", "start", maintain_order=True)
+    reach = pl.col("end").cum_max().shift(1).over("device")
+    added = (pl.col("end") - pl.max_horizontal("start", reach)).clip(lower_bound=0)
+    return frame.select("call", added.alias("added_ns")).group_by("call", maintain_order=True).sum()
+
+
 def numbered(ranges: pl.DataFrame) -> pl.DataFrame:
     """The ranges in the order of their start (an outer one first), each with its call number."""
     return (

@@ -89,12 +89,12 @@ def decomposition_table(found: Numbers) -> Table | None:
                 _term(one.total),
                 *(_term(terms.get(term)) for term in names),
                 _term(one.residual),
-                MISSING if one.residual_share is None else f"{one.residual_share:.1%}",
+                *(f"{side.share:.1%}" + ("" if side.closes else " NO") for side in one.sides),
                 "yes" if one.closes else "NO",
                 tone="" if one.closes else "doubt",
             )
         )
-    head = (SWEPT, "path", "saved", *names, "residual", "of saved", "closes")
+    head = (SWEPT, "path", "saved", *names, "residual", "of base's\ndevice", "of its\ndevice", "closes")
     return _table("where the saved time comes from: µs a call against unfused in the same mode", head, rows)
 
 

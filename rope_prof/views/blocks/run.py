@@ -37,7 +37,8 @@ def _raw(row: Row) -> str:
     return microseconds(row.bubble_raw_ns) + ("?" if distrusted else "")
 
 
-#: Behind the path; a column without any figure is left out. A corrected bubble that its cross-check denies carries a ≠.
+#: Behind the path; a column without any figure is left out. The corrected bubble is that of the host, wall less device
+#: time, and that of the queue, device time less busy. A corrected bubble that its cross-check denies carries a ≠.
 COLUMNS = (
     Column("kernels", lambda row: MISSING if row.kernels_per_call is None else f"{row.kernels_per_call:g}"),
     Column("busy µs", lambda row: microseconds(row.busy_ns)),
@@ -46,6 +47,8 @@ COLUMNS = (
         "corrected",
         lambda row: microseconds(row.bubble_corrected_ns) + (DENIED if row.bubbles_agree is False else ""),
     ),
+    Column("= host", lambda row: microseconds(row.bubble_host_ns)),
+    Column("+ queue", lambda row: microseconds(row.bubble_queue_ns)),
     Column("wall µs", lambda row: _median(row.wall_ns)),
     Column("[95 %]", lambda row: interval(row.wall_ns), right=False),
     Column("device µs", lambda row: _median(row.device_ns)),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rope_prof.analysis.run.decomposition import CLOSES_WITHIN
+from rope_prof.analysis.run.closure import CLOSES_WITHIN
 from rope_prof.units import duration, significant
 from rope_prof.views.draw.svg import Drawing, Line, Rect, Shape, Text, fitted, text_width
 
@@ -92,12 +92,12 @@ def explanation(found: ExplainedLike) -> str:
         reason = found.reason or "two terms by difference, which add up by definition"
         return f"{reason[0].upper()}{reason[1:]}."
     closes = (
-        f"They add up to the gain within {CLOSES_WITHIN:.0%}"
+        f"On each side busy time and gaps add up to its device time within {CLOSES_WITHIN:.0%}"
         if found.closes
-        else f"They do not explain the gain: {found.reason}"
+        else f"They do not add up: {found.reason}"
     )
     return (
-        f"Each term is measured by itself; what they leave unexplained is the residual. {closes}. Inefficiency and "
+        f"What the terms leave unexplained is the residual. {closes}. Inefficiency is a split of busy time; it and "
         f"device gaps rest on the profiler's timestamps. {SPLIT}"
     )
 

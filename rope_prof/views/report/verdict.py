@@ -75,7 +75,7 @@ def _waterfall(view: Overview) -> Iterator[Block]:
         note = f"{microseconds(row.wall_ns.median)} µs, bubble {one.marked(percent(one.bubble_share))}"
         rows.append(Bar(label=one.label, parts=parts, note=note))
     if rows:
-        legend = (("kernel", "device busy"), ("bubble", "bubble: the device waits for the host"))
+        legend = (("kernel", "device busy"), ("bubble", "bubble: the device runs nothing"))
         title = f"Where a call's time goes, {case_words(view.case)}"
         yield Picture(
             name="calls",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rope_prof.analysis.run.ceilings import Ceilings
-from rope_prof.analysis.run.decomposition import CLOSES_WITHIN, Decomposition
+from rope_prof.analysis.run.closure import CLOSES_WITHIN
+from rope_prof.analysis.run.decomposition import Decomposition
 from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.units import duration
 from rope_prof.views.words.labels import apart, case_phrases, told
@@ -26,8 +27,8 @@ def number_notes(found: Numbers) -> list[str]:
     ]
     if whole:
         lines.append(
-            f"a decomposition closes where the residual, wall of the graph less busy less device gaps, is under "
-            f"{CLOSES_WITHIN:.0%} of the time saved; intervals are 95 %, drawn over the rounds"
+            f"a decomposition closes where on each side what busy and gaps leave of its device time is under "
+            f"{CLOSES_WITHIN:.0%} of that, and its bytes are possible; intervals are 95 %, drawn over the rounds"
         )
     reasons = dict.fromkeys(one.reason for one in found.decompositions if one.residual is None and one.reason)
     lines += [f"by difference: {reason}" for reason in reasons]

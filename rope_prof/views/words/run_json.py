@@ -8,13 +8,17 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
   - `key`: its name; `case`: {`name`, `model`, `tp`, `tokens`, `dtype`, `prompt`}; `path`; `mode`; `l2`; `rank`;
   - `status`: measured, checked, wrong, unavailable, failed or pending; `reason`: a sentence, or null;
   - `kernels_per_call`, `kernel_ns`, `busy_ns`, `period_ns`, `bubble_raw_ns`: medians over the captured calls, under
-    the profiler; `kernel_ns` is the sum of the kernels, `busy_ns` their union, which the bubbles leave out; on a CPU a
-    kernel is a leaf operator; of a cold graph the period lies inside the replay and its inflation is that over the
+    the profiler; `kernel_ns` is the sum of the kernels; `busy_ns`, which the bubbles leave out, is the union of all GPU
+    events of the captured calls over their number, so that launches that overlap are counted once; on a CPU a kernel is
+    a leaf operator; of a cold graph the period lies inside the replay and its inflation is that over the
     device time;
   - `bubble_raw_trusted`: whether `inflation` lies within 1.5 and 1 / 1.5, so that the raw bubble tells something; null
     where there is no raw bubble or no inflation;
-  - `bubble_corrected_ns`: median unprofiled wall less busy; may be negative; `bubble_by_replay_ns`: the same without a
-    profiler, wall less (device time of the graph's replay less its gaps); `bubbles_agree`: within 5 % of the wall;
+  - `bubble_corrected_ns`: median unprofiled wall less busy; may be negative; it is `bubble_host_ns` (wall less the
+    device time of calls that were all in the queue: the device waits for the host) + `bubble_queue_ns` (that device
+    time less busy: between kernels launched long before), both null without a device clock; `bubble_by_replay_ns`: the
+    same without a profiler, wall less (device time of the graph's replay less its gaps); `bubbles_agree`: within 5 %
+    of the wall;
   - `wall_ns`, `device_ns`: {`median`, `lo`, `hi`, `n`}, unprofiled; [lo, hi] holds the true median with 95 % coverage
     (order statistics) and is null under six samples;
   - `p10_ns`, `p90_ns`: tenth and ninetieth percentile of the wall samples;
@@ -34,7 +38,8 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
 - `ceilings`: per case what the card did by the best known way (`methods`), and every method in `measured`.
 - `floors`: per key `launch_ns`, `bytes_ns`, `floor_ns`, `share` (floor / wall) and `won` (part of the achievable win).
 - `decompositions`: `base`, `cand`, `total`, `terms`, `residual`, `parts` of the residual (each {`name`, `saved_ns`,
-  `lo`, `hi`, `how`}), `residual_share`, `closes`, `reason`.
+  `lo`, `hi`, `how`}), `residual_share`, `closes`, `reason`; `sides`: of baseline and candidate `key`, `device_ns`,
+  `busy_ns`, `gaps_ns`, `residual_ns`, `share` (residual / device), `closes`, `reason`.
 """
 
 from __future__ import annotations
@@ -104,6 +109,8 @@ def row_json(row: Row) -> dict[str, Any]:
         "bubble_raw_ns": _whole(row.bubble_raw_ns),
         "bubble_raw_trusted": None if row.inflation is None or row.bubble_raw_ns is None else row.raw_trusted,
         "bubble_corrected_ns": _whole(row.bubble_corrected_ns),
+        "bubble_host_ns": _whole(row.bubble_host_ns),
+        "bubble_queue_ns": _whole(row.bubble_queue_ns),
         "bubble_by_replay_ns": _whole(row.bubble_by_replay_ns),
         "bubbles_agree": row.bubbles_agree,
         "wall_ns": asdict(row.wall_ns) if row.wall_ns else None,
@@ -165,7 +172,10 @@ def numbers_json(found: Numbers) -> dict[str, Any]:
         "ceilings": [_ceilings_json(one) for one in found.ceilings if one.measured],
         "floors": [_cased(asdict(floor), floor.case) for floor in found.floors if floor.floor_ns is not None],
         "decompositions": [
-            asdict(one) | {"base": one.base.name, "cand": one.cand.name} for one in found.decompositions
+            asdict(one)
+            | {"base": one.base.name, "cand": one.cand.name}
+            | {"sides": [asdict(side) | {"key": side.key.name} for side in one.sides]}
+            for one in found.decompositions
         ],
     }
 
