@@ -6,10 +6,10 @@ import random
 from dataclasses import dataclass, replace
 
 import polars as pl
-from runs import CASE, RIGHT, key, run
 
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.model.run import Case, Ceiling, Key, KeyFacts, Run, samples_schema
+from tests.runs import CASE, RIGHT, key, run
 
 COPY_BYTES = 1 << 30
 #: What the card of these runs does.

@@ -195,3 +195,12 @@ def test_a_package_in_place_of_our_folder_would_shadow_it(stand_in: Path, tmp_pa
     assert python("-c", code, cwd=root).stdout.strip() == "99.0"
     (root / "kernels/__init__.py").touch()
     assert python("-c", code, cwd=root).stdout.strip() == "None"
+
+
+def test_helpers_of_the_tests_are_imported_one_way(repository: Path) -> None:
+    """By their whole name: a module of two names is two modules, whose records are never equal."""
+    folder = repository / "tests"
+    helpers = {file.stem for file in folder.rglob("*.py") if not file.stem.startswith("test_")} - {"conftest"}
+    for file in sources(folder):
+        for module in imported(file.read_text(encoding="utf-8")):
+            assert module.partition(".")[0] not in helpers, (file.name, module)

@@ -18,7 +18,7 @@ from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.model.trace import GPU_EVENTS, HOST_CALLS, RANGES, empty
 
 sys.path.insert(0, str(Path(__file__).parent))
-from machine import Machine
+from tests.analysis.machine import Machine
 
 ROPE = ("gather", "cat", "copy", *("mul",) * 4, "sub", "add", "stack", *("mul",) * 4, "sub", "add", "stack")
 

@@ -17,7 +17,7 @@ from rope_prof.analysis.chains.events import device_events, launched_events
 from rope_prof.analysis.chains.saving import launch_latency
 
 sys.path.insert(0, str(Path(__file__).parent))
-from machine import Machine
+from tests.analysis.machine import Machine
 
 NAMES = tuple(f"small{i}" for i in range(10))
 Step = tuple[Any, ...]

@@ -6,7 +6,11 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from built_runs import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rope_prof.analysis.run.decomposition import Decomposition, decompose, decompositions
+from tests.built_runs import (
     BYTES_PER_NS,
     FUSED,
     HOT_GAP_NS,
@@ -18,11 +22,7 @@ from built_runs import (
     built,
     on_two_ranks,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from runs import WRONG
-
-from rope_prof.analysis.run.decomposition import Decomposition, decompose, decompositions
+from tests.runs import WRONG
 
 
 def split(made: Built, base: str = "unfused", cand: str = "fused", mode: str = "eager") -> Decomposition:

@@ -7,10 +7,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from builders import kernel, range_, trace
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import MACHINE
 
 from rope_prof.analysis.requests.requests import agreements, prediction, request_rows, step_parts
 from rope_prof.io.run.requests import end_to_end_schema
@@ -24,6 +22,8 @@ from rope_prof.model.end_to_end import (
     RequestFacts,
     Subject,
 )
+from tests.builders import kernel, range_, trace
+from tests.runs import MACHINE
 
 MODEL = ModelFacts(
     preset="tiny",

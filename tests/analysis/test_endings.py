@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from runs import key
 
 from rope_prof.analysis.run.endings import Ending, ending, endings
 from rope_prof.record.loop.stopping import Limits, Watch
+from tests.runs import key
 
 
 @pytest.mark.parametrize("why", ["precision", "budget", "rounds"])

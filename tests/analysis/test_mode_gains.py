@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from runs import RIGHT, WRONG, facts, run, samples
 
 from rope_prof.analysis.run.modes import ModeRow, modes
+from tests.runs import RIGHT, WRONG, facts, run, samples
 
 
 def found() -> dict[str, ModeRow]:

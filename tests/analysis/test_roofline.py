@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from built_runs import (
+
+from rope_prof.analysis.run.ceilings import Floor, ceilings, roofline
+from rope_prof.analysis.run.rows import summary
+from tests.built_runs import (
     BYTES_PER_NS,
     EMPTY_GAP_NS,
     FUSED,
@@ -19,9 +22,6 @@ from built_runs import (
     built,
     on_two_ranks,
 )
-
-from rope_prof.analysis.run.ceilings import Floor, ceilings, roofline
-from rope_prof.analysis.run.rows import summary
 
 
 def floors(made: Built) -> dict[tuple[str, str], Floor]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from runs import MACHINE, facts, run
-
 from rope_prof.analysis.run.differences import MACHINE as NAMED
 from rope_prof.analysis.run.differences import Unlike, unlike
 from rope_prof.model.run import Machine
+from tests.runs import MACHINE, facts, run
 
 
 def test_a_run_differs_from_itself_in_nothing() -> None:

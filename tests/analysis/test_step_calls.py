@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from builders import Drawn, kernel, op, range_, trace
 
 from rope_prof.analysis.requests.steps import step_calls
+from tests.builders import Drawn, kernel, op, range_, trace
 
 US = 1_000
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from built_runs import FUSED, UNFUSED, built
-from runs import RIGHT, WRONG, facts, key, run, samples
 
 from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, frame_figures, raw_trusted, summary
 from rope_prof.model.run import samples_schema
+from tests.built_runs import FUSED, UNFUSED, built
+from tests.runs import RIGHT, WRONG, facts, key, run, samples
 
 
 def capture(busy: float, period: float, kernels: float = 25) -> CaptureFigures:

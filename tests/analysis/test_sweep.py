@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from built_runs import FUSED, UNFUSED, Truth, built
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runs import CASE
 
 from rope_prof.analysis.run.rows import summary
 from rope_prof.analysis.run.sweep import SWEEP, sweep, turning_points
+from tests.built_runs import FUSED, UNFUSED, Truth, built
+from tests.runs import CASE
 
 
 def swept(factors: dict[int, float], rounds: int = 8) -> pl.DataFrame:

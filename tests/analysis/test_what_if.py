@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from builders import Drawn, kernel, range_, sync, trace
 
 from rope_prof.analysis.requests.what_if import host_pieces, replay, what_if
 from rope_prof.analysis.stats import Figure
 from rope_prof.errors import TraceError
 from rope_prof.model.trace import Trace
+from tests.builders import Drawn, kernel, range_, sync, trace
 
 #: Host ns between launches of the profile.
 EACH = 10

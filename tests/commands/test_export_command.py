@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import kernel, kineto_json, range_, trace
 
 from rope_prof.cli import main
 from rope_prof.io.trace.perfetto import check_opens
+from tests.builders import kernel, kineto_json, range_, trace
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +13,10 @@ import pytest
 from rope_prof.commands.dashboard import HOST, command, free_port
 from rope_prof.errors import UsageError
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
+from tests.dashboard.walks import dashboard, opened
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "screenshots"
@@ -70,77 +68,38 @@ def test_a_folder_without_a_run_is_one_line_and_exit_code_1(tmp_path: Path) -> N
     assert "no run in" in done.stderr
 
 
-@contextmanager
-def served(run: Path) -> Iterator[str]:
-    """The real command on a free port; ended with its child."""
+def unanswered(address: str) -> bool:
+    """Whether nobody listens there any more."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
-    words = [sys.executable, "-m", "rope_prof", "dashboard", str(run), "--no-browser", "--port", str(port)]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            deadline = time.monotonic() + 60
-            while time.monotonic() < deadline:
-                with socket.socket() as probe:
-                    if probe.connect_ex((HOST, port)) == 0:
-                        break
-                time.sleep(0.1)
-            yield f"http://{HOST}:{port}"
-        finally:
-            server.terminate()
-            server.wait(timeout=20)
-    with socket.socket() as probe:
-        assert probe.connect_ex((HOST, port)) != 0, "the child must end with the command"
-
-
-def watched(page: Page) -> tuple[list[str], list[str]]:
-    """Requests that leave loopback, and dialogs that a name opened."""
-    outside: list[str] = []
-    dialogs: list[str] = []
-
-    def seen(url: str) -> None:
-        if not url.startswith((f"http://{HOST}:", f"ws://{HOST}:", "data:", "blob:")):
-            outside.append(url)
-
-    page.on("request", lambda request: seen(request.url))
-    page.on("websocket", lambda found: seen(found.url))
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    return outside, dialogs
+        return probe.connect_ex((HOST, int(address.rpartition(":")[2]))) != 0
 
 
 @pytest.mark.browser
 def test_a_walk_through_every_page_of_a_hostile_run(tmp_path: Path, chromium: Browser) -> None:
     run = write_gpu_run(tmp_path / "hostile", names=HOSTILE)
     SHOTS.mkdir(exist_ok=True)
-    with served(run) as address:
-        for scheme, size in (("light", (1280, 800)), ("dark", (1920, 1080))):
-            context = chromium.new_context(
-                viewport={"width": size[0], "height": size[1]},
-                color_scheme=scheme,  # type: ignore[arg-type]
-            )
-            page = context.new_page()
-            outside, dialogs = watched(page)
-            for name, ready in READY.items():
-                page.goto(f"{address}/{'' if name == 'overview' else name}")
-                page.wait_for_selector(ready, timeout=60_000)
-                page.wait_for_timeout(500)
-                assert page.locator("[data-testid=stException]").count() == 0
-                assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "nothing hangs over the side"
-                page.screenshot(path=str(SHOTS / f"hostile-{name}-{size[0]}-{scheme}.png"))
-            titles = page.locator(".rp-map [title]").evaluate_all("all => all.map(e => e.title)")
-            assert "![picture](" in " ".join(titles)
-            assert page.locator(".rp a, .rp img:not([src^='data:'])").count() == 0
-            context.close()
-            assert outside == []
-            assert dialogs == []
+    with dashboard(str(run)) as address:
+        for scheme, (width, height) in (("light", (1280, 800)), ("dark", (1920, 1080))):
+            size = {"width": width, "height": height}
+            with opened(chromium, viewport=size, color_scheme=scheme) as (page, wrong):
+                for name, ready in READY.items():
+                    page.goto(f"{address}/{'' if name == 'overview' else name}")
+                    page.wait_for_selector(ready, timeout=60_000)
+                    page.wait_for_timeout(500)
+                    assert page.locator("[data-testid=stException]").count() == 0
+                    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing hangs over the side"
+                    page.screenshot(path=str(SHOTS / f"hostile-{name}-{width}-{scheme}.png"))
+                titles = page.locator(".rp-map [title]").evaluate_all("all => all.map(e => e.title)")
+                assert "![picture](" in " ".join(titles)
+                assert page.locator(".rp a, .rp img:not([src^='data:'])").count() == 0
+            assert wrong == []
+    assert unanswered(address), "the child must end with the command"
 
 
 @pytest.mark.browser
 def test_the_view_survives_a_move_between_pages(tmp_path: Path, chromium: Browser) -> None:
     run = write_gpu_run(tmp_path / "moving")
-    with served(run) as address:
-        context = chromium.new_context(viewport={"width": 1280, "height": 800})
-        page = context.new_page()
+    with dashboard(str(run)) as address, opened(chromium) as (page, _):
         page.goto(f"{address}/timeline?case=28b-tp1-n1-bf16-image&sides=fused.eager.cold&call=2")
         page.wait_for_selector(READY["timeline"], timeout=60_000)
         page.get_by_role("link", name="Kernels").click()
@@ -148,4 +107,3 @@ def test_the_view_survives_a_move_between_pages(tmp_path: Path, chromium: Browse
         page.wait_for_selector(READY["kernels"], timeout=60_000)
         for part in ("case=28b-tp1-n1-bf16-image", "sides=fused.eager.cold", "call=2"):
             assert part in page.url
-        context.close()

@@ -214,9 +214,9 @@ def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["foo", "foo://host:1", "tcp://host", "tcp://host:99999", "host:"])
-def test_what_is_no_address_is_told_at_once(address: str, tmp_path: Path) -> None:
-    pytest.importorskip("distributed", reason="the extra 'fleet' (dask, distributed) is not installed")
-    began = time.monotonic()
+def test_what_is_no_address_is_told_at_once(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra 'fleet' (dask, distributed) is not installed")
+    monkeypatch.setattr(distributed, "Client", None)  # nothing is tried
     with pytest.raises(ClusterError, match=f"'{address}' is no address of a Dask scheduler; expected one as tcp://"):
         list(Cluster(address=address).run([]))
     file = tmp_path / "scheduler.json"
@@ -227,7 +227,6 @@ def test_what_is_no_address_is_told_at_once(address: str, tmp_path: Path) -> Non
     file.write_text(json.dumps({"address": address}))
     with pytest.raises(ClusterError, match="is no address"):
         list(Cluster(scheduler_file=str(file)).run([]))
-    assert time.monotonic() - began < 20
 
 
 def test_another_version_on_a_worker_is_told(two: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

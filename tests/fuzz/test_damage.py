@@ -54,7 +54,7 @@ def _kernels(name: str) -> int:
 
 def _answer(path: Path) -> Analysis | None:
     """The analysis, held to its laws; None where one clear error said why not."""
-    began = time.monotonic()
+    began = time.process_time()
     try:
         trace = read_trace(path)
         answer = analyze(trace)
@@ -64,7 +64,7 @@ def _answer(path: Path) -> Analysis | None:
         assert "\n" not in str(error)
         return None
     finally:
-        assert time.monotonic() - began < LONGEST_S
+        assert time.process_time() - began < LONGEST_S
     json.dumps(answer.as_json())
     for use in answer.devices:
         if use.idle_ns is None or use.busy_ns is None or use.idle_by_cause_ns is None:

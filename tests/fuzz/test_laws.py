@@ -21,7 +21,7 @@ from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Trace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from builders import kineto_json
+from tests.builders import kineto_json
 
 MORE = int(os.environ.get("ROPE_PROF_FUZZ", "1"))
 quick = settings(

@@ -8,8 +8,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from runs import MACHINE
-from runs import run as bare_run
 
 from rope_prof.errors import RunError
 from rope_prof.io.run.folder import read_run, write_run
@@ -21,6 +19,8 @@ from rope_prof.io.run.requests import (
     write_end_to_end,
 )
 from rope_prof.model.end_to_end import SCHEMA_VERSION, Deviation, EndToEnd, ModelFacts, PathFacts, RequestFacts
+from tests.runs import MACHINE
+from tests.runs import run as bare_run
 
 
 def facts(**more: Any) -> EndToEnd:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from runs import CASE, RIGHT, facts, key, run, samples
 
 from rope_prof.cli import main
 from rope_prof.errors import RunError
@@ -19,6 +18,7 @@ from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run import folder as run_folder
 from rope_prof.io.run.folder import append_samples, find_runs, is_run, read_run, write_run
 from rope_prof.model.run import MODES, SCHEMA_VERSION, Accuracy, Case, Key, KeyFacts, conditions_schema, samples_schema
+from tests.runs import CASE, RIGHT, facts, key, run, samples
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False, min_value=0)

@@ -20,7 +20,8 @@ from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.reference import error, reference
 from rope_prof.kernels.mrope.shape import MropeShape
 from rope_prof.kernels.mrope.unfused import unfused
-from shapes import ORDERS, PAIRINGS, small
+
+from tests.kernels.shapes import ORDERS, PAIRINGS, small
 
 Facts = dict[str, Any]
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from rope_prof.kernels.mrope.fused import _check, check_positions, fused, mrope_
 from rope_prof.kernels.mrope.inputs import Inputs, make_inputs
-from shapes import small
+
+from tests.kernels.shapes import small
 
 SHAPE = small(5, 1)
 

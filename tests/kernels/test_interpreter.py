@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from interpreted import CASES
+
+from tests.kernels.interpreted import CASES
 
 PROGRAM = Path(__file__).with_name("interpreted.py")
 SPECIAL = {

@@ -15,7 +15,8 @@ import torch
 from rope_prof.kernels.mrope.inputs import Inputs, make_inputs
 from rope_prof.kernels.mrope.reference import error, reference
 from rope_prof.kernels.mrope.unfused import unfused
-from shapes import small
+
+from tests.kernels.shapes import small
 
 SHAPE = small(5, 1)
 

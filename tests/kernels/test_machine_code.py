@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from machine_code import MachineCode, machine_code
 from rope_prof.kernels.mrope.fused import blocks, constants
 from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, MropeShape, Order, Pairing
-from shapes import small
+
+from tests.kernels.machine_code import MachineCode, machine_code
+from tests.kernels.shapes import small
 
 SHARED_MEMORY = ("LDS", "STS", "LDSM", "STSM", "BAR", "SHFL")
 SPILLS = ("LDL", "STL")

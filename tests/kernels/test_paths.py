@@ -9,7 +9,8 @@ import torch
 from rope_prof.kernels.mrope.inputs import make_inputs
 from rope_prof.kernels.mrope.paths import NAMES, outputs, path
 from rope_prof.kernels.operation import Path
-from shapes import small
+
+from tests.kernels.shapes import small
 
 
 def test_our_paths_say_what_they_need() -> None:

@@ -15,7 +15,8 @@ from rope_prof.kernels.mrope.paths import path
 from rope_prof.kernels.mrope.reference import error, reference
 from rope_prof.kernels.mrope.shape import MropeShape, Order, Pairing
 from rope_prof.kernels.mrope.unfused import unfused
-from shapes import ORDERS, PAIRINGS, small
+
+from tests.kernels.shapes import ORDERS, PAIRINGS, small
 
 every_layout = pytest.mark.parametrize(
     ("order", "pairing", "rotary_dim"), [(o, p, r) for o in ORDERS for p in PAIRINGS for r in (128, 56)]

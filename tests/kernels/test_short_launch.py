@@ -14,10 +14,11 @@ import torch
 from rope_prof.kernels.launch import Launch
 from rope_prof.kernels.mrope import fused as module
 from rope_prof.kernels.mrope.inputs import Inputs, make_inputs, views
-from shapes import small
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.kernels.shapes import small
 
 SHAPE = small(5, 1)
 

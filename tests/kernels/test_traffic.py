@@ -8,8 +8,9 @@ from rope_prof.kernels.mrope.inputs import make_inputs
 from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, MropeShape
 from rope_prof.kernels.mrope.traffic import least_bytes, least_flops, path_bytes, unfused_traffic
 from rope_prof.kernels.mrope.unfused import unfused
-from shapes import small
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.kernels.shapes import small
 
 
 @pytest.mark.parametrize(("shape", "a_token"), [(ERNIE_28B, 12_288), (ERNIE_424B, 36_864), (ERNIE_28B.tp(4), 3_072)])

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from outside import Outside
 
 from rope_prof.serve import server as serve
+from tests.perfetto.outside import Outside
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

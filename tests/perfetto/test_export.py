@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-import runs
-from builders import call, graph, kernel, overhead, range_, sync, trace
 
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.analysis.trace.gaps import device_gaps
@@ -21,6 +19,8 @@ from rope_prof.model.trace import Trace
 from rope_prof.opened.pictures import draw_run
 from rope_prof.opened.run import OpenedRun
 from rope_prof.views.perfetto.export import perfetto_bytes, run_trace
+from tests import runs
+from tests.builders import call, graph, kernel, overhead, range_, sync, trace
 
 if TYPE_CHECKING:
     from conftest import PerfettoSql

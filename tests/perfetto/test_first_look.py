@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import pytest
-from outside import Outside
 
 from rope_prof.commands.open import site_of
 from rope_prof.serve import server as serve
+from tests.perfetto.outside import Outside
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

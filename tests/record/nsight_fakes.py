@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import runs
-
 from rope_prof.io.run.folder import write_run
 from rope_prof.model.run import KeyFacts
+from tests import runs
 
 PID = 4242 << 24
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from runs import CASE
 
 from rope_prof.model.run import CEILINGS, Ceiling
 from rope_prof.record.bench import ceilings
@@ -12,6 +11,7 @@ from rope_prof.record.bench.ceilings import Ceilings
 from rope_prof.record.bench.subjects import Ring, shape_of
 from rope_prof.record.device.devices import CpuDevice
 from rope_prof.record.loop.timing import Subject
+from tests.runs import CASE
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
 import pytest
-from runs import facts, run, samples
 
 from rope_prof.analysis.run.rows import figures
 from rope_prof.cli import COMMANDS, main
@@ -20,6 +18,7 @@ from rope_prof.commands.recorded import next_commands, slug
 from rope_prof.io.run.folder import append_samples, read_run, write_run
 from rope_prof.io.trace.read import read_trace
 from rope_prof.record.capture.capture import read_own_figures
+from tests.runs import facts, run, samples
 
 OWN = """
 import torch
@@ -50,10 +49,9 @@ def command(repository: Path, *words: object, **environment: str) -> subprocess.
 
 
 @pytest.fixture(scope="module")
-def quick(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, float]:
-    """`record --quick` from a cold compiler cache: (its folder, what it printed, its seconds)."""
+def quick(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """`record --quick` from a cold compiler cache: (its folder, what it printed)."""
     folder = tmp_path_factory.mktemp("quick")
-    start = time.monotonic()
     done = command(
         repository,
         *("record", "--quick", "--device", "cpu", "-o", folder / "run"),
@@ -61,16 +59,13 @@ def quick(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     )
     assert done.returncode == 0, done.stderr
     assert "USDT" not in done.stderr
-    return folder / "run", done.stdout, time.monotonic() - start
+    return folder / "run", done.stdout
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="mode compile on a CPU needs g++")
-def test_quick_measures_and_checks_without_a_gpu(
-    quick: tuple[Path, str, float], capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder, printed, seconds = quick
-    assert seconds < 50
+def test_quick_measures_and_checks_without_a_gpu(quick: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, printed = quick
     assert main(["show", str(folder), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema_version"] == 1
@@ -97,7 +92,7 @@ def test_quick_measures_and_checks_without_a_gpu(
 
 
 @pytest.mark.slow
-def test_traces_carry_the_figures_that_are_computed_from_them(quick: tuple[Path, str, float]) -> None:
+def test_traces_carry_the_figures_that_are_computed_from_them(quick: tuple[Path, str]) -> None:
     folder = read_run(quick[0])
     traced = [f for f in folder.run.keys if f.trace]
     assert traced
@@ -110,7 +105,7 @@ def test_traces_carry_the_figures_that_are_computed_from_them(quick: tuple[Path,
 
 
 @pytest.mark.slow
-def test_a_second_recording_does_not_overwrite_the_first(quick: tuple[Path, str, float], repository: Path) -> None:
+def test_a_second_recording_does_not_overwrite_the_first(quick: tuple[Path, str], repository: Path) -> None:
     done = command(repository, "record", "--quick", "--device", "cpu", "-o", quick[0])
     assert done.returncode == 1
     assert "already holds a run" in done.stderr
@@ -257,14 +252,9 @@ def test_show_needs_no_torch(tmp_path: Path, repository: Path) -> None:
         assert "unfused" in done.stdout
 
 
-def test_help_is_quick_and_names_every_command(repository: Path) -> None:
-    best = 9.0
-    for _ in range(3):
-        start = time.monotonic()
-        done = command(repository, "--help")
-        best = min(best, time.monotonic() - start)
-        assert done.returncode == 0
-    assert best < 0.5
+def test_help_names_every_command(repository: Path) -> None:
+    done = command(repository, "--help")
+    assert done.returncode == 0
     for name in COMMANDS:
         if name in done.stdout:
             continue

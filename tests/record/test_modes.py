@@ -7,12 +7,12 @@ import inspect
 import pytest
 import torch
 from rope_prof.kernels.mrope.inputs import make_inputs
-from runs import key
 
 from rope_prof.model.run import Case
 from rope_prof.record.bench import subjects
 from rope_prof.record.bench.subjects import in_mode, prepare_compiler, shape_of
 from rope_prof.record.device.devices import CpuDevice
+from tests.runs import key
 
 
 def cases(count: int) -> list[Case]:

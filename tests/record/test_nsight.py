@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from nsight_fakes import called, fake, write_captured, write_export
 
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import read_run
@@ -20,6 +19,7 @@ from rope_prof.io.trace.read import read_trace
 from rope_prof.record.nsight import nsight
 from rope_prof.record.nsight import tools as nsight_tools
 from rope_prof.record.nsight.tools import NsightError, Tool, environment, find
+from tests.record.nsight_fakes import called, fake, write_captured, write_export
 
 NCU_VERSION = "NVIDIA (R) Nsight Compute Command Line Profiler\nVersion 2025.3.1.0 (build 36398880) (public-release)"
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from runs import CASE, RIGHT, WRONG, key, run
 
 from rope_prof.analysis.stats import paired_ratio
 from rope_prof.errors import RunError
@@ -24,6 +23,7 @@ from rope_prof.record.loop.recorder import InterruptedRecordingError, Recorder
 from rope_prof.record.loop.rounds import WAITS
 from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.loop.timing import Clock, Subject
+from tests.runs import CASE, RIGHT, WRONG, key, run
 
 OTHER = Case(model="28b", tp=1, tokens=973, dtype="bf16", prompt="image")
 CEILINGS: tuple[tuple[CeilingName, str], ...] = (("copy", "eager"), ("graph_node", "serial"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from runs import key
 
 from rope_prof.analysis.stats import EACH_SIDE, figure
 from rope_prof.errors import UsageError
 from rope_prof.record.loop.stopping import FIRST_LOOK, Limits, Watch, baselines, parse_precision
 from rope_prof.record.loop.timing import Sample
+from tests.runs import key
 
 BASE, MINE = key("unfused").name, key("fused").name
 

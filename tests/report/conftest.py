@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -20,7 +19,6 @@ from rope_prof.views.blocks.model import Report
 
 TESTS = Path(__file__).resolve().parents[1]
 SHIPPED = TESTS.parent / "traces/h100-ernie28b"
-sys.path.append(str(TESTS / "dashboard"))  # the hand-drawn run
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def shipped_json() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A run whose kernels' names are markup, Markdown, script and worse."""
-    from drawn_run import HOSTILE, write_gpu_run
+    from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 
     folder = tmp_path_factory.mktemp("hostile-report")
     return write(write_gpu_run(folder / "run", names=(*HOSTILE, *MORE_HOSTILE)), folder)

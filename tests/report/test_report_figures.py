@@ -9,8 +9,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from report_reading import tables_of
-from runs import key as drawn_key
 
 from rope_prof.analysis.run.cases import main_case
 from rope_prof.analysis.run.noise import noise
@@ -28,6 +26,8 @@ from rope_prof.views.report.markdown import LIMIT, report_markdown
 from rope_prof.views.report.report import TITLES, report
 from rope_prof.views.words.labels import case_words, side_label
 from rope_prof.views.words.losses import verdicts
+from tests.report.report_reading import tables_of
+from tests.runs import key as drawn_key
 
 ORDER = [title for _, _, title in TITLES]
 
@@ -124,7 +124,7 @@ def test_the_caption_names_the_calls_and_the_inflation(shipped_report, shipped_j
 
 
 def test_a_section_without_data_says_so(tmp_path: Path) -> None:
-    from drawn_run import write_gpu_run
+    from tests.dashboard.drawn_run import write_gpu_run
 
     text = report_markdown(report(gathered(open_run(write_gpu_run(tmp_path / "run", tokens=(64,))))))
     for title in ("Sweep", "End to end"):
@@ -134,7 +134,7 @@ def test_a_section_without_data_says_so(tmp_path: Path) -> None:
 
 
 def test_a_run_without_keys_or_traces_still_reports(tmp_path: Path) -> None:
-    from drawn_run import write_gpu_run
+    from tests.dashboard.drawn_run import write_gpu_run
 
     folder = write_gpu_run(tmp_path / "run", tokens=(64,))
     for path in folder.glob("*.trace.json.gz"):
@@ -149,7 +149,7 @@ def test_a_run_without_keys_or_traces_still_reports(tmp_path: Path) -> None:
 
 
 def test_a_path_that_loses_is_named_and_marked(tmp_path: Path) -> None:
-    from drawn_run import write_gpu_run
+    from tests.dashboard.drawn_run import write_gpu_run
 
     folder = write_gpu_run(tmp_path / "run")
     run = read_run(folder).run
@@ -202,7 +202,7 @@ def page_of(run: Path, tokens: int) -> str:
 
 
 def test_private_words_go_and_are_counted(tmp_path: Path) -> None:
-    from drawn_run import write_gpu_run
+    from tests.dashboard.drawn_run import write_gpu_run
 
     folder = write_gpu_run(tmp_path / "run", tokens=(64,), names=("kernel<alices-machine>",))
     run = read_run(folder).run
@@ -240,7 +240,7 @@ def test_tokens_are_known_by_their_form(text: str, left: str) -> None:
 
 
 def test_a_run_of_hundreds_of_keys_stays_under_the_limit(tmp_path: Path) -> None:
-    from drawn_run import write_gpu_run
+    from tests.dashboard.drawn_run import write_gpu_run
 
     folder = write_gpu_run(tmp_path / "run", tokens=(973,))
     run = read_run(folder).run

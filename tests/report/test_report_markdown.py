@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from report_reading import plain, read, rendered
 
 from rope_prof.cli import main
 from rope_prof.views.report.markdown import LIMIT
 from rope_prof.views.words.markdown import code, md
 from rope_prof.views.words.names import shown
+from tests.report.report_reading import plain, read, rendered
 
 NASTY = st.text(alphabet=st.sampled_from(list("ab_*`|\\<>[]()!#@:$~&;=+-. 1\n\t\x1bé中")), max_size=30)
 quick = settings(max_examples=200, deadline=None)
@@ -53,7 +53,7 @@ def test_what_github_changes_stands_in_code(word: str) -> None:
 
 
 def test_hostile_names_stand_whole_in_the_text(hostile_report) -> None:  # type: ignore[no-untyped-def]
-    from drawn_run import HOSTILE
+    from tests.dashboard.drawn_run import HOSTILE
 
     page = read(rendered(hostile_report.markdown))
     cells = [spaced(cell) for table in page.tables for row in table for cell in row]
@@ -96,7 +96,7 @@ def test_pictures_are_png_and_svg_in_light_and_dark(shipped_report) -> None:  # 
 
 
 def test_image_base_stands_before_every_picture(tmp_path: Path) -> None:
-    from drawn_run import write_gpu_run
+    from tests.dashboard.drawn_run import write_gpu_run
 
     run = write_gpu_run(tmp_path / "run", tokens=(64,))
     words = ["export", str(run), "--to", "markdown", "-o", str(tmp_path / "out")]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from report_reading import read
 
 from rope_prof.commands.export_report import write_page
 from rope_prof.opened.report import cleaned_report
@@ -19,6 +18,7 @@ from rope_prof.views.blocks.model import Code, Report, Section, mapped
 from rope_prof.views.report.html import report_html
 from rope_prof.views.report.method import clipped
 from rope_prof.views.words.names import shown
+from tests.report.report_reading import read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -85,7 +85,7 @@ def test_it_makes_no_request_and_runs_nothing_strange(page: Page, shipped_report
 
 @pytest.mark.browser
 def test_hostile_names_are_read_letter_for_letter(page: Page, hostile_report) -> None:  # type: ignore[no-untyped-def]
-    from drawn_run import HOSTILE
+    from tests.dashboard.drawn_run import HOSTILE
 
     page.goto(hostile_report.page.as_uri())
     names = page.evaluate("[...document.querySelectorAll('#kernels td code')].map(n => n.textContent)")
@@ -223,7 +223,7 @@ def test_a_fresh_run_of_a_cpu_reports_as_well(chromium: Browser, repository: Pat
 
 @pytest.mark.browser
 def test_a_case_with_a_strange_name_is_only_a_name(chromium: Browser, tmp_path: Path) -> None:
-    from drawn_run import write_gpu_run
+    from tests.dashboard.drawn_run import write_gpu_run
 
     folder = write_gpu_run(tmp_path / "run", tokens=(64,))
     text = (folder / "run.json").read_text()

@@ -41,7 +41,6 @@ def test_the_picture_is_what_export_draws(shipped_report) -> None:  # type: igno
 
 
 def test_it_names_every_section_and_option() -> None:
-    sys.path.append(str(ROOT))
     from rope_prof.views.report.report import TITLES
 
     page = PAGE.read_text("utf-8")

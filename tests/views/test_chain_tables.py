@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import random
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.analysis.chains.floor import Bandwidth
 from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
 from rope_prof.units import between, duration
 from rope_prof.views.blocks.chains import chain_blocks
+from tests.builders import kernel, range_, trace
 from tests.on_terminal import on_terminal
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from builders import kernel, range_, trace
 
 
 def _found(withheld: str | None = None, name: str = "[bold]mul[/bold]", steps: int = 0) -> Chains:

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import CASE, key
 
 from rope_prof.model.run import Case, Key
 from rope_prof.views.words.labels import (
@@ -22,6 +21,7 @@ from rope_prof.views.words.labels import (
     short,
     side_label,
 )
+from tests.runs import CASE, key
 
 _CASES = st.builds(
     Case,

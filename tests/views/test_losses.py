@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import facts, run, samples
 
 from rope_prof.analysis.run.rows import summary
 from rope_prof.views.blocks.overview import overview
 from rope_prof.views.words.losses import Loss, bases, by_rule, losses, main, sentences, verdicts
+from tests.runs import facts, run, samples
 
 SIDES = [(path, mode) for path in ("unfused", "fused") for mode in ("eager", "compile", "graph")]
 #: Fused is far ahead when eager, loses to the chain under the compiler, and to its graph.

@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from built_runs import FUSED, UNFUSED, Built, built, on_two_ranks
-from runs import CASE
 
 from rope_prof.analysis.run.numbers import Numbers, numbers
 from rope_prof.analysis.run.sweep import sweep
@@ -21,7 +19,9 @@ from rope_prof.views.words.notes import check_notes
 from rope_prof.views.words.numbers import number_notes
 from rope_prof.views.words.run_json import numbers_json
 from rope_prof.views.words.sweep import is_sweep, sweep_notes
+from tests.built_runs import FUSED, UNFUSED, Built, built, on_two_ranks
 from tests.on_terminal import on_terminal
+from tests.runs import CASE
 
 
 def found(made: Built | None = None) -> Numbers:

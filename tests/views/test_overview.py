@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runs import facts, run, samples
-
 from rope_prof.analysis.run.rows import Row, summary
 from rope_prof.views.blocks.overview import Overview, overview, table
 from rope_prof.views.page import overview as panels
+from tests.runs import facts, run, samples
 
 
 def seen(**fused: float | bool) -> Overview:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from builders import kernel, range_, trace
-from runs import facts, run, samples
-
 from rope_prof.analysis.run.rows import Row, summary
 from rope_prof.model.run import Run
 from rope_prof.views.perfetto.export import run_metadata, run_trace
+from tests.builders import kernel, range_, trace
+from tests.runs import facts, run, samples
 
 
 def told(**more: Any) -> tuple[Run, Row]:

@@ -7,8 +7,6 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
-from built_runs import FUSED, PASS_NS, UNFUSED, Truth, built
-from runs import CASE
 
 from rope_prof.analysis.run.rows import summary
 from rope_prof.analysis.run.sweep import sweep
@@ -18,6 +16,8 @@ from rope_prof.views.draw.svg import Drawing, Line, Mark, Text, svg_file
 from rope_prof.views.draw.sweep import FLOOR, SHARES, TIMES, Held, sweep_charts, sweep_table
 from rope_prof.views.page.sweep import family_head, turnings
 from rope_prof.views.words.sweep import families, sign
+from tests.built_runs import FUSED, PASS_NS, UNFUSED, Truth, built
+from tests.runs import CASE
 
 
 def swept(paths: dict[str, Truth], rounds: int = 8, *, graphs: bool = True, ceilings: bool = True) -> pl.DataFrame:

@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from runs import CASE, RIGHT, WRONG, facts, key, run, samples
 
 from rope_prof.analysis.run.rows import CaptureFigures, Row, summary
 from rope_prof.model.run import KeyFacts, Run
@@ -17,6 +16,7 @@ from rope_prof.views.words import run_json as documents
 from rope_prof.views.words.notes import light_notes, notes
 from rope_prof.views.words.run_json import run_json
 from tests.on_terminal import on_terminal
+from tests.runs import CASE, RIGHT, WRONG, facts, key, run, samples
 
 SPENT = "budget of 5 s for its case spent after 6 rounds: the interval of its median is 12.21% wide"
 CONTRACT = {
