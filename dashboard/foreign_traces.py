@@ -14,6 +14,8 @@ import streamlit as st
 from rope_prof.dashboard.allowed_files import ENDS
 
 from rope_prof.analysis.chains.chains import Chains, chains
+from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
+from rope_prof.analysis.diff.side import common_range, trace_side
 from rope_prof.analysis.trace.analyze import Analysis, accounted, analyze
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.perfetto import check_opens
@@ -75,6 +77,28 @@ def worth_fusing(path: Path, found: Opened) -> Chains:
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
 def _chains(path: str, stamp_ns: int, _found: Opened) -> Chains:  # noqa: ARG001 - the key
     return chains(_found.trace, withheld=_found.analysis.integrity.reason)
+
+
+def held(before: Path, after: Path, names: tuple[str | None, str | None], *, anyway: bool) -> TraceDiff:
+    """Those ranges (None: the whole device) of two files against each other.
+
+    Errors: UsageError for a range that launched nothing, NotComparableError for other devices unless `anyway`.
+    """
+    return _held(str(before), _stamp(before), str(after), _stamp(after), names, anyway)
+
+
+@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+def _held(
+    before: str, before_ns: int, after: str, after_ns: int, names: tuple[str | None, str | None], anyway: bool
+) -> TraceDiff:
+    traces = _opened(before, before_ns).trace, _opened(after, after_ns).trace
+    sides = [trace_side(trace, name) for trace, name in zip(traces, names, strict=True)]
+    return trace_diff(*sides, anyway=anyway)
+
+
+def shared_range(before: Path, after: Path) -> str | None:
+    """The range that both files hold more than once, with the most busy time; None where there is none."""
+    return common_range(opened(before).analysis.ranges, opened(after).analysis.ranges)
 
 
 def upload(file_id: str, name: str, file: BinaryIO) -> Path:

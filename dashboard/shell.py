@@ -36,13 +36,14 @@ PAGES = {
     "compare": "Compare",
     "end_to_end": "End to end",
     "any_trace": "Any trace",
+    "two_traces": "Two traces",
     "ranks": "Ranks",
     "perfetto": "Perfetto",
 }
 #: What in the address belongs to one case: another one begins with its own.
 _OF_CASE = ("call", "model", "tp")
 #: Rooms that need no key of the run, and may be looked at where it has none.
-_KEYLESS = ("end_to_end", "any_trace", "ranks")
+_KEYLESS = ("end_to_end", "any_trace", "two_traces", "ranks")
 PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
-from rope_prof.analysis.diff.side import common_range, trace_side
+from rope_prof.analysis.diff.side import common_range, range_uses, trace_side
 from rope_prof.errors import UsageError
 from rope_prof.io.run.redact import cleaner
 from rope_prof.io.trace.cache import worth_caching
@@ -63,6 +63,6 @@ def compared(base: Path, cand: Path, parts: Stretches, *, anyway: bool = False) 
     name = parts.name
     base_name = parts.base_name or name
     if name is None and base_name is None:
-        name = base_name = common_range(*traces)
+        name = base_name = common_range(*(range_uses(trace) for trace in traces))
     sides = [trace_side(trace, one, parts.device) for trace, one in zip(traces, (base_name, name), strict=True)]
     return trace_diff(*sides, anyway=anyway)

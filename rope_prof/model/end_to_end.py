@@ -21,7 +21,7 @@ STOCK = "stock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestSubject:
+class Subject:
     """One thing that is timed."""
 
     path: str

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rope_prof.analysis.comparison.sides import NotComparableError
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
-from rope_prof.analysis.diff.side import common_range, trace_side
+from rope_prof.analysis.diff.side import common_range, range_uses, trace_side
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
@@ -94,8 +94,8 @@ def test_without_a_range_the_whole_device_is_one_call() -> None:
     base, cand = steps([("k", 100, 10)], [("k", 100, 10)]), steps([("k", 100, 10)], [("k", 200, 10)])
     found = compared(base, cand, None)
     assert (found.before_ns, found.after_ns) == (1010, 1110)
-    assert common_range(base, cand) == "step"
-    assert common_range(base, steps([("k", 100, 10)], name="other")) is None
+    assert common_range(range_uses(base), range_uses(cand)) == "step"
+    assert common_range(range_uses(base), range_uses(steps([("k", 100, 10)], name="other"))) is None
 
 
 def test_numbered_ranges_are_one_family_and_recursion_counts_once() -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rope_prof.io.run.redact import PrivateWords
+from rope_prof.io.run.redact import Words
 
-WORDS = PrivateWords(
+WORDS = Words(
     {
         "cnry-environment-value": "environment",
         "/home/cnryhome": "home",

@@ -7,6 +7,7 @@ what events run beside each other (busy − their sum, zero or less). Idle lies 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,17 +87,18 @@ def trace_side(trace: Trace, name: str | None = None, device: str | None = None)
     return _of_range(trace, here, device, judged, host_side, name)
 
 
-def common_range(base: Trace, cand: Trace) -> str | None:
-    """The range to compare where nobody names one: in both traces, of two calls or more, with the most busy time.
+def common_range(base: Sequence[RangeUse], cand: Sequence[RangeUse]) -> str | None:
+    """The range to compare where nobody names one: on both sides, of two calls or more, with the most busy time.
 
-    None where there is no such range: then the devices' whole spans are compared.
+    None where there is no such range: then the devices' whole spans are compared. Takes what `analyze` says of ranges.
     """
-    sides = [{use.name: use for use in _families(trace) if use.calls > 1} for trace in (base, cand)]
+    sides = [{use.name: use for use in uses if use.calls > 1} for uses in (base, cand)]
     shared = sides[0].keys() & sides[1].keys()
     return max(shared, key=lambda name: (min(side[name].busy_ns for side in sides), name), default=None)
 
 
-def _families(trace: Trace) -> tuple[RangeUse, ...]:
+def range_uses(trace: Trace) -> tuple[RangeUse, ...]:
+    """What each range of a trace cost, as `analyze` says it."""
     used = accounted(trace)
     return range_use(used.ranges, launched(used), host(used))
 

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
+import polars as pl
+
 from rope_prof.analysis.diff.diff import DiffTerm, RangeChange, TraceDiff
 from rope_prof.analysis.diff.kernels import KernelChange
 from rope_prof.analysis.diff.side import TraceSide
 from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Words
-from rope_prof.views.words.causes import IDLE_WORDS
+from rope_prof.views.words.differences import PARTS, signed, term_words
 from rope_prof.views.words.names import short_name
 
 SCHEMA_VERSION: Final = 1
@@ -21,15 +23,14 @@ RANGES_SHOWN: Final = 12
 #: Terms under this part of the larger side are not worth a word in the sentence.
 _WORTH: Final = 0.005
 _IN_SENTENCE: Final = 3
-_PARTS: Final = {"kernels": "kernel time", "copies": "copies", "overlap": "work beside each other"}
 
 
-def diff_blocks(diff: TraceDiff) -> tuple[Block, ...]:
-    """All of it, the sentence first."""
+def diff_blocks(diff: TraceDiff, names: tuple[str, str] | None = None) -> tuple[Block, ...]:
+    """All of it, the sentence first. `names` of the two files, where their paths are not what a user knows them by."""
     found: list[Block] = [Words(text=diff_sentence(diff), tone="strong"), Words(text=sure(diff))]
     if diff.doubts:
         found.append(Bullets(items=tuple(f"Read with care: {doubt}." for doubt in diff.doubts)))
-    found += [_sides(diff), _waterfall(diff), _kernels(diff)]
+    found += [_sides(diff, names), _waterfall(diff), _kernels(diff)]
     if diff.ranges:
         found.append(_ranges(diff.ranges))
     return tuple(found)
@@ -51,7 +52,7 @@ def diff_sentence(diff: TraceDiff) -> str:
 def _said(term: DiffTerm, kernels: Sequence[KernelChange]) -> str:
     much = duration(abs(float(term.delta_ns)))
     if term.part == "overlap":
-        return f"{much} {'less' if term.delta_ns > 0 else 'more'} of it {_PARTS['overlap']}"
+        return f"{much} {'less' if term.delta_ns > 0 else 'more'} {PARTS['overlap']}"
     word = "less" if term.delta_ns < 0 else "more"
     place = f" in {term.place}" if term.place else ""
     return f"{much} {word} {term_words(term)}{place}{_fused(kernels) if term.part == 'kernels' else ''}"
@@ -66,11 +67,6 @@ def _fused(kernels: Sequence[KernelChange]) -> str:
     return f", {_count(first.count_before)} kernels a call became {_count(first.count_after)}{place}"
 
 
-def term_words(term: DiffTerm) -> str:
-    """A part of the difference in words."""
-    return _PARTS[term.part] if term.cause is None else IDLE_WORDS.get(term.cause, f"idle, {term.cause}")
-
-
 def sure(diff: TraceDiff) -> str:
     """What the calls as samples say of the medians, and on which clock."""
     clock = "Times are of the profiled runs."
@@ -83,22 +79,23 @@ def sure(diff: TraceDiff) -> str:
     )
 
 
-def _sides(diff: TraceDiff) -> Table:
-    sides = (("before", diff.base), ("after", diff.cand))
+def _sides(diff: TraceDiff, names: tuple[str, str] | None) -> Table:
+    files = names or tuple(re.split(r"[/\\]", side.source)[-1] for side in (diff.base, diff.cand))
+    sides = (("before", files[0], diff.base), ("after", files[1], diff.cand))
     return Table(
         head=("side", "file", "range", "device", "calls", "a call", "busy", "idle", "judged"),
-        rows=tuple(_side_row(word, side) for word, side in sides),
+        rows=tuple(_side_row(*side) for side in sides),
         right=frozenset({4, 5, 6, 7}),
         title="Sides, a call",
     )
 
 
-def _side_row(word: str, side: TraceSide) -> tuple[Cell, ...]:
+def _side_row(word: str, file: str, side: TraceSide) -> tuple[Cell, ...]:
     busy = side.busy_ns / side.calls
     span = side.span_ns / side.calls
     return (
         Cell(text=word),
-        Cell(text=re.split(r"[/\\]", side.source)[-1], name=True),
+        Cell(text=file, name=True),
         Cell(text=side.name or "whole device", name=side.name is not None),
         Cell(text=side.device_name or side.device, name=True),
         Cell(text=f"{side.calls:,}"),
@@ -137,9 +134,7 @@ def _edge(word: str, ns: Fraction) -> tuple[Cell, ...]:
 
 
 def _delta(ns: Fraction) -> Cell:
-    if not ns:
-        return Cell(text=duration(0))
-    return Cell(text=f"{'+' if ns > 0 else '−'}{duration(abs(float(ns)))}", tone="bad" if ns > 0 else "good")
+    return Cell(text=signed(ns), tone="bad" if ns > 0 else "good" if ns else "")
 
 
 def _kernels(diff: TraceDiff) -> Table:
@@ -194,6 +189,25 @@ def _ranges(ranges: Sequence[RangeChange]) -> Table:
     title = "Ranges, by what they change; nested ones are inclusive" + (f" ({rest:,} more)" if rest > 0 else "")
     head = ("range", "times a call", "busy a call", "idle a call", "change")
     return Table(head=head, rows=rows, right=frozenset({1, 2, 3, 4}), title=title)
+
+
+def change_frame(diff: TraceDiff) -> pl.DataFrame:
+    """Every kernel row as a table to download: ns and times a call."""
+    rows = [
+        {
+            "what": row.change,
+            "range": row.within,
+            "before": " + ".join(row.before),
+            "after": " + ".join(row.after),
+            "times before": float(row.count_before),
+            "times after": float(row.count_after),
+            "ns before": float(row.ns_before),
+            "ns after": float(row.ns_after),
+            "change ns": float(row.delta_ns),
+        }
+        for row in diff.kernels
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def diff_json(diff: TraceDiff) -> dict[str, Any]:
