@@ -12,12 +12,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rope_prof.analysis.run.rows import figures
+from rope_prof.analysis.run.rows import CaptureFigures, figures
 from rope_prof.cli import COMMANDS, main
 from rope_prof.commands.recorded import next_commands, slug
 from rope_prof.io.run.folder import append_samples, read_run, write_run
 from rope_prof.io.trace.read import read_trace
-from rope_prof.record.capture.capture import read_own_figures
 from tests.runs import facts, run, samples
 
 OWN = """
@@ -101,7 +100,7 @@ def test_traces_carry_the_figures_that_are_computed_from_them(quick: tuple[Path,
         assert path is not None
         trace = read_trace(path)
         assert trace.own is not None
-        assert read_own_figures(trace.own) == figures(trace, one.key)
+        assert CaptureFigures(**trace.own["figures"]) == figures(trace, one.key)
 
 
 @pytest.mark.slow

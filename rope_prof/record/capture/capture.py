@@ -7,7 +7,6 @@ host name. Once a profiler has run, CUPTI stays attached to the process: nothing
 from __future__ import annotations
 
 import gzip
-import json
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,13 +17,13 @@ from typing import Any
 import msgspec
 import torch
 
-from rope_prof.analysis.run.rows import CaptureFigures, figures
+from rope_prof.analysis.run.rows import figures
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
-from rope_prof.io.kineto.lanes import laned
+from rope_prof.io.kineto.reader import KinetoReader
 from rope_prof.io.layout import TRACE_SUFFIX
-from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import SCHEMA_VERSION, Key
+from rope_prof.record.capture.file import CaptureFile, capture_file
 from rope_prof.record.capture.ranges import CallRange, ranges_alone
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.quiet import quiet_profiler
@@ -37,8 +36,6 @@ LEAST_RANGES = 2
 LEAST_REPLAYS = 8
 #: In the file name of a light capture.
 LIGHT = ".light"
-#: Top-level fields of a Kineto file that name the machine's owner or place.
-PRIVATE = ("host_name", "hostname")
 
 
 def capture(
@@ -54,18 +51,16 @@ def capture(
         raw = Path(scratch) / "trace.json"
         with quiet_profiler():
             profiled(subject, key.name, ranges, device, raw, light=light)
-        own: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
-            "device": device.kind,
-            "capture": "light" if light else "full",
-            "calls_per_range": subject.step,
-            "key": {"name": key.name} | asdict(key),
-        }
-        _whole(raw, key)
-        bare = Path(scratch) / "bare.json"
-        bare.write_bytes(with_own(raw.read_bytes(), own, name))
-        found = figures(read_trace(bare), key)
-        data = with_own(bare.read_bytes(), own | {"figures": asdict(found)}, name)
+        made = _written(raw, key)
+    own: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "device": device.kind,
+        "capture": "light" if light else "full",
+        "calls_per_range": subject.step,
+        "key": {"name": key.name} | asdict(key),
+    }
+    found = figures(KinetoReader(name).read(iter([made.written(own, name)])), key)
+    data = made.written(own | {"figures": asdict(found)}, name)
     write_atomic(folder / name, lambda part: part.write_bytes(gzip.compress(data, 6, mtime=0)))
     return name, ranges * subject.step
 
@@ -75,10 +70,10 @@ def ranges_of(subject: Subject, calls: int) -> int:
     return max(LEAST_REPLAYS if subject.step > 1 else LEAST_RANGES, calls // subject.step)
 
 
-def _whole(raw: Path, key: Key) -> None:
-    """The profiler only logs where it cannot write: look whether it did."""
+def _written(raw: Path, key: Key) -> CaptureFile:
+    """What the profiler wrote, which only logs where it cannot. Errors: RunError."""
     try:
-        msgspec.json.decode(raw.read_bytes(), type=dict[str, msgspec.Raw])
+        return capture_file(raw.read_bytes())
     except (OSError, msgspec.MsgspecError) as error:
         raise RunError(
             f"the profiler left no whole trace of {key.name!r} in {str(raw.parent)!r} ({error}); "
@@ -124,23 +119,3 @@ def run_ranged(marks: list[CallRange], works: list[Callable[[], None]], subject:
             with mark:
                 work()
         device.synchronize()
-
-
-def with_own(data: bytes, own: dict[str, Any], name: str) -> bytes:
-    """The Kineto JSON `data` with `own` as its first field `rope_prof`, `name` as its trace name, private fields gone.
-
-    Kernels that overlap on a stream get lanes of their own (`kineto_lanes`); all other values keep their bytes: no
-    digit of a time is touched.
-    """
-    top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    for field in PRIVATE:
-        top.pop(field, None)
-    top["traceEvents"] = msgspec.Raw(laned(bytes(top["traceEvents"])))
-    mine = {"rope_prof": msgspec.Raw(json.dumps(own).encode()), "traceName": msgspec.Raw(json.dumps(name).encode())}
-    rest = {field: value for field, value in top.items() if field not in mine}
-    return msgspec.json.encode({"rope_prof": mine["rope_prof"]} | rest | {"traceName": mine["traceName"]})
-
-
-def read_own_figures(own: dict[str, Any]) -> CaptureFigures:
-    """The figures that a trace of our own carries."""
-    return CaptureFigures(**own["figures"])

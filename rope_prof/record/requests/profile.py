@@ -20,7 +20,7 @@ import torch
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.layout import TRACE_SUFFIX
 from rope_prof.model.end_to_end import SCHEMA_VERSION, Phase
-from rope_prof.record.capture.capture import with_own
+from rope_prof.record.capture.file import capture_file
 from rope_prof.record.capture.ranges import CallRange, ranges_alone
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.quiet import quiet_profiler
@@ -101,7 +101,7 @@ def profile(engine: Engine, patch: RopePatch, path: str, phase: Phase, device: R
     with tempfile.TemporaryDirectory(prefix="rope_prof-") as scratch:
         raw = Path(scratch) / "trace.json"
         profiler.export_chrome_trace(str(raw))
-        data = with_own(raw.read_bytes(), own, file)
+        data = capture_file(raw.read_bytes()).written(own, file)
     write_atomic(folder / file, lambda part: part.write_bytes(gzip.compress(data, 6, mtime=0)))
     return file
 
