@@ -1,12 +1,16 @@
 """What is in this file? Any trace: verdict, idle by cause, timeline, ranges, chains worth fusing."""
 
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
+from rope_prof.dashboard.drawing import draw
 
 from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell, timeline_component, view
 from rope_prof.errors import RopeProfError
 from rope_prof.units import size
+from rope_prof.views.blocks import chains as chain_blocks
+from rope_prof.views.blocks import trace as trace_blocks
 from rope_prof.views.draw import trace as trace_pictures
 from rope_prof.views.page import overview
 from rope_prof.views.page import trace as trace_panels
@@ -64,11 +68,12 @@ else:
 with shell.guarded(), st.spinner("Reading the trace"):
     found = foreign_traces.opened(path)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
+    idle = trace_pictures.idle_chart(found.analysis, label)
     shell.title(label, f"{size(path.stat().st_size)} · {found.trace.format}")
     downloads.offer(
         seen,
         "any_trace",
-        drawing=lambda: trace_pictures.idle_drawing(found.analysis, label),
+        drawing=None if idle is None else partial(getattr, idle, "drawing"),
         table=lambda: trace_panels.range_table(found.analysis.ranges),
         lines=trace_pictures.verdict_lines(found.analysis),
         traces=[("the file", path)],
@@ -82,13 +87,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
 if without:
     shell.caption(without)
 analysis = found.analysis
-st.html(
-    overview.wrap(
-        seen.palette,
-        trace_panels.verdict(analysis, found.trace.events),
-        trace_panels.devices(analysis, seen.palette),
-    )
-)
+st.html(overview.wrap(seen.palette, trace_panels.verdict(analysis, found.trace.events)))
+draw(trace_blocks.page_blocks(analysis, label), label, "any-trace-account")
 try:
     lanes = foreign_traces.lanes(path, found)
 except ValueError as error:
@@ -113,4 +113,6 @@ if analysis.ranges:
     shell.table(table, words=WORDS, wide="range")
 if analysis.integrity.verdict != "unusable" and found.trace.format != "proton":
     with st.spinner("Looking for chains"):
-        st.html(overview.wrap(seen.palette, trace_panels.chains_panel(foreign_traces.worth_fusing(path, found))))
+        worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path, found)))
+    st.html('<div class="rp"><section><h2>Chains worth fusing</h2></section></div>')
+    draw(worth, label, "any-trace-chains")

@@ -14,8 +14,10 @@ from streamlit.testing.v1 import AppTest
 from rope_prof.analysis.chains.chains import chains
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.dashboard import FOLDER
+from rope_prof.views.blocks.chains import page_blocks
 from rope_prof.views.draw.palette import LIGHT
-from rope_prof.views.page import trace as trace_panels
+from rope_prof.views.draw.trace import idle_chart
+from rope_prof.views.page.blocks import blocks
 from tests.builders import kernel, kineto_json, op, range_, sync, trace
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.dashboard.walks import SHOTS, dashboard, opened, point, settle, window_of
@@ -86,7 +88,7 @@ def test_a_file_is_judged_and_drawn(folder: Path, monkeypatch: pytest.MonkeyPatc
     found = app(monkeypatch, folder, trace="stranger/![p](http:__evil.example).json")
     assert not found.exception
     text = html_of(found)
-    assert text.index("rp-verdict") < text.index("Device 0")
+    assert text.index("rp-verdict") < text.index("Busy and idle by cause") < text.index("Devices")
     assert "<img src=http" not in text
     answer = sent(found)
     assert {name[1] for name in answer["names"]} >= set(NAMES)
@@ -137,15 +139,17 @@ def test_the_window_that_the_viewer_zoomed_to_does_not_follow_to_another_file(
 def test_the_idle_causes_fill_what_the_busy_time_leaves() -> None:
     held = trace(kernel(0, 10, launched=(-5, -1)), kernel(40, 50, launched=(20, 30)))
     answer = analyze(held)
-    text = trace_panels.devices(answer, LIGHT)
-    widths = [float(part.split("%")[0]) for part in text.split("width:")[1:]]
-    assert sum(widths) == pytest.approx(100, abs=0.01)
+    chart = idle_chart(answer, "r")
+    assert chart is not None
+    (bar,) = chart.rows
+    assert sum(value for _, value, _ in bar.parts) == pytest.approx(50 / 1e6)
+    assert bar.parts[0][2].startswith("busy 20.0 ns (40.0 %)")
 
 
 def test_a_chain_shows_its_names_as_text() -> None:
     starts = [(1000 * n + 100 * k, NAMES[4 + k % 2]) for n in range(60) for k in range(4)]
     drawn = [kernel(at, at + 50, name=name, launched=(at - 60, at - 20)) for at, name in starts]
-    text = trace_panels.chains_panel(chains(trace(*drawn)))
+    text = blocks(list(page_blocks(chains(trace(*drawn)))), LIGHT)
     assert "&lt;img" in text
     assert "<img" not in text
 

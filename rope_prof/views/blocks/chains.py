@@ -27,6 +27,16 @@ def chain_blocks(found: Chains) -> Iterator[Block]:
     yield from chain_kernels(found.chains[0])
 
 
+def page_blocks(found: Chains) -> Iterator[Block]:
+    """What a page shows: all chains, and the kernels of each to unfold, the most promising one's open."""
+    if not found.chains:
+        yield Words(text=f"{NONE[0].upper()}{NONE[1:]}.")
+        return
+    yield from chain_overview(found)
+    for chain in found.chains[:CHAINS_SHOWN]:
+        yield from chain_kernels(chain, whole=True, folded=chain.rank > 1)
+
+
 def chain_overview(found: Chains) -> Iterator[Block]:
     """A row a chain, the most worth fusing first, and what its savings assume."""
     devices = len({chain.device for chain in found.chains}) > 1
@@ -88,9 +98,12 @@ def _step(chain: Chain) -> tuple[str, str, str]:
     return MISSING if kernels is None else significant(kernels), duration(chain.bubble_ns_per_step), saved
 
 
-def chain_kernels(chain: Chain, *, folded: bool = False) -> Iterator[Block]:
-    """The kernels of one chain in order, and its byte floor."""
-    rows = tuple((Cell(text=str(sum(1 for _ in run))), name(_name(kernel))) for kernel, run in groupby(chain.names))
+def chain_kernels(chain: Chain, *, whole: bool = False, folded: bool = False) -> Iterator[Block]:
+    """The kernels of one chain in order, by their `whole` names or short, and its byte floor."""
+    rows = tuple(
+        (Cell(text=str(sum(1 for _ in run))), name(kernel if whole else _name(kernel)))
+        for kernel, run in groupby(chain.names)
+    )
     title = f"Chain {chain.rank}, in order"
     yield Table(title=title, head=("times", "kernel"), rows=rows, right=frozenset({0}), folded=folded, apart=2)
     floor = (

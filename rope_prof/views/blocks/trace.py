@@ -12,7 +12,9 @@ from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.integrity import Verdict
 from rope_prof.analysis.trace.ranges import RangeUse
 from rope_prof.units import MISSING, US, between, duration, significant, whole
-from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
+from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, charted, name
+from rope_prof.views.draw.trace import idle_chart
+from rope_prof.views.words.causes import CAUSE_WORDS
 
 TONES: dict[Verdict, Tone] = {"sound": "good", "suspect": "doubt", "unusable": "bad"}
 RANGES_SHOWN = 20
@@ -34,7 +36,17 @@ def trace_blocks(analysis: Analysis, source: str) -> Iterator[Block]:
     yield from account(analysis)
 
 
-def account(analysis: Analysis) -> Iterator[Table]:
+def page_blocks(analysis: Analysis, source: str) -> Iterator[Block]:
+    """What a page shows under the verdict: a bar a device, what its causes mean, the tables but that of the ranges."""
+    chart = idle_chart(analysis, source)
+    if chart is not None:
+        causes = [words for role, words in chart.legend if words in CAUSE_WORDS]
+        caption = "; ".join(f"{cause}: {CAUSE_WORDS[cause]}" for cause in causes)
+        yield charted(chart, "idle", title="Busy and idle by cause", caption=f"{caption}." if caption else "")
+    yield from account(analysis, ranges=False)
+
+
+def account(analysis: Analysis, *, ranges: bool = True) -> Iterator[Table]:
     """Devices, idle causes, streams and ranges: of each a table, where there is something to tell."""
     if not analysis.devices:
         return
@@ -43,7 +55,7 @@ def account(analysis: Analysis) -> Iterator[Table]:
         yield _causes(analysis.devices)
     if any(len(use.streams) > 1 for use in analysis.devices):
         yield _streams(analysis.devices)
-    if analysis.ranges:
+    if ranges and analysis.ranges:
         yield _ranges(analysis.ranges)
 
 

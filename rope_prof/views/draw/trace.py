@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from rope_prof.analysis.trace.accounting import DeviceUse
 from rope_prof.analysis.trace.analyze import Analysis
-from rope_prof.units import duration, significant
-from rope_prof.views.draw.charts import Bar, bars
-from rope_prof.views.draw.svg import Drawing
+from rope_prof.units import MS, duration, significant
+from rope_prof.views.draw.charts import Bar, BarChart
+from rope_prof.views.draw.svg import CAUSE
 from rope_prof.views.words.causes import CAUSE_WORDS
 
 
-def idle_drawing(analysis: Analysis, name: str) -> Drawing:
-    """Busy time and idle time by cause of each device, one bar each, on one scale in ms."""
-    rows = [row for use in analysis.devices for row in _rows(use, several=len(analysis.devices) > 1)]
-    return bars(rows or [Bar(label="nothing ran on a device", parts=())], "ms", f"{name}: busy and idle by cause")
+def idle_chart(analysis: Analysis, name: str) -> BarChart | None:
+    """Busy time and idle time by cause of each device, one stacked bar each, in ms; None where nothing ran."""
+    rows = tuple(_bar(use) for use in analysis.devices)
+    if not rows:
+        return None
+    used = list(dict.fromkeys(role for row in rows for role, _, _ in row.parts))
+    legend = tuple((role, role.removeprefix(CAUSE) if role.startswith(CAUSE) else "busy") for role in used)
+    return BarChart(rows=rows, unit="ms", title=f"{name}: busy and idle by cause", legend=legend)
 
 
-def _rows(use: DeviceUse, *, several: bool) -> list[Bar]:
-    before = f"device {use.device}: " if several else ""
-    if use.busy_ns is None:
-        return [Bar(label=f"{before}kernel time", parts=(("kernel", use.kernel_ns / 1e6, ""),))]
-    parts = [("busy", use.busy_ns, "kernel")]
-    causes = sorted((use.idle_by_cause_ns or {}).items(), key=lambda item: (-item[1], item[0]))
-    parts += [(cause, ns, "bubble") for cause, ns in causes]
-    return [
-        Bar(
-            label=f"{before}{cause}",
-            parts=((role, ns / 1e6, CAUSE_WORDS.get(cause, "")),),
-            note=f"{duration(ns)}{_share(ns, use)}",
-        )
-        for cause, ns, role in parts
+def _bar(use: DeviceUse) -> Bar:
+    """One device; of a file without the times of its kernels their sum alone."""
+    parts = [("kernel", use.kernel_ns if use.busy_ns is None else use.busy_ns, "busy", "an event runs on the device")]
+    parts += [
+        (f"{CAUSE}{cause}", ns, cause, CAUSE_WORDS.get(cause, ""))
+        for cause, ns in sorted((use.idle_by_cause_ns or {}).items(), key=lambda item: (-item[1], item[0]))
     ]
+    return Bar(
+        label=f"device {use.device}",
+        parts=tuple(
+            (role, ns / MS, f"{said} {duration(ns)}{_share(ns, use)}\n{words}") for role, ns, said, words in parts
+        ),
+        note=duration(use.kernel_ns if use.span_ns is None else use.span_ns),
+    )
 
 
 def _share(ns: int, use: DeviceUse) -> str:
