@@ -14,7 +14,7 @@ from rope_prof.dashboard import loading, view
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import Case, KeyFacts
-from rope_prof.views.draw.sweep import Held
+from rope_prof.views.draw.sweep import HeldWalls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,10 @@ class Baseline:
         base = self.rows.get(row.case)
         return None if base is None or base is row else base
 
-    def held(self, rows: Iterable[Row]) -> Held:
+    def held(self, rows: Iterable[Row]) -> HeldWalls:
         """The baseline's wall time for each of `rows` that has one."""
         found = {row.key: base.wall_ns.median for row in rows if (base := self.of(row)) and base.wall_ns}
-        return Held(label=self.label, walls=found)
+        return HeldWalls(label=self.label, walls=found)
 
 
 def chosen(seen: Seen) -> Baseline | None:

@@ -13,19 +13,19 @@ from rope_prof.dashboard import loading
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.nsight import Compute
 from rope_prof.model.run import Key, KeyFacts
-from rope_prof.views.blocks.bubbles import Bubbles, Held
+from rope_prof.views.blocks.bubbles import Bubbles, HeldBubbles
 from rope_prof.views.blocks.kernels import HeldKernels
-from rope_prof.views.blocks.overview import Side
+from rope_prof.views.blocks.overview import OverviewSide
 from rope_prof.views.report.data import Captured
 from rope_prof.views.words.labels import side_label
 
 
 def of_sides(
     seen: Seen, facts: Sequence[KeyFacts], keys: Sequence[Key]
-) -> tuple[dict[str, tuple[Side, Captured]], list[str]]:
+) -> tuple[dict[str, tuple[OverviewSide, Captured]], list[str]]:
     """Key -> its side and its account, and a sentence on each key that has none. Errors: TraceError, RunError."""
     rows = {row.key: row for row in loading.rows(seen.folder)}
-    found: dict[str, tuple[Side, Captured]] = {}
+    found: dict[str, tuple[OverviewSide, Captured]] = {}
     missing = []
     for f in facts:
         label = side_label(f.key, keys)
@@ -35,21 +35,25 @@ def of_sides(
         elif one.reason is not None:
             missing.append(f"{label}: {one.reason}.")
         else:
-            found[f.key.name] = (Side(label=label, row=rows[f.key.name]), one)
+            found[f.key.name] = (OverviewSide(label=label, row=rows[f.key.name]), one)
     return found, missing
 
 
-def bubbles(side: Side, one: Captured) -> Bubbles:
+def bubbles(side: OverviewSide, one: Captured) -> Bubbles:
     """That side with the account of its gaps."""
     return Bubbles(side=side, idle=idle(one.gaps, one.calls))
 
 
-def held(base: Baseline | None) -> Held | None:
+def held(base: Baseline | None) -> HeldBubbles | None:
     """The bubbles of the baseline; None without one, or where it was not captured. Errors: TraceError."""
     if base is None:
         return None
     one = _account(base.folder, base.facts)
-    return None if one is None else Held(label=base.label, bubbles=bubbles(Side(label=base.label, row=base.row), one))
+    return (
+        None
+        if one is None
+        else HeldBubbles(label=base.label, bubbles=bubbles(OverviewSide(label=base.label, row=base.row), one))
+    )
 
 
 def held_kernels(base: Baseline | None) -> HeldKernels | None:

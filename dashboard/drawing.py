@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import streamlit as st
 
 from rope_prof.dashboard import shell
-from rope_prof.views.blocks.model import Block, Figure
+from rope_prof.views.blocks.model import Block, Picture
 from rope_prof.views.draw.plotly_charts import plotly_chart
 from rope_prof.views.page import overview
 from rope_prof.views.page.blocks import blocks, heading, key
@@ -24,7 +24,7 @@ def draw(found: Iterable[Block | None], source: str, name: str) -> None:
             still.clear()
 
     for number, block in enumerate(found):
-        if not isinstance(block, Figure) or block.chart is None:
+        if not isinstance(block, Picture) or block.chart is None:
             still += [] if block is None else [block]
             continue
         flush(heading(block.title))

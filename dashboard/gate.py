@@ -26,7 +26,7 @@ _HEADERS: Final = (
 )
 
 
-class Gate:
+class FrontDoor:
     """The application `inner` for those whom `hosts` allows; others get 403, and no socket."""
 
     def __init__(self, inner: Application, hosts: Hosts) -> None:

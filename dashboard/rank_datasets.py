@@ -16,7 +16,7 @@ from rope_prof.io.trace.dataset import DEFAULT_DATASET, is_dataset, read_dataset
 from rope_prof.io.trace.read import read_trace
 from rope_prof.units import duration
 from rope_prof.views.timeline.scene import Scene, scene
-from rope_prof.views.timeline.window import Side
+from rope_prof.views.timeline.window import WindowSide
 
 _KEEP: Final = 4
 RANKS_AT_ONCE: Final = 8
@@ -62,7 +62,7 @@ def first_ranks(recording: Recording) -> list[str]:
     return [label for label in usable if label in chosen]
 
 
-def sides(recording: Recording, labels: Sequence[str], folders: Mapping[str, Path]) -> tuple[Side, ...]:
+def sides(recording: Recording, labels: Sequence[str], folders: Mapping[str, Path]) -> tuple[WindowSide, ...]:
     """A timeline a rank, on the recording's common clock; each is about its own span, as the table has it.
 
     Errors: UsageError for a trace outside the permitted folders, TraceError, ValueError for one without a span.
@@ -76,7 +76,7 @@ def sides(recording: Recording, labels: Sequence[str], folders: Mapping[str, Pat
         zero = zeros[label] - base
         begin = (ranks[label].start_ns or zeros[label]) - zeros[label]
         span = ranks[label].span_ns
-        side = Side(
+        side = WindowSide(
             id=f"rank-{label}",
             title=f"rank {label}",
             facts=_facts(ranks[label]),

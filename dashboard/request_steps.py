@@ -18,14 +18,14 @@ from rope_prof.views.draw.requests import Times
 from rope_prof.views.timeline.layout import call_options
 from rope_prof.views.timeline.picture import Panel
 from rope_prof.views.timeline.step import PART_WORDS, usual_step
-from rope_prof.views.timeline.window import Side
+from rope_prof.views.timeline.window import WindowSide
 
 Files = Mapping[tuple[str, str], Path]
 _FITS = "step-fits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class StepLook:
     """What is looked at: values of the address that exist; `step` is its `median` or a number."""
 
     phase: str
@@ -44,11 +44,11 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
+class DrawnSteps:
     """The same part of each profiled path, and why one is missing."""
 
     panels: tuple[Panel, ...]
-    sides: tuple[Side, ...]
+    sides: tuple[WindowSide, ...]
     lost: tuple[str, ...]
 
 
@@ -76,7 +76,7 @@ def _phases(files: Files) -> list[str]:
     return list(dict.fromkeys(phase for _, phase in files))
 
 
-def choosers(files: Files, phase: str, profiles: Mapping[str, requests.Profile]) -> Look:
+def choosers(files: Files, phase: str, profiles: Mapping[str, requests.Profile]) -> StepLook:
     """Draw the choosers, with what the address asks for."""
     steps = call_options([one.calls.steps for one in profiles.values()])
     step = view.choose(st.query_params.get("step"), steps, "step", view.MEDIAN)
@@ -85,7 +85,7 @@ def choosers(files: Files, phase: str, profiles: Mapping[str, requests.Profile])
     part = view.choose(st.query_params.get("part"), list(PART_WORDS), "part", "step")
     for choice in (step, layer, part):
         shell.note(choice.note)
-    look = Look(phase=phase, part=part.value, layer=layer.value, step=step.value)
+    look = StepLook(phase=phase, part=part.value, layer=layer.value, step=step.value)
     view.remember(st.query_params, {"phase": look.phase, "part": look.part, "layer": look.layer, "step": look.step})
     with st.container(horizontal=True, vertical_alignment="center", key="rp-steps"):
         shell.switch("phase", "Phase", _phases(files), look.phase)
@@ -115,7 +115,7 @@ def _fit() -> None:
     st.session_state[_FITS] = st.session_state.get(_FITS, 0) + 1
 
 
-def drawn(look: Look, profiles: Mapping[str, requests.Profile], times: Times) -> Drawn:
+def drawn(look: StepLook, profiles: Mapping[str, requests.Profile], times: Times) -> DrawnSteps:
     """Each profile's side; `times` are the unprofiled steps."""
     panels, sides, lost = [], [], []
     for name, one in profiles.items():
@@ -131,4 +131,4 @@ def drawn(look: Look, profiles: Mapping[str, requests.Profile], times: Times) ->
             continue
         panels.append(found[0])
         sides.append(found[1])
-    return Drawn(panels=tuple(panels), sides=tuple(sides), lost=tuple(lost))
+    return DrawnSteps(panels=tuple(panels), sides=tuple(sides), lost=tuple(lost))

@@ -21,7 +21,7 @@ from rope_prof.opened.run import Capture
 from rope_prof.views.timeline.picture import Panel
 from rope_prof.views.timeline.scene import Scene, scene
 from rope_prof.views.timeline.step import step_panel
-from rope_prof.views.timeline.window import Side
+from rope_prof.views.timeline.window import WindowSide
 
 _KEEP = 16
 
@@ -66,7 +66,7 @@ class Asked:
     layer: int
 
 
-def side(name: str, found: Profile, asked: Asked, step_ns: Figure | None) -> tuple[Panel, Side] | None:
+def side(name: str, found: Profile, asked: Asked, step_ns: Figure | None) -> tuple[Panel, WindowSide] | None:
     """That part of a profile, laid out and as a side of the timeline; None where the profile has no such call.
 
     Errors: ValueError where it ran nothing on the device.

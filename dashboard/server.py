@@ -20,7 +20,7 @@ from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
-from rope_prof.dashboard.gate import Gate
+from rope_prof.dashboard.gate import FrontDoor
 
 from rope_prof.serve.hosts import Hosts, hosts
 
@@ -54,7 +54,7 @@ def guard(allowed: Hosts) -> None:
 
     class Gated(uvicorn.Config):
         def __init__(self, app: Any, *arguments: Any, **named: Any) -> None:
-            super().__init__(Gate(app, allowed), *arguments, **named)
+            super().__init__(FrontDoor(app, allowed), *arguments, **named)
 
     uvicorn.Config = Gated  # type: ignore[misc]
 

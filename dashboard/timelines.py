@@ -16,7 +16,7 @@ from rope_prof.model.run import KeyFacts
 from rope_prof.opened.run import Capture
 from rope_prof.views.timeline.layout import CallTimeline, lay_out
 from rope_prof.views.timeline.scene import Scene, scene
-from rope_prof.views.timeline.window import CallTime, Side
+from rope_prof.views.timeline.window import CallTime, WindowSide
 
 
 class Laid(Protocol):
@@ -60,11 +60,11 @@ def _file(folder: RunFolder, facts: KeyFacts) -> tuple[str, int]:
 
 def call_side(
     panel: Laid, title: str, name: str, lanes: Scene, calls: Sequence[CallTime], call: dict[str, int]
-) -> Side:
+) -> WindowSide:
     """One call of a path, its zero at the call's first device event; `call` is its row of `call_frame`."""
     zero = call["first_start_ns"]
     host_end = lanes.hi_ns if call["host_end_ns"] is None else call["host_end_ns"]
-    return Side(
+    return WindowSide(
         id=name,
         title=title,
         facts=panel.facts,

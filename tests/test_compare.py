@@ -21,7 +21,7 @@ from rope_prof.analysis.stats import Figure
 from rope_prof.cli import main
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import append_samples, shipped_runs, write_run
-from rope_prof.io.run.redact import Words
+from rope_prof.io.run.redact import PrivateWords
 from rope_prof.model.run import Key, KeyFacts, Machine, samples_schema
 from rope_prof.opened.comparison import cleaned_markdown, typed
 from rope_prof.views.terminal.compare import compare_json, compare_markdown, compare_text, texts
@@ -457,7 +457,7 @@ def test_odd_names_are_shown_letter_for_letter() -> None:
 
 def test_the_markdown_is_for_everybody() -> None:
     """What a report's Markdown must not tell, this one does not either, wherever in it the word stands."""
-    words = Words({"alices-machine": "host", "alice": "user"})
+    words = PrivateWords({"alices-machine": "host", "alice": "user"})
     token = "hf_" + "a1B2" * 8
     path = "alice.rope:rope"
     odd = KeyFacts(key=key(path), status="failed", reason="no module in /home/alice/kernels/rope.py on alices-machine")

@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from rope_prof.io.run.clean_sqlite import PRIVATE_TABLES
-from rope_prof.io.run.redact import BLANK, Words, private_words, strings, without_paths
+from rope_prof.io.run.redact import BLANK, PrivateWords, private_words, strings, without_paths
 
 #: Fields of a Kineto file's top level that name the machine or its owner.
 PRIVATE_FIELDS = ("host_name", "hostname", "hostName", "username", "user_name")
@@ -66,7 +66,7 @@ def cells(data: bytes) -> Iterator[str]:
     database.close()
 
 
-def leaks(data: bytes, words: Words = WORDS) -> set[str]:
+def leaks(data: bytes, words: PrivateWords = WORDS) -> set[str]:
     """What is private in a file, in words that say what it is."""
     found: set[str] = set()
     for text in pieces(data):
@@ -104,7 +104,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("data", "what"), PLANTED)
 def test_what_is_planted_is_found(data: bytes, what: str) -> None:
-    words = Words({"alices-machine": "host", "alice": "user"})
+    words = PrivateWords({"alices-machine": "host", "alice": "user"})
     assert any(leak.startswith(what) for leak in leaks(data, words))
 
 

@@ -14,7 +14,7 @@ from rope_prof.views.blocks import trace as trace_blocks
 from rope_prof.views.draw import trace as trace_pictures
 from rope_prof.views.page import overview
 from rope_prof.views.page import trace as trace_panels
-from rope_prof.views.timeline.window import Shown, Side, limits
+from rope_prof.views.timeline.window import Shown, WindowSide, limits
 
 LIMIT = "up to 1 GB"
 WORDS = ("range", "device")
@@ -94,7 +94,7 @@ try:
 except ValueError as error:
     shell.caption(f"No timeline: {error}.")
 else:
-    side = Side(
+    side = WindowSide(
         id="trace", title=Path(label).name, facts="", scene=lanes, zero_ns=lanes.lo_ns, end_ns=lanes.hi_ns - lanes.lo_ns
     )
     shown = Shown(

@@ -9,7 +9,7 @@ from rope_prof.dashboard import downloads, loading, request_steps, shell, timeli
 from rope_prof.dashboard import requests as whole_requests
 from rope_prof.errors import RopeProfError
 from rope_prof.views.blocks import requests as report_requests
-from rope_prof.views.blocks.model import Block, Bullets, Figure, Words
+from rope_prof.views.blocks.model import Block, Bullets, Picture, Words
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page import overview
@@ -63,7 +63,7 @@ try:
 except RopeProfError as error:
     lost.append(f"No parts of a step: {error}")
 else:
-    of_steps: list[Figure] = [
+    of_steps: list[Picture] = [
         *report_requests.prediction_picture(profiled.predicted),
         *report_requests.step_picture(profiled.steps, times),
     ]

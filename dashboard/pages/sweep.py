@@ -8,7 +8,7 @@ from rope_prof.analysis.run.sweep import sweep
 from rope_prof.dashboard import baseline, downloads, loading, shell, view
 from rope_prof.views.blocks.model import charted
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.draw.sweep import Held, sweep_charts, sweep_table
+from rope_prof.views.draw.sweep import HeldWalls, sweep_charts, sweep_table
 from rope_prof.views.page import overview
 from rope_prof.views.page import sweep as sweep_panels
 from rope_prof.views.page.files import markdown_of
@@ -53,7 +53,7 @@ if chosen.is_empty():
     shell.stop(
         f"Nothing was timed of {', '.join(models)} with TP {', '.join(degrees)} in run {seen.name}; choose others."
     )
-held = Held() if base is None else base.held(rows)
+held = HeldWalls() if base is None else base.held(rows)
 paths = frame["path"].unique(maintain_order=True).to_list()
 found = families(chosen)
 drawn = {

@@ -124,7 +124,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Rounds:
+class DrawnRounds:
     """Draws over the rounds that all of `series` have. Errors: ValueError where they share none."""
 
     medians: dict[str, Drawn]
@@ -136,7 +136,7 @@ class Rounds:
         return self.n >= LEAST
 
 
-def drawn_rounds(series: Mapping[str, Mapping[int, float]], *, seed: int = 0, draws: int = DRAWS) -> Rounds:
+def drawn_rounds(series: Mapping[str, Mapping[int, float]], *, seed: int = 0, draws: int = DRAWS) -> DrawnRounds:
     """The median of each series, and in each draw its median over the same rounds as all others'."""
     import numpy as np
 
@@ -148,7 +148,7 @@ def drawn_rounds(series: Mapping[str, Mapping[int, float]], *, seed: int = 0, dr
     for name, one in series.items():
         values = np.array([one[number] for number in rounds], dtype=np.float64)
         medians[name] = Drawn(float(np.median(values)), np.median(values[taken], axis=1))
-    return Rounds(medians, len(rounds))
+    return DrawnRounds(medians, len(rounds))
 
 
 def drawn_mean(samples: Sequence[float], *, seed: int = 0, draws: int = DRAWS) -> Drawn:

@@ -21,7 +21,7 @@ from rope_prof.io.trace.storage import found
 from rope_prof.ranks.cluster import Cluster
 from rope_prof.ranks.pool import Pool, cores, free_bytes
 from rope_prof.ranks.run import Engine, Tally, ToldError, analyze_many
-from rope_prof.ranks.work import Done, Task
+from rope_prof.ranks.work import Task, TraceDone
 from rope_prof.views.blocks.ranks import fleet_blocks
 from rope_prof.views.terminal.writer import printed
 
@@ -132,7 +132,7 @@ class Said:
     def told(self) -> ToldError:
         """What `analyze_many` calls."""
 
-        def told(there: int, total: int, done: Done | None) -> None:
+        def told(there: int, total: int, done: TraceDone | None) -> None:
             self._bar.update(self._task, completed=there, total=total)
             if done is not None and done.status == "failed":
                 self._bar.console.print(f"failed: {done.task.source.shown}: {done.reason}", markup=False)

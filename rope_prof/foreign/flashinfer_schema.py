@@ -39,7 +39,7 @@ PYTHON = ("python", "triton")
 T = TypeVar("T")
 
 
-class Axis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SchemaAxis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`const` with its value, or `var`."""
 
     type: str
@@ -61,7 +61,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is computed. `op_type` was called `type` once."""
 
     name: str
-    axes: dict[str, Axis]
+    axes: dict[str, SchemaAxis]
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
     reference: str
@@ -96,7 +96,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compile_options: Any = None
 
 
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SchemaSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One file."""
 
     path: str
@@ -109,7 +109,7 @@ class Solution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     definition: str
     spec: Build
-    sources: list[Source]
+    sources: list[SchemaSource]
     author: str = ""
     description: str | None = None
 
@@ -131,7 +131,7 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uuid: str = ""
 
 
-class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SchemaTrace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a workload file; what was once measured in it is left alone."""
 
     definition: str
@@ -194,11 +194,11 @@ def read_workloads(path: Path, definition: Definition) -> tuple[Workload, ...]:
     data = path.read_bytes() if path.is_file() else None
     lines = [] if data is None else [line for line in data.splitlines() if line.strip()]
     if data is None or not lines:
-        _decoded(path, data, Trace, "workload")
+        _decoded(path, data, SchemaTrace, "workload")
         raise UsageError(f"workload {path.name!r} holds no line; expected a workload each")
     found = []
     for number, line in enumerate(lines, 1):
-        trace = _decoded(path, line, Trace, f"workload line {number} of")
+        trace = _decoded(path, line, SchemaTrace, f"workload line {number} of")
         if trace.definition != definition.name:
             raise UsageError(
                 f"workload line {number} of {path.name!r} is of definition {trace.definition!r}; expected "

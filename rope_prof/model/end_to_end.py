@@ -21,7 +21,7 @@ STOCK = "stock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class RequestSubject:
     """One thing that is timed."""
 
     path: str

@@ -15,7 +15,7 @@ AGREEMENT = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
+class ToolRecording:
     """How one tool ran: its version, its options (paths left out), the files it left in the run folder.
 
     `reason`: why there is nothing, where there is nothing. `notes`: sentences that a reader must know. `private`: the
@@ -53,7 +53,7 @@ class Agreement:
 class Systems:
     """Nsight Systems' part. `sqlite`: its export in the run folder, with what is private taken out."""
 
-    recording: Recording
+    recording: ToolRecording
     sqlite: str | None = None
     keys: tuple[Agreement, ...] = ()
 
@@ -97,7 +97,7 @@ class LeastBytes:
 class Compute:
     """Nsight Compute's part: one call of each path, its kernels in the order of their launch."""
 
-    recording: Recording
+    recording: ToolRecording
     kernels: tuple[KernelCounters, ...] = ()
     least: tuple[LeastBytes, ...] = ()
 

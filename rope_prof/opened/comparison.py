@@ -12,7 +12,7 @@ from rope_prof.analysis.comparison.sides import Side, differences
 from rope_prof.analysis.run.differences import unlike_clocks, unlike_machines
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import is_run
-from rope_prof.io.run.redact import Words, cleaner
+from rope_prof.io.run.redact import PrivateWords, cleaner
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.blocks.model import mapped
 from rope_prof.views.terminal.compare import compare_markdown, texts
@@ -91,7 +91,7 @@ def bare_side(text: str, opened: OpenedRun, path: str | None, mode: str | None) 
     return Side(label=repr(text), run=opened.run, samples=opened.samples, path=path, mode=mode)
 
 
-def cleaned_markdown(found: Comparison, words: Words | None = None) -> tuple[str, str]:
+def cleaned_markdown(found: Comparison, words: PrivateWords | None = None) -> tuple[str, str]:
     """The Markdown of `found` for everybody, without private words as a report's, and the line that says what went.
 
     `words`: what counts as private besides tokens and paths; by default this machine's own.

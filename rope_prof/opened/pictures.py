@@ -10,11 +10,11 @@ from rope_prof.errors import RunError, TraceError
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.io.trace.read import read_trace
 from rope_prof.opened.run import OpenedRun
-from rope_prof.serve.server import Look, Made
-from rope_prof.views.perfetto.export import Drawn, perfetto_bytes, run_trace
+from rope_prof.serve.server import FirstLook, MadeFile
+from rope_prof.views.perfetto.export import PerfettoFile, perfetto_bytes, run_trace
 
 
-def draw_run(run: OpenedRun, case: str | None = None) -> Drawn:
+def draw_run(run: OpenedRun, case: str | None = None) -> PerfettoFile:
     """All traces of a run, or of one case, as one. Errors: RunError where it has none, or one is damaged."""
     wanted = [facts for facts in run.run.keys if case in (None, facts.key.case.name)]
     found = {facts.key.name: run.trace(facts) for facts in wanted}
@@ -44,20 +44,20 @@ def draw_trace(path: Path) -> bytes:
     return perfetto_bytes(trace, path.name)
 
 
-def case_traces(run: OpenedRun) -> dict[str, Callable[[], Made]]:
+def case_traces(run: OpenedRun) -> dict[str, Callable[[], MadeFile]]:
     """`<case>.pftrace` -> what draws all traces of that case as one, for each case that has any."""
     keys = (facts.key for facts in run.run.keys if run.folder.trace_path(facts.key.name) is not None)
     cases = dict.fromkeys(key.case.name for key in keys)
     return {f"{case}.pftrace": partial(_made_case, run, case) for case in cases}
 
 
-def _made_case(run: OpenedRun, case: str) -> Made:
+def _made_case(run: OpenedRun, case: str) -> MadeFile:
     """All traces of a case as one, zoomed to one call of each side."""
     drawn = draw_run(run, case)
     zoom = drawn.zooms[case]
-    return Made(drawn.data, Look(zoom.start_ns, zoom.end_ns, zoom.pins))
+    return MadeFile(drawn.data, FirstLook(zoom.start_ns, zoom.end_ns, zoom.pins))
 
 
-def made_trace(path: Path) -> Made:
+def made_trace(path: Path) -> MadeFile:
     """Any trace, for the server that hands it out."""
-    return Made(draw_trace(path))
+    return MadeFile(draw_trace(path))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rope_prof.io.run.clean_model import clean_run, clean_trace
-from rope_prof.io.run.redact import Words, cleaner
+from rope_prof.io.run.redact import PrivateWords, cleaner
 from rope_prof.io.trace.read import read_trace
 from rope_prof.opened.run import OpenedRun
 from rope_prof.views.blocks.model import Report, mapped, with_blocks
@@ -17,7 +17,7 @@ from rope_prof.views.report.report import report
 from rope_prof.views.words.labels import key_words
 
 
-def cleaned_report(run: OpenedRun, words: Words | None = None) -> tuple[Report, str]:
+def cleaned_report(run: OpenedRun, words: PrivateWords | None = None) -> tuple[Report, str]:
     """The report of `run` without private words, and the line that says what went.
 
     `words`: what counts as private besides tokens and paths; by default this machine's own. Errors: those of

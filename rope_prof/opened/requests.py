@@ -11,7 +11,7 @@ from threading import RLock
 
 from rope_prof.analysis.requests.requests import (
     BASELINE,
-    Agreement,
+    LogitsAgreement,
     Prediction,
     RequestRow,
     StepParts,
@@ -57,7 +57,7 @@ class OpenedRequests:
         self._read = cache(read)
         self._profiles: Profiles | None = None
         self.rows: tuple[RequestRow, ...] = request_rows(folder.facts, folder.samples)
-        self.agreed: tuple[Agreement, ...] = agreements(folder.facts)
+        self.agreed: tuple[LogitsAgreement, ...] = agreements(folder.facts)
         self.noise: Mapping[str, Figure] = noise(folder.samples)
 
     @property

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from rope_prof import __version__
 from rope_prof.errors import RopeProfError, UnavailableError
-from rope_prof.ranks.work import Done, Task, account, failed
+from rope_prof.ranks.work import Task, TraceDone, account, failed
 
 #: Tasks with the cluster, for each thread of a worker: the one in hand and the next.
 _QUEUED: Final = 2
@@ -39,7 +39,7 @@ class Cluster:
     scheduler_file: str | None = None
     patience_s: float = 60.0
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Done]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[TraceDone]:
         """Every task's answer, as each is ready.
 
         Errors: UnavailableError without the package distributed; ClusterError where the cluster cannot be reached,
@@ -49,7 +49,7 @@ class Cluster:
         with self._client() as client:
             yield from self._answers(client, waiting)
 
-    def _answers(self, client: Any, waiting: deque[Task]) -> Iterator[Done]:
+    def _answers(self, client: Any, waiting: deque[Task]) -> Iterator[TraceDone]:
         held: dict[Any, Task] = {}
         ready = Event()
         seen = monotonic()
@@ -75,7 +75,7 @@ class Cluster:
             for future in [future for future in held if future.done()]:
                 yield self._taken(client, future, held.pop(future), len(waiting) + len(held))
 
-    def _taken(self, client: Any, future: Any, task: Task, left: int) -> Done:
+    def _taken(self, client: Any, future: Any, task: Task, left: int) -> TraceDone:
         """The answer; a lost worker's trace that Dask gave up is a failed row, a lost scheduler the end."""
         if future.status in ("cancelled", "lost") or client.status != "running":
             raise self._gone(left + 1)
@@ -88,7 +88,7 @@ class Cluster:
             return failed(task, f"Dask gave it up: {type(error).__name__}: {said}")
         finally:
             future.release()
-        assert isinstance(answer, Done)
+        assert isinstance(answer, TraceDone)
         return answer
 
     def _threads(self, client: Any) -> dict[str, int]:
@@ -166,7 +166,7 @@ class Cluster:
                 )
 
 
-def account_there(task: Task) -> Done:
+def account_there(task: Task) -> TraceDone:
     """`account` on a worker whose other cores have traces of their own."""
     from rope_prof.io.kineto.processes import VARIABLE
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from typing import Final
 
-from rope_prof.ranks.work import Done, Task, account, failed
+from rope_prof.ranks.work import Task, TraceDone, account, failed
 
 #: Of the memory that is free at the start so much is for the workers.
 MEMORY_SHARE: Final = 0.7
@@ -30,7 +30,7 @@ class Pool:
     workers: int
     memory_bytes: int
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Done]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[TraceDone]:
         """Every task's answer, as each is ready. Closing the iterator ends the processes."""
         waiting = deque(sorted(tasks, key=lambda task: -task.bytes_needed))
         suspects: deque[Task] = deque()
@@ -41,8 +41,8 @@ class Pool:
             else:
                 yield from self._together(waiting, suspects)
 
-    def _together(self, waiting: deque[Task], suspects: deque[Task]) -> Iterator[Done]:
-        held: dict[Future[Done], Task] = {}
+    def _together(self, waiting: deque[Task], suspects: deque[Task]) -> Iterator[TraceDone]:
+        held: dict[Future[TraceDone], Task] = {}
         executor = _executor(self.workers)
         try:
             while waiting or held:
@@ -59,7 +59,7 @@ class Pool:
         finally:
             _end(executor)
 
-    def _alone(self, task: Task) -> Iterator[Done]:
+    def _alone(self, task: Task) -> Iterator[TraceDone]:
         executor = _executor(1)
         try:
             yield executor.submit(account, task).result()

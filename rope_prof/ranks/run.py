@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rope_prof.io.trace.dataset import Dataset
-from rope_prof.ranks.work import Done, Task
+from rope_prof.ranks.work import Task, TraceDone
 
 #: Called after each trace with (traces that are there, all of them, the answer that came last or None).
-ToldError = Callable[[int, int, Done | None], None]
+ToldError = Callable[[int, int, TraceDone | None], None]
 
 
 class Engine(Protocol):
     """Whoever runs tasks: `pool.Pool`, `cluster.Cluster`, a test's."""
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Done]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[TraceDone]:
         """Every task's answer, in any order."""
 
 

@@ -47,7 +47,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class TraceDone:
     """The answer of a worker: the rows as a Parquet file, and what the caller asks of them at once."""
 
     task: Task
@@ -58,7 +58,7 @@ class Done:
     reason: str | None
 
 
-def account(task: Task) -> Done:
+def account(task: Task) -> TraceDone:
     """Fetch, read, analyze. Never raises for what a trace or its store does."""
     import polars as pl
 
@@ -67,7 +67,7 @@ def account(task: Task) -> Done:
     return _done(task, rows.with_columns(seconds=_on_head(time.perf_counter() - began, pl.Float64)))
 
 
-def failed(task: Task, why: str) -> Done:
+def failed(task: Task, why: str) -> TraceDone:
     """The answer in place of a worker that gave none."""
     from rope_prof.analysis.ranks.rows import no_rows
 
@@ -98,7 +98,7 @@ def _rows(task: Task) -> pl.DataFrame:
         return no_rows("failed", None, f"a bug of rope_prof: {type(error).__name__}: {said}", name=name)
 
 
-def _done(task: Task, rows: pl.DataFrame) -> Done:
+def _done(task: Task, rows: pl.DataFrame) -> TraceDone:
     import polars as pl
 
     whole = rows.with_columns(
@@ -111,7 +111,7 @@ def _done(task: Task, rows: pl.DataFrame) -> Done:
     whole.write_parquet(data)
     head = whole.row(0, named=True)
     facts = {name: head[name] for name in ("rank", "status", "verdict", "reason")}
-    return Done(task=task, rows=data.getvalue(), **facts)
+    return TraceDone(task=task, rows=data.getvalue(), **facts)
 
 
 def _on_head(value: float | None, dtype: type[pl.DataType]) -> pl.Expr:

@@ -44,7 +44,7 @@ _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; 
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FirstLook:
     """Where the UI looks first: a stretch of time (ns, on the trace's clock), and the beginnings of tracks to pin."""
 
     start_ns: int
@@ -53,11 +53,11 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeFile:
     """A trace that lies in no file."""
 
     data: bytes
-    look: Look | None = None
+    look: FirstLook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Site:
     ui: Mapping[str, Path]
     traces: Mapping[str, Path]
     index: Callable[[], str] | None = None
-    made: Mapping[str, Callable[[], Made]] = field(default_factory=dict)
+    made: Mapping[str, Callable[[], MadeFile]] = field(default_factory=dict)
     online: bool = False
     framed: bool = False
 
@@ -115,7 +115,7 @@ def site(
     traces: Sequence[Path],
     *,
     index: Callable[[], str] | None = None,
-    made: Mapping[str, Callable[[], Made]] | None = None,
+    made: Mapping[str, Callable[[], MadeFile]] | None = None,
 ) -> Site:
     """A site of `traces`, each offered under its file name, and of those still to be drawn.
 
@@ -136,7 +136,7 @@ def embed_path(name: str) -> str:
     return f"/embed/{quote(name, safe='@+')}"
 
 
-def ui_address(origin: str, name: str, look: Look | None = None, *, embedded: bool = False) -> str:
+def ui_address(origin: str, name: str, look: FirstLook | None = None, *, embedded: bool = False) -> str:
     """The UI's own address for the trace called `name`: `ORIGIN/ui/#!/?url=ORIGIN/trace/NAME&...`.
 
     The UI fetches a loopback `url` itself and names the trace after its last segment. The sidebar is shut; without a
@@ -149,7 +149,7 @@ def ui_address(origin: str, name: str, look: Look | None = None, *, embedded: bo
     return f"{origin}/ui/#!/{route}{query}"
 
 
-def _first_look(look: Look | None) -> dict[str, str]:
+def _first_look(look: FirstLook | None) -> dict[str, str]:
     """The words of the UI's address that open, pin and zoom. The zoom is `visStart`, `visEnd`: `ts` is a selection."""
     if look is None:
         return {"startupCommands": json.dumps([{"id": "dev.perfetto.ExpandTracksByRegex", "args": [".*"]}])}
@@ -163,7 +163,7 @@ def _escaped(name: str) -> str:
     return re.sub(r"[\\^$.*+?()\[\]{}|/]", r"\\\g<0>", name)
 
 
-def online_address(look: Look | None = None) -> str:
+def online_address(look: FirstLook | None = None) -> str:
     """Where the makers' UI starts, with the same first look."""
     return "https://ui.perfetto.dev/#!/?" + urlencode(_first_look(look), quote_via=quote)
 
@@ -203,7 +203,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, site: Site, port: int = 0) -> None:
         self.site = site
         self.policy = ui_policy(site.ui["index.html"].read_text(encoding="utf-8"), framed=site.framed)
-        self._drawn: dict[str, Made] = {}
+        self._drawn: dict[str, MadeFile] = {}
         self._drawing = threading.Lock()
         try:
             super().__init__((HOST, port), _Handler)
@@ -218,7 +218,7 @@ class Server(ThreadingHTTPServer):
         """`http://127.0.0.1:PORT`, without a slash at its end."""
         return f"http://{HOST}:{self.server_address[1]}"
 
-    def made(self, name: str) -> Made | None:
+    def made(self, name: str) -> MadeFile | None:
         """The drawn trace of that name, drawn once; None where there is none."""
         draw = self.site.made.get(name)
         if draw is None:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rope_prof.analysis.run.counters import call_counters, counters_of
-from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, Recording
+from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, ToolRecording
 
-RECORDING = Recording(version="2025.3", options=())
+RECORDING = ToolRecording(version="2025.3", options=())
 
 
 def kernel(ns: float | None = 10.0, key: str = "a", **more: object) -> KernelCounters:

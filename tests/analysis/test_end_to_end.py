@@ -20,7 +20,7 @@ from rope_prof.model.end_to_end import (
     ModelFacts,
     PathFacts,
     RequestFacts,
-    Subject,
+    RequestSubject,
 )
 from tests.builders import kernel, range_, trace
 from tests.runs import MACHINE
@@ -122,7 +122,7 @@ def test_the_interval_of_a_gain_holds_the_gain(base: list[float], share: float) 
 
 
 def test_the_names_of_subjects_survive_a_users_own_path() -> None:
-    assert Subject(path="my.mod:rope", phase="decode", mode="eager").name == "my.mod@rope.decode.eager"
+    assert RequestSubject(path="my.mod:rope", phase="decode", mode="eager").name == "my.mod@rope.decode.eager"
     frame = samples(unfused_decode_eager=[10.0]).with_columns(pl.lit("my.mod@rope.decode.eager").alias("key"))
     rows = request_rows(facts(path("my.mod:rope")), frame)
     assert rows[0].token_ns is not None

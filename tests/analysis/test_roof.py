@@ -12,7 +12,7 @@ from rope_prof.analysis.run.ceilings import Ceilings, Measured
 from rope_prof.analysis.run.roofline import kernel_roofs, of_keys, pass_point, path_roofs, peak_per_s
 from rope_prof.analysis.run.rows import Row, summary
 from rope_prof.analysis.stats import Figure
-from rope_prof.model.nsight import Compute, KernelCounters, Recording
+from rope_prof.model.nsight import Compute, KernelCounters, ToolRecording
 from rope_prof.model.run import Ceiling
 from tests.runs import CASE, facts, run, samples
 
@@ -103,5 +103,5 @@ def test_no_peak_where_the_kernels_do_not_agree_or_use_too_little() -> None:
 
 def test_kernels_of_keys_keep_the_order_of_their_launch() -> None:
     kernels = tuple(replace(kernel(float(k)), key=key) for k, key in enumerate("abca"))
-    compute = Compute(recording=Recording(version="1", options=()), kernels=kernels)
+    compute = Compute(recording=ToolRecording(version="1", options=()), kernels=kernels)
     assert [k.dram_read_bytes for k in of_keys(compute, ["a", "c"])] == [0.0, 2.0, 3.0]

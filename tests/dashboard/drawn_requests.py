@@ -18,7 +18,7 @@ from rope_prof.model.end_to_end import (
     ModelFacts,
     PathFacts,
     RequestFacts,
-    Subject,
+    RequestSubject,
 )
 from rope_prof.model.run import SCHEMA_VERSION as RUN_VERSION
 from rope_prof.model.run import Machine, Run
@@ -131,7 +131,7 @@ def _samples(path: str, rounds: int, *, graphs: bool) -> Iterator[tuple[str, int
     for number in range(rounds):
         drift = 1 + 0.01 * (number % 3)
         for phase, mode, ms in subjects:
-            key = Subject(path=path, phase=phase, mode=mode).name  # type: ignore[arg-type]
+            key = RequestSubject(path=path, phase=phase, mode=mode).name  # type: ignore[arg-type]
             yield key, number, "wall", CALLS, round(ms * drift * CALLS * 1e6)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from rope_prof.dashboard.gate import Gate
+from rope_prof.dashboard.gate import FrontDoor
 
 from rope_prof.serve.hosts import hosts
 from tests.dashboard.drawn_run import write_gpu_run
@@ -105,7 +105,7 @@ def passed(scope: dict[str, Any], allow: list[str]) -> tuple[bool, list[dict[str
     async def receive() -> Any:
         return {}
 
-    asyncio.run(Gate(inner, hosts(allow))(scope, receive, send))
+    asyncio.run(FrontDoor(inner, hosts(allow))(scope, receive, send))
     return bool(reached), sent
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rope_prof.dashboard import captures, loading, shell, view
 from rope_prof.io.run.nsight import write_nsight
-from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, Nsight, Recording
+from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, Nsight, ToolRecording
 from rope_prof.views.draw.palette import LIGHT
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 from tests.dashboard.test_dashboard_pages import CASE, app, asked, html_of
@@ -24,7 +24,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kernel = KernelCounters(
         key=KEY, name=HOSTILE[0], duration_ns=5000.0, dram_read_bytes=6e6, dram_write_bytes=0.0, dram_percent=25.0
     )
-    recording = Recording(version="2025.3", options=())
+    recording = ToolRecording(version="2025.3", options=())
     write_nsight(
         folder,
         Nsight(compute=Compute(recording=recording, kernels=(kernel,), least=(LeastBytes(key=KEY, least_bytes=1),))),
@@ -67,7 +67,7 @@ def test_without_counters_one_sentence_says_how_to_get_them(drawn: Path, monkeyp
     settled = view.settle({}, folder.run, CASE, [view.NO_BASELINE])
     seen = shell.Seen("drawn", folder, CASE, LIGHT, settled)
     assert "record --resume -o drawn --nsight compute" in captures.no_counters(seen, None)
-    refused = Compute(recording=Recording(version="", options=(), reason="ncu needs permission"))
+    refused = Compute(recording=ToolRecording(version="", options=(), reason="ncu needs permission"))
     assert captures.no_counters(seen, refused) == "No counters: ncu needs permission."
 
 
@@ -89,7 +89,7 @@ def test_counters_are_held_against_the_baseline(drawn: Path, monkeypatch: pytest
         for key, ns, share in ((base, 3000.0, 10.0), (base, 1000.0, 10.0), (KEY, 1000.0, 15.0))
     )
     least = tuple(LeastBytes(key=key, least_bytes=1) for key in (base, KEY))
-    recording = Recording(version="2025.3", options=())
+    recording = ToolRecording(version="2025.3", options=())
     write_nsight(both, Nsight(compute=Compute(recording=recording, kernels=kernels, least=least)))
     text = html_of(app(monkeypatch, both, "kernels"))
     assert "Counters of one call, Nsight Compute 2025.3; in brackets the difference to unfused · eager" in text

@@ -22,7 +22,7 @@ from rope_prof.io.trace.storage import Source, found
 from rope_prof.ranks import cluster
 from rope_prof.ranks.cluster import Cluster, ClusterError
 from rope_prof.ranks.run import analyze_many
-from rope_prof.ranks.work import Done, Task
+from rope_prof.ranks.work import Task, TraceDone
 from tests.conftest import ROOT
 from tests.fleet.drawn_ranks import rank_json, write_job
 
@@ -117,7 +117,7 @@ def test_a_worker_killed_with_a_trace_in_hand_loses_nothing(two: Running, tmp_pa
     server = Still(rank_json(6, 7))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/rank6.json"
-    done: list[Done] = []
+    done: list[TraceDone] = []
     engine = Cluster(scheduler_file=str(two.file), patience_s=30)
 
     def kill_and_answer() -> None:
@@ -193,7 +193,7 @@ def test_a_scheduler_that_goes_away_ends_the_run_and_keeps_what_came(two: Runnin
     os.mkfifo(job / "z_pipe.json")
     dataset = Dataset(tmp_path / "out")
 
-    def told(there: int, _total: int, _done: Done | None) -> None:
+    def told(there: int, _total: int, _done: TraceDone | None) -> None:
         if there == 5:
             two.scheduler.kill()
 

@@ -22,7 +22,7 @@ from rope_prof.io.trace.dataset import Dataset, read_dataset
 from rope_prof.io.trace.storage import found
 from rope_prof.ranks.pool import Pool, cores, free_bytes
 from rope_prof.ranks.run import analyze_many
-from rope_prof.ranks.work import Done, Task, account, failed
+from rope_prof.ranks.work import Task, TraceDone, account, failed
 from tests.fleet.drawn_ranks import rank_json, write_job
 
 
@@ -37,7 +37,7 @@ class Here:
         self.most = most
         self.given: list[str] = []
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Done]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[TraceDone]:
         for task in tasks:
             if len(self.given) == self.most:
                 raise KeyboardInterrupt

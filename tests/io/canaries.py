@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rope_prof.io.run.redact import Words
+from rope_prof.io.run.redact import PrivateWords
 
-WORDS = Words(
+WORDS = PrivateWords(
     {
         "cnry-environment-value": "environment",
         "/home/cnryhome": "home",

@@ -18,10 +18,10 @@ from rope_prof.errors import UsageError
 from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_parquet, clean_text
 from rope_prof.io.run.clean_sqlite import clean_sqlite
-from rope_prof.io.run.redact import BLANK, Words, kinds_in, private_words, strings, without_paths
+from rope_prof.io.run.redact import BLANK, PrivateWords, kinds_in, private_words, strings, without_paths
 from rope_prof.io.trace.read import read_trace
 
-WORDS = Words(
+WORDS = PrivateWords(
     {"hush-hush-hush-hush": "environment", "/home/alice": "home", "alices-machine": "host", "alice": "user"},
 )
 PLANTED = ("alice", "hush-hush", "alices-machine", "secret-project")
@@ -190,7 +190,7 @@ def test_words_of_this_machine() -> None:
 
 
 def test_a_name_counts_where_it_stands_alone() -> None:
-    words = Words({"ernie": "user"})
+    words = PrivateWords({"ernie": "user"})
     assert list(words.found("run by ernie@host")) == ["user"]
     assert list(words.found("traces/h100-ernie28b")) == []
 

@@ -7,7 +7,7 @@ import torch
 
 from rope_prof.model.run import CEILINGS, Ceiling
 from rope_prof.record.bench import ceilings
-from rope_prof.record.bench.ceilings import Ceilings
+from rope_prof.record.bench.ceilings import CeilingBench
 from rope_prof.record.bench.subjects import Ring, shape_of
 from rope_prof.record.device.devices import CpuDevice
 from rope_prof.record.loop.timing import Subject
@@ -15,16 +15,16 @@ from tests.runs import CASE
 
 
 @pytest.fixture
-def made() -> Ceilings:
-    return Ceilings(CpuDevice())
+def made() -> CeilingBench:
+    return CeilingBench(CpuDevice())
 
 
-def of(found: Ceilings, rank: int = 0) -> list[tuple[Ceiling, Subject | None]]:
+def of(found: CeilingBench, rank: int = 0) -> list[tuple[Ceiling, Subject | None]]:
     shape = shape_of(CASE)
     return list(found.of(CASE, shape, Ring(CASE, shape, CpuDevice(), 0), rank))
 
 
-def test_a_cpu_copies_and_passes_over_the_views(made: Ceilings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_copies_and_passes_over_the_views(made: CeilingBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ceilings.COPY_BYTES, "cpu", 1 << 12)
     found = of(made, rank=2)
     assert [(c.name, c.rank, c.reason) for c, _ in found] == [("copy", 2, None), ("in_place", 2, None)]
@@ -39,7 +39,7 @@ def test_the_pass_touches_q_and_k_and_nothing_else() -> None:
     shape = shape_of(CASE)
     ring = Ring(CASE, shape, CpuDevice(), 0)
     before = ring.inputs[0].qkv.clone()
-    for ceiling, subject in Ceilings(CpuDevice()).of(CASE, shape, ring, 0, ("in_place",)):
+    for ceiling, subject in CeilingBench(CpuDevice()).of(CASE, shape, ring, 0, ("in_place",)):
         assert subject is not None, ceiling.reason
         subject.work(1)()
     width = shape.heads * shape.head_dim
@@ -48,11 +48,11 @@ def test_the_pass_touches_q_and_k_and_nothing_else() -> None:
     assert torch.equal(after[:, :width], before[:, :width].mul(0.9999))
 
 
-def test_memory_that_runs_out_ends_one_ceiling_alone(made: Ceilings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_left(self: Ceilings) -> None:  # noqa: ARG001
+def test_memory_that_runs_out_ends_one_ceiling_alone(made: CeilingBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(self: CeilingBench) -> None:  # noqa: ARG001
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Ceilings, "_copy_buffers", none_left)
+    monkeypatch.setattr(CeilingBench, "_copy_buffers", none_left)
     (copy, nothing), (in_place, subject) = of(made)
     assert (copy.status, nothing) == ("failed", None)
     assert copy.reason is not None and copy.reason.startswith("out of memory")

@@ -29,7 +29,7 @@ from rope_prof.record.requests.accuracy import deviation, either_way, nearest, o
 from rope_prof.record.requests.measure import ModelOptions, check_start, record_model
 from rope_prof.record.requests.model import TextModel, build, image_tokens, make_request, require_memory, weights
 from rope_prof.record.requests.patch import APPLY, patched
-from rope_prof.record.requests.steps import Engine, static_cache
+from rope_prof.record.requests.steps import StepEngine, static_cache
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore::FutureWarning")
 
@@ -49,15 +49,15 @@ def built() -> TextModel:
 
 
 @pytest.fixture
-def engine(built: TextModel) -> Engine:
-    return Engine(built, make_request(built, 97, DEVICE, seed=0), decode_tokens=8)
+def engine(built: TextModel) -> StepEngine:
+    return StepEngine(built, make_request(built, 97, DEVICE, seed=0), decode_tokens=8)
 
 
 def modeling(built: TextModel) -> Any:
     return sys.modules[type(built.model.layers[0].self_attn).__module__]
 
 
-def test_the_prompt_has_one_image_among_text(engine: Engine) -> None:
+def test_the_prompt_has_one_image_among_text(engine: StepEngine) -> None:
     request = engine.request
     images = request.images[0].bool()
     rows = request.positions[:, 0]
@@ -72,14 +72,14 @@ def test_text_alone_has_no_image_tokens() -> None:
 
 
 @pytest.mark.parametrize("name", ["stock", "unfused"])
-def test_a_path_runs_once_in_every_layer(engine: Engine, name: str) -> None:
+def test_a_path_runs_once_in_every_layer(engine: StepEngine, name: str) -> None:
     with patched(engine.built.model, engine.built.shape) as patch:
         patch.use(name)
         engine.prefill()
         assert patch.calls == engine.built.shape.layers
 
 
-def test_the_unfused_path_gives_the_stock_model_s_logits_but_for_rounding(engine: Engine) -> None:
+def test_the_unfused_path_gives_the_stock_model_s_logits_but_for_rounding(engine: StepEngine) -> None:
     stock = prompt_logits(engine)
     with patched(engine.built.model, engine.built.shape) as patch:
         patch.use_call(oracle(nearest))
@@ -91,7 +91,7 @@ def test_the_unfused_path_gives_the_stock_model_s_logits_but_for_rounding(engine
     assert torch.equal(prompt_logits(engine), stock)
 
 
-def test_a_path_in_place_reaches_the_model(engine: Engine) -> None:
+def test_a_path_in_place_reaches_the_model(engine: StepEngine) -> None:
     def in_place(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, _: torch.Tensor, shape: Any) -> None:
         for x in (q, k):
             x.copy_(reference(x, positions, shape))
@@ -103,7 +103,7 @@ def test_a_path_in_place_reaches_the_model(engine: Engine) -> None:
         assert torch.equal(prompt_logits(engine), exact)
 
 
-def test_a_wrong_rope_is_seen_in_the_logits(engine: Engine) -> None:
+def test_a_wrong_rope_is_seen_in_the_logits(engine: StepEngine) -> None:
     """Rows h and w swapped: the mistake that equal rows would hide."""
 
     def swapped(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: Any) -> Any:
@@ -118,7 +118,7 @@ def test_a_wrong_rope_is_seen_in_the_logits(engine: Engine) -> None:
         assert deviation(prompt_logits(engine), exact).rms > 2 * spread
 
 
-def test_whatever_happens_the_stock_rope_is_back(engine: Engine) -> None:
+def test_whatever_happens_the_stock_rope_is_back(engine: StepEngine) -> None:
     module, before = modeling(engine.built), getattr(modeling(engine.built), APPLY)
 
     def broken(*_: Any) -> None:
@@ -152,7 +152,7 @@ def test_a_rounded_value_stays_what_it_is() -> None:
     assert torch.equal(either_way(torch.Generator())(exact.double(), torch.bfloat16), exact)
 
 
-def test_rewinding_decodes_the_same_again_and_the_static_cache_agrees(engine: Engine) -> None:
+def test_rewinding_decodes_the_same_again_and_the_static_cache_agrees(engine: StepEngine) -> None:
     logits, cache = engine.prefill()
     tokens, made = engine.decode(logits, cache, 4)
     engine.rewind(cache)

@@ -14,7 +14,7 @@ from rope_prof.analysis.run.cases import main_case
 from rope_prof.analysis.run.noise import noise
 from rope_prof.analysis.stats import figure
 from rope_prof.io.run.folder import append_samples, read_run, write_run
-from rope_prof.io.run.redact import Cleaner, Words
+from rope_prof.io.run.redact import Cleaner, PrivateWords
 from rope_prof.model.run import Case, Key, KeyFacts, samples_schema
 from rope_prof.opened.report import cleaned_report, gathered
 from rope_prof.opened.run import OpenedRun, open_run
@@ -209,7 +209,7 @@ def test_private_words_go_and_are_counted(tmp_path: Path) -> None:
     token = "hf_" + "a1B2" * 8
     command = f"python -m rope_prof record --token {token} -o /home/alice/secret/run --tokens 973 TOKEN=abcdef123"
     write_run(folder, replace(run, command=command, name="alices-machine run"))
-    words = Words({"alices-machine": "host", "alice": "user"})
+    words = PrivateWords({"alices-machine": "host", "alice": "user"})
     made, said = cleaned_report(open_run(folder), words)
     for text in (report_markdown(made), report_html(made)):
         for private in (token, "alice", "secret", "abcdef123"):
@@ -233,7 +233,7 @@ def test_private_words_go_and_are_counted(tmp_path: Path) -> None:
     ],
 )
 def test_tokens_are_known_by_their_form(text: str, left: str) -> None:
-    clean = Cleaner(Words({}))
+    clean = Cleaner(PrivateWords({}))
     assert clean(text) == left
     assert bool(clean.lines()) == (text != left)
     assert clean(left) == left

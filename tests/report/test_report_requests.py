@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rope_prof.views.blocks.model import Figure
+from rope_prof.views.blocks.model import Picture
 from rope_prof.views.draw.svg import Text
 
 PICTURES = ("requests", "prediction", "step-parts", "layer-decode")
@@ -28,7 +28,7 @@ def test_the_page_has_them_and_a_layer_of_each_phase_to_zoom(shipped_report) -> 
 
 def test_a_step_is_marked_as_stretched_and_both_paths_are_on_one_scale(shipped_report) -> None:  # type: ignore[no-untyped-def]
     (section,) = (one for one in shipped_report.report.sections if one.key == "requests")
-    figures = {block.name: block for block in section.blocks if isinstance(block, Figure)}
+    figures = {block.name: block for block in section.blocks if isinstance(block, Picture)}
     texts = [shape.text for shape in figures["layer-decode"].drawing.shapes if isinstance(shape, Text)]
     assert {"unfused", "fused"} <= set(texts)
     assert "stretched" in figures["layer-decode"].caption

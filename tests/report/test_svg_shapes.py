@@ -18,13 +18,13 @@ from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.png import SCALE, png
 from rope_prof.views.draw.svg import (
     MARGIN,
-    Axis,
     Drawing,
     Line,
-    Mark,
+    Marker,
     Rect,
     Shape,
     Text,
+    TimeAxis,
     fitted,
     placed,
     svg_file,
@@ -33,7 +33,7 @@ from rope_prof.views.draw.svg import (
 )
 from rope_prof.views.timeline.picture import nice_ticks
 
-AXIS = Axis(lo=0, hi=1000, x0=100, x1=300, y0=0, y1=50)
+AXIS = TimeAxis(lo=0, hi=1000, x0=100, x1=300, y0=0, y1=50)
 quick = settings(max_examples=60, deadline=None)
 
 
@@ -92,7 +92,7 @@ def test_png_and_svg_hold_the_same_shapes() -> None:
     made = drawing(
         Rect(x=10, y=10, width=50, height=20, role="kernel"),
         Rect(y=32, height=10, role="bubble", time=(0, 500)),
-        Mark(x=200, y=20, role="path1", shape="diamond"),
+        Marker(x=200, y=20, role="path1", shape="diamond"),
         Line(points=((0, 55), (320, 55)), role="ink", width=2, dash=True),
     )
     for palette in (LIGHT, DARK):
@@ -123,7 +123,7 @@ def test_charts_draw_every_point_and_mark_what_loses() -> None:
     points = tuple(Point(x=10**k, y=5 * 3**k, lo=4 * 3**k, hi=6 * 3**k, bad=k == 2) for k in range(5))
     series = [Series(label=f"s{i}", points=points, shade=i, mark=i) for i in range(3)]
     made = log_chart(series, "tokens", "µs a call", "t")
-    marks = [s for s in made.shapes if isinstance(s, Mark)]
+    marks = [s for s in made.shapes if isinstance(s, Marker)]
     assert len(marks) == 3 * 5 + 3
     assert sum(mark.role == "warn" for mark in marks) == 3
     labels = sorted(s.y for s in made.shapes if isinstance(s, Text) and s.text.startswith("s"))
@@ -148,7 +148,7 @@ def test_an_axis_is_logarithmic_where_its_values_span_a_decade() -> None:
     def levels(values: tuple[float, ...]) -> list[float]:
         series = [Series(label="one", points=tuple(Point(x=10.0**k, y=y) for k, y in enumerate(values)))]
         made = line_chart(series, Axes(x="x", y="y"), "t")
-        return [s.y for s in made.shapes if isinstance(s, Mark)][: len(values)]
+        return [s.y for s in made.shapes if isinstance(s, Marker)][: len(values)]
 
     low, middle, high = levels((1.0, 10.0, 100.0))
     assert low - middle == pytest.approx(middle - high)
@@ -161,7 +161,7 @@ def test_an_axis_is_logarithmic_where_its_values_span_a_decade() -> None:
 def test_a_bound_is_a_line_without_marks() -> None:
     points = (Point(x=1, y=3), Point(x=64, y=30))
     made = log_chart([Series(label="floor", points=points, bound=True)], "x", "y", "t")
-    assert not [s for s in made.shapes if isinstance(s, Mark)]
+    assert not [s for s in made.shapes if isinstance(s, Marker)]
     assert [s for s in made.shapes if isinstance(s, Line) and s.role == "kernel" and len(s.points) == 2]
 
 

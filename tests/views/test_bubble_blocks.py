@@ -10,7 +10,7 @@ from rope_prof.analysis.run.rows import summary
 from rope_prof.analysis.trace.idle import Idle
 from rope_prof.views.blocks.bubbles import (
     Bubbles,
-    Held,
+    HeldBubbles,
     account_frame,
     account_table,
     causes_figure,
@@ -18,7 +18,7 @@ from rope_prof.views.blocks.bubbles import (
     lengths_figure,
     worst_table,
 )
-from rope_prof.views.blocks.overview import Side
+from rope_prof.views.blocks.overview import OverviewSide
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.svg import Rect, svg_file
 from tests.runs import facts, run, samples
@@ -41,7 +41,7 @@ def side(label: str, inflation: float | None, causes: tuple[tuple[str, float, fl
     row = replace(plain, inflation=inflation, bubble_corrected_ns=500.0)
     total = sum(ns for _, ns, _ in causes)
     account = Idle(calls=2, gaps=3, idle_ns=total, causes=causes, lengths_ns=(9000, 100, 100), worst=(GAP,))
-    return Bubbles(side=Side(label=label, row=row), idle=account)
+    return Bubbles(side=OverviewSide(label=label, row=row), idle=account)
 
 
 SOUND = side("fused", 1.1, (("launch", 300.0, 0.75), ("sync", 100.0, 0.25)))
@@ -76,13 +76,13 @@ def test_what_is_stretched_is_said() -> None:
 
 
 def test_the_account_gives_the_difference_to_the_baseline_but_not_of_itself() -> None:
-    table = account_table([GREY, SOUND], Held(label="unfused", bubbles=GREY))
+    table = account_table([GREY, SOUND], HeldBubbles(label="unfused", bubbles=GREY))
     rows = {row[0].text: row[1:] for row in table.rows}
     assert [cell.text for cell in rows["launch, profiled"]] == ["1.00 µs", "300 ns (−70 %)"]
     assert [cell.tone for cell in rows["launch, profiled"]] == ["doubt", ""]
     assert [cell.text for cell in rows["sync, profiled"]] == ["0 ns", "100 ns"]
     assert [cell.tone for cell in rows["inflation"]] == ["bad", ""]
-    frame = account_frame([GREY, SOUND], Held(label="unfused", bubbles=GREY))
+    frame = account_frame([GREY, SOUND], HeldBubbles(label="unfused", bubbles=GREY))
     assert frame["change to unfused"].to_list() == [None, None, pytest.approx(-0.7), None]
     assert frame["trusted"].to_list() == [False, False, True, True]
 

@@ -16,7 +16,7 @@ from rope_prof.analysis.stats import Figure
 from rope_prof.views.draw.compare import MOST, forest
 from rope_prof.views.draw.palette import DARK
 from rope_prof.views.draw.scale import log_ticks
-from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Text, svg_file
+from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Text, svg_file
 from rope_prof.views.page.compare import differences_panel, open_verdicts, verdict_panel
 from rope_prof.views.terminal.compare import HEAD, cells, table, verdict_frame
 from rope_prof.views.words.comparison import Comparison, tally
@@ -43,8 +43,8 @@ SAME, OPEN = verdict(Figure(1.0, 0.99, 1.01, 60)), verdict(Figure(1.0, 0.8, 1.2,
 FEW, NONE = verdict(Figure(2.0, None, None, 3)), verdict(None, reason="fused eager is wrong")
 
 
-def marks(made: Drawing) -> list[Mark]:
-    return [shape for shape in made.shapes if isinstance(shape, Mark)]
+def marks(made: Drawing) -> list[Marker]:
+    return [shape for shape in made.shapes if isinstance(shape, Marker)]
 
 
 def texts(made: Drawing) -> list[str]:
@@ -99,7 +99,7 @@ def test_nothing_is_drawn_outside_the_axis(ratios: list[tuple[float, float, floa
     for shape in made.shapes:
         if isinstance(shape, Line):
             assert all(0 <= x < words and 0 <= y <= made.height for x, y in shape.points)
-        if isinstance(shape, Mark):
+        if isinstance(shape, Marker):
             assert 0 < shape.x < words
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rope_prof.analysis.run.counters import counters_of
 from rope_prof.analysis.trace.kernels import KERNELS
-from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, Recording
+from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes, ToolRecording
 from rope_prof.views.blocks.counters import counter_tables, no_held_counters
 from rope_prof.views.blocks.kernels import HeldKernels, Kernels
 from rope_prof.views.blocks.model import Table
@@ -59,7 +59,7 @@ def computed(**times: int) -> Compute:
         for _ in range(count)
     ]
     least = tuple(LeastBytes(key=f"{path}.eager.cold.c.r0", least_bytes=1_000_000) for path in COUNTED)
-    return Compute(recording=Recording(version="9.9", options=()), kernels=tuple(kernels), least=least)
+    return Compute(recording=ToolRecording(version="9.9", options=()), kernels=tuple(kernels), least=least)
 
 
 def held(of: Kernels, compute: Compute) -> HeldKernels:

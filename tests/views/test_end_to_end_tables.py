@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.blocks.model import Table
@@ -47,7 +47,7 @@ def test_a_mode_without_a_time_has_no_row() -> None:
 
 
 def test_tokens_that_differ_say_by_what_margin() -> None:
-    one = Agreement(
+    one = LogitsAgreement(
         path="fused",
         rms=0.036,
         allowed=0.139,

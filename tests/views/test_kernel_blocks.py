@@ -9,7 +9,7 @@ import pytest
 
 from rope_prof.analysis.run.roofline import path_roofs
 from rope_prof.analysis.trace.kernels import KERNELS
-from rope_prof.model.nsight import Compute, LeastBytes, Recording
+from rope_prof.model.nsight import Compute, LeastBytes, ToolRecording
 from rope_prof.views.blocks.kernels import (
     MOST,
     HeldKernels,
@@ -21,10 +21,10 @@ from rope_prof.views.blocks.kernels import (
     paths_figure,
     time_figure,
 )
-from rope_prof.views.blocks.model import Figure
+from rope_prof.views.blocks.model import Picture
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.roofline import Roof, Spot, roof_drawing
-from rope_prof.views.draw.svg import Line, Mark, Rect, Text, svg_file
+from rope_prof.views.draw.svg import Line, Marker, Rect, Text, svg_file
 from tests.analysis.test_roof import kernel, limits, row
 
 EVIL = "<img src=http://evil.example/i.png onerror=alert(1)>"
@@ -39,11 +39,11 @@ def side(path: str, kernels: pl.DataFrame, **more: object) -> Kernels:
     return Kernels(label=f"{path} · eager", row=row(path, **more), kernels=kernels, calls=28)
 
 
-def boxes(figure: Figure) -> list[Rect]:
+def boxes(figure: Picture) -> list[Rect]:
     return [s for s in figure.drawing.shapes if isinstance(s, Rect) and s.title]
 
 
-def texts(figure: Figure) -> list[str]:
+def texts(figure: Picture) -> list[str]:
     return [s.text for s in figure.drawing.shapes if isinstance(s, Text)]
 
 
@@ -77,7 +77,7 @@ def test_marks_stand_higher_the_more_bytes_a_second() -> None:
     drawing = roof_drawing(
         spots, [("a", 0), ("b", 1)], Roof(flat=(("copy", 2e12),), launches=(("one launch", 5000.0),)), "t"
     )
-    whole, run, other = (s for s in drawing.shapes if isinstance(s, Mark) and s.x < 900)
+    whole, run, other = (s for s in drawing.shapes if isinstance(s, Marker) and s.x < 900)
     assert (whole.hollow, run.hollow) == (True, False)
     assert whole.x == run.x < other.x
     assert whole.y > run.y > other.y
@@ -101,7 +101,7 @@ def test_paths_without_counted_bytes_are_named_and_not_drawn() -> None:
     found = paths_figure(roofs, limits(), ["unfused", "fused"], "r · c")
     assert found is not None
     assert "Not drawn, since nobody counted their bytes: fused · compile." in found.caption
-    marks = [s for s in found.drawing.shapes if isinstance(s, Mark) and s.title]
+    marks = [s for s in found.drawing.shapes if isinstance(s, Marker) and s.title]
     assert {mark.role for mark in marks} == {"path1"}, "shaded in the order of all paths"
     assert "fused · eager: 1.00 MB a call" in marks[0].title
     assert paths_figure(roofs[1:], limits(), ["fused"], "r") is None
@@ -138,14 +138,14 @@ def computed(*, percents: tuple[float, ...]) -> Compute:
         for n, share in enumerate(percents)
     )
     least = (LeastBytes(key="k", least_bytes=100), LeastBytes(key="none.eager.cold.c.r0", least_bytes=100))
-    return Compute(recording=Recording(version="9.9", options=()), kernels=kernels, least=least)
+    return Compute(recording=ToolRecording(version="9.9", options=()), kernels=kernels, least=least)
 
 
 def test_each_kernel_is_a_mark_below_the_peak_that_the_counters_imply() -> None:
     compute = computed(percents=(10.0, 50.0))
     found = kernels_figure(compute, {"k": ("fused · eager", 2)}, "dram", limits(copy_bytes_per_s=None), "r · c")
     assert found is not None
-    marks = [s for s in found.drawing.shapes if isinstance(s, Mark) and s.title]
+    marks = [s for s in found.drawing.shapes if isinstance(s, Marker) and s.title]
     assert len(marks) == 2
     assert f"{EVIL}1\nfused · eager: 2.00 MB at the DRAM in 1.00 µs alone, 2,000 GB/s, 50.0 % of the DRAM's peak" in {
         mark.title for mark in marks

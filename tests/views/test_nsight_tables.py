@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rope_prof.model.nsight import Agreement, Compute, KernelCounters, LeastBytes, Nsight, Recording, Systems
+from rope_prof.model.nsight import Agreement, Compute, KernelCounters, LeastBytes, Nsight, Systems, ToolRecording
 from rope_prof.views.blocks.counters import nsight_tables
 from rope_prof.views.words.counters import nsight_notes
 from tests.on_terminal import on_terminal
@@ -10,7 +10,9 @@ from tests.on_terminal import on_terminal
 KEY = "my.own@f.eager.cold.28b-tp1-n973-bf16-image.r0"
 LOST = "fused.eager.cold.28b-tp1-n973-bf16-image.r0"
 SYSTEMS = Systems(
-    recording=Recording(version="2025.3.1", options=(), reports=("systems.nsys-rep",), private=("host", "processes")),
+    recording=ToolRecording(
+        version="2025.3.1", options=(), reports=("systems.nsys-rep",), private=("host", "processes")
+    ),
     keys=(
         Agreement(
             key=KEY,
@@ -34,7 +36,7 @@ KERNEL = KernelCounters(
     stalls={"long_scoreboard": 3.0, "selected": 1.0},
 )
 COMPUTE = Compute(
-    recording=Recording(version="2025.3.1", options=(), reports=("compute.fused.ncu-rep",)),
+    recording=ToolRecording(version="2025.3.1", options=(), reports=("compute.fused.ncu-rep",)),
     kernels=(KERNEL,),
     least=(LeastBytes(key=KEY, least_bytes=1 << 20, kineto_kernels_per_call=2.0),),
 )
@@ -72,5 +74,5 @@ def test_what_a_reader_must_know() -> None:
     assert any("systems.nsys-rep" in line and "(host, processes)" in line for line in lines)
     assert "fused eager: nsys saw no kernel in its 2 ranges" in lines
     assert "my.own@f eager: ncu counted 1 kernels, a captured call has 2" in lines
-    failed = Nsight(compute=Compute(recording=Recording(version="2025.3.1", options=(), reason="ncu may not read")))
+    failed = Nsight(compute=Compute(recording=ToolRecording(version="2025.3.1", options=(), reason="ncu may not read")))
     assert nsight_notes(failed) == ["ncu: ncu may not read"] and nsight_tables(failed) == []

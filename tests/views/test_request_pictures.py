@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.blocks.model import Bullets, Cell, Table, Words
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.requests import prediction_drawing, request_chart, step_times, steps_chart
-from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Text
+from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Text
 from rope_prof.views.page.blocks import blocks
 from rope_prof.views.page.requests import agree, hero, request_frame
 
@@ -119,7 +119,7 @@ def test_the_outcome_is_marked_inside_or_outside_the_prediction() -> None:
     for saved, held in ((11.0, True), (13.0, False)):
         drawing = prediction_drawing([predicted(saved)])
         assert drawing is not None
-        (mark,) = (s for s in drawing.shapes if isinstance(s, Mark) and s.title)
+        (mark,) = (s for s in drawing.shapes if isinstance(s, Marker) and s.title)
         (range_,) = (s for s in drawing.shapes if isinstance(s, Rect) and s.role == "bubble" and s.title)
         assert (range_.x <= mark.x <= range_.x + range_.width) is held
         assert mark.role == ("ink" if held else "warn")
@@ -133,7 +133,7 @@ def test_the_outcome_is_marked_inside_or_outside_the_prediction() -> None:
 def test_a_loss_is_drawn_left_of_zero() -> None:
     drawing = prediction_drawing([predicted(-5.0)])
     assert drawing is not None
-    (mark,) = (s for s in drawing.shapes if isinstance(s, Mark) and s.title)
+    (mark,) = (s for s in drawing.shapes if isinstance(s, Marker) and s.title)
     (step,) = (s for s in drawing.shapes if isinstance(s, Rect) and s.role == "rule" and s.height == 22)
     assert mark.x < step.x
 
@@ -161,7 +161,7 @@ def test_the_headline_says_where_rounds_were_too_few() -> None:
 
 
 def test_outputs_that_differ_are_named() -> None:
-    fine = Agreement(
+    fine = LogitsAgreement(
         path="fused", rms=0.05, allowed=0.1, tokens=3, same_tokens=3, margin=None, graph_same_tokens=None,
         graph_margin=None, graph_rms=None,
     )  # fmt: skip

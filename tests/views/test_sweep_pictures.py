@@ -12,8 +12,8 @@ from rope_prof.analysis.run.rows import summary
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.draw.svg import Drawing, Line, Mark, Text, svg_file
-from rope_prof.views.draw.sweep import FLOOR, SHARES, TIMES, Held, sweep_charts, sweep_table
+from rope_prof.views.draw.svg import Drawing, Line, Marker, Text, svg_file
+from rope_prof.views.draw.sweep import FLOOR, SHARES, TIMES, HeldWalls, sweep_charts, sweep_table
 from rope_prof.views.page.sweep import family_head, turnings
 from rope_prof.views.words.sweep import families, sign
 from tests.built_runs import FUSED, PASS_NS, UNFUSED, Truth, built
@@ -28,7 +28,7 @@ def swept(paths: dict[str, Truth], rounds: int = 8, *, graphs: bool = True, ceil
     return pl.concat(frames)
 
 
-def sweep_drawings(name: str, frame: pl.DataFrame, paths: list[str], held: Held) -> dict[str, Drawing]:
+def sweep_drawings(name: str, frame: pl.DataFrame, paths: list[str], held: HeldWalls) -> dict[str, Drawing]:
     """The charts as still pictures."""
     return {head: chart.drawing for head, chart in sweep_charts(name, frame, paths, held).items()}
 
@@ -39,7 +39,7 @@ def texts(made: Drawing) -> list[str]:
 
 def test_a_line_per_path_and_mode_and_the_floor() -> None:
     frame = swept({"unfused": UNFUSED, "fused": FUSED})
-    made = sweep_drawings("r", frame, ["unfused", "fused"], Held())
+    made = sweep_drawings("r", frame, ["unfused", "fused"], HeldWalls())
     assert list(made) == [TIMES, SHARES]
     for one in made.values():
         said = texts(one)
@@ -48,55 +48,55 @@ def test_a_line_per_path_and_mode_and_the_floor() -> None:
         floors = [s for s in one.shapes if isinstance(s, Line) and s.role == "kernel" and len(s.points) == 3]
         assert len(floors) == 1
         ElementTree.fromstring(svg_file(one, LIGHT))
-    titles = " ".join(s.title for s in made[SHARES].shapes if isinstance(s, Mark))
+    titles = " ".join(s.title for s in made[SHARES].shapes if isinstance(s, Marker))
     share = 100 * PASS_NS / FUSED.stream_ns
     assert f"fused · eager, 64 tokens: {share:.3g} % of one pass" in titles
 
 
 def test_without_a_floor_only_the_times_are_drawn() -> None:
     frame = swept({"unfused": UNFUSED, "fused": FUSED}, ceilings=False)
-    made = sweep_drawings("r", frame, ["unfused", "fused"], Held())
+    made = sweep_drawings("r", frame, ["unfused", "fused"], HeldWalls())
     assert list(made) == [TIMES]
     assert FLOOR not in texts(made[TIMES])
 
 
 def test_what_is_slower_for_sure_and_what_has_too_few_rounds_is_marked() -> None:
     slow = replace(UNFUSED, busy_ns=2 * UNFUSED.busy_ns, host_ns=2 * UNFUSED.host_ns)
-    loses = sweep_drawings("r", swept({"unfused": UNFUSED, "fused": slow}), ["unfused", "fused"], Held())[TIMES]
+    loses = sweep_drawings("r", swept({"unfused": UNFUSED, "fused": slow}), ["unfused", "fused"], HeldWalls())[TIMES]
     assert texts(loses).count("▼") == 6
     assert "?" not in texts(loses)
-    few = sweep_drawings("r", swept({"unfused": UNFUSED, "fused": FUSED}, rounds=3), ["unfused", "fused"], Held())
+    few = sweep_drawings("r", swept({"unfused": UNFUSED, "fused": FUSED}, rounds=3), ["unfused", "fused"], HeldWalls())
     assert texts(few[TIMES]).count("?") == 12, "the chain's own times have no interval either"
     assert "▼" not in texts(few[TIMES])
 
 
 def test_a_path_keeps_its_shade_whatever_is_chosen_beside_it() -> None:
     frame = swept({"unfused": UNFUSED, "per-token": FUSED, "fused": FUSED}).filter(pl.col("path") == "fused")
-    made = sweep_drawings("r", frame, ["unfused", "per-token", "fused"], Held())[TIMES]
-    assert {s.role for s in made.shapes if isinstance(s, Mark)} == {"path2"}
+    made = sweep_drawings("r", frame, ["unfused", "per-token", "fused"], HeldWalls())[TIMES]
+    assert {s.role for s in made.shapes if isinstance(s, Marker)} == {"path2"}
 
 
 def test_the_difference_to_the_baseline_is_at_each_point_and_in_the_table() -> None:
     frame = swept({"unfused": UNFUSED, "fused": FUSED}, graphs=False)
     chain = frame.filter(pl.col("path") == "unfused")
     walls = dict(zip(frame.filter(pl.col("path") == "fused")["key"], chain["wall_ns"], strict=True))
-    held = Held(label="unfused · eager", walls=walls)
+    held = HeldWalls(label="unfused · eager", walls=walls)
     table = sweep_table(frame, held)
     assert table["to unfused · eager"].to_list() == ["–", "−98 %"] * 3
     made = sweep_drawings("r", frame, ["unfused", "fused"], held)[TIMES]
-    titles = [s.title for s in made.shapes if isinstance(s, Mark) and "fused · eager, 64" in s.title]
+    titles = [s.title for s in made.shapes if isinstance(s, Marker) and "fused · eager, 64" in s.title]
     assert any("−98 % to unfused · eager" in title for title in titles)
-    assert "to unfused · eager" not in sweep_table(frame, Held()).columns
+    assert "to unfused · eager" not in sweep_table(frame, HeldWalls()).columns
 
 
 def test_the_table_says_what_is_sure() -> None:
     rows = swept({"unfused": UNFUSED, "fused": FUSED}, graphs=False)
-    assert sweep_table(rows, Held())["for sure"].to_list() == ["–", "faster"] * 3
+    assert sweep_table(rows, HeldWalls())["for sure"].to_list() == ["–", "faster"] * 3
     few = swept({"unfused": UNFUSED, "fused": FUSED}, graphs=False, rounds=2)
-    assert set(sweep_table(few, Held())["for sure"]) == {"? too few rounds"}
+    assert set(sweep_table(few, HeldWalls())["for sure"]) == {"? too few rounds"}
     wrong = rows.with_columns(status=pl.lit("wrong"))
-    assert set(sweep_table(wrong, Held())["for sure"]) == {"wrong"}
-    assert sweep_drawings("r", wrong, ["unfused", "fused"], Held()) == {}
+    assert set(sweep_table(wrong, HeldWalls())["for sure"]) == {"wrong"}
+    assert sweep_drawings("r", wrong, ["unfused", "fused"], HeldWalls()) == {}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_panel_names_its_family_and_escapes_what_a_file_says() -> None:
     assert "<h2>28b · TP 1 · bf16 · image prompt · cold L2</h2>" in page
     assert "<b onmouseover" not in page
     assert "&lt;b onmouseover=x&gt;:f · eager</b>: fusing matters at every count up to 4,096 tokens" in page
-    charts = sweep_charts("r", rows, ["unfused", evil], Held()).values()
+    charts = sweep_charts("r", rows, ["unfused", evil], HeldWalls()).values()
     points = [point for chart in charts for one in chart.series for point in one.points]
     assert sum(bool(point.title) for point in points) == 2 * 12, "every point of both charts tells its facts"
     assert "Only the unfused chain is shown" in turnings(rows.filter(pl.col("path") == "unfused"))
@@ -130,7 +130,7 @@ def test_a_panel_names_its_family_and_escapes_what_a_file_says() -> None:
 
 def test_stacked_drawings_do_not_cover_each_other() -> None:
     frame = swept({"unfused": UNFUSED, "fused": FUSED})
-    first, second = sweep_drawings("r", frame, ["unfused", "fused"], Held()).values()
+    first, second = sweep_drawings("r", frame, ["unfused", "fused"], HeldWalls()).values()
     both = stacked([first, second], "both")
     assert both.height > first.height + second.height
     heads = [s.y for s in both.shapes if isinstance(s, Text) and s.bold and s.size == 14]

@@ -18,7 +18,7 @@ from rope_prof.views.timeline.facts import facts
 from rope_prof.views.timeline.look import Look, look_of, zoom_of, zoom_text
 from rope_prof.views.timeline.scene import MOST_LANES, Scene, name_key, scene
 from rope_prof.views.timeline.stretch import stretch
-from rope_prof.views.timeline.window import CallTime, Shown, Side, limits, window
+from rope_prof.views.timeline.window import CallTime, Shown, WindowSide, limits, window
 from tests.builders import call, graph, kernel, op, range_, sync, trace
 
 HOSTILE = ("_x_", "$x$", ":smile:", "[l](http://x)", "![p](http://x)", "<b>")
@@ -37,12 +37,12 @@ def drawn() -> Scene:
     )
 
 
-def side(lanes: Scene, **more: Any) -> Side:
+def side(lanes: Scene, **more: Any) -> WindowSide:
     values: dict[str, Any] = {"id": "s", "title": "S", "facts": "", "zero_ns": 100, "end_ns": 350}
-    return Side(scene=lanes, **(values | more))
+    return WindowSide(scene=lanes, **(values | more))
 
 
-def shown(*sides: Side, **more: Any) -> Shown:
+def shown(*sides: WindowSide, **more: Any) -> Shown:
     values: dict[str, Any] = {"id": "t", "fit": (0, 400), "axis": "", "source": "run", "whole": "All of it"}
     return Shown(sides=sides, **(values | more))
 

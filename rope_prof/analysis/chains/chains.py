@@ -18,8 +18,8 @@ import polars as pl
 
 from rope_prof.analysis.chains.critical_path import CriticalPath, critical_paths
 from rope_prof.analysis.chains.cuts import parts
-from rope_prof.analysis.chains.events import NONE, SMALL_NS, Events, device_events, launched_events
-from rope_prof.analysis.chains.floor import Bandwidth, Floor, Shapes, bandwidth, floor
+from rope_prof.analysis.chains.events import NONE, SMALL_NS, ChainEvents, device_events, launched_events
+from rope_prof.analysis.chains.floor import Bandwidth, ChainFloor, Shapes, bandwidth, floor
 from rope_prof.analysis.chains.repeats import BREAK, Ints, find_repeats
 from rope_prof.analysis.chains.saving import CallTimes, call_times, device_idle, launch_latency
 from rope_prof.model.trace import Trace
@@ -124,7 +124,7 @@ def chains(
         for word, first in _found(events, limit):
             names = tuple(events.names[symbol] for symbol in word)
             given = (floors_ns or {}).get(names)
-            least = floor(shapes, events, first, len(names), speed) if given is None else Floor(given)
+            least = floor(shapes, events, first, len(names), speed) if given is None else ChainFloor(given)
             times = call_times(events, first, len(names), idle, latency, least.ns)
             bounds = None if withheld is not None else _bounds(paths, events, first, len(names), times)
             saving = None if bounds is None else _saving(bounds, span, steps)
@@ -138,7 +138,7 @@ def chains(
     return Chains(steps, ranked, calls, speeds)
 
 
-def _found(events: Events, limit: int) -> list[tuple[tuple[int, ...], Ints]]:
+def _found(events: ChainEvents, limit: int) -> list[tuple[tuple[int, ...], Ints]]:
     """The words of one device with the index of each call's first event, in time order."""
     cut = np.concatenate([[True], (np.diff(events.lane) != 0) | (np.diff(events.waits) != 0)])
     place = np.arange(cut.size) + np.cumsum(cut)
@@ -160,7 +160,7 @@ def _found(events: Events, limit: int) -> list[tuple[tuple[int, ...], Ints]]:
 
 
 def _bounds(
-    paths: tuple[CriticalPath, ...], events: Events, first: Ints, length: int, times: CallTimes
+    paths: tuple[CriticalPath, ...], events: ChainEvents, first: Ints, length: int, times: CallTimes
 ) -> tuple[int, int]:
     """What all calls take off the span: least and most, each over the critical paths that there may be.
 
@@ -179,12 +179,12 @@ def _bounds(
 
 
 def _chain(
-    events: Events,
+    events: ChainEvents,
     device: str,
     names: tuple[str, ...],
     first: Ints,
     times: CallTimes,
-    least: Floor,
+    least: ChainFloor,
     steps: int | None,
     saving: Saving | None,
     withheld: str | None,
@@ -227,7 +227,7 @@ def _saving(bounds: tuple[int, int], span_ns: int, steps: int | None) -> Saving:
     )
 
 
-def _calls(events: Events, device: str, first: Ints, times: CallTimes, withheld: str | None) -> pl.DataFrame:
+def _calls(events: ChainEvents, device: str, first: Ints, times: CallTimes, withheld: str | None) -> pl.DataFrame:
     where = events.frame[first].select(
         "stream", pl.col("launch_process").alias("process"), pl.col("launch_thread").alias("thread")
     )

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.chains.events import NONE, Bools, Events
+from rope_prof.analysis.chains.events import NONE, Bools, ChainEvents
 from rope_prof.analysis.chains.repeats import Ints
 from rope_prof.analysis.chains.saving import Latency
 from rope_prof.analysis.trace.spans import SpanSet, union
@@ -50,7 +50,7 @@ class _Waits:
     event: Ints
 
 
-def critical_paths(trace: Trace, events: Events, latency: Latency) -> tuple[CriticalPath, ...]:
+def critical_paths(trace: Trace, events: ChainEvents, latency: Latency) -> tuple[CriticalPath, ...]:
     """The critical paths of one device, from its last end back: one, or two where several threads launch."""
     before, waits = _before(events, latency), _waits(trace, events)
     threads = np.unique(events.thread[events.launch_start != NONE]).tolist()
@@ -66,7 +66,7 @@ def _of(waits: _Waits, thread: int) -> _Waits:
     return _Waits(waits.thread[rows], waits.end[rows], waits.event[rows])
 
 
-def _path(events: Events, before: Ints, waits: dict[int, _Waits]) -> CriticalPath:
+def _path(events: ChainEvents, before: Ints, waits: dict[int, _Waits]) -> CriticalPath:
     on = np.zeros(events.start.size, np.bool_)
     spans: list[tuple[int, int]] = []
     steps = before.tolist()
@@ -88,7 +88,7 @@ _START: Final = -(1 << 61)
 _LAUNCH: Final = -2
 
 
-def _before(events: Events, latency: Latency) -> Ints:
+def _before(events: ChainEvents, latency: Latency) -> Ints:
     """For each event the index of the one that its start waited for; `_LAUNCH` for its launch, -1 for nothing."""
     previous, ready = _on_stream(events)
     told = events.launch_start != NONE
@@ -99,7 +99,7 @@ def _before(events: Events, latency: Latency) -> Ints:
     return np.where(elsewhere, other, np.where(told & (called >= ready), _LAUNCH, previous))
 
 
-def _on_stream(events: Events) -> tuple[Ints, Ints]:
+def _on_stream(events: ChainEvents) -> tuple[Ints, Ints]:
     """Of each event's stream: the event that ends last among those that started before, and when (-1, `NONE`)."""
     stream = events.frame["stream"].rank("dense").fill_null(0).to_numpy().astype(np.int64)
     order = np.lexsort((events.end, events.start, stream))
@@ -116,7 +116,7 @@ def _on_stream(events: Events) -> tuple[Ints, Ints]:
     return previous, ready
 
 
-def _last_ended(events: Events, at: Ints) -> tuple[Ints, Ints]:
+def _last_ended(events: ChainEvents, at: Ints) -> tuple[Ints, Ints]:
     """The event of the device that ended last by each time, and when; -1 and `NONE` where none had."""
     by_end = np.argsort(events.end, kind="stable")
     place = np.searchsorted(events.end[by_end], at, side="right") - 1
@@ -124,7 +124,7 @@ def _last_ended(events: Events, at: Ints) -> tuple[Ints, Ints]:
     return row, np.where(place >= 0, events.end[np.maximum(row, 0)], NONE)
 
 
-def _waits(trace: Trace, events: Events) -> _Waits:
+def _waits(trace: Trace, events: ChainEvents) -> _Waits:
     """Waits of launching threads inside which a GPU event ended, just before the wait did."""
     threads = pl.DataFrame({"number": events.thread}).hstack(
         events.frame.select(process="launch_process", thread="launch_thread")

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from rope_prof.analysis.chains.events import NONE, Events
+from rope_prof.analysis.chains.events import NONE, ChainEvents
 from rope_prof.analysis.chains.repeats import Ints
 
 #: A step this many times as long as any other of the part that stays leads out of the function.
@@ -24,7 +24,7 @@ STANDS_OUT = 1.5
 EVIDENCE = 8
 
 
-def parts(events: Events, first: Ints, length: int) -> tuple[tuple[int, int], ...]:
+def parts(events: ChainEvents, first: Ints, length: int) -> tuple[tuple[int, int], ...]:
     """The parts `[begin, end)` of a sequence of `length` events whose calls begin at `first`; one part if it holds."""
     later = first[:, None] + np.arange(1, length)
     edges = 1 + np.flatnonzero(events.enters[later].mean(axis=0) > 0.5)

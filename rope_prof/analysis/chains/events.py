@@ -33,7 +33,7 @@ _NONE = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class ChainEvents:
     """The GPU events of one device as columns, lane after lane. A launch that is not in the file is `NONE`.
 
     `stream_next` is the index of the event that starts next on the same stream, whoever launched it; -1 for the
@@ -70,7 +70,7 @@ def launched_events(trace: Trace) -> pl.DataFrame:
     )
 
 
-def device_events(trace: Trace, events: pl.DataFrame, small_ns: int = SMALL_NS) -> Events:
+def device_events(trace: Trace, events: pl.DataFrame, small_ns: int = SMALL_NS) -> ChainEvents:
     """`events` of one device, ordered and numbered. Row order does not matter."""
     lane = ["stream", "launch_process", "launch_thread"]
     frame = events.sort(*lane, "start_ns", "end_ns", "name", "correlation", nulls_last=True)
@@ -89,7 +89,7 @@ def device_events(trace: Trace, events: pl.DataFrame, small_ns: int = SMALL_NS) 
         numbered, on="name", how="left", maintain_order="left"
     )
     symbol = pl.when(pl.col("member")).then(pl.col("symbol")).otherwise(pl.lit(BREAK))
-    return Events(
+    return ChainEvents(
         frame=frame,
         lane=_ints(frame["lane"]),
         thread=_ints(frame.select(pl.struct("launch_process", "launch_thread").rank("dense"))["launch_process"]),

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.chains.events import Events
+from rope_prof.analysis.chains.events import ChainEvents
 from rope_prof.analysis.chains.repeats import Ints
 
 #: Smaller or shorter copies are over before they reach the memory's bandwidth: starting one takes about 2 µs.
@@ -64,7 +64,7 @@ _ANY = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class ChainFloor:
     """`ns` of one call, or None and the `reason`."""
 
     ns: int | None
@@ -193,20 +193,20 @@ def bandwidth(events: pl.DataFrame, given: float | None = None) -> Bandwidth:
     return Bandwidth(bytes_a_ns=float(best), source=f"the fastest {what}")
 
 
-def floor(shapes: Shapes, events: Events, first: Ints, length: int, speed: Bandwidth) -> Floor:
+def floor(shapes: Shapes, events: ChainEvents, first: Ints, length: int, speed: Bandwidth) -> ChainFloor:
     """Of one call of the chain whose calls begin at `first`."""
     if not shapes.threads:
-        return Floor(None, "the trace has no shapes: record with record_shapes=True")
+        return ChainFloor(None, "the trace has no shapes: record with record_shapes=True")
     if speed.bytes_a_ns is None:
-        return Floor(None, speed.source)
+        return ChainFloor(None, speed.source)
     some = first[np.linspace(0, first.size - 1, min(LOOKED_AT, first.size)).astype(np.int64)]
     least = min(_bytes(events, shapes, int(at), length) for at in some)
     if not least:
-        return Floor(None, "neither the first nor the last operator tells how many bytes it must move")
-    return Floor(round(least / speed.bytes_a_ns))
+        return ChainFloor(None, "neither the first nor the last operator tells how many bytes it must move")
+    return ChainFloor(round(least / speed.bytes_a_ns))
 
 
-def _bytes(events: Events, shapes: Shapes, at: int, length: int) -> int:
+def _bytes(events: ChainEvents, shapes: Shapes, at: int, length: int) -> int:
     chain = [shapes.operator(row) for row in events.frame[at : at + length].iter_rows(named=True)]
     kinds = {tensor.kind for operator in chain if operator for tensor in operator.inputs}
     items = [ITEM_BYTES[kind] for kind in kinds if kind in ITEM_BYTES]

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rope_prof.analysis.chains.events import NONE, Events
+from rope_prof.analysis.chains.events import NONE, ChainEvents
 from rope_prof.analysis.chains.repeats import Ints
 
 Bools = npt.NDArray[np.bool_]
@@ -72,7 +72,7 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
+class ChainIdle:
     """When the whole device idled: starts and ends of the gaps, and their running sum."""
 
     start: Ints
@@ -88,15 +88,15 @@ class Idle:
         return np.asarray(self.total[gap] - unfinished, dtype=np.int64)
 
 
-def device_idle(events: Events) -> Idle:
+def device_idle(events: ChainEvents) -> ChainIdle:
     order = np.argsort(events.start, kind="stable")
     start, edge = events.start[order], np.maximum.accumulate(events.end[order])
     open_ = np.flatnonzero(start[1:] > edge[:-1])
     begin, end = edge[:-1][open_], start[1:][open_]
-    return Idle(begin, end, np.concatenate([[0], np.cumsum(end - begin)]))
+    return ChainIdle(begin, end, np.concatenate([[0], np.cumsum(end - begin)]))
 
 
-def launch_latency(events: Events) -> Latency:
+def launch_latency(events: ChainEvents) -> Latency:
     """Zero of both where no linked event met an idle stream."""
     before = np.full(events.start.size, NONE)
     rows = np.flatnonzero(events.stream_next >= 0)
@@ -109,7 +109,7 @@ def launch_latency(events: Events) -> Latency:
 
 
 def call_times(
-    events: Events, first: Ints, length: int, idle: Idle, latency: Latency, floor_ns: int | None
+    events: ChainEvents, first: Ints, length: int, idle: ChainIdle, latency: Latency, floor_ns: int | None
 ) -> CallTimes:
     """`first` holds the index of each call's first event; its `length` events follow each other in the lane."""
     at = first[:, None] + np.arange(length)
@@ -153,7 +153,7 @@ class _After:
     slack_hi: Ints
 
     @classmethod
-    def of(cls, events: Events, at: Ints, last_end: Ints, latency: Latency) -> _After:
+    def of(cls, events: ChainEvents, at: Ints, last_end: Ints, latency: Latency) -> _After:
         after = events.stream_next[at[:, -1]]
         known = (after >= 0) & (events.launch_start[after] != NONE)
         launch = np.where(known, events.launch_start[after], last_end)
@@ -170,7 +170,7 @@ class _After:
         )
 
 
-def _host_removed(events: Events, at: Ints, after: _After) -> tuple[Ints, Ints]:
+def _host_removed(events: ChainEvents, at: Ints, after: _After) -> tuple[Ints, Ints]:
     """Host time that fusing takes away before the event after: least, with that event's slack, and most, without."""
     begin, end = events.launch_start[at], events.launch_end[at]
     linked = (begin != NONE).all(axis=1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rope_prof.analysis.requests.what_if import WhatIf, what_if
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
-from rope_prof.model.end_to_end import STOCK, EndToEnd, PathFacts, Subject
+from rope_prof.model.end_to_end import STOCK, EndToEnd, PathFacts, RequestSubject
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,8 +60,8 @@ def _rounds(samples: pl.DataFrame, key: str) -> dict[int, float]:
 
 def _row(facts: EndToEnd, one: PathFacts, mode: str, times: Mapping[str, Rounds]) -> RequestRow:
     def parts(path: str) -> tuple[Rounds, Rounds, Rounds]:
-        prefill = times.get(Subject(path=path, phase="prefill", mode="eager").name, {})
-        token = times.get(Subject(path=path, phase="decode", mode=mode).name, {})  # type: ignore[arg-type]
+        prefill = times.get(RequestSubject(path=path, phase="prefill", mode="eager").name, {})
+        token = times.get(RequestSubject(path=path, phase="decode", mode=mode).name, {})  # type: ignore[arg-type]
         both = prefill.keys() & token.keys()
         return prefill, token, {k: prefill[k] + facts.request.decode_tokens * token[k] for k in both}
 
@@ -93,7 +93,7 @@ def _gain(baseline: Rounds, candidate: Rounds) -> Figure | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class LogitsAgreement:
     """Whether a path's logits and greedy tokens are the stock model's, as far as rounding lets them be.
 
     `same_tokens` counts the greedy tokens before the first that differs from stock's; `margin` is the distance of the
@@ -112,7 +112,7 @@ class Agreement:
     graph_rms: float | None
 
 
-def agreements(facts: EndToEnd, limit: float = 2.0) -> tuple[Agreement, ...]:
+def agreements(facts: EndToEnd, limit: float = 2.0) -> tuple[LogitsAgreement, ...]:
     """One for each path that has logits. `limit` times the largest spread of rounding is allowed."""
     stock = next((one for one in facts.paths if one.path == STOCK), None)
     allowed = limit * max((one.rms for one in facts.spread), default=0.0)
@@ -123,7 +123,7 @@ def agreements(facts: EndToEnd, limit: float = 2.0) -> tuple[Agreement, ...]:
         same, margin = _until(one.tokens, stock)
         graph = _until(one.graph_tokens, one) if one.graph_tokens else (None, None)
         found.append(
-            Agreement(
+            LogitsAgreement(
                 path=one.path,
                 rms=one.deviation.rms,
                 allowed=allowed,
@@ -254,7 +254,7 @@ def prediction(samples: pl.DataFrame, trace: Trace, phase: str, path: str) -> Pr
     None where one of the two was not timed. Errors: TraceError where the profile predicts nothing.
     """
     times = [
-        _rounds(samples, Subject(path=name, phase=phase, mode="eager").name)  # type: ignore[arg-type]
+        _rounds(samples, RequestSubject(path=name, phase=phase, mode="eager").name)  # type: ignore[arg-type]
         for name in (BASELINE, path)
     ]
     step, saved = figure(list(times[0].values())), _gain(times[0], times[1])

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from rope_prof.analysis.run.ceilings import Measured, best, chain_node, launch_gap, measured_ceilings, per_round
 from rope_prof.analysis.run.closure import Account, Balance, balance
 from rope_prof.analysis.run.series import Series, ranked, series, sibling
-from rope_prof.analysis.stats import LEAST, Drawn, Rounds, drawn_mean, drawn_rounds, known
+from rope_prof.analysis.stats import LEAST, Drawn, DrawnRounds, drawn_mean, drawn_rounds, known
 from rope_prof.model.run import Key, Run
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _traced_gap(capture: CaptureFigures) -> float | None:
     return (capture.replay_ns - capture.busy_ns) / capture.kernels_per_call
 
 
-def _by_difference(base: _Side, cand: _Side, rounds: Rounds, lacks: str) -> Decomposition:
+def _by_difference(base: _Side, cand: _Side, rounds: DrawnRounds, lacks: str) -> Decomposition:
     total, busy = _wall(rounds, base) - _wall(rounds, cand), base.busy - cand.busy
     term = _terms(rounds)
     return Decomposition(
@@ -193,7 +193,9 @@ def _by_difference(base: _Side, cand: _Side, rounds: Rounds, lacks: str) -> Deco
     )
 
 
-def _measured(base: _Side, cand: _Side, rounds: Rounds, copy: Measured | None, pass_bytes: int | None) -> Decomposition:
+def _measured(
+    base: _Side, cand: _Side, rounds: DrawnRounds, copy: Measured | None, pass_bytes: int | None
+) -> Decomposition:
     term = _terms(rounds)
 
     def saved(of: Callable[[_Side], Drawn]) -> Drawn:
@@ -225,26 +227,26 @@ def _measured(base: _Side, cand: _Side, rounds: Rounds, copy: Measured | None, p
     )
 
 
-def _wall(rounds: Rounds, side: _Side) -> Drawn:
+def _wall(rounds: DrawnRounds, side: _Side) -> Drawn:
     return rounds.medians[f"wall {side.key.name}"]
 
 
-def _device(rounds: Rounds, side: _Side) -> Drawn:
+def _device(rounds: DrawnRounds, side: _Side) -> Drawn:
     return rounds.medians[f"device {side.key.name}"]
 
 
-def _gaps(rounds: Rounds, side: _Side) -> Drawn:
+def _gaps(rounds: DrawnRounds, side: _Side) -> Drawn:
     """Every kernel of a call waits for the one before, the first of it for the last of the call before."""
     assert side.gap is not None
     each = rounds.medians[side.gap.name].less(side.gap.own_ns)
     return each * (0.0 if side.gap.overlaps else side.kernels or 0.0)
 
 
-def _left(rounds: Rounds, side: _Side) -> Drawn:
+def _left(rounds: DrawnRounds, side: _Side) -> Drawn:
     return _device(rounds, side) - side.busy - _gaps(rounds, side)
 
 
-def _busy_terms(base: _Side, cand: _Side, rounds: Rounds, copy: Measured | None) -> list[Term]:
+def _busy_terms(base: _Side, cand: _Side, rounds: DrawnRounds, copy: Measured | None) -> list[Term]:
     """Traffic and inefficiency; the traced busy time alone where bytes or bandwidth are unknown."""
     term, busy = _terms(rounds), base.busy - cand.busy
     moved = copy.ceiling.bytes_moved if copy is not None else None
@@ -257,7 +259,7 @@ def _busy_terms(base: _Side, cand: _Side, rounds: Rounds, copy: Measured | None)
     ]
 
 
-def _account(rounds: Rounds, side: _Side, copy: Measured | None, pass_bytes: int | None) -> Account:
+def _account(rounds: DrawnRounds, side: _Side, copy: Measured | None, pass_bytes: int | None) -> Account:
     whole = copy.ceiling.bytes_moved if copy is not None else None
     return Account(
         key=side.key,
@@ -272,7 +274,7 @@ def _account(rounds: Rounds, side: _Side, copy: Measured | None, pass_bytes: int
     )
 
 
-def _terms(rounds: Rounds) -> Callable[[str, Drawn, str], Term]:
+def _terms(rounds: DrawnRounds) -> Callable[[str, Drawn, str], Term]:
     def term(name: str, drawn: Drawn, how: str) -> Term:
         lo, hi = drawn.interval() if rounds.enough else (None, None)
         return Term(name, drawn.value, lo, hi, how)

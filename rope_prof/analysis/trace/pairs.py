@@ -64,7 +64,7 @@ def _expand(low: Int64s, counts: Int64s) -> Int64s:
 
 
 @dataclass(frozen=True, eq=False)
-class Timed:
+class TimedEvents:
     """GPU events as arrays, row for row: what the order in time needs. `device` numbers `devices`."""
 
     start: Int64s
@@ -75,14 +75,14 @@ class Timed:
     devices: tuple[str | None, ...]
 
 
-def timed(events: pl.DataFrame) -> Timed:
+def timed(events: pl.DataFrame) -> TimedEvents:
     """The arrays of `events`; ties of start are broken as in `spans.event_order`."""
     order = event_order(events)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     number, devices = group_numbers(events.select("device"))
     start = events["start_ns"].to_numpy()
-    return Timed(
+    return TimedEvents(
         start=start,
         end=start + events.select(length()).to_series().to_numpy(),
         rank=rank,
@@ -100,7 +100,7 @@ class Runs:
     spans: InOrder
 
 
-def runs(calls: Int64s, rows: Int64s, events: Timed) -> Runs:
+def runs(calls: Int64s, rows: Int64s, events: TimedEvents) -> Runs:
     """The pairs of one piece of `pairs`, sorted; they mostly come in that order."""
     device, rank = events.device[rows], events.rank[rows]
     group = calls * len(events.devices) + device
@@ -111,7 +111,7 @@ def runs(calls: Int64s, rows: Int64s, events: Timed) -> Runs:
     return Runs(calls, in_order(rows, group, events.start[rows], events.end[rows]))
 
 
-def run_totals(found: Runs, events: Timed) -> pl.DataFrame:
+def run_totals(found: Runs, events: TimedEvents) -> pl.DataFrame:
     """Per run: call, device, counts, kernel time and the union."""
     spans = found.spans
     first, kernel = spans.first, events.kernel[spans.row]

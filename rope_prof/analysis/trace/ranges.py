@@ -18,7 +18,7 @@ import polars as pl
 from rope_prof.analysis.trace.accounting import others_on
 from rope_prof.analysis.trace.calls import families, numbered
 from rope_prof.analysis.trace.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
-from rope_prof.analysis.trace.pairs import Gaps, Timed, once_each, pairs, run_gaps, run_totals, runs, timed
+from rope_prof.analysis.trace.pairs import Gaps, TimedEvents, once_each, pairs, run_gaps, run_totals, runs, timed
 
 _TIMES: Final = ("device", "kind", "start_ns", "dur_ns")
 
@@ -76,7 +76,7 @@ def _named(frame: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
 
 def _causes(
     found: Gaps,
-    arrays: Timed,
+    arrays: TimedEvents,
     launches: Launches,
     host_side: Host,
     rungs: dict[Any, Rungs],

@@ -19,7 +19,7 @@ from typing import Final
 
 from rope_prof.errors import RunError, UsageError
 from rope_prof.io.run.clean_files import clean_file
-from rope_prof.io.run.redact import Words, private_words
+from rope_prof.io.run.redact import PrivateWords, private_words
 
 _ARCHIVES: Final = {".zip": "zip", ".tar": "w", ".gz": "w:gz", ".tgz": "w:gz"}
 #: Ends of the names of files and folders that are no part of a run.
@@ -50,7 +50,7 @@ class Archive:
             yield f"{name}: left out; {why}"
 
 
-def write_archive(source: Path, out: Path, words: Words | None = None) -> Archive:
+def write_archive(source: Path, out: Path, words: PrivateWords | None = None) -> Archive:
     """Write a cleaned copy of `source` (a run folder or one trace) to `out`: a folder, or a .zip, .tar or .tar.gz.
 
     `words`: what counts as private besides secrets and paths; by default this machine's own.
@@ -93,7 +93,7 @@ def _files(root: Path, left_out: dict[str, str]) -> Iterator[tuple[str, Path]]:
         folders[:] = sorted(name for name in folders if not name.endswith(_SKIPPED) and not name.startswith("."))
 
 
-def _fill(copy: Path, files: dict[str, Path], words: Words, archive: Archive) -> Archive:
+def _fill(copy: Path, files: dict[str, Path], words: PrivateWords, archive: Archive) -> Archive:
     cleaned: list[str] = []
     for name, path in sorted(files.items()):
         made = clean_file(path.name, path.read_bytes(), words)
@@ -111,7 +111,7 @@ def _fill(copy: Path, files: dict[str, Path], words: Words, archive: Archive) ->
     return Archive(archive.path, tuple(cleaned), archive.uneditable, archive.left_out, archive.notes)
 
 
-def _clean_name(name: str, words: Words) -> str:
+def _clean_name(name: str, words: PrivateWords) -> str:
     """A file's name without private words, which `run.json` names cleaned as well; each part by itself."""
     parts = [words.blank(part).replace("/", "_") for part in PurePath(name).parts]
     return str(PurePath(*(part.encode("utf-8", errors="replace").decode() for part in parts)))

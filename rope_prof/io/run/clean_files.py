@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rope_prof.errors import RunError
 from rope_prof.io.run.clean_json import clean_json, clean_word
 from rope_prof.io.run.clean_sqlite import clean_sqlite
-from rope_prof.io.run.redact import Words, kinds_in
+from rope_prof.io.run.redact import PrivateWords, kinds_in
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,7 +48,7 @@ class Clean:
     edited: bool = True
 
 
-def clean_file(name: str, data: bytes, words: Words) -> Clean:
+def clean_file(name: str, data: bytes, words: PrivateWords) -> Clean:
     """The file called `name` for others. Errors: RunError where a file that can be cleaned is damaged."""
     if data[:2] == b"\x1f\x8b":
         return _clean_gzip(data, words)
@@ -70,7 +70,7 @@ def clean_file(name: str, data: bytes, words: Words) -> Clean:
     return Clean(None, "it is neither text nor of a format that can be cleaned")
 
 
-def clean_text(data: bytes, words: Words) -> bytes:
+def clean_text(data: bytes, words: PrivateWords) -> bytes:
     """JSON or other text: private fields emptied, private words, secrets and paths blanked; all else keeps its bytes.
 
     Errors: UnicodeDecodeError for bytes that are no text.
@@ -84,7 +84,7 @@ def _is_json(data: bytes) -> bool:
     return data[:4096].lstrip()[:1] in (b"{", b"[")
 
 
-def _clean_json(data: bytes, words: Words) -> Clean:
+def _clean_json(data: bytes, words: PrivateWords) -> Clean:
     made = clean_json(data, words)
     if not made.whole:
         return Clean(made.data, "no whole JSON: cleaned as text, its top-level fields were not checked by name")
@@ -93,7 +93,7 @@ def _clean_json(data: bytes, words: Words) -> Clean:
     return Clean(made.data)
 
 
-def _searched(data: bytes, words: Words) -> Clean:
+def _searched(data: bytes, words: PrivateWords) -> Clean:
     kinds = kinds_in(data, words)
     if kinds:
         return Clean(None, f"it cannot be edited and holds private words ({', '.join(kinds)})")
@@ -101,7 +101,7 @@ def _searched(data: bytes, words: Words) -> Clean:
     return Clean(data, said, edited=False)
 
 
-def _clean_gzip(data: bytes, words: Words) -> Clean:
+def _clean_gzip(data: bytes, words: PrivateWords) -> Clean:
     """What is packed, cleaned and packed again without a name or a time."""
     inner = _unpacked(data)
     if inner[:2] == b"\x1f\x8b":
@@ -145,7 +145,7 @@ def clean_png(data: bytes) -> bytes:
     raise RunError("a picture of the run is cut; make it again, or delete it from the run")
 
 
-def clean_parquet(data: bytes, words: Words) -> bytes:
+def clean_parquet(data: bytes, words: PrivateWords) -> bytes:
     """The same rows, texts cleaned at any depth; what other writers put beside the columns is gone, bytes are null."""
     import polars as pl
 

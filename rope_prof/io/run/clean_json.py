@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from rope_prof.io.run.redact import Words
+from rope_prof.io.run.redact import PrivateWords
 from rope_prof.io.run.secrets import BLANK, SECRET_FIELD
 from rope_prof.model.run import Run
 
@@ -61,7 +61,7 @@ class CleanJson:
     whole: bool
 
 
-def clean_json(data: bytes, words: Words) -> CleanJson:
+def clean_json(data: bytes, words: PrivateWords) -> CleanJson:
     """`data` without what is private; all else keeps its bytes, those that are no UTF-8 among them."""
     text = _inside(data.decode("utf-8", errors="surrogateescape"), words.blank)
     cleaned = text.encode("utf-8", errors="surrogateescape")

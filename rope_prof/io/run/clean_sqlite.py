@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from rope_prof.errors import RunError
-from rope_prof.io.run.redact import Words
+from rope_prof.io.run.redact import PrivateWords
 from rope_prof.io.run.secrets import BLANK
 from rope_prof.io.trace.sqlite import limit_steps
 
@@ -29,7 +29,7 @@ _IDENTITIES: Final = frozenset(("uuid", "serial", "macaddress", "guid"))
 _VARIABLE: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{2,}=")
 
 
-def clean_sqlite(data: bytes, words: Words) -> bytes:
+def clean_sqlite(data: bytes, words: PrivateWords) -> bytes:
     """The file for others: tables about the machine emptied, all other text cleaned, free pages gone.
 
     Errors: RunError for a damaged file, or one whose tables cannot be gone through within the engine's limit.
@@ -55,7 +55,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _drop_programs(path: Path, words: Words) -> None:
+def _drop_programs(path: Path, words: PrivateWords) -> None:
     """Take all but plain tables out of the schema and clean their definitions, before any of it is carried out."""
     with closing(_opened(path)) as database:
         database.execute("PRAGMA writable_schema = ON")
@@ -71,7 +71,7 @@ def _drop_programs(path: Path, words: Words) -> None:
         database.execute("COMMIT")
 
 
-def _clean(database: sqlite3.Connection, words: Words) -> None:
+def _clean(database: sqlite3.Connection, words: PrivateWords) -> None:
     database.execute("BEGIN")
     for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         _clean_table(database, name.decode(), words)
@@ -80,7 +80,7 @@ def _clean(database: sqlite3.Connection, words: Words) -> None:
     database.execute("VACUUM")
 
 
-def _clean_table(database: sqlite3.Connection, name: str, words: Words) -> None:
+def _clean_table(database: sqlite3.Connection, name: str, words: PrivateWords) -> None:
     table = '"' + name.replace('"', '""') + '"'
     if PRIVATE_TABLES.match(name):
         database.execute(f"DELETE FROM {table}")
@@ -122,7 +122,7 @@ def _drop_strings(database: sqlite3.Connection) -> None:
         database.execute(f"UPDATE StringIds SET value = '{BLANK}' WHERE id NOT IN ({','.join(map(str, used))})")
 
 
-def _clean_cell(cell: Any, words: Words) -> str | None:
+def _clean_cell(cell: Any, words: PrivateWords) -> str | None:
     """The cell as it is to be; None where it may stay. Environment blocks hide behind a NUL: they go whole."""
     if not isinstance(cell, bytes):
         return None

@@ -32,7 +32,7 @@ _LEAST_FORM: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class PrivateWords:
     """word -> what it is: `host`, `user`, `home` or `environment`. Longest first, so that no part is left over."""
 
     kinds: Mapping[str, str]
@@ -62,7 +62,7 @@ class Words:
 class Cleaner:
     """Texts for everybody: no token, no private word, no path. `removed`: kind -> the different things that went."""
 
-    words: Words
+    words: PrivateWords
     removed: dict[str, set[str]] = field(default_factory=dict)
 
     def __call__(self, text: str) -> str:
@@ -108,12 +108,12 @@ def _whole(word: str, kind: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_])" if kind in {"host", "user"} else escaped)
 
 
-def cleaner(words: Words | None = None) -> Cleaner:
+def cleaner(words: PrivateWords | None = None) -> Cleaner:
     """A fresh cleaner. `words`: what counts as private besides secrets and paths; by default this machine's own."""
     return Cleaner(private_words() if words is None else words)
 
 
-def private_words(environment: Mapping[str, str] | None = None) -> Words:
+def private_words(environment: Mapping[str, str] | None = None) -> PrivateWords:
     """The private words of this machine, this user and this process's environment."""
     kinds: dict[str, str] = {}
     for value in _values(os.environ if environment is None else environment):
@@ -123,7 +123,7 @@ def private_words(environment: Mapping[str, str] | None = None) -> Words:
         kinds[home] = "home"
     names = {"host": _host(), "user": _user()}
     kinds |= {word: kind for kind, word in names.items() if len(word) >= 3 and word.lower() not in _NOBODY}
-    return Words({word: kinds[word] for word in sorted(kinds, key=lambda word: (-len(word), word))})
+    return PrivateWords({word: kinds[word] for word in sorted(kinds, key=lambda word: (-len(word), word))})
 
 
 def _values(environment: Mapping[str, str]) -> Iterator[str]:
@@ -162,7 +162,7 @@ def strings(data: bytes) -> Iterator[str]:
         yield wide.group().decode("utf-16-le")
 
 
-def kinds_in(data: bytes, words: Words) -> tuple[str, ...]:
+def kinds_in(data: bytes, words: PrivateWords) -> tuple[str, ...]:
     """The kinds of private things among the printable runs of `data`; secrets and paths where no chance made them."""
     kinds: set[str] = set()
     for text in strings(data):

@@ -16,7 +16,7 @@ from rope_prof.kernels.mrope.traffic import path_bytes
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
 from rope_prof.record.bench.accuracy import deviation, fresh, limit, run_once
-from rope_prof.record.bench.ceilings import LEAST_CALLS, SAMPLE_NS, Ceilings, traced_busy
+from rope_prof.record.bench.ceilings import LEAST_CALLS, SAMPLE_NS, CeilingBench, traced_busy
 from rope_prof.record.bench.interpret import Interpreter
 from rope_prof.record.bench.subjects import (
     Call,
@@ -50,7 +50,7 @@ class TorchBench:
         self._ring: Ring | None = None
         self._shape: MropeShape | None = None
         self._interpreter = Interpreter((), seed)
-        self._ceilings = Ceilings(device)
+        self._ceilings = CeilingBench(device)
 
     def open_case(self, case: Case) -> None:
         """Make the ring of `case`; the one before is freed first. Raises torch's out-of-memory errors."""

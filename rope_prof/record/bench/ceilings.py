@@ -48,7 +48,7 @@ _Way = tuple[str, Callable[[], tuple[str, _Maker]]]
 
 
 @dataclass(slots=True)
-class Ceilings:
+class CeilingBench:
     """The ceilings of one device; the buffers of the copy are kept from case to case."""
 
     device: RecordDevice

@@ -23,12 +23,12 @@ from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run.clean_sqlite import clean_sqlite
 from rope_prof.io.run.folder import RunFolder, read_run
 from rope_prof.io.run.nsight import read_nsight, write_nsight
-from rope_prof.io.run.redact import Words, kinds_in, private_words
+from rope_prof.io.run.redact import PrivateWords, kinds_in, private_words
 from rope_prof.io.trace.ncu import WANTED, read_ncu
 from rope_prof.io.trace.read import read_trace
 from rope_prof.kernels.mrope.inputs import DTYPES
 from rope_prof.kernels.mrope.traffic import least_bytes
-from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, LeastBytes, Nsight, Recording, Systems
+from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, LeastBytes, Nsight, Systems, ToolRecording
 from rope_prof.model.run import Key
 from rope_prof.model.trace import Trace
 from rope_prof.record.bench.subjects import shape_of
@@ -90,7 +90,7 @@ def record_nsight(folder: Path, tool: Tool, device: str) -> Nsight:
 
 def _note_failure(folder: Path, before: Nsight, tool: Tool, reason: str) -> None:
     """Write why the tool left nothing; what an earlier recording left stays, with its files."""
-    failed = Recording(version=tool.version, options=(), reason=reason)
+    failed = ToolRecording(version=tool.version, options=(), reason=reason)
     if tool.which == "systems" and not (before.systems and before.systems.keys):
         write_nsight(folder, replace(before, systems=Systems(recording=failed)))
     if tool.which == "compute" and not (before.compute and before.compute.kernels):
@@ -128,7 +128,7 @@ def record_systems(found: RunFolder, tool: Tool, device: str, scratch: Path) -> 
     )
 
 
-def unseen_words() -> Words:
+def unseen_words() -> PrivateWords:
     """What is private here, less the values of the variables that the tool may see."""
     return private_words({name: value for name, value in os.environ.items() if name not in ALLOWED})
 
@@ -149,7 +149,7 @@ def read_done(scratch: Path, text: str) -> tuple[Ranged, ...]:
     return done
 
 
-def exported(tool: Tool, report: Path, scratch: Path, words: Words) -> Path:
+def exported(tool: Tool, report: Path, scratch: Path, words: PrivateWords) -> Path:
     """The SQLite export of `report`, with what it tells of the machine taken out."""
     target = report.with_suffix(".sqlite")
     command = [str(tool.path), "export", "--type=sqlite", "--force-overwrite=true", f"--output={target}", str(report)]
@@ -163,7 +163,9 @@ def exported(tool: Tool, report: Path, scratch: Path, words: Words) -> Path:
     return target
 
 
-def _kept(reports: Sequence[Path], found: RunFolder, tool: Tool, options: Sequence[str], words: Words) -> Recording:
+def _kept(
+    reports: Sequence[Path], found: RunFolder, tool: Tool, options: Sequence[str], words: PrivateWords
+) -> ToolRecording:
     """Move the reports into the run folder; what is still private in them."""
     private: set[str] = set()
     for report in reports:
@@ -171,7 +173,7 @@ def _kept(reports: Sequence[Path], found: RunFolder, tool: Tool, options: Sequen
         if tool.which == "systems" and not (report.parent / HIDDEN_FILE).exists():
             private.add("processes")
         _keep(report, found.path)
-    return Recording(
+    return ToolRecording(
         version=tool.version,
         options=tuple(options),
         reports=tuple(report.name for report in reports),

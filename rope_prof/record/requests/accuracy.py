@@ -15,7 +15,7 @@ from rope_prof.kernels.mrope.reference import reference
 from rope_prof.kernels.mrope.shape import MropeShape
 from rope_prof.model.end_to_end import Deviation
 from rope_prof.record.requests.patch import RopePatch
-from rope_prof.record.requests.steps import Engine
+from rope_prof.record.requests.steps import StepEngine
 
 SEEDS = 4
 #: As for the kernels: twice what rounding alone explains.
@@ -55,7 +55,7 @@ def oracle(rounding: Rounding) -> Callable[..., Pair]:
     return call
 
 
-def prompt_logits(engine: Engine) -> torch.Tensor:
+def prompt_logits(engine: StepEngine) -> torch.Tensor:
     """fp32 logits `[vocab]` of the last prompt token, with the rope that is in use."""
     return engine.prefill()[0].flatten().float()
 
@@ -66,7 +66,7 @@ def deviation(logits: torch.Tensor, centre: torch.Tensor) -> Deviation:
     return Deviation(largest=float(off.max()), rms=float(off.square().mean().sqrt()))
 
 
-def rounding_spread(engine: Engine, patch: RopePatch, seed: int) -> tuple[torch.Tensor, tuple[Deviation, ...]]:
+def rounding_spread(engine: StepEngine, patch: RopePatch, seed: int) -> tuple[torch.Tensor, tuple[Deviation, ...]]:
     """(the centre, how far it moves for each of `SEEDS` random roundings). Leaves the stock rope in use."""
     patch.use_call(oracle(nearest))
     centre = prompt_logits(engine)

@@ -29,7 +29,7 @@ from rope_prof.model.end_to_end import (
     PathFacts,
     Phase,
     RequestFacts,
-    Subject,
+    RequestSubject,
 )
 from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice
@@ -42,7 +42,7 @@ from rope_prof.record.requests.accuracy import allowed, deviation, prompt_logits
 from rope_prof.record.requests.model import TextModel, build, configuration, make_request, memory, require_memory
 from rope_prof.record.requests.patch import RopePatch, patched
 from rope_prof.record.requests.profile import profile
-from rope_prof.record.requests.steps import Engine, GraphDecoder
+from rope_prof.record.requests.steps import GraphDecoder, StepEngine
 from rope_prof.record.session import typed
 
 Say = Callable[[str], None]
@@ -93,7 +93,7 @@ class _Bench:
 
     options: ModelOptions
     device: RecordDevice
-    engine: Engine
+    engine: StepEngine
     patch: RopePatch
     say: Say
     facts: dict[str, PathFacts] = field(default_factory=dict)
@@ -148,7 +148,7 @@ def _measured(
     options: ModelOptions, device: RecordDevice, folder: Path, found: Memory, built: TextModel, say: Say
 ) -> EndToEnd:
     request = make_request(built, options.prompt_tokens, device, options.seed)
-    engine = Engine(built, request, options.decode_tokens)
+    engine = StepEngine(built, request, options.decode_tokens)
     with patched(built.model, built.shape) as patch:
         bench = _Bench(options, device, engine, patch, say)
         for name in (STOCK, *options.paths):
@@ -284,7 +284,7 @@ def _subjects(bench: _Bench, name: str) -> list[Timed]:
 
     def subject(phase: Phase, work: Any, calls: int, before: Callable[[], None]) -> Timed:
         mode = "graph" if work is None else "eager"
-        found = Subject(path=name, phase=phase, mode=mode)  # type: ignore[arg-type]
+        found = RequestSubject(path=name, phase=phase, mode=mode)  # type: ignore[arg-type]
         return Timed(found.name, work or bench.graphs[name].work, before=before, calls=calls, waits=True)
 
     def in_use() -> None:

@@ -26,7 +26,7 @@ from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.quiet import quiet_profiler
 from rope_prof.record.loop.timing import no_collection
 from rope_prof.record.requests.patch import Rope, RopePatch
-from rope_prof.record.requests.steps import Engine
+from rope_prof.record.requests.steps import StepEngine
 
 #: Steps in a profile: a period needs the next one's start.
 STEPS: dict[Phase, int] = {"prefill": 2, "decode": 4}
@@ -63,7 +63,7 @@ def layer_ranges(layers: Any, name: str) -> Iterator[None]:
             layer.__dict__.pop("forward", None)
 
 
-def profile(engine: Engine, patch: RopePatch, path: str, phase: Phase, device: RecordDevice, folder: Path) -> str:
+def profile(engine: StepEngine, patch: RopePatch, path: str, phase: Phase, device: RecordDevice, folder: Path) -> str:
     """Record `STEPS` steps of `phase` with `path` in use: the name of the trace in `folder`. Stock rope afterwards."""
     name = f"{path.replace(':', '@')}.{phase}"
     file = f"end_to_end.{name}{TRACE_SUFFIX}"

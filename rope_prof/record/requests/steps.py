@@ -11,7 +11,7 @@ from rope_prof.record.loop.timing import Work
 from rope_prof.record.requests.model import Request, TextModel
 
 
-class Engine:
+class StepEngine:
     """One model and one request. No step waits for the device: the next token stays on it."""
 
     def __init__(self, built: TextModel, request: Request, decode_tokens: int) -> None:
@@ -79,7 +79,7 @@ class Engine:
 class GraphDecoder:
     """One decode step captured in a CUDA graph: it takes its own token, writes the next and moves on by one place."""
 
-    def __init__(self, engine: Engine, first: torch.Tensor, filled: Any, *, after: int = 0) -> None:
+    def __init__(self, engine: StepEngine, first: torch.Tensor, filled: Any, *, after: int = 0) -> None:
         """`filled`: the cache of the prompt and `after` more tokens; `first`: the logits behind them."""
         self.engine, self.after = engine, after
         self.cache = static_cache(engine, filled)
@@ -134,7 +134,7 @@ class GraphDecoder:
 
 
 @torch.inference_mode()
-def static_cache(engine: Engine, filled: Any) -> Any:
+def static_cache(engine: StepEngine, filled: Any) -> Any:
     """A static cache with room for the request, holding what `filled` holds."""
     room = engine.request.tokens + engine.decode_tokens + 8
     shape, config = engine.built.shape, engine.built.config

@@ -104,30 +104,30 @@ Answer = Done | Raised
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallMessage:
     """The types of a call's arguments (a tuple) and of its value."""
 
     takes: Any
     gives: Any
 
 
-CALLS: dict[str, Call] = {
-    "begin": Call(tuple[Setup], Greeting),
-    "path": Call(tuple[str], tuple[str | None, str | None]),
-    "open_case": Call(tuple[Case], None),
-    "check": Call(tuple[Key], tuple[Accuracy, int]),
-    "ready": Call(tuple[Key], Size),
-    "settle": Call(tuple[Size], Size),
-    "facts": Call(tuple[Key], dict[str, Any]),
-    "refill": Call(tuple[int], None),
-    "throttled": Call(tuple[()], bool | None),
-    "conditions": Call(tuple[()], Conditions),
-    "ceilings": Call(tuple[Case, int, tuple[CeilingName, ...]], tuple[tuple[Ceiling, Size | None], ...]),
-    "settle_ceiling": Call(tuple[Size], Size),
-    "node_busy": Call(tuple[Size], float | None),
-    "turn": Call(tuple[Turn], Taken),
-    "capture": Call(tuple[Size, Key, str], tuple[str, int]),
-    "capture_light": Call(tuple[Size, Key, str], str | None),
+CALLS: dict[str, CallMessage] = {
+    "begin": CallMessage(tuple[Setup], Greeting),
+    "path": CallMessage(tuple[str], tuple[str | None, str | None]),
+    "open_case": CallMessage(tuple[Case], None),
+    "check": CallMessage(tuple[Key], tuple[Accuracy, int]),
+    "ready": CallMessage(tuple[Key], Size),
+    "settle": CallMessage(tuple[Size], Size),
+    "facts": CallMessage(tuple[Key], dict[str, Any]),
+    "refill": CallMessage(tuple[int], None),
+    "throttled": CallMessage(tuple[()], bool | None),
+    "conditions": CallMessage(tuple[()], Conditions),
+    "ceilings": CallMessage(tuple[Case, int, tuple[CeilingName, ...]], tuple[tuple[Ceiling, Size | None], ...]),
+    "settle_ceiling": CallMessage(tuple[Size], Size),
+    "node_busy": CallMessage(tuple[Size], float | None),
+    "turn": CallMessage(tuple[Turn], Taken),
+    "capture": CallMessage(tuple[Size, Key, str], tuple[str, int]),
+    "capture_light": CallMessage(tuple[Size, Key, str], str | None),
 }
 
 

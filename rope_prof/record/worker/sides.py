@@ -25,7 +25,7 @@ _PREFIX = "rope_prof-side-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class RecordedSide:
     """One side: `words` say what it is, `kernels` is a folder that stands in for this program's own kernels,
     `revision` the commit that it has."""
 
@@ -53,7 +53,7 @@ def slug(text: str) -> str:
 
 
 @contextmanager
-def other_side(revision: str | None, python: str | None, preload: Sequence[str]) -> Iterator[Side | None]:
+def other_side(revision: str | None, python: str | None, preload: Sequence[str]) -> Iterator[RecordedSide | None]:
     """The side of `revision`, run by `python` where it is given; None where neither is. Its worktree is gone after.
 
     Errors: UsageError for a revision that does not exist or cannot be checked out, no repository, no such program.
@@ -67,7 +67,7 @@ def other_side(revision: str | None, python: str | None, preload: Sequence[str])
         environment = slug(Path(program).absolute().parent.parent.name)
     if revision is None:
         start = Start(python=program, folders=(), preload=tuple(preload))
-        yield Side(label=environment, words=f"environment {environment}", start=start)
+        yield RecordedSide(label=environment, words=f"environment {environment}", start=start)
         return
     with checked_out(revision, Path.cwd()) as (top, tree, commit):
         label = commit if not environment else f"{commit}-{environment}"
@@ -77,7 +77,7 @@ def other_side(revision: str | None, python: str | None, preload: Sequence[str])
         folders = () if python is not None and own else _moved(top, tree, [*sys.path, str(Path.cwd())], own=own)
         cwd = None if own else str(tree / Path.cwd().relative_to(top))
         start = Start(python=program, folders=folders, cwd=cwd, preload=tuple(preload))
-        yield Side(label=label, words=words, start=start, kernels=kernels, revision=commit)
+        yield RecordedSide(label=label, words=words, start=start, kernels=kernels, revision=commit)
 
 
 def _program(python: str) -> str:

@@ -18,7 +18,7 @@ from rope_prof.record.worker.crew import Crew
 from rope_prof.record.worker.messages import Setup
 from rope_prof.record.worker.process import PATIENCE_S, Start, WorkerProcess
 from rope_prof.record.worker.seat import Seat
-from rope_prof.record.worker.sides import Side, split, with_side
+from rope_prof.record.worker.sides import RecordedSide, split, with_side
 
 ISOLATED = "a process per path"
 TORCH_BENCH = "rope_prof.record.worker.benches:torch_bench"
@@ -49,7 +49,7 @@ class Workers:
     start: Start = field(default_factory=lambda: Start(preload=PRELOAD))
     spare: WorkerProcess | None = None
     bench_name: str = TORCH_BENCH
-    side: Side | None = None
+    side: RecordedSide | None = None
     _crew: Crew | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -135,7 +135,7 @@ class Workers:
             self._crew.close()
 
 
-def _cure(side: Side) -> str:
+def _cure(side: RecordedSide) -> str:
     if side.start.python != sys.executable:
         return f"install this rope_prof there: {Path(side.start.python).name} -m pip install rope-prof"
     return "its code must load by itself, and offer what this bench uses"

@@ -14,8 +14,8 @@ import polars as pl
 from rope_prof.analysis.run.rows import INFLATION_LIMIT, call_pattern
 from rope_prof.analysis.trace.idle import Idle, log_bins
 from rope_prof.units import MISSING, duration, microseconds, percent, ratio
-from rope_prof.views.blocks.model import Block, Cell, Figure, Table, Tone, cells, charted
-from rope_prof.views.blocks.overview import Side
+from rope_prof.views.blocks.model import Block, Cell, Picture, Table, Tone, cells, charted
+from rope_prof.views.blocks.overview import OverviewSide
 from rope_prof.views.draw.charts import Bar, BarChart, Histogram, HistogramChart
 from rope_prof.views.draw.svg import CAUSE, Drawing
 from rope_prof.views.words.causes import CAUSE_WORDS
@@ -27,7 +27,7 @@ from rope_prof.views.words.trust import DENIED
 class Bubbles:
     """One captured side of a case with the account of its idle time; None where no gap lies between its events."""
 
-    side: Side
+    side: OverviewSide
     idle: Idle | None
 
     @property
@@ -41,7 +41,7 @@ class Bubbles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldBubbles:
     """The chosen baseline that every figure is held against; itself is held against nothing."""
 
     label: str
@@ -75,7 +75,7 @@ def lean(found: Sequence[Bubbles]) -> str:
     return " ".join(words)
 
 
-def causes_figure(found: Sequence[Bubbles], name: str) -> Figure:
+def causes_figure(found: Sequence[Bubbles], name: str) -> Picture:
     """The idle time of each side by cause, as shares of it. Errors: ValueError where no side has a gap."""
     told = [(one, one.idle) for one in found if one.idle is not None]
     if not told:
@@ -107,7 +107,7 @@ def _bar(one: Bubbles, idle: Idle) -> Bar:
     )
 
 
-def lengths_figure(found: Sequence[Bubbles], name: str) -> Figure:
+def lengths_figure(found: Sequence[Bubbles], name: str) -> Picture:
     """How many gaps are how long, on one log scale. Errors: ValueError where no side has a gap."""
     told = [(one, one.idle) for one in found if one.idle is not None]
     if not told:
@@ -132,7 +132,7 @@ def lengths_figure(found: Sequence[Bubbles], name: str) -> Figure:
     )
 
 
-def account_table(found: Sequence[Bubbles], held: Held | None = None) -> Table:
+def account_table(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> Table:
     """The sides side by side: idle time by cause under the profiler, inflation, and what is true without it."""
     causes = [c for c in CAUSE_WORDS if any(one.idle is not None and one.idle.cause_ns(c) for one in found)]
     raw: list[tuple[str, Callable[[Bubbles], float | None]]] = [
@@ -161,17 +161,17 @@ def account_table(found: Sequence[Bubbles], held: Held | None = None) -> Table:
     )
 
 
-def _raw(one: Bubbles, of: Callable[[Bubbles], float | None], held: Held | None) -> Cell:
+def _raw(one: Bubbles, of: Callable[[Bubbles], float | None], held: HeldBubbles | None) -> Cell:
     tone: Tone = "" if one.trusted else "doubt"
     return Cell(text=_held(one, of, held), tone=tone)
 
 
-def _held(one: Bubbles, of: Callable[[Bubbles], float | None], held: Held | None) -> str:
+def _held(one: Bubbles, of: Callable[[Bubbles], float | None], held: HeldBubbles | None) -> str:
     base = None if held is None else held.of(one)
     return beside(of(one), None if base is None else of(base))
 
 
-def _plain(one: Bubbles, of: Callable[[Bubbles], float | None], held: Held | None) -> Cell:
+def _plain(one: Bubbles, of: Callable[[Bubbles], float | None], held: HeldBubbles | None) -> Cell:
     return Cell(text=_held(one, of, held))
 
 
@@ -262,7 +262,7 @@ def gap_frame(found: Mapping[str, tuple[pl.DataFrame, bool]]) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def account_frame(found: Sequence[Bubbles], held: Held | None = None) -> pl.DataFrame:
+def account_frame(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> pl.DataFrame:
     """One row per side and cause: µs a call, share of the idle time, change to the baseline's same cause."""
     rows = [
         {
@@ -286,6 +286,6 @@ def _us(ns: float | None) -> float | None:
     return None if ns is None else ns / 1e3
 
 
-def _change(one: Bubbles, cause: str, ns: float, held: Held) -> float | None:
+def _change(one: Bubbles, cause: str, ns: float, held: HeldBubbles) -> float | None:
     base = held.of(one)
     return None if base is None or base.idle is None else change(ns, base.idle.cause_ns(cause))

@@ -17,7 +17,7 @@ from rope_prof.analysis.run.roofline import KernelRoof, Memory, PathRoof, kernel
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.nsight import Compute
 from rope_prof.units import MISSING, duration, percent, significant
-from rope_prof.views.blocks.model import Figure, Table, cells, charted
+from rope_prof.views.blocks.model import Picture, Table, cells, charted
 from rope_prof.views.draw.charts import Bar, bars
 from rope_prof.views.draw.roofline import Roof, RooflineChart, Spot
 from rope_prof.views.words.difference import beside, difference
@@ -53,7 +53,7 @@ class HeldKernels:
         return one.row is not self.row
 
 
-def time_figure(found: Sequence[Kernels], name: str) -> Figure:
+def time_figure(found: Sequence[Kernels], name: str) -> Picture:
     """Time a call of each kernel, all sides on one scale; what is left of a long list is one bar."""
     rows = [bar for one in found for bar in (_head(one), *map(_bar, _rows(one.kernels)))]
     legend = [("kernel", "kernel")]
@@ -61,7 +61,7 @@ def time_figure(found: Sequence[Kernels], name: str) -> Figure:
         legend.append(("copy", "copy or set"))
     title = f"Device time by kernel: {name}"
     drawing = bars(rows, "kernel time, µs a call", title, legend if len(legend) > 1 else ())
-    return Figure(name="kernels", drawing=drawing, title="Device time by kernel")
+    return Picture(name="kernels", drawing=drawing, title="Device time by kernel")
 
 
 def _head(one: Kernels) -> Bar:
@@ -89,7 +89,7 @@ def _bar(row: Mapping[str, Any]) -> Bar:
     return Bar(label=short_name(row["name"], 36), parts=((role, row["ns_per_call"] / 1e3, title),), note=note)
 
 
-def paths_figure(found: Sequence[PathRoof], limits: Ceilings, paths: Sequence[str], name: str) -> Figure | None:
+def paths_figure(found: Sequence[PathRoof], limits: Ceilings, paths: Sequence[str], name: str) -> Picture | None:
     """The paths whose bytes are known under the roof; None where none is.
 
     `paths`: all of the run, in whose order they are shaded.
@@ -226,7 +226,7 @@ def _by_name(kernels: pl.DataFrame) -> dict[str, float]:
 
 def kernels_figure(
     compute: Compute, keys: Mapping[str, tuple[str, int]], memory: Memory, limits: Ceilings, name: str
-) -> Figure | None:
+) -> Picture | None:
     """Each kernel that Nsight Compute ran for those keys under the roof; None where it ran none.
 
     `keys`: key -> (label, shade).

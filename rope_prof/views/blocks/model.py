@@ -77,7 +77,7 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class Picture:
     """A drawing with its caption; `name` names its files. `chart`: the same for a page that zooms, where it can."""
 
     name: str = field(metadata=_CODE)
@@ -89,7 +89,7 @@ class Figure:
     where: Where = field(default="both", metadata=_CODE)
 
 
-Block = Words | Bullets | Table | Code | Figure
+Block = Words | Bullets | Table | Code | Picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +164,9 @@ def with_blocks(report: Report, key: str, *blocks: Block) -> Report:
 
 def charted(
     chart: Chart, name: str, *, title: str = "", caption: str = "", folded: bool = False, where: Where = "both"
-) -> Figure:
+) -> Picture:
     """That chart as a figure, still and to zoom into."""
-    return Figure(
+    return Picture(
         name=name, drawing=chart.drawing, chart=chart, title=title, caption=caption, folded=folded, where=where
     )
 

@@ -27,7 +27,7 @@ BASELINE = "unfused · eager"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class OverviewSide:
     """One key of the case: its row and what follows from it. `ratio`: baseline / this one, of the wall time."""
 
     label: str
@@ -66,7 +66,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class PayoffCell:
     """Speedup of one side at one token count over the baseline; `word` is what to think of it."""
 
     tokens: int
@@ -102,11 +102,11 @@ class Overview:
     """
 
     case: Case
-    baseline: Side | None
-    candidate: Side | None
-    sides: tuple[Side, ...]
+    baseline: OverviewSide | None
+    candidate: OverviewSide | None
+    sides: tuple[OverviewSide, ...]
     tokens: tuple[int, ...]
-    cells: tuple[tuple[str, tuple[Cell, ...]], ...]
+    cells: tuple[tuple[str, tuple[PayoffCell, ...]], ...]
     doubts: tuple[str, ...]
     losses: tuple[str, ...] = ()
 
@@ -137,8 +137,8 @@ def overview(
     if not mine:
         raise KeyError(case_name)
     held = against or _unfused(first_rank, mine)
-    sides = tuple(Side(label=side_label(row, mine), row=row, ratio=held.ratios.get(row.key)) for row in mine)
-    baseline = None if held.row is None else Side(label=held.label, row=held.row)
+    sides = tuple(OverviewSide(label=side_label(row, mine), row=row, ratio=held.ratios.get(row.key)) for row in mine)
+    baseline = None if held.row is None else OverviewSide(label=held.label, row=held.row)
     family = [row for row in first_rank if _same_but_tokens(row.case, mine[0].case)]
     tokens = tuple(sorted({row.case.tokens for row in family}))
     cells = _cells(family, tokens, held)
@@ -161,7 +161,7 @@ def _unfused(rows: Sequence[Row], mine: Sequence[Row]) -> Against:
     return Against(label=BASELINE if row is None else side_label(row, mine), row=row, ratios=ratios)
 
 
-def _candidate(sides: Sequence[Side], baseline: Side | None) -> Side | None:
+def _candidate(sides: Sequence[OverviewSide], baseline: OverviewSide | None) -> OverviewSide | None:
     """Fused, eager, where it was measured; else the fastest right side that is not the baseline."""
     rivals = [s for s in sides if s.row is not (baseline and baseline.row) and s.row.status == "measured"]
     rivals = [s for s in rivals if s.ratio is not None]
@@ -173,7 +173,7 @@ def _same_but_tokens(case: Case, other: Case) -> bool:
     return replace(case, tokens=0) == replace(other, tokens=0)
 
 
-def _cells(rows: Sequence[Row], tokens: Sequence[int], held: Against) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
+def _cells(rows: Sequence[Row], tokens: Sequence[int], held: Against) -> tuple[tuple[str, tuple[PayoffCell, ...]], ...]:
     """Each side but the baseline with its cell per token count."""
     found: dict[str, dict[int, Row]] = {}
     for row in rows:
@@ -184,7 +184,7 @@ def _cells(rows: Sequence[Row], tokens: Sequence[int], held: Against) -> tuple[t
     )
 
 
-def _losses(cells: Sequence[tuple[str, tuple[Cell, ...]]], base: str) -> Iterator[Loss]:
+def _losses(cells: Sequence[tuple[str, tuple[PayoffCell, ...]]], base: str) -> Iterator[Loss]:
     for side, found in cells:
         for cell in found:
             if cell.word == "SLOWER":
@@ -200,11 +200,11 @@ def _alike(row: Row, other: Row) -> bool:
     return (row.path, row.mode, row.l2) == (other.path, other.mode, other.l2)
 
 
-def _cell(count: int, row: Row | None, held: Against) -> Cell:
-    return Cell(tokens=count, row=row, ratio=None if row is None else held.ratios.get(row.key))
+def _cell(count: int, row: Row | None, held: Against) -> PayoffCell:
+    return PayoffCell(tokens=count, row=row, ratio=None if row is None else held.ratios.get(row.key))
 
 
-def _doubts(sides: Sequence[Side]) -> list[str]:
+def _doubts(sides: Sequence[OverviewSide]) -> list[str]:
     """Sentences on what the reader must not believe."""
     doubts = []
     apart = [(s, s.row.inflation) for s in sides if s.row.inflation is not None and not s.raw_trusted]
@@ -234,7 +234,7 @@ def _doubts(sides: Sequence[Side]) -> list[str]:
     return [*doubts, *_denied(sides)]
 
 
-def _denied(sides: Sequence[Side]) -> Iterator[str]:
+def _denied(sides: Sequence[OverviewSide]) -> Iterator[str]:
     """The corrected bubbles that their cross-check denies, both figures of each."""
     figures = [
         f"{s.label} {duration(s.row.bubble_corrected_ns)} corrected, {duration(s.row.bubble_by_replay_ns)} by replay"
@@ -255,7 +255,7 @@ def table(view: Overview) -> pl.DataFrame:
     return pl.DataFrame([_line(side) for side in view.sides], infer_schema_length=None)
 
 
-def _line(side: Side) -> dict[str, str | float | int | None]:
+def _line(side: OverviewSide) -> dict[str, str | float | int | None]:
     row, wall, found = side.row, side.row.wall_ns, side.ratio
     return {
         "case": row.case.name,

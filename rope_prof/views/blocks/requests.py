@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rope_prof.analysis.requests.requests import BASELINE, Agreement, Prediction, RequestRow
+from rope_prof.analysis.requests.requests import BASELINE, LogitsAgreement, Prediction, RequestRow
 from rope_prof.analysis.stats import Figure as Interval
 from rope_prof.model.end_to_end import STOCK, EndToEnd
 from rope_prof.units import MISSING, significant
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Figure, Table, Tone, Words, cells, charted
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Tone, Words, cells, charted
 from rope_prof.views.draw.requests import (
     Times,
     prediction_drawing,
@@ -52,7 +52,7 @@ def times_table(found: Sequence[RequestRow]) -> Table:
     return Table(title=title, head=head, rows=tuple(rows), right=frozenset(range(2, 8)), apart=2)
 
 
-def request_picture(rows: Sequence[RequestRow], tokens: int) -> Iterator[Figure]:
+def request_picture(rows: Sequence[RequestRow], tokens: int) -> Iterator[Picture]:
     """Request time as prompt and decoded tokens; nothing where none was timed."""
     chart = request_chart(rows, tokens)
     if chart is not None:
@@ -63,7 +63,7 @@ def request_picture(rows: Sequence[RequestRow], tokens: int) -> Iterator[Figure]
         yield charted(chart, "requests", title="Request time", caption=words)
 
 
-def step_picture(steps: Steps, times: Times) -> Iterator[Figure]:
+def step_picture(steps: Steps, times: Times) -> Iterator[Picture]:
     """Each profiled step as its four parts; nothing without a profile."""
     chart = steps_chart(steps, times)
     if chart is not None:
@@ -75,7 +75,7 @@ def step_picture(steps: Steps, times: Times) -> Iterator[Figure]:
         yield charted(chart, "step-parts", title="Where a step's time goes", caption=words)
 
 
-def prediction_picture(predicted: Sequence[Prediction]) -> Iterator[Figure]:
+def prediction_picture(predicted: Sequence[Prediction]) -> Iterator[Picture]:
     """What was predicted from the unfused profile, with what was measured; nothing without a prediction."""
     drawing = prediction_drawing(predicted)
     if drawing is not None:
@@ -83,7 +83,7 @@ def prediction_picture(predicted: Sequence[Prediction]) -> Iterator[Figure]:
             f"The prediction is made of the {BASELINE} profile and the unprofiled {BASELINE} step alone: from one "
             "launch of each rope call left to none. What was saved is measured without a profiler."
         )
-        yield Figure(name="prediction", drawing=drawing, title="Predicted and measured", caption=words)
+        yield Picture(name="prediction", drawing=drawing, title="Predicted and measured", caption=words)
 
 
 def share_lines(steps: Steps) -> Iterator[str]:
@@ -121,7 +121,7 @@ def steps_table(steps: Steps) -> Iterator[Table]:
         yield Table(title=title, head=head, rows=rows, right=frozenset(range(2, 8)), folded=True, apart=2)
 
 
-def agreement_table(found: Sequence[Agreement]) -> Iterator[Table]:
+def agreement_table(found: Sequence[LogitsAgreement]) -> Iterator[Table]:
     """Logits and greedy tokens of each path; nothing where none were compared."""
     rows = tuple(
         cells(
@@ -143,7 +143,7 @@ def agreement_table(found: Sequence[Agreement]) -> Iterator[Table]:
 def request_blocks(
     facts: EndToEnd,
     rows: Sequence[RequestRow],
-    agreed: Sequence[Agreement],
+    agreed: Sequence[LogitsAgreement],
     steps: Steps,
     predicted: Sequence[Prediction],
     doubts: Sequence[str],

@@ -13,7 +13,7 @@ from rope_prof.analysis.comparison.compare import Verdict
 from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.units import ratio, significant
 from rope_prof.views.draw.scale import Scale, log_scale, log_ticks
-from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Shape, Text, fitted, text_width
+from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Shape, Text, fitted, text_width
 from rope_prof.views.words.difference import difference
 from rope_prof.views.words.labels import short
 from rope_prof.views.words.verdicts import value
@@ -135,7 +135,7 @@ def _row(v: Verdict, label: str, y: float, frame: _Frame) -> Iterator[Shape]:
         yield Line(points=((frame.x_of(found.lo), y), (frame.x_of(found.hi), y)), role=role, width=2)
     if found.median > 0:
         x = frame.x_of(found.median)
-        yield Mark(x=x, y=y, role=role, shape=shape, hollow=hollow, title=verdict_facts(v, label))
+        yield Marker(x=x, y=y, role=role, shape=shape, hollow=hollow, title=verdict_facts(v, label))
     yield Text(x=factor, y=y + 4, text=ratio(found.median))
     change = difference(v.after, v.before)
     words = f"{value(v, v.before)} → {value(v, v.after)}{f' ({change})' if change else ''}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rope_prof.units import significant
 from rope_prof.views.draw.scale import Scale, decades, linear_scale, log_scale, round_values, spans_a_decade
-from rope_prof.views.draw.svg import Drawing, Line, Mark, Shape, Text, fitted, text_width
+from rope_prof.views.draw.svg import Drawing, Line, Marker, Shape, Text, fitted, text_width
 
 WIDTH = 1180.0
 MARKS = ("circle", "square", "diamond", "triangle")
@@ -135,7 +135,7 @@ def _line(one: Series, x_of: Scale, y_of: Scale) -> Iterator[Shape]:
         if p.lo and p.hi:
             yield Line(points=((x, y_of(p.lo)), (x, y_of(p.hi))), role=one.role, width=1.2)
         ink = "warn" if p.bad else one.role
-        yield Mark(x=x, y=y, role=ink, shape=MARKS[one.mark % 4], hollow=one.hollow, title=p.title)
+        yield Marker(x=x, y=y, role=ink, shape=MARKS[one.mark % 4], hollow=one.hollow, title=p.title)
         if p.bad or p.unsure:
             sign = "▼" if p.bad else "?"
             yield Text(x=x, y=y - 9, text=sign, role=ink, size=11, anchor="middle", bold=True)
@@ -158,5 +158,5 @@ def _end_labels(ends: list[tuple[float, Series]], x: float, top: float, bottom: 
         if one.bound:
             yield Line(points=((x + 2, place), (x + 14, place)), role=one.role, width=1.2, dash=one.dash)
         else:
-            yield Mark(x=x + 8, y=place, role=one.role, shape=MARKS[one.mark % 4], hollow=one.hollow)
+            yield Marker(x=x + 8, y=place, role=one.role, shape=MARKS[one.mark % 4], hollow=one.hollow)
         yield Text(x=x + 20, y=place + 4, text=fitted(one.label, 175), title=one.label)

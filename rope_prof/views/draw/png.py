@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.stack import moved
-from rope_prof.views.draw.svg import MARGIN, Drawing, Line, Mark, Rect, Shape, Text, colour, mark_points, placed
+from rope_prof.views.draw.svg import MARGIN, Drawing, Line, Marker, Rect, Shape, Text, colour, mark_points, placed
 from rope_prof.views.words.names import shown
 
 #: Pixels of the file per pixel of the drawing: sharp on a screen of high density.
@@ -56,7 +56,7 @@ def _paint(brush: ImageDraw.ImageDraw, shape: Shape, palette: Palette, fine: int
         for piece in _dashes(points, 5.0 * fine, 4.0 * fine) if shape.dash else [points]:
             if len(piece) > 1:
                 brush.line(piece, fill=ink, width=width, joint="curve")
-    elif isinstance(shape, Mark):
+    elif isinstance(shape, Marker):
         ink = colour(palette, shape.role)
         inside = palette.paper if shape.hollow else ink
         if shape.shape == "circle":

@@ -13,7 +13,7 @@ from rope_prof.analysis.stats import Figure
 from rope_prof.units import duration, significant
 from rope_prof.views.draw.charts import WIDTH, Bar, BarChart
 from rope_prof.views.draw.scale import Scale, linear_scale, round_values
-from rope_prof.views.draw.svg import Drawing, Line, Mark, Rect, Shape, Text, text_width
+from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Shape, Text, text_width
 from rope_prof.views.words.labels import side
 from rope_prof.views.words.requests import Steps, share, step_ms, verdict
 
@@ -116,7 +116,7 @@ def prediction_drawing(found: Sequence[Prediction]) -> Drawing | None:
             Rect(x=at(0), y=y + 6, width=max(step - at(0), 0), height=22, role="rule"),
             Rect(x=lo, y=y + 6, width=max(hi - lo, 0.8), height=22, role="bubble", title=note),
             *_whisker(one, at, y + 17),
-            Mark(x=saved, y=y + 17, role="ink" if one.held else "warn", shape="diamond", size=6, title=note),
+            Marker(x=saved, y=y + 17, role="ink" if one.held else "warn", shape="diamond", size=6, title=note),
             Text(x=WIDTH - right + 12, y=y + 21, text=note, role="muted" if one.held else "warn"),
         ]
     words = "ms of one unprofiled step, eager"
@@ -147,5 +147,5 @@ def _legend(x: float) -> Iterator[Shape]:
         yield Rect(x=x, y=5, width=12, height=12, role=role, radius=2)
         yield Text(x=x + 18, y=15.5, text=words, role="muted")
         x += text_width(words) + 42
-    yield Mark(x=x + 6, y=11, role="ink", shape="diamond", size=5)
+    yield Marker(x=x + 6, y=11, role="ink", shape="diamond", size=5)
     yield Text(x=x + 18, y=15.5, text="measured saving, with its interval", role="muted")

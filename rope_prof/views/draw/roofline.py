@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rope_prof.units import significant
 from rope_prof.views.draw.lines import MARKS, WIDTH
 from rope_prof.views.draw.scale import Scale, log_scale, log_ticks
-from rope_prof.views.draw.svg import Drawing, Line, Mark, Shape, Text, fitted, text_width
+from rope_prof.views.draw.svg import Drawing, Line, Marker, Shape, Text, fitted, text_width
 
 HEIGHT = 430.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 236.0, 18.0, 52.0
@@ -129,7 +129,7 @@ def _cross(x: float, y: float, title: str = "") -> Iterator[Shape]:
     """The mark of a pass over the bytes, unlike that of any path."""
     for dx, dy in ((6.0, 0.0), (0.0, 6.0)):
         yield Line(points=((x - dx, y - dy), (x + dx, y + dy)), role="kernel", width=2.5)
-    yield Mark(x=x, y=y, role="kernel", size=1.5, title=title)
+    yield Marker(x=x, y=y, role="kernel", size=1.5, title=title)
 
 
 def _spot(spot: Spot, x_of: Scale, y_of: Scale) -> Iterator[Shape]:
@@ -142,7 +142,7 @@ def _spot(spot: Spot, x_of: Scale, y_of: Scale) -> Iterator[Shape]:
     for rate, hollow in ((spot.whole_per_s, True), (spot.per_s, False)):
         if rate:
             y = y_of(rate / 1e9)
-            yield Mark(x=x, y=y, role=role, shape=shape, hollow=hollow, size=5, title=spot.title)
+            yield Marker(x=x, y=y, role=role, shape=shape, hollow=hollow, size=5, title=spot.title)
 
 
 def _tag(spot: Spot, x: float, y: float) -> Text:
@@ -154,13 +154,13 @@ def _list(labels: Sequence[tuple[str, int]], roof: Roof, *, whole: bool) -> Iter
     """What each mark and line is, at the right."""
     x, y = WIDTH - _RIGHT + 24, _TOP + 6
     for name, shade in labels:
-        yield Mark(x=x, y=y, role=f"path{shade}", shape=MARKS[shade % len(MARKS)], size=5)
+        yield Marker(x=x, y=y, role=f"path{shade}", shape=MARKS[shade % len(MARKS)], size=5)
         yield Text(x=x + 14, y=y + 4, text=fitted(name, _RIGHT - 44), title=name)
         y += 21
     y += 10
     words = [("path1", False, "filled: while kernels run"), ("path1", True, "hollow: the whole call")] if whole else []
     for role, hollow, text in words:
-        yield Mark(x=x, y=y, role=role, size=5, hollow=hollow)
+        yield Marker(x=x, y=y, role=role, size=5, hollow=hollow)
         yield Text(x=x + 14, y=y + 4, text=text, role="muted")
         y += 21
     if whole:

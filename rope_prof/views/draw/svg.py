@@ -28,7 +28,7 @@ Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
+class TimeAxis:
     """Time in ns, `lo` at pixel `x0` and `hi` at `x1`; what carries a time lies between `y0` and `y1`."""
 
     lo: float
@@ -84,7 +84,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Marker:
     """A point of a chart: `shape` is circle, square, diamond or triangle; hollow ones have paper inside."""
 
     x: float
@@ -96,7 +96,7 @@ class Mark:
     title: str = ""
 
 
-Shape = Rect | Line | Text | Mark
+Shape = Rect | Line | Text | Marker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ class Drawing:
     title: str
     shapes: tuple[Shape, ...]
     ticks: tuple[Shape, ...] = ()
-    axis: Axis | None = None
+    axis: TimeAxis | None = None
     name: str = field(default="", metadata=_CODE)
 
 
@@ -145,7 +145,7 @@ def placed(drawing: Drawing) -> Iterator[Shape]:
             yield found
 
 
-def _on_axis(shape: Shape, axis: Axis) -> Shape | None:
+def _on_axis(shape: Shape, axis: TimeAxis) -> Shape | None:
     time = getattr(shape, "time")  # noqa: B009 - a mark has none
     start, end = axis.at(time[0]), axis.at(time[1])
     if isinstance(shape, Line):
@@ -159,7 +159,7 @@ def _on_axis(shape: Shape, axis: Axis) -> Shape | None:
     return replace(shape, x=lo, width=hi - lo) if isinstance(shape, Rect) else shape
 
 
-def _clipped(start: tuple[float, float], end: tuple[float, float], axis: Axis) -> tuple[tuple[float, float], ...]:
+def _clipped(start: tuple[float, float], end: tuple[float, float], axis: TimeAxis) -> tuple[tuple[float, float], ...]:
     """A stroke cut where it leaves the picture at the left or right; nothing where it is outside altogether."""
     if start[0] > end[0]:
         start, end = end, start
@@ -222,7 +222,7 @@ def svg_inline(drawing: Drawing) -> str:
     )
 
 
-def _timed(shape: Shape, axis: Axis) -> str:
+def _timed(shape: Shape, axis: TimeAxis) -> str:
     """A shape with a time, placed for the whole axis; one without room is there, but hidden."""
     time: Span = getattr(shape, "time")  # noqa: B009 - a mark has none
     data = f' data-a="{number(time[0])}" data-b="{number(time[1])}"'
@@ -296,7 +296,7 @@ def _text(shape: Text, palette: Palette | None, more: str = "", anchor: str | No
     )
 
 
-def mark_points(shape: Mark) -> tuple[tuple[float, float], ...]:
+def mark_points(shape: Marker) -> tuple[tuple[float, float], ...]:
     """The corners of a mark that is no circle."""
     x, y, r = shape.x, shape.y, shape.size
     if shape.shape == "square":
@@ -306,7 +306,7 @@ def mark_points(shape: Mark) -> tuple[tuple[float, float], ...]:
     return ((x, y - 1.2 * r), (x + 1.2 * r, y + r), (x - 1.2 * r, y + r))
 
 
-def _mark(shape: Mark, palette: Palette | None) -> str:
+def _mark(shape: Marker, palette: Palette | None) -> str:
     if palette is None:
         paint = f' class="s-{shape.role} f-{"paper" if shape.hollow else shape.role}" stroke-width="1.6"'
     else:

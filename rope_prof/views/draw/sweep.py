@@ -19,7 +19,7 @@ _SIGNS = {"▼": "▼ slower", "≈": "≈ no difference for sure", "?": "? too 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldWalls:
     """What every time is held against besides: `walls` is key -> the baseline's ns a call in the same case."""
 
     label: str = ""
@@ -30,7 +30,7 @@ class Held:
         return difference(row["wall_ns"], self.walls.get(row["key"]))
 
 
-def sweep_charts(name: str, rows: pl.DataFrame, paths: Sequence[str], held: Held) -> dict[str, LineChart]:
+def sweep_charts(name: str, rows: pl.DataFrame, paths: Sequence[str], held: HeldWalls) -> dict[str, LineChart]:
     """Heading -> µs a call, and share of one pass where it was measured, of one family called `name` (with its run).
 
     `paths`: all of the run, in whose order they are shaded: a path looks the same whatever is chosen beside it.
@@ -59,11 +59,11 @@ def _series(drawn: pl.DataFrame, paths: Sequence[str]) -> list[tuple[dict[str, A
     return found
 
 
-def _times(drawn: pl.DataFrame, paths: Sequence[str], held: Held) -> list[Series]:
+def _times(drawn: pl.DataFrame, paths: Sequence[str], held: HeldWalls) -> list[Series]:
     return [Series(**look, points=tuple(_time(row, held) for row in rows)) for look, rows in _series(drawn, paths)]
 
 
-def _time(row: dict[str, Any], held: Held) -> Point:
+def _time(row: dict[str, Any], held: HeldWalls) -> Point:
     lo, hi, mark = row["wall_lo_ns"], row["wall_hi_ns"], sign(row)
     return Point(
         x=row["tokens"],
@@ -76,7 +76,7 @@ def _time(row: dict[str, Any], held: Held) -> Point:
     )
 
 
-def _title(row: dict[str, Any], held: Held) -> str:
+def _title(row: dict[str, Any], held: HeldWalls) -> str:
     lines = [f"{row['path']} · {row['mode']}, {row['tokens']:,} tokens: {duration(row['wall_ns'])} a call"]
     if row["wall_lo_ns"] is not None and row["wall_hi_ns"] is not None:
         lines.append(f"95 % interval {between(row['wall_lo_ns'], row['wall_hi_ns'])}")
@@ -111,7 +111,7 @@ def _whole(drawn: pl.DataFrame) -> Series:
     return Series(label=FLOOR, points=tuple(Point(x=n, y=100.0) for n in tokens), bound=True, dash=True)
 
 
-def sweep_table(rows: pl.DataFrame, held: Held) -> pl.DataFrame:
+def sweep_table(rows: pl.DataFrame, held: HeldWalls) -> pl.DataFrame:
     """One line per case, path and mode, as the page shows it; units in the heads."""
     return pl.DataFrame(
         [_line(row, held) for row in rows.iter_rows(named=True)],
@@ -137,7 +137,7 @@ def sweep_table(rows: pl.DataFrame, held: Held) -> pl.DataFrame:
     )
 
 
-def _line(row: dict[str, Any], held: Held) -> tuple[Any, ...]:
+def _line(row: dict[str, Any], held: HeldWalls) -> tuple[Any, ...]:
     share, rate = row["roofline_share"], row["bytes_per_s"]
     judged = row["speedup"] is not None
     words = (held.words(row) or MISSING,) if held.label else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Figure, Table, Words
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Picture, Table, Words
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.page import overview
 from rope_prof.views.words.names import short_name, shown
@@ -50,7 +50,7 @@ def _block(block: Block, palette: Palette) -> str:
     return _figure(block, palette)
 
 
-def _figure(figure: Figure, palette: Palette) -> str:
+def _figure(figure: Picture, palette: Palette) -> str:
     picture = overview.hovered(figure.drawing, palette)
     return f"{_under(figure.title, picture, folded=figure.folded)}{key(figure.caption)}"
 

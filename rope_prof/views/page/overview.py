@@ -15,9 +15,9 @@ from rope_prof.analysis.verdict import SAME_WITHIN, judge
 from rope_prof.model.run import Machine, Run
 from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.units import size as byte_size
-from rope_prof.views.blocks.overview import Cell, Overview, Side
+from rope_prof.views.blocks.overview import Overview, OverviewSide, PayoffCell
 from rope_prof.views.draw.palette import Palette
-from rope_prof.views.draw.svg import MARGIN, Drawing, Mark, Rect, placed, svg_file
+from rope_prof.views.draw.svg import MARGIN, Drawing, Marker, Rect, placed, svg_file
 from rope_prof.views.words.difference import difference
 from rope_prof.views.words.labels import case_words
 from rope_prof.views.words.names import shown
@@ -132,7 +132,7 @@ def legend(meanings: Mapping[str, str]) -> str:
     return f'<p class="rp-key">{"".join(dots)}</p>'
 
 
-def _bar(side: Side, longest: float, base: Side | None) -> str:
+def _bar(side: OverviewSide, longest: float, base: OverviewSide | None) -> str:
     row = side.row
     wall = _median(row.wall_ns) or 0.0
     busy = min(row.busy_ns or 0.0, wall)
@@ -177,7 +177,7 @@ def _here(count: int, view: Overview) -> str:
     return ' class="rp-here"' if count == view.case.tokens else ""
 
 
-def _cell(cell: Cell, view: Overview) -> str:
+def _cell(cell: PayoffCell, view: Overview) -> str:
     here = " rp-here" if cell.tokens == view.case.tokens else ""
     row = cell.row
     if cell.word == "missing" or row is None or (cell.ratio is None and cell.word != "wrong"):
@@ -193,7 +193,7 @@ def _cell(cell: Cell, view: Overview) -> str:
     return f'<td class="rp-{cell.word.lower()}{here}"><b>{_sign(cell)}{escape(text)}</b>{small}</td>'
 
 
-def _sign(cell: Cell) -> str:
+def _sign(cell: PayoffCell) -> str:
     """The mark of its verdict and a blank; nothing where it is faster."""
     sign = "✕" if cell.word == "wrong" else "" if cell.word == "missing" else SIGNS[cell.word]
     return f"{sign} " if sign else ""
@@ -211,15 +211,15 @@ def hovered(drawing: Drawing, palette: Palette) -> str:
     spots = "".join(
         f'<i{_spot(shape, width, height)} title="{escape(shown(shape.title), quote=True)}"></i>'
         for shape in placed(drawing)
-        if isinstance(shape, (Mark, Rect)) and shape.title
+        if isinstance(shape, (Marker, Rect)) and shape.title
     )
     return f'<div class="rp-map">{picture(svg_file(drawing, palette), drawing.title)}{spots}</div>'
 
 
-def _spot(shape: Mark | Rect, width: float, height: float) -> str:
+def _spot(shape: Marker | Rect, width: float, height: float) -> str:
     """Where the mouse finds it: around a mark, on the whole of a box."""
     left, top = 100 * (shape.x + MARGIN) / width, 100 * (shape.y + MARGIN) / height
-    if isinstance(shape, Mark):
+    if isinstance(shape, Marker):
         return f' style="left:{left:.3f}%;top:{top:.3f}%"'
     sides = f"width:{100 * shape.width / width:.3f}%;height:{100 * shape.height / height:.3f}%"
     return f' class="rp-box" style="left:{left:.3f}%;top:{top:.3f}%;{sides}"'
@@ -284,11 +284,11 @@ def _percent(share: float | None) -> str:
     return MISSING if share is None else f"{100 * share:.0f} %"
 
 
-def _error(side: Side) -> str:
+def _error(side: OverviewSide) -> str:
     return MISSING if side.row.max_error is None else f"{side.row.max_error:.2g}"
 
 
-def _verdict(side: Side) -> str:
+def _verdict(side: OverviewSide) -> str:
     found = side.row.accuracy
     if found is None:
         return "not checked against the oracle"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from rope_prof.analysis.requests.requests import BASELINE, Agreement, RequestRow
+from rope_prof.analysis.requests.requests import BASELINE, LogitsAgreement, RequestRow
 from rope_prof.analysis.stats import Figure as Interval
 from rope_prof.model.end_to_end import STOCK
 from rope_prof.views.page.blocks import text
@@ -50,7 +50,7 @@ def _verdict(gain: Interval) -> tuple[str, str]:
     )
 
 
-def agree(found: Sequence[Agreement]) -> str:
+def agree(found: Sequence[LogitsAgreement]) -> str:
     """Whether the outputs agree, in a sentence."""
     if not found:
         return "Outputs were not compared."

@@ -29,7 +29,7 @@ from rope_prof.model.run import Case, Key, Run
 from rope_prof.model.trace import Trace
 from rope_prof.units import duration, ratio
 from rope_prof.views.perfetto.packets import PerfettoWriter
-from rope_prof.views.perfetto.sides import Side, aligned, draw, lead, own_clock
+from rope_prof.views.perfetto.sides import TrackSide, aligned, draw, lead, own_clock
 from rope_prof.views.words.labels import case_words, key_labels
 from rope_prof.views.words.machine import machine_line
 from rope_prof.views.words.run_json import row_json
@@ -48,14 +48,14 @@ class Zoom:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class PerfettoFile:
     """The bytes of a `.pftrace`, and of each case (by name) where to look first."""
 
     data: bytes
     zooms: Mapping[str, Zoom]
 
 
-def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Drawn:
+def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> PerfettoFile:
     """The traces of a run (key name -> trace) as one, with the table `rows` as metadata.
 
     Keys without a trace are left out of the picture and stay in the table. Errors: ValueError for no trace at all.
@@ -81,7 +81,7 @@ def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Dra
             own = writer.group(side.label, group, f"{about} {_about_bubbles(by_key.get(key.name))}".rstrip())
             flow = draw(writer, own, side, clock, flow)
         zooms[case.name] = _zoom(here, origin)
-    return Drawn(writer.data(), zooms)
+    return PerfettoFile(writer.data(), zooms)
 
 
 def perfetto_bytes(trace: Trace, title: str) -> bytes:
@@ -96,7 +96,7 @@ def perfetto_bytes(trace: Trace, title: str) -> bytes:
     if clock.shift[0]:
         facts["rope_prof.shift_ns"] = str(int(clock.shift[0]))
     writer.metadata(facts)
-    draw(writer, writer.group(title), Side(title, used), clock, 1)
+    draw(writer, writer.group(title), TrackSide(title, used), clock, 1)
     return writer.data()
 
 
@@ -150,13 +150,13 @@ def _about_bubbles(row: Row | None) -> str:
     return f"Medians of a call: {words}." if words else ""
 
 
-def _side(key: Key, label: str, trace: Trace) -> Side:
+def _side(key: Key, label: str, trace: Trace) -> TrackSide:
     used = accounted(trace)
     frame = call_frame(used, call_pattern(key.name), kind="record_function")
     if not frame.height:
         frame = call_frame(used, call_pattern(key.name))
     per_range = int((trace.own or {}).get("calls_per_range", 1))
-    return Side(label, used, own_calls(split_replays(used, frame, per_range)))
+    return TrackSide(label, used, own_calls(split_replays(used, frame, per_range)))
 
 
 def _case_order(keys: Sequence[Key]) -> _Order:
@@ -176,7 +176,7 @@ class _Order:
         return self.order[key.case]
 
 
-def _zoom(sides: Sequence[Side], origin: int) -> Zoom:
+def _zoom(sides: Sequence[TrackSide], origin: int) -> Zoom:
     """The second call of each side (the first often pays for a cold start), with a little air around it."""
     frames = [side.calls for side in sides if side.calls is not None and side.calls.height]
     rooms = [frame["length_ns"].to_list() for frame in frames]

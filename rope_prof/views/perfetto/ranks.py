@@ -15,7 +15,7 @@ from rope_prof.analysis.ranks.ranks import Recording, common_zero
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.model.trace import Trace
 from rope_prof.views.perfetto.packets import PerfettoWriter
-from rope_prof.views.perfetto.sides import Clock, Side, draw
+from rope_prof.views.perfetto.sides import TrackClock, TrackSide, draw
 from rope_prof.views.words.ranks import clock_line, late_line
 
 
@@ -85,8 +85,8 @@ def _draw(writer: PerfettoWriter, one: _Placed, origin: int, flow: int, *, sever
     root = writer.group(one.recording.name, description=words)
     for label, trace in one.traces.items():
         name = f"rank {label}"
-        side = Side(f"{one.recording.name} · {name}" if several else name, trace)
-        clock = Clock(np.array([origin - one.zeros[label]], np.int64))
+        side = TrackSide(f"{one.recording.name} · {name}" if several else name, trace)
+        clock = TrackClock(np.array([origin - one.zeros[label]], np.int64))
         flow = draw(writer, writer.group(name, root, trace.source), side, clock, flow)
     return flow
 

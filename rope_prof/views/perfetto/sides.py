@@ -25,7 +25,7 @@ Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Clock:
+class TrackClock:
     """Where instants are drawn: `shift` of the last edge at or before an instant; one shift for all without edges.
 
     Host and device have edges of their own: a call's host side begins before its first kernel does.
@@ -51,7 +51,7 @@ def _last(edges: Int64s, at: Int64s) -> Int64s:
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class TrackSide:
     """One trace to draw. `calls` are its rows of `call_frame`, in the order of time; None: a foreign trace."""
 
     label: str
@@ -59,7 +59,7 @@ class Side:
     calls: pl.DataFrame | None = None
 
 
-def lead(side: Side) -> int:
+def lead(side: TrackSide) -> int:
     """How far before the first call's zero the side's first event begins, in ns."""
     if side.calls is None or not side.calls.height:
         return 0
@@ -74,7 +74,7 @@ def _first(trace: Trace) -> int:
     return int(starts.to_numpy().min()) if len(starts) else 0
 
 
-def aligned(sides: Sequence[Side], origin_ns: int) -> list[Clock]:
+def aligned(sides: Sequence[TrackSide], origin_ns: int) -> list[TrackClock]:
     """A clock a side: call k begins at one instant on all, the first at `origin_ns`.
 
     A call takes the room of the longest side, so that shifts never shrink: order and length on every side stay.
@@ -86,12 +86,12 @@ def aligned(sides: Sequence[Side], origin_ns: int) -> list[Clock]:
     return [_clock(side, slots, origin_ns) for side in sides]
 
 
-def _clock(side: Side, slots: Int64s, origin_ns: int) -> Clock:
+def _clock(side: TrackSide, slots: Int64s, origin_ns: int) -> TrackClock:
     if side.calls is None or not side.calls.height:
-        return Clock(np.array([origin_ns - _first(side.trace)], np.int64))
+        return TrackClock(np.array([origin_ns - _first(side.trace)], np.int64))
     zeros = side.calls["first_start_ns"].to_numpy().astype(np.int64)
     own_host = np.flatnonzero(side.calls["host_start_ns"].is_not_null().to_numpy())
-    return Clock(
+    return TrackClock(
         shift=slots[: len(zeros)] - zeros,
         device_edges=zeros,
         host_edges=side.calls["host_start_ns"].drop_nulls().to_numpy().astype(np.int64),
@@ -99,12 +99,12 @@ def _clock(side: Side, slots: Int64s, origin_ns: int) -> Clock:
     )
 
 
-def own_clock(trace: Trace) -> Clock:
+def own_clock(trace: Trace) -> TrackClock:
     """The trace's own times; moved as a whole where some are negative, which Perfetto has no room for."""
-    return Clock(np.array([max(0, -_first(trace))], np.int64))
+    return TrackClock(np.array([max(0, -_first(trace))], np.int64))
 
 
-def draw(writer: PerfettoWriter, group: int, side: Side, clock: Clock, first_flow: int) -> int:
+def draw(writer: PerfettoWriter, group: int, side: TrackSide, clock: TrackClock, first_flow: int) -> int:
     """Write all tracks of `side` under `group`, flow ids from `first_flow` on; the next free flow id."""
     events = launched(side.trace).with_row_index("row")
     device_starts = clock.device(events["start_ns"])
@@ -161,7 +161,7 @@ def _flows(
     return out, into
 
 
-def _call_track(writer: PerfettoWriter, group: int, side: Side, clock: Clock) -> None:
+def _call_track(writer: PerfettoWriter, group: int, side: TrackSide, clock: TrackClock) -> None:
     assert side.calls is not None
     starts = clock.device(side.calls["first_start_ns"]).tolist()
     slices = []
@@ -180,7 +180,13 @@ def _call_track(writer: PerfettoWriter, group: int, side: Side, clock: Clock) ->
 
 
 def _thread_tracks(
-    writer: PerfettoWriter, group: int, side: Side, word: str, frame: pl.DataFrame, category: str, clock: Clock
+    writer: PerfettoWriter,
+    group: int,
+    side: TrackSide,
+    word: str,
+    frame: pl.DataFrame,
+    category: str,
+    clock: TrackClock,
 ) -> None:
     """A track a thread (and lanes, where spans of one thread cross) with what the host did there."""
     frame = frame.with_columns(drawn=pl.Series(clock.host(frame["start_ns"]), dtype=pl.Int64))
@@ -211,7 +217,7 @@ def _threads(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
 def _host_tracks(
     writer: PerfettoWriter,
     group: int,
-    side: Side,
+    side: TrackSide,
     host: pl.DataFrame,
     starts: Int64s,
     flows: Mapping[int, list[int]],
@@ -274,7 +280,9 @@ def _stream_tracks(
         _lanes(writer, group, f"{label} · {word}", slices, nest=False)
 
 
-def _bubble_track(writer: PerfettoWriter, group: int, label: str, side: Side, device: str, clock: Clock) -> None:
+def _bubble_track(
+    writer: PerfettoWriter, group: int, label: str, side: TrackSide, device: str, clock: TrackClock
+) -> None:
     gaps = device_gaps(side.trace, device)
     starts = clock.device(gaps["start_ns"]).tolist()
     shares, of = _shares(side, device, gaps)
@@ -286,7 +294,7 @@ def _bubble_track(writer: PerfettoWriter, group: int, label: str, side: Side, de
     _lanes(writer, group, f"{label} · bubbles", slices, nest=False, about=about)
 
 
-def _shares(side: Side, device: str, gaps: pl.DataFrame) -> tuple[list[float | None], str]:
+def _shares(side: TrackSide, device: str, gaps: pl.DataFrame) -> tuple[list[float | None], str]:
     """The part that each bubble is of its call, or of the device's span where there are no calls."""
     lengths = gaps["dur_ns"].to_numpy()
     if side.calls is None or not side.calls.height:

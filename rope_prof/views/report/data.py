@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.run.rows import Row, call_pattern, replays_apart
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.calls import as_cpu, call_events, call_frame, recorded_on_cpu
@@ -62,7 +62,7 @@ class WholeRequests:
 
     facts: EndToEnd
     rows: tuple[RequestRow, ...]
-    agreed: tuple[Agreement, ...]
+    agreed: tuple[LogitsAgreement, ...]
     steps: Mapping[tuple[str, str], StepParts]
     predicted: tuple[Prediction, ...]
     doubts: tuple[str, ...]

@@ -19,8 +19,8 @@ from rope_prof.views.blocks.model import (
     Card,
     Cell,
     Code,
-    Figure,
     Headline,
+    Picture,
     Report,
     Section,
     Table,
@@ -182,7 +182,7 @@ def _name(name: str) -> str:
     return f"<details><summary><code>{text(short_name(name, NAME_LENGTH))}</code></summary>{whole}</details>"
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: Picture) -> str:
     caption = f"<figcaption>{text(figure.caption)}</figcaption>" if figure.caption else ""
     if figure.drawing.axis is None:
         return f"<figure>{svg_inline(figure.drawing)}{caption}</figure>"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Figure, Report, Section, Table, Words
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Picture, Report, Section, Table, Words
 from rope_prof.views.words.markdown import clip, code, html_text, md
 from rope_prof.views.words.names import short_name, shown
 
@@ -55,19 +55,19 @@ def report_markdown(report: Report, image_base: str = "") -> str:
 def blocks_markdown(title: str, blocks: Sequence[Block], source: str) -> str:
     """Those blocks whole under a heading, without pictures: what a page of the dashboard gives away."""
     writer = _Writer(_ROOMS[0], source, "")
-    parts = [writer.block(block) for block in blocks if not isinstance(block, Figure)]
+    parts = [writer.block(block) for block in blocks if not isinstance(block, Picture)]
     return "\n\n".join([f"# {md(title)}", *filter(None, parts)]) + "\n"
 
 
-def pictures(report: Report) -> Iterator[Figure]:
+def pictures(report: Report) -> Iterator[Picture]:
     """The figures whose files the text names."""
     for section in report.sections:
         for block in section.blocks if section.number is not None else ():
-            if isinstance(block, Figure) and block.where != "page":
+            if isinstance(block, Picture) and block.where != "page":
                 yield block
 
 
-def picture_file(figure: Figure, ground: str, kind: str) -> str:
+def picture_file(figure: Picture, ground: str, kind: str) -> str:
     """`before-after.dark.png`."""
     return f"{figure.name}.{ground}.{kind}"
 
@@ -135,7 +135,7 @@ class _Writer:
             inside = f"**{inside}**"
         return f"{inside} ({md(cell.small)})" if cell.small else inside
 
-    def figure(self, figure: Figure) -> str:
+    def figure(self, figure: Picture) -> str:
         light, dark = (self.base + quote(picture_file(figure, ground, "png")) for ground in GROUNDS)
         vector = (f"[{ground}]({self.base}{quote(picture_file(figure, ground, 'svg'))})" for ground in GROUNDS)
         picture = (

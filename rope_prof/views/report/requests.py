@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rope_prof.views.blocks.model import Block, Bullets, Figure, Words
+from rope_prof.views.blocks.model import Block, Bullets, Picture, Words
 from rope_prof.views.blocks.requests import (
     agreement_table,
     noise_lines,
@@ -41,11 +41,11 @@ def requests(found: WholeRequests | None) -> tuple[Block, ...]:
     )
 
 
-def _layers(found: WholeRequests) -> Iterator[Figure]:
+def _layers(found: WholeRequests) -> Iterator[Picture]:
     """One layer of a profiled step, each path under the other on one scale."""
     for phase, (layer, panels) in found.layers.items():
         for drawing in layer_drawing(panels, "layer", layer, phase):
-            yield Figure(
+            yield Picture(
                 name=drawing.name,
                 drawing=drawing,
                 title=drawing.title,

@@ -8,8 +8,7 @@ from dataclasses import replace
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.run import Case
 from rope_prof.units import MISSING, microseconds, ratio
-from rope_prof.views.blocks.model import Block, Cell, Table, Words, cells
-from rope_prof.views.blocks.model import Figure as Picture
+from rope_prof.views.blocks.model import Block, Cell, Picture, Table, Words, cells
 from rope_prof.views.draw.lines import Point, Series, log_chart
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import between

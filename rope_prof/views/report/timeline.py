@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rope_prof.analysis.run.rows import INFLATION_LIMIT, Row
 from rope_prof.model.run import Case
 from rope_prof.units import duration, ratio
-from rope_prof.views.blocks.model import Block, Figure, Words
+from rope_prof.views.blocks.model import Block, Picture, Words
 from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import Captured, ReportData
 from rope_prof.views.timeline.picture import MOST, Panel, timeline_drawing
@@ -30,7 +30,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         both.sort(key=lambda pair: chosen.index(pair[0].key))
         title = f"Before and after on one scale, {case_words(view.case)}"
         blocks.append(
-            Figure(
+            Picture(
                 name="before-after",
                 drawing=timeline_drawing([_panel(row, one, data.rows) for row, one in both], title),
                 caption=_caption(both, data),
@@ -44,7 +44,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
             title = case_words(case)
             drawing = timeline_drawing([_panel(row, one, data.rows) for row, one in mine], title, case.name)
             blocks.append(
-                Figure(
+                Picture(
                     name=case.name,
                     drawing=drawing,
                     title=title,

@@ -10,10 +10,8 @@ from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.model.run import Case
 from rope_prof.units import MISSING, ends, gigabytes_per_s, microseconds, number, percent, ratio
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells
-from rope_prof.views.blocks.model import Figure as Picture
-from rope_prof.views.blocks.overview import Overview
-from rope_prof.views.blocks.overview import Side as OverviewSide
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Tone, Words, cells
+from rope_prof.views.blocks.overview import Overview, OverviewSide
 from rope_prof.views.draw.charts import Bar, bars
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import LONG, between, error

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Figure, Table, Tone, Words
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Tone, Words
 from rope_prof.views.words.names import shown
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def renderables(block: Block) -> Sequence[RenderableType]:
         return [Text("\n".join(map(shown, block.text.split("\n"))), style=_STYLES.get(block.tone, ""))]
     if isinstance(block, Bullets):
         return [Text(shown(item), style="dim") for item in block.items]
-    return [] if isinstance(block, Figure) else [Text(shown(line)) for line in block.lines]
+    return [] if isinstance(block, Picture) else [Text(shown(line)) for line in block.lines]
 
 
 def rich_table(block: Table) -> RichTable:

@@ -15,7 +15,7 @@ from rope_prof.views.words.trust import ON_CPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class CallPanel:
     """One call under its heading: the facts at its right, and whether its bubbles can be believed."""
 
     title: str
@@ -24,7 +24,7 @@ class Panel:
     trusted: bool = True
 
 
-def panel(label: str, timeline: CallTimeline, row: Row, base: Row | None = None) -> Panel:
+def panel(label: str, timeline: CallTimeline, row: Row, base: Row | None = None) -> CallPanel:
     """One call under its heading: kernels, busy, raw bubble, how much the profiler stretched it, and `base` less it."""
     share = timeline.bubble_share
     idle = "" if share is None else f" ({share:.0%})"
@@ -39,15 +39,15 @@ def panel(label: str, timeline: CallTimeline, row: Row, base: Row | None = None)
     if row.wall_ns is not None:
         known = base.wall_ns.median if base is not None and base.wall_ns is not None else None
         words.append(f"unprofiled {beside(row.wall_ns.median, known)}, inflation {ratio(row.inflation)}")
-    return Panel(title=label, facts="  ·  ".join(words), timeline=timeline, trusted=row.raw_trusted)
+    return CallPanel(title=label, facts="  ·  ".join(words), timeline=timeline, trusted=row.raw_trusted)
 
 
-def call_table(panels: Sequence[Panel]) -> pl.DataFrame:
+def call_table(panels: Sequence[CallPanel]) -> pl.DataFrame:
     """Every span of the drawn calls, in ns from each call's zero."""
     return pl.concat([p.timeline.spans.select(pl.lit(p.title).alias("path"), pl.all()) for p in panels])
 
 
-def call_caption(panels: Sequence[Panel], limit: float) -> str:
+def call_caption(panels: Sequence[CallPanel], limit: float) -> str:
     """What the timeline shows and how far to believe it."""
     if not panels:
         return ""

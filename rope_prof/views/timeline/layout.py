@@ -38,7 +38,7 @@ _LAUNCH = ("launch_name", "launch_start_ns", "launch_dur_ns", "launch_thread")
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class CallLane:
     """One row of the picture: its label and whether it is the host's or the device's."""
 
     label: str
@@ -50,7 +50,7 @@ class CallTimeline:
     """One call: `lead_ns` (<= 0) is where the host began, `end_ns` where the window ends, both relative to zero."""
 
     call: int
-    lanes: tuple[Lane, ...]
+    lanes: tuple[CallLane, ...]
     spans: pl.DataFrame
     bubbles: pl.DataFrame
     lead_ns: int
@@ -138,7 +138,7 @@ def _linked(device: pl.DataFrame, host: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _device_spans(events: pl.DataFrame, zero: int, word: str) -> tuple[list[Lane], pl.DataFrame]:
+def _device_spans(events: pl.DataFrame, zero: int, word: str) -> tuple[list[CallLane], pl.DataFrame]:
     """Spans of the device, one lane per stream and more where spans of a stream overlap."""
     launch_end = pl.col("launch_start_ns") + pl.col("launch_dur_ns")
     spans = events.select(
@@ -165,7 +165,7 @@ def _lane_label(word: str, number: int | None) -> str:
     return word if number is None or word == "operators" else f"{word} {number}"
 
 
-def _host_spans(events: pl.DataFrame, zero: int) -> tuple[list[Lane], pl.DataFrame]:
+def _host_spans(events: pl.DataFrame, zero: int) -> tuple[list[CallLane], pl.DataFrame]:
     """The launch calls, one lane per thread; a launch of many events (a graph) is one span."""
     launches = (
         events.filter(pl.col("launch_name").is_not_null())
@@ -186,9 +186,9 @@ def _host_spans(events: pl.DataFrame, zero: int) -> tuple[list[Lane], pl.DataFra
     return lanes, spans.with_columns(absent).select(list(SPANS))
 
 
-def _stack(spans: pl.DataFrame, by: str, side: str, label: Any) -> tuple[list[Lane], pl.DataFrame]:
+def _stack(spans: pl.DataFrame, by: str, side: str, label: Any) -> tuple[list[CallLane], pl.DataFrame]:
     """Lanes for each value of `by`, and the spans with their lane: on no lane do two spans overlap."""
-    lanes: list[Lane] = []
+    lanes: list[CallLane] = []
     rows: list[int] = []
     ordered = spans.sort(by, "start_ns", "dur_ns", nulls_last=True, maintain_order=True)
     for group in ordered.partition_by(by, maintain_order=True):
@@ -199,7 +199,7 @@ def _stack(spans: pl.DataFrame, by: str, side: str, label: Any) -> tuple[list[La
             ends[depth : depth + 1] = [start + duration]
             rows.append(first + depth)
         name = label(group[by][0])
-        lanes += [Lane(name if depth == 0 else "", side) for depth in range(len(ends))]
+        lanes += [CallLane(name if depth == 0 else "", side) for depth in range(len(ends))]
     placed = ordered.with_columns(pl.Series("lane", rows, dtype=pl.Int64))
     known = [name for name in SPANS if name in placed.columns]
     return lanes, placed.select(known)

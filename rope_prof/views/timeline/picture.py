@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rope_prof.units import duration, significant
-from rope_prof.views.draw.svg import Axis, Drawing, Line, Rect, Shape, Text, fitted, text_width
+from rope_prof.views.draw.svg import Drawing, Line, Rect, Shape, Text, TimeAxis, fitted, text_width
 from rope_prof.views.timeline.layout import CallTimeline
 from rope_prof.views.words.names import short_name, shown
 
@@ -48,7 +48,7 @@ def timeline_drawing(panels: Sequence[Panel], title: str, name: str = "") -> Dra
     """All panels on the scale of the longest call."""
     low, high = extent(panels)
     height = _LEGEND + sum(_HEAD + _LANE * len(p.timeline.lanes) + _FOOT for p in panels)
-    axis = Axis(lo=low, hi=high, x0=_LEFT, x1=WIDTH - _RIGHT, y0=_LEGEND, y1=height)
+    axis = TimeAxis(lo=low, hi=high, x0=_LEFT, x1=WIDTH - _RIGHT, y0=_LEGEND, y1=height)
     shapes: list[Shape] = list(_legend(panels))
     top = _LEGEND
     for panel in panels:
@@ -94,7 +94,7 @@ def nice_ticks(low: float, high: float, most: int = 10) -> list[float]:
     return [k * step + 0.0 for k in range(first, math.floor(high / step) + 1)]
 
 
-def _ticks(axis: Axis) -> Iterator[Shape]:
+def _ticks(axis: TimeAxis) -> Iterator[Shape]:
     for us in nice_ticks(axis.lo / 1e3, axis.hi / 1e3):
         x = axis.at(us * 1e3)
         yield Line(points=((x, axis.y0), (x, axis.y1)), role="rule")

@@ -35,7 +35,7 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class StretchLine:
     """One kernel name or one cause, with a figure for each side; None where a side has none of it.
 
     `tone` is what its spans are: a place in `TONES`.
@@ -51,8 +51,8 @@ class Stretch:
     """Lines by summed time, the largest first; `more` kernels are left out, with `more_ns` of time per side."""
 
     length_ns: tuple[int, ...]
-    kernels: tuple[Line, ...]
-    causes: tuple[Line, ...]
+    kernels: tuple[StretchLine, ...]
+    causes: tuple[StretchLine, ...]
     more: int = 0
     more_ns: tuple[int, ...] = ()
 
@@ -72,11 +72,11 @@ def stretch(sides: Sequence[tuple[Scene, int, int]], limit: int = ROWS_SHOWN) ->
     )
 
 
-def _lines(sides: Sequence[tuple[Scene, int, int]], role: str) -> tuple[Line, ...]:
+def _lines(sides: Sequence[tuple[Scene, int, int]], role: str) -> tuple[StretchLine, ...]:
     sums = [_sums(scene, lo, hi, role) for scene, lo, hi in sides]
     tones = {name: tone for found in sums for name, (_, tone) in found.items()}
     lines = [
-        Line(name=name, tone=tone, cells=tuple(found[name][0] if name in found else None for found in sums))
+        StretchLine(name=name, tone=tone, cells=tuple(found[name][0] if name in found else None for found in sums))
         for name, tone in tones.items()
     ]
     return tuple(sorted(lines, key=lambda line: (-sum(cell.sum_ns for cell in line.cells if cell), line.name)))

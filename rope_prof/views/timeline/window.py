@@ -21,7 +21,7 @@ from rope_prof.views.timeline.facts import facts
 from rope_prof.views.timeline.lanes import NO_LINK, Cut, Lane, cut
 from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.scene import Scene, name_key
-from rope_prof.views.timeline.stretch import Line, Stretch, stretch
+from rope_prof.views.timeline.stretch import Stretch, StretchLine, stretch
 from rope_prof.views.words.names import short_name
 
 #: A name is sent whole up to here; a click on it brings all of it.
@@ -40,7 +40,7 @@ class CallTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class WindowSide:
     """One picture of several on one scale: a scene, its zero, and the part [`begin_ns`, `end_ns`) that it is about.
 
     `host_ns` is the part of the host's lanes that belongs to it; None where all of them do.
@@ -67,7 +67,7 @@ class Shown:
     """
 
     id: str
-    sides: tuple[Side, ...]
+    sides: tuple[WindowSide, ...]
     fit: tuple[float, float]
     axis: str
     source: str
@@ -75,7 +75,7 @@ class Shown:
     zoom: tuple[float, float] | None = None
 
 
-def limits(sides: Sequence[Side]) -> tuple[float, float]:
+def limits(sides: Sequence[WindowSide]) -> tuple[float, float]:
     """The widest window: everything that any side holds."""
     lo = min(side.scene.lo_ns - side.zero_ns for side in sides)
     hi = max(side.scene.hi_ns - side.zero_ns for side in sides)
@@ -131,7 +131,7 @@ def _colours(palette: Palette) -> dict[str, Any]:
 class _Sent:
     """The names that one answer needs, numbered in the order in which they are met."""
 
-    def __init__(self, sides: Sequence[Side]) -> None:
+    def __init__(self, sides: Sequence[WindowSide]) -> None:
         self._at: dict[str, int] = {}
         time: dict[str, int] = {}
         for scene in {id(side.scene): side.scene for side in sides}.values():
@@ -162,7 +162,7 @@ def _sent(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
-def _side(side: Side, look: Look, have: tuple[float, float], pixel: float, names: _Sent) -> dict[str, Any]:
+def _side(side: WindowSide, look: Look, have: tuple[float, float], pixel: float, names: _Sent) -> dict[str, Any]:
     scene = side.scene
     lo, hi = int(have[0]) + side.zero_ns, int(have[1]) + side.zero_ns + 1
     wanted = scene.code_of(look.name)
@@ -188,7 +188,7 @@ def _side(side: Side, look: Look, have: tuple[float, float], pixel: float, names
     }
 
 
-def _lane(number: int, lane: Lane, found: Cut, side: Side, names: _Sent) -> dict[str, Any]:
+def _lane(number: int, lane: Lane, found: Cut, side: WindowSide, names: _Sent) -> dict[str, Any]:
     part = found.part
     codes, back = np.unique(part.codes, return_inverse=True)
     numbers = np.array([names.number(side.scene.names[code]) for code in codes.tolist()], np.int64)
@@ -215,7 +215,7 @@ def _lane(number: int, lane: Lane, found: Cut, side: Side, names: _Sent) -> dict
     return sent
 
 
-def _overlaid(side: Side, have: tuple[float, float], pixel: float) -> dict[str, Any]:
+def _overlaid(side: WindowSide, have: tuple[float, float], pixel: float) -> dict[str, Any]:
     """Every call of the side from its own zero, one thin row each: what varies from call to call."""
     rows, starts, ends, tones = [], [], [], []
     calls = side.calls[:MOST_CALLS]
@@ -243,7 +243,7 @@ def _overlaid(side: Side, have: tuple[float, float], pixel: float) -> dict[str, 
     }
 
 
-def _picked(sides: Sequence[Side], look: Look) -> dict[str, Any] | None:
+def _picked(sides: Sequence[WindowSide], look: Look) -> dict[str, Any] | None:
     """The picked span with all its facts; a number past either end of its lane means the one at that end."""
     if look.picked is None:
         return None
@@ -271,7 +271,7 @@ def _picked(sides: Sequence[Side], look: Look) -> dict[str, Any] | None:
     }
 
 
-def _table(sides: Sequence[Side], look: Look, names: _Sent) -> dict[str, Any]:
+def _table(sides: Sequence[WindowSide], look: Look, names: _Sent) -> dict[str, Any]:
     """The table of the stretch, or of each side's own part where none is chosen."""
     spans = [look.stretch or (side.begin_ns, side.end_ns) for side in sides]
     found = stretch(
@@ -291,11 +291,11 @@ def _table(sides: Sequence[Side], look: Look, names: _Sent) -> dict[str, Any]:
     }
 
 
-def _line(names: _Sent, line: Line) -> dict[str, Any]:
+def _line(names: _Sent, line: StretchLine) -> dict[str, Any]:
     return {"name": names.entry(line.name), "tone": line.tone, "cells": list(_cells(line))}
 
 
-def _cells(line: Line) -> Iterator[list[str] | None]:
+def _cells(line: StretchLine) -> Iterator[list[str] | None]:
     for cell in line.cells:
         share = "" if cell is None or cell.share is None else f"{significant(100 * cell.share)} %"
         yield None if cell is None else [f"{cell.count:,}", duration(cell.sum_ns), duration(cell.mean_ns), share]

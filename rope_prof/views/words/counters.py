@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rope_prof.analysis.run.counters import CallCounters, call_counters
-from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, Nsight, Recording
+from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, Nsight, ToolRecording
 from rope_prof.units import MISSING, mebibytes, microseconds, number, ratio
 from rope_prof.views.words.difference import bracketed, difference, more, points
 from rope_prof.views.words.labels import name_parts
@@ -125,7 +125,7 @@ def compute_notes(compute: Compute) -> list[str]:
     return [*_recording_notes("ncu", compute.recording), *_compute_notes(compute)]
 
 
-def _recording_notes(name: str, recording: Recording) -> Iterator[str]:
+def _recording_notes(name: str, recording: ToolRecording) -> Iterator[str]:
     if recording.reason:
         yield f"{name}: {recording.reason}"
     yield from recording.notes

@@ -49,7 +49,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rope_prof.analysis.requests.requests import Agreement, Prediction, RequestRow
+from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow
 from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.modes import ModeRow
 from rope_prof.analysis.run.numbers import Numbers
@@ -149,7 +149,7 @@ def _whole(value: float | None) -> float | int | None:
 def end_to_end_json(
     facts: EndToEnd,
     rows: Sequence[RequestRow],
-    agreed: Sequence[Agreement],
+    agreed: Sequence[LogitsAgreement],
     steps: Steps,
     predicted: Sequence[Prediction],
 ) -> dict[str, Any]:

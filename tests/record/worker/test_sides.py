@@ -17,7 +17,7 @@ from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.worker import sides
 from rope_prof.record.worker.crew import Crew
 from rope_prof.record.worker.process import LostWorkerError, Start, WorkerProcess
-from rope_prof.record.worker.sides import Side, checked_out, other_side, split, with_side
+from rope_prof.record.worker.sides import RecordedSide, checked_out, other_side, split, with_side
 from rope_prof.record.worker.workers import Workers
 from tests.record.standins import BENCH
 from tests.record.worker.test_workers import Silent, planned
@@ -124,12 +124,12 @@ def test_an_environment_without_our_package_is_one_sentence(tmp_path: Path) -> N
         WorkerProcess(start, 20.0).ask("throttled")
 
 
-def workers(side: Side | None) -> Workers:
+def workers(side: RecordedSide | None) -> Workers:
     return Workers(device="cpu", seed=0, kind="cpu", patience_s=20, start=Start(), bench_name=BENCH, side=side)
 
 
 def test_sides_and_repeats_take_turns_in_fresh_processes(tmp_path: Path) -> None:
-    made = workers(Side(label="1a2b3c4", words="git revision 1a2b3c4"))
+    made = workers(RecordedSide(label="1a2b3c4", words="git revision 1a2b3c4"))
     plan = planned("unfused", "user:fine")
     plan = run(*made.planned(plan.keys))
     assert [f.key.path for f in plan.keys] == ["unfused", "user:fine", "unfused@1a2b3c4", "user:fine@1a2b3c4"]
@@ -183,7 +183,7 @@ def _interrupt(_: object) -> None:
 
 
 def test_a_side_that_cannot_be_measured_is_one_sentence() -> None:
-    bad = Side(label="x", words="git revision x", start=Start(python="/bin/false"))
+    bad = RecordedSide(label="x", words="git revision x", start=Start(python="/bin/false"))
     made = workers(bad)
     plan = run(*made.planned(planned("unfused").keys))
     try:
