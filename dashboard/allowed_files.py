@@ -15,9 +15,8 @@ from typing import Final
 
 from rope_prof.errors import UsageError
 from rope_prof.io.trace.cache import SUFFIX as CACHE_SUFFIX
+from rope_prof.io.trace.formats import SUFFIXES
 
-#: Ends of the names that are offered; any file inside may be asked for, its format is told from its content.
-ENDS: Final = (".json", ".json.gz", ".sqlite", ".nsys-rep", ".hatchet")
 MOST_OFFERED: Final = 400
 _NOT_TRACES: Final = frozenset({"run.json", "end_to_end.json", "nsight.json", "facts.json"})
 
@@ -50,7 +49,7 @@ def _names(folders: Mapping[str, Path]) -> Iterator[str]:
             below[:] = sorted(one for one in below if not one.startswith(".") and not one.endswith(CACHE_SUFFIX))
             for file in sorted(files):
                 path = Path(here) / file
-                if file.endswith(ENDS) and file not in _NOT_TRACES and not path.is_symlink():
+                if file.endswith(SUFFIXES) and file not in _NOT_TRACES and not path.is_symlink():
                     yield f"{name}/{path.relative_to(folder).as_posix()}"
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import streamlit as st
-from rope_prof.dashboard.allowed_files import ENDS
 
 from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import common_range, trace_side
 from rope_prof.analysis.trace.analyze import Analysis, accounted, analyze
 from rope_prof.io.trace.cache import worth_caching
+from rope_prof.io.trace.formats import FORMATS, SUFFIXES
 from rope_prof.io.trace.perfetto import check_opens
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
@@ -103,7 +103,7 @@ def shared_range(before: Path, after: Path) -> str | None:
 
 def upload(file_id: str, name: str, file: BinaryIO) -> Path:
     """Where the uploaded file lies on disk; its name is ours, but for an end that is known."""
-    return _kept(file_id, next((end for end in ENDS if name.endswith(end)), ".gz"), file).path
+    return _kept(file_id, next((end for end in SUFFIXES if name.endswith(end)), ".gz"), file).path
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
@@ -125,7 +125,7 @@ def perfetto_address(path: Path, trace: Trace) -> str:
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
 def _perfetto(path: str, stamp_ns: int, kind: str) -> tuple[Server, str]:  # noqa: ARG001 - part of the key
     file = Path(path)
-    if kind == "nsys":
+    if FORMATS[kind].drawn:
         name = f"{file.name}.pftrace"
         server = Server(site([], made={name: partial(made_trace, file)}))
     else:

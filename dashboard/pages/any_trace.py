@@ -8,6 +8,7 @@ from rope_prof.dashboard.drawing import draw
 
 from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell, timeline_component, view
 from rope_prof.errors import RopeProfError
+from rope_prof.io.trace.formats import kinds
 from rope_prof.units import size
 from rope_prof.views.blocks import chains as chain_blocks
 from rope_prof.views.blocks import trace as trace_blocks
@@ -18,7 +19,6 @@ from rope_prof.views.timeline.window import Shown, WindowSide, limits
 
 LIMIT = "up to 1 GB"
 WORDS = ("range", "device")
-KINDS = "Kineto .json or .json.gz, Nsight Systems .sqlite or .nsys-rep, Proton .hatchet"
 
 seen = shell.seen()
 folders = loading.trace_folders()
@@ -61,8 +61,9 @@ elif asked:
         path, label = allowed_files.resolve(folders, asked), asked
 else:
     shell.stop(
-        f"Choose a trace above, or drop a file: {KINDS}, {LIMIT}, packed or not. Files are opened from "
-        f"{', '.join(folders)} alone; “dashboard --folder FOLDER” permits another folder. Nothing leaves this machine."
+        f"Choose a trace above, or drop a file: {kinds(lambda one: one.title)}, {LIMIT}, packed or not. "
+        f"Files are opened from {', '.join(folders)} alone; “dashboard --folder FOLDER” permits another "
+        "folder. Nothing leaves this machine."
     )
 
 with shell.guarded(), st.spinner("Reading the trace"):

@@ -23,6 +23,7 @@ from rope_prof.commands import words
 from rope_prof.commands.analyze_many import Many, analyze_all
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.trace.cache import worth_caching
+from rope_prof.io.trace.formats import kinds
 from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import several
 from rope_prof.model.trace import Trace
@@ -39,8 +40,7 @@ def analyze(
         typer.Argument(
             parser=words.place,
             metavar="TRACE...",
-            help="Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet; "
-            "or folders, globs and URLs of many: their ranks side by side",
+            help=f"{kinds(lambda one: one.writer)}; or folders, globs and URLs of many: their ranks side by side",
         ),
     ],
     range_: Annotated[

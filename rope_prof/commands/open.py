@@ -16,6 +16,7 @@ import typer
 from rope_prof.commands import words
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import RunFolder
+from rope_prof.io.trace.formats import needs_drawing
 from rope_prof.io.trace.perfetto import check_opens
 from rope_prof.opened.pictures import case_traces, made_trace, no_trace
 from rope_prof.opened.run import OpenedRun, open_run
@@ -59,7 +60,7 @@ def site_of(target: Path, key: str | None) -> Site:
             raise UsageError(
                 f"--key {key!r} with the single trace '{target}'; --key chooses in a run folder: leave it out"
             )
-        if _is_nsys(target):
+        if needs_drawing(target):
             return site([], made={f"{target.name}.pftrace": partial(made_trace, target)})
         check_opens(target)
         return site([target])
@@ -73,15 +74,6 @@ def site_of(target: Path, key: str | None) -> Site:
     made = case_traces(opened)
     page = _index(opened, traces, tuple(made))
     return site(list(traces.values()), index=lambda: page, made=made)
-
-
-def _is_nsys(path: Path) -> bool:
-    """Whether Perfetto needs the file drawn for it: an export or a report of Nsight Systems."""
-    try:
-        with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\0" or path.suffix == ".nsys-rep"
-    except OSError:
-        return False  # the check that follows says what is wrong
 
 
 def _traces(folder: RunFolder) -> dict[str, Path]:

@@ -8,11 +8,12 @@ A frame's rows have the file's order; nothing here sorts, repairs or drops. Load
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
-Format = Literal["kineto", "nsys", "proton"]
+#: A name of `io.trace.formats.FORMATS`.
+Format = str
 
 #: One row per GPU event: a kernel, a copy, a set, or (nsys in graph mode) a whole graph launch.
 GPU_EVENTS: dict[str, Any] = {

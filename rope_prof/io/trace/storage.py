@@ -22,10 +22,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rope_prof.errors import TraceError, UnavailableError, UsageError
 from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX
+from rope_prof.io.trace.formats import SUFFIXES
 
-#: What a folder is searched for. In the folder of a run of ours only its captures are traces, and those that a lost
-#: rank left in `ranks/` are among them.
-SUFFIXES: Final = (".json", ".json.gz", ".sqlite", ".nsys-rep", ".hatchet")
 #: A folder that holds this file is the result of an analysis and no source.
 DATASET_FILE: Final = "fleet.json"
 VARIABLE: Final = "ROPE_PROF_STORAGE_TIMEOUT"
@@ -162,6 +160,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _is_trace(name: str, of_run: bool) -> bool:
+    """In the folder of a run of ours only its captures are traces, and those that a lost rank left in `ranks/`."""
     if name.startswith("."):
         return False
     return name.endswith(TRACE_SUFFIX if of_run else SUFFIXES)

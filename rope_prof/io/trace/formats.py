@@ -1,0 +1,125 @@
+"""Every format of a trace that is read: the one list of them. A new one is a reader beside this file and an entry here.
+
+Names of files only choose what is offered; what a file is, its content says (`TraceFormat.claims`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from rope_prof.io.kineto.reader import KinetoReader
+from rope_prof.io.trace.nsys import is_report, read_nsys, read_report
+from rope_prof.io.trace.proton import read_proton
+from rope_prof.io.trace.unpack import Progress, Unpacked
+from rope_prof.model.trace import Trace
+
+SQLITE: Final = b"SQLite format 3\0"
+_BLANK: Final = b" \t\r\n\xef\xbb\xbf"
+_LOOK: Final = 64 << 10
+
+
+class Start:
+    """The beginning of a file, as it lies and unpacked; the rest is read on. Errors: OSError."""
+
+    def __init__(self, path: Path, progress: Progress | None = None) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            self.magic = file.read(len(SQLITE))
+        self.unpacked = Unpacked(path, progress)
+        self._chunks = iter(self.unpacked)
+
+    @cached_property
+    def head(self) -> bytes:
+        """At least the first 64 KiB, unpacked; less of a shorter file."""
+        head = next(self._chunks, b"")
+        while len(head) < _LOOK:
+            more = next(self._chunks, None)
+            if more is None:
+                break
+            head += more
+        return head
+
+    @property
+    def opens(self) -> bytes:
+        """The first letter that is no blank."""
+        return self.head.lstrip(_BLANK)[:1]
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of the file, unpacked."""
+        return chain((self.head,), self._chunks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceFormat:
+    """What one format is called (`title` on screens, `writer` in help), which names its files have, and who reads it.
+
+    `drawn`: the Perfetto UI does not open the file, but a drawing of it. One format alone claims a file.
+    """
+
+    title: str
+    writer: str
+    suffixes: tuple[str, ...]
+    claims: Callable[[Start], bool]
+    read: Callable[[Start], Trace]
+    drawn: bool = False
+
+
+def _is_json(start: Start) -> bool:
+    return start.magic != SQLITE and start.opens in (b"{", b"[")
+
+
+def _is_proton(start: Start) -> bool:
+    return _is_json(start) and start.opens == b"[" and b'"frame"' in start.head and b'"ph"' not in start.head
+
+
+def _read_kineto(start: Start) -> Trace:
+    trace = KinetoReader(str(start.path), start.path.stat().st_size).read(start.chunks())
+    return replace(trace, findings=(*start.unpacked.findings, *trace.findings))
+
+
+#: `Trace.format` -> the format, the most usual one first.
+FORMATS: Final = {
+    "kineto": TraceFormat(
+        title="Kineto",
+        writer="Kineto",
+        suffixes=(".json", ".json.gz"),
+        claims=lambda start: _is_json(start) and not _is_proton(start),
+        read=_read_kineto,
+    ),
+    "nsys": TraceFormat(
+        title="Nsight Systems",
+        writer="nsys",
+        suffixes=(".sqlite", ".nsys-rep"),
+        claims=lambda start: start.magic == SQLITE or (not _is_json(start) and is_report(start.path, start.head)),
+        read=lambda start: read_nsys(start.path) if start.magic == SQLITE else read_report(start.path),
+        drawn=True,
+    ),
+    "proton": TraceFormat(
+        title="Proton",
+        writer="Proton",
+        suffixes=(".hatchet",),
+        claims=_is_proton,
+        read=lambda start: read_proton(start.chunks(), str(start.path), start.unpacked.findings),
+    ),
+}
+#: What a folder is searched for, and what a viewer is offered.
+SUFFIXES: Final = tuple(suffix for one in FORMATS.values() for suffix in one.suffixes)
+
+
+def kinds(word: Callable[[TraceFormat], str]) -> str:
+    """`Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet`; `word` names a format."""
+    return ", ".join(f"{word(one)} {' or '.join(one.suffixes)}" for one in FORMATS.values())
+
+
+def needs_drawing(path: Path) -> bool:
+    """Whether the Perfetto UI can only open a drawing of that file; no where it cannot be read at all."""
+    try:
+        start = Start(path)
+        return any(one.drawn and one.claims(start) for one in FORMATS.values())
+    except OSError:
+        return False

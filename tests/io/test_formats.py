@@ -1,0 +1,67 @@
+"""The list of trace formats: names of files, words on screens and who reads a file all come from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rope_prof.errors import TraceError
+from rope_prof.io.trace import formats
+from rope_prof.io.trace.formats import FORMATS, SUFFIXES, Start, TraceFormat, kinds
+from rope_prof.io.trace.read import read_trace
+from tests.builders import kernel, kineto_json, trace
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """One small file of each format, all under names that say nothing."""
+    found = {
+        "kineto": kineto_json(trace(kernel(0, 10))),
+        "proton": b'[{"frame": {"name": "ROOT"}, "metrics": {}, "children": []}, {"CUDA": {}}]',
+        "nsys": formats.SQLITE + b"\0" * 100,
+    }
+    for name, data in found.items():
+        (folder / name).write_bytes(data)
+    return {name: folder / name for name in found}
+
+
+def test_one_format_alone_claims_a_file(tmp_path: Path) -> None:
+    made = files(tmp_path)
+    assert made.keys() == FORMATS.keys()
+    for name, path in made.items():
+        assert [other for other, one in FORMATS.items() if one.claims(Start(path))] == [name]
+
+
+def test_what_a_format_reads_carries_its_name(tmp_path: Path) -> None:
+    made = files(tmp_path)
+    assert read_trace(made["kineto"]).format == "kineto"
+    assert read_trace(made["proton"]).format == "proton"
+
+
+def test_nobody_claims_what_is_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"\x7fELF")
+    with pytest.raises(TraceError, match="starts with"):
+        read_trace(tmp_path / "a.json")
+
+
+def test_words_and_suffixes_come_from_the_list() -> None:
+    assert SUFFIXES == (".json", ".json.gz", ".sqlite", ".nsys-rep", ".hatchet")
+    assert kinds(lambda one: one.writer) == "Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet"
+    assert kinds(lambda one: one.title).startswith("Kineto .json or .json.gz, Nsight Systems .sqlite")
+
+
+def test_a_format_that_joins_the_list_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a new format takes: a reader and an entry."""
+    read = replace(trace(kernel(0, 10)), format="mine")
+    mine = TraceFormat(
+        title="Mine",
+        writer="mine",
+        suffixes=(".mine",),
+        claims=lambda start: start.head.startswith(b"MINE"),
+        read=lambda _: read,
+    )
+    monkeypatch.setitem(FORMATS, "mine", mine)
+    (tmp_path / "a.mine").write_bytes(b"MINE 1")
+    assert read_trace(tmp_path / "a.mine") is read
+    assert kinds(lambda one: one.writer).endswith(", mine .mine")
