@@ -66,6 +66,8 @@ CPU_OPS: dict[str, Any] = {
     "start_ns": pl.Int64,
     "dur_ns": pl.Int64,
     "external": pl.Int64,
+    "sequence": pl.Int64,  # autograd's number: a backward operator has that of the forward operator it belongs to
+    "forward_thread": pl.Int64,  # of a backward operator: autograd's number of the thread that ran the forward one
     "input_dims": pl.String,  # as the file writes it: JSON text, null where not recorded
     "input_types": pl.String,
 }

@@ -11,15 +11,19 @@ from typing import Any, Final
 import polars as pl
 
 from rope_prof.analysis.trace.accounting import NEEDED, DeviceUse, device_use
+from rope_prof.analysis.trace.backward import caused_by_forward
 from rope_prof.analysis.trace.calls import as_cpu, innermost, recorded_on_cpu
 from rope_prof.analysis.trace.clocks import early_ns
 from rope_prof.analysis.trace.gaps import device_gaps, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
-from rope_prof.analysis.trace.ranges import RangeUse, range_use
+from rope_prof.analysis.trace.proof import proof
+from rope_prof.analysis.trace.ranges import Outside, RangeUse, outside, range_use
 from rope_prof.model.trace import Finding, Format, Trace
 
 SCHEMA_VERSION: Final = 1
+#: What starts and ends at 0 is without a time where no other event starts so near to 0.
+FAR_NS: Final = 10_000
 _TASKS: Final = 2  # beside the caller: the judgement and the ranges
 
 
@@ -41,6 +45,7 @@ class Analysis:
     devices: tuple[DeviceUse, ...]
     links: Links
     ranges: tuple[RangeUse, ...]
+    outside_ranges: Outside | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain dicts and lists, ready for a JSON writer."""
@@ -80,6 +85,7 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
         answer,
         devices=tuple(_shared(use, judged, early) for use in devices),
         ranges=tuple(_withheld(use, judged.reason) for use in ranges),
+        outside_ranges=outside(trace.ranges, events),
     )
 
 
@@ -94,15 +100,32 @@ def _devices(trace: Trace, events: pl.DataFrame) -> tuple[DeviceUse, ...]:
 
 def _ranges(trace: Trace, events: pl.DataFrame, picked: re.Pattern[str] | None) -> tuple[RangeUse, ...]:
     shown = trace.ranges if picked is None else _picked(trace.ranges, picked)
-    return range_use(shown, events, host(trace))
+    return range_use(shown, events, host(trace), caused_by_forward(trace, events))
 
 
 def accounted(trace: Trace, device: str | None = None) -> Trace:
-    """The trace itself, or its leaf operators as kernels where it was recorded on a CPU (`analyze` says when)."""
+    """The trace without events that have no time, or with its leaf operators as kernels where it was recorded on a CPU
+    (`analyze` says when)."""
+    trace = _timed(trace)
     if trace.gpu.height or not trace.ops.height or not (device == "cpu" or recorded_on_cpu(trace)):
         return trace
     note = Finding(code="cpu_leaf_operators", detail="recorded on a CPU: kernels are the leaf operators")
     return replace(as_cpu(trace), findings=(*trace.findings, note))
+
+
+def _timed(trace: Trace) -> Trace:
+    """Without GPU events that start and end at 0 far before all others: so CUPTI writes a time that it did not take."""
+    without = (pl.col("start_ns") == 0) & (pl.col("dur_ns") == 0)
+    held = trace.gpu.filter(~without)
+    rest = trace.gpu.height - held.height
+    if not rest or not held.height or int(held["start_ns"].abs().min()) < FAR_NS:  # type: ignore[arg-type]
+        return trace
+    detail = (
+        "GPU events start and end at 0: the profiler did not take their times. They are left out, and their launches "
+        "count as launches without a kernel"
+    )
+    said = Finding(code="untimed_events", detail=detail, count=rest, events=proof(trace.gpu.filter(without)))
+    return replace(trace, gpu=held, findings=(*trace.findings, said))
 
 
 def _shared(use: DeviceUse, judged: Integrity, early: dict[str, int]) -> DeviceUse:

@@ -1,8 +1,9 @@
 """Ranges and the kernels launched inside them: one row per occurrence of a range (a call), and its GPU events.
 
 A kernel belongs to every range in which its launch call was made: the same process and thread, the call's start
-within the range's host span. So nested ranges are inclusive, and a graph's kernels belong to the range around the
-graph launch. A range that the file never closes reaches to the file's end.
+within the range's host span; or, in that span, a thread that works for the range's thread while it waits (`workers`).
+So nested ranges are inclusive, and a graph's kernels belong to the range around the graph launch. A range that the file
+never closes reaches to the file's end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.launches import FOR_THREAD, launched
 from rope_prof.analysis.trace.pairs import FOREVER, pairs, run_totals, runs, timed
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, Trace
 
@@ -124,6 +125,11 @@ def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
 
     Of nested ranges the one that began last.
     """
+    return inside(ranges, events)
+
+
+def inside(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
+    """The name of the row of `ranges` (or any spans of threads) that holds each launch and began last, or null."""
     ordered = numbered(ranges)
     last = np.full(events.height, -1, np.int64)
     for calls, rows in pairs(ordered, events):
@@ -136,16 +142,16 @@ def call_events(trace: Trace, call_row: dict[str, Any]) -> pl.DataFrame:
     """The GPU events of one row of `call_frame` by start, each with its launch (see `launches.launched`)."""
     process, thread = call_row["process"], call_row["thread"]
     end = call_row["host_end_ns"]
-    inside = pl.col("launch_start_ns").is_between(
+    held = pl.col("launch_start_ns").is_between(
         call_row["host_start_ns"], FOREVER if end is None else end, closed="left"
     )
     if process is not None:
-        inside &= pl.col("launch_process").eq_missing(process)
+        held &= pl.col("launch_process").eq_missing(process)
     if thread is not None:
-        inside &= pl.col("launch_thread").eq_missing(thread)
+        held &= pl.col("launch_thread").eq_missing(thread) | (pl.col(FOR_THREAD) == thread).fill_null(False)
     if call_row.get("device") is not None:
-        inside &= pl.col("device") == call_row["device"]
-    return launched(trace).filter(inside).sort("start_ns", "stream", "dur_ns", maintain_order=True)
+        held &= pl.col("device") == call_row["device"]
+    return launched(trace).filter(held).sort("start_ns", "stream", "dur_ns", maintain_order=True)
 
 
 def recorded_on_cpu(trace: Trace) -> bool:

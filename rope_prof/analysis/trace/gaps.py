@@ -256,10 +256,18 @@ def device_gaps(trace: Trace, device: str) -> pl.DataFrame:
     split = pieces(segments(found, events), host(trace))
     before = events[found["before"]].select(before="name", before_stream="stream")
     after = events[found["after"]].select(
-        "launch_name", "launch_start_ns", "launch_thread", "launch_process", after="name", after_stream="stream"
+        "launch_name",
+        "launch_start_ns",
+        "launch_thread",
+        "launch_process",
+        "launch_for_thread",
+        after="name",
+        after_stream="stream",
     )
     sides = found.select(gap_start_ns="start_ns", gap_dur_ns="dur_ns").hstack(before).hstack(after)
     sides = sides.with_row_index("gap").with_columns(pl.col("gap").cast(pl.Int64))
     wanted = split.join(sides, on="gap", how="left", maintain_order="left")
     order = ("start_ns", "dur_ns", "cause", "gap", "gap_start_ns", "gap_dur_ns", "before", "before_stream", "after")
-    return wanted.select(*order, "after_stream", "launch_name", "launch_start_ns", "launch_process", "launch_thread")
+    return wanted.select(
+        *order, "after_stream", "launch_name", "launch_start_ns", "launch_process", "launch_thread", "launch_for_thread"
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from rope_prof.analysis.trace.workers import works_for
 from rope_prof.model.trace import Trace
 
 #: Calls that start a kernel or a graph on the GPU; used to look for launches whose kernel is missing.
@@ -26,10 +27,20 @@ _LAUNCH = {
     "launch_start_ns": pl.Int64,
     "launch_dur_ns": pl.Int64,
 }
+#: The thread that waits for the launch (`workers`), null for none; it follows the columns of the launch.
+FOR_THREAD = "launch_for_thread"
 
 
 def launched(trace: Trace) -> pl.DataFrame:
-    """`trace.gpu`, row for row, with launch_name, _api, _process, _thread, _start_ns, _dur_ns (null: no launch)."""
+    """`trace.gpu`, row for row, with launch_name, _api, _process, _thread, _start_ns, _dur_ns (null: no launch).
+
+    `launch_for_thread`: the thread that waits for it, null for none.
+    """
+    events = _joined(trace)
+    return events.with_columns(works_for(trace, events))
+
+
+def _joined(trace: Trace) -> pl.DataFrame:
     gpu = trace.gpu
     calls = trace.calls.filter(pl.col("correlation").is_not_null())
     if not gpu.height or not calls.height:

@@ -27,16 +27,20 @@ MOST_PAIRS = 1_000_000
 def pairs(ranges: pl.DataFrame, events: pl.DataFrame, most: int = MOST_PAIRS) -> Iterator[tuple[Int64s, Int64s]]:
     """Call numbers and rows of `events`, in pieces of about `most` pairs, by call and launch; no call is cut in two.
 
-    `ranges` come from `calls.numbered`, `events` need the columns launch_process, _thread and _start_ns.
+    `ranges` come from `calls.numbered`, `events` need the columns launch_process, _thread and _start_ns; with
+    launch_for_thread a launch is also in the ranges of the thread that waits for it.
     """
-    linked = events.select("launch_process", "launch_thread", "launch_start_ns", row=pl.int_range(pl.len()))
+    other = pl.col("launch_for_thread") if "launch_for_thread" in events.columns else pl.lit(None, dtype=pl.Int64)
+    linked = events.select(
+        "launch_process", "launch_thread", "launch_start_ns", other.alias("for"), row=pl.int_range(pl.len())
+    )
     linked = linked.filter(pl.col("launch_start_ns").is_not_null()).sort("launch_start_ns", maintain_order=True)
     for (process, thread), group in ranges.group_by("process", "thread", maintain_order=True):
         here = linked
         if process is not None:
             here = here.filter(pl.col("launch_process").eq_missing(process))
         if thread is not None:
-            here = here.filter(pl.col("launch_thread").eq_missing(thread))
+            here = here.filter(pl.col("launch_thread").eq_missing(thread) | (pl.col("for") == thread).fill_null(False))
         starts, rows = here["launch_start_ns"].to_numpy(), here["row"].to_numpy()
         low = np.searchsorted(starts, group["host_start_ns"].to_numpy())
         high = np.searchsorted(starts, group["host_end_ns"].fill_null(FOREVER).to_numpy())

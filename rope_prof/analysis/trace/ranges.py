@@ -9,7 +9,7 @@ between its own first start and last end, where none of its own events runs; wha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,18 @@ import polars as pl
 from rope_prof.analysis.trace.accounting import others_on
 from rope_prof.analysis.trace.calls import families, numbered
 from rope_prof.analysis.trace.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
-from rope_prof.analysis.trace.pairs import Gaps, TimedEvents, once_each, pairs, run_gaps, run_totals, runs, timed
+from rope_prof.analysis.trace.pairs import (
+    FOREVER,
+    Gaps,
+    TimedEvents,
+    once_each,
+    pairs,
+    run_gaps,
+    run_totals,
+    runs,
+    timed,
+)
+from rope_prof.analysis.trace.spans import total_time
 
 _TIMES: Final = ("device", "kind", "start_ns", "dur_ns")
 
@@ -46,10 +57,51 @@ class RangeUse:
     idle_by_cause_ns: dict[str, int]
     us_per_call: Spread | None
     reason: str | None = None
+    backward_kernels: int = 0  # whose forward operator ran in the range, wherever they were launched
+    backward_kernel_ns: int = 0
 
 
-def range_use(ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host) -> tuple[RangeUse, ...]:
-    """One row per name and device that something was launched on, by busy time."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """GPU work that no range owns, although the file has ranges; `unlinked` has no launch, so nobody knows."""
+
+    kernels: int
+    kernel_ns: int
+    unlinked: int
+
+
+def outside(ranges: pl.DataFrame, events: pl.DataFrame) -> Outside | None:
+    """What falls in none of `ranges`; None where there are none. `events` come from `launched`."""
+    if not ranges.height:
+        return None
+    lanes = numbered(ranges)
+    held = np.zeros(events.height, np.bool_)
+    for _, rows in pairs(_outermost(lanes), events):
+        held[rows] = True
+    kernels = events.filter(pl.col("kind") == "kernel")
+    free = events.filter(pl.Series(~held) & pl.col("launch_start_ns").is_not_null() & (pl.col("kind") == "kernel"))
+    return Outside(
+        kernels=free.height,
+        kernel_ns=total_time(free),
+        unlinked=int(kernels["launch_start_ns"].null_count()),
+    )
+
+
+def _outermost(lanes: pl.DataFrame) -> pl.DataFrame:
+    """The ranges of each thread that no other one of it holds, so that no launch is looked at for every level."""
+    lane = ["process", "thread"]
+    end = pl.col("host_end_ns").fill_null(FOREVER)
+    reach = end.cum_max().shift(1).over(lane)
+    return lanes.filter(reach.is_null() | (end > reach))
+
+
+def range_use(
+    ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host, caused: pl.DataFrame | None = None
+) -> tuple[RangeUse, ...]:
+    """One row per name and device that something was launched on, by busy time.
+
+    `caused`: backward work as `backward.caused_by_forward` gives it.
+    """
     if not ranges.height or not events.height:
         return ()
     ordered = numbered(ranges)
@@ -67,7 +119,30 @@ def range_use(ranges: pl.DataFrame, events: pl.DataFrame, host_side: Host) -> tu
     rows_of = _named(pl.concat(totals), family).filter(pl.col("device").is_not_null())
     by_cause = _added(causes)
     uses = [_use(row, by_cause.get((row["family"], row["device"]), {})) for row in _summed(rows_of)]
+    backward = {} if caused is None or not caused.height else _backward(ordered, caused, family)
+    uses = [
+        replace(use, backward_kernels=backward[key][0], backward_kernel_ns=backward[key][1])
+        if (key := (use.name, use.device)) in backward
+        else use
+        for use in uses
+    ]
     return tuple(sorted(uses, key=lambda use: (-use.busy_ns, use.name, use.device)))
+
+
+def _backward(ordered: pl.DataFrame, caused: pl.DataFrame, family: pl.DataFrame) -> dict[tuple[str, str], list[int]]:
+    """Kernels and their time by (family, device), of work that the ranges' forward operators caused."""
+    totals: dict[tuple[str, str], list[int]] = {}
+    for calls, rows in pairs(ordered, caused):
+        work = caused[rows].select("device", "kind", "dur_ns").with_columns(family=family["family"].gather(calls))
+        summed = (
+            work.filter(pl.col("kind") == "kernel")
+            .group_by("family", "device")
+            .agg(pl.len(), pl.col("dur_ns").clip(lower_bound=0).cast(pl.Int128).sum())
+        )
+        for name, device, count, ns in summed.iter_rows():
+            held = totals.setdefault((name, device), [0, 0])
+            held[0], held[1] = held[0] + count, held[1] + int(ns)
+    return totals
 
 
 def _named(frame: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:

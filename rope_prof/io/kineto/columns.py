@@ -39,7 +39,7 @@ def read_columns(text: bytes, last: bool) -> Columns:
     """The columns of a piece of the event array; see `kineto_events.read_piece`."""
     piece = read_piece(text, last)
     counts = {code: getattr(piece, code) for code in COUNTED}
-    counts["unreadable_times"] = counts["untimed"] = 0
+    counts["unreadable_times"] = 0
     names = _Numbers()
     frames: dict[str, pl.DataFrame] = {}
     whole_us = True
@@ -49,9 +49,6 @@ def read_columns(text: bytes, last: bool) -> Columns:
             continue
         whole_us = whole_us and whole_microseconds(group.columns["ts"])
         batch, unreadable = _frame(group, names)
-        if frame == "gpu":
-            batch, untimed = timed(batch)
-            counts["untimed"] += untimed
         frames[frame] = batch
         counts["unreadable_times"] += unreadable
     return Columns(
@@ -107,16 +104,9 @@ def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
     return (batch.filter(pl.Series(good)) if unreadable else batch), unreadable
 
 
-def timed(gpu: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """GPU events without those that start and end at 0, which is how CUPTI writes a time that it did not take."""
-    without = (gpu["start_ns"] == 0) & (gpu["dur_ns"] == 0)
-    count = int(without.sum())
-    return (gpu.filter(~without) if count else gpu), count
-
-
 def _op(held: dict[str, list[Any]], names: _Numbers) -> list[pl.Series]:
     return [
-        ints("external", held["external"]),
+        *(ints(name, held[name]) for name in ("external", "sequence", "forward_thread")),
         names.told("input_dims", held["dims"], _text),
         names.told("input_types", held["types"], _text),
     ]

@@ -58,6 +58,8 @@ _GPU: Final[dict[str, Take]] = {
     "block": lambda args: _texts([one.block for one in args]),
 }
 _OP: Final[dict[str, Take]] = {
+    "sequence": lambda args: [one.sequence for one in args],
+    "forward_thread": lambda args: [one.forward_thread for one in args],
     "dims": lambda args: _texts([one.dims for one in args]),
     "types": lambda args: _texts([one.types for one in args]),
 }

@@ -169,16 +169,11 @@ class KinetoReader:
             )
 
 
-UNTIMED: Final = (
-    "GPU events start and end at 0: the profiler did not take their times. They are left out, and their launches count "
-    "as launches without a kernel"
-)
 #: code -> (what is counted, sentence)
 _DETAILS: Final = {
     "mended_events": ("mended", "events are no strict JSON (bare inf, unescaped quotes, odd bytes) and were mended"),
     "damaged_events": ("lost", "events ({lost_bytes} bytes) cannot be read and are left out"),
     "damaged_unread_events": ("lost_unread", "events of categories that no figure reads cannot be read"),
-    "untimed_events": ("untimed", UNTIMED),
     "duplicate_keys": ("duplicates", "events hold a key twice; the last one counts"),
     "unreadable_times": ("unreadable_times", "events have no readable start or duration and are left out"),
 }

@@ -26,6 +26,8 @@ class Args(msgspec.Struct, gc=False):
     graph: Scalar = msgspec.field(name="graph id", default=None)
     graph_node: Scalar = msgspec.field(name="graph node id", default=None)
     bytes: Scalar = None
+    sequence: Scalar = msgspec.field(name="Sequence number", default=None)
+    forward_thread: Scalar = msgspec.field(name="Fwd thread id", default=None)
     grid: msgspec.Raw = ABSENT
     block: msgspec.Raw = ABSENT
     dims: msgspec.Raw = msgspec.field(name="Input Dims", default=ABSENT)

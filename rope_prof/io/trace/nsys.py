@@ -21,7 +21,6 @@ import polars as pl
 
 from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.kineto.args import as_int, ints
-from rope_prof.io.kineto.reader import UNTIMED
 from rope_prof.io.trace.sqlite import tables_of
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
@@ -139,11 +138,6 @@ class _Export:
         if lost:
             detail = f"rows of {table} have no readable start or end and are left out"
             self._findings.append(Finding(code="unreadable_times", detail=detail, count=lost))
-        if "globalPid" in extra:
-            untimed = good & ((columns["start"] == 0) & (columns["end"] == 0)).fill_null(False)
-            good &= ~untimed
-            if count := int(untimed.sum()):
-                self._findings.append(Finding(code="untimed_events", detail=f"{table}: {UNTIMED}", count=count))
         self._events += frame.height - lost
         kept = {name: column.filter(good) for name, column in columns.items()}
         for name in texts:
@@ -227,14 +221,13 @@ class _Export:
         frame = frame.filter(pl.col("eventType").is_in(_RANGE_TYPES)).join(
             domains, on="domainId", how="left", maintain_order="left"
         )
-        elsewhere = (pl.col("eventType") == 60) & (pl.col("endGlobalTid") != pl.col("globalTid"))
         known = {
             "name": named.fill_null(""),
             "kind": pl.lit("nvtx"),
             "domain": pl.col("domain"),
             "payload": pl.coalesce(*values),
             **_HOST,
-            "thread": pl.when(~elsewhere.fill_null(False)).then(_HOST["thread"]),
+            "thread": pl.when(pl.col("eventType") == 59).then(_HOST["thread"]),  # start/end: of the process
         }
         return _frame(frame, RANGES, known)
 
