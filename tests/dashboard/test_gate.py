@@ -15,7 +15,7 @@ from rope_prof.dashboard.gate import FrontDoor
 
 from rope_prof.serve.hosts import hosts
 from tests.dashboard.drawn_run import write_gpu_run
-from tests.dashboard.test_dashboard_command import served
+from tests.dashboard.walks import dashboard
 
 FOREIGN = "rebound.example"
 #: Every area that Streamlit serves, and one that it does not.
@@ -39,7 +39,7 @@ ROUTES = (
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(write_gpu_run(tmp_path_factory.mktemp("gate") / "run", tokens=(64,))) as found:
+    with dashboard(str(write_gpu_run(tmp_path_factory.mktemp("gate") / "run", tokens=(64,)))) as found:
         yield found
 
 
