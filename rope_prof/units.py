@@ -5,7 +5,12 @@ from __future__ import annotations
 #: What stands where there is no figure.
 MISSING = "–"
 
-US, MS, SECOND = 1e3, 1e6, 1e9
+#: Nanoseconds of a unit of time, and bytes of a decimal one.
+US = 1e3
+MS = 1e6
+SECOND = 1e9
+MEGA = 1e6
+GIGA = 1e9
 _TIMES = ((SECOND, "s"), (MS, "ms"), (US, "µs"), (1.0, "ns"))
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 
@@ -76,12 +81,12 @@ def mebibytes(count: float | None) -> str:
 
 def megabytes(count: float | None) -> str:
     """`12.3`: decimal MB without the unit, as bandwidths count them."""
-    return MISSING if not count else significant(count / 1e6)
+    return MISSING if not count else significant(count / MEGA)
 
 
 def gigabytes_per_s(bytes_per_s: float | None) -> str:
     """`3,013`: decimal GB/s without the unit."""
-    return MISSING if bytes_per_s is None else significant(bytes_per_s / 1e9)
+    return MISSING if bytes_per_s is None else significant(bytes_per_s / GIGA)
 
 
 def ratio(value: float | None) -> str:

@@ -13,7 +13,7 @@ import pytest
 from rope_prof.analysis.requests.requests import RequestRow, agreements, request_rows
 from rope_prof.io.run.requests import EndToEndFolder, read_end_to_end
 from rope_prof.opened.requests import OpenedRequests
-from rope_prof.views.words.requests import milliseconds, prediction_lines, share
+from rope_prof.views.words.requests import median_ms, prediction_lines, share
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "traces/h100-ernie28b"
@@ -51,11 +51,11 @@ def figures(found: EndToEndFolder) -> str:
         cells = (
             one.path,
             one.mode,
-            milliseconds(one.prefill_ns),
+            median_ms(one.prefill_ns),
             share(one.prefill_gain),
-            milliseconds(one.token_ns),
+            median_ms(one.token_ns),
             share(one.token_gain, bounds=True),
-            milliseconds(one.request_ns),
+            median_ms(one.request_ns),
             share(one.request_gain, bounds=True),
         )
         lines.append(f"| {' | '.join(cells)} |")

@@ -9,7 +9,7 @@ from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.blocks.model import Table
 from rope_prof.views.blocks.requests import agreement_table, steps_table, times_table
-from rope_prof.views.words.requests import milliseconds, prediction_lines, share, verdict
+from rope_prof.views.words.requests import median_ms, prediction_lines, share, verdict
 from tests.on_terminal import on_terminal
 
 ROW = RequestRow(
@@ -31,9 +31,9 @@ def drawn(*tables: Table) -> str:
 
 
 def test_times_carry_their_interval_and_gains_their_sign() -> None:
-    assert milliseconds(ROW.token_ns) == "43.1 [43.0, 44.0]"
-    assert milliseconds(None) == "–"
-    assert milliseconds(Figure(1e6, None, None, 1)) == "1.00"
+    assert median_ms(ROW.token_ns) == "43.1 [43.0, 44.0]"
+    assert median_ms(None) == "–"
+    assert median_ms(Figure(1e6, None, None, 1)) == "1.00"
     assert share(ROW.request_gain, bounds=True) == "22.0% [20.0%, 23.0%]"
     assert share(Figure(-0.05, None, None, 1), bounds=True) == "-5.0%"
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from rope_prof.analysis.run.rows import INFLATION_LIMIT, call_pattern
 from rope_prof.analysis.trace.idle import Idle, log_bins
-from rope_prof.units import MISSING, duration, microseconds, percent, ratio
+from rope_prof.units import MISSING, US, duration, in_us, microseconds, percent, ratio
 from rope_prof.views.blocks.model import Block, Cell, Picture, Table, Tone, cells, charted
 from rope_prof.views.blocks.overview import OverviewSide
 from rope_prof.views.draw.charts import Bar, BarChart, Histogram, HistogramChart
@@ -268,11 +268,11 @@ def account_frame(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> 
         {
             "path": one.label,
             "cause": cause,
-            "µs a call, profiled": ns / 1e3,
+            "µs a call, profiled": ns / US,
             "share of idle time": share,
             "inflation": one.side.row.inflation,
             "trusted": one.trusted,
-            "bubble corrected, µs a call": _us(one.side.row.bubble_corrected_ns),
+            "bubble corrected, µs a call": in_us(one.side.row.bubble_corrected_ns),
         }
         | ({} if held is None else {f"change to {held.label}": _change(one, cause, ns, held)})
         for one in found
@@ -280,10 +280,6 @@ def account_frame(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> 
         for cause, ns, share in one.idle.causes
     ]
     return pl.DataFrame(rows, infer_schema_length=None)
-
-
-def _us(ns: float | None) -> float | None:
-    return None if ns is None else ns / 1e3
 
 
 def _change(one: Bubbles, cause: str, ns: float, held: HeldBubbles) -> float | None:

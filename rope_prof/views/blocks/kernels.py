@@ -16,7 +16,7 @@ from rope_prof.analysis.run.counters import CallCounters
 from rope_prof.analysis.run.roofline import KernelRoof, Memory, PathRoof, kernel_roofs, of_keys, pass_point, peak_per_s
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.nsight import Compute
-from rope_prof.units import MISSING, duration, percent, significant
+from rope_prof.units import MISSING, US, duration, gigabytes_per_s, megabytes, microseconds, percent, significant
 from rope_prof.views.blocks.model import Picture, Table, cells, charted
 from rope_prof.views.draw.charts import Bar, bars
 from rope_prof.views.draw.roofline import Roof, RooflineChart, Spot
@@ -84,9 +84,9 @@ def _bar(row: Mapping[str, Any]) -> Bar:
     share = "" if row["share"] is None else f", {row['share']:.0%}"
     count = "" if row["per_call"] == 1 else f", {row['per_call']:,.3g}×"
     role = "copy" if row["kind"] in ("memcpy", "memset") else "kernel"
-    note = f"{significant(row['ns_per_call'] / 1e3)} µs{count}{share}"
+    note = f"{microseconds(row['ns_per_call'])} µs{count}{share}"
     title = f"{row['name']}\n{note} of the path"
-    return Bar(label=short_name(row["name"], 36), parts=((role, row["ns_per_call"] / 1e3, title),), note=note)
+    return Bar(label=short_name(row["name"], 36), parts=((role, row["ns_per_call"] / US, title),), note=note)
 
 
 def paths_figure(found: Sequence[PathRoof], limits: Ceilings, paths: Sequence[str], name: str) -> Picture | None:
@@ -118,7 +118,7 @@ def _path_spot(one: PathRoof, shade: int, *, several: bool) -> Spot:
     row = one.row
     wall = None if row.wall_ns is None else row.wall_ns.median
     lines = [
-        f"{row.path} · {row.mode}: {significant((one.bytes_moved or 0) / 1e6)} MB a call",
+        f"{row.path} · {row.mode}: {megabytes(one.bytes_moved or 0)} MB a call",
         f"kernels {duration(row.busy_ns)}, {_rate(one.busy_per_s)}; call {duration(wall)}, {_rate(one.wall_per_s)}",
     ]
     if one.floor is not None and one.floor.share is not None:
@@ -135,7 +135,7 @@ def _path_spot(one: PathRoof, shade: int, *, several: bool) -> Spot:
 
 
 def _rate(per_s: float | None) -> str:
-    return MISSING if per_s is None else f"{significant(per_s / 1e9)} GB/s"
+    return MISSING if per_s is None else f"{gigabytes_per_s(per_s)} GB/s"
 
 
 def _paths_caption(found: Sequence[PathRoof]) -> str:
@@ -164,9 +164,9 @@ def _floor_cells(one: PathRoof, held: HeldKernels | None) -> tuple[str, ...]:
     row, floor = one.row, one.floor
     base = None if held is None or held.row is row else held.row
     return (
-        MISSING if not one.bytes_moved else significant(one.bytes_moved / 1e6),
+        MISSING if not one.bytes_moved else megabytes(one.bytes_moved),
         beside(row.busy_ns, None if base is None else base.busy_ns),
-        MISSING if one.busy_per_s is None else significant(one.busy_per_s / 1e9),
+        MISSING if one.busy_per_s is None else gigabytes_per_s(one.busy_per_s),
         percent(one.copy_share),
         beside(row.wall_ns.median if row.wall_ns else None, base.wall_ns.median if base and base.wall_ns else None),
         duration(floor.launch_ns if floor else None),
@@ -179,7 +179,7 @@ def _floor_cells(one: PathRoof, held: HeldKernels | None) -> tuple[str, ...]:
 def floor_lines(found: Sequence[PathRoof], label: Callable[[Row], str]) -> list[str]:
     """The same as sentences, for a file."""
     return [
-        f"{label(one.row)}: {significant((one.bytes_moved or 0) / 1e6)} MB a call, {_rate(one.busy_per_s)} while its "
+        f"{label(one.row)}: {megabytes(one.bytes_moved or 0)} MB a call, {_rate(one.busy_per_s)} while its "
         f"kernels run ({percent(one.copy_share)} of a copy); floor / call "
         f"{percent(one.floor.share if one.floor else None)}"
         for one in found
@@ -194,10 +194,10 @@ def kernel_table(found: Sequence[Kernels], held: HeldKernels | None) -> pl.DataF
             pl.lit(one.label).alias("path"),
             pl.col("name").alias("kernel"),
             pl.col("per_call").alias("a call"),
-            (pl.col("ns_per_call") / 1e3).alias("µs a call"),
+            (pl.col("ns_per_call") / US).alias("µs a call"),
             *_changes(one, held),
             pl.col("share"),
-            (pl.col("ns_each") / 1e3).alias("µs each"),
+            (pl.col("ns_each") / US).alias("µs each"),
             pl.col("grid"),
             pl.col("block"),
             pl.col("registers"),
@@ -255,7 +255,7 @@ def kernels_figure(
 def _kernel_spot(roof: KernelRoof, label: str, shade: int, memory: Memory) -> Spot:
     share = "" if roof.percent is None else f", {significant(roof.percent)} % of the {MEMORIES[memory]}'s peak"
     lines = (
-        f"{roof.kernel.name}\n{label}: {significant(roof.bytes_moved / 1e6)} MB at the {MEMORIES[memory]} in "
+        f"{roof.kernel.name}\n{label}: {megabytes(roof.bytes_moved)} MB at the {MEMORIES[memory]} in "
         f"{duration(roof.kernel.duration_ns)} alone, {_rate(roof.bytes_per_s)}{share}"
     )
     return Spot(moved=roof.bytes_moved, per_s=roof.bytes_per_s, shade=shade, title=lines)

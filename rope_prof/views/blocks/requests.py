@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rope_prof.analysis.requests.requests import BASELINE, LogitsAgreement, Prediction, RequestRow
 from rope_prof.analysis.stats import Figure as Interval
 from rope_prof.model.end_to_end import STOCK, EndToEnd
-from rope_prof.units import MISSING, significant
+from rope_prof.units import MISSING, milliseconds, significant
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Tone, Words, cells, charted
 from rope_prof.views.draw.requests import (
     Times,
@@ -19,7 +19,7 @@ from rope_prof.views.words.requests import (
     Steps,
     end_to_end_notes,
     headline,
-    milliseconds,
+    median_ms,
     prediction_lines,
     same_tokens,
     share,
@@ -39,11 +39,11 @@ def times_table(found: Sequence[RequestRow]) -> Table:
             cells(
                 Cell(text=row.path if row.status != "wrong" else f"{row.path} (wrong)", tone=tone),
                 row.mode,
-                milliseconds(row.prefill_ns),
+                median_ms(row.prefill_ns),
                 share(row.prefill_gain),
-                milliseconds(row.token_ns),
+                median_ms(row.token_ns),
                 share(row.token_gain),
-                milliseconds(row.request_ns),
+                median_ms(row.request_ns),
                 share(row.request_gain, bounds=True),
             )
         )
@@ -93,7 +93,7 @@ def share_lines(steps: Steps) -> Iterator[str]:
             kernels, gaps = one.rope_busy_ns / one.span_ns, one.rope_bubble_ns / one.span_ns
             yield (
                 f"share of the step, {phase}, {path}: rope kernels {kernels:.1%}, rope bubbles {gaps:.1%} of the "
-                f"profiled step's device time ({significant(one.span_ns / one.steps / 1e6)} ms, stretched by the "
+                f"profiled step's device time ({milliseconds(one.span_ns / one.steps)} ms, stretched by the "
                 "profiler)"
             )
 

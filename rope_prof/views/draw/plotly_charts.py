@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from rope_prof.analysis.verdict import SAME_WITHIN
-from rope_prof.units import counted, ratio, significant
+from rope_prof.units import GIGA, MEGA, counted, gigabytes_per_s, microseconds, ratio, significant
 from rope_prof.views.draw.chart import Chart
 from rope_prof.views.draw.charts import BarChart, HistogramChart
 from rope_prof.views.draw.compare import LOOKS, MOST, ForestChart, row_labels, verdict_facts
@@ -240,12 +240,12 @@ def _roofline(chart: RooflineChart, palette: Palette, source: str) -> go.Figure:
     moved = [spot.moved for spot in spots] + [at for _, at, _ in roof.passes]
     low, high = min(moved) / 2.5, max(moved) * 2.5
     for label, rate in roof.flat:
-        _bound(figure, f"{label}, {significant(rate / 1e9)} GB/s", [(low, rate), (high, rate)], palette.kernel)
+        _bound(figure, f"{label}, {gigabytes_per_s(rate)} GB/s", [(low, rate), (high, rate)], palette.kernel)
     for label, ns in roof.launches:
         top = max([rate for _, rate in roof.flat] or [max(rates)])
-        start = max(low, min(rates) / 2 * ns / 1e9)
-        ends = [(at, at / ns * 1e9) for at in (start, max(start * 1.01, min(high, top * ns / 1e9)))]
-        _bound(figure, f"{label}, {significant(ns / 1e3)} µs", ends, palette.launch)
+        start = max(low, min(rates) / 2 * ns / GIGA)
+        ends = [(at, at / ns * 1e9) for at in (start, max(start * 1.01, min(high, top * ns / GIGA)))]
+        _bound(figure, f"{label}, {microseconds(ns)} µs", ends, palette.launch)
     waits = [spot for spot in spots if spot.per_s and spot.whole_per_s]
     if waits:
         ways: list[tuple[float | None, float | None]] = []
@@ -258,8 +258,8 @@ def _roofline(chart: RooflineChart, palette: Palette, source: str) -> go.Figure:
         _spots(figure, f"{label}, the whole call", mine, lambda s: s.whole_per_s, palette, hollow=True)
     for title, at, rate in roof.passes:
         figure.add_scatter(
-            x=[at / 1e6],
-            y=[rate / 1e9],
+            x=[at / MEGA],
+            y=[rate / GIGA],
             mode="markers",
             name="one pass over the bytes",
             marker={"symbol": "x-thin", "size": 13, "line": {"width": 2.5, "color": palette.kernel}},
@@ -273,8 +273,8 @@ def _roofline(chart: RooflineChart, palette: Palette, source: str) -> go.Figure:
             460,
             showlegend=True,
             legend={"x": 1.01, "y": 1, "xanchor": "left", "itemsizing": "constant"},
-            xaxis=_axis("bytes moved, MB", [low / 1e6, high / 1e6]),
-            yaxis=_axis("GB/s", [rate / 1e9 for rate in rates]),
+            xaxis=_axis("bytes moved, MB", [low / MEGA, high / MEGA]),
+            yaxis=_axis("GB/s", [rate / GIGA for rate in rates]),
         )
     )
     return figure
@@ -282,8 +282,8 @@ def _roofline(chart: RooflineChart, palette: Palette, source: str) -> go.Figure:
 
 def _bound(figure: go.Figure, name: str, ends: Sequence[tuple[float | None, float | None]], paint: str) -> None:
     figure.add_scatter(
-        x=[None if at is None else at / 1e6 for at, _ in ends],
-        y=[None if rate is None else rate / 1e9 for _, rate in ends],
+        x=[None if at is None else at / MEGA for at, _ in ends],
+        y=[None if rate is None else rate / GIGA for _, rate in ends],
         mode="lines",
         name=plotly_text(name),
         line={"color": paint, "width": 1.6},
@@ -305,8 +305,8 @@ def _spots(
         return
     shade = known[0][0].shade
     figure.add_scatter(
-        x=[spot.moved / 1e6 for spot, _ in known],
-        y=[found / 1e9 for _, found in known],
+        x=[spot.moved / MEGA for spot, _ in known],
+        y=[found / GIGA for _, found in known],
         mode="markers+text",
         name=plotly_text(name),
         text=[plotly_text(spot.tag) if hollow else "" for spot, _ in known],

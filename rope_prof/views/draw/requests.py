@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rope_prof.analysis.requests.requests import Prediction, RequestRow, StepParts
 from rope_prof.analysis.stats import Figure
-from rope_prof.units import duration, significant
+from rope_prof.units import MS, duration, milliseconds, significant
 from rope_prof.views.draw.charts import WIDTH, Bar, BarChart
 from rope_prof.views.draw.scale import Scale, linear_scale, round_values
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Shape, Text, text_width
@@ -51,7 +51,7 @@ def request_chart(rows: Sequence[RequestRow], tokens: int) -> BarChart | None:
 def _request(row: RequestRow, tokens: int) -> Bar | None:
     if row.prefill_ns is None or row.token_ns is None or row.request_ns is None or row.status != "measured":
         return None
-    prompt, decode = row.prefill_ns.median / 1e6, tokens * row.token_ns.median / 1e6
+    prompt, decode = row.prefill_ns.median / MS, tokens * row.token_ns.median / MS
     gain = "" if row.request_gain is None else f", saves {share(row.request_gain, bounds=True)}"
     return Bar(
         label=f"{row.path} · {row.mode}",
@@ -59,7 +59,7 @@ def _request(row: RequestRow, tokens: int) -> Bar | None:
             ("path0", prompt, f"prompt: {significant(prompt)} ms"),
             ("path3", decode, f"{tokens} tokens: {significant(decode)} ms"),
         ),
-        note=f"{significant(row.request_ns.median / 1e6)} ms{gain}",
+        note=f"{milliseconds(row.request_ns.median)} ms{gain}",
     )
 
 
@@ -83,7 +83,7 @@ def _step(label: str, one: StepParts, unprofiled: Figure | None) -> Bar:
     named = zip(STEP_LEGEND, parts, strict=True)
     note = f"{significant(span)} ms profiled (mean of {one.steps})"
     if unprofiled is not None:
-        note += f", {significant(unprofiled.median / 1e6)} ms unprofiled"
+        note += f", {milliseconds(unprofiled.median)} ms unprofiled"
     return Bar(
         label=label,
         parts=tuple((role, ms, f"{words}: {significant(ms)} ms") for (role, words), ms in named),
@@ -98,8 +98,8 @@ def prediction_drawing(found: Sequence[Prediction]) -> Drawing | None:
     notes = [_words(one) for one in found]
     left = max(text_width(_label(one), 13) for one in found) + 16
     right = max(map(text_width, notes)) + 16
-    most = max(max(one.bound.step_ns, one.bound.hi_ns, one.saved_ns) for one in found) / 1e6
-    least = min(min(0.0, one.bound.lo_ns, one.saved_ns) for one in found) / 1e6
+    most = max(max(one.bound.step_ns, one.bound.hi_ns, one.saved_ns) for one in found) / MS
+    least = min(min(0.0, one.bound.lo_ns, one.saved_ns) for one in found) / MS
     at = linear_scale(least, most, left, WIDTH - right)
     top, bottom = 26.0, 26.0 + _ROW * len(found)
     shapes: list[Shape] = list(_legend(left))
@@ -109,7 +109,7 @@ def prediction_drawing(found: Sequence[Prediction]) -> Drawing | None:
     for index, (one, note) in enumerate(zip(found, notes, strict=True)):
         y = top + _ROW * index
         lo, hi, step, saved = (
-            at(ns / 1e6) for ns in (one.bound.lo_ns, one.bound.hi_ns, one.bound.step_ns, one.saved_ns)
+            at(ns / MS) for ns in (one.bound.lo_ns, one.bound.hi_ns, one.bound.step_ns, one.saved_ns)
         )
         shapes += [
             Text(x=left - 10, y=y + 21, text=_label(one), size=13, anchor="end"),
@@ -128,7 +128,7 @@ def prediction_drawing(found: Sequence[Prediction]) -> Drawing | None:
 def _whisker(one: Prediction, at: Scale, y: float) -> Iterator[Shape]:
     """The interval of what was saved, which may reach outside the prediction where the outcome does not."""
     if one.saved.lo is not None and one.saved.hi is not None:
-        ends = tuple((at(share * one.bound.step_ns / 1e6), y) for share in (one.saved.lo, one.saved.hi))
+        ends = tuple((at(share * one.bound.step_ns / MS), y) for share in (one.saved.lo, one.saved.hi))
         yield Line(points=ends, role="ink" if one.held else "warn", width=1.6)
 
 
@@ -137,7 +137,7 @@ def _label(one: Prediction) -> str:
 
 
 def _words(one: Prediction) -> str:
-    lo, hi = significant(one.bound.lo_ns / 1e6), significant(one.bound.hi_ns / 1e6)
+    lo, hi = milliseconds(one.bound.lo_ns), milliseconds(one.bound.hi_ns)
     saved = f"{duration(one.saved_ns)} ({share(one.saved, bounds=True)})"
     return f"predicted {lo} to {hi} ms, saved {saved}: {verdict(one)}"
 

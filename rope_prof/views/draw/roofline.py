@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rope_prof.units import significant
+from rope_prof.units import GIGA, MEGA, gigabytes_per_s, microseconds
 from rope_prof.views.draw.lines import MARKS, WIDTH
 from rope_prof.views.draw.scale import Scale, log_scale, log_ticks
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Shape, Text, fitted, text_width
@@ -68,14 +68,14 @@ def roof_drawing(spots: Sequence[Spot], labels: Sequence[tuple[str, int]], roof:
         raise ValueError("a roofline without a point; expected at least one")
     moved = [spot.moved for spot in spots] + [at for _, at, _ in roof.passes]
     flat = max((rate for _, rate in roof.flat), default=0.0)
-    ridges = [flat * ns / 1e9 for _, ns in roof.launches if flat]
+    ridges = [flat * ns / GIGA for _, ns in roof.launches if flat]
     low, high = min([*moved, *ridges]) / 1.8, max([*moved, *ridges]) * 1.8
     top = max([*rates, flat, *(rate for _, _, rate in roof.passes)]) * 1.5
     bottom = HEIGHT - _BOTTOM
-    x_of = log_scale(low / 1e6, high / 1e6, _LEFT, WIDTH - _RIGHT)
-    y_of = log_scale(min(rates) / 1.8e9, top / 1e9, bottom, _TOP)
+    x_of = log_scale(low / MEGA, high / MEGA, _LEFT, WIDTH - _RIGHT)
+    y_of = log_scale(min(rates) / 1.8e9, top / GIGA, bottom, _TOP)
     shapes: list[Shape] = [
-        *_grid((low / 1e6, high / 1e6), (min(rates) / 1.8e9, top / 1e9), x_of, y_of, bottom),
+        *_grid((low / MEGA, high / MEGA), (min(rates) / 1.8e9, top / GIGA), x_of, y_of, bottom),
         *_bounds(roof, (low, high), x_of, y_of),
     ]
     for spot in spots:
@@ -100,18 +100,18 @@ def _grid(xs: tuple[float, float], ys: tuple[float, float], x_of: Scale, y_of: S
 
 def _bounds(roof: Roof, ends: tuple[float, float], x_of: Scale, y_of: Scale) -> Iterator[Shape]:
     for label, rate in roof.flat:
-        y = y_of(rate / 1e9)
-        yield Line(points=((x_of(ends[0] / 1e6), y), (x_of(ends[1] / 1e6), y)), role="kernel", width=1.6)
-        yield Text(x=WIDTH - _RIGHT - 6, y=y - 6, text=f"{label}, {significant(rate / 1e9)} GB/s", anchor="end")
+        y = y_of(rate / GIGA)
+        yield Line(points=((x_of(ends[0] / MEGA), y), (x_of(ends[1] / MEGA), y)), role="kernel", width=1.6)
+        yield Text(x=WIDTH - _RIGHT - 6, y=y - 6, text=f"{label}, {gigabytes_per_s(rate)} GB/s", anchor="end")
     for label, ns in roof.launches:
         yield from _launch(label, ns, ends, x_of, y_of)
     for title, at, rate in roof.passes:
-        yield from _cross(x_of(at / 1e6), y_of(rate / 1e9), title)
+        yield from _cross(x_of(at / MEGA), y_of(rate / GIGA), title)
 
 
 def _launch(label: str, ns: float, ends: tuple[float, float], x_of: Scale, y_of: Scale) -> Iterator[Shape]:
     """Bytes over the time of one launch, cut at the picture's edges; its name beside the upper end."""
-    (x1, y1), (x2, y2) = ((x_of(at / 1e6), y_of(at / ns)) for at in ends)  # bytes over ns is GB/s
+    (x1, y1), (x2, y2) = ((x_of(at / MEGA), y_of(at / ns)) for at in ends)  # bytes over ns is GB/s
     slope = (y2 - y1) / (x2 - x1)
     if y1 > y_of.start:
         x1, y1 = x1 + (y_of.start - y1) / slope, y_of.start
@@ -120,7 +120,7 @@ def _launch(label: str, ns: float, ends: tuple[float, float], x_of: Scale, y_of:
     if x1 >= x2:
         return
     yield Line(points=((x1, y1), (x2, y2)), role="launch", width=1.6)
-    text = f"{label}, {significant(ns / 1e3)} µs"
+    text = f"{label}, {microseconds(ns)} µs"
     room = WIDTH - _RIGHT - x2 > text_width(text) + 20
     yield Text(x=x2 + 8 if room else x2 - 4, y=y2 + (12 if room else 34), text=text, anchor="start" if room else "end")
 
@@ -133,15 +133,15 @@ def _cross(x: float, y: float, title: str = "") -> Iterator[Shape]:
 
 
 def _spot(spot: Spot, x_of: Scale, y_of: Scale) -> Iterator[Shape]:
-    x, role, shape = x_of(spot.moved / 1e6), f"path{spot.shade}", MARKS[spot.shade % len(MARKS)]
+    x, role, shape = x_of(spot.moved / MEGA), f"path{spot.shade}", MARKS[spot.shade % len(MARKS)]
     if spot.per_s and spot.whole_per_s:
-        ends = ((x, y_of(spot.per_s / 1e9)), (x, y_of(spot.whole_per_s / 1e9)))
+        ends = ((x, y_of(spot.per_s / GIGA)), (x, y_of(spot.whole_per_s / GIGA)))
         yield Line(points=ends, role="bubble", width=2)
     if spot.tag and (spot.whole_per_s or spot.per_s):
-        yield _tag(spot, x, y_of((spot.whole_per_s or spot.per_s or 0.0) / 1e9))
+        yield _tag(spot, x, y_of((spot.whole_per_s or spot.per_s or 0.0) / GIGA))
     for rate, hollow in ((spot.whole_per_s, True), (spot.per_s, False)):
         if rate:
-            y = y_of(rate / 1e9)
+            y = y_of(rate / GIGA)
             yield Marker(x=x, y=y, role=role, shape=shape, hollow=hollow, size=5, title=spot.title)
 
 

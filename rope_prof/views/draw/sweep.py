@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.units import MISSING, between, duration, ratio
+from rope_prof.units import GIGA, MISSING, US, between, duration, in_us, ratio
 from rope_prof.views.draw.lines import Axes, LineChart, Point, Series
 from rope_prof.views.words.difference import difference
 from rope_prof.views.words.sweep import sign
@@ -67,9 +67,9 @@ def _time(row: dict[str, Any], held: HeldWalls) -> Point:
     lo, hi, mark = row["wall_lo_ns"], row["wall_hi_ns"], sign(row)
     return Point(
         x=row["tokens"],
-        y=row["wall_ns"] / 1e3,
-        lo=None if lo is None else lo / 1e3,
-        hi=None if hi is None else hi / 1e3,
+        y=row["wall_ns"] / US,
+        lo=in_us(lo),
+        hi=in_us(hi),
         bad=mark == "▼",
         unsure=mark == "?",
         title=_title(row, held),
@@ -89,7 +89,7 @@ def _title(row: dict[str, Any], held: HeldWalls) -> str:
 
 def _floor(drawn: pl.DataFrame) -> list[Series]:
     known = drawn.filter(pl.col("byte_floor_ns") > 0).unique("tokens", keep="first").sort("tokens")
-    points = tuple(Point(x=n, y=ns / 1e3) for n, ns in known.select("tokens", "byte_floor_ns").iter_rows())
+    points = tuple(Point(x=n, y=ns / US) for n, ns in known.select("tokens", "byte_floor_ns").iter_rows())
     return [Series(label=FLOOR, points=points, bound=True, dash=True)] if points else []
 
 
@@ -143,16 +143,12 @@ def _line(row: dict[str, Any], held: HeldWalls) -> tuple[Any, ...]:
     words = (held.words(row) or MISSING,) if held.label else ()
     return (
         *(row[name] for name in ("model", "tp", "tokens", "path", "mode", "l2")),
-        *(_us(row[name]) for name in ("wall_ns", "wall_lo_ns", "wall_hi_ns")),
+        *(in_us(row[name]) for name in ("wall_ns", "wall_lo_ns", "wall_hi_ns")),
         ratio(row["speedup"]) if judged else MISSING,
         row["status"] if row["status"] != "measured" else _SIGNS[sign(row)] if judged or sign(row) else MISSING,
-        _us(row["device_ns"]),
+        in_us(row["device_ns"]),
         None if share is None else 100 * share,
-        None if rate is None else rate / 1e9,
+        None if rate is None else rate / GIGA,
         row["rounds"],
         *words,
     )
-
-
-def _us(ns: float | None) -> float | None:
-    return None if ns is None else ns / 1e3

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rope_prof.analysis.run.closure import CLOSES_WITHIN
-from rope_prof.units import duration, significant
+from rope_prof.units import US, duration, microseconds
 from rope_prof.views.draw.svg import Drawing, Line, Rect, Shape, Text, fitted, text_width
 
 WIDTH = 1180.0
@@ -112,8 +112,8 @@ def waterfall(found: Waterfall) -> Drawing:
     scale = (WIDTH - left - right) / (high - low)
     shapes: list[Shape] = []
     bottom = 6 + _ROW * len(rows)
-    for value in _ticks(low / 1e3, high / 1e3):
-        x = left + (value * 1e3 - low) * scale
+    for value in _ticks(low / US, high / US):
+        x = left + (value * US - low) * scale
         shapes.append(Line(points=((x, 4), (x, bottom)), role="rule"))
         shapes.append(Text(x=x, y=bottom + 16, text=f"{value:,.10g}", role="muted", anchor="middle"))
     for index, row in enumerate(rows):
@@ -143,7 +143,7 @@ def _saved(term: TermLike) -> str:
     if term.lo is None or term.hi is None:
         return words
     ends = sorted((-term.lo, -term.hi))
-    return f"{words}  [{significant(ends[0] / 1e3)}, {significant(ends[1] / 1e3)}]".replace("-", "−")
+    return f"{words}  [{microseconds(ends[0])}, {microseconds(ends[1])}]".replace("-", "−")
 
 
 def _row(row: _Row, y: float, left: float, low: float, scale: float, *, last: bool) -> Iterator[Shape]:

@@ -13,7 +13,7 @@ from html import escape
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.verdict import SAME_WITHIN, judge
 from rope_prof.model.run import Machine, Run
-from rope_prof.units import MISSING, duration, ratio, significant
+from rope_prof.units import MISSING, duration, microseconds, ratio, significant
 from rope_prof.units import size as byte_size
 from rope_prof.views.blocks.overview import Overview, OverviewSide, PayoffCell
 from rope_prof.views.draw.palette import Palette
@@ -146,7 +146,7 @@ def _bar(side: OverviewSide, longest: float, base: OverviewSide | None) -> str:
         f'<div class="rp-bar" title="{escape(fact)}"><span class="rp-name">{escape(side.label)}</span>'
         f'<span class="rp-track"><span style="width:{100 * busy / longest:.3f}%;background:var(--rp-kernel)"></span>'
         f'<span style="width:{100 * bubble / longest:.3f}%;background:var(--rp-bubble)"></span></span>'
-        f"<span><b>{escape(significant(wall / 1e3))}</b></span><span>{escape(apart)}</span>"
+        f"<span><b>{escape(microseconds(wall))}</b></span><span>{escape(apart)}</span>"
         f"<span>{escape(side.marked(_percent(side.bubble_share)))}</span>"
         f'<span class="rp-raw{trusted}">{escape(_percent(side.raw_share))}</span>'
         f"<span>{escape(ratio(row.inflation))}</span></div>"

@@ -8,6 +8,7 @@ from html import escape
 import polars as pl
 
 from rope_prof.analysis.ranks.ranks import Fleet, RankUse, Recording
+from rope_prof.units import US
 from rope_prof.views.words.ranks import clock_line, late_line
 
 
@@ -48,4 +49,4 @@ def rank_table(ranks: Sequence[RankUse]) -> pl.DataFrame:
 
 
 def _us(ns: int | None) -> float | None:
-    return None if ns is None else round(ns / 1e3, 1)
+    return None if ns is None else round(ns / US, 1)

@@ -9,6 +9,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.ranges import RangeUse
+from rope_prof.units import US
 
 _WORDS = {
     "sound": "Sound: nothing in the file speaks against its figures.",
@@ -44,8 +45,8 @@ def range_table(ranges: Sequence[RangeUse]) -> pl.DataFrame:
             "device": [use.device for use in ranges],
             "calls": [use.calls for use in ranges],
             "kernels": [use.kernels for use in ranges],
-            "busy, µs": [round(use.busy_ns / 1e3, 1) for use in ranges],
-            "idle, µs": [round(use.idle_ns / 1e3, 1) for use in ranges],
+            "busy, µs": [round(use.busy_ns / US, 1) for use in ranges],
+            "idle, µs": [round(use.idle_ns / US, 1) for use in ranges],
             "µs a call, median": [
                 None if use.us_per_call is None else round(use.us_per_call.median, 3) for use in ranges
             ],

@@ -19,6 +19,7 @@ import polars as pl
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.model.trace import Trace
+from rope_prof.units import US
 from rope_prof.views.perfetto.packets import PerfettoWriter, Slice, Value, lanes
 
 Int64s = npt.NDArray[np.int64]
@@ -169,9 +170,9 @@ def _call_track(writer: PerfettoWriter, group: int, side: TrackSide, clock: Trac
         args: dict[str, Value] = {
             "range": row["range"],
             "kernels": row["kernels"],
-            "busy µs": row["busy_ns"] / 1000,
-            "period µs": row["length_ns"] / 1000 if row["whole"] else None,
-            "bubble µs": (row["length_ns"] - row["busy_ns"]) / 1000 if row["whole"] else None,
+            "busy µs": row["busy_ns"] / US,
+            "period µs": row["length_ns"] / US if row["whole"] else None,
+            "bubble µs": (row["length_ns"] - row["busy_ns"]) / US if row["whole"] else None,
         }
         slices.append(Slice(start, start + row["length_ns"], f"call {number}", "call", args, colour="call"))
     about = "One call from its first kernel to the next call's first kernel (the last: to its own last)."
@@ -270,7 +271,7 @@ def _stream_tracks(
             args: dict[str, Value] = {word: row[name] for name, word in _EVENT_ARGS.items()}
             if row["launch_start_ns"] is not None:
                 delay = row["start_ns"] - row["launch_start_ns"] - (row["launch_dur_ns"] or 0)
-                args["queue delay µs"] = delay / 1000
+                args["queue delay µs"] = delay / US
             flow, arrives = flows.get(row["row"], (0, True))
             end = start + max(row["dur_ns"] or 0, 0)
             out, into = ((), (flow,)) if arrives else ((flow,), ())
@@ -287,7 +288,7 @@ def _bubble_track(
     starts = clock.device(gaps["start_ns"]).tolist()
     shares, of = _shares(side, device, gaps)
     slices = [
-        Slice(start, start + ns, cause, "bubble", {"µs": ns / 1000, f"share of {of}": share}, colour=cause)
+        Slice(start, start + ns, cause, "bubble", {"µs": ns / US, f"share of {of}": share}, colour=cause)
         for start, ns, cause, share in zip(starts, gaps["dur_ns"], gaps["cause"], shares, strict=True)
     ]
     about = f"Where the device runs nothing, named by the cause. Share: of {of}."

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.run import Case
-from rope_prof.units import MISSING, microseconds, ratio
+from rope_prof.units import MISSING, US, in_us, microseconds, ratio
 from rope_prof.views.blocks.model import Block, Cell, Picture, Table, Words, cells
 from rope_prof.views.draw.lines import Point, Series, log_chart
 from rope_prof.views.report.data import ReportData
@@ -89,12 +89,12 @@ def _chart(
             points.append(
                 Point(
                     x=n,
-                    y=wall.median / 1e3,
-                    lo=None if wall.lo is None else wall.lo / 1e3,
-                    hi=None if wall.hi is None else wall.hi / 1e3,
+                    y=wall.median / US,
+                    lo=in_us(wall.lo),
+                    hi=in_us(wall.hi),
                     bad=pair is not None and pair.verdict.word == "SLOWER",
                     unsure=wall.lo is None or (pair is not None and pair.verdict.word == "UNKNOWN"),
-                    title=f"{path} · {mode}, {n:,} tokens: {microseconds(wall.median)} µs [{between(wall, 1e3)}]",
+                    title=f"{path} · {mode}, {n:,} tokens: {microseconds(wall.median)} µs [{between(wall, US)}]",
                 )
             )
         if points:

@@ -9,7 +9,7 @@ from rope_prof.analysis.comparison.compare import METRICS
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.model.run import Case
-from rope_prof.units import MISSING, ends, gigabytes_per_s, microseconds, number, percent, ratio
+from rope_prof.units import MISSING, US, ends, gigabytes_per_s, microseconds, number, percent, ratio
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Tone, Words, cells
 from rope_prof.views.blocks.overview import Overview, OverviewSide
 from rope_prof.views.draw.charts import Bar, bars
@@ -67,8 +67,8 @@ def _waterfall(view: Overview) -> Iterator[Block]:
         bubble = row.bubble_corrected_ns or 0.0
         busy = min(row.busy_ns, row.wall_ns.median)
         parts = (
-            ("kernel", busy / 1e3, f"busy {microseconds(row.busy_ns)} µs"),
-            ("bubble", max(0.0, bubble) / 1e3, f"bubble {one.marked(microseconds(bubble) + ' µs')}"),
+            ("kernel", busy / US, f"busy {microseconds(row.busy_ns)} µs"),
+            ("bubble", max(0.0, bubble) / US, f"bubble {one.marked(microseconds(bubble) + ' µs')}"),
         )
         note = f"{microseconds(row.wall_ns.median)} µs, bubble {one.marked(percent(one.bubble_share))}"
         rows.append(Bar(label=one.label, parts=parts, note=note))

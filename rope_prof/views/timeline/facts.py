@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.units import duration, size
+from rope_prof.units import US, duration, size
 from rope_prof.views.timeline.lanes import Lane
 from rope_prof.views.timeline.scene import Scene
 from rope_prof.views.words.causes import CAUSE_WORDS
@@ -34,7 +34,7 @@ def facts(scene: Scene, lane: Lane, item: int, zero_ns: int) -> Facts:
 
 def signed(ns: int) -> str:
     """A time against zero, to the nanosecond."""
-    return f"{ns / 1e3:+,.3f} µs"
+    return f"{ns / US:+,.3f} µs"
 
 
 def _told(pairs: list[tuple[str, Any]]) -> Iterator[tuple[str, str]]:

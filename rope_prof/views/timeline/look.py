@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rope_prof.units import US
+
 COLOURINGS: Final = ("kind", "kernel")
 _WIDEST: Final = 8000
 _FARTHEST_NS: Final = 1e18
@@ -74,13 +76,13 @@ def _picked(sent: Any) -> tuple[str, int, int] | None:
 
 def zoom_text(window: tuple[float, float]) -> str:
     """`-12.5~340.2`: a window in µs, as the address holds it, to the nanosecond."""
-    return "~".join(f"{ns / 1e3:.3f}".rstrip("0").rstrip(".") for ns in window)
+    return "~".join(f"{ns / US:.3f}".rstrip("0").rstrip(".") for ns in window)
 
 
 def zoom_of(text: str | None) -> tuple[float, float] | None:
     """The window of such a text in ns; None where it is none."""
     parts = (text or "").split("~")
     try:
-        return pair([float(part) * 1e3 for part in parts]) if len(parts) == 2 else None
+        return pair([float(part) * US for part in parts]) if len(parts) == 2 else None
     except ValueError:
         return None

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rope_prof.units import duration, significant
+from rope_prof.units import US, duration, microseconds
 from rope_prof.views.draw.svg import Drawing, Line, Rect, Shape, Text, TimeAxis, fitted, text_width
 from rope_prof.views.timeline.layout import CallTimeline
 from rope_prof.views.words.names import short_name, shown
@@ -95,8 +95,8 @@ def nice_ticks(low: float, high: float, most: int = 10) -> list[float]:
 
 
 def _ticks(axis: TimeAxis) -> Iterator[Shape]:
-    for us in nice_ticks(axis.lo / 1e3, axis.hi / 1e3):
-        x = axis.at(us * 1e3)
+    for us in nice_ticks(axis.lo / US, axis.hi / US):
+        x = axis.at(us * US)
         yield Line(points=((x, axis.y0), (x, axis.y1)), role="rule")
         yield Text(x=x, y=axis.y1 + 16, text=f"{us:,.10g}", role="muted", anchor="middle")
 
@@ -133,7 +133,7 @@ def _bubbles(panel: Panel, body: float) -> Iterator[Shape]:
         doubt = "" if panel.trusted else "; the capture is unlike the unprofiled calls: not to be trusted"
         title = f"bubble: {duration(row['dur_ns'])}{cause}{doubt}\n{_at(row['start_ns'])}"
         yield Rect(y=y, height=height, role=fill, title=title, time=span)
-        text = significant(row["dur_ns"] / 1e3)
+        text = microseconds(row["dur_ns"])
         yield Text(y=y + height / 2 + 4, text=text, role=ink, size=11, time=span)
 
 

@@ -8,7 +8,7 @@ from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.closure import CLOSES_WITHIN
 from rope_prof.analysis.run.decomposition import Decomposition
 from rope_prof.analysis.run.numbers import Numbers
-from rope_prof.units import duration
+from rope_prof.units import GIGA, duration
 from rope_prof.views.words.labels import apart, case_phrases, told
 from rope_prof.views.words.verdicts import MEANING
 
@@ -54,7 +54,7 @@ def ceilings_line(limits: Ceilings, at: str = "") -> str:
     how = limits.methods
     parts = []
     if limits.copy_bytes_per_s is not None:
-        parts.append(f"copy {limits.copy_bytes_per_s / 1e9:,.0f} GB/s ({how['copy']})")
+        parts.append(f"copy {limits.copy_bytes_per_s / GIGA:,.0f} GB/s ({how['copy']})")
     if limits.empty_launch_ns is not None:
         parts.append(f"empty launch {duration(limits.empty_launch_ns)} ({how['empty_launch']})")
     if limits.graph_node_ns is not None:

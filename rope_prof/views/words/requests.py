@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rope_prof.analysis.requests.requests import BASELINE, Prediction, StepParts
 from rope_prof.analysis.stats import Figure
 from rope_prof.model.end_to_end import EndToEnd
-from rope_prof.units import MISSING, significant, size
+from rope_prof.units import GIGA, MISSING, MS, ends, milliseconds, significant, size
 
 Steps = Mapping[tuple[str, str], StepParts]
 
@@ -16,7 +16,7 @@ def headline(facts: EndToEnd) -> str:
     """One line: the model and the request."""
     model, request = facts.model, facts.request
     return (
-        f"Ernie4.5-VL text model {model.preset} · {model.layers} layers · {model.parameters / 1e9:.3g} B random "
+        f"Ernie4.5-VL text model {model.preset} · {model.layers} layers · {model.parameters / GIGA:.3g} B random "
         f"{model.dtype} weights ({size(model.weights_bytes)}) · transformers {model.transformers}, experts "
         f"{model.experts}, attention {model.attention} · {request.prompt_tokens} prompt tokens "
         f"({request.image_tokens} of an image), {request.decode_tokens} decoded · {facts.rounds} rounds"
@@ -33,7 +33,7 @@ def same_tokens(same: int | None, tokens: int, margin: float | None) -> str:
 def step_ms(one: StepParts) -> tuple[float, float, float, float, float]:
     """A step in ms: all of it, rope kernels, rope bubbles, other kernels, other bubbles."""
     times = (one.span_ns, one.rope_busy_ns, one.rope_bubble_ns, one.other_busy_ns, one.other_bubble_ns)
-    whole, *parts = (ns / one.steps / 1e6 for ns in times)
+    whole, *parts = (ns / one.steps / MS for ns in times)
     return whole, parts[0], parts[1], parts[2], parts[3]
 
 
@@ -45,9 +45,9 @@ def step_kernels(one: StepParts) -> str:
 def prediction_lines(found: Sequence[Prediction]) -> list[str]:
     """Each prediction beside its outcome, in a sentence."""
     return [
-        f"{one.phase}: from the {BASELINE} profile, fusing rope saves {significant(one.bound.lo_ns / 1e6)} to at most "
-        f"{significant(one.bound.hi_ns / 1e6)} ms of {significant(one.bound.step_ns / 1e6)} ms (an interval of "
-        f"{one.bound.width:.1%} of the step{_left_out(one)}); {one.path} saved {significant(one.saved_ns / 1e6)} ms "
+        f"{one.phase}: from the {BASELINE} profile, fusing rope saves {milliseconds(one.bound.lo_ns)} to at most "
+        f"{milliseconds(one.bound.hi_ns)} ms of {milliseconds(one.bound.step_ns)} ms (an interval of "
+        f"{one.bound.width:.1%} of the step{_left_out(one)}); {one.path} saved {milliseconds(one.saved_ns)} ms "
         f"({share(one.saved, bounds=True)}): {verdict(one)}"
         for one in found
     ]
@@ -82,14 +82,9 @@ def end_to_end_notes(facts: EndToEnd) -> list[str]:
     return lines
 
 
-def milliseconds(figure: Figure | None) -> str:
+def median_ms(figure: Figure | None) -> str:
     """`49.0 [48.8, 49.3]`."""
-    if figure is None:
-        return MISSING
-    text = significant(figure.median / 1e6)
-    if figure.lo is None or figure.hi is None:
-        return text
-    return f"{text} [{significant(figure.lo / 1e6)}, {significant(figure.hi / 1e6)}]"
+    return MISSING if figure is None else f"{milliseconds(figure.median)} {ends(figure.lo, figure.hi, MS)}".rstrip()
 
 
 def share(figure: Figure | None, *, bounds: bool = False) -> str:
