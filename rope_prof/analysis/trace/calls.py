@@ -189,7 +189,7 @@ def _fit(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
 def leaf_ops(ops: pl.DataFrame) -> pl.DataFrame:
     """The operators that hold no other operator of their thread, by start."""
     if not ops.height:
-        return ops.select(CPU_OPS)
+        return ops.select(*CPU_OPS)
     lanes = ["process", "thread"]
     ordered = ops.sort(*lanes, "start_ns", "dur_ns", descending=[False, False, False, True], maintain_order=True)
     following = pl.col("start_ns").shift(-1).over(lanes)

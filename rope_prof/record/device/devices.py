@@ -77,6 +77,10 @@ class CudaDevice:
         self._end.synchronize()
         return round(self._begin.elapsed_time(self._end) * 1e6), held
 
+    def hold(self, hold_ns: int) -> None:
+        """Keep the current stream busy for `hold_ns`: what is enqueued next waits behind it."""
+        torch.cuda._sleep(int(hold_ns * self._per_ns))
+
     def throttled(self) -> bool | None:
         """Whether power or heat hold its clock down right now; None where the driver does not say."""
         return self._throttle()

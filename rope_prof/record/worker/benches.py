@@ -1,27 +1,150 @@
-"""The bench that a worker holds: `Setup.bench` names `torch_bench`. Loads torch."""
+"""The bench that a worker holds: `Setup.bench` names `torch_bench`. It trusts no path: what it checks it watches.
+
+The functions that a measurement rests on are noted before a path's code is loaded (`seal`), calls are watched while
+they are checked (`watch`), and what is timed is held against them on new inputs once its rounds are done. Loads torch.
+"""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
 from rope_prof.kernels.mrope.paths import path
+from rope_prof.model.run import Accuracy, Key
 from rope_prof.record.bench.bench import TorchBench
+from rope_prof.record.bench.subjects import Call
 from rope_prof.record.device.devices import find_device
 from rope_prof.record.device.machine import machine
+from rope_prof.record.loop.timing import Subject
 from rope_prof.record.worker.messages import Setup
+from rope_prof.record.worker.seal import Seal
+from rope_prof.record.worker.watch import DishonestPathError, differs, kept_alike, no_oracle, returned, tensors, watched
 
 TORCH_BENCH = f"{__name__}:torch_bench"
 
 
 class WorkerBench(TorchBench):
-    """`TorchBench` that says what it runs on and finds paths by name, before any path's code is loaded."""
+    """`TorchBench` that says what it runs on, finds paths by name, and watches those of others."""
 
     def __init__(self, setup: Setup) -> None:
         device = find_device(setup.device)
         super().__init__(device, seed=setup.seed, calls=setup.calls)
         self.machine = machine(device)
+        self._seal = Seal()
+        self._checking = self._capturing = self._held = False
+        self._asked: set[str] = set()
+        #: By name of the key: what is timed, and of a graph the arguments and the result of the last call in it.
+        self._timed: dict[str, tuple[Subject, tuple[Any, ...], Any]] = {}
+        self._last: tuple[tuple[Any, ...], Any] = ((), None)
 
     def find_path(self, name: str) -> object:
         """The path called `name`. Errors: LookupError in one sentence; what its code raises as it is loaded."""
         return path(name)
+
+    def open_case(self, case: Any) -> None:
+        """Make the ring of `case`; graphs of the one before are freed with it."""
+        self._timed.clear()
+        self._last = ((), None)
+        super().open_case(case)
+
+    def check(self, key: Key) -> tuple[Accuracy, int]:
+        """As `TorchBench.check`, watched; of a key that was timed its timed calls too.
+
+        Errors: DishonestPathError names what a path does to look faster than it is.
+        """
+        found = self._watched_check(key)
+        if _foreign(key) and key.path not in self._asked:
+            self._asked.add(key.path)
+            self._held = True
+            with no_oracle():
+                self._watched_check(key)
+        self._check_timed(key)
+        self._require_seal()
+        return found
+
+    def _watched_check(self, key: Key) -> tuple[Accuracy, int]:
+        self._checking = True
+        try:
+            return super().check(key)
+        except DishonestPathError:
+            raise
+        except Exception:
+            self._require_seal()
+            raise
+        finally:
+            self._checking = self._held = False
+
+    def _require_seal(self) -> None:
+        replaced = self._seal.replaced()
+        if replaced:
+            more = f" and {len(replaced) - 3} more" if len(replaced) > 3 else ""
+            raise DishonestPathError(f"it has replaced {', '.join(replaced[:3])}{more}; no time of it can be believed")
+
+    def _callable(self, key: Key) -> tuple[Call, bool]:
+        call, in_place = super()._callable(key)
+        if self._checking and _foreign(key):
+            return watched(call, self.device, held=self._held), in_place
+        if self._capturing:
+            return self._kept(call), in_place
+        return call, in_place
+
+    def _kept(self, call: Call) -> Call:
+        """`call`, which keeps the arguments and the result of its last time: in a graph, where its outputs will be."""
+
+        def run(*arguments: Any) -> Any:
+            result = call(*arguments)
+            self._last = arguments, result
+            return result
+
+        return run
+
+    def ready(self, key: Key) -> Subject:
+        """`key` on the ring of the open case."""
+        self._capturing = key.mode == "graph"
+        try:
+            subject = super().ready(key)
+        finally:
+            self._capturing = False
+        self._timed[key.name] = (subject, *(self._last if key.mode == "graph" else ((), None)))
+        return subject
+
+    def _check_timed(self, key: Key) -> None:
+        """Hold what the timing loop, or the graph, makes of new inputs against a call on the same."""
+        if key.name not in self._timed or key.mode == "compile" or self._ring is None:
+            return
+        subject, arguments, result = self._timed[key.name]
+        call, _ = super()._callable(key)
+        seed = 1 << 20
+        self.refill(seed)
+        arguments = arguments or self._ring.take(1, key.l2)[0]
+        called = _outputs(call, arguments)
+        self.refill(seed + 1)
+        if _foreign(key) and kept_alike(called, _outputs(call, arguments)):
+            raise DishonestPathError("it returns what it made before: the same outputs for other values in one place")
+        self.refill(seed)
+        work, kept = subject.work(subject.step), [result]
+        with returned(kept) if key.mode == "eager" else nullcontext():
+            work()
+        self.device.synchronize()
+        why = differs(tensors(kept[-1]) or tensors(arguments), called)
+        if why is not None and key.mode == "graph":
+            raise DishonestPathError(
+                f"its graph does not what its calls do: {why}; is a launch left out where a stream is captured?"
+            )
+        if why is not None:
+            raise DishonestPathError(f"its timed calls do not what its checked calls do: {why}")
+
+
+def _outputs(call: Call, arguments: tuple[Any, ...]) -> list[torch.Tensor]:
+    """Copies of what a call makes of `arguments`: of its outputs, or of those where it works in place."""
+    return [each.clone() for each in tensors(call(*arguments)) or tensors(arguments)]
+
+
+def _foreign(key: Key) -> bool:
+    """Whether the path is somebody else's code: `module:function`."""
+    return ":" in key.path
 
 
 def torch_bench(setup: Setup) -> WorkerBench:

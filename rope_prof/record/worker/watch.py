@@ -1,0 +1,173 @@
+"""A call of a path that is watched while it is checked: what it returns, what it leaves behind, what it reads.
+
+Each rule is a way to look faster than one is. A call that breaks one raises `DishonestPathError`, whose message says
+which; none of it runs while anything is timed.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+
+from rope_prof.record.device.devices import CudaDevice, RecordDevice
+
+Function = Callable[..., Any]
+#: Held busy so long, the stream has everything queued behind it before any of it runs.
+HOLD_NS = 20_000_000
+#: Modules whose functions know the right answer.
+ORACLES = ("rope_prof.kernels.mrope.reference", "rope_prof.record.bench.accuracy")
+#: Functions of an operation that do.
+EXACT = ("exact",)
+#: Where the loop of a sample is.
+LOOP = "rope_prof.record.bench.subjects"
+
+
+class DishonestPathError(Exception):
+    """A path that looks faster or more right than it is; the message says by what."""
+
+
+def watched(call: Function, device: RecordDevice, *, held: bool) -> Function:
+    """`call` as it is, each time followed by a look at what it returned and left behind.
+
+    `held`: the stream is kept busy until all is enqueued, so that work on another stream runs ahead or behind.
+    """
+
+    def run(*arguments: Any) -> Any:
+        before = set(threading.enumerate())
+        if held and isinstance(device, CudaDevice):
+            device.hold(HOLD_NS)
+        result = call(*arguments)
+        outputs = tensors(result) or tensors(arguments)
+        require_plain(outputs)
+        require_width(tensors(result), arguments)
+        seen = [each.clone() for each in outputs]
+        require_threads(before)
+        device.synchronize()
+        if not all(torch.equal(one.nan_to_num(), two.nan_to_num()) for one, two in zip(seen, outputs, strict=True)):
+            raise DishonestPathError(
+                "its outputs changed after its own stream had finished: it leaves work on another stream or thread"
+            )
+        return result
+
+    return run
+
+
+def tensors(value: Any) -> list[torch.Tensor]:
+    """The floating tensors of a result or of a call's arguments, in order."""
+    parts: Sequence[Any] = value if isinstance(value, tuple | list) else (value,)
+    return [part for part in parts if isinstance(part, torch.Tensor) and part.is_floating_point()]
+
+
+def require_plain(outputs: Sequence[torch.Tensor]) -> None:
+    """Outputs are tensors and nothing more: a class of its own may compute when it is looked at."""
+    for each in outputs:
+        if type(each) not in (torch.Tensor, torch.nn.Parameter):
+            raise DishonestPathError(
+                f"it returns a {type(each).__name__}, a tensor of a class of its own, whose values may be computed "
+                "when they are looked at; return torch.Tensor"
+            )
+
+
+def require_width(results: Sequence[torch.Tensor], arguments: Sequence[Any]) -> None:
+    """Outputs are at least as wide as the narrowest argument: half the bits are half the bytes."""
+    given = tensors(list(arguments))
+    narrowest = min((each.dtype.itemsize for each in given), default=0)
+    for each in results:
+        if each.dtype.itemsize < narrowest:
+            kinds = ", ".join(sorted({str(one.dtype).removeprefix("torch.") for one in given}))
+            raise DishonestPathError(
+                f"it returns {str(each.dtype).removeprefix('torch.')} for arguments of {kinds}: a lower precision than "
+                "stated"
+            )
+
+
+def require_threads(before: set[threading.Thread]) -> None:
+    """No thread of Python's that the call has started is still at work."""
+    left = [each.name for each in threading.enumerate() if each not in before and each.is_alive()]
+    if left:
+        raise DishonestPathError(
+            f"it leaves a thread behind ({left[0]}) that may still work when the clock has stopped; join it"
+        )
+
+
+@contextmanager
+def no_oracle() -> Iterator[None]:
+    """DishonestPathError at the end where somebody else's code has called what knows the right answer.
+
+    Every call of Python's is looked at meanwhile: for a check of its own, never for one that is timed.
+    """
+    asked: list[str] = []
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and _knows(frame) and (module := _foreign(frame.f_back)):
+            asked.append(f"{module} calls {frame.f_code.co_name}")
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+    if asked:
+        raise DishonestPathError(f"it asks the reference for the right answer ({asked[0]})")
+
+
+def _knows(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__", ""))
+    return module in ORACLES or (frame.f_code.co_name in EXACT and module.startswith("rope_prof.kernels"))
+
+
+def _foreign(frame: FrameType | None) -> str:
+    """The module of the nearest caller that is not this program's, as far as its own bench is not met first."""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith("rope_prof.record.bench"):
+            return ""
+        if not module.startswith(("rope_prof", "torch", "contextlib", "functools")):
+            return module
+        frame = frame.f_back
+    return ""
+
+
+@contextmanager
+def returned(kept: list[Any]) -> Iterator[None]:
+    """Into `kept` goes what calls of the timing loop return, which throws it away: no other frame stands between."""
+
+    def look(frame: FrameType, event: str, value: object) -> None:
+        caller = frame.f_back
+        if event == "return" and caller is not None and caller.f_globals.get("__name__") == LOOP:
+            kept.append(value)
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+def differs(timed: Sequence[torch.Tensor], called: Sequence[torch.Tensor]) -> str | None:
+    """How the outputs of timed calls are not those of checked ones on the same inputs; None where they are alike.
+
+    The same code on the same values: a thousandth of the largest output is granted for sums in another order.
+    """
+    if len(timed) != len(called):
+        return f"{len(timed)} outputs where checked calls have {len(called)}"
+    for one, two in zip(timed, called, strict=True):
+        apart = float((one.double() - two.double()).abs().nan_to_num(nan=torch.inf).max()) if one.numel() else 0.0
+        granted = 1e-3 * float(two.double().abs().nan_to_num().max()) + 1e-6 if two.numel() else 0.0
+        if apart > granted:
+            return f"outputs differ by up to {apart:.3g} on the same inputs"
+    return None
+
+
+def kept_alike(before: Sequence[torch.Tensor], after: Sequence[torch.Tensor]) -> bool:
+    """Whether outputs for other values are the same to the last bit, where they have values at all."""
+    pairs = [(one, two) for one, two in zip(before, after, strict=True) if one.numel()]
+    return bool(pairs) and all(torch.equal(one, two) for one, two in pairs)

@@ -1,0 +1,139 @@
+"""Watched calls: what an honest path does passes, and each way to look faster is named."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from rope_prof.model.run import Key
+from rope_prof.record.device.devices import CpuDevice
+from rope_prof.record.worker.benches import WorkerBench
+from rope_prof.record.worker.messages import Setup
+from rope_prof.record.worker.watch import (
+    DishonestPathError,
+    differs,
+    kept_alike,
+    require_width,
+    tensors,
+    watched,
+)
+from tests.runs import CASE
+
+
+class Own(torch.Tensor):
+    """A class of a path's own."""
+
+
+def test_honest_calls_pass_and_return_what_they_return() -> None:
+    x = torch.arange(4.0)
+    run = watched(lambda a: (a * 2, a + 1), CpuDevice(), held=True)
+    assert [each.tolist() for each in run(x)] == [[0, 2, 4, 6], [1, 2, 3, 4]]
+    assert watched(lambda a: None if a.add_(1) is a else a, CpuDevice(), held=False)(x) is None
+    assert x.tolist() == [1, 2, 3, 4]
+
+
+def _thread(a: torch.Tensor) -> torch.Tensor:
+    threading.Thread(target=threading.Event().wait, args=(5,), daemon=True).start()
+    return a * 2
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda a: a.as_subclass(Own), "returns a Own, a tensor of a class of its own"),
+        (lambda a: a.to(torch.float16), "returns float16 for arguments of float32: a lower precision"),
+        (_thread, "leaves a thread behind"),
+    ],
+)
+def test_each_way_to_look_faster_is_named(call: Callable[[torch.Tensor], Any], words: str) -> None:
+    with pytest.raises(DishonestPathError, match=words):
+        watched(call, CpuDevice(), held=False)(torch.ones(3))
+
+
+def test_the_narrowest_argument_is_the_measure() -> None:
+    bf16, fp32 = torch.ones(2, dtype=torch.bfloat16), torch.ones(2)
+    require_width([bf16], [bf16, fp32, 3, "x"])
+    require_width([fp32], [bf16])
+    require_width([], [fp32])
+    with pytest.raises(DishonestPathError):
+        require_width([bf16], [fp32])
+    assert tensors((bf16, 1, torch.ones(2, dtype=torch.int64))) == [bf16]
+
+
+def test_outputs_are_alike_to_a_thousandth_of_the_largest() -> None:
+    one = torch.tensor([1.0, 1000.0])
+    assert differs([one], [one + 0.5]) is None
+    assert "differ by up to 2" in (differs([one], [one + 2]) or "")
+    assert "1 outputs where checked calls have 2" in (differs([one], [one, one]) or "")
+    assert differs([torch.tensor([float("nan")])], [torch.tensor([1.0])]) is not None
+    assert kept_alike([one], [one.clone()])
+    assert not kept_alike([one], [one + 1])
+    assert not kept_alike([torch.empty(0)], [torch.empty(0)])
+
+
+MODULE = """
+import sys
+from rope_prof.kernels.mrope.unfused import unfused
+kept = {}
+
+def honest(*arguments):
+    return unfused(*arguments)
+
+def by_address(q, k, *more):
+    if q.data_ptr() not in kept:
+        kept[q.data_ptr()] = unfused(q, k, *more)
+    return kept[q.data_ptr()]
+
+def only_when_checked(q, k, *more):
+    frame, names = sys._getframe(1), set()
+    while frame is not None:
+        names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return unfused(q, k, *more) if names & {"run_once", "_outputs"} else (q, k)
+
+def oracle(q, k, positions, table, shape):
+    from rope_prof.kernels.mrope.reference import reference
+    return tuple(reference(each, positions, shape).to(q.dtype) for each in (q, k))
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> WorkerBench:
+    folder = tmp_path_factory.mktemp("paths")
+    (folder / "watched_paths.py").write_text(MODULE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        made = WorkerBench(Setup(bench="", device="cpu", seed=0, calls=2))
+        made.find_path("watched_paths:honest")
+    made.open_case(CASE)
+    return made
+
+
+def checked_twice(bench: WorkerBench, name: str) -> None:
+    """As a recording does: before its rounds, and after."""
+    key = Key(case=CASE, path=f"watched_paths:{name}", mode="eager", l2="hot")
+    bench.check(key)
+    subject = bench.ready(key)
+    subject.work(2)()
+    bench.check(key)
+
+
+def test_a_path_that_is_honest_passes_a_workers_checks(bench: WorkerBench) -> None:
+    checked_twice(bench, "honest")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("by_address", "it returns what it made before"),
+        ("only_when_checked", "its timed calls do not what its checked calls do"),
+        ("oracle", r"it asks the reference for the right answer \(watched_paths calls reference\)"),
+    ],
+)
+def test_a_path_that_is_not_is_named(bench: WorkerBench, name: str, words: str) -> None:
+    with pytest.raises(DishonestPathError, match=words):
+        checked_twice(bench, name)
