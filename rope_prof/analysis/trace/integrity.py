@@ -16,6 +16,7 @@ from rope_prof.analysis.trace.accounting import NEEDED
 from rope_prof.analysis.trace.clocks import clocks
 from rope_prof.analysis.trace.gaps import by_profiler, host, pieces, segments
 from rope_prof.analysis.trace.graph_nodes import graph_nodes
+from rope_prof.analysis.trace.identity import identity
 from rope_prof.analysis.trace.missing import missing
 from rope_prof.analysis.trace.overlaps import overlaps
 from rope_prof.analysis.trace.proof import ADVICE
@@ -47,7 +48,7 @@ INFORMS: Final = frozenset(
     )
 )
 #: Suspect, yet what the file holds still adds up to the share that is shown.
-KEEPS_SHARES: Final = frozenset(("no_window_end", "early_starts"))
+KEEPS_SHARES: Final = frozenset(("no_window_end", "early_starts", "merged_ranks"))
 
 LONGEST_EVENT_NS: Final = 3_600_000_000_000
 FARTHEST_NS: Final = 86_400_000_000_000
@@ -79,7 +80,7 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
     elif not trace.gpu.height:
         findings.append(_no_gpu_events(trace))
     else:
-        for check in (_times, clocks, missing, graph_nodes, _window_end, _overhead, _one_wait, _oddities):
+        for check in (_times, identity, clocks, missing, graph_nodes, _window_end, _overhead, _one_wait, _oddities):
             findings.extend(check(trace, events))
     codes = {f.code for f in findings}
     verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"

@@ -47,6 +47,8 @@ def _joined(trace: Trace) -> pl.DataFrame:
         return gpu.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in _LAUNCH.items())
     calls = calls.join(gpu.select("correlation").unique(), on="correlation", how="semi")
     columns = ("name", "api", "process", "thread", "start_ns", "dur_ns")
+    if restarts(calls).height:
+        return _latest(gpu, calls)
     table = calls.select("correlation", *(pl.col(c).alias(f"launch_{c}") for c in columns))
     table = table.sort("launch_start_ns", "launch_dur_ns", "launch_api", descending=[False, True, True])
     with_process = gpu["process"].null_count() < gpu.height
@@ -54,6 +56,31 @@ def _joined(trace: Trace) -> pl.DataFrame:
         first = table.unique("correlation", keep="first", maintain_order=True)
         return gpu.join(first, on="correlation", how="left", maintain_order="left")
     return _by_process(gpu, table)
+
+
+def restarts(calls: pl.DataFrame) -> pl.DataFrame:
+    """Calls whose process used their correlation for an earlier call of that name: the numbers began anew."""
+    again = calls.filter(pl.struct("process", "correlation", "name").is_duplicated())
+    if not again.height:
+        return again
+    lane = ["process", "correlation", "name"]
+    again = again.sort(*lane, "start_ns")
+    before = (pl.col("start_ns") + pl.col("dur_ns").fill_null(0)).shift(1).over(lane)
+    return again.filter(before.is_not_null() & (pl.col("start_ns") >= before))
+
+
+def _latest(gpu: pl.DataFrame, calls: pl.DataFrame) -> pl.DataFrame:
+    """Each event with the last call of its correlation (and process, where that is known) that began before it."""
+    columns = ("name", "api", "process", "thread", "start_ns", "dur_ns")
+    table = calls.select("correlation", *(pl.col(c).alias(f"launch_{c}") for c in columns))
+    table = table.sort("launch_start_ns", "launch_dur_ns", "launch_api", descending=[False, False, False])
+    table = table.with_columns(at=pl.col("launch_start_ns"))
+    by = ["correlation"]
+    if gpu["process"].null_count() == 0:
+        by, table = [*by, "process"], table.with_columns(process="launch_process")
+    rows = gpu.with_row_index("row").sort("start_ns")
+    joined = rows.join_asof(table, left_on="start_ns", right_on="at", by=by, check_sortedness=False)
+    return joined.sort("row").select(*gpu.columns, *_LAUNCH)
 
 
 def _by_process(gpu: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:

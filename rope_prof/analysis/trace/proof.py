@@ -42,6 +42,7 @@ ADVICE: Final[dict[str, str]] = {
     "missing_kernels_start": _AGAIN,
     "missing_graph_kernels": _AGAIN,
     "merged_processes": _ONE,
+    "merged_ranks": "read each device by itself, or " + _ONE,
     "merged_sessions": _ONE,
     "profiler_overhead": "record again without stacks, shapes and memory, in a shorter window",
     "one_wait": "record the other side of the wait too (another rank, process or device), or a window without it",

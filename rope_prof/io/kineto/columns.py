@@ -17,6 +17,7 @@ from rope_prof.io.kineto.categories import FRAMES
 from rope_prof.io.kineto.digits import microseconds_to_ns, whole_microseconds
 from rope_prof.io.kineto.events import read_piece
 from rope_prof.io.kineto.groups import Group
+from rope_prof.io.kineto.identity import processes
 
 COUNTED: Final = ("mended", "lost", "lost_bytes", "lost_unread", "duplicates")
 
@@ -94,7 +95,7 @@ def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
     if group.frame == "gpu":  # of a GPU event the file names the device, not the process
         columns += [*_gpu(held, thread, names), names.column("kind", group.kinds)]
     else:
-        columns += [ints("process", held["pid"]), thread]
+        columns += [processes("process", held["pid"]), thread]
     if group.frame == "call":
         columns += [ints("correlation", held["correlation"]), names.column("api", group.kinds)]
     elif group.frame == "op":
@@ -118,6 +119,8 @@ def _gpu(held: dict[str, list[Any]], thread: pl.Series, names: _Numbers) -> list
         devices = [pid if device is None else device for device, pid in zip(devices, held["pid"], strict=True)]
     return [
         names.told("device", devices, _device),
+        processes("owner", held["pid"]),
+        names.told("owner_text", held["pid"], _device),
         ints("stream", held["stream"]).fill_null(thread),
         ints("external", held["external"]),
         *(ints(name, [number or None for number in held[name]]) for name in ("correlation", "graph", "graph_node")),

@@ -19,9 +19,13 @@ from rope_prof.errors import TraceError
 from rope_prof.io.kineto.args import as_int
 from rope_prof.io.kineto.columns import Columns
 from rope_prof.io.kineto.events import too_deep
+from rope_prof.io.kineto.identity import told_apart
 from rope_prof.io.kineto.pieces import Events
 from rope_prof.io.kineto.processes import columns_in_order
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+
+#: What GPU events have beside the model's columns until it is known whose they are.
+_OWNER: Final[dict[str, Any]] = {"owner": pl.Int64, "owner_text": pl.String}
 
 
 class KinetoReader:
@@ -107,7 +111,7 @@ class KinetoReader:
         own = metadata.get("rope_prof")
         base = as_int(metadata.get("baseTimeNanoseconds"))
         frames = {
-            "gpu": self._frame("gpu", GPU_EVENTS, texts),
+            "gpu": self._frame("gpu", GPU_EVENTS | _OWNER, texts),
             "calls": self._frame("call", HOST_CALLS, texts),
             "ranges": self._frame("range", RANGES, texts, kind="record_function"),
             "ops": self._frame("op", CPU_OPS, texts),
@@ -118,16 +122,18 @@ class KinetoReader:
                 f"{self._source!r} is JSON without 'traceEvents'; expected a Kineto trace, a Proton profile "
                 "or an nsys export"
             )
+        frames["gpu"], names, merged = told_apart(frames["gpu"], frames["calls"], _device_names(metadata))
+        frames["gpu"] = frames["gpu"].select(list(GPU_EVENTS))
         return Trace(
             format="kineto",
             source=self._source,
             **_old_ranges(frames),
             events=self._counts["events"],
-            findings=tuple(self._findings(frames["gpu"])),
+            findings=(*self._findings(frames["gpu"]), *merged),
             window_end=self._window_end,
             window_end_ns=self._window_end_ns,
             base_time_ns=base,
-            device_names=_device_names(metadata),
+            device_names=names,
             metadata=metadata,
             own=own if isinstance(own, dict) else None,
         )
