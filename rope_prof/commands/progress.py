@@ -13,10 +13,11 @@ class RichProgress:
     """The recorder's progress as one rich bar on standard error, which keeps its own copy of that stream."""
 
     def __init__(self) -> None:
+        self._own = True
         try:
             stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
         except (OSError, ValueError):
-            stream = sys.stderr  # type: ignore[assignment]
+            stream, self._own = sys.stderr, False  # type: ignore[assignment]
         self._stream = stream
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -38,6 +39,8 @@ class RichProgress:
 
     def __exit__(self, *_: object) -> None:
         self._bar.__exit__(None, None, None)
+        if self._own:
+            self._stream.close()
 
     def total(self, steps: int) -> None:
         """How many steps there are in all."""
