@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
 from rope_prof.analysis.stats import Figure
-from rope_prof.analysis.verdict import Word, judge
+from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
 from rope_prof.model.run import Case
-from rope_prof.units import duration, ratio
+from rope_prof.units import MISSING, duration, number, percent, ratio, significant
+from rope_prof.views.blocks.model import Card, Headline, Tone
+from rope_prof.views.words.figures import error
 from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.losses import Loss, Pair, losses, sentences
-from rope_prof.views.words.trust import DENIED, ON_CPU
+from rope_prof.views.words.trust import DENIED, MARKED, ON_CPU
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
 
 #: What paths are held against where nobody chose.
 BASELINE = "unfused · eager"
+
+
+#: What the headline says of a ratio that is no gain and no loss for sure.
+_OPEN = {
+    "SAME": f"the same: the whole interval within {100 * SAME_WITHIN:g} % of 1",
+    "UNDECIDED": "undecided: the interval holds 1",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +255,68 @@ def _denied(sides: Sequence[OverviewSide]) -> Iterator[str]:
             f"{DENIED} The corrected bubble and its cross-check by graph replay, which no profiler touches, lie over "
             f"{AGREE_WITHIN:.0%} of the call apart ({'; '.join(figures)}): such a bubble is not known."
         )
+
+
+def headline(view: Overview) -> Headline | None:
+    """How much faster, in one number with its interval; None where nothing can be held against the baseline."""
+    side, base = view.candidate, view.baseline
+    if side is None or base is None or side.ratio is None:
+        return None
+    found = side.ratio
+    faster = found.median >= 1
+    word, bounds = "faster" if faster else "slower", "too few rounds for an interval"
+    tone: Tone = "" if faster else "bad"
+    if (judged := judge(found.lo, found.hi)) in _OPEN:
+        word, tone = f"{word} ({_OPEN[judged]})", "doubt"
+    if found.lo is not None and found.hi is not None:
+        ends = (found.lo, found.hi) if faster else (1 / found.hi, 1 / found.lo)
+        bounds = (
+            f"95 % interval of the paired ratio {significant(ends[0])}x to {significant(ends[1])}x, {found.n} rounds"
+        )
+    walls = [duration(row.wall_ns.median if row.wall_ns else None) for row in (base.row, side.row)]
+    on_cpu = f" {ON_CPU}" if ON_CPU in view.doubts else ""
+    return Headline(
+        factor=ratio(found.median if faster else 1 / found.median),
+        words=f"{word} with {side.label} than with {base.label}",
+        detail=f"{walls[0]} → {walls[1]} a call on the host's clock, unprofiled; {bounds}.{on_cpu}",
+        tone=tone,
+    )
+
+
+def cards(view: Overview) -> tuple[Card, ...]:
+    """Kernels, bubble, busy time and accuracy, before and after; a figure that either side lacks has no card."""
+    base, side = view.baseline, view.candidate
+    if base is None or side is None:
+        return ()
+    limit = side.row.accuracy.limit if side.row.accuracy else None
+    found = (
+        Card(
+            title="Kernels a call",
+            before=number(base.row.kernels_per_call),
+            after=number(side.row.kernels_per_call),
+            note="median over the captured calls",
+        ),
+        Card(
+            title="Bubble a call",
+            before=base.marked(duration(base.row.bubble_corrected_ns)),
+            after=side.marked(duration(side.row.bubble_corrected_ns)),
+            note=f"{percent(base.bubble_share)} of the call → {percent(side.bubble_share)}; unprofiled"
+            + (f"; {MARKED.removesuffix('.')}" if base.denied or side.denied else ""),
+        ),
+        Card(
+            title="Device busy a call",
+            before=duration(base.row.busy_ns),
+            after=duration(side.row.busy_ns),
+            note="union of its device events",
+        ),
+        Card(
+            title="Largest error",
+            before=error(base.row.max_error),
+            after=error(side.row.max_error),
+            note="not checked" if limit is None else f"against float64; tolerance {error(limit)}",
+        ),
+    )
+    return tuple(card for card in found if MISSING not in (card.before, card.after))
 
 
 def table(view: Overview) -> pl.DataFrame:

@@ -11,24 +11,21 @@ from collections.abc import Mapping
 from html import escape
 
 from rope_prof.analysis.stats import Figure
-from rope_prof.analysis.verdict import SAME_WITHIN, judge
 from rope_prof.model.run import Machine, Run
-from rope_prof.units import MISSING, duration, microseconds, ratio, significant
-from rope_prof.units import size as byte_size
+from rope_prof.units import MISSING, duration, microseconds, percent, ratio, significant
+from rope_prof.views.blocks import overview as facts
+from rope_prof.views.blocks.model import Tone
 from rope_prof.views.blocks.overview import Overview, OverviewSide, PayoffCell
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.svg import MARGIN, Drawing, Marker, Rect, placed, svg_file
 from rope_prof.views.words.difference import difference
 from rope_prof.views.words.labels import case_words
+from rope_prof.views.words.machine import machine_facts
 from rope_prof.views.words.names import shown
 from rope_prof.views.words.trust import MARKED
 from rope_prof.views.words.verdicts import SIGNS
 
-#: What the headline says of a ratio that is no gain and no loss for sure.
-_OPEN = {
-    "SAME": f"the same: the whole interval within {100 * SAME_WITHIN:g} % of 1",
-    "UNDECIDED": "undecided: the interval holds 1",
-}
+_TONES: dict[Tone, str] = {"bad": " rp-warn", "doubt": " rp-doubt", "": ""}
 
 
 def colours(palette: Palette) -> str:
@@ -50,61 +47,30 @@ def case_line(view: Overview, machine: Machine) -> str:
 
 def headline(view: Overview) -> str:
     """How much faster, in one number with its interval, and where it loses."""
-    side, base = view.candidate, view.baseline
-    if side is None or base is None or side.ratio is None:
+    found = facts.headline(view)
+    if found is None:
         return (
             '<div class="rp-hero"><h1>Nothing to compare</h1><p>No measured path is chosen that can be held against '
             "the baseline: choose a path and a mode above, or a baseline; record more with "
             "<code>python -m rope_prof record</code>.</p></div>"
         )
-    ratio_ = side.ratio
-    faster = ratio_.median >= 1
-    factor = ratio_.median if faster else 1 / ratio_.median
-    word = "faster" if faster else "slower"
-    tone = "" if faster else " rp-warn"
-    if (judged := judge(ratio_.lo, ratio_.hi)) in {"SAME", "UNDECIDED"}:
-        word, tone = f"{word} ({_OPEN[judged]})", " rp-doubt"
     lost = f"Slower {'; '.join(view.losses)}." if view.losses else "No measured token count is slower."
     return (
-        f'<div class="rp-hero"><div class="rp-big{tone}">{escape(significant(factor))}<span>×</span></div>'
-        f"<div><h1>{escape(word)} with {escape(side.label)} than with {escape(base.label)}</h1>"
-        f"<p>{_arrow(duration(_median(base.row.wall_ns)), duration(_median(side.row.wall_ns)))} a call on the "
-        f"host's clock, unprofiled. {escape(_interval(ratio_))}</p>"
+        f'<div class="rp-hero"><div class="rp-big{_TONES[found.tone]}">{escape(found.factor.removesuffix("x"))}'
+        f"<span>×</span></div><div><h1>{escape(found.words)}</h1><p>{escape(found.detail)}</p>"
         f'<p class="{"rp-slower" if view.losses else ""}">{escape(lost)}</p></div></div>'
     )
 
 
 def cards(view: Overview) -> str:
-    """Kernels, bubble, kernel time and accuracy, before -> after."""
-    base, side = view.baseline, view.candidate
-    if base is None or side is None:
-        return ""
-    before, after = base.row, side.row
-    found = [
-        _card(
-            "Kernels a call",
-            _count(before.kernels_per_call),
-            _count(after.kernels_per_call),
-            "median over the captured calls",
-        ),
-        _card(
-            "Bubble a call",
-            base.marked(duration(before.bubble_corrected_ns)),
-            side.marked(duration(after.bubble_corrected_ns)),
-            f"{_percent(base.bubble_share)} of the call → {_percent(side.bubble_share)}, corrected",
-        ),
-        _card("Device busy a call", duration(before.busy_ns), duration(after.busy_ns), "union of its device events"),
-        _card("Largest error", _error(base), _error(side), _verdict(side)),
-    ]
-    return f'<div class="rp-cards">{"".join(found)}</div>'
-
-
-def _card(title: str, before: str, after: str, note: str) -> str:
-    return (
-        f'<div class="rp-card"><h3>{escape(title)}</h3>'
-        f'<div class="rp-pair"><span>{escape(before)}</span><i>→</i><b>{escape(after)}</b></div>'
-        f"<p>{escape(note) or '&nbsp;'}</p></div>"
+    """Kernels, bubble, busy time and accuracy, before -> after."""
+    found = "".join(
+        f'<div class="rp-card"><h3>{escape(card.title)}</h3>'
+        f'<div class="rp-pair"><span>{escape(card.before)}</span><i>→</i><b>{escape(card.after)}</b></div>'
+        f"<p>{escape(card.note)}</p></div>"
+        for card in facts.cards(view)
     )
+    return f'<div class="rp-cards">{found}</div>' if found else ""
 
 
 def bars(view: Overview) -> str:
@@ -147,8 +113,8 @@ def _bar(side: OverviewSide, longest: float, base: OverviewSide | None) -> str:
         f'<span class="rp-track"><span style="width:{100 * busy / longest:.3f}%;background:var(--rp-kernel)"></span>'
         f'<span style="width:{100 * bubble / longest:.3f}%;background:var(--rp-bubble)"></span></span>'
         f"<span><b>{escape(microseconds(wall))}</b></span><span>{escape(apart)}</span>"
-        f"<span>{escape(side.marked(_percent(side.bubble_share)))}</span>"
-        f'<span class="rp-raw{trusted}">{escape(_percent(side.raw_share))}</span>'
+        f"<span>{escape(side.marked(percent(side.bubble_share)))}</span>"
+        f'<span class="rp-raw{trusted}">{escape(percent(side.raw_share))}</span>'
         f"<span>{escape(ratio(row.inflation))}</span></div>"
     )
 
@@ -240,58 +206,10 @@ def doubts(view: Overview) -> str:
 
 def machine(run: Run) -> str:
     """Machine and versions, the command, when."""
-    found = run.machine
-    facts = {
-        "device": found.device_name,
-        "driver": found.driver,
-        "CUDA": found.cuda,
-        "memory": None if found.memory_bytes is None else byte_size(found.memory_bytes),
-        "L2": None if found.l2_bytes is None else byte_size(found.l2_bytes),
-        "host": f"{found.cpu_name}, {found.cpu_cores} cores",
-        "torch": found.torch,
-        "Triton": found.triton,
-        "Python": found.python,
-        "recorded": run.created,
-        "command": run.command,
-    }
-    items = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>" for name, value in facts.items() if value
-    )
+    told = machine_facts(run) | {"command": run.command}
+    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in told.items())
     return f'<section><h2>Machine and versions</h2><dl class="rp-facts">{items}</dl></section>'
-
-
-def _arrow(before: str, after: str) -> str:
-    return f"<b>{escape(before)}</b> → <b>{escape(after)}</b>"
 
 
 def _median(found: Figure | None) -> float | None:
     return found.median if found else None
-
-
-def _interval(found: Figure | None) -> str:
-    if found is None:
-        return ""
-    if found.lo is None or found.hi is None:
-        return f"Too few rounds for an interval (n = {found.n})."
-    return f"95 % interval of the ratio {significant(found.lo)}× to {significant(found.hi)}×, {found.n} rounds."
-
-
-def _count(value: float | None) -> str:
-    return MISSING if value is None else f"{value:,.4g}"
-
-
-def _percent(share: float | None) -> str:
-    return MISSING if share is None else f"{100 * share:.0f} %"
-
-
-def _error(side: OverviewSide) -> str:
-    return MISSING if side.row.max_error is None else f"{side.row.max_error:.2g}"
-
-
-def _verdict(side: OverviewSide) -> str:
-    found = side.row.accuracy
-    if found is None:
-        return "not checked against the oracle"
-    if found.wrong:
-        return f"WRONG: over {found.limit:.2g}, or NaN"
-    return f"limit {found.limit:.2g}; {100 * found.rounded_share:.2f} % rounded right"

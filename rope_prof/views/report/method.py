@@ -11,6 +11,7 @@ from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Table, Word
 from rope_prof.views.blocks.overview import overview
 from rope_prof.views.draw.waterfall import SPLIT
 from rope_prof.views.report.data import ReportData
+from rope_prof.views.words.machine import machine_facts
 from rope_prof.views.words.notes import notes
 from rope_prof.views.words.trust import DENIED
 
@@ -96,26 +97,11 @@ def _byte_lines(run: Run) -> Iterator[str]:
 
 def machine(data: ReportData) -> tuple[Block, ...]:
     """What it was recorded on."""
-    found, run = data.run.machine, data.run
-    facts = {
-        "device": found.device_name,
-        "multiprocessors": found.multiprocessors,
-        "compute capability": found.capability,
-        "memory": None if found.memory_bytes is None else size(found.memory_bytes),
-        "L2": None if found.l2_bytes is None else size(found.l2_bytes),
-        "driver": found.driver,
-        "CUDA": found.cuda,
-        "torch": found.torch,
-        "Triton": found.triton,
-        "Python": found.python,
-        "host": f"{found.cpu_name}, {found.cpu_cores} cores, {found.platform}",
-        "rope_prof": run.rope_prof,
-        "recorded": run.created,
-    }
+    run, facts = data.run, machine_facts(data.run)
     requests = data.requests
     if requests is not None and requests.facts.created != run.created:
         facts["whole requests"] = f"{requests.facts.created}, {requests.facts.machine.device_name}"
-    rows = tuple(cells(name, str(value)) for name, value in facts.items() if value is not None)
+    rows = tuple(cells(*pair) for pair in facts.items())
     return (Table(head=("", ""), rows=rows),)
 
 

@@ -7,9 +7,8 @@ without data stays and says that it was not measured.
 from __future__ import annotations
 
 from rope_prof.analysis.run.cases import main_case
-from rope_prof.units import MISSING, duration, number, percent, significant
-from rope_prof.views.blocks.model import Card, Headline, Report, Section
-from rope_prof.views.blocks.overview import Overview, overview
+from rope_prof.views.blocks.model import Report, Section
+from rope_prof.views.blocks.overview import cards, headline, overview
 from rope_prof.views.report import accuracy as report_accuracy
 from rope_prof.views.report import bubbles as report_bubbles
 from rope_prof.views.report import kernels as report_kernels
@@ -19,10 +18,8 @@ from rope_prof.views.report import sweep as report_sweep
 from rope_prof.views.report import timeline as report_timeline
 from rope_prof.views.report import verdict as report_verdict
 from rope_prof.views.report.data import ReportData
-from rope_prof.views.words.figures import error
 from rope_prof.views.words.labels import case_words
 from rope_prof.views.words.machine import machine_line
-from rope_prof.views.words.trust import MARKED, ON_CPU
 
 #: number, key, title: the order that reviewers of kernel pull requests ask for.
 TITLES = (
@@ -68,65 +65,7 @@ def report(data: ReportData) -> Report:
         source=data.source,
         title=f"{data.run.name}: does fusing help?",
         kicker=" · ".join(words),
-        headline=None if view is None else _headline(view),
-        cards=() if view is None else _cards(view),
+        headline=None if view is None else headline(view),
+        cards=() if view is None else cards(view),
         sections=tuple(sections),
     )
-
-
-def _headline(view: Overview) -> Headline | None:
-    side, base = view.candidate, view.baseline
-    if side is None or base is None or side.row.speedup is None:
-        return None
-    faster = side.row.speedup >= 1
-    factor = side.row.speedup if faster else 1 / side.row.speedup
-    found = side.row.speedup_interval
-    walls = [duration(row.wall_ns.median) if row.wall_ns else MISSING for row in (base.row, side.row)]
-    bounds = "too few rounds for an interval"
-    if found is not None and found.lo is not None and found.hi is not None:
-        ends = (found.lo, found.hi) if faster else (1 / found.hi, 1 / found.lo)
-        bounds = (
-            f"95 % interval of the paired ratio {significant(ends[0])}x to {significant(ends[1])}x, {found.n} rounds"
-        )
-    on_cpu = f" {ON_CPU}" if ON_CPU in view.doubts else ""
-    return Headline(
-        factor=f"{significant(factor)}x",
-        words=f"{'faster' if faster else 'slower'} with {side.label} than with {base.label}",
-        detail=f"{walls[0]} → {walls[1]} a call on the host's clock, unprofiled; {bounds}.{on_cpu}",
-        tone="" if faster else "bad",
-    )
-
-
-def _cards(view: Overview) -> tuple[Card, ...]:
-    base, side = view.baseline, view.candidate
-    if base is None or side is None:
-        return ()
-    limit = side.row.accuracy.limit if side.row.accuracy else None
-    found = (
-        Card(
-            title="Kernels a call",
-            before=number(base.row.kernels_per_call),
-            after=number(side.row.kernels_per_call),
-            note="median over the captured calls",
-        ),
-        Card(
-            title="Bubble a call",
-            before=base.marked(duration(base.row.bubble_corrected_ns)),
-            after=side.marked(duration(side.row.bubble_corrected_ns)),
-            note=f"{percent(base.bubble_share)} of the call → {percent(side.bubble_share)}; unprofiled"
-            + (f"; {MARKED.removesuffix('.')}" if base.denied or side.denied else ""),
-        ),
-        Card(
-            title="Device busy a call",
-            before=duration(base.row.busy_ns),
-            after=duration(side.row.busy_ns),
-            note="union of its device events",
-        ),
-        Card(
-            title="Largest error",
-            before=error(base.row.max_error),
-            after=error(side.row.max_error),
-            note="not checked" if limit is None else f"against float64; tolerance {error(limit)}",
-        ),
-    )
-    return tuple(card for card in found if MISSING not in (card.before, card.after))
