@@ -30,6 +30,8 @@ ADVICE: Final[dict[str, str]] = {
     "duplicate_events": "find what merged or edited the file, and analyze the file as the profiler wrote it",
     "unreadable_times": _AGAIN,
     "untimed_events": _AGAIN,
+    "odd_places": "find what edited the file, and analyze the file as the profiler wrote it",
+    "second_array": "find what merged the files, and analyze each by itself",
     "negative_duration": _CLOCK,
     "impossible_duration": _CLOCK,
     "impossible_time": _CLOCK,

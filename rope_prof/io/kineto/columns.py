@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from rope_prof.io.kineto.args import ints
+from rope_prof.io.kineto.args import as_int, ints
 from rope_prof.io.kineto.categories import FRAMES
 from rope_prof.io.kineto.digits import microseconds_to_ns, whole_microseconds
 from rope_prof.io.kineto.events import read_piece
@@ -40,7 +40,7 @@ def read_columns(text: bytes, last: bool) -> Columns:
     """The columns of a piece of the event array; see `kineto_events.read_piece`."""
     piece = read_piece(text, last)
     counts = {code: getattr(piece, code) for code in COUNTED}
-    counts["unreadable_times"] = 0
+    counts |= {"unreadable_times": 0, "odd_places": 0}
     names = _Numbers()
     frames: dict[str, pl.DataFrame] = {}
     whole_us = True
@@ -52,6 +52,8 @@ def read_columns(text: bytes, last: bool) -> Columns:
         batch, unreadable = _frame(group, names)
         frames[frame] = batch
         counts["unreadable_times"] += unreadable
+        if frame == "gpu":
+            counts["odd_places"] += _odd_places(group.columns)
     return Columns(
         frames=frames,
         texts=pl.Series(list(map(_plain, names)), dtype=pl.String),
@@ -103,6 +105,14 @@ def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
     batch = pl.DataFrame(columns)
     unreadable = len(good) - int(good.sum())
     return (batch.filter(pl.Series(good)) if unreadable else batch), unreadable
+
+
+def _odd_places(held: dict[str, list[Any]]) -> int:
+    """Events that name a device or a stream which is no whole number."""
+    places = {*held["device"], *held["stream"]}
+    odd = {place for place in places if place is not None and as_int(place) is None}
+    pairs = zip(held["device"], held["stream"], strict=True) if odd else ()
+    return sum(device in odd or stream in odd for device, stream in pairs)
 
 
 def _op(held: dict[str, list[Any]], names: _Numbers) -> list[pl.Series]:

@@ -21,6 +21,7 @@ import polars as pl
 
 from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.kineto.args import as_int, ints
+from rope_prof.io.kineto.digits import LIMIT_NS
 from rope_prof.io.trace.sqlite import tables_of
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
@@ -131,9 +132,9 @@ class _Export:
         frame = self._rows(table, ("start", "end", *extra), where)
         texts = [name for name in extra if name in _TEXTS]
         columns = {n: ints(n, _integers(frame[n].to_list())) for n in frame.columns if n not in texts}
-        good = columns["start"].is_not_null()
-        if table != "NVTX_EVENTS":
-            good &= columns["end"].is_not_null()
+        good = columns["start"].is_between(-LIMIT_NS, LIMIT_NS, closed="none").fill_null(False)
+        end = columns["end"].is_between(-LIMIT_NS, LIMIT_NS, closed="none")
+        good &= end.fill_null(table == "NVTX_EVENTS")
         lost = frame.height - int(good.sum())
         if lost:
             detail = f"rows of {table} have no readable start or end and are left out"
