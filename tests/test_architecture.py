@@ -1,4 +1,4 @@
-"""docs/architecture.md is true: its files exist, hold the names that it gives, and its picture is drawn from the imports.
+"""docs/architecture.md is true: its files exist and hold the names that it gives, and its picture shows the imports.
 
 python -m tests.test_architecture     # draw the picture anew
 """
