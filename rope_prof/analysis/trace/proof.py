@@ -46,6 +46,7 @@ ADVICE: Final[dict[str, str]] = {
     "merged_processes": _ONE,
     "merged_ranks": "read each device by itself, or " + _ONE,
     "merged_sessions": _ONE,
+    "copy_bound": "pin the host's memory, and copy less often or ahead of need, before fusing kernels",
     "profiler_overhead": "record again without stacks, shapes and memory, in a shorter window",
     "one_wait": "record the other side of the wait too (another rank, process or device), or a window without it",
     "no_window_end": "let the profiler finish, and analyze the file as it was written",

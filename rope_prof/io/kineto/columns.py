@@ -136,6 +136,8 @@ def _gpu(held: dict[str, list[Any]], thread: pl.Series, names: _Numbers) -> list
         *(ints(name, [number or None for number in held[name]]) for name in ("correlation", "graph", "graph_node")),
         *(ints(name, held[field]) for name, field in (("registers", "registers"), ("shared_bytes", "shared"))),
         ints("bytes", held["bytes"]),
+        names.told("collective", held["collective"], _plain),
+        names.told("group", held["group"], _plain),
         names.told("grid", held["grid"], _shape),
         names.told("block", held["block"], _shape),
     ]

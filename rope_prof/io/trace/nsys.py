@@ -190,8 +190,14 @@ class _Export:
         return self._gpu(rows, "kernel", names)
 
     def _copies(self) -> pl.DataFrame:
-        rows = self._timed(_MEMCPY, (*_WHERE, "bytes", "copyKind", "graphId", "graphNodeId"))
-        kinds = [f"Memcpy {_COPIES.get(k, f'kind {k}')}" for k in rows.pop("copyKind").to_list()]
+        rows = self._timed(_MEMCPY, (*_WHERE, "bytes", "copyKind", "srcKind", "dstKind", "graphId", "graphNodeId"))
+        ways = (_COPIES.get(k, f"kind {k}") for k in rows.pop("copyKind").to_list())
+        memory = dict(self._rows("ENUM_CUDA_MEM_KIND", ("id", "label")).iter_rows())
+        ends = (rows.pop("srcKind").to_list(), rows.pop("dstKind").to_list())
+        told = (
+            f" ({memory[a]} -> {memory[b]})" if a in memory and b in memory else "" for a, b in zip(*ends, strict=True)
+        )
+        kinds = [f"Memcpy {way}{ends}" for way, ends in zip(ways, told, strict=True)]
         return self._gpu(rows, "memcpy", pl.lit(pl.Series(kinds, dtype=pl.String)))
 
     def _sets(self) -> pl.DataFrame:
