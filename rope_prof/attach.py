@@ -6,25 +6,37 @@
         serve()  # with the server's profiler on
     # python -m rope_prof analyze TRACE --range "unfused#"
 
-Every call runs inside an NVTX range (domain `rope_prof`) and a `record_function`, both named `<path>#<n>`. Nothing
-else changes: arguments, results and errors pass through, and at the end what was there before is back. A range costs
-the host some µs a call: take times from runs without it. Loads torch only when it is entered.
+Every call runs inside an NVTX range (domain `rope_prof`) and a `record_function`, both named `<path>#<n>`; of a
+generator or a coroutine each step does, so that ranges close in the order in which they open. Nothing else changes:
+arguments, results and errors pass through, and at the end what was there before is back. A range costs the host some
+µs a call: take times from runs without it. Loads torch only when it is entered.
+
+What has no range: calls that torch.compile has compiled (a range would break the graph and compile anew for each
+number: compiled code is left alone, and `calls` does not count it), asynchronous generators, and for torch.profiler
+the calls of threads that it does not record (it records the thread that started it, unless asked otherwise). NVTX
+keeps each name that it is given for good: its names begin anew after 16,384 calls, the payload is the call's number.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fnmatch import fnmatchcase
 from itertools import count
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rope_prof.errors import UsageError
 
+if TYPE_CHECKING:
+    from rope_prof.record.capture.ranges import CallRange
+
 _ABSENT = object()
+#: NVTX keeps every name that it has seen, some 380 bytes each: 6 MB at most.
+_NVTX_NAMES: Final = 16_384
 
 
 def attach(target: Any, *, path: str = "rope", match: str | None = None) -> Attached:
@@ -90,18 +102,82 @@ class Attached:
         return self._ranged(getattr(owner, name) if raw is _ABSENT else raw)
 
     def _ranged(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        from torch.compiler import is_compiling as compiling
+
         from rope_prof.record.capture.ranges import CallRange
 
-        @functools.wraps(call)
-        def ranged(*arguments: Any, **named: Any) -> Any:
-            if not self._entered:
-                return call(*arguments, **named)
+        def numbered() -> CallRange:
             number = next(self._numbers)
             self.calls = number + 1
-            with CallRange(self.path, number):
-                return call(*arguments, **named)
+            return CallRange(self.path, number, nvtx_call=number % _NVTX_NAMES)
 
-        return ranged
+        def off() -> bool:
+            return compiling() or not self._entered
+
+        return _like(call, numbered, off)
+
+
+def _like(call: Callable[..., Any], ranged: Callable[[], CallRange], off: Callable[[], bool]) -> Callable[..., Any]:
+    """A function of the same kind as `call` with each of its calls, or steps, in a range; bare where `off()`."""
+    if inspect.iscoroutinefunction(call):
+
+        @functools.wraps(call)
+        async def awaited(*arguments: Any, **named: Any) -> Any:
+            made = call(*arguments, **named)
+            return await (made if off() else _Awaited(_steps(made, ranged)))
+
+        return awaited
+    if inspect.isgeneratorfunction(call):
+
+        @functools.wraps(call)
+        def yielded(*arguments: Any, **named: Any) -> Any:
+            made = call(*arguments, **named)
+            return (yield from made) if off() else (yield from _steps(made, ranged))
+
+        return yielded
+    if inspect.isasyncgenfunction(call):
+        return call
+
+    @functools.wraps(call)
+    def called(*arguments: Any, **named: Any) -> Any:
+        if off():
+            return call(*arguments, **named)
+        with ranged():
+            return call(*arguments, **named)
+
+    return called
+
+
+class _Awaited:
+    """Something to await that goes on by `steps`."""
+
+    def __init__(self, steps: Generator[Any, Any, Any]) -> None:
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._steps
+
+
+def _steps(made: Any, ranged: Callable[[], CallRange]) -> Generator[Any, Any, Any]:
+    """Go through a generator or a coroutine, each step of it in a range; what goes in and out of it is untouched."""
+    value: Any = None
+    error: BaseException | None = None
+    try:
+        while True:
+            try:
+                with ranged():
+                    out = made.send(value) if error is None else made.throw(error)
+            except StopIteration as end:
+                return end.value
+            value, error = None, None
+            try:
+                value = yield out
+            except GeneratorExit:
+                raise
+            except BaseException as caught:
+                error = caught
+    finally:
+        made.close()
 
 
 def _places(target: Any, match: str | None) -> list[tuple[Any, str]]:

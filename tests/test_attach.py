@@ -257,3 +257,110 @@ def test_the_package_has_it_under_its_own_name_without_loading_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["mine", "True"]
+
+
+def test_compiled_code_is_left_alone() -> None:
+    rotary = torch.nn.Linear(4, 4)
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    x = torch.ones(2, 4)
+    bare = rotary(x)
+    with attach(rotary) as attached:
+        compiled = torch.compile(lambda x: rotary(x) + 1, backend=backend, fullgraph=True)
+        for _ in range(12):
+            torch.testing.assert_close(compiled(x), bare + 1)
+        assert len(graphs) == 1, "one graph, compiled once"
+        assert attached.calls == 0
+        rotary(x)
+        assert attached.calls == 1
+
+
+def test_a_generator_and_a_coroutine_run_in_ranges_step_by_step(tmp_path: Path) -> None:
+    import asyncio
+
+    seen: list[object] = []
+
+    def steps(n: int) -> Iterator[int]:
+        try:
+            for number in range(n):
+                seen.append((yield number))  # noqa: PERF401
+        except KeyError as error:
+            seen.append(error.args[0])
+            yield 99
+        finally:
+            seen.append("closed")
+
+    async def served(n: int) -> int:
+        for _ in range(n):
+            await asyncio.sleep(0)
+        if n == 3:
+            raise ValueError("three")
+        return n * 2
+
+    with attach(steps, path="steps") as attached, attach(served, path="served") as other:
+
+        def work() -> None:
+            first, second = attached.call(3), attached.call(2)  # they take turns and end in another order
+            assert [next(first), next(second), first.send("in"), next(second)] == [0, 0, 1, 1]
+            assert first.throw(KeyError("out")) == 99
+            second.close()
+            first.close()
+
+            async def both() -> list[object]:
+                return await asyncio.gather(other.call(1), other.call(2), other.call(3), return_exceptions=True)
+
+            found = asyncio.run(both())
+            assert found[:2] == [2, 4]
+            assert str(found[2]) == "three"
+
+        names = ranges(tmp_path, work)["name"].to_list()
+    assert seen == ["in", None, "out", "closed", "closed"]
+    assert [name for name in names if name.startswith("steps#")] == [f"steps#{k}" for k in range(5)]
+    assert [name for name in names if name.startswith("served#")] == [f"served#{k}" for k in range(9)]
+
+
+def test_recursion_threads_and_leaving_out_of_order_keep_ranges_and_results(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    module = types.ModuleType("served_recursion")
+    exec("def down(n):\n    return 0 if n == 0 else 1 + down(n - 1)\n", vars(module))
+    sys.modules[module.__name__] = module
+    first, second = attach("served_recursion:down", path="a"), attach("served_recursion:down", path="b")
+    bare = module.down
+    try:
+        first.__enter__()
+        second.__enter__()
+        found = ranges(tmp_path, lambda: module.down(3))
+        assert sorted(found["name"].to_list()) == sorted([f"{p}#{k}" for p in "ab" for k in range(4)])
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(module.down, [5] * 40)) == [5] * 40
+        second.__exit__(None, None, None)
+        first.__exit__(None, None, None)
+        assert module.down is bare
+    finally:
+        del sys.modules[module.__name__]
+
+
+def test_the_names_that_nvtx_keeps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    import nvtx
+
+    import rope_prof.attach as ours
+
+    kept: list[tuple[str, int]] = []
+    real = nvtx.annotate
+
+    def annotate(message: str, domain: str, payload: int) -> object:
+        kept.append((message, payload))
+        return real(message=message, domain=domain, payload=payload)
+
+    monkeypatch.setattr(nvtx, "annotate", annotate)
+    monkeypatch.setattr(sys.modules[ours.__name__], "_NVTX_NAMES", 4)
+    with attach(abs, path="x") as attached:
+        for number in range(10):
+            attached.call(number)
+    assert {name for name, _ in kept} == {f"x#{k}" for k in range(4)}
+    assert [payload for _, payload in kept] == list(range(10))

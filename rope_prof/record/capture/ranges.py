@@ -31,9 +31,11 @@ class CallRange:
 
     __slots__ = ("_function", "_nvtx")
 
-    def __init__(self, key_name: str, call: int) -> None:
+    def __init__(self, key_name: str, call: int, *, nvtx_call: int | None = None) -> None:
+        """`nvtx_call`: the number in the NVTX range's name where it is not `call`, which stays its payload."""
         name = call_name(key_name, call)
-        self._nvtx = nvtx.annotate(message=name, domain=DOMAIN, payload=call)
+        marked = name if nvtx_call in (None, call) else call_name(key_name, nvtx_call or 0)
+        self._nvtx = nvtx.annotate(message=marked, domain=DOMAIN, payload=call)
         self._function = torch.profiler.record_function(name)
 
     def __enter__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import polars as pl
 
@@ -12,11 +13,30 @@ from rope_prof.views.draw.png import png
 from rope_prof.views.draw.svg import Drawing, svg_file
 from rope_prof.views.words.markdown import md
 
+#: What a formula begins with, in one spreadsheet or another; a name in a head line too.
+_FORMULA: Final = ("=", "+", "-", "@", "|", "%")
+
 
 def csv_of(table: pl.DataFrame) -> bytes:
-    """Comma-separated, one head line, UTF-8; nested columns are left out."""
-    flat = [name for name, kind in table.schema.items() if not kind.is_nested()]
+    """Comma-separated, one head line, UTF-8; nested columns are left out.
+
+    A name that a spreadsheet would take for a formula has an apostrophe in front, by which it shows it as text.
+    """
+    flat = [_no_formula(name, kind) for name, kind in table.schema.items() if not kind.is_nested()]
     return table.select(flat).write_csv().encode("utf-8")
+
+
+def _no_formula(name: str, kind: pl.DataType) -> pl.Expr:
+    column = pl.col(name).alias(f"'{name}" if name.lstrip()[:1] in _FORMULA else name)
+    if kind not in (pl.String, pl.Categorical, pl.Enum):
+        return column
+    text = column.cast(pl.String)
+    return (
+        pl.when(text.str.contains(r"^[\s\u{feff}]*[=+\-@\t\r|%]"))
+        .then("'" + text)
+        .otherwise(text)
+        .alias(column.meta.output_name())
+    )
 
 
 def markdown_of(title: str, table: pl.DataFrame, lines: Sequence[str] = ()) -> bytes:
