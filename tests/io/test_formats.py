@@ -9,7 +9,7 @@ import pytest
 
 from rope_prof.errors import TraceError
 from rope_prof.io.trace import formats
-from rope_prof.io.trace.formats import FORMATS, SUFFIXES, Start, TraceFormat, kinds
+from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, TraceFormat, kinds
 from rope_prof.io.trace.read import read_trace
 from tests.builders import kernel, kineto_json, trace
 
@@ -30,7 +30,7 @@ def test_one_format_alone_claims_a_file(tmp_path: Path) -> None:
     made = files(tmp_path)
     assert made.keys() == FORMATS.keys()
     for name, path in made.items():
-        assert [other for other, one in FORMATS.items() if one.claims(Start(path))] == [name]
+        assert [other for other, one in FORMATS.items() if one.claims(FileStart(path))] == [name]
 
 
 def test_what_a_format_reads_carries_its_name(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _BLANK: Final = b" \t\r\n\xef\xbb\xbf"
 _LOOK: Final = 64 << 10
 
 
-class Start:
+class FileStart:
     """The beginning of a file, as it lies and unpacked; the rest is read on. Errors: OSError."""
 
     def __init__(self, path: Path, progress: Progress | None = None) -> None:
@@ -64,20 +64,20 @@ class TraceFormat:
     title: str
     writer: str
     suffixes: tuple[str, ...]
-    claims: Callable[[Start], bool]
-    read: Callable[[Start], Trace]
+    claims: Callable[[FileStart], bool]
+    read: Callable[[FileStart], Trace]
     drawn: bool = False
 
 
-def _is_json(start: Start) -> bool:
+def _is_json(start: FileStart) -> bool:
     return start.magic != SQLITE and start.opens in (b"{", b"[")
 
 
-def _is_proton(start: Start) -> bool:
+def _is_proton(start: FileStart) -> bool:
     return _is_json(start) and start.opens == b"[" and b'"frame"' in start.head and b'"ph"' not in start.head
 
 
-def _read_kineto(start: Start) -> Trace:
+def _read_kineto(start: FileStart) -> Trace:
     trace = KinetoReader(str(start.path), start.path.stat().st_size).read(start.chunks())
     return replace(trace, findings=(*start.unpacked.findings, *trace.findings))
 
@@ -119,7 +119,7 @@ def kinds(word: Callable[[TraceFormat], str]) -> str:
 def needs_drawing(path: Path) -> bool:
     """Whether the Perfetto UI can only open a drawing of that file; no where it cannot be read at all."""
     try:
-        start = Start(path)
+        start = FileStart(path)
         return any(one.drawn and one.claims(start) for one in FORMATS.values())
     except OSError:
         return False

@@ -7,7 +7,7 @@ from typing import Final
 
 from rope_prof.errors import TraceError
 from rope_prof.io.trace.cache import cached_trace
-from rope_prof.io.trace.formats import FORMATS, Start
+from rope_prof.io.trace.formats import FORMATS, FileStart
 from rope_prof.io.trace.unpack import Progress
 from rope_prof.model.trace import Trace
 
@@ -51,7 +51,7 @@ def _read(path: Path, progress: Progress | None) -> Trace:
     try:
         if not (path.is_file() or path.is_dir()) and path.exists():
             raise TraceError(f"{str(path)!r} is no file but a pipe or a device; write the trace to a file first")
-        start = Start(path, progress)
+        start = FileStart(path, progress)
         found = next((one for one in FORMATS.values() if one.claims(start)), None)
         if found is None:
             raise _unknown(start)
@@ -64,7 +64,7 @@ def _read(path: Path, progress: Progress | None) -> Trace:
         raise TraceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
 
 
-def _unknown(start: Start) -> TraceError:
+def _unknown(start: FileStart) -> TraceError:
     """Why nothing here reads that file."""
     path, first = str(start.path), start.head
     if not first and start.unpacked.findings:
