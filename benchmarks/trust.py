@@ -36,6 +36,7 @@ import polars as pl
 from rope_prof import __version__
 from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import Side
+from rope_prof.io.run.schema import MROPE
 from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Mode, Run, samples_schema
 from rope_prof.record.loop.stopping import Limits, Watch
 from rope_prof.record.loop.timing import (
@@ -207,6 +208,7 @@ def verdicts(stage: Stage, machine: Machine, samples: Sequence[Sample]) -> tuple
         command="",
         seed=0,
         machine=machine,
+        operation=MROPE,
         keys=keys,
     )
     rows = [(s.key, s.round, s.clock, s.calls, s.ns, s.throttled) for s in samples]
@@ -307,11 +309,13 @@ class Machinery:
     """The real subjects: a path of the package on its ring, as `record` makes them."""
 
     def __init__(self, device: Any, case: Case, path: str, seed: int, every: int | None = None) -> None:
-        from rope_prof.record.bench.subjects import Ring, shape_of
+        from rope_prof.kernels.lookup import DEFAULT, operation
+
+        from rope_prof.record.bench.subjects import Ring
 
         self.device, self.case, self.path = device, case, path
         self.every = every or EVERY[device.kind]
-        self.ring = Ring(case, shape_of(case), device, seed, least=28)
+        self.ring = Ring(operation(DEFAULT), case, device, seed, least=28)
 
     def refill(self, seed: int) -> None:
         """New values, as before each round of a recording."""
@@ -330,7 +334,7 @@ class Machinery:
         from rope_prof.record.bench.subjects import eager_subject, graph_subject, in_mode
 
         self.refill(0)
-        call, _ = in_mode(key_of(self.case, self.path, mode))
+        call, _ = in_mode(self.ring.operation, key_of(self.case, self.path, mode))
         key = key_of(self.case, name, mode)
         return (
             graph_subject(key, call, self.ring, self.device) if mode == "graph" else eager_subject(key, call, self.ring)
@@ -412,7 +416,7 @@ class Machinery:
         self.refill(0)
         device_spin = spin.DeviceSpin(self.device.torch_device)
         device_spin()  # compiled ahead of the capture
-        call, _ = in_mode(key_of(self.case, self.path, "eager"))
+        call, _ = in_mode(self.ring.operation, key_of(self.case, self.path, "eager"))
         batch = [(n + 1 == GRAPH_CALLS, arguments) for n, arguments in enumerate(self.ring.take(GRAPH_CALLS))]
 
         def captured(work: Callable[..., Any]) -> Subject:
@@ -579,9 +583,9 @@ def main(words: Sequence[str] | None = None) -> int:
     device = find_device(options.device)
     cuda = device.kind == "cuda"
     tokens = options.tokens or (973 if cuda else 4)
-    case = Case(model="28b", tp=1, tokens=tokens, dtype="bf16", prompt="image")
+    case = MROPE.case({"model": "28b", "tp": 1, "tokens": tokens, "dtype": "bf16", "prompt": "image"})
     machinery = Machinery(device, case, options.path or ("fused" if cuda else "unfused"), options.seed, options.every)
-    bound = replace(case, tokens=HOST_TOKENS) if cuda else case
+    bound = case.but(tokens=HOST_TOKENS) if cuda else case
     hosts = machinery if bound == case else Machinery(device, bound, machinery.path, options.seed, options.every)
     settings = Settings(
         seconds=options.trial_seconds,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
+from rope_prof.analysis.run.cases import main_case
 from rope_prof.model.run import Key, KeyFacts, Run
 from rope_prof.views.words.labels import side_label
 
 MEDIAN = "median"
-BASELINE = ("unfused", "eager")
 #: The baseline's value in the address where no difference is to be shown.
 NO_BASELINE = "none"
 #: The timeline's window in the address, `LO~HI` in µs (`views.timeline_look.zoom_text`), or FIT for all of it.
@@ -66,7 +66,7 @@ def settle(asked: Mapping[str, str], run: Run, case: str, bases: Sequence[str]) 
     l2, l2_note = choose_many(asked.get("l2"), _each(k.l2 for k in keys), "L2 state")
     calls = calls_of(run, case)
     call = choose(asked.get("call"), calls, "call", MEDIAN)
-    base = choose(asked.get("base"), bases, "baseline", default_base(bases))
+    base = choose(asked.get("base"), bases, "baseline", default_base(bases, run.operation.baseline))
     notes = (path_note, mode_note, l2_note, call.note, base.note)
     return View(paths=paths, modes=modes, l2=l2, call=call.value, base=base.value, notes=tuple(filter(None, notes)))
 
@@ -101,9 +101,9 @@ def default_modes(keys: Sequence[Key]) -> list[str]:
     return ["eager"] if len(eager) > 1 else _each(key.mode for key in keys)
 
 
-def default_base(bases: Sequence[str]) -> str:
-    """The unfused chain run eagerly, of the shown run; none where there is none."""
-    start = ".".join(BASELINE) + "."
+def default_base(bases: Sequence[str], baseline: str) -> str:
+    """The baseline run eagerly, of the shown run; none where there is none."""
+    start = f"{baseline.replace(':', '@')}.eager."
     return next((name for name in bases if name.startswith(start)), NO_BASELINE)
 
 
@@ -149,12 +149,8 @@ def cases(run: Run) -> list[str]:
 
 def default_case(run: Run) -> str:
     """The case with the most captured keys; of those the one nearest to the pull request's 973 tokens."""
-
-    def rank(name: str) -> tuple[int, int]:
-        facts = keys_of(run, name)
-        return -sum(f.trace is not None for f in facts), abs(facts[0].key.case.tokens - 973)
-
-    return min(cases(run), key=rank)
+    found = main_case(run)
+    return found.name if found is not None else min(cases(run))
 
 
 def keys_of(run: Run, case: str) -> list[KeyFacts]:

@@ -44,6 +44,11 @@ def _empty_kernel(OVERLAP: tl.constexpr):
 
 def scale(x: torch.Tensor, tile: tuple[int, int, int], *, overlap: bool = False) -> None:
     """Scale `x [N, C]` in place, row stride a multiple of 8 elements, 128-bit accesses."""
+    if x.stride(0) % 8 or x.stride(1) != 1 or x.data_ptr() % 16:
+        raise ValueError(
+            f"a view with strides {tuple(x.stride())} at {x.data_ptr() % 16} bytes past 16; expected rows of adjacent "
+            "elements whose stride is a multiple of 8, on 16 bytes"
+        )
     rows, width, warps = tile
     grid = triton.cdiv(x.shape[0], rows) * triton.cdiv(x.shape[1], width)
     options = {"num_warps": warps} | ({"launch_pdl": True} if overlap else {})

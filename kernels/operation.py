@@ -103,7 +103,8 @@ class Operation(Protocol):
 
     `swept`: the axis (of whole numbers) that sweeps and charts run over. `paths`: names; the first is the baseline
     that all others are held against. `outputs`: in the order in which paths return them. `by_rows`: whether `exact`
-    can give some rows (of dim 0 of every output) alone; where rows depend on one another it cannot.
+    can give some rows (of dim 0 of every output) alone; where rows depend on one another it cannot. `formula`: how
+    `moved_bytes` counts, in words that follow "every operand moves once".
     """
 
     name: str
@@ -113,6 +114,7 @@ class Operation(Protocol):
     outputs: tuple[Output, ...]
     arguments: tuple[Argument, ...] = ()
     by_rows: bool = True
+    formula: str = ""
 
     def path(self, name: str) -> Path:
         """The path called `name`, one of `paths`. Errors: LookupError in one sentence."""
@@ -140,13 +142,19 @@ class Operation(Protocol):
         return None
 
     def refill(self, calls: Sequence[Call], seed: int) -> None:
-        """New values in the `fresh` tensors of `calls`, ahead of a round; by default they stay as they are.
+        """New values in the `fresh` tensors of `calls`, ahead of a round: by default those of each of the first calls,
+        moved along, so that a path that keeps what it made before is seen.
 
         A path that works in place must not feed on its own outputs for ever: an operation with such paths writes here.
         """
-        return  # as above
+        for call in calls[:MOVED_CALLS]:
+            for tensor in call.fresh:
+                if tensor.is_floating_point() and tensor.numel() > 1:
+                    tensor.copy_(tensor.reshape(-1).roll(1 + seed % (tensor.numel() - 1)).reshape(tensor.shape))
 
 
+#: Calls whose values are moved along ahead of a round where an operation does not say how to fill them.
+MOVED_CALLS = 64
 DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 )

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rope_prof.kernels.imported import imported
-from rope_prof.kernels.operation import Path
+from rope_prof.kernels.operation import Operation, Path
+
+
+def path_of(operation: Operation, name: str) -> Path:
+    """The path called `name` of `operation`, or a user's own. Errors: LookupError."""
+    return operation.path(name) if name in operation.paths else users_path(name, operation.paths)
 
 
 def users_path(name: str, known: Sequence[str]) -> Path:
-    """The function called `name` as a path; a true attribute `in_place` says that it works in place.
+    """The function called `name` as a path; a true attribute `in_place` says that it works in place,
+    `triton` that it needs Triton.
 
     Errors: LookupError with one sentence for a name that is neither of `known` nor of that form, a module that
     cannot be imported, or a function that it lacks.
@@ -21,4 +27,5 @@ def users_path(name: str, known: Sequence[str]) -> Path:
     function = getattr(module, attribute, None)
     if not callable(function):
         raise LookupError(f"path {name!r}: {module_name!r} has no function {attribute!r}")
-    return Path(name, function, in_place=bool(getattr(function, "in_place", False)))
+    marks = {mark: bool(getattr(function, mark, False)) for mark in ("in_place", "triton")}
+    return Path(name, function, **marks)

@@ -27,6 +27,10 @@ class RunError(RopeProfError):
     """A run folder is unknown, damaged, of a newer version, or cannot be written."""
 
 
+class OperationError(RopeProfError):
+    """An operation does not keep what it says of itself; the message names the field."""
+
+
 class UnavailableError(RopeProfError):
     """This machine lacks what was asked for (a GPU, Triton, a compiler, nsys); the message says what to install."""
 

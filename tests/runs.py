@@ -6,9 +6,11 @@ from typing import Any
 
 import polars as pl
 
+from rope_prof.io.run.schema import MROPE
 from rope_prof.model.run import SCHEMA_VERSION, Accuracy, Case, Key, KeyFacts, Machine, Run, samples_schema
 
-CASE = Case(model="28b", tp=1, tokens=64, dtype="bf16", prompt="image")
+OPERATION = MROPE
+CASE = MROPE.case({"model": "28b", "tp": 1, "tokens": 64, "dtype": "bf16", "prompt": "image"})
 MACHINE = Machine(
     device="cuda",
     device_name="Test GPU",
@@ -41,6 +43,7 @@ def run(*keys: KeyFacts, **more: Any) -> Run:
         "command": "python -m rope_prof record",
         "seed": 0,
         "machine": MACHINE,
+        "operation": MROPE,
         "keys": keys,
         "settings": {"calls": 28, "rounds": 4},
     }

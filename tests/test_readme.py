@@ -36,7 +36,7 @@ def figures() -> str:
         "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     shown = [row for row in OpenedRun(folder).rows if (row.path, row.mode) not in LEFT_OUT]
-    for tokens, rows in groupby(shown, key=lambda row: row.case.tokens):
+    for tokens, rows in groupby(shown, key=lambda row: row.case["tokens"]):
         for first, row in zip((f"{tokens:,}", *[""] * 99), rows, strict=False):
             wall = f"{microseconds(row.wall_ns.median)} {interval(row.wall_ns)}" if row.wall_ns else row.status
             kernels = "" if row.kernels_per_call is None else f"{row.kernels_per_call:g}"

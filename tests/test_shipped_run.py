@@ -46,7 +46,7 @@ def test_it_is_whole_and_from_a_gpu(shipped: RunFolder) -> None:
     assert shipped.run.complete
     assert shipped.run.machine.device_name == "NVIDIA H100 80GB HBM3"
     assert {facts.status for facts in shipped.run.keys} == {"measured"}
-    assert {facts.key.case.tokens for facts in shipped.run.keys} == {1, 64, 973, 8192}
+    assert {facts.key.case["tokens"] for facts in shipped.run.keys} == {1, 64, 973, 8192}
     assert {facts.key.mode for facts in shipped.run.keys} == {"eager", "compile", "graph"}
     assert not any(facts.accuracy is None or facts.accuracy.wrong for facts in shipped.run.keys)
 
@@ -95,7 +95,7 @@ def captures(shipped: RunFolder) -> dict[str, CaptureFigures]:
 
 def test_launches_that_overlap_are_busy_once(shipped: RunFolder) -> None:
     """The fused kernel's next launch starts while this one runs: a call is not busy for longer than it lasts."""
-    rows = {(row.path, row.mode, row.case.tokens): row for row in OpenedRun(shipped).rows}
+    rows = {(row.path, row.mode, row.case["tokens"]): row for row in OpenedRun(shipped).rows}
     fused = rows["fused", "eager", 8192]
     assert fused.busy_ns == pytest.approx(36_166, abs=1)
     assert fused.wall_ns is not None and fused.device_ns is not None
@@ -110,7 +110,7 @@ def test_a_bubble_is_that_of_the_host_and_that_of_the_queue(shipped: RunFolder) 
         assert row.bubble_host_ns + row.bubble_queue_ns == pytest.approx(row.bubble_corrected_ns)
         if (row.path, row.mode) == ("unfused", "eager"):
             share = row.bubble_queue_ns / (row.bubble_corrected_ns or 1)
-            assert (share > 0.75) == (row.case.tokens == 8192)
+            assert (share > 0.75) == (row.case["tokens"] == 8192)
 
 
 def _closed(found: tuple[Decomposition, ...]) -> list[bool]:
@@ -122,7 +122,7 @@ def test_device_time_adds_up_on_each_side_of_all_pairs_but_two(
 ) -> None:
     found = decompositions(shipped.run, shipped.samples, captures)
     assert all(one.residual is not None for one in found)
-    open_ = [(one.cand.path, one.cand.case.tokens) for one in found if one.cand.mode != "compile" and not one.closes]
+    open_ = [(one.cand.path, one.cand.case["tokens"]) for one in found if one.cand.mode != "compile" and not one.closes]
     assert len(_closed(found)) == 16
     assert open_ == [("per-token", 1), ("fused", 1)]
 
@@ -158,7 +158,7 @@ def test_device_gaps_of_nothing_close_no_chain_whose_gaps_are_a_part_of_it(
         if one.cand.mode == "compile":
             continue
         assert all(abs(side.gaps_ns) < 0.001 * side.device_ns for side in one.sides)
-        assert one.closes == ((one.cand.mode, one.cand.case.tokens) == ("graph", 8192)), one.cand.name
+        assert one.closes == ((one.cand.mode, one.cand.case["tokens"]) == ("graph", 8192)), one.cand.name
 
 
 def test_the_sweep_is_whole_and_every_cell_has_an_interval() -> None:

@@ -221,7 +221,7 @@ def test_both_graphs_of_a_device_spin_end_in_one_spin(trust: ModuleType, monkeyp
     spin.DeviceSpin = lambda _: lambda: log.append("spin")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "spin", spin)
     monkeypatch.setattr("rope_prof.record.bench.subjects.replays", replays)
-    monkeypatch.setattr("rope_prof.record.bench.subjects.in_mode", lambda _: (lambda n: log.append(f"call {n}"), True))
+    monkeypatch.setattr("rope_prof.record.bench.subjects.in_mode", lambda *_: (lambda n: log.append(f"call {n}"), True))
     machinery = object.__new__(trust.Machinery)
     machinery.device, machinery.case, machinery.path, machinery.ring = device, CASE, "fused", ring
     path, alone, _ = machinery._spun()

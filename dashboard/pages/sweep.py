@@ -1,4 +1,4 @@
-"""When does it pay? µs a call and share of the roofline over tokens, for the models, TP, paths and modes chosen."""
+"""When does it pay? µs a call and share of the roofline over the swept axis, for the cases, paths and modes chosen."""
 
 import polars as pl
 import streamlit as st
@@ -6,12 +6,14 @@ from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.dashboard import baseline, downloads, loading, shell, view
+from rope_prof.model.run import AxisFacts, Case, Run
 from rope_prof.views.blocks.model import charted
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.draw.sweep import HeldWalls, sweep_charts, sweep_table
 from rope_prof.views.page import overview
 from rope_prof.views.page import sweep as sweep_panels
 from rope_prof.views.page.files import markdown_of
+from rope_prof.views.words.labels import counts
 from rope_prof.views.words.sweep import families, turning_notes
 
 seen = shell.seen()
@@ -24,65 +26,80 @@ if frame.is_empty():
     shell.stop(f"Run {seen.name} holds no timed call; finish it with “python -m rope_prof record --resume”.")
 
 
-def several(name: str, label: str, options: list[str], default: str, words: str) -> list[str]:
-    """The chosen values of one chip list, which the address holds."""
+def telling(of: Run) -> list[str]:
+    """The axes that the cases differ in, but the swept one."""
+    cases = {facts.key.case for facts in of.keys}
+    return [
+        axis.name
+        for axis in of.operation.axes
+        if axis.name != of.operation.swept and len({case[axis.name] for case in cases}) > 1
+    ]
+
+
+def several(axis: AxisFacts, case: Case) -> list[str]:
+    """The chosen values of one axis, which the address holds."""
+    options = frame[axis.name].unique(maintain_order=True)
+    words = (options.sort() if options.dtype.is_integer() else options).cast(pl.String).to_list()
+    default = str(case[axis.name])
     found, unknown = view.choose_many(
-        st.query_params.get(name), options, label, [default] if default in options else []
+        st.query_params.get(axis.name), words, axis.title, [default] if default in words else []
     )
     shell.note(unknown)
-    view.remember(st.query_params, {name: ",".join(found)})
-    shell.chips(name, label, options, found, text=lambda value: f"{words}{value}")
+    view.remember(st.query_params, {axis.name: ",".join(found)})
+    shell.chips(axis.name, axis.title, words, found, text=axis.form.format)
     return list(found)
 
 
 case = view.keys_of(run, seen.case)[0].key.case
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
-    models = several("model", "model", frame["model"].unique(maintain_order=True).to_list(), case.model, "")
-    counts = frame["tp"].unique().sort().cast(pl.String).to_list()
-    degrees = several("tp", "TP", counts, str(case.tp), "TP ")
+    picked = {axis.name: several(axis, case) for axis in run.operation.axes if axis.name in telling(run)}
     sides = shell.side_chooser(view.keys_of(run, seen.case))
     giving = st.container(horizontal=True, horizontal_alignment="right")
 shell.notes()
-shell.title("When does it pay?", f"Time of a call and share of the roofline over tokens, {seen.name}.")
+shell.title("When does it pay?", f"Time of a call and share of the roofline over {counts(run.operation)}, {seen.name}.")
 chosen = frame.filter(
-    pl.col("model").is_in(models),
-    pl.col("tp").cast(pl.String).is_in(degrees),
+    *(pl.col(name).cast(pl.String).is_in(values) for name, values in picked.items()),
     pl.struct("path", "mode", "l2").is_in([{"path": f.key.path, "mode": f.key.mode, "l2": f.key.l2} for f in sides]),
 )
 if chosen.is_empty():
     shell.stop(
-        f"Nothing was timed of {', '.join(models)} with TP {', '.join(degrees)} in run {seen.name}; choose others."
+        f"Nothing was timed of {', '.join(', '.join(v) for v in picked.values())} in run {seen.name}; choose others."
     )
 held = HeldWalls() if base is None else base.held(rows)
 paths = frame["path"].unique(maintain_order=True).to_list()
-found = families(chosen)
+found = families(chosen, run.operation)
 drawn = {
-    title: (of, sweep_charts(f"{seen.name} · {title}", of, paths, held))
+    title: (of, sweep_charts(f"{seen.name} · {title}", of, run.operation, paths, held))
     for title, of in found
-    if of["tokens"].n_unique() > 1
+    if of[run.operation.swept].n_unique() > 1
 }
 single = [title for title, _ in found if title not in drawn]
 if drawn:
     for title, (of, charts) in drawn.items():
-        st.html(overview.wrap(seen.palette, sweep_panels.family_head(title, of)))
+        st.html(overview.wrap(seen.palette, sweep_panels.family_head(title, of, run.operation)))
         figures = [charted(chart, head, title=head) for head, chart in charts.items()]
         draw(figures, f"{seen.name} · {title}", title)
     shell.caption(
         sweep_panels.MARKS,
         sweep_panels.FLOOR,
         sweep_panels.matters(held.label),
-        f"One token count, in the table alone: {'; '.join(single)}." if single else "",
+        f"One value of {run.operation.swept}, in the table alone: {'; '.join(single)}." if single else "",
         "" if base is None or base.caveat is None else base.caveat,
     )
 else:
     st.html(
-        overview.wrap(seen.palette, overview.section("One token count", "", sweep_panels.one_count(seen.name))),
+        overview.wrap(
+            seen.palette,
+            overview.section(
+                f"One value of {run.operation.swept}", "", sweep_panels.one_count(seen.name, run.operation)
+            ),
+        ),
     )
     st.code("python -m rope_prof record --sweep", language=None)
     shipped = loading.shipped_sweep(loading.runs())
     if shipped is not None:
         st.page_link("sweep.py", label=f"Show the shipped sweep, {shell.plain(shipped)}", query_params={"run": shipped})
-table = sweep_table(chosen, held)
+table = sweep_table(chosen, run.operation, held)
 shell.table(table, words=table.select(pl.col(pl.String)).columns)
 with giving:
     stem = f"{seen.name.replace('/', '-')}-sweep"
@@ -98,6 +115,6 @@ with giving:
         stem=stem,
         markdown=(
             "Table, Markdown",
-            lambda: markdown_of(stem, table, turning_notes(chosen)),
+            lambda: markdown_of(stem, table, turning_notes(chosen, run.operation)),
         ),
     )

@@ -63,6 +63,7 @@ class Mrope(Operation):
         Argument(name="cos_sin_cache", layouts=()),
     )
     by_rows: bool = True
+    formula: str = "for a path in place 2 x tokens x heads x rotated lanes x item size"
 
     def path(self, name: str) -> Path:
         """One of ours, or a user's own `module:function`."""

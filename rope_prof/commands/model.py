@@ -81,7 +81,9 @@ def _say(line: str) -> None:
 
 def _folder(device: RecordDevice, preset: str, out: Path | None, seed: int) -> tuple[Path, Run | None]:
     """The folder to write into and, where it holds no run, one without keys for `show` and the dashboard to know."""
+    from rope_prof.kernels.lookup import DEFAULT, operation
     from rope_prof.record.device.machine import machine
+    from rope_prof.record.loop.plan import facts_of
     from rope_prof.record.session import typed
 
     if out is not None and is_run(out):
@@ -94,6 +96,7 @@ def _folder(device: RecordDevice, preset: str, out: Path | None, seed: int) -> t
         command=typed(sys.argv),
         seed=seed,
         machine=machine(device),
+        operation=facts_of(operation(DEFAULT), DEFAULT),
         keys=(),
         complete=True,
     )

@@ -48,8 +48,9 @@ def print_run(opened: OpenedRun, *, as_json: bool = False) -> None:
 def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     """Tables and notes of a run: a table per case, or of a sweep one per family."""
     frame = sweep(found.rows)
-    if is_sweep(frame):
-        return sweep_tables(frame), [*notes(found.run, found.rows), *sweep_notes(frame)]
+    operation = found.run.operation
+    if is_sweep(frame, operation):
+        return sweep_tables(frame, operation), [*notes(found.run, found.rows), *sweep_notes(frame, operation)]
     over_ranks = rank_tables(rank_spread(found.rows))
     return [*run_tables(found.rows), *over_ranks, *number_tables(found)], [
         *notes(found.run, found.rows),

@@ -18,7 +18,7 @@ from rope_prof.errors import PartialError, UnavailableError, UsageError
 from rope_prof.io.run.folder import read_run
 from rope_prof.io.run.writer import writing
 from rope_prof.opened.run import open_run
-from rope_prof.record.loop.plan import Options, parse_tokens
+from rope_prof.record.loop.plan import Options, parse_values
 from rope_prof.record.loop.stopping import parse_precision
 from rope_prof.record.ranks import place
 from rope_prof.record.worker.sides import other_side
@@ -38,7 +38,14 @@ def record(
         list[int], typer.Option(help="Tensor-parallel ranks that share the heads, default 1; may repeat.")
     ] = [],  # noqa: B006
     tokens: Annotated[Words, typer.Option(help="Token counts, as in 1,64,973; may repeat.")] = [],  # noqa: B006
-    dtype: Annotated[Words, typer.Option(help="bf16, fp16 or fp32; may repeat.")] = ["bf16"],  # noqa: B006
+    dtype: Annotated[Words, typer.Option(help="bf16 (default), fp16 or fp32; may repeat.")] = [],  # noqa: B006
+    operation: Annotated[
+        str,
+        typer.Option(help="What to measure: mrope, another that ships, or your own module:object or FILE.py[:object]."),
+    ] = "mrope",
+    set_: Annotated[
+        Words, typer.Option("--set", help="Values of an axis of the operation, as in tokens=1,64; may repeat.")
+    ] = [],  # noqa: B006
     path: Annotated[
         Words,
         typer.Option(
@@ -47,7 +54,7 @@ def record(
     ] = [],  # noqa: B006
     mode: Annotated[Words, typer.Option(help="eager, compile or graph; may repeat.")] = [],  # noqa: B006
     l2: Annotated[Words, typer.Option("--l2", help="cold or hot, as in cold,hot; default cold on a GPU.")] = [],  # noqa: B006
-    prompt: Annotated[str, typer.Option(help="image, text or random positions.")] = "image",
+    prompt: Annotated[str | None, typer.Option(help="image (default), text or random positions.")] = None,
     calls: Annotated[int | None, typer.Option(help="Calls in a capture, and in a sample at least.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of interleaved samples.")] = None,
     precision: Annotated[
@@ -101,14 +108,13 @@ def record(
 ) -> None:
     """Measure every path on this machine and write a run folder."""
     options = Options(
-        models=tuple(dict.fromkeys(model)),
-        tp=tuple(dict.fromkeys(tp)),
-        tokens=parse_tokens(tokens),
-        dtypes=tuple(dict.fromkeys(dtype)),
+        operation=operation,
+        values=parse_values(
+            set_, model=model, tp=map(str, tp), tokens=tokens, dtype=dtype, prompt=[] if prompt is None else [prompt]
+        ),
         paths=tuple(path),
         modes=tuple(mode),
         l2=tuple(part.strip() for word in l2 for part in word.split(",")),
-        prompt=prompt,
         calls=calls,
         rounds=rounds,
         seed=seed,
@@ -185,6 +191,7 @@ def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | N
             workers = Workers(
                 device=str(found.torch_device),
                 seed=options.seed,
+                operation=options.operation,
                 kind=found.kind,
                 patience_s=wanted.patience_s,
                 spare=spare,
@@ -249,7 +256,9 @@ def _only_resume(options: Options, out: Path | None) -> None:
     if out is None:
         raise UsageError("--resume needs the run to go on with; name its folder: record --resume -o RUN")
     plain = Options()
-    changed = [f.name for f in fields(plain) if getattr(options, f.name) != getattr(plain, f.name)]
+    named = [f.name for f in fields(plain) if f.name != "values"]
+    changed = [name for name in named if getattr(options, name) != getattr(plain, name)]
+    changed += [axis for axis, _ in options.values]
     if changed:
         raise UsageError(
             f"--resume goes on with the plan of the run; leave out {', '.join(f'--{name}' for name in changed)}"

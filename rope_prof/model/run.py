@@ -6,17 +6,21 @@ intervals, speedups) are never stored: `rope_prof.analysis` computes them from t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import polars as pl
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
+Value = str | int
 Mode = Literal["eager", "compile", "graph"]
 L2 = Literal["cold", "hot"]
 Clock = Literal["wall", "device"]
+Why = Literal["precision", "budget", "rounds"]
+WHYS: tuple[Why, ...] = ("precision", "budget", "rounds")
 Status = Literal["pending", "measured", "checked", "wrong", "unavailable", "failed"]
 CeilingName = Literal["copy", "in_place", "empty_launch", "graph_node"]
 CEILINGS: tuple[CeilingName, ...] = ("copy", "in_place", "empty_launch", "graph_node")
@@ -25,19 +29,79 @@ MODES: tuple[Mode, ...] = ("eager", "compile", "graph")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """The input of a call: model, tensor parallelism, tokens, dtype and the kind of prompt."""
+class AxisFacts:
+    """One field of a case: `form` makes its part of a key's name, `noun` its words in sentences."""
 
-    model: str
-    tp: int
-    tokens: int
-    dtype: str
-    prompt: str
+    name: str
+    form: str = "{}"
+    noun: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the axis itself is called: `TP` of the form `TP {}`, else its name."""
+        return self.form.removesuffix(" {}") if self.form.endswith(" {}") else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationFacts:
+    """What was measured, as views and analysis know it: they import no operation.
+
+    `baseline`: the path that all others are held against. `swept`: the axis of whole numbers that charts run over.
+    `outputs`: the names of what a call gives. `formula`: how the bytes of a path are counted, in words.
+    `source`: what `--operation` said, by which a recording finds it again; None where it was made in a script.
+    """
+
+    name: str
+    baseline: str
+    swept: str
+    axes: tuple[AxisFacts, ...]
+    outputs: tuple[str, ...] = ()
+    formula: str = ""
+    source: str | None = None
+
+    @property
+    def swept_axis(self) -> AxisFacts:
+        """The axis called `swept`."""
+        return next(axis for axis in self.axes if axis.name == self.swept)
+
+    def case(self, values: Mapping[str, Value]) -> Case:
+        """The case of these values, one an axis. Errors: KeyError for an axis without one."""
+        return Case(values=tuple((axis.name, values[axis.name]) for axis in self.axes), operation=self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The input of a call: one value an axis, in the order of the operation's axes."""
+
+    values: tuple[tuple[str, Value], ...]
+    operation: OperationFacts = field(compare=False, repr=False)
+
+    def __getitem__(self, axis: str) -> Value:
+        """The value on `axis`. Errors: KeyError."""
+        for name, value in self.values:
+            if name == axis:
+                return value
+        raise KeyError(axis)
+
+    def but(self, **values: Value) -> Case:
+        """The case that differs in these values alone."""
+        return self.operation.case(dict(self.values) | values)
 
     @property
     def name(self) -> str:
         """`28b-tp1-n973-bf16-image`: unique, safe in a file name, sorts by nothing."""
-        return f"{self.model}-tp{self.tp}-n{self.tokens}-{self.dtype}-{self.prompt}"
+        pairs = zip(self.operation.axes, self.values, strict=True)
+        return "-".join(axis.form.format(value).lower().replace(" ", "") for axis, (_, value) in pairs)
+
+    @property
+    def swept(self) -> int:
+        """The value on the swept axis."""
+        return int(self[self.operation.swept])
+
+    @property
+    def family(self) -> tuple[tuple[str, Value], ...]:
+        """What it shares with the other cases of one sweep: every value but the swept one."""
+        return tuple((name, value) for name, value in self.values if name != self.operation.swept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +113,11 @@ class Key:
     mode: Mode
     l2: L2
     rank: int = 0
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether its path is the one that all others are held against."""
+        return self.path == self.case.operation.baseline
 
     @property
     def name(self) -> str:
@@ -85,11 +154,39 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """One path against the float64 oracle on the very input that was measured.
+class OutputAccuracy:
+    """One output of a path against the float64 reference: as `Accuracy`, of this tensor alone."""
 
-    `max_error` is the largest absolute error over q and k, `limit` twice the unfused chain's own on that input,
-    `rounded_share` the share of outputs that are the correctly rounded ones, `nans` the outputs that are NaN.
+    name: str
+    dtype: str
+    max_error: float
+    limit: float
+    rounded_share: float
+    nans: int
+
+    @property
+    def wrong(self) -> bool:
+        """A NaN, or a maximum error over the limit."""
+        return self.nans > 0 or not self.max_error <= self.limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutError:
+    """What came of a path where one argument lay in memory in another way: wrong values, by `reason`."""
+
+    argument: str
+    layout: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """One path against the float64 reference on the very input that was measured.
+
+    `max_error` is the largest absolute error, `limit` twice the baseline's own on that input: of all outputs together
+    in runs of version 1, else of the output nearest its limit. `rounded_share`: the share of all elements that are the
+    correctly rounded ones, `nans` those that are NaN. `outputs`: each by itself. `layouts`: how many other layouts of
+    the arguments were tried; `layout_errors`: those that the path got wrong.
     """
 
     max_error: float
@@ -97,11 +194,30 @@ class Accuracy:
     rounded_share: float
     nans: int
     dtype: str
+    outputs: tuple[OutputAccuracy, ...] = ()
+    layouts: int = 0
+    layout_errors: tuple[LayoutError, ...] = ()
 
     @property
     def wrong(self) -> bool:
-        """A NaN, or a maximum error over the limit: shown, never ranked."""
-        return self.nans > 0 or not self.max_error <= self.limit
+        """A NaN, an error over the limit of its output, or wrong values in another layout: shown, never ranked."""
+        own = self.nans > 0 or not self.max_error <= self.limit
+        return own or any(output.wrong for output in self.outputs) or bool(self.layout_errors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Why the rounds of a key ended, after how many: precise enough, its time spent, or all of them done.
+
+    `width`: of the interval `of` its ratio to the baseline, or of its own median, over the centre; None where it has no
+    interval. `asked`: the precision as a share, or the seconds of its case.
+    """
+
+    why: Why
+    rounds: int
+    width: float | None = None
+    of: Literal["ratio", "median"] = "ratio"
+    asked: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +228,8 @@ class KeyFacts:
     paths without a GPU).
     `wrong`: fails the accuracy check. `unavailable`: the device lacks the mode or the path. `failed`: an error,
     out of memory for one. `pending`: planned, not yet run (a run cut short is resumed from here).
-    `stopped`: why its rounds ended, with the width of the interval. `light_trace`: the capture at the lowest overhead
-    that still links kernels to ranges: no operators of the host.
+    `triton`: its path needs Triton, and a GPU or an interpreter. `stopped`: why its rounds ended. `light_trace`: the
+    capture at the lowest overhead that still links kernels to ranges: no operators of the host.
     """
 
     key: Key
@@ -121,6 +237,7 @@ class KeyFacts:
     reason: str | None = None
     accuracy: Accuracy | None = None
     in_place: bool = False
+    triton: bool = False
     bytes_moved: int | None = None
     ring_buffers: int | None = None
     ring_bytes: int | None = None
@@ -128,7 +245,7 @@ class KeyFacts:
     first_call_ns: int | None = None
     trace: str | None = None
     light_trace: str | None = None
-    stopped: str | None = None
+    stopped: Stopped | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +284,7 @@ class Run:
     command: str
     seed: int
     machine: Machine
+    operation: OperationFacts
     keys: tuple[KeyFacts, ...]
     settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
     complete: bool = False

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rope_prof import __version__
 from rope_prof.errors import RunError
 from rope_prof.io.run.folder import is_run, read_run
-from rope_prof.model.run import SCHEMA_VERSION, Run
+from rope_prof.kernels.operation import Operation
+from rope_prof.model.run import SCHEMA_VERSION, KeyFacts, OperationFacts, Run
 from rope_prof.record.bench.bench import TorchBench
 from rope_prof.record.device.devices import RecordDevice, find_device
 from rope_prof.record.device.machine import machine
-from rope_prof.record.loop.plan import Options, budget_s, calls, models_of, plan, rounds
+from rope_prof.record.loop.plan import Options, budget_s, calls, facts_of, operation_of, plan, rounds
 from rope_prof.record.loop.protocols import Bench, Progress
 from rope_prof.record.loop.recorder import Recorder
 from rope_prof.record.loop.stopping import Limits
@@ -31,29 +34,33 @@ def fresh_run(
     *,
     repeats: int = 1,
     against: str | None = None,
+    operation: Operation | None = None,
 ) -> Run:
     """A run with all its keys planned and nothing measured. Errors: UsageError, UnavailableError.
 
     `workers`: where the code of a user's own paths is looked up; without them in this process, for the reason
-    `isolation`.
+    `isolation`. `operation`: one that was made in a script, in the place of the named one.
     """
     facts = machine(device)
-    keys = plan(options, device.kind, triton=facts.triton is not None, find=workers.find if workers else None)
+    find = workers.find if workers else None
+    measured = operation_of(options) if operation is None else operation
+    said = facts_of(measured, options.operation if operation is None else None)
+    keys = plan(options, device.kind, triton=facts.triton is not None, find=find, operation=operation)
     keys = workers.planned(keys) if workers else keys
     quick = "-sweep" if options.sweep else "-quick" if options.quick else ""
     return Run(
         schema_version=SCHEMA_VERSION,
-        name=name or "-".join(models_of(options)) + quick,
+        name=name or default_name(said, keys) + quick,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         rope_prof=__version__,
         command=typed(sys.argv),
         seed=options.seed,
         machine=facts,
+        operation=said,
         keys=keys,
         settings={
             "calls": calls(options, device.kind),
             "rounds": rounds(options, device.kind),
-            "prompt": options.prompt,
             "quick": options.quick,
             "precision": options.precision,
             "budget_s": budget_s(options),
@@ -63,6 +70,13 @@ def fresh_run(
             "isolation": ISOLATED if workers else f"one process: {isolation}",
         },
     )
+
+
+def default_name(operation: OperationFacts, keys: Sequence[KeyFacts]) -> str:
+    """The models of the multimodal rotary embedding, as `28b-424b`; of any other operation its name."""
+    if operation.name != "mrope":
+        return re.sub(r"[^a-z0-9]+", "-", operation.name.lower()).strip("-") or "operation"
+    return "-".join(dict.fromkeys(str(facts.key.case["model"]) for facts in keys))
 
 
 def last_process(folder: Path) -> int:
@@ -104,11 +118,12 @@ def record_run(
     *,
     resume: bool = False,
     workers: Workers | None = None,
+    operation: Operation | None = None,
 ) -> Run:
     """Record what is pending in `run` into `folder`, of which the caller is the one writer (`io.run.writer`).
 
     `resume`: `folder` holds the run; it is read once more, since another process may have gone on with it until now.
-    `workers`: each path in a process of its own; without them all run here.
+    `workers`: each path in a process of its own; without them all run here. `operation`: one made in a script.
     Errors: RunError where the folder holds another run; what `Recorder.record` raises.
     """
     if resume:
@@ -119,7 +134,7 @@ def record_run(
         )
     bench: Bench
     if workers is None:
-        bench = TorchBench(device, seed=run.seed, calls=int(run.settings["calls"] or 2))
+        bench = TorchBench(device, seed=run.seed, calls=int(run.settings["calls"] or 2), operation=operation)
     else:
         bench = workers.bench(run, last_process(folder))
         run = replace(run, settings={**run.settings, **workers.met(run)})

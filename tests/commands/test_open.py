@@ -19,11 +19,12 @@ import polars as pl
 import pytest
 
 from rope_prof.io.run.folder import append_samples, write_run
-from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Run, samples_schema
+from rope_prof.io.run.schema import MROPE
+from rope_prof.model.run import SCHEMA_VERSION, Key, KeyFacts, Machine, Run, samples_schema
 
 Start = Callable[..., "tuple[subprocess.Popen[str], str]"]
 
-CASE = Case(model="28b", tp=1, tokens=973, dtype="bf16", prompt="image")
+CASE = MROPE.case({"model": "28b", "tp": 1, "tokens": 973, "dtype": "bf16", "prompt": "image"})
 MACHINE = Machine(
     device="cuda", device_name="a GPU", python="3.12", platform="linux", cpu_name="a CPU", cpu_cores=2, torch="2.13.0"
 )
@@ -63,6 +64,7 @@ def make_run(folder: Path, paths: tuple[str, ...]) -> Path:
         command="rope_prof record",
         seed=1,
         machine=MACHINE,
+        operation=MROPE,
         keys=facts,
     )
     rows = [

@@ -15,7 +15,8 @@ from typing import Any
 import polars as pl
 
 from rope_prof.io.run.folder import append_samples, write_run
-from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Machine, Run, samples_schema
+from rope_prof.io.run.schema import MROPE
+from rope_prof.model.run import Accuracy, Key, KeyFacts, Machine, Run, samples_schema
 
 #: Names that a page must show letter for letter.
 HOSTILE = (
@@ -80,7 +81,7 @@ def write_gpu_run(folder: Path, *, tokens: tuple[int, ...] = (1, 973), names: tu
     keys, samples = [], []
     folder.mkdir(parents=True, exist_ok=True)
     for count in tokens:
-        case = Case(model="28b", tp=1, tokens=count, dtype="bf16", prompt="image")
+        case = MROPE.case({"model": "28b", "tp": 1, "tokens": count, "dtype": "bf16", "prompt": "image"})
         for sketch in SKETCHES:
             key = Key(case=case, path=sketch.path, mode=sketch.mode, l2="cold")
             keys.append(_facts(key, sketch))
@@ -97,6 +98,7 @@ def write_gpu_run(folder: Path, *, tokens: tuple[int, ...] = (1, 973), names: tu
         command="python -m rope_prof record",
         seed=7,
         machine=machine(),
+        operation=MROPE,
         keys=tuple(keys),
         complete=True,
     )

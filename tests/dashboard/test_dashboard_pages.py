@@ -224,11 +224,11 @@ def test_a_chooser_writes_the_address_and_the_page_follows(drawn: Path, monkeypa
 def test_two_runs_are_never_mixed_up_and_a_changed_one_is_read_again(tmp_path: Path) -> None:
     one = write_gpu_run(tmp_path / "one", tokens=(973,))
     two = write_gpu_run(tmp_path / "two", tokens=(64,))
-    tokens = [loading.rows(loading.run(folder))[0].case.tokens for folder in (one, two)]
+    tokens = [loading.rows(loading.run(folder))[0].case["tokens"] for folder in (one, two)]
     assert tokens == [973, 64]
     (two / "samples.parquet").unlink()
     write_gpu_run(two, tokens=(8,))
-    assert loading.rows(loading.run(two))[0].case.tokens == 8
+    assert loading.rows(loading.run(two))[0].case["tokens"] == 8
 
 
 def test_a_damaged_run_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

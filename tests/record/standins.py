@@ -146,7 +146,7 @@ class Bench:
         subject.calls = 5
 
     def facts(self, key: Key) -> dict[str, Any]:
-        return {"in_place": False, "ring_buffers": key.case.tokens}
+        return {"in_place": False, "ring_buffers": key.case["tokens"]}
 
     def refill(self, number: int) -> None:
         self.number = number

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from rope_prof.kernels.mrope.operation import MROPE
 
 from rope_prof.model.run import CEILINGS, Ceiling
 from rope_prof.record.bench import ceilings
 from rope_prof.record.bench.ceilings import CeilingBench
-from rope_prof.record.bench.subjects import Ring, shape_of
+from rope_prof.record.bench.subjects import Ring
 from rope_prof.record.device.devices import CpuDevice
 from rope_prof.record.loop.timing import Subject
 from tests.runs import CASE
@@ -20,8 +21,7 @@ def made() -> CeilingBench:
 
 
 def of(found: CeilingBench, rank: int = 0) -> list[tuple[Ceiling, Subject | None]]:
-    shape = shape_of(CASE)
-    return list(found.of(CASE, shape, Ring(CASE, shape, CpuDevice(), 0), rank))
+    return list(found.of(CASE, Ring(MROPE, CASE, CpuDevice(), 0), rank))
 
 
 def test_a_cpu_copies_and_passes_over_the_views(made: CeilingBench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,14 +36,15 @@ def test_a_cpu_copies_and_passes_over_the_views(made: CeilingBench, monkeypatch:
 
 
 def test_the_pass_touches_q_and_k_and_nothing_else() -> None:
-    shape = shape_of(CASE)
-    ring = Ring(CASE, shape, CpuDevice(), 0)
-    before = ring.inputs[0].qkv.clone()
-    for ceiling, subject in CeilingBench(CpuDevice()).of(CASE, shape, ring, 0, ("in_place",)):
+    ring = Ring(MROPE, CASE, CpuDevice(), 0)
+    q, *_, shape = ring.calls[0].arguments
+    packed = q._base[0]
+    before = packed.clone()
+    for ceiling, subject in CeilingBench(CpuDevice()).of(CASE, ring, 0, ("in_place",)):
         assert subject is not None, ceiling.reason
         subject.work(1)()
     width = shape.heads * shape.head_dim
-    after = ring.inputs[0].qkv
+    after = packed
     assert torch.equal(after[:, width:], before[:, width:])
     assert torch.equal(after[:, :width], before[:, :width].mul(0.9999))
 

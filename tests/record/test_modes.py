@@ -6,17 +6,17 @@ import inspect
 
 import pytest
 import torch
-from rope_prof.kernels.mrope.inputs import make_inputs
+from rope_prof.kernels.mrope.operation import MROPE
 
 from rope_prof.model.run import Case
 from rope_prof.record.bench import subjects
-from rope_prof.record.bench.subjects import in_mode, prepare_compiler, shape_of
+from rope_prof.record.bench.subjects import in_mode, prepare_compiler
 from rope_prof.record.device.devices import CpuDevice
-from tests.runs import key
+from tests.runs import CASE, key
 
 
 def cases(count: int) -> list[Case]:
-    return [Case(model="28b", tp=1, tokens=n + 1, dtype="fp32", prompt="text") for n in range(count)]
+    return [CASE.but(tokens=n + 1, dtype="fp32", prompt="text") for n in range(count)]
 
 
 def test_more_keys_than_the_compilers_limit_are_all_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,9 +33,9 @@ def test_more_keys_than_the_compilers_limit_are_all_compiled(monkeypatch: pytest
     dynamo.reset()
     count, codes = dynamo.config.recompile_limit + 3, set()
     for case in cases(count):
-        x = make_inputs(shape_of(case), case.tokens, torch.float32, prompt="text")
-        call, _ = in_mode(key("unfused", mode="compile", case=case))
-        call(x.q, x.k, x.positions, x.cos_sin_cache, shape_of(case))
+        (made,) = MROPE.calls(dict(case.values), 1, torch.device("cpu"), None, seed=0)
+        call, _ = in_mode(MROPE, key("unfused", mode="compile", case=case))
+        call(*made.arguments)
         codes.add(call._torchdynamo_orig_callable.__code__)  # type: ignore[attr-defined]
     assert len(compiled) == count
     assert {inspect.getsourcefile(code) for code in codes} == {subjects.__file__}

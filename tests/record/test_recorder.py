@@ -15,7 +15,7 @@ from rope_prof.analysis.stats import paired_ratio
 from rope_prof.errors import RunError
 from rope_prof.io.run.folder import read_run
 from rope_prof.model.kind import Kind
-from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, KeyFacts, Run
+from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, KeyFacts, Run, Stopped
 from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.plan import CHECKED
 from rope_prof.record.loop.protocols import Checked
@@ -25,7 +25,7 @@ from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.loop.timing import Clock, Subject
 from tests.runs import CASE, RIGHT, WRONG, key, run
 
-OTHER = Case(model="28b", tp=1, tokens=973, dtype="bf16", prompt="image")
+OTHER = CASE.but(model="28b", tp=1, tokens=973, dtype="bf16", prompt="image")
 CEILINGS: tuple[tuple[CeilingName, str], ...] = (("copy", "eager"), ("graph_node", "serial"))
 
 
@@ -162,7 +162,7 @@ class FakeBench:
 
 
 def plan(*keys: Key) -> Run:
-    return run(*(KeyFacts(key=k, status="pending") for k in keys))
+    return run(*(KeyFacts(key=k, status="pending", triton=k.path in ("per-token", "fused")) for k in keys))
 
 
 TWO = plan(key("unfused"), key("fused"), key("unfused", case=OTHER), key("fused", case=OTHER))
@@ -368,10 +368,10 @@ def test_rounds_end_when_the_interval_is_narrow_enough(tmp_path: Path, precision
     assert 20 <= count < 2000
     assert count % 10 == 0
     assert width(tmp_path) < precision
-    assert done.facts(key("fused").name).stopped == (
-        f"precision of {precision:.2%} reached after {count} rounds: "
-        f"the interval of its ratio to the baseline is {width(tmp_path):.2%} wide"
-    )
+    stopped = done.facts(key("fused").name).stopped
+    assert stopped is not None
+    assert stopped == Stopped(why="precision", rounds=count, width=stopped.width, asked=precision)
+    assert stopped.width == pytest.approx(width(tmp_path))
 
 
 def test_more_precision_takes_more_rounds(tmp_path: Path) -> None:
@@ -395,13 +395,13 @@ def test_the_budget_is_shared_by_the_cases_and_ends_the_rounds(tmp_path: Path) -
     for facts in done.keys:
         assert 10 <= len(rounds_of(tmp_path)[facts.key.name]) <= 60
         assert facts.stopped is not None
-        assert facts.stopped.startswith("budget of ")
+        assert facts.stopped.why == "budget"
     assert statuses(done) == ["measured"] * 4
 
 
 def test_all_rounds_done_is_a_reason_too(tmp_path: Path) -> None:
     done = record(tmp_path, FakeBench(), rounds=4)
-    assert {facts.stopped for facts in done.keys} == {"all 4 rounds done: too few rounds for an interval"}
+    assert {(f.stopped.why, f.stopped.rounds, f.stopped.width) for f in done.keys if f.stopped} == {("rounds", 4, None)}
 
 
 @pytest.mark.parametrize("held", [None, False, True])

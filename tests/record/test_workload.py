@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import pytest
+from rope_prof.kernels.lookup import DEFAULT, operation
 
 from rope_prof.cli import main
 from rope_prof.errors import UnavailableError, UsageError
-from rope_prof.record.loop.plan import MOST_ROUNDS, Options, budget_s, calls, parse_tokens, plan, rounds
+from rope_prof.io.run.schema import MROPE
+from rope_prof.record.loop.plan import (
+    MOST_ROUNDS,
+    OWN_OPTIONS,
+    Options,
+    budget_s,
+    calls,
+    facts_of,
+    parse_values,
+    plan,
+    rounds,
+)
+
+
+def asked(words: tuple[str, ...] | list[str] = (), **values: object) -> Options:
+    """`tokens=(1, 64)`: axes by name, the rest as `Options` has it."""
+    axes = {name: [",".join(map(str, value))] for name, value in values.items() if name in OWN_OPTIONS}  # type: ignore[call-overload]
+    rest = {name: value for name, value in values.items() if name not in OWN_OPTIONS}
+    return Options(values=parse_values(words, **axes), **rest)  # type: ignore[arg-type]
 
 
 def planned(kind: str, triton: bool = True, **options: object) -> list[tuple[int, str, str, str]]:
     return [
-        (f.key.case.tokens, f.key.path, f.key.mode, f.status)
-        for f in plan(Options(**options), kind, triton=triton)  # type: ignore[arg-type]
+        (f.key.case["tokens"], f.key.path, f.key.mode, f.status)
+        for f in plan(asked(**options), kind, triton=triton)  # type: ignore[arg-type]
     ]
 
 
@@ -36,7 +55,7 @@ def test_the_default_without_a_gpu() -> None:
 
 
 def test_keys_are_unique_whatever_is_repeated() -> None:
-    options = Options(paths=("fused", "unfused", "fused"), modes=("graph", "eager", "graph"), tokens=(1,))
+    options = asked(paths=("fused", "unfused", "fused"), modes=("graph", "eager", "graph"), tokens=(1,))
     names = [facts.key.name for facts in plan(options, "cuda")]
     assert len(names) == len(set(names)) == 4
 
@@ -52,7 +71,7 @@ def test_a_users_own_path_joins_ours() -> None:
 
 
 def test_what_a_cpu_lacks_is_named() -> None:
-    found = plan(Options(tokens=(1,), modes=("eager", "compile", "graph")), "cpu")
+    found = plan(asked(tokens=(1,), modes=("eager", "compile", "graph")), "cpu")
     why = {(f.key.path, f.key.mode): f.reason for f in found if f.status == "unavailable"}
     assert set(why) == {
         ("unfused", "graph"),
@@ -76,32 +95,48 @@ def test_nothing_left_to_record() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"models": ("30b",)}, "unknown model '30b'; expected '28b', '424b'"),
-        ({"dtypes": ("fp8",)}, "unknown dtype 'fp8'; expected 'bf16', 'fp16', 'fp32'"),
+        ({"model": ("30b",)}, "unknown model '30b'; expected '28b', '424b'"),
+        ({"dtype": ("fp8",)}, "unknown dtype 'fp8'; expected 'bf16', 'fp16', 'fp32'"),
         ({"modes": ("lazy",)}, "unknown mode 'lazy'; expected 'eager', 'compile', 'graph'"),
         ({"paths": ("triton",)}, "unknown path 'triton'"),
         ({"paths": ("no.such:f",)}, "cannot import 'no.such'"),
         ({"paths": ("math:nope",)}, "has no function 'nope'"),
-        ({"prompt": "video"}, "unknown prompt 'video'"),
+        ({"prompt": ("video",)}, "unknown prompt 'video'"),
         ({"tp": (3,)}, "tp 3 does not divide"),
         ({"tp": (8,)}, "tp 8 does not divide (20, 4) heads"),
     ],
 )
 def test_words_that_name_nothing(options: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError) as caught:
-        plan(Options(**options), "cuda")  # type: ignore[arg-type]
+        plan(asked(**options), "cuda")  # type: ignore[arg-type]
     assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("word", ["x", "", "1,,2", "0", "-3", "1.5", "1e3", "٣", "99999999"])
 def test_tokens_that_are_no_number(word: str) -> None:
     with pytest.raises(UsageError, match="expected whole numbers"):
-        parse_tokens([word])
+        plan(asked(tokens=[word]), "cuda")
 
 
-def test_tokens() -> None:
-    assert parse_tokens(["1, 64", "973", "64", "8_192"]) == (1, 64, 973, 8192)
-    assert parse_tokens([]) == ()
+def test_values_of_axes() -> None:
+    assert parse_values([], tokens=["1, 64", "973", "64"]) == (("tokens", ("1", "64", "973")),)
+    assert parse_values(["hidden=4096", "tokens=8"], tokens=["1"], model=[]) == (
+        ("tokens", ("1", "8")),
+        ("hidden", ("4096",)),
+    )
+    assert sorted({f.key.case["tokens"] for f in plan(asked(tokens=["8_192"]), "cuda")}) == [8192]
+    with pytest.raises(UsageError, match=r"unknown axis 'hidden'; expected 'model', 'tp', 'tokens'"):
+        plan(asked(["hidden=4096"]), "cuda")
+
+
+@pytest.mark.parametrize("word", ["tokens", "=4", "tokens=", "tokens=,"])
+def test_a_set_without_axis_or_value_is_told(word: str) -> None:
+    with pytest.raises(UsageError, match=f"cannot read --set '{word}'; expected AXIS=VALUE"):
+        parse_values([word])
+
+
+def test_the_run_says_what_the_operation_is() -> None:
+    assert facts_of(operation(DEFAULT), DEFAULT) == MROPE
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
@@ -131,33 +166,31 @@ def test_a_precision_raises_the_rounds_that_nobody_named() -> None:
 
 
 def test_both_l2_states_make_two_keys_of_one() -> None:
-    found = [f.key.name for f in plan(Options(tokens=(1,), l2=("hot", "cold", "hot")), "cuda")]
-    assert len(found) == len(set(found)) == 2 * len(plan(Options(tokens=(1,)), "cuda"))
-    assert {f.status for f in plan(Options(tokens=(1,), l2=("hot",)), "cuda")} == {"pending"}
+    found = [f.key.name for f in plan(asked(tokens=(1,), l2=("hot", "cold", "hot")), "cuda")]
+    assert len(found) == len(set(found)) == 2 * len(plan(asked(tokens=(1,)), "cuda"))
+    assert {f.status for f in plan(asked(tokens=(1,), l2=("hot",)), "cuda")} == {"pending"}
 
 
 def test_a_cpu_has_no_cold_l2() -> None:
-    found = plan(Options(tokens=(1,), l2=("cold", "hot")), "cpu")
+    found = plan(asked(tokens=(1,), l2=("cold", "hot")), "cpu")
     assert {f.key.l2 for f in found if f.status == "unavailable"} == {"cold"}
     assert {f.key.l2 for f in found if f.status == "pending"} == {"hot"}
     with pytest.raises(UnavailableError, match="'cold' needs an NVIDIA GPU"):
-        plan(Options(tokens=(1,), l2=("cold",)), "cpu")
+        plan(asked(tokens=(1,), l2=("cold",)), "cpu")
     with pytest.raises(UsageError, match="unknown L2 state 'warm'"):
         plan(Options(l2=("warm",)), "cpu")
 
 
 def test_a_sweep_goes_through_tokens_models_and_ranks() -> None:
     keys = [f.key for f in plan(Options(sweep=True), "cuda")]
-    assert sorted({key.case.tokens for key in keys}) == [4**n for n in range(9)]
-    assert {(key.case.model, key.case.tp) for key in keys} == {
+    assert sorted({key.case["tokens"] for key in keys}) == [4**n for n in range(9)]
+    assert {(key.case["model"], key.case["tp"]) for key in keys} == {
         *(("28b", ranks) for ranks in (1, 2, 4)),
         *(("424b", ranks) for ranks in (1, 2, 4, 8)),
     }
     assert {key.mode for key in keys} == {"eager", "graph"}
     assert budget_s(Options(sweep=True)) is not None
-    narrow = plan(
-        Options(sweep=True, models=("28b",), tp=(2,), tokens=(5,), modes=("eager",), paths=("fused",)), "cuda"
-    )
+    narrow = plan(asked(sweep=True, model=("28b",), tp=(2,), tokens=(5,), modes=("eager",), paths=("fused",)), "cuda")
     assert [f.key.case.name for f in narrow] == ["28b-tp2-n5-bf16-image"]
     with pytest.raises(UnavailableError, match="--sweep needs an NVIDIA GPU"):
         plan(Options(sweep=True), "cpu")

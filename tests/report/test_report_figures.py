@@ -15,7 +15,8 @@ from rope_prof.analysis.run.noise import noise
 from rope_prof.analysis.stats import figure
 from rope_prof.io.run.folder import append_samples, read_run, write_run
 from rope_prof.io.run.redact import Cleaner, PrivateWords
-from rope_prof.model.run import Case, Key, KeyFacts, samples_schema
+from rope_prof.io.run.schema import MROPE
+from rope_prof.model.run import Key, KeyFacts, samples_schema
 from rope_prof.opened.report import cleaned_report, gathered
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.units import microseconds, ratio
@@ -197,7 +198,7 @@ def test_a_denied_bubble_is_marked_wherever_the_report_shows_it(shipped_report, 
 def page_of(run: Path, tokens: int) -> str:
     """The page of a run, of one token count alone."""
     folder = read_run(run)
-    keys = tuple(facts for facts in folder.run.keys if facts.key.case.tokens == tokens)
+    keys = tuple(facts for facts in folder.run.keys if facts.key.case["tokens"] == tokens)
     return report_html(report(gathered(OpenedRun(replace(folder, run=replace(folder.run, keys=keys))))))
 
 
@@ -248,7 +249,7 @@ def test_a_run_of_hundreds_of_keys_stays_under_the_limit(tmp_path: Path) -> None
     for model in ("28b", "424b"):
         for tp in (1, 2, 4, 8):
             for count in (2**k for k in range(17)):
-                case = Case(model=model, tp=tp, tokens=count, dtype="bf16", prompt="text")
+                case = MROPE.case({"model": model, "tp": tp, "tokens": count, "dtype": "bf16", "prompt": "text"})
                 for path in ("unfused", "per-token", "fused", "my_rope:rope_of_a_long_name"):
                     key = Key(case=case, path=path, mode="eager", l2="cold")
                     keys.append(KeyFacts(key=key, status="measured", reason="because " * 20))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rope_prof.analysis.run.rows import summary
+from rope_prof.io.run.schema import MROPE
 from rope_prof.views.blocks.overview import overview
 from rope_prof.views.words.losses import Loss, bases, by_rule, losses, main, sentences, verdicts
 from tests.runs import facts, run, samples
@@ -26,11 +27,15 @@ TIMES = {
 
 
 def test_a_path_is_held_against_the_chain_in_its_mode_eager_and_compiled() -> None:
-    assert bases(("fused", "graph"), SIDES) == (("unfused", "graph"), ("unfused", "eager"), ("unfused", "compile"))
-    assert bases(("fused", "eager"), SIDES) == (("unfused", "eager"), ("unfused", "compile"))
-    assert bases(("unfused", "graph"), SIDES) == (("unfused", "eager"),)
-    assert bases(("unfused", "eager"), SIDES) == ()
-    assert bases(("fused", "graph"), [("unfused", "eager"), ("fused", "graph")]) == (("unfused", "eager"),)
+    assert bases(("fused", "graph"), SIDES, "unfused") == (
+        ("unfused", "graph"),
+        ("unfused", "eager"),
+        ("unfused", "compile"),
+    )
+    assert bases(("fused", "eager"), SIDES, "unfused") == (("unfused", "eager"), ("unfused", "compile"))
+    assert bases(("unfused", "graph"), SIDES, "unfused") == (("unfused", "eager"),)
+    assert bases(("unfused", "eager"), SIDES, "unfused") == ()
+    assert bases(("fused", "graph"), [("unfused", "eager"), ("fused", "graph")], "unfused") == (("unfused", "eager"),)
 
 
 def test_the_overview_names_losses_to_the_compiled_chain_and_to_the_same_mode() -> None:
@@ -84,13 +89,13 @@ def test_what_is_not_slower_for_sure_is_no_loss() -> None:
     ],
 )
 def test_token_counts_in_a_row_are_told_by_their_ends(lost: list[int], words: str) -> None:
-    found = sentences((Loss("unfused · eager", "fused · eager", n) for n in lost), [1, 64, 973, 8192])
+    found = sentences((Loss("unfused · eager", "fused · eager", n) for n in lost), [1, 64, 973, 8192], MROPE)
     assert found == (f"than unfused · eager: fused · eager at {words}",)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.sampled_from([1, 2, 4, 8])), max_size=20))
 def test_each_baseline_has_one_sentence_and_each_side_stands_once_in_it(lost: list[tuple[str, str, int]]) -> None:
-    found = sentences((Loss(*one) for one in lost), [8, 4, 2, 1, 1])
+    found = sentences((Loss(*one) for one in lost), [8, 4, 2, 1, 1], MROPE)
     assert [text[:7] for text in found] == [f"than {base}:" for base in dict.fromkeys(base for base, _, _ in lost)]
     for base, text in zip(dict.fromkeys(base for base, _, _ in lost), found, strict=True):
         for side in "xyz":

@@ -10,6 +10,7 @@ import pytest
 
 from rope_prof.analysis.run.numbers import Numbers, numbers
 from rope_prof.analysis.run.sweep import sweep
+from rope_prof.io.run.schema import MROPE
 from rope_prof.views.blocks import numbers as number_tables
 from rope_prof.views.blocks.model import Table
 from rope_prof.views.blocks.run import run_tables
@@ -83,14 +84,14 @@ def test_without_graphs_terms_are_marked_by_difference() -> None:
 @pytest.mark.parametrize("width", [140])
 def test_no_column_is_cut_at_the_width_of_a_file(width: int) -> None:
     paths = {"unfused": UNFUSED, "per-token": FUSED, "fused": FUSED}
-    shown = text(*number_tables.number_tables(found(built(paths, case=replace(CASE, tokens=65536)))), width=width)
+    shown = text(*number_tables.number_tables(found(built(paths, case=CASE.but(tokens=65536)))), width=width)
     assert "…" not in shown
     assert "per-token" in shown
 
 
 def test_names_are_drawn_letter_for_letter() -> None:
     made = found(built({"unfused": UNFUSED, "[red]m:f": FUSED}))
-    shown = text(*run_tables(made.rows), *number_tables.number_tables(made), *sweep_tables(sweep(made.rows)))
+    shown = text(*run_tables(made.rows), *number_tables.number_tables(made), *sweep_tables(sweep(made.rows), MROPE))
     assert shown.count("[red]m:f") >= 5
 
 
@@ -129,24 +130,22 @@ def test_raw_bubbles_under_a_profiler_that_dominates_are_grey() -> None:
 
 
 def test_a_sweep_is_a_table_per_family_with_its_turning_points() -> None:
-    rows = [row for n in (1, 64, 4096) for row in found(built(case=replace(CASE, tokens=n))).rows]
+    rows = [row for n in (1, 64, 4096) for row in found(built(case=CASE.but(tokens=n))).rows]
     frame = sweep(rows)
-    assert not is_sweep(frame)
-    shown = text(*sweep_tables(frame))
+    assert not is_sweep(frame, MROPE)
+    shown = text(*sweep_tables(frame, MROPE))
     assert "28b · TP 1 · bf16 · image prompt · cold L2" in shown
     assert "4,096" in shown
     assert "78%" in shown
-    said = sweep_notes(frame)
+    said = sweep_notes(frame, MROPE)
     assert "fused eager: fusing matters at every count up to 4,096 tokens" in said
 
 
 def test_many_cases_are_a_sweep() -> None:
-    rows = [
-        row for n in range(1, 10) for row in found(built(rounds=1, graphs=False, case=replace(CASE, tokens=n))).rows
-    ]
+    rows = [row for n in range(1, 10) for row in found(built(rounds=1, graphs=False, case=CASE.but(tokens=n))).rows]
     frame = sweep(rows)
-    assert is_sweep(frame)
-    assert any("not decided at 1 (too few rounds)" in line for line in sweep_notes(frame))
+    assert is_sweep(frame, MROPE)
+    assert any("not decided at 1 (too few rounds)" in line for line in sweep_notes(frame, MROPE))
 
 
 def test_rows_of_several_ranks_say_which() -> None:
@@ -169,14 +168,14 @@ def test_the_line_of_ceilings_names_its_case_and_its_rank() -> None:
 
 
 def test_a_sweep_says_how_certain_its_figures_are() -> None:
-    wide = found(built(rounds=30, noise=0.2, case=replace(CASE, tokens=64, tp=2))).rows
-    calm = found(built(rounds=12, case=replace(CASE, tokens=1))).rows
+    wide = found(built(rounds=30, noise=0.2, case=CASE.but(tokens=64, tp=2))).rows
+    calm = found(built(rounds=12, case=CASE.but(tokens=1))).rows
     frame = sweep([*calm, *wide])
-    (said,) = [line for line in sweep_notes(frame) if line.startswith("each cell")]
+    (said,) = [line for line in sweep_notes(frame, MROPE) if line.startswith("each cell")]
     assert said.startswith("each cell rests on 12 to 30 rounds; 95 % intervals, as parts of the medians: times ")
     widest = max(wide, key=lambda row: (row.wall_ns.hi - row.wall_ns.lo) / row.wall_ns.median)  # type: ignore[union-attr, operator]
     assert f"({widest.path} {widest.mode} TP 2 n64); speedups" in said
     few = sweep(found(built(rounds=5)).rows)
-    assert "each cell rests on 5 rounds; too few for any interval" in sweep_notes(few)
+    assert "each cell rests on 5 rounds; too few for any interval" in sweep_notes(few, MROPE)
     both = sweep([*found(built(rounds=5)).rows, *wide])
-    assert ", 4 without one (under 6 rounds); speedups" in " ".join(sweep_notes(both))
+    assert ", 4 without one (under 6 rounds); speedups" in " ".join(sweep_notes(both, MROPE))

@@ -10,6 +10,8 @@ import pytest
 
 from rope_prof.analysis.run.rows import summary
 from rope_prof.analysis.run.sweep import sweep
+from rope_prof.io.run.schema import MROPE
+from rope_prof.model.run import OperationFacts
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Text, svg_file
@@ -23,14 +25,16 @@ from tests.runs import CASE
 def swept(paths: dict[str, Truth], rounds: int = 8, *, graphs: bool = True, ceilings: bool = True) -> pl.DataFrame:
     frames = []
     for tokens in (1, 64, 4096):
-        made = built(paths, rounds=rounds, graphs=graphs, ceilings=ceilings, case=replace(CASE, tokens=tokens))
+        made = built(paths, rounds=rounds, graphs=graphs, ceilings=ceilings, case=CASE.but(tokens=tokens))
         frames.append(sweep(summary(made.run, made.samples, made.captures)))
     return pl.concat(frames)
 
 
-def sweep_drawings(name: str, frame: pl.DataFrame, paths: list[str], held: HeldWalls) -> dict[str, Drawing]:
+def sweep_drawings(
+    name: str, frame: pl.DataFrame, operation: OperationFacts, paths: list[str], held: HeldWalls
+) -> dict[str, Drawing]:
     """The charts as still pictures."""
-    return {head: chart.drawing for head, chart in sweep_charts(name, frame, paths, held).items()}
+    return {head: chart.drawing for head, chart in sweep_charts(name, frame, operation, paths, held).items()}
 
 
 def texts(made: Drawing) -> list[str]:
@@ -39,7 +43,7 @@ def texts(made: Drawing) -> list[str]:
 
 def test_a_line_per_path_and_mode_and_the_floor() -> None:
     frame = swept({"unfused": UNFUSED, "fused": FUSED})
-    made = sweep_drawings("r", frame, ["unfused", "fused"], HeldWalls())
+    made = sweep_drawings("r", frame, MROPE, ["unfused", "fused"], HeldWalls())
     assert list(made) == [TIMES, SHARES]
     for one in made.values():
         said = texts(one)
@@ -55,24 +59,28 @@ def test_a_line_per_path_and_mode_and_the_floor() -> None:
 
 def test_without_a_floor_only_the_times_are_drawn() -> None:
     frame = swept({"unfused": UNFUSED, "fused": FUSED}, ceilings=False)
-    made = sweep_drawings("r", frame, ["unfused", "fused"], HeldWalls())
+    made = sweep_drawings("r", frame, MROPE, ["unfused", "fused"], HeldWalls())
     assert list(made) == [TIMES]
     assert FLOOR not in texts(made[TIMES])
 
 
 def test_what_is_slower_for_sure_and_what_has_too_few_rounds_is_marked() -> None:
     slow = replace(UNFUSED, busy_ns=2 * UNFUSED.busy_ns, host_ns=2 * UNFUSED.host_ns)
-    loses = sweep_drawings("r", swept({"unfused": UNFUSED, "fused": slow}), ["unfused", "fused"], HeldWalls())[TIMES]
+    loses = sweep_drawings("r", swept({"unfused": UNFUSED, "fused": slow}), MROPE, ["unfused", "fused"], HeldWalls())[
+        TIMES
+    ]
     assert texts(loses).count("▼") == 6
     assert "?" not in texts(loses)
-    few = sweep_drawings("r", swept({"unfused": UNFUSED, "fused": FUSED}, rounds=3), ["unfused", "fused"], HeldWalls())
+    few = sweep_drawings(
+        "r", swept({"unfused": UNFUSED, "fused": FUSED}, rounds=3), MROPE, ["unfused", "fused"], HeldWalls()
+    )
     assert texts(few[TIMES]).count("?") == 12, "the chain's own times have no interval either"
     assert "▼" not in texts(few[TIMES])
 
 
 def test_a_path_keeps_its_shade_whatever_is_chosen_beside_it() -> None:
     frame = swept({"unfused": UNFUSED, "per-token": FUSED, "fused": FUSED}).filter(pl.col("path") == "fused")
-    made = sweep_drawings("r", frame, ["unfused", "per-token", "fused"], HeldWalls())[TIMES]
+    made = sweep_drawings("r", frame, MROPE, ["unfused", "per-token", "fused"], HeldWalls())[TIMES]
     assert {s.role for s in made.shapes if isinstance(s, Marker)} == {"path2"}
 
 
@@ -81,22 +89,22 @@ def test_the_difference_to_the_baseline_is_at_each_point_and_in_the_table() -> N
     chain = frame.filter(pl.col("path") == "unfused")
     walls = dict(zip(frame.filter(pl.col("path") == "fused")["key"], chain["wall_ns"], strict=True))
     held = HeldWalls(label="unfused · eager", walls=walls)
-    table = sweep_table(frame, held)
+    table = sweep_table(frame, MROPE, held)
     assert table["to unfused · eager"].to_list() == ["–", "−98 %"] * 3
-    made = sweep_drawings("r", frame, ["unfused", "fused"], held)[TIMES]
+    made = sweep_drawings("r", frame, MROPE, ["unfused", "fused"], held)[TIMES]
     titles = [s.title for s in made.shapes if isinstance(s, Marker) and "fused · eager, 64" in s.title]
     assert any("−98 % to unfused · eager" in title for title in titles)
-    assert "to unfused · eager" not in sweep_table(frame, HeldWalls()).columns
+    assert "to unfused · eager" not in sweep_table(frame, MROPE, HeldWalls()).columns
 
 
 def test_the_table_says_what_is_sure() -> None:
     rows = swept({"unfused": UNFUSED, "fused": FUSED}, graphs=False)
-    assert sweep_table(rows, HeldWalls())["for sure"].to_list() == ["–", "faster"] * 3
+    assert sweep_table(rows, MROPE, HeldWalls())["for sure"].to_list() == ["–", "faster"] * 3
     few = swept({"unfused": UNFUSED, "fused": FUSED}, graphs=False, rounds=2)
-    assert set(sweep_table(few, HeldWalls())["for sure"]) == {"? too few rounds"}
+    assert set(sweep_table(few, MROPE, HeldWalls())["for sure"]) == {"? too few rounds"}
     wrong = rows.with_columns(status=pl.lit("wrong"))
-    assert set(sweep_table(wrong, HeldWalls())["for sure"]) == {"wrong"}
-    assert sweep_drawings("r", wrong, ["unfused", "fused"], HeldWalls()) == {}
+    assert set(sweep_table(wrong, MROPE, HeldWalls())["for sure"]) == {"wrong"}
+    assert sweep_drawings("r", wrong, MROPE, ["unfused", "fused"], HeldWalls()) == {}
 
 
 @pytest.mark.parametrize(
@@ -117,20 +125,20 @@ def test_the_sign_of_a_row(row: dict[str, object], mark: str) -> None:
 def test_a_panel_names_its_family_and_escapes_what_a_file_says() -> None:
     evil = "<b onmouseover=x>:f"
     frame = swept({"unfused": UNFUSED, evil: FUSED})
-    ((title, rows),) = families(frame)
-    page = family_head(title, rows)
+    ((title, rows),) = families(frame, MROPE)
+    page = family_head(title, rows, MROPE)
     assert "<h2>28b · TP 1 · bf16 · image prompt · cold L2</h2>" in page
     assert "<b onmouseover" not in page
     assert "&lt;b onmouseover=x&gt;:f · eager</b>: fusing matters at every count up to 4,096 tokens" in page
-    charts = sweep_charts("r", rows, ["unfused", evil], HeldWalls()).values()
+    charts = sweep_charts("r", rows, MROPE, ["unfused", evil], HeldWalls()).values()
     points = [point for chart in charts for one in chart.series for point in one.points]
     assert sum(bool(point.title) for point in points) == 2 * 12, "every point of both charts tells its facts"
-    assert "Only the unfused chain is shown" in turnings(rows.filter(pl.col("path") == "unfused"))
+    assert "Only the baseline is shown" in turnings(rows.filter(pl.col("path") == "unfused"), MROPE)
 
 
 def test_stacked_drawings_do_not_cover_each_other() -> None:
     frame = swept({"unfused": UNFUSED, "fused": FUSED})
-    first, second = sweep_drawings("r", frame, ["unfused", "fused"], HeldWalls()).values()
+    first, second = sweep_drawings("r", frame, MROPE, ["unfused", "fused"], HeldWalls()).values()
     both = stacked([first, second], "both")
     assert both.height > first.height + second.height
     heads = [s.y for s in both.shapes if isinstance(s, Text) and s.bold and s.size == 14]

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from rope_prof.analysis.run.rows import CaptureFigures, Row, summary
-from rope_prof.model.run import KeyFacts, Run
+from rope_prof.io.run.schema import stopped
+from rope_prof.model.run import KeyFacts, Run, Stopped
 from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.words import run_json as documents
 from rope_prof.views.words.notes import light_notes, notes
@@ -50,7 +51,7 @@ def text(made: tuple[Run, tuple[Row, ...]]) -> str:
 
 
 def test_hot_and_cold_are_told_apart_and_why_rounds_ended_is_said() -> None:
-    cold = facts("unfused", accuracy=RIGHT, stopped=SPENT)
+    cold = facts("unfused", accuracy=RIGHT, stopped=_facts(SPENT))
     planned = run(cold, replace(cold, key=replace(cold.key, l2="hot")), settings={"precision": None})
     frame = samples(unfused_eager=[300_000.0] * 6).with_columns(throttled=pl.Series([True, False] * 3))
     made = planned, summary(planned, frame, {})
@@ -154,10 +155,15 @@ def test_a_lighter_capture_that_stretches_more_is_counted() -> None:
     assert light_notes(known) == []
 
 
-def _ended(*stopped: str | None, precise: bool = False) -> list[str]:
+def _facts(words: str | None) -> Stopped | None:
+    found = None if words is None else stopped(words)
+    return None if found is None else Stopped(**found)
+
+
+def _ended(*said: str | None, precise: bool = False) -> list[str]:
     keys = [
-        KeyFacts(key=key(case=replace(CASE, tokens=n)), status="measured", stopped=words)
-        for n, words in enumerate(stopped, 1)
+        KeyFacts(key=key(case=CASE.but(tokens=n)), status="measured", stopped=_facts(words))
+        for n, words in enumerate(said, 1)
     ]
     planned = run(*keys, settings={"precision": 0.01} if precise else {})
     return [line for line in notes(planned, summary(planned, samples(), {})) if "rounds" in line]

@@ -9,10 +9,11 @@ import pytest
 
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.stats import Figure
-from rope_prof.model.run import Case, Machine, Run
+from rope_prof.io.run.schema import MROPE
+from rope_prof.model.run import Machine, Run
 from rope_prof.views.page.index import index_page
 
-CASE = Case(model="28b", tp=1, tokens=973, dtype="bf16", prompt="image")
+CASE = MROPE.case({"model": "28b", "tp": 1, "tokens": 973, "dtype": "bf16", "prompt": "image"})
 MACHINE = Machine(
     device="cpu", device_name="a CPU", python="3.12", platform="linux", cpu_name="a CPU", cpu_cores=2, torch="2.13.0"
 )
@@ -56,6 +57,7 @@ def page(*rows: Row, name: str = "a run", links: dict[str, str] | None = None) -
         command="rope_prof record",
         seed=1,
         machine=MACHINE,
+        operation=MROPE,
         keys=(),
     )
     addresses = {each.key: f"/open/{each.path}" for each in rows} if links is None else links

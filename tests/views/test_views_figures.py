@@ -49,7 +49,7 @@ def test_the_overview_holds_fused_against_unfused_and_marks_where_it_does_not_pa
     assert found.baseline is not None
     assert found.candidate is not None
     assert (found.baseline.label, found.candidate.label) == ("unfused · eager", "fused · eager")
-    assert found.tokens == (1, 973)
+    assert found.swept == (1, 973)
     words = {name: [cell.word for cell in cells] for name, cells in found.cells}
     assert words["fused · eager"] == ["FASTER", "FASTER"]
     share = found.baseline.bubble_share

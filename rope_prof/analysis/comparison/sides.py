@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rope_prof.analysis.run.rows import CaptureFigures
@@ -16,13 +17,8 @@ from rope_prof.model.run import Key, KeyFacts, Run
 if TYPE_CHECKING:
     import polars as pl
 
-#: What two keys must have alike to be compared, as people call it.
-FIELDS: dict[str, Callable[[Key], object]] = {
-    "model": lambda key: key.case.model,
-    "TP": lambda key: key.case.tp,
-    "tokens": lambda key: key.case.tokens,
-    "dtype": lambda key: key.case.dtype,
-    "prompt": lambda key: key.case.prompt,
+#: What two keys must have alike to be compared beside operation and axes, as people call it.
+_FIELDS: dict[str, Callable[[Key], object]] = {
     "L2 state": lambda key: key.l2,
     "rank": lambda key: key.rank,
     "path": lambda key: key.path,
@@ -78,20 +74,26 @@ class Difference:
 def differences(base: Side, cand: Side) -> tuple[Difference, ...]:
     """What the sides have not alike: the device, and each field of their keys but the path or mode picked on both."""
     found = [Difference("device", (base.run.machine.device_name,), (cand.run.machine.device_name,))]
-    for what in _must_match(base, cand):
-        left, right = (
-            tuple(dict.fromkeys(str(FIELDS[what](facts.key)) for facts in side.keys)) for side in (base, cand)
-        )
+    for what, get in _must_match(base, cand).items():
+        left, right = (tuple(dict.fromkeys(str(get(facts.key)) for facts in side.keys)) for side in (base, cand))
         found.append(Difference(what, left, right))
     return tuple(one for one in found if set(one.base) != set(one.cand))
 
 
-def _must_match(base: Side, cand: Side) -> list[str]:
+def _must_match(base: Side, cand: Side) -> dict[str, Callable[[Key], object]]:
+    """What must be alike, and how to read it of a key: operation, axes, L2 state, rank, and what is not picked."""
     picked = {
         "path": base.path is not None and cand.path is not None,
         "mode": base.mode is not None and cand.mode is not None,
     }
-    return [what for what in FIELDS if not picked.get(what)]
+    axes = {axis.title: axis.name for side in (base, cand) for axis in side.run.operation.axes}
+    by_axis: dict[str, Callable[[Key], object]] = {title: partial(_on_axis, name) for title, name in axes.items()}
+    fields = {"operation": lambda key: key.case.operation.name} | by_axis | _FIELDS
+    return {what: get for what, get in fields.items() if not picked.get(what)}
+
+
+def _on_axis(axis: str, key: Key) -> object:
+    return dict(key.case.values).get(axis)
 
 
 def partners(
@@ -99,7 +101,7 @@ def partners(
 ) -> tuple[list[tuple[KeyFacts, KeyFacts]], list[str]]:
     """(the pairs of keys, the names of those that have no partner). `found`: what differs."""
     waived = {one.what for one in found if len(one.base) == len(one.cand) == 1} if anyway else set()
-    fields = [FIELDS[what] for what in _must_match(base, cand) if what not in waived]
+    fields = [get for what, get in _must_match(base, cand).items() if what not in waived]
     left, right = ({tuple(get(f.key) for get in fields): f for f in side.keys} for side in (base, cand))
     alone = [f.key.name for match, f in (*left.items(), *right.items()) if not (match in left and match in right)]
     return [(left[match], right[match]) for match in left if match in right], alone

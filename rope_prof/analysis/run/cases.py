@@ -13,4 +13,4 @@ def main_case(run: Run) -> Case | None:
     cases = {f.key.case for f in run.keys if f.key.rank == 0}
     caught = {case: sum(f.trace is not None for f in run.keys if f.key.case == case) for case in cases}
     order = {f.key.case: i for i, f in reversed(list(enumerate(run.keys)))}
-    return min(cases, key=lambda c: (-caught[c], abs(c.tokens - USUAL_TOKENS), order[c]), default=None)
+    return min(cases, key=lambda c: (-caught[c], abs(c.swept - USUAL_TOKENS), order[c]), default=None)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rope_prof.analysis.run.series import BASELINE, UNRANKED, PerRound, Series, series
+from rope_prof.analysis.run.series import UNRANKED, PerRound, Series, series
 from rope_prof.analysis.stats import Figure, figure
 from rope_prof.model.run import CEILINGS, Case, Ceiling, CeilingName, Run
 
@@ -78,7 +78,7 @@ class Floor:
     """One key against its floors. `floor_ns` is the larger of the two: a launch runs beside the kernel before it.
 
     `launch_ns`: one launch (one graph node in mode graph). `bytes_ns`: one pass over the views. `share`: floor / wall.
-    `won`: (wall of unfused in this mode - wall) / (that wall - floor), the part taken of all that could be won.
+    `won`: (wall of the baseline in this mode - wall) / (that wall - floor), the part taken of all that could be won.
     """
 
     key: str
@@ -191,7 +191,7 @@ def roofline(rows: Sequence[Row], ceilings: Ceilings) -> tuple[Floor, ...]:
     """The floors of the timed rows of that case and rank. A floor by bytes holds for its own L2 state alone."""
     here = (ceilings.case, ceilings.rank)
     mine = [row for row in rows if (row.case, row.rank) == here and row.wall_ns is not None]
-    baselines = {(row.mode, row.l2): row for row in mine if row.path == BASELINE and row.status not in UNRANKED}
+    baselines = {(row.mode, row.l2): row for row in mine if row.is_baseline and row.status not in UNRANKED}
     return tuple(_floor(row, ceilings, baselines.get((row.mode, row.l2))) for row in mine)
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from rope_prof.analysis.run.ceilings import Measured, best, chain_node, launch_gap, measured_ceilings, per_round
 from rope_prof.analysis.run.closure import Account, Balance, balance
-from rope_prof.analysis.run.series import Series, ranked, series, sibling
+from rope_prof.analysis.run.series import Series, chain, ranked, series, sibling
 from rope_prof.analysis.stats import LEAST, Drawn, DrawnRounds, drawn_mean, drawn_rounds, known
 from rope_prof.model.run import Key, Run
 
@@ -285,12 +285,12 @@ def _terms(rounds: DrawnRounds) -> Callable[[str, Drawn, str], Term]:
 def decompositions(
     run: Run, samples: pl.DataFrame | Series, captures: Mapping[str, CaptureFigures]
 ) -> tuple[Decomposition, ...]:
-    """Every path against the unfused chain in the same mode, in the order of the run."""
+    """Every path against the baseline in the same mode, in the order of the run."""
     found = samples if isinstance(samples, Mapping) else series(samples)
     keys = ranked(run)
     listed = []
     for key in keys.values():
-        base = sibling(keys, key, path="unfused")
+        base = chain(keys, key)
         if base is not None and base != key:
             made = decompose(run, found, captures, base, key)
             if made is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rope_prof.analysis.run.series import BASELINE, Series, ranked, series, sibling, wall
+from rope_prof.analysis.run.series import Series, chain, ranked, series, sibling, wall
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
 from rope_prof.model.run import MODES, Case, Key, Mode, Run
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class ModeRow:
     """One path in all its modes. `wall_ns`, `fusing`: by mode; what was not measured, or is wrong, is not in them.
 
-    `compiler`: wall eager / wall compile of the path itself; `graph`: eager / graph. `fusing`: wall of unfused / wall
-    of this path in the same mode, None for unfused itself. `after_all`: unfused in its fastest mode / this path in its
-    own fastest; `fastest` names the two modes.
+    `compiler`: wall eager / wall compile of the path itself; `graph`: eager / graph. `fusing`: wall of the baseline /
+    wall of this path in the same mode, None for the baseline itself. `after_all`: the baseline in its fastest mode /
+    this path in its own fastest; `fastest` names the two modes.
     """
 
     case: Case
@@ -50,17 +50,17 @@ def modes(run: Run, samples: pl.DataFrame | Series) -> tuple[ModeRow, ...]:
 
 def _row(found: Series, keys: Mapping[str, Key], key: Key) -> ModeRow:
     by_mode = {mode: wall(found, sibling(keys, key, mode=mode)) for mode in MODES}
-    chain = {mode: wall(found, sibling(keys, key, path=BASELINE, mode=mode)) for mode in MODES}
+    base = {mode: wall(found, chain(keys, key, mode=mode)) for mode in MODES}
     medians = {mode: made for mode, one in by_mode.items() if (made := figure(list(one.values())))}
-    rivals = {mode: made for mode, one in chain.items() if (made := figure(list(one.values())))}
+    rivals = {mode: made for mode, one in base.items() if (made := figure(list(one.values())))}
     fusing: dict[Mode, Figure] = {}
     after_all: Figure | None = None
     fastest: tuple[Mode, Mode] | None = None
-    if key.path != BASELINE:
-        fusing = {mode: made for mode in MODES if (made := paired_ratio(chain[mode], by_mode[mode]))}
+    if not key.is_baseline:
+        fusing = {mode: made for mode in MODES if (made := paired_ratio(base[mode], by_mode[mode]))}
         if rivals and medians:
             fastest = _fastest(rivals), _fastest(medians)
-            after_all = paired_ratio(chain[fastest[0]], by_mode[fastest[1]])
+            after_all = paired_ratio(base[fastest[0]], by_mode[fastest[1]])
     return ModeRow(
         case=key.case,
         l2=key.l2,

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings
 from rope_prof.analysis.run.processes import Turns, ratio, turns
-from rope_prof.analysis.run.series import BASELINE, UNRANKED, Series, ranked, series, sibling, wall
+from rope_prof.analysis.run.series import UNRANKED, Series, chain, ranked, series, sibling, wall
 from rope_prof.analysis.stats import Figure, figure, tenths
 from rope_prof.errors import RunError
-from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run
+from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run, Stopped
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,7 +88,7 @@ class Row:
     (device time - busy), both None where the device has no clock.
     `throttled` of its `samples` were taken while power or heat held the clock down; None where nothing says.
     `light_*` come from the capture at the lowest overhead. `bubble_by_replay_ns` is the cross-check of the corrected
-    bubble. `mode_speedup`: wall of unfused in the same mode / wall. `p10_ns`, `p90_ns`: of the wall samples.
+    bubble. `mode_speedup`: wall of the baseline in the same mode / wall. `p10_ns`, `p90_ns`: of the wall samples.
     `bytes_per_s`: what the path's kernels move / device time, None under compile, whose kernels no formula knows.
     `byte_floor_ns`: one pass over the views in this L2 state; `roofline_share`: that / device time.
     """
@@ -116,7 +116,7 @@ class Row:
     accuracy: Accuracy | None
     first_call_ns: int | None
     bytes_moved: int | None
-    stopped: str | None = None
+    stopped: Stopped | None = None
     samples: int = 0
     throttled: int | None = None
     light_inflation: float | None = None
@@ -131,6 +131,11 @@ class Row:
     bytes_per_s: float | None = None
     byte_floor_ns: float | None = None
     roofline_share: float | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether its path is the one that all others are held against."""
+        return self.path == self.case.operation.baseline
 
     @property
     def raw_trusted(self) -> bool:
@@ -288,7 +293,7 @@ def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: Captu
     mine = wall(found, key)
     median = figure(list(mine.values()))
     device = figure(list(found.get((key.name, "device"), {}).values()))
-    eager, alike = (sibling(keys, key, path=BASELINE, mode=mode) for mode in ("eager", key.mode))
+    eager, alike = (chain(keys, key, mode=mode) for mode in ("eager", key.mode))
     may = facts.status not in UNRANKED
     speedup = _against(found, eager, key, took) if may else None
     busy = capture.busy_ns if capture else None

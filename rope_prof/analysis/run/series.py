@@ -16,7 +16,6 @@ PerRound = dict[int, float]
 Series = Mapping[tuple[str, str], PerRound]
 #: What is wrong or failed is shown and never ranked.
 UNRANKED = frozenset({"wrong", "failed"})
-BASELINE = "unfused"
 
 
 def series(samples: pl.DataFrame) -> Series:
@@ -35,6 +34,11 @@ def wall(found: Series, key: Key | None) -> PerRound:
 def ranked(run: Run) -> dict[str, Key]:
     """name -> key, of those that may be ranked."""
     return {facts.key.name: facts.key for facts in run.keys if facts.status not in UNRANKED}
+
+
+def chain(keys: Mapping[str, Key], key: Key, *, mode: str | None = None) -> Key | None:
+    """The baseline's key of the case of `key`, in its mode or that one; None where there is none."""
+    return sibling(keys, key, path=key.case.operation.baseline, mode=mode)
 
 
 def sibling(keys: Mapping[str, Key], key: Key, *, path: str | None = None, mode: str | None = None) -> Key | None:

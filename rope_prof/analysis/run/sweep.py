@@ -9,17 +9,12 @@ from typing import Any, Literal
 import polars as pl
 
 from rope_prof.analysis.run.rows import Row
-from rope_prof.analysis.run.series import BASELINE, UNRANKED
+from rope_prof.analysis.run.series import UNRANKED
 from rope_prof.analysis.verdict import judge
+from rope_prof.model.run import OperationFacts
 
-_FAMILY = ("model", "tp", "dtype", "prompt", "l2", "rank", "path", "mode")
-
+#: The columns of a sweep behind those of the case, one an axis.
 SWEEP: dict[str, Any] = {
-    "model": pl.String,
-    "tp": pl.Int64,
-    "tokens": pl.Int64,
-    "dtype": pl.String,
-    "prompt": pl.String,
     "l2": pl.String,
     "rank": pl.Int64,
     "path": pl.String,
@@ -30,11 +25,11 @@ SWEEP: dict[str, Any] = {
     "wall_lo_ns": pl.Float64,
     "wall_hi_ns": pl.Float64,
     "device_ns": pl.Float64,
-    "speedup": pl.Float64,  # wall of unfused in the same mode / wall, paired
+    "speedup": pl.Float64,  # wall of the baseline in the same mode / wall, paired
     "speedup_lo": pl.Float64,  # null under six rounds
     "speedup_hi": pl.Float64,
     "rounds": pl.Int64,  # that the speedup rests on; where there is none, that the time does
-    "verdict": pl.String,  # `analysis.verdict.judge` of the speedup; null where there is none, as for unfused itself
+    "verdict": pl.String,  # `analysis.verdict.judge` of the speedup; null where there is none
     "byte_floor_ns": pl.Float64,
     "roofline_share": pl.Float64,  # one pass over the views / device time
     "bytes_per_s": pl.Float64,
@@ -42,18 +37,30 @@ SWEEP: dict[str, Any] = {
 
 
 def sweep(rows: Sequence[Row]) -> pl.DataFrame:
-    """One row per case, path and mode that was timed; schema `SWEEP`, by model, TP, tokens, then the run's order."""
-    timed = [_line(row) for row in rows if row.wall_ns is not None]
-    frame = pl.DataFrame(timed, schema=SWEEP, orient="row")
-    return frame.sort("model", "tp", "dtype", "prompt", "l2", "rank", "tokens", maintain_order=True)
+    """One row per case, path and mode that was timed: a column an axis, then `SWEEP`.
+
+    By the axes, the swept one last, then the run's order. Empty, with the columns of `SWEEP` alone, without rows.
+    """
+    timed = [row for row in rows if row.wall_ns is not None]
+    if not timed:
+        return pl.DataFrame(schema=SWEEP)
+    operation = timed[0].case.operation
+    kinds = {name: pl.Int64 if isinstance(value, int) else pl.String for name, value in timed[0].case.values}
+    frame = pl.DataFrame([_line(row) for row in timed], schema=kinds | SWEEP, orient="row")
+    return frame.sort(*family_columns(operation), "l2", "rank", operation.swept, maintain_order=True)
+
+
+def family_columns(operation: OperationFacts) -> tuple[str, ...]:
+    """The axes that the cases of one sweep share."""
+    return tuple(axis.name for axis in operation.axes if axis.name != operation.swept)
 
 
 def _line(row: Row) -> tuple[Any, ...]:
     wall, case = row.wall_ns, row.case
     assert wall is not None
-    against = row.mode_speedup if row.path != BASELINE and row.status not in UNRANKED else None
+    against = row.mode_speedup if not row.is_baseline and row.status not in UNRANKED else None
     return (
-        *(case.model, case.tp, case.tokens, case.dtype, case.prompt),
+        *(value for _, value in case.values),
         *(row.l2, row.rank, row.path, row.mode, row.key, row.status),
         *(wall.median, wall.lo, wall.hi, row.device_ns.median if row.device_ns else None),
         *((against.median, against.lo, against.hi) if against else (None,) * 3),
@@ -88,21 +95,22 @@ def widths(frame: pl.DataFrame, name: Literal["wall", "speedup"]) -> Widths | No
     return Widths(middle, widest, place, each["median"].count() - known.len())
 
 
-def turning_points(frame: pl.DataFrame) -> pl.DataFrame:
-    """Where fusing stops to matter: one row per model, TP, path and mode against the chain in that mode.
+def turning_points(frame: pl.DataFrame, operation: OperationFacts) -> pl.DataFrame:
+    """Where fusing stops to matter: one row per family, path and mode against the chain in that mode.
 
-    `matters_to`: the most tokens up to which every measured count is FASTER; null where the fewest are not.
+    `matters_to`: the largest swept value up to which every measured count is FASTER; null where the fewest are not.
     `stops_at`: the first count beyond; null where every count is. `loses_at`: all counts that are SLOWER.
     `undecided`: counts without an interval.
     """
-    judged = frame.filter(pl.col("path") != BASELINE)
+    by, swept = (*family_columns(operation), "l2", "rank", "path", "mode"), pl.col(operation.swept)
+    judged = frame.filter(pl.col("path") != operation.baseline)
     word = pl.col("verdict").fill_null("UNKNOWN")
-    ordered = judged.sort("tokens", maintain_order=True).with_columns(
-        (word == "FASTER").cast(pl.Int8).cum_min().over(_FAMILY).alias("so_far")
+    ordered = judged.sort(swept, maintain_order=True).with_columns(
+        (word == "FASTER").cast(pl.Int8).cum_min().over(by).alias("so_far")
     )
-    return ordered.group_by(_FAMILY, maintain_order=True).agg(
-        pl.col("tokens").filter(pl.col("so_far") == 1).max().alias("matters_to"),
-        pl.col("tokens").filter(pl.col("so_far") == 0).min().alias("stops_at"),
-        pl.col("tokens").filter(word == "SLOWER").alias("loses_at"),
-        pl.col("tokens").filter(word == "UNKNOWN").alias("undecided"),
+    return ordered.group_by(by, maintain_order=True).agg(
+        swept.filter(pl.col("so_far") == 1).max().alias("matters_to"),
+        swept.filter(pl.col("so_far") == 0).min().alias("stops_at"),
+        swept.filter(word == "SLOWER").alias("loses_at"),
+        swept.filter(word == "UNKNOWN").alias("undecided"),
     )

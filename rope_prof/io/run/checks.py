@@ -38,9 +38,11 @@ def _impossible(run: Run) -> str | None:
     if count > 1:
         return f"it has the key {name!r} {count} times, expected each key once"
     for facts in run.keys:
-        case = facts.key.case
-        if min(case.tokens, case.tp) < 1:
-            return f"its key {facts.key.name!r} has {case.tokens} tokens and TP {case.tp}, expected at least 1 of each"
+        low = next((name for name, value in facts.key.case.values if isinstance(value, int) and value < 1), None)
+        if low is not None:
+            return f"its key {facts.key.name!r} has {low} {facts.key.case[low]}, expected at least 1"
+    if not run.operation.baseline:
+        return "its operation names no baseline, expected the path that all others are held against"
     return None
 
 

@@ -16,6 +16,7 @@ from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, SAMPLES_FILE
 from rope_prof.io.run.checks import require_facts, require_samples, unambiguous
+from rope_prof.io.run.schema import decoded, encoded
 from rope_prof.model.run import SCHEMA_VERSION, Run, conditions_schema, samples_schema
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ def _read_facts(folder: Path) -> Run:
                 f"run {str(folder)!r} has schema version {version}; this rope_prof reads up to {SCHEMA_VERSION}: "
                 "install a newer rope_prof"
             )
-        run = msgspec.json.decode(data, type=Run)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        run = decoded(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise RunError(
             f"{RUN_FILE} of run {str(folder)!r} is damaged ({error}); restore the file or record again"
         ) from error
@@ -172,10 +173,8 @@ def _no_samples() -> pl.DataFrame:
 
 def write_run(folder: Path, run: Run) -> None:
     """Write `run.json` atomically, and the folder where it is not there yet. Errors: RunError."""
-    import msgspec
-
-    data = msgspec.json.format(msgspec.json.encode(run), indent=1)
-    write_atomic(folder / RUN_FILE, lambda part: part.write_bytes(data + b"\n"))
+    data = encoded(run)
+    write_atomic(folder / RUN_FILE, lambda part: part.write_bytes(data))
 
 
 def append_samples(folder: Path, rows: pl.DataFrame) -> None:

@@ -1,79 +1,228 @@
-"""Each path against the float64 oracle on the very input; the limit is twice the unfused chain's own error there."""
+"""Each path against the float64 reference on the very input, output by output; the limit is the baseline's own error.
+
+A path may err twice as much as the baseline does there, and never less than one step of the output's dtype at its
+largest exact value, which rounding alone can cost, or than the share of it that the operation grants.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from rope_prof.kernels.mrope.inputs import Inputs, views
-from rope_prof.kernels.mrope.reference import Error, error, reference
-from rope_prof.kernels.mrope.shape import MropeShape
-from rope_prof.kernels.mrope.unfused import unfused
-from rope_prof.model.run import Accuracy
+from rope_prof.errors import OperationError
+from rope_prof.kernels.operation import Call, Operation, Setting, Tensors
+from rope_prof.kernels.paths import path_of
+from rope_prof.model.run import Accuracy, Case, OutputAccuracy
+from rope_prof.record.bench.copies import copied
 
-#: q elements that the oracle turns at once: its float64 copies are what fills the memory at long prompts.
+#: Elements of all outputs that the reference makes at once: its float64 copies are what fills the memory.
 CHUNK = 1 << 25
 
-Call = Callable[..., Any]
+Function = Callable[..., Any]
 
 
-def fresh(inputs: Inputs, shape: MropeShape) -> Inputs:
-    """The same values in tensors of their own, laid out alike: a path in place must not touch the ring's."""
-    return views(shape, inputs.qkv.clone(), inputs.positions, inputs.cos_sin_cache)
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """One output against the reference. `largest`: the largest exact value; `rounded`: elements correctly rounded."""
+
+    max_error: float = 0.0
+    elements: int = 0
+    rounded: int = 0
+    nans: int = 0
+    largest: float = 0.0
+
+    def __or__(self, other: Deviation) -> Deviation:
+        return Deviation(
+            max(self.max_error, other.max_error),
+            self.elements + other.elements,
+            self.rounded + other.rounded,
+            self.nans + other.nans,
+            max(self.largest, other.largest),
+        )
 
 
-def run_once(call: Call, inputs: Inputs, shape: MropeShape) -> tuple[torch.Tensor, torch.Tensor]:
-    """What `call` makes of `inputs`: what it returns, or q and k themselves where it returns None.
+def run_once(function: Function, call: Call, operation: Operation) -> Tensors:
+    """The outputs of `function` on `call`: what it returns, or `call.written` where it returns None.
 
-    Errors: TypeError where it returns neither None nor two tensors of the shapes of q and k.
+    Errors: TypeError where it returns neither None nor as many tensors as the operation has outputs.
     """
-    result = call(inputs.q, inputs.k, inputs.positions, inputs.cos_sin_cache, shape)
+    result = function(*call.arguments)
+    names = [output.name for output in operation.outputs]
     if result is None:
-        return inputs.q, inputs.k
-    pair = tuple(result) if isinstance(result, tuple | list) else ()
-    if len(pair) != 2 or not all(isinstance(part, torch.Tensor) for part in pair):
+        if len(call.written) != len(names):
+            raise TypeError(
+                f"the path returned None; expected {_listed(names)}: this operation has no in-place paths"
+                if not call.written
+                else f"the operation's 'written' holds {len(call.written)} tensors; expected {_listed(names)}"
+            )
+        return call.written
+    found = (result,) if isinstance(result, torch.Tensor) else tuple(result) if isinstance(result, tuple | list) else ()
+    if len(found) != len(names) or not all(isinstance(part, torch.Tensor) for part in found):
         raise TypeError(
-            f"the path returned {type(result).__name__}; expected a pair of tensors (q, k), or None if in place"
+            f"the path returned {_said(result)}; expected {_listed(names)}, or None where it works in place"
         )
-    q, k = pair
-    shapes = (tuple(q.shape), tuple(k.shape))
-    if shapes != (tuple(inputs.q.shape), tuple(inputs.k.shape)):
-        raise TypeError(
-            f"the path returned shapes {shapes}; expected {tuple(inputs.q.shape)} and {tuple(inputs.k.shape)}"
-        )
-    return q, k
+    return found
 
 
-def deviation(out: tuple[torch.Tensor, torch.Tensor], exact_of: Inputs, shape: MropeShape) -> Error:
-    """`out` against the oracle of `exact_of`, a stretch of tokens at a time."""
-    tokens = exact_of.q.shape[0]
-    stretch = max(1, CHUNK // max(1, shape.heads * shape.head_dim))
-    worst, right, nans = 0.0, 0.0, 0
-    for first in range(0, tokens, stretch):
-        part = slice(first, min(tokens, first + stretch))
-        where = exact_of.positions[..., part]
-        exact = tuple(reference(x[part], where, shape) for x in (exact_of.q, exact_of.k))
-        found = error(tuple(x[part] for x in out), exact)
-        worst, nans = max(worst, found.max_error), nans + found.nans
-        right += found.rounded_share * (part.stop - part.start)
-    return Error(max_error=worst, rounded_share=right / tokens if tokens else 1.0, nans=nans)
+def _said(result: Any) -> str:
+    if isinstance(result, tuple | list):
+        return f"{len(result)} values ({', '.join(type(part).__name__ for part in result)})"
+    return type(result).__name__
 
 
-def limit(inputs: Inputs, shape: MropeShape) -> float:
-    """Twice the unfused chain's own largest error on `inputs`."""
-    own = fresh(inputs, shape)
-    return 2 * float(deviation(run_once(unfused, own, shape), inputs, shape).max_error)
+def _listed(names: Sequence[str]) -> str:
+    return f"{len(names)} {'tensor' if len(names) == 1 else 'tensors'} ({', '.join(names)})"
 
 
-def accuracy(call: Call, inputs: Inputs, shape: MropeShape, bound: float, dtype: str) -> Accuracy:
-    """How far `call` lies from the oracle on `inputs`, which it leaves untouched. Raises what `call` raises."""
-    found = deviation(run_once(call, fresh(inputs, shape), shape), inputs, shape)
-    return Accuracy(
-        max_error=found.max_error,
-        limit=bound,
-        rounded_share=found.rounded_share,
-        nans=found.nans,
-        dtype=dtype,
+def deviations(out: Tensors, operation: Operation, case: Setting, call: Call) -> tuple[Deviation, ...]:
+    """`out` against the reference of `call`, output by output, a stretch of rows at a time.
+
+    Errors: OperationError for a reference of another number or shape; TypeError for outputs of another shape.
+    """
+    found = [Deviation() for _ in operation.outputs]
+    for part in _stretches(out, operation):
+        exact = operation.exact(case, call, part)
+        _require_alike(out, exact, part, operation)
+        for i, (got, want) in enumerate(zip(out, exact, strict=True)):
+            found[i] |= deviation(got[part] if operation.by_rows else got, want)
+    return tuple(found)
+
+
+def _stretches(out: Tensors, operation: Operation) -> list[slice]:
+    rows = max((each.shape[0] if each.dim() else 1 for each in out), default=0)
+    if not operation.by_rows or not rows:
+        return [slice(None)]
+    across = sum(each.numel() // each.shape[0] if each.dim() and each.shape[0] else 1 for each in out)
+    size = max(1, CHUNK // max(1, across))
+    return [slice(first, min(rows, first + size)) for first in range(0, rows, size)]
+
+
+def _require_alike(out: Tensors, exact: Tensors, part: slice, operation: Operation) -> None:
+    names = [output.name for output in operation.outputs]
+    if not isinstance(exact, tuple) or len(exact) != len(names):
+        raise OperationError(f"operation {operation.name!r}: exact gives {_said(exact)}; expected {_listed(names)}")
+    for name, got, want in zip(names, out, exact, strict=True):
+        if want.dtype != torch.float64:
+            raise OperationError(
+                f"operation {operation.name!r}: exact gives {name!r} in {_dtype(want)}; expected float64, unrounded"
+            )
+        shape = tuple((got[part] if operation.by_rows else got).shape)
+        if tuple(want.shape) != shape:
+            raise ShapeError(name, shape, tuple(want.shape))
+
+
+class ShapeError(TypeError):
+    """An output and the reference are of different shapes: whose fault it is, the baseline tells."""
+
+    def __init__(self, name: str, got: tuple[int, ...], want: tuple[int, ...]) -> None:
+        super().__init__(f"the path returned {name!r} of shape {got}; expected {want}")
+        self.name, self.got, self.want = name, got, want
+
+
+def deviation(got: torch.Tensor, want: torch.Tensor) -> Deviation:
+    """`got` of any dtype against `want` in float64: correctly rounded = `want` rounded once to the dtype of `got`."""
+    if not got.numel():
+        return Deviation()
+    wide = got.to(torch.float64)
+    apart = (wide - want).abs().nan_to_num(nan=0.0, posinf=math.inf)
+    apart = apart.masked_fill(wide == want, 0.0)  # infinities that are meant
+    return Deviation(
+        max_error=float(apart.max()),
+        elements=got.numel(),
+        rounded=int((wide == rounded(want, got.dtype).to(torch.float64)).sum()),
+        nans=int((wide.isnan() & ~want.isnan()).sum()),
+        largest=float(want.abs().nan_to_num(nan=0.0, posinf=0.0).max()),
     )
+
+
+def rounded(exact: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """`exact` (float64) rounded once to `dtype`: to the nearest, ties to even, within the range of whole numbers."""
+    if dtype.is_floating_point or dtype == torch.bool:
+        return exact.to(dtype)
+    info = torch.iinfo(dtype)
+    return exact.round().clamp(info.min, info.max).to(dtype)
+
+
+def step(dtype: torch.dtype, largest: float) -> float:
+    """The distance of two neighbours of `dtype` at `largest`; 0 for whole numbers, which a right path hits."""
+    if not dtype.is_floating_point or largest <= 0 or not math.isfinite(largest):
+        return 0.0
+    return float(torch.finfo(dtype).eps) * 2.0 ** math.floor(math.log2(largest))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the baseline gives of a case: how far each output may lie from the reference, and its dtype."""
+
+    errors: tuple[float, ...]
+    dtypes: tuple[torch.dtype, ...]
+
+
+def limits(operation: Operation, case: Setting, call: Call) -> Limits:
+    """The limits of `call`, by the baseline on a copy. Errors: OperationError for a reference of another shape."""
+    out = run_once(path_of(operation, operation.paths[0]).call, copied(call), operation)
+    try:
+        found = deviations(out, operation, case, call)
+    except ShapeError as error:
+        raise OperationError(
+            f"operation {operation.name!r}: exact gives {error.name!r} of shape {error.want}, the baseline "
+            f"{operation.paths[0]!r} returns {error.got}; expected the same shape"
+        ) from error
+    dtypes = tuple(each.dtype for each in out)
+    errors = tuple(
+        max(2 * one.max_error, step(dtype, one.largest), output.tolerance * one.largest)
+        for one, dtype, output in zip(found, dtypes, operation.outputs, strict=True)
+    )
+    return Limits(errors, dtypes)
+
+
+def judged(out: Tensors, operation: Operation, case: Setting, call: Call, known: Limits, dtype: str) -> Accuracy:
+    """How far `out` lies from the reference of `call`; the figures of all are those of the output nearest its limit.
+
+    Errors: TypeError for outputs of another shape or dtype than the baseline's.
+    """
+    for output, got, want in zip(operation.outputs, out, known.dtypes, strict=True):
+        if got.dtype != want:
+            raise TypeError(
+                f"the path returned {output.name!r} in {_dtype(got)}; expected {str(want).removeprefix('torch.')}, as "
+                f"the baseline {operation.paths[0]!r} does"
+            )
+    found = deviations(out, operation, case, call)
+    outputs = tuple(
+        OutputAccuracy(
+            name=output.name,
+            dtype=_dtype(got),
+            max_error=one.max_error,
+            limit=limit,
+            rounded_share=one.rounded / one.elements if one.elements else 1.0,
+            nans=one.nans,
+        )
+        for output, got, one, limit in zip(operation.outputs, out, found, known.errors, strict=True)
+    )
+    worst = max(outputs, key=lambda one: (not one.max_error <= one.limit, _used(one), one.max_error))
+    elements = sum(one.elements for one in found)
+    return Accuracy(
+        max_error=worst.max_error,
+        limit=worst.limit,
+        rounded_share=sum(one.rounded for one in found) / elements if elements else 1.0,
+        nans=sum(one.nans for one in found),
+        dtype=dtype,
+        outputs=outputs,
+    )
+
+
+def _used(one: OutputAccuracy) -> float:
+    return one.max_error / one.limit if one.limit > 0 else math.inf if one.max_error > 0 else 0.0
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def dtype_of(case: Case, out: Tensors) -> str:
+    """What a check was made in: the case's own dtype, else that of the first output."""
+    return str(dict(case.values).get("dtype") or _dtype(out[0]))

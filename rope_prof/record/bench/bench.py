@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rope_prof.errors import UsageError
-from rope_prof.kernels.mrope.inputs import DTYPES
-from rope_prof.kernels.mrope.paths import path
-from rope_prof.kernels.mrope.shape import MropeShape
-from rope_prof.kernels.mrope.traffic import path_bytes
+from rope_prof.kernels.operation import Operation
+from rope_prof.kernels.paths import path_of
 from rope_prof.model.kind import Kind
-from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
-from rope_prof.record.bench.accuracy import deviation, fresh, limit, run_once
+from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key, LayoutError
+from rope_prof.record.bench.accuracy import Limits, dtype_of, judged, limits, run_once
 from rope_prof.record.bench.ceilings import LEAST_CALLS, SAMPLE_NS, CeilingBench, traced_busy
+from rope_prof.record.bench.claims import require_bytes
+from rope_prof.record.bench.copies import copied
 from rope_prof.record.bench.interpret import Interpreter
+from rope_prof.record.bench.layouts import layout_errors
+from rope_prof.record.bench.operations import Operations
 from rope_prof.record.bench.subjects import (
     Call,
     Ring,
@@ -25,13 +28,12 @@ from rope_prof.record.bench.subjects import (
     graph_subject,
     in_mode,
     prepare_compiler,
-    shape_of,
     trust_no_flags,
 )
 from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.throttle import Conditions
-from rope_prof.record.loop.plan import GRAPH_CALLS, interpreted
+from rope_prof.record.loop.plan import GRAPH_CALLS
 from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.timing import Clock, Subject, settle
 
@@ -39,24 +41,25 @@ from rope_prof.record.loop.timing import Clock, Subject, settle
 class TorchBench:
     """`protocols.Bench` on `device`. One case is open at a time; the callables of all keys are kept."""
 
-    def __init__(self, device: RecordDevice, *, seed: int, calls: int) -> None:
+    def __init__(self, device: RecordDevice, *, seed: int, calls: int, operation: Operation | None = None) -> None:
         self.device = device
         self.kind: Kind = device.kind
         self.clock: Clock = devices.clock
         self.seed = seed
         self.calls = calls
+        self.operations = Operations(operation)
         self._calls: dict[str, tuple[Call, bool]] = {}
-        self._limits: dict[Case, float] = {}
+        self._limits: dict[Case, Limits] = {}
+        self._layouts: dict[tuple[Case, str], tuple[int, tuple[LayoutError, ...]]] = {}
+        self._moved: dict[tuple[Case, str], int | None] = {}
         self._ring: Ring | None = None
-        self._shape: MropeShape | None = None
         self._interpreter = Interpreter((), seed)
         self._ceilings = CeilingBench(device)
 
     def open_case(self, case: Case) -> None:
         """Make the ring of `case`; the one before is freed first. Raises torch's out-of-memory errors."""
         self._free()
-        self._shape = shape_of(case)
-        self._ring = Ring(case, self._shape, self.device, self.seed, least=GRAPH_CALLS)
+        self._ring = Ring(self.operations.of(case.operation), case, self.device, self.seed, least=GRAPH_CALLS)
 
     def _free(self) -> None:
         self._ring = None
@@ -64,50 +67,53 @@ class TorchBench:
             torch.cuda.empty_cache()
 
     @property
-    def _open(self) -> tuple[Ring, MropeShape]:
-        if self._ring is None or self._shape is None:
+    def _open(self) -> Ring:
+        if self._ring is None:
             raise RuntimeError("no case is open")
-        return self._ring, self._shape
+        return self._ring
 
     def check(self, key: Key) -> tuple[Accuracy, int]:
-        """Run `key` once on a copy of the ring's first buffer, time that first call, compare with the oracle."""
-        ring, shape = self._open
-        inputs = ring.inputs[0]
+        """Run `key` once on a copy of the ring's first call, time that first call, compare with the reference.
+
+        A path's first mode that is checked tries every other layout of its arguments too: its modes run the same code.
+        """
+        ring, case = self._open, dict(key.case.values)
+        operation, given = ring.operation, ring.calls[0]
         call, _ = self._callable(key)
         if key.case not in self._limits:
-            self._limits[key.case] = limit(inputs, shape)
-        own = fresh(inputs, shape)
+            self._limits[key.case] = limits(operation, case, given)
+        known, mine = self._limits[key.case], copied(given)
         self.device.synchronize()
         start = self.clock()
         try:
-            out = run_once(call, own, shape)
+            out = run_once(call, mine, operation)
         except Exception:
             if not (key.mode == "compile" and trust_no_flags(self.device)):
                 raise
-            own = fresh(inputs, shape)
-            out = run_once(call, own, shape)
+            mine = copied(given)
+            out = run_once(call, mine, operation)
         self.device.synchronize()
         first_ns = self.clock() - start
-        found = deviation(out, inputs, shape)
-        accuracy = Accuracy(
-            max_error=found.max_error,
-            limit=self._limits[key.case],
-            rounded_share=found.rounded_share,
-            nans=found.nans,
-            dtype=key.case.dtype,
-        )
-        return accuracy, first_ns
+        accuracy = judged(out, operation, case, given, known, dtype_of(key.case, out))
+        at = key.case, key.path
+        if at not in self._moved:
+            self._moved[at] = require_bytes(operation, case, key.path, mine, out)
+        if at not in self._layouts:
+            plain = path_of(operation, key.path).call
+            self._layouts[at] = layout_errors(plain, given, out, operation, known.errors)
+        tried, wrong = self._layouts[at]
+        return replace(accuracy, layouts=tried, layout_errors=wrong), first_ns
 
     def _callable(self, key: Key) -> tuple[Call, bool]:
         if key.name not in self._calls:
             if key.mode == "compile":
                 prepare_compiler(self.device)
-            self._calls[key.name] = in_mode(key)
+            self._calls[key.name] = in_mode(self.operations.of(key.case.operation), key)
         return self._calls[key.name]
 
     def ready(self, key: Key) -> Subject:
         """`key` on the ring of the open case."""
-        ring, _ = self._open
+        ring = self._open
         call, _ = self._callable(key)
         if key.mode == "graph":
             return graph_subject(key, call, ring, self.device)
@@ -119,20 +125,20 @@ class TorchBench:
 
     def facts(self, key: Key) -> dict[str, Any]:
         """in_place, bytes_moved, and what the ring is, for a key that runs here."""
-        itemsize = DTYPES[key.case.dtype].itemsize
-        in_place = path(key.path).in_place
+        operation = self.operations.of(key.case.operation)
+        found = path_of(operation, key.path)
         facts: dict[str, Any] = {
-            "in_place": in_place,
-            "bytes_moved": path_bytes(key.path, shape_of(key.case), key.case.tokens, itemsize),
+            "in_place": found.in_place,
+            "bytes_moved": operation.moved_bytes(dict(key.case.values), key.path),
         }
-        if self._ring is not None and not interpreted(key, self.kind):
+        if self._ring is not None and not (self.kind == "cpu" and found.triton):
             buffers = 1 if key.l2 == "hot" else len(self._ring)
             facts |= {"ring_buffers": buffers, "ring_bytes": buffers * self._ring.buffer_bytes}
         return facts
 
     def refill(self, number: int) -> None:
         """New values in the ring, from the seed and the round."""
-        ring, _ = self._open
+        ring = self._open
         ring.refill(self.seed + number)
         self.device.synchronize()
 
@@ -156,8 +162,8 @@ class TorchBench:
         self, case: Case, rank: int, names: Sequence[CeilingName] = CEILINGS
     ) -> Iterable[tuple[Ceiling, Subject | None]]:
         """What the device itself can do, on the ring of the open case."""
-        ring, shape = self._open
-        return self._ceilings.of(case, shape, ring, rank, names)
+        ring = self._open
+        return self._ceilings.of(case, ring, rank, names)
 
     def settle_ceiling(self, subject: Subject) -> None:
         """Warm it up and size its short samples."""

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from rope_prof.kernels.mrope.shape import MropeShape
 from rope_prof.model.run import CEILINGS, L2, Case, Ceiling, CeilingName
 from rope_prof.record.bench.subjects import Ring, replays
 from rope_prof.record.device.devices import CudaDevice, RecordDevice
@@ -54,28 +53,28 @@ class CeilingBench:
     device: RecordDevice
     _copied: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def of(
-        self, case: Case, shape: MropeShape, ring: Ring, rank: int, names: Sequence[CeilingName] = CEILINGS
-    ) -> Iterator[Made]:
+    def of(self, case: Case, ring: Ring, rank: int, names: Sequence[CeilingName] = CEILINGS) -> Iterator[Made]:
         """Each method of the ceilings called `names` with its subject, or with the reason why there is none."""
         for name in names:
-            for label, prepare in self._ways(name, shape, ring):
+            for label, prepare in self._ways(name, ring):
                 ceiling = Ceiling(name=name, case=case, rank=rank, method=label)
                 try:
                     method, make = prepare()
                     ceiling = replace(ceiling, method=method, bytes_moved=self._moved(name, ring))
                     subject = make(ceiling.key_name)
                 except Exception as error:
-                    yield replace(ceiling, status="failed", reason=reason(error, case.tokens)), None
+                    yield replace(ceiling, status="failed", reason=reason(error, case)), None
                 else:
                     yield ceiling, subject
 
-    def _ways(self, name: CeilingName, shape: MropeShape, ring: Ring) -> list[_Way]:
-        """A CPU has neither launches nor graphs: its ceilings are the copy and the pass."""
+    def _ways(self, name: CeilingName, ring: Ring) -> list[_Way]:
+        """A CPU has neither launches nor graphs: its ceilings are the copy and the pass, where a call has one."""
+        if name == "in_place" and ring.calls[0].one_pass is None:
+            return []
         if not isinstance(self.device, CudaDevice):
             return {
                 "copy": [_way("eager", lambda key: _looped(key, self._copy))],
-                "in_place": [_way("mul_", lambda key: _over_ring(key, _mul(shape), ring))],
+                "in_place": [_way("mul_", lambda key: _over_ring(key, _mul, ring))],
             }.get(name, [])
         from rope_prof.kernels.ceilings import empty_launch, short_empty_launch
 
@@ -88,8 +87,8 @@ class CeilingBench:
                 ]
             case "in_place":
                 return [
-                    _way("mul_.graph", lambda key: _pass(key, _mul(shape), ring, device)),
-                    ("scale.graph", lambda: _tuned_pass(shape, ring, device)),
+                    _way("mul_.graph", lambda key: _pass(key, _mul, ring, device)),
+                    ("scale.graph", lambda: _tuned_pass(ring, device)),
                 ]
             case "empty_launch":
                 index = device.torch_device.index or 0
@@ -113,7 +112,8 @@ class CeilingBench:
     def _moved(self, name: CeilingName, ring: Ring) -> int | None:
         if name == "copy":
             return 2 * self._copy_buffers()[0].nbytes
-        return 2 * ring.buffer_bytes if name == "in_place" else None
+        view = ring.calls[0].one_pass
+        return 2 * view.nbytes if name == "in_place" and view is not None else None
 
     def _copy(self) -> None:
         source, target = self._copy_buffers()
@@ -138,38 +138,33 @@ def overlapping(device: CudaDevice) -> bool:
     return torch.cuda.get_device_capability(device.torch_device) >= (9, 0)
 
 
-def rotated(q: torch.Tensor, shape: MropeShape) -> torch.Tensor:
-    """q and the k behind it as the one view `[N, heads * D]` that they are."""
-    return q.as_strided((q.shape[0], shape.heads * shape.head_dim), (q.stride(0), 1))
+def _mul(view: torch.Tensor) -> None:
+    view.mul_(0.9999)
 
 
-def _mul(shape: MropeShape) -> Callable[..., Any]:
-    return lambda q, *_: rotated(q, shape).mul_(0.9999)
-
-
-def _scale(shape: MropeShape, tile: tuple[int, int, int], overlap: bool) -> Callable[..., Any]:
+def _scale(tile: tuple[int, int, int], overlap: bool) -> Callable[[torch.Tensor], None]:
     from rope_prof.kernels.ceilings import scale
 
-    return lambda q, *_: scale(rotated(q, shape), tile, overlap=overlap)
+    return lambda view: scale(view, tile, overlap=overlap)
 
 
 def _way(method: str, make: _Maker) -> _Way:
     return method, lambda: (method, make)
 
 
-def _tuned_pass(shape: MropeShape, ring: Ring, device: CudaDevice) -> tuple[str, _Maker]:
-    tile = best_tile(shape, ring, device)
-    call = _scale(shape, tile, overlapping(device))
+def _tuned_pass(ring: Ring, device: CudaDevice) -> tuple[str, _Maker]:
+    tile = best_tile(ring, device)
+    call = _scale(tile, overlapping(device))
     return f"scale_{'x'.join(map(str, tile))}.graph", lambda key: _pass(key, call, ring, device)
 
 
-def best_tile(shape: MropeShape, ring: Ring, device: CudaDevice) -> tuple[int, int, int]:
+def best_tile(ring: Ring, device: CudaDevice) -> tuple[int, int, int]:
     """The tile of the in-place pass that is fastest on these views, by the median of five replays each."""
     from rope_prof.kernels.ceilings import SCALE_TILES
 
     found: dict[tuple[int, int, int], float] = {}
     for tile in SCALE_TILES:
-        subject = _pass("tile", _scale(shape, tile, overlapping(device)), ring, device)
+        subject = _pass("tile", _scale(tile, overlapping(device)), ring, device)
         work = subject.work(GRAPH_CALLS)
         taken = []
         for _ in range(6):
@@ -192,7 +187,7 @@ def _looped(name: str, call: Callable[[], Any]) -> Subject:
 
 def _over_ring(name: str, call: Callable[..., Any], ring: Ring) -> Subject:
     def work(calls: int) -> Work:
-        batch = ring.take(calls)
+        batch = ring.take_passes(calls)
 
         def run() -> None:
             for arguments in batch:
@@ -205,7 +200,7 @@ def _over_ring(name: str, call: Callable[..., Any], ring: Ring) -> Subject:
 
 def _pass(name: str, call: Callable[..., Any], ring: Ring, device: CudaDevice) -> Subject:
     """As a path in mode graph: 28 buffers in one graph, the L2 overwritten ahead of each replay."""
-    work = replays(call, ring.take(GRAPH_CALLS))
+    work = replays(call, ring.take_passes(GRAPH_CALLS))
     return Subject(name, work, step=GRAPH_CALLS, before=device.flush, one_step=True)
 
 

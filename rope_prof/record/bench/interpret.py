@@ -12,14 +12,27 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import Any, cast
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from rope_prof.model.run import Accuracy, Key
 from rope_prof.record.loop.protocols import Checked
 
+if TYPE_CHECKING:
+    from rope_prof.record.bench.operations import Operations
+
 #: Seconds that a check may take before it is called failed.
 TIMEOUT_S = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """What the child is to check."""
+
+    seed: int
+    keys: tuple[Key, ...]
 
 
 class Interpreter:
@@ -29,7 +42,7 @@ class Interpreter:
         self.keys = tuple(keys)
         self._child: subprocess.Popen[str] | None = None
         if self.keys:
-            jobs = json.dumps({"seed": seed, "keys": [asdict(key) for key in self.keys]})
+            jobs = msgspec.json.encode(Jobs(seed=seed, keys=self.keys)).decode()
             self._child = _start(jobs)
 
     def results(self) -> dict[str, Checked]:
@@ -49,7 +62,8 @@ class Interpreter:
             if line.startswith("{"):
                 answer = json.loads(line)
                 facts = answer["accuracy"]
-                found[answer["key"]] = Checked(Accuracy(**facts) if facts else None, answer["reason"])
+                accuracy = msgspec.convert(facts, Accuracy) if facts else None
+                found[answer["key"]] = Checked(accuracy, answer["reason"])
         last = next((line for line in reversed(err.splitlines()) if line.strip()), "no message")
         why = late or f"the interpreter ended with code {child.returncode} ({last})"
         return {key.name: found.get(key.name, Checked(None, why)) for key in self.keys}
@@ -87,32 +101,35 @@ def _start(jobs: str) -> subprocess.Popen[str]:
     return child
 
 
-def check(key: Key, seed: int) -> Checked:
+def check(key: Key, seed: int, operations: Operations | None = None) -> Checked:
     """Run `key`'s path in this process on fp32 inputs of its case. For the child alone."""
     import torch
 
-    from rope_prof.kernels.mrope.inputs import Prompt, make_inputs
-    from rope_prof.kernels.mrope.paths import path
-    from rope_prof.kernels.mrope.shape import PRESETS
-    from rope_prof.record.bench.accuracy import accuracy, limit
+    from rope_prof.kernels.paths import path_of
+    from rope_prof.record.bench.accuracy import judged, limits, run_once
+    from rope_prof.record.bench.copies import copied
+    from rope_prof.record.bench.layouts import layout_errors
+    from rope_prof.record.bench.operations import Operations as Found
     from rope_prof.record.loop.describe import one_line
 
-    shape = PRESETS[key.case.model].tp(key.case.tp)
+    case = dict(key.case.values)
     try:
-        inputs = make_inputs(shape, key.case.tokens, torch.float32, prompt=cast(Prompt, key.case.prompt), seed=seed)
-        return Checked(accuracy(path(key.path).call, inputs, shape, limit(inputs, shape), "fp32"), None)
+        operation = (operations or Found()).of(key.case.operation)
+        (given,) = operation.calls(case, 1, torch.device("cpu"), torch.float32, seed)
+        known, call = limits(operation, case, given), path_of(operation, key.path).call
+        out = run_once(call, copied(given), operation)
+        accuracy = judged(out, operation, case, given, known, "fp32")
+        tried, wrong = layout_errors(call, given, out, operation, known.errors)
+        return Checked(replace(accuracy, layouts=tried, layout_errors=wrong), None)
     except Exception as error:
         return Checked(None, one_line(error))
 
 
 def main() -> None:
     """Read the jobs from standard input; one JSON line for each on standard output as soon as it is known."""
-    from rope_prof.model.run import Case
-
-    jobs = json.load(sys.stdin)
-    for fields in jobs["keys"]:
-        key = Key(**(fields | {"case": Case(**fields["case"])}))
-        found = check(key, jobs["seed"])
+    jobs = msgspec.json.decode(sys.stdin.buffer.read(), type=Jobs)
+    for key in jobs.keys:
+        found = check(key, jobs.seed)
         answer: dict[str, Any] = {"key": key.name, "accuracy": None, "reason": found.reason}
         if found.accuracy:
             answer["accuracy"] = asdict(found.accuracy)

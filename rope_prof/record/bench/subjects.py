@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from rope_prof.errors import UnavailableError
-from rope_prof.kernels.mrope.inputs import DTYPES, Inputs, Prompt, make_ring, touched_bytes
-from rope_prof.kernels.mrope.paths import path
-from rope_prof.kernels.mrope.shape import PRESETS, MropeShape
+from rope_prof.kernels.operation import Call as Made
+from rope_prof.kernels.operation import Operation, Setting
+from rope_prof.kernels.paths import path_of
 from rope_prof.model.run import L2, Case, Key
+from rope_prof.record.bench.claims import require_calls
 from rope_prof.record.device.compiler import compiler
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.loop.plan import GRAPH_CALLS
@@ -25,57 +26,54 @@ RING_FACTOR = 3
 
 
 class Ring:
-    """The buffers of one case and the place of the next call: every call of every key takes the next one."""
+    """The calls of one case and the place of the next: every call of every key takes the next one."""
 
-    def __init__(self, case: Case, shape: MropeShape, device: RecordDevice, seed: int, least: int = 1) -> None:
-        dtype = DTYPES[case.dtype]
-        self.buffer_bytes = touched_bytes(shape, case.tokens, dtype)
+    def __init__(self, operation: Operation, case: Case, device: RecordDevice, seed: int, least: int = 1) -> None:
+        values = dict(case.values)
+        self.operation = operation
+        self.buffer_bytes = self._made(values, 1, device, seed)[0].fresh_bytes
         wanted = RING_FACTOR * (device.l2_bytes or 0)
         count = max(1, least if wanted else 1, -(-wanted // self.buffer_bytes) if self.buffer_bytes else 1)
-        self.inputs: Sequence[Inputs] = make_ring(
-            shape,
-            case.tokens,
-            count,
-            dtype,
-            device.torch_device,
-            prompt=cast(Prompt, case.prompt),
-            seed=seed,
-        )
-        self.arguments = [(x.q, x.k, x.positions, x.cos_sin_cache, shape) for x in self.inputs]
+        self.calls = self._made(values, count, device, seed)
         self._next = 0
 
+    def _made(self, values: Setting, count: int, device: RecordDevice, seed: int) -> Sequence[Made]:
+        made = self.operation.calls(values, count, device.torch_device, None, seed)
+        require_calls(made, count, self.operation, device.torch_device)
+        return made
+
     def __len__(self) -> int:
-        return len(self.arguments)
+        return len(self.calls)
 
     def take(self, calls: int, l2: L2 = "cold") -> list[tuple[Any, ...]]:
         """The arguments of the next `calls` calls; all on the first buffer where the L2 is to be hot."""
         if l2 == "hot":
-            return [self.arguments[0]] * calls
-        size, start = len(self.arguments), self._next
+            return [self.calls[0].arguments] * calls
+        return [self.calls[i].arguments for i in self._places(calls)]
+
+    def take_passes(self, calls: int) -> list[tuple[Any, ...]]:
+        """The views of one pass of the next `calls` calls, of an operation that has them."""
+        return [(self.calls[i].one_pass,) for i in self._places(calls)]
+
+    def _places(self, calls: int) -> list[int]:
+        size, start = len(self.calls), self._next
         self._next = (start + calls) % size
-        return [self.arguments[(start + i) % size] for i in range(calls)]
+        return [(start + i) % size for i in range(calls)]
 
     def refill(self, seed: int) -> None:
-        """New random q, k and v, back to the first buffer: a path that grows its input must not starve the others."""
-        packed = self.inputs[0].qkv._base
-        assert packed is not None, "make_ring gives views of one allocation"
-        packed.normal_(generator=torch.Generator(device=packed.device).manual_seed(seed))
+        """New values, back to the first buffer: a path that grows its input must not starve the others."""
+        self.operation.refill(self.calls, seed)
         self._next = 0
 
 
-def shape_of(case: Case) -> MropeShape:
-    """The shape of one rank of `case`."""
-    return PRESETS[case.model].tp(case.tp)
-
-
-def in_mode(key: Key) -> tuple[Call, bool]:
+def in_mode(operation: Operation, key: Key) -> tuple[Call, bool]:
     """(the callable of `key`'s path in its mode, whether it works in place).
 
     torch.compile keeps its compiled code by the function's own code, looks through all of it at each call, and past a
     limit runs the function as it is: so each key compiles a function of its own, and no case pays for another's. Its
     code names this file: one without a source would be run through a function that all of them share.
     """
-    found = path(key.path)
+    found = path_of(operation, key.path)
     if key.mode != "compile":
         return found.call, found.in_place
     code = _compiled_path.__code__.replace(co_name="path_" + re.sub(r"\W", "_", key.name))
@@ -83,9 +81,9 @@ def in_mode(key: Key) -> tuple[Call, bool]:
     return torch.compile(function, dynamic=False), found.in_place
 
 
-def _compiled_path(q: Any, k: Any, positions: Any, table: Any, shape: Any) -> Any:
+def _compiled_path(*arguments: Any) -> Any:
     """The code of what `in_mode` compiles; `call` is put among its globals."""
-    return call(q, k, positions, table, shape)  # type: ignore[name-defined]  # noqa: F821
+    return call(*arguments)  # type: ignore[name-defined]  # noqa: F821
 
 
 def prepare_compiler(device: RecordDevice) -> None:

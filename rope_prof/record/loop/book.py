@@ -54,7 +54,7 @@ class Book:
         elif isinstance(error, RopeProfError):
             raise error
         else:
-            self.set(key, status="failed", reason=reason(error, key.case.tokens))
+            self.set(key, status="failed", reason=reason(error, key.case))
 
     def pending(self, case: Case | None = None, *, elsewhere: bool = False) -> tuple[Key, ...]:
         """What is left, of `case` or of all; `elsewhere`: what only Triton's interpreter can check."""
@@ -62,7 +62,7 @@ class Book:
             facts.key
             for facts in self.run.keys
             if facts.status == "pending"
-            and interpreted(facts.key, self.kind) is elsewhere
+            and interpreted(facts, self.kind) is elsewhere
             and case in (None, facts.key.case)
         )
 
@@ -114,4 +114,11 @@ def wrong_reason(accuracy: Accuracy | None) -> str | None:
         return None
     if accuracy.nans:
         return f"{accuracy.nans} outputs are NaN"
-    return f"max error {accuracy.max_error:.3g} is over the limit of {accuracy.limit:.3g}"
+    bad = next((one for one in accuracy.outputs if one.wrong), None)
+    if bad is not None or not accuracy.max_error <= accuracy.limit:
+        found, of = (accuracy, "") if bad is None or len(accuracy.outputs) == 1 else (bad, f" of {bad.name!r}")
+        return f"max error{of} {found.max_error:.3g} is over the limit of {found.limit:.3g}"
+    one = accuracy.layout_errors[0]
+    more = len(accuracy.layout_errors) - 1
+    others = f"; and in {more} more layouts" if more else ""
+    return f"wrong where {one.argument!r} is {one.layout}: {one.reason}{others}"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from rope_prof.model.run import Case
+from rope_prof.units import counted
+
 _LENGTH = 300
 #: Folders and addresses of memory differ from machine to machine and say nothing.
 _PATH = re.compile(r"(?<![\w.])/(?:[\w.+@-]+/)+([\w.+@-]+)")
@@ -46,8 +49,11 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
-def reason(error: BaseException, tokens: int) -> str:
-    """Why a key failed."""
+def reason(error: BaseException, case: Case) -> str:
+    """Why a key of `case` failed."""
     if out_of_memory(error):
-        return f"out of memory at {tokens} tokens; record fewer with --tokens, or free the device"
+        axis = case.operation.swept_axis
+        at = counted(case.swept, axis.noun) if axis.noun else f"{axis.name} {case.swept}"
+        option = f"--set {axis.name}=..." if case.operation.name != "mrope" else f"--{axis.name}"
+        return f"out of memory at {at}; record fewer with {option}, or free the device"
     return one_line(error)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.model.kind import Kind
-from rope_prof.model.run import L2, L2_STATES, MODES, Case, Key, KeyFacts, Mode
+from rope_prof.model.run import (
+    L2,
+    L2_STATES,
+    MODES,
+    AxisFacts,
+    Case,
+    Key,
+    KeyFacts,
+    Mode,
+    OperationFacts,
+    Value,
+)
 
 if TYPE_CHECKING:
-    from rope_prof.kernels.mrope.shape import MropeShape
+    from rope_prof.kernels.operation import Axis, Operation
 
 
 #: Calls that a capture holds at least, and a CUDA graph exactly: the layers of the 28B model.
@@ -20,33 +32,30 @@ GRAPH_CALLS = 28
 MOST_ROUNDS = 1000
 #: The largest seed: what is drawn from it stays within the 64 bits of torch's generators.
 MOST_SEED = 2**32 - 1
+#: Axes that have an option of their own beside `--set`.
+OWN_OPTIONS = ("model", "tp", "tokens", "dtype", "prompt")
 CHECKED = "checked in fp32, not timed"
 
-_TOKENS = {"cuda": (1, 64, 973, 8192), "cpu": (1, 64, 256)}
-_QUICK_TOKENS = {"cuda": (64, 973), "cpu": (64,)}
 _ROUNDS = {"cuda": 60, "cpu": 15}
 _QUICK_ROUNDS = {"cuda": 12, "cpu": 10}
 _CALLS = {"cuda": GRAPH_CALLS, "cpu": 10}
 _L2: dict[Kind, tuple[L2, ...]] = {"cuda": ("cold",), "cpu": ("hot",)}
-#: A sweep: powers of four, both models, every number of ranks that divides the heads.
-SWEEP_TOKENS = tuple(4**power for power in range(9))
-SWEEP_TP = (1, 2, 4, 8)
 SWEEP_MODES: tuple[Mode, ...] = ("eager", "graph")
 SWEEP_BUDGET_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What was typed. Empty tuples and None mean the default of the device. Errors: UsageError for no seed."""
+    """What was typed. Empty tuples and None mean the default of the device. Errors: UsageError for no seed.
 
-    models: tuple[str, ...] = ()
-    tp: tuple[int, ...] = ()
-    tokens: tuple[int, ...] = ()
-    dtypes: tuple[str, ...] = ("bf16",)
+    `values`: (axis, the words of its values) as `--set` has them, or an axis of an option's own.
+    """
+
+    operation: str = "mrope"
+    values: tuple[tuple[str, tuple[str, ...]], ...] = ()
     paths: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     l2: tuple[str, ...] = ()
-    prompt: str = "image"
     calls: int | None = None
     rounds: int | None = None
     seed: int = 0
@@ -65,16 +74,24 @@ def require_seed(seed: int) -> None:
         raise UsageError(f"seed {seed}; expected a whole number from 0 to {MOST_SEED}, as in --seed 1")
 
 
-def parse_tokens(words: Iterable[str]) -> tuple[int, ...]:
-    """`["1,64", "973"]` -> (1, 64, 973), each once. UsageError for what is no whole number of at least 1."""
-    found: list[int] = []
-    for word in (part.strip() for text in words for part in text.split(",")):
-        digits = word.replace("_", "")
-        if not (digits.isascii() and digits.isdigit()) or not 1 <= int(digits) <= 4_000_000:
-            raise UsageError(f"tokens {word!r}; expected whole numbers from 1 to 4000000, as in --tokens 1,64,973")
-        if int(digits) not in found:
-            found.append(int(digits))
-    return tuple(found)
+def parse_values(words: Iterable[str], **own: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """`["tokens=1,64", "hidden=4096"]` -> axes with the words of their values, each once.
+
+    `own`: axes that have an option of their own, with what was typed there, as `["1,64", "973"]`. Errors: UsageError
+    for what has no `=` or no value.
+    """
+    found = {axis: _split(texts) for axis, texts in own.items()}
+    for word in words:
+        axis, _, text = (part.strip() for part in word.partition("="))
+        values = tuple(filter(None, _split([text])))
+        if not axis or not values:
+            raise UsageError(f"cannot read --set {word!r}; expected AXIS=VALUE[,VALUE], as in --set tokens=1,64")
+        found[axis] = found.get(axis, ()) + values
+    return tuple((axis, tuple(dict.fromkeys(values))) for axis, values in found.items() if values)
+
+
+def _split(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(part.strip() for text in texts for part in text.split(","))
 
 
 def calls(options: Options, kind: Kind) -> int:
@@ -102,82 +119,143 @@ def budget_s(options: Options) -> float | None:
     return options.budget
 
 
+def operation_of(options: Options) -> Operation:
+    """The operation that was named. Errors: UsageError in one sentence for a word that names none, or one that lies."""
+    from rope_prof.kernels.lookup import operation
+
+    try:
+        return operation(options.operation)
+    except LookupError as error:
+        raise UsageError(str(error)) from error
+
+
+def facts_of(operation: Operation, source: str | None) -> OperationFacts:
+    """What a run says of `operation`, which `source` finds again."""
+    return OperationFacts(
+        name=operation.name,
+        baseline=operation.paths[0],
+        swept=operation.swept,
+        axes=tuple(AxisFacts(name=axis.name, form=axis.form, noun=axis.noun) for axis in operation.axes),
+        outputs=tuple(output.name for output in operation.outputs),
+        formula=operation.formula,
+        source=source,
+    )
+
+
 def plan(
-    options: Options, kind: Kind, *, triton: bool = True, find: Callable[[str], object] | None = None
+    options: Options,
+    kind: Kind,
+    *,
+    triton: bool = True,
+    find: Callable[[str], object] | None = None,
+    operation: Operation | None = None,
 ) -> tuple[KeyFacts, ...]:
     """The keys to record on a device of `kind`, in the order of the table: `pending`, or `unavailable` with its reason.
 
     `triton`: whether Triton can be imported. `find` looks a user's own path up, by LookupError for a name that names
-    nothing; by default in this process. Errors: UsageError for words that name nothing; UnavailableError where
-    nothing that was asked for can run.
+    nothing; by default in this process. `operation`: one that was made in a script, in the place of the named one.
+    Errors: UsageError for words that name nothing; UnavailableError where nothing that was asked for can run.
     """
     if options.sweep and kind == "cpu":
         raise UnavailableError("--sweep needs an NVIDIA GPU; on a CPU name a few counts, as in --tokens 1,64,256")
-    paths = _paths(options.paths, find)
+    measured = operation or operation_of(options)
+    facts = facts_of(measured, options.operation if operation is None else None)
+    paths = _paths(options.paths, measured, find)
     modes = _modes(options.modes) or (SWEEP_MODES if options.sweep else ())
     planned = tuple(
-        _planned(Key(case=case, path=path, mode=mode, l2=l2), kind, triton)
-        for case in _cases(options, kind)
+        _planned(
+            KeyFacts(key=Key(case=case, path=path, mode=mode, l2=l2), status="pending", triton=needs), kind, triton
+        )
+        for case in _cases(options, kind, measured, facts)
         for l2 in _l2(options.l2, kind)
-        for path in paths
-        for mode in modes or default_modes(path, kind)
+        for path, needs in paths.items()
+        for mode in modes or default_modes(path == facts.baseline, kind)
     )
-    if all(facts.status == "unavailable" for facts in planned):
+    if all(one.status == "unavailable" for one in planned):
         raise UnavailableError(f"nothing to record: {planned[0].reason}")
     return planned
 
 
-def default_modes(path: str, kind: Kind) -> tuple[Mode, ...]:
-    """Modes of `path` where none is asked for: all on a GPU; on a CPU those that it has."""
+def default_modes(baseline: bool, kind: Kind) -> tuple[Mode, ...]:
+    """Modes of a path where none is asked for: all on a GPU; on a CPU those that the baseline has, and eager."""
     if kind == "cuda":
         return MODES
-    return ("eager", "compile") if path == "unfused" else ("eager",)
+    return ("eager", "compile") if baseline else ("eager",)
 
 
-def models_of(options: Options) -> tuple[str, ...]:
-    """The models that were asked for: 28b by default, both in a sweep."""
-    return options.models or (("28b", "424b") if options.sweep else ("28b",))
-
-
-def _cases(options: Options, kind: Kind) -> list[Case]:
-    from rope_prof.kernels.mrope.inputs import DTYPES, PROMPTS
-    from rope_prof.kernels.mrope.shape import PRESETS
-
-    models = models_of(options)
-    _known("model", models, tuple(PRESETS))
-    _known("dtype", options.dtypes, tuple(DTYPES))
-    _known("prompt", (options.prompt,), PROMPTS)
-    if options.sweep and not options.tp:
-        shards = [(model, ranks) for model in models for ranks in SWEEP_TP if _divides(PRESETS[model], ranks)]
-    else:
-        shards = [(model, ranks) for model in models for ranks in options.tp or (1,)]
-    for model, ranks in shards:
+def _cases(options: Options, kind: Kind, operation: Operation, facts: OperationFacts) -> list[Case]:
+    """Every combination of the axes' values, the swept one last; in a sweep those that go together."""
+    asked = dict(options.values)
+    names = [axis.name for axis in operation.axes]
+    _known("axis", asked, names)
+    values = {
+        axis.name: _values(axis, asked[axis.name])
+        if axis.name in asked
+        else axis.usual(kind, quick=options.quick, sweep=options.sweep)
+        for axis in operation.axes
+    }
+    ordered = sorted(names, key=lambda name: name == operation.swept)
+    cases, wrong = [], None
+    for one in itertools.product(*(values[name] for name in ordered)):
+        case = facts.case(dict(zip(ordered, one, strict=True)))
         try:
-            PRESETS[model].tp(ranks)
+            operation.check(dict(case.values))
         except ValueError as error:
-            raise UsageError(str(error)) from error
-    usual = SWEEP_TOKENS if options.sweep else (_QUICK_TOKENS if options.quick else _TOKENS)[kind]
-    tokens = options.tokens or usual
-    return [
-        Case(model=model, tp=ranks, tokens=count, dtype=dtype, prompt=options.prompt)
-        for model, ranks in shards
-        for dtype in options.dtypes
-        for count in tokens
-    ]
+            wrong = wrong or UsageError(str(error))
+            if not options.sweep or all(name in asked for name in ordered[:-1]):
+                raise wrong from error
+        else:
+            cases.append(case)
+    if not cases and wrong is not None:
+        raise wrong
+    return cases
 
 
-def _paths(asked: Sequence[str], find: Callable[[str], object] | None) -> tuple[str, ...]:
-    """Ours that were named, or all of ours; a user's own `module:function` joins them."""
-    from rope_prof.kernels.mrope.paths import NAMES, path
+def _values(axis: Axis, words: Iterable[str]) -> tuple[Value, ...]:
+    """The values on `axis`, each once. Errors: UsageError for what is none of its choices, or no such number."""
+    counted = all(isinstance(value, int) for each in axis.defaults.values() for value in each)
+    found: dict[Value, None] = {}
+    for word in words:
+        value = _whole_number(axis, word) if counted else word
+        if axis.choices:
+            _known(axis.name, (value,), axis.choices)
+        found[value] = None
+    return tuple(found)
 
-    ours = tuple(dict.fromkeys(name for name in asked if name in NAMES))
-    own = tuple(dict.fromkeys(name for name in asked if name not in NAMES))
-    for name in own:
+
+def _whole_number(axis: Axis, word: str) -> int:
+    digits = word.replace("_", "")
+    if not (digits.isascii() and digits.isdigit()) or not axis.least <= int(digits) <= axis.most:
+        option = f"--{axis.name} " if axis.name in OWN_OPTIONS else f"--set {axis.name}="
+        usual = ",".join(map(str, axis.usual("cuda") or (axis.least,)))
+        raise UsageError(
+            f"{axis.name} {word!r}; expected whole numbers from {axis.least} to {axis.most}, as in {option}{usual}"
+        )
+    return int(digits)
+
+
+def _paths(asked: Sequence[str], operation: Operation, find: Callable[[str], object] | None) -> dict[str, bool]:
+    """Paths of the operation that were named, or all of them, and a user's own `module:function`: whether each needs
+    Triton.
+    """
+    from rope_prof.kernels.paths import path_of
+
+    ours = tuple(dict.fromkeys(name for name in asked if name in operation.paths))
+    own = tuple(dict.fromkeys(name for name in asked if name not in operation.paths))
+    found = {}
+    for name in (ours or operation.paths) + own:
         try:
-            (find or path)(name)
+            if name in own and find is not None:
+                found[name] = bool(getattr(find(name), "triton", False))
+            else:
+                found[name] = path_of(operation, name).triton
         except LookupError as error:
             raise UsageError(str(error)) from error
-    return (ours or NAMES) + own
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] != "triton":
+                raise
+            found[name] = True
+    return found
 
 
 def _modes(asked: Sequence[str]) -> tuple[Mode, ...]:
@@ -185,18 +263,10 @@ def _modes(asked: Sequence[str]) -> tuple[Mode, ...]:
     return tuple(mode for mode in MODES if mode in asked)
 
 
-def _known(what: str, asked: Iterable[str], names: Sequence[str]) -> None:
+def _known(what: str, asked: Iterable[Value], names: Sequence[Value]) -> None:
     for word in asked:
         if word not in names:
             raise UsageError(f"unknown {what} {word!r}; expected {', '.join(map(repr, names))}")
-
-
-def _divides(shape: MropeShape, ranks: int) -> bool:
-    try:
-        shape.tp(ranks)
-    except ValueError:
-        return False
-    return True
 
 
 def _l2(asked: Sequence[str], kind: Kind) -> tuple[L2, ...]:
@@ -204,24 +274,19 @@ def _l2(asked: Sequence[str], kind: Kind) -> tuple[L2, ...]:
     return tuple(state for state in L2_STATES if state in asked) or _L2[kind]
 
 
-def _planned(key: Key, kind: Kind, triton: bool) -> KeyFacts:
-    from rope_prof.kernels.mrope.paths import NAMES
-
-    is_triton = key.path in NAMES and key.path != "unfused"
-    reason = None
-    if is_triton and not triton:
+def _planned(facts: KeyFacts, kind: Kind, triton: bool) -> KeyFacts:
+    key, reason = facts.key, None
+    if facts.triton and not triton:
         reason = f"path {key.path!r} needs Triton, which cannot be imported; install triton (Linux)"
     elif kind == "cpu" and key.l2 == "cold":
         reason = "L2 state 'cold' needs an NVIDIA GPU; a CPU's caches are left as they are: leave out --l2 cold"
     elif kind == "cpu" and key.mode == "graph":
         reason = "mode 'graph' needs an NVIDIA GPU; leave out --mode graph"
-    elif kind == "cpu" and is_triton and key.mode != "eager":
+    elif kind == "cpu" and facts.triton and key.mode != "eager":
         reason = f"path {key.path!r} in mode {key.mode!r} needs an NVIDIA GPU; here it is checked in mode 'eager'"
-    return KeyFacts(key=key, status="unavailable" if reason else "pending", reason=reason)
+    return facts if reason is None else replace(facts, status="unavailable", reason=reason)
 
 
-def interpreted(key: Key, kind: Kind) -> bool:
-    """Whether `key` is only checked, by Triton's interpreter: one of our Triton paths without a GPU."""
-    from rope_prof.kernels.mrope.paths import NAMES
-
-    return kind == "cpu" and key.path in NAMES and key.path != "unfused"
+def interpreted(facts: KeyFacts, kind: Kind) -> bool:
+    """Whether that key is only checked, by Triton's interpreter: a Triton path without a GPU."""
+    return kind == "cpu" and facts.triton

@@ -163,7 +163,7 @@ class Recorder:
             if wrong is None or isinstance(error, RopeProfError):
                 self.book.fail(key, error)
             else:
-                self.book.set(key, status="wrong", reason=f"{wrong}; not captured: {reason(error, key.case.tokens)}")
+                self.book.set(key, status="wrong", reason=f"{wrong}; not captured: {reason(error, key.case)}")
         else:
             self.book.close(key, trace=trace, light_trace=light, captured_calls=calls)
         self.progress.step(f"captured {label(key)}", 1)
@@ -185,4 +185,4 @@ class Recorder:
             except (Exception, SystemExit) as error:
                 if isinstance(error, RopeProfError):
                     raise
-                self.book.put_ceilings(replace(known, reason=f"not traced: {reason(error, case.tokens)}"))
+                self.book.put_ceilings(replace(known, reason=f"not traced: {reason(error, case)}"))

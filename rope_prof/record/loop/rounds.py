@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rope_prof.model.run import Case, Ceiling, Key
+from rope_prof.model.run import Case, Ceiling, Key, Why
 from rope_prof.record.loop.book import LATER, Book
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.protocols import Bench, Progress
@@ -42,10 +42,10 @@ class Rounds:
             error = failures.by_name.get(subject.name)
             told: dict[str, Any] = {"status": "measured"}
             if error is not None:
-                told = {"status": "failed", "reason": reason(error, case.tokens)}
+                told = {"status": "failed", "reason": reason(error, case)}
             self.book.put_ceilings(replace(ceiling, **told))
 
-    def _enter(self, key: Key, subject: Subject, failures: Failures, watch: Watch, done: int, why: str | None) -> None:
+    def _enter(self, key: Key, subject: Subject, failures: Failures, watch: Watch, done: int, why: Why | None) -> None:
         if subject.name in failures.by_name:
             self.book.fail(key, failures.by_name[subject.name])
             return
@@ -81,7 +81,7 @@ class Rounds:
                 try:
                     self.bench.settle_ceiling(subject)
                 except (Exception, SystemExit) as error:
-                    entry = replace(ceiling, status="failed", reason=reason(error, case.tokens))
+                    entry = replace(ceiling, status="failed", reason=reason(error, case))
                 else:
                     live.append((ceiling, subject))
             self.book.put_ceilings(entry)
@@ -103,12 +103,13 @@ class Rounds:
 
     def _rounds(
         self, case: Case, live: list[Subject], ceilings: list[Subject], watch: Watch, failures: Failures
-    ) -> tuple[int, str | None]:
+    ) -> tuple[int, Why | None]:
         """(rounds done in all, why no other followed: None where every key failed)."""
         most = self._limits.rounds
         names = [subject.name for subject in live]
         numbers = range(max(watch.rounds_done, self.repeat * self.limits.rounds), most)
-        done, why = numbers.start, None if numbers else "rounds"
+        done = numbers.start
+        why: Why | None = None if numbers else "rounds"
         taken_rounds = measure(
             [*live, *ceilings],
             numbers,
@@ -140,6 +141,5 @@ class Rounds:
 
 
 def label(key: Key) -> str:
-    """`fused eager, 28b tp1 973 tokens bf16`."""
-    case = key.case
-    return f"{key.path} {key.mode}, {case.model} tp{case.tp} {case.tokens} tokens {case.dtype}"
+    """`fused eager, 28b-tp1-n973-bf16-image`."""
+    return f"{key.path} {key.mode}, {key.case.name}"

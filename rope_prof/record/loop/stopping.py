@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from rope_prof.analysis.stats import LEAST_APART, Figure, figure, paired_ratio
 from rope_prof.errors import UsageError
-from rope_prof.model.run import Key
+from rope_prof.model.run import Key, Stopped, Why
 from rope_prof.record.loop.timing import Clock, Sample
 
 #: Rounds between two looks, and before the first that may end it.
@@ -48,14 +48,14 @@ def parse_precision(word: str) -> float:
 
 
 def baselines(keys: Iterable[Key]) -> dict[str, str]:
-    """Each key's name -> that of the baseline of its case: unfused, eager, of the same L2 state; the first, else."""
+    """Each key's name -> that of the baseline of its case: run eagerly, of the same L2 state; the first, else."""
     first: dict[object, str] = {}
     eager: dict[object, str] = {}
     listed = list(keys)
     for key in listed:
         group = (key.case, key.rank, key.l2)
         first.setdefault(group, key.name)
-        if (key.path, key.mode) == ("unfused", "eager"):
+        if key.is_baseline and key.mode == "eager":
             eager[group] = key.name
     groups = first | eager
     return {key.name: groups[(key.case, key.rank, key.l2)] for key in listed}
@@ -102,7 +102,7 @@ class Watch:
         found = figure(list(mine.values())) if self.baselines[name] == name else paired_ratio(other, mine)
         return _width(found)
 
-    def reason(self, done: int, live: Sequence[str]) -> str | None:
+    def reason(self, done: int, live: Sequence[str]) -> Why | None:
         """Why no round follows the first `done`; None where one does. `live` are the keys that still take part."""
         if self._precise(done, live):
             return "precision"
@@ -117,16 +117,11 @@ class Watch:
         widths = [self.width(name, before) for before in (done, done - LOOK_EVERY) for name in judged]
         return all(width is not None and width < self.limits.precision for width in widths)
 
-    def stopped(self, name: str, why: str, done: int) -> str:
-        """The words of `KeyFacts.stopped`."""
-        width = self.width(name)
-        of = "its median" if self.baselines[name] == name else "its ratio to the baseline"
-        figures = f"the interval of {of} is {width:.2%} wide" if width is not None else "too few rounds for an interval"
-        if why == "precision":
-            return f"precision of {self.limits.precision:.2%} reached after {done} rounds: {figures}"
-        if why == "budget":
-            return f"budget of {(self.budget_ns or 0) / 1e9:.3g} s for its case spent after {done} rounds: {figures}"
-        return f"all {done} rounds done: {figures}"
+    def stopped(self, name: str, why: Why, done: int) -> Stopped:
+        """`KeyFacts.stopped` of the key called `name`."""
+        asked = {"precision": self.limits.precision, "budget": (self.budget_ns or 0) / 1e9, "rounds": None}
+        own = self.baselines[name] == name
+        return Stopped(why=why, rounds=done, width=self.width(name), of="median" if own else "ratio", asked=asked[why])
 
 
 def _width(found: Figure | None) -> float | None:

@@ -26,12 +26,10 @@ from rope_prof.io.run.nsight import read_nsight, write_nsight
 from rope_prof.io.run.redact import PrivateWords, kinds_in, private_words
 from rope_prof.io.trace.ncu import WANTED, read_ncu
 from rope_prof.io.trace.read import read_trace
-from rope_prof.kernels.mrope.inputs import DTYPES
-from rope_prof.kernels.mrope.traffic import least_bytes
 from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, LeastBytes, Nsight, Systems, ToolRecording
 from rope_prof.model.run import Key
 from rope_prof.model.trace import Trace
-from rope_prof.record.bench.subjects import shape_of
+from rope_prof.record.bench.operations import Operations
 from rope_prof.record.capture.ranges import DOMAIN
 from rope_prof.record.nsight.launch import HIDDEN_FILE
 from rope_prof.record.nsight.tools import ALLOWED, NsightError, Tool, last_line, no_report, run
@@ -287,7 +285,7 @@ def _counted(key: Key, found: RunFolder, tool: Tool, device: str, options: Seque
 def counted_keys(found: RunFolder) -> tuple[Key, ...]:
     """Mode eager of every path of one case: the one with the middle token count among those that were captured."""
     keys = [facts.key for facts in found.run.keys if facts.trace is not None and facts.key.mode == "eager"]
-    cases = sorted({key.case for key in keys}, key=lambda case: (case.tokens, case.name))
+    cases = sorted({key.case for key in keys}, key=lambda case: (case.swept, case.name))
     if not cases:
         return ()
     middle = cases[len(cases) // 2]
@@ -296,7 +294,7 @@ def counted_keys(found: RunFolder) -> tuple[Key, ...]:
 
 def _least(found: RunFolder, key: Key) -> LeastBytes:
     facts = found.run.facts(key.name)
-    floor = least_bytes(shape_of(key.case), key.case.tokens, DTYPES[key.case.dtype].itemsize)
+    floor = Operations().of(key.case.operation).moved_bytes(dict(key.case.values), None) or 0
     kineto = kineto_calls(found, (key,)).get(key.name)
     return LeastBytes(
         key=key.name,

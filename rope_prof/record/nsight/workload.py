@@ -16,7 +16,8 @@ import msgspec
 import torch
 
 from rope_prof.model.run import Key
-from rope_prof.record.bench.subjects import Ring, eager_subject, graph_subject, in_mode, prepare_compiler, shape_of
+from rope_prof.record.bench.operations import Operations
+from rope_prof.record.bench.subjects import Ring, eager_subject, graph_subject, in_mode, prepare_compiler
 from rope_prof.record.capture.capture import WARM_CALLS, ranges_of, run_ranged
 from rope_prof.record.capture.ranges import CallRange
 from rope_prof.record.device.devices import RecordDevice, find_device
@@ -49,12 +50,12 @@ class Ranged(msgspec.Struct, frozen=True, kw_only=True):
 def main(folder: Path) -> None:
     """Run the plan in `folder` and write what was done beside it."""
     plan = msgspec.json.decode((folder / PLAN_FILE).read_bytes(), type=Plan)
-    device = find_device(plan.device)
+    device, operations = find_device(plan.device), Operations()
     ready: list[tuple[Key, Ring, Subject]] = []
     done: list[Ranged] = []
     for case, keys in groupby(plan.keys, key=lambda key: key.case):
         try:
-            ring = Ring(case, shape_of(case), device, plan.seed, least=GRAPH_CALLS)
+            ring = Ring(operations.of(case.operation), case, device, plan.seed, least=GRAPH_CALLS)
         except Exception as error:
             done += [_failed(key, error) for key in keys]
             continue
@@ -95,7 +96,7 @@ def _run(plan: Plan, key: Key, ring: Ring, subject: Subject, device: RecordDevic
 def _subject(key: Key, ring: Ring, device: RecordDevice) -> Subject:
     if key.mode == "compile":
         prepare_compiler(device)
-    call, _ = in_mode(key)
+    call, _ = in_mode(ring.operation, key)
     return graph_subject(key, call, ring, device) if key.mode == "graph" else eager_subject(key, call, ring)
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
-from rope_prof.kernels.mrope.paths import path
+from rope_prof.errors import UsageError
+from rope_prof.kernels.lookup import operation
+from rope_prof.kernels.paths import path_of
 from rope_prof.model.run import Accuracy, Key
 from rope_prof.record.bench.bench import TorchBench
 from rope_prof.record.bench.subjects import Call
@@ -32,6 +34,7 @@ class WorkerBench(TorchBench):
         device = find_device(setup.device)
         super().__init__(device, seed=setup.seed, calls=setup.calls)
         self.machine = machine(device)
+        self._word = setup.operation
         self._seal = Seal()
         self._checking = self._capturing = self._held = False
         self._asked: set[str] = set()
@@ -41,7 +44,11 @@ class WorkerBench(TorchBench):
 
     def find_path(self, name: str) -> object:
         """The path called `name`. Errors: LookupError in one sentence; what its code raises as it is loaded."""
-        return path(name)
+        try:
+            measured = operation(self._word)
+        except LookupError as error:
+            raise UsageError(str(error)) from error
+        return path_of(measured, name)
 
     def open_case(self, case: Any) -> None:
         """Make the ring of `case`; graphs of the one before are freed with it."""

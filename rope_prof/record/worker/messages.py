@@ -19,13 +19,15 @@ PROTOCOL = 1
 class Setup:
     """What a worker measures with. `bench`: `module:function` that makes its bench of this setup.
 
-    `kernels`: a folder whose modules stand in for those of `rope_prof.kernels` (another revision's).
+    `operation`: the word by which it is found. `kernels`: a folder whose modules stand in for those of
+    `rope_prof.kernels` (another revision's).
     """
 
     bench: str
     device: str
     seed: int
     calls: int
+    operation: str = "mrope"
     kernels: str | None = None
 
 

@@ -45,6 +45,7 @@ class Workers:
     seed: int
     kind: Kind
     calls: int = 2
+    operation: str = "mrope"
     patience_s: float = PATIENCE_S
     start: Start = field(default_factory=lambda: Start(preload=PRELOAD))
     spare: WorkerProcess | None = None
@@ -71,6 +72,7 @@ class Workers:
             seed=self.seed,
             calls=self.calls,
             kernels=side.kernels if side else None,
+            operation=self.operation,
         )
         return Seat(
             setup=setup,
@@ -93,8 +95,9 @@ class Workers:
             self._numbers = itertools.count(last_process + 1)
         crew = self.crew
         crew.seed = self.seed = run.seed
+        self.operation = run.operation.source or self.operation
         self.calls = int(run.settings["calls"] or 2)
-        left = [f.key for f in run.keys if f.status == "pending" and not interpreted(f.key, self.kind)]
+        left = [f.key for f in run.keys if f.status == "pending" and not interpreted(f, self.kind)]
         crew.sit(dict.fromkeys(key.path for key in left))
         return crew
 
@@ -103,7 +106,7 @@ class Workers:
         if self.side is None:
             return keys
         label = self.side.label
-        both = [f for f in keys if f.status == "pending" and not interpreted(f.key, self.kind)]
+        both = [f for f in keys if f.status == "pending" and not interpreted(f, self.kind)]
         return keys + tuple(replace(f, key=replace(f.key, path=with_side(f.key.path, label))) for f in both)
 
     def met(self, run: Run) -> dict[str, str]:

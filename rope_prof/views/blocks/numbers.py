@@ -11,7 +11,7 @@ from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.model.run import MODES, Case
 from rope_prof.units import MISSING, ends, microseconds
 from rope_prof.views.blocks.model import Cell, Table, cells
-from rope_prof.views.words.labels import SWEPT, apart, case_labels, told
+from rope_prof.views.words.labels import apart, case_labels, counts, told
 from rope_prof.views.words.numbers import decomposed
 from rope_prof.views.words.verdicts import gain
 
@@ -41,6 +41,9 @@ def _grouped(table: Table) -> Table:
     return replace(table, rows=tuple(rows), breaks=frozenset(breaks))
 
 
+_AGAINST = "µs a call against {} in the same mode"
+
+
 def modes_table(found: Numbers) -> Table | None:
     """Walls in every mode, what the mode alone buys, what fusing by hand buys in it; None with a single mode."""
     if len({mode for row in found.modes for mode in row.wall_ns}) < 2:
@@ -59,8 +62,12 @@ def modes_table(found: Numbers) -> Table | None:
         )
         for row in found.modes
     ]
-    head = (SWEPT, "path", *(f"{mode}\nµs" for mode in fusing), *(_ALONE[mode] for mode in alone))
-    head = (*head, *(f"fusing,\nin {mode}" for mode in fusing), "best against best\n(unfused in/this in)")
+    head = (counts(found.run.operation), "path", *(f"{mode}\nµs" for mode in fusing), *(_ALONE[mode] for mode in alone))
+    head = (
+        *head,
+        *(f"fusing,\nin {mode}" for mode in fusing),
+        f"best against best\n({found.run.operation.baseline} in/this in)",
+    )
     return _grouped(_table("what a mode buys alone, and what fusing by hand buys in it", head, rows))
 
 
@@ -94,8 +101,17 @@ def decomposition_table(found: Numbers) -> Table | None:
                 tone="" if one.closes else "doubt",
             )
         )
-    head = (SWEPT, "path", "saved", *names, "residual", "of base's\ndevice", "of its\ndevice", "closes")
-    return _table("where the saved time comes from: µs a call against unfused in the same mode", head, rows)
+    head = (
+        counts(found.run.operation),
+        "path",
+        "saved",
+        *names,
+        "residual",
+        "of base's\ndevice",
+        "of its\ndevice",
+        "closes",
+    )
+    return _table(f"where the saved time comes from: {_AGAINST.format(found.run.operation.baseline)}", head, rows)
 
 
 def difference_table(found: Numbers) -> Table | None:
@@ -112,8 +128,8 @@ def difference_table(found: Numbers) -> Table | None:
         )
         for one in plain
     ]
-    head = (SWEPT, "path", "saved", "bubbles, by difference", "busy, traced")
-    return _table("bubble and busy by difference: µs a call against unfused in the same mode", head, rows)
+    head = (counts(found.run.operation), "path", "saved", "bubbles, by difference", "busy, traced")
+    return _table(f"bubble and busy by difference: {_AGAINST.format(found.run.operation.baseline)}", head, rows)
 
 
 def floors_table(found: Numbers) -> Table | None:
@@ -139,7 +155,7 @@ def floors_table(found: Numbers) -> Table | None:
             )
         )
     parts = [f"{part}\n{mode}" for part in ("floor/wall", "win taken") for mode in modes]
-    head = (SWEPT, "path", "pass\nµs", "launch\nµs", "node\nµs", *parts)
+    head = (counts(found.run.operation), "path", "pass\nµs", "launch\nµs", "node\nµs", *parts)
     return _grouped(
         _table("against the floors: one launch, one pass over the bytes, each by its best known way", head, rows)
     )

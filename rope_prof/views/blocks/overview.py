@@ -6,7 +6,7 @@ Takes its statistics from `rope_prof.analysis.run.rows`; divides two of them whe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
@@ -16,16 +16,13 @@ from rope_prof.model.run import Case
 from rope_prof.units import MISSING, duration, number, percent, ratio, significant
 from rope_prof.views.blocks.model import Card, Headline, Tone
 from rope_prof.views.words.figures import error
+from rope_prof.views.words.labels import side as side_words
 from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.losses import Loss, Pair, losses, sentences
 from rope_prof.views.words.trust import DENIED, MARKED, ON_CPU
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-#: What paths are held against where nobody chose.
-BASELINE = "unfused · eager"
 
 
 #: What the headline says of a ratio that is no gain and no loss for sure.
@@ -76,9 +73,9 @@ class OverviewSide:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoffCell:
-    """Speedup of one side at one token count over the baseline; `word` is what to think of it."""
+    """Speedup of one side at one value of the swept axis over the baseline; `word` is what to think of it."""
 
-    tokens: int
+    swept: int
     row: Row | None
     ratio: Figure | None = None
 
@@ -114,7 +111,7 @@ class Overview:
     baseline: OverviewSide | None
     candidate: OverviewSide | None
     sides: tuple[OverviewSide, ...]
-    tokens: tuple[int, ...]
+    swept: tuple[int, ...]
     cells: tuple[tuple[str, tuple[PayoffCell, ...]], ...]
     doubts: tuple[str, ...]
     losses: tuple[str, ...] = ()
@@ -137,7 +134,7 @@ def overview(
 ) -> Overview:
     """The overview of the case called `case_name`, recorded on `device`.
 
-    `against`: the baseline, unfused and eager where none is named; `wanted`: which rows may be the headline;
+    `against`: the baseline, the chain run eagerly where none is named; `wanted`: which rows may be the headline;
     `pairs`: what else the sides are held against, by the rule of `views.losses`.
     Errors: KeyError for a case that no row has.
     """
@@ -145,29 +142,35 @@ def overview(
     mine = [row for row in first_rank if row.case.name == case_name]
     if not mine:
         raise KeyError(case_name)
-    held = against or _unfused(first_rank, mine)
+    held = against or _chain(first_rank, mine)
     sides = tuple(OverviewSide(label=side_label(row, mine), row=row, ratio=held.ratios.get(row.key)) for row in mine)
     baseline = None if held.row is None else OverviewSide(label=held.label, row=held.row)
-    family = [row for row in first_rank if _same_but_tokens(row.case, mine[0].case)]
-    tokens = tuple(sorted({row.case.tokens for row in family}))
-    cells = _cells(family, tokens, held)
+    family = [row for row in first_rank if row.case.family == mine[0].case.family]
+    swept = tuple(sorted({row.case.swept for row in family}))
+    cells = _cells(family, swept, held)
     return Overview(
         case=mine[0].case,
         baseline=baseline,
         candidate=_candidate([s for s in sides if wanted is None or wanted(s.row)], baseline),
         sides=sides,
-        tokens=tokens,
+        swept=swept,
         cells=cells,
-        losses=sentences((*_losses(cells, held.label), *losses(_of(family, pairs), family)), tokens),
+        losses=sentences(
+            (*_losses(cells, held.label), *losses(_of(family, pairs), family)), swept, mine[0].case.operation
+        ),
         doubts=(*([ON_CPU] if device == "cpu" else []), *held.caveats, *_doubts(sides)),
     )
 
 
-def _unfused(rows: Sequence[Row], mine: Sequence[Row]) -> Against:
-    """The unfused chain run eagerly, as the summary holds every row against it."""
-    row = next((row for row in mine if (row.path, row.mode) == ("unfused", "eager")), None)
+def _chain(rows: Sequence[Row], mine: Sequence[Row]) -> Against:
+    """The baseline run eagerly, as the summary holds every row against it."""
+    row = next((row for row in mine if row.is_baseline and row.mode == "eager"), None)
     ratios = {row.key: row.speedup_interval for row in rows if row.speedup_interval is not None}
-    return Against(label=BASELINE if row is None else side_label(row, mine), row=row, ratios=ratios)
+    return Against(
+        label=side_words(mine[0].case.operation.baseline, "eager") if row is None else side_label(row, mine),
+        row=row,
+        ratios=ratios,
+    )
 
 
 def _candidate(sides: Sequence[OverviewSide], baseline: OverviewSide | None) -> OverviewSide | None:
@@ -178,18 +181,14 @@ def _candidate(sides: Sequence[OverviewSide], baseline: OverviewSide | None) -> 
     return next(iter(fused), None) or max(rivals, key=lambda s: s.ratio.median if s.ratio else 0.0, default=None)
 
 
-def _same_but_tokens(case: Case, other: Case) -> bool:
-    return replace(case, tokens=0) == replace(other, tokens=0)
-
-
-def _cells(rows: Sequence[Row], tokens: Sequence[int], held: Against) -> tuple[tuple[str, tuple[PayoffCell, ...]], ...]:
-    """Each side but the baseline with its cell per token count."""
+def _cells(rows: Sequence[Row], swept: Sequence[int], held: Against) -> tuple[tuple[str, tuple[PayoffCell, ...]], ...]:
+    """Each side but the baseline with its cell per swept value."""
     found: dict[str, dict[int, Row]] = {}
     for row in rows:
         if held.row is None or held.ratios.get(row.key) or not _alike(row, held.row):
-            found.setdefault(side_label(row, rows), {})[row.case.tokens] = row
+            found.setdefault(side_label(row, rows), {})[row.case.swept] = row
     return tuple(
-        (name, tuple(_cell(count, by_tokens.get(count), held) for count in tokens)) for name, by_tokens in found.items()
+        (name, tuple(_cell(count, by_count.get(count), held) for count in swept)) for name, by_count in found.items()
     )
 
 
@@ -197,7 +196,7 @@ def _losses(cells: Sequence[tuple[str, tuple[PayoffCell, ...]]], base: str) -> I
     for side, found in cells:
         for cell in found:
             if cell.word == "SLOWER":
-                yield Loss(base, side, cell.tokens)
+                yield Loss(base, side, cell.swept)
 
 
 def _of(family: Sequence[Row], pairs: Sequence[Pair]) -> list[Pair]:
@@ -210,7 +209,7 @@ def _alike(row: Row, other: Row) -> bool:
 
 
 def _cell(count: int, row: Row | None, held: Against) -> PayoffCell:
-    return PayoffCell(tokens=count, row=row, ratio=None if row is None else held.ratios.get(row.key))
+    return PayoffCell(swept=count, row=row, ratio=None if row is None else held.ratios.get(row.key))
 
 
 def _doubts(sides: Sequence[OverviewSide]) -> list[str]:

@@ -12,7 +12,7 @@ from rope_prof.analysis.run.rank_spread import RankSpread
 from rope_prof.units import MISSING, counted, duration, microseconds, ratio, significant, whole
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
 from rope_prof.views.blocks.trace import figures, more_ranges
-from rope_prof.views.words.labels import SWEPT
+from rope_prof.views.words.labels import counts
 from rope_prof.views.words.ranks import clock_line, late_line
 
 RANKS_SHOWN = 32
@@ -131,7 +131,7 @@ def rank_tables(spreads: Sequence[RankSpread]) -> list[Table]:
     rows = [
         cells(
             f"{one.path} {one.mode}",
-            f"{one.case.tokens:,}",
+            f"{one.case.swept:,}",
             str(one.ranks) if one.timed == one.ranks else f"{one.timed} of {one.ranks}",
             *(microseconds(ns) for ns in (one.wall_lo_ns, one.wall_median_ns, one.wall_hi_ns)),
             whole(one.slow),
@@ -142,7 +142,18 @@ def rank_tables(spreads: Sequence[RankSpread]) -> list[Table]:
         for one in spreads
     ]
     lost = dict.fromkeys(_lost(rank, why) for one in spreads for rank, why in one.lost)
-    head = ("path", SWEPT, "timed", "wall, fastest", "median", "slowest", "rank", "ratio", "busy", "bubble")
+    head = (
+        "path",
+        counts(spreads[0].case.operation),
+        "timed",
+        "wall, fastest",
+        "median",
+        "slowest",
+        "rank",
+        "ratio",
+        "busy",
+        "bubble",
+    )
     return [figures("Over ranks, µs per call", *head, rows=rows, note="\n".join(lost))]
 
 

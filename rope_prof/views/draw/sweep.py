@@ -8,11 +8,15 @@ from typing import Any
 
 import polars as pl
 
+from rope_prof.model.run import AxisFacts, OperationFacts
 from rope_prof.units import GIGA, MISSING, US, between, duration, in_us, ratio
 from rope_prof.views.draw.lines import Axes, LineChart, Point, Series
 from rope_prof.views.words.difference import difference
+from rope_prof.views.words.labels import counts
 from rope_prof.views.words.sweep import sign
 
+#: The column of the swept axis, whatever it is called.
+SWEPT = "swept"
 FLOOR = "one pass over the bytes"
 TIMES, SHARES = "Wall time of a call", "Share of the roofline"
 _SIGNS = {"▼": "▼ slower", "≈": "≈ no difference for sure", "?": "? too few rounds", "": "faster"}
@@ -30,102 +34,110 @@ class HeldWalls:
         return difference(row["wall_ns"], self.walls.get(row["key"]))
 
 
-def sweep_charts(name: str, rows: pl.DataFrame, paths: Sequence[str], held: HeldWalls) -> dict[str, LineChart]:
+def sweep_charts(
+    name: str, rows: pl.DataFrame, operation: OperationFacts, paths: Sequence[str], held: HeldWalls
+) -> dict[str, LineChart]:
     """Heading -> µs a call, and share of one pass where it was measured, of one family called `name` (with its run).
 
     `paths`: all of the run, in whose order they are shaded: a path looks the same whatever is chosen beside it.
     """
     drawn = rows.filter(pl.col("wall_ns") > 0, pl.col("status") == "measured")
-    times = [*_times(drawn, paths, held), *_floor(drawn)]
-    shares = _shares(drawn, paths)
+    drawn, what = drawn.rename({operation.swept: SWEPT}), counts(operation)
+    times = [*_times(drawn, operation, paths, held), *_floor(drawn)]
+    shares = _shares(drawn, operation, paths)
     found = {}
     if times:
-        axes = Axes(x="tokens", y="µs a call")
+        axes = Axes(x=what, y="µs a call")
         found[TIMES] = LineChart(series=tuple(times), axes=axes, title=f"{TIMES}: {name}")
     if shares:
-        axes = Axes(x="tokens", y="share of one pass, %", height=340)
+        axes = Axes(x=what, y="share of one pass, %", height=340)
         found[SHARES] = LineChart(series=(*shares, _whole(drawn)), axes=axes, title=f"{SHARES}: {name}")
     return found
 
 
 def _series(drawn: pl.DataFrame, paths: Sequence[str]) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """(how its line looks, its rows by tokens) of each path and mode."""
+    """(how its line looks, its rows by the swept value) of each path and mode."""
     found = []
     for (path, mode), rows in drawn.group_by("path", "mode", maintain_order=True):
         shade = list(paths).index(str(path))
         look = {"label": f"{path} · {mode}", "shade": shade, "mark": shade}
         look |= {"dash": mode == "graph", "hollow": mode != "eager"}
-        found.append((look, rows.sort("tokens").to_dicts()))
+        found.append((look, rows.sort(SWEPT).to_dicts()))
     return found
 
 
-def _times(drawn: pl.DataFrame, paths: Sequence[str], held: HeldWalls) -> list[Series]:
-    return [Series(**look, points=tuple(_time(row, held) for row in rows)) for look, rows in _series(drawn, paths)]
+def _times(drawn: pl.DataFrame, operation: OperationFacts, paths: Sequence[str], held: HeldWalls) -> list[Series]:
+    lines = _series(drawn, paths)
+    return [Series(**look, points=tuple(_time(row, operation, held) for row in rows)) for look, rows in lines]
 
 
-def _time(row: dict[str, Any], held: HeldWalls) -> Point:
+def _time(row: dict[str, Any], operation: OperationFacts, held: HeldWalls) -> Point:
     lo, hi, mark = row["wall_lo_ns"], row["wall_hi_ns"], sign(row)
     return Point(
-        x=row["tokens"],
+        x=row[SWEPT],
         y=row["wall_ns"] / US,
         lo=in_us(lo),
         hi=in_us(hi),
         bad=mark == "▼",
         unsure=mark == "?",
-        title=_title(row, held),
+        title=_title(row, operation, held),
     )
 
 
-def _title(row: dict[str, Any], held: HeldWalls) -> str:
-    lines = [f"{row['path']} · {row['mode']}, {row['tokens']:,} tokens: {duration(row['wall_ns'])} a call"]
+def _title(row: dict[str, Any], operation: OperationFacts, held: HeldWalls) -> str:
+    lines = [f"{row['path']} · {row['mode']}, {row[SWEPT]:,} {counts(operation)}: {duration(row['wall_ns'])} a call"]
     if row["wall_lo_ns"] is not None and row["wall_hi_ns"] is not None:
         lines.append(f"95 % interval {between(row['wall_lo_ns'], row['wall_hi_ns'])}")
     if row["speedup"] is not None:
-        lines.append(f"{ratio(row['speedup'])} of unfused in this mode, {_SIGNS[sign(row)]}")
+        lines.append(f"{ratio(row['speedup'])} of {operation.baseline} in this mode, {_SIGNS[sign(row)]}")
     if held.words(row):
         lines.append(f"{held.words(row)} to {held.label}")
     return "\n".join(lines)
 
 
 def _floor(drawn: pl.DataFrame) -> list[Series]:
-    known = drawn.filter(pl.col("byte_floor_ns") > 0).unique("tokens", keep="first").sort("tokens")
-    points = tuple(Point(x=n, y=ns / US) for n, ns in known.select("tokens", "byte_floor_ns").iter_rows())
+    known = drawn.filter(pl.col("byte_floor_ns") > 0).unique(SWEPT, keep="first").sort(SWEPT)
+    points = tuple(Point(x=n, y=ns / US) for n, ns in known.select(SWEPT, "byte_floor_ns").iter_rows())
     return [Series(label=FLOOR, points=points, bound=True, dash=True)] if points else []
 
 
-def _shares(drawn: pl.DataFrame, paths: Sequence[str]) -> list[Series]:
+def _shares(drawn: pl.DataFrame, operation: OperationFacts, paths: Sequence[str]) -> list[Series]:
     known = drawn.filter(pl.col("roofline_share") > 0)
-    return [Series(**look, points=tuple(map(_share, rows))) for look, rows in _series(known, paths)]
+    return [
+        Series(**look, points=tuple(_share(row, operation) for row in rows)) for look, rows in _series(known, paths)
+    ]
 
 
-def _share(row: dict[str, Any]) -> Point:
+def _share(row: dict[str, Any], operation: OperationFacts) -> Point:
     percent = 100 * row["roofline_share"]
-    what = f"{row['path']} · {row['mode']}, {row['tokens']:,} tokens: {percent:.3g} % of one pass"
+    what = f"{row['path']} · {row['mode']}, {row[SWEPT]:,} {counts(operation)}: {percent:.3g} % of one pass"
     times = f"device {duration(row['device_ns'])}, one pass {duration(row['byte_floor_ns'])}"
     mark = sign(row)
-    return Point(x=row["tokens"], y=percent, bad=mark == "▼", unsure=mark == "?", title=f"{what}\n{times}")
+    return Point(x=row[SWEPT], y=percent, bad=mark == "▼", unsure=mark == "?", title=f"{what}\n{times}")
 
 
 def _whole(drawn: pl.DataFrame) -> Series:
-    tokens = drawn.filter(pl.col("roofline_share") > 0)["tokens"].unique().sort()
-    return Series(label=FLOOR, points=tuple(Point(x=n, y=100.0) for n in tokens), bound=True, dash=True)
+    values = drawn.filter(pl.col("roofline_share") > 0)[SWEPT].unique().sort()
+    return Series(label=FLOOR, points=tuple(Point(x=n, y=100.0) for n in values), bound=True, dash=True)
 
 
-def sweep_table(rows: pl.DataFrame, held: HeldWalls) -> pl.DataFrame:
-    """One line per case, path and mode, as the page shows it; units in the heads."""
+def sweep_table(rows: pl.DataFrame, operation: OperationFacts, held: HeldWalls) -> pl.DataFrame:
+    """One line per case, path and mode, as the page shows it; units in the heads.
+
+    Of the axes those that differ, and the swept one.
+    """
+    shown = [a for a in operation.axes if a.name == operation.swept or rows[a.name].n_unique() > 1]
     return pl.DataFrame(
-        [_line(row, held) for row in rows.iter_rows(named=True)],
-        schema={
-            "model": pl.String,
-            "TP": pl.Int64,
-            "tokens": pl.Int64,
+        [_line(row, shown, held) for row in rows.iter_rows(named=True)],
+        schema={axis.title: rows.schema[axis.name] for axis in shown}
+        | {
             "path": pl.String,
             "mode": pl.String,
             "L2": pl.String,
             "µs a call": pl.Float64,
             "from": pl.Float64,
             "to": pl.Float64,
-            "over unfused, same mode": pl.String,
+            f"over {operation.baseline}, same mode": pl.String,
             "for sure": pl.String,
             "device, µs": pl.Float64,
             "share of one pass, %": pl.Float64,
@@ -137,12 +149,13 @@ def sweep_table(rows: pl.DataFrame, held: HeldWalls) -> pl.DataFrame:
     )
 
 
-def _line(row: dict[str, Any], held: HeldWalls) -> tuple[Any, ...]:
+def _line(row: dict[str, Any], shown: Sequence[AxisFacts], held: HeldWalls) -> tuple[Any, ...]:
     share, rate = row["roofline_share"], row["bytes_per_s"]
     judged = row["speedup"] is not None
     words = (held.words(row) or MISSING,) if held.label else ()
     return (
-        *(row[name] for name in ("model", "tp", "tokens", "path", "mode", "l2")),
+        *(row[axis.name] for axis in shown),
+        *(row[name] for name in ("path", "mode", "l2")),
         *(in_us(row[name]) for name in ("wall_ns", "wall_lo_ns", "wall_hi_ns")),
         ratio(row["speedup"]) if judged else MISSING,
         row["status"] if row["status"] != "measured" else _SIGNS[sign(row)] if judged or sign(row) else MISSING,

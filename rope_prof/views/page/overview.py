@@ -19,7 +19,7 @@ from rope_prof.views.blocks.overview import Overview, OverviewSide, PayoffCell
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.svg import MARGIN, Drawing, Marker, Rect, placed, svg_file
 from rope_prof.views.words.difference import difference
-from rope_prof.views.words.labels import case_words
+from rope_prof.views.words.labels import case_words, counts
 from rope_prof.views.words.machine import machine_facts
 from rope_prof.views.words.names import shown
 from rope_prof.views.words.trust import MARKED
@@ -120,13 +120,12 @@ def _bar(side: OverviewSide, longest: float, base: OverviewSide | None) -> str:
 
 
 def payoff(view: Overview) -> str:
-    """Speedup over the unfused chain per side and token count; where it loses is marked."""
+    """Speedup over the baseline per side and swept value; where it loses is marked."""
     if not view.cells or view.baseline is None:
         return ""
     against = view.baseline.label
     head = "".join(
-        f"<th{_here(count, view)}>{count:,}<small>{'token' if count == 1 else 'tokens'}</small></th>"
-        for count in view.tokens
+        f"<th{_here(count, view)}>{count:,}<small>{escape(_unit(count, view))}</small></th>" for count in view.swept
     )
     body = "".join(
         f"<tr><th>{escape(name)}</th>{''.join(_cell(cell, view) for cell in found)}</tr>" for name, found in view.cells
@@ -139,12 +138,17 @@ def payoff(view: Overview) -> str:
     )
 
 
+def _unit(count: int, view: Overview) -> str:
+    noun = view.case.operation.swept_axis.noun
+    return noun if count == 1 and noun else counts(view.case.operation)
+
+
 def _here(count: int, view: Overview) -> str:
-    return ' class="rp-here"' if count == view.case.tokens else ""
+    return ' class="rp-here"' if count == view.case.swept else ""
 
 
 def _cell(cell: PayoffCell, view: Overview) -> str:
-    here = " rp-here" if cell.tokens == view.case.tokens else ""
+    here = " rp-here" if cell.swept == view.case.swept else ""
     row = cell.row
     if cell.word == "missing" or row is None or (cell.ratio is None and cell.word != "wrong"):
         why = "not recorded" if row is None else f"{row.status}: {row.reason or 'no figure'}"

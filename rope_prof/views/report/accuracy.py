@@ -29,9 +29,10 @@ def accuracy(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         )
         if part
     ]
+    operation = data.run.operation
     note = (
-        "Tolerance: twice the unfused chain's own largest error on that input; a NaN is wrong. Errors are absolute, "
-        "over q and k."
+        f"Tolerance: twice the {operation.baseline} chain's own largest error on that input; a NaN is wrong. Errors "
+        f"are absolute, over {' and '.join(operation.outputs) or 'all outputs'}."
     )
     return (Words(text=said, tone="bad" if wrong else ""), *tables, Words(text=note, tone="muted"))
 

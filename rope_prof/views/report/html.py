@@ -106,7 +106,7 @@ def _roles(palette: Palette) -> list[str]:
 
 def _headline(found: Headline | None) -> str:
     if found is None:
-        words = "No measured path beside the unfused chain."
+        words = "No measured path beside the baseline."
         return f'<div class="hero"><div><strong>Nothing to compare</strong><p>{words}</p></div></div>'
     tone = f" {found.tone}" if found.tone else ""
     return (

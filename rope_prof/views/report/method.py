@@ -11,8 +11,10 @@ from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Table, Word
 from rope_prof.views.blocks.overview import overview
 from rope_prof.views.draw.waterfall import SPLIT
 from rope_prof.views.report.data import ReportData
+from rope_prof.views.words.labels import swept
 from rope_prof.views.words.machine import machine_facts
 from rope_prof.views.words.notes import notes
+from rope_prof.views.words.stopped import stopped_words
 from rope_prof.views.words.trust import DENIED
 
 #: A command longer than this is cut in the middle on the page.
@@ -52,7 +54,7 @@ def method(data: ReportData) -> tuple[Block, ...]:
 
 
 def _stopped(run: Run) -> str:
-    reasons = [f.stopped for f in run.keys if f.stopped]
+    reasons = [stopped_words(f.stopped) for f in run.keys if f.stopped]
     if not run.settings.get("precision"):
         return "Stops when they are done."
     return f"Stops at a precision of {run.settings['precision']}; {reasons[0]}." if reasons else ""
@@ -90,8 +92,8 @@ def _byte_lines(run: Run) -> Iterator[str]:
         return
     each = ", ".join(f"{path} {facts.bytes_moved:,} B" for path, facts in by_path.items())
     yield (
-        "Bytes: the sum over a path's kernels of what each reads and writes when every operand moves once; for a path "
-        f"in place 2 x tokens x heads x rotated lanes x item size. At {case.tokens:,} tokens: {each}."
+        "Bytes: the sum over a path's kernels of what each reads and writes when every operand moves once"
+        f"{'; ' if run.operation.formula else ''}{run.operation.formula}. At {swept(case).phrase}: {each}."
     )
 
 
@@ -144,7 +146,7 @@ def doubts(data: ReportData) -> tuple[Block, ...]:
         for text in overview(data.rows, case.name, data.run.machine.device).doubts:
             if text.startswith(DENIED):  # the notes below name each
                 continue
-            said.setdefault(f"{case.tokens:,} tokens: {text}" if " · " in text else text, None)
+            said.setdefault(f"{swept(case).phrase}: {text}" if " · " in text else text, None)
     for line in notes(data.run, data.rows):
         if not line.startswith(("?", "recorded on a CPU")):
             said.setdefault(line[0].upper() + line[1:], None)
@@ -176,5 +178,5 @@ def _noise_line(data: ReportData) -> str | None:
     width, row = max(wide, key=lambda pair: pair[0])
     return (
         f"The widest interval of a speedup is {significant(100 * width, 2)} % of it ({row.path} · {row.mode}, "
-        f"{row.case.tokens:,} tokens): differences finer than that are not known there."
+        f"{swept(row.case).phrase}): differences finer than that are not known there."
     )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from rope_prof.analysis.comparison.compare import METRICS
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.verdict import SAME_WITHIN
-from rope_prof.model.run import Case
 from rope_prof.units import MISSING, US, ends, gigabytes_per_s, microseconds, number, percent, ratio
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Tone, Words, cells
 from rope_prof.views.blocks.overview import Overview, OverviewSide
 from rope_prof.views.draw.charts import Bar, bars
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import LONG, between, error
-from rope_prof.views.words.labels import case_words, family_words, side_label
+from rope_prof.views.words.labels import case_words, counts, family_words, side_label
 from rope_prof.views.words.losses import Pair, losses, main, sentences, verdicts
 from rope_prof.views.words.trust import MARKED
 
@@ -126,14 +124,14 @@ def _losing(pairs: Sequence[Pair], data: ReportData) -> tuple[Block, ...]:
 
 def _told(slower: Sequence[Pair], data: ReportData) -> Iterator[str]:
     """A sentence a baseline and clock, of each family of cases: as the overview says it."""
-    families = dict.fromkeys(replace(p.key.case, tokens=0) for p in slower)
+    families = {p.key.case.family: p.key.case for p in slower}
     keys = [row for row in data.rows if row.rank == 0]
-    for family in families:
-        here = [p for p in slower if replace(p.key.case, tokens=0) == family]
-        tokens = [row.case.tokens for row in keys if replace(row.case, tokens=0) == family]
-        prefix = f"{family_words(family)}: " if len(families) > 1 else ""
+    for family, case in families.items():
+        here = [p for p in slower if p.key.case.family == family]
+        known = [row.case.swept for row in keys if row.case.family == family]
+        prefix = f"{family_words(case)}: " if len(families) > 1 else ""
         for metric in METRICS:
-            for text in sentences(losses(here, keys, metric), tokens):
+            for text in sentences(losses(here, keys, metric), known, case.operation):
                 yield f"{prefix}slower by {metric} {text}"
 
 
@@ -160,17 +158,17 @@ def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     shown = [row for row in data.rows if row.rank == 0]
     rows = [row for row in shown if any((row.wall_ns, row.device_ns, row.kernels_per_call, row.reason))]
     main = [row for row in rows if row.case == view.case]
-    others: dict[Case, list[Row]] = {}
+    others: dict[object, list[Row]] = {}
     many = len({row.case for row in rows}) > FEW
     for row in rows:
         if row.case != view.case:
-            others.setdefault(replace(row.case, tokens=0) if many else row.case, []).append(row)
+            others.setdefault(row.case.family if many else row.case, []).append(row)
     if not rows:
         return ()
     blocks = [_table(main, case_words(view.case), data.rows)] if main else []
-    for case, group in others.items():
-        title = family_words(case) if many else case_words(case)
-        blocks.append(_table(group, title, data.rows, folded=True, tokens=many))
+    for group in others.values():
+        title = family_words(group[0].case) if many else case_words(group[0].case)
+        blocks.append(_table(group, title, data.rows, folded=True, swept=many))
     note = (
         "Medians. kernels a call: from the capture; device and wall: unprofiled; n: rounds; idle share: (wall − busy) "
         "/ wall; GB/s: bytes by the formula of section 8 / device time; share of floor: one pass over the same bytes "
@@ -187,13 +185,13 @@ def _table(
     rows: Sequence[Row],
     *,
     folded: bool = False,
-    tokens: bool = False,
+    swept: bool = False,
 ) -> Table:
-    """Those rows under one title; with their `tokens` in front where these differ."""
-    body = tuple((*(cells(f"{row.case.tokens:,}") if tokens else ()), *_row(row, rows)) for row in group)
-    first = 2 if tokens else 1
-    right = frozenset((*((0,) if tokens else ()), *range(first, first + len(_HEAD) - 1)))
-    head = ("tokens", *_HEAD) if tokens else _HEAD
+    """Those rows under one title; with the swept value in front where these differ."""
+    body = tuple((*(cells(f"{row.case.swept:,}") if swept else ()), *_row(row, rows)) for row in group)
+    first = 2 if swept else 1
+    right = frozenset((*((0,) if swept else ()), *range(first, first + len(_HEAD) - 1)))
+    head = (counts(group[0].case.operation), *_HEAD) if swept else _HEAD
     return Table(title=title, head=head, rows=body, right=right, folded=folded)
 
 

@@ -11,15 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rope_prof.model.run import Case, Key
+from rope_prof.model.run import Case, Key, OperationFacts
 from rope_prof.units import counted
-
-#: The axis that a sweep runs over.
-SWEPT = "tokens"
-#: The axes that a case has, in the order in which they are named.
-AXES = tuple(Case.__dataclass_fields__)
-_FORMS = {"tp": "TP {}", "tokens": "n{}"}
-_NOUNS = {"tokens": "token", "prompt": "prompt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +39,17 @@ class AxisValue:
 
 def axes(case: Case) -> tuple[AxisValue, ...]:
     """The axes of that case, in the order in which they are named."""
-    return tuple(AxisValue(name, getattr(case, name), _FORMS.get(name, "{}"), _NOUNS.get(name, "")) for name in AXES)
+    return tuple(AxisValue(axis.name, case[axis.name], axis.form, axis.noun) for axis in case.operation.axes)
 
 
-def case_of(line: Mapping[str, Any]) -> Case:
+def counts(operation: OperationFacts) -> str:
+    """What a sweep counts, as the head of a column and of an axis: `tokens`."""
+    return operation.swept_axis.noun + "s" if operation.swept_axis.noun else operation.swept
+
+
+def case_of(line: Mapping[str, Any], operation: OperationFacts) -> Case:
     """The case of a row of a frame that has a column for each axis."""
-    return Case(**{name: line[name] for name in AXES})
+    return operation.case(line)
 
 
 class Placed(Protocol):
@@ -91,7 +89,7 @@ def case_words(case: Case) -> str:
 
 def family_words(case: Case, l2: str = "") -> str:
     """`28b · TP 1 · bf16 · image prompt`: what the cases of one sweep share; with ` · cold L2` where it is given."""
-    words = [axis.phrase for axis in axes(case) if axis.name != SWEPT]
+    words = [axis.phrase for axis in axes(case) if axis.name != case.operation.swept]
     return " · ".join([*words, *([f"{l2} L2"] if l2 else [])])
 
 
@@ -124,7 +122,7 @@ def key_words(key: Key) -> str:
 
 def swept(case: Case) -> AxisValue:
     """The axis that a sweep runs over, with the case's value of it."""
-    return next(axis for axis in axes(case) if axis.name == SWEPT)
+    return next(axis for axis in axes(case) if axis.name == case.operation.swept)
 
 
 def name_parts(key_name: str) -> tuple[str, str, str, str]:
@@ -150,14 +148,14 @@ def _case_label(case: Case, names: set[str]) -> str:
 def case_labels(cases: Sequence[Case]) -> dict[Case, str]:
     """The cell of a column of tokens: `8,192` where nothing else tells the cases apart, else `424b TP 2 n8192`."""
     names = _differing(cases)
-    if names <= {SWEPT}:
-        return {case: f"{swept(case).value:,}" for case in cases}
-    return {case: _case_label(case, names | {SWEPT}) for case in cases}
+    if names <= {case.operation.swept for case in cases}:
+        return {case: f"{case.swept:,}" for case in cases}
+    return {case: _case_label(case, names | {case.operation.swept}) for case in cases}
 
 
 def case_phrases(cases: Sequence[Case]) -> dict[Case, str]:
     """The same inside a sentence: `8,192 tokens`, or `424b TP 2 n8192`."""
-    alone = _differing(cases) <= {SWEPT}
+    alone = _differing(cases) <= {case.operation.swept for case in cases}
     return {case: swept(case).phrase if alone else label for case, label in case_labels(cases).items()}
 
 

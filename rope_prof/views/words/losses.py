@@ -1,6 +1,6 @@
 """Where a path loses: what each is held against, and how its losses read. The one rule of the overview and the report.
 
-A path is held against the unfused chain in its own mode and against the chain under the compiler, which fuses without
+A path is held against the baseline in its own mode and against the chain under the compiler, which fuses without
 a kernel by hand; every key also against the chain run eagerly, and on the dashboard against the baseline of the viewer.
 Only what is slower for sure is a loss.
 """
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from rope_prof.analysis.comparison.compare import METRICS, Verdict, compare
 from rope_prof.analysis.comparison.sides import NotComparableError, Side
-from rope_prof.analysis.run.series import BASELINE
-from rope_prof.model.run import Key, Run
-from rope_prof.views.words.labels import side_label
+from rope_prof.model.run import Key, OperationFacts, Run
+from rope_prof.views.words.labels import counts, side_label
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,19 +38,19 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """`side` is slower for sure than `base` at that token count; both as the reader knows them."""
+    """`side` is slower for sure than `base` at that value of the swept axis; both as the reader knows them."""
 
     base: str
     side: str
-    tokens: int
+    swept: int
 
 
-def bases(side: _PathMode, sides: Sequence[_PathMode]) -> tuple[_PathMode, ...]:
+def bases(side: _PathMode, sides: Sequence[_PathMode], baseline: str) -> tuple[_PathMode, ...]:
     """What that path and mode is held against, of those that the run has; first the chain in the same mode."""
     path, mode = side
-    wanted = [(BASELINE, "eager")]
-    if path != BASELINE:
-        wanted = [(BASELINE, mode), (BASELINE, "eager"), (BASELINE, COMPILED)]
+    wanted = [(baseline, "eager")]
+    if path != baseline:
+        wanted = [(baseline, mode), (baseline, "eager"), (baseline, COMPILED)]
     return tuple(one for one in dict.fromkeys(wanted) if one in sides and one != side)
 
 
@@ -65,7 +64,7 @@ def verdicts(run: Run, samples: pl.DataFrame) -> tuple[Pair, ...]:
     keys = {f.key.name: f.key for f in first.keys}
     found = []
     for side in sides:
-        for base in bases(side, sides):
+        for base in bases(side, sides, run.operation.baseline):
             left, right = (
                 Side(label=" ".join(one), run=first, samples=samples, path=one[0], mode=one[1]) for one in (base, side)
             )
@@ -86,8 +85,8 @@ def main(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
 
 
 def chain_keys(run: Run, case_name: str) -> tuple[Key, ...]:
-    """The unfused chain's keys of the case so called, on the first rank: against these a path may lose."""
-    return tuple(f.key for f in run.keys if f.key.case.name == case_name and f.key.rank == 0 and f.key.path == BASELINE)
+    """The baseline's keys of the case so called, on the first rank: against these a path may lose."""
+    return tuple(f.key for f in run.keys if f.key.case.name == case_name and f.key.rank == 0 and f.key.is_baseline)
 
 
 def by_rule(run: Run, said: Iterable[Verdict]) -> tuple[Pair, ...]:
@@ -99,7 +98,7 @@ def by_rule(run: Run, said: Iterable[Verdict]) -> tuple[Pair, ...]:
         for verdict in said
         if (base := keys.get(verdict.base)) is not None
         and (key := keys.get(verdict.cand)) is not None
-        and (base.path, base.mode) in bases((key.path, key.mode), sides)
+        and (base.path, base.mode) in bases((key.path, key.mode), sides, run.operation.baseline)
     )
 
 
@@ -107,34 +106,34 @@ def losses(pairs: Iterable[Pair], keys: Sequence[Row | Key], metric: str = "wall
     """The pairs that lose, labelled as `keys` tell them apart."""
     for pair in pairs:
         if pair.verdict.word == "SLOWER" and pair.verdict.metric == metric:
-            yield Loss(side_label(pair.base, keys), side_label(pair.key, keys), pair.key.case.tokens)
+            yield Loss(side_label(pair.base, keys), side_label(pair.key, keys), pair.key.case.swept)
 
 
-def sentences(found: Iterable[Loss], measured: Iterable[int]) -> tuple[str, ...]:
+def sentences(found: Iterable[Loss], measured: Iterable[int], operation: OperationFacts) -> tuple[str, ...]:
     """One a baseline, each loss once: `than unfused · graph: per-token · graph at 64 and 8,192 tokens`.
 
-    `measured`: the token counts of the run; three or more of them in a row are told by their ends, `1 to 973 tokens`.
+    `measured`: the swept values of the run; three or more of them in a row are told by their ends, `1 to 973 tokens`.
     """
-    counts = sorted(set(measured))
+    known = sorted(set(measured))
     told: dict[str, dict[str, set[int]]] = {}
     for loss in found:
-        told.setdefault(loss.base, {}).setdefault(loss.side, set()).add(loss.tokens)
+        told.setdefault(loss.base, {}).setdefault(loss.side, set()).add(loss.swept)
     return tuple(
-        f"than {base}: {', '.join(f'{side} at {_counts(tokens, counts)}' for side, tokens in sides.items())}"
+        f"than {base}: {', '.join(f'{side} at {_counts(lost, known, operation)}' for side, lost in sides.items())}"
         for base, sides in told.items()
     )
 
 
-def _counts(tokens: set[int], measured: Sequence[int]) -> str:
-    *most, last = (part for run in _runs(tokens, measured) for part in _told(run))
-    word = "token" if tokens == {1} else "tokens"
+def _counts(lost: set[int], measured: Sequence[int], operation: OperationFacts) -> str:
+    *most, last = (part for run in _runs(lost, measured) for part in _told(run))
+    word = operation.swept_axis.noun if lost == {1} and operation.swept_axis.noun else counts(operation)
     return f"{', '.join(most)} and {last} {word}" if most else f"{last} {word}"
 
 
-def _runs(tokens: set[int], measured: Sequence[int]) -> list[list[int]]:
-    """Those of `measured` that are in `tokens`, in stretches without one that is not."""
-    stretches = groupby(measured, key=lambda count: count in tokens)
-    return [list(stretch) for lost, stretch in stretches if lost]
+def _runs(lost: set[int], measured: Sequence[int]) -> list[list[int]]:
+    """Those of `measured` that are in `lost`, in stretches without one that is not."""
+    stretches = groupby(measured, key=lambda count: count in lost)
+    return [list(stretch) for loses, stretch in stretches if loses]
 
 
 def _told(run: Sequence[int]) -> list[str]:

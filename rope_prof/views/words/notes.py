@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rope_prof.analysis.run.endings import Why, endings
+from rope_prof.analysis.run.endings import endings
 from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
-from rope_prof.model.run import Run
+from rope_prof.model.run import Run, Why
 from rope_prof.units import microseconds
 from rope_prof.views.words.labels import key_labels
+from rope_prof.views.words.stopped import stopped_words
 
 #: Keys of one reason that are named one by one; of more only their number is told.
 FEW = 4
@@ -62,7 +63,7 @@ def ending_notes(rows: Sequence[Row], *, precise: bool) -> list[str]:
         rounds = _counts(one.rounds)
         lines.append(f"rounds ended {_WHY[one.why]} for {keys}, after {rounds}")
         if len(one.keys) <= FEW and (one.why != "rounds" or precise):
-            lines += [f"{labels[i]}: {rows[i].stopped}" for i in one.keys]
+            lines += [f"{labels[i]}: {stopped_words(stopped)}" for i in one.keys if (stopped := rows[i].stopped)]
     return lines
 
 

@@ -5,7 +5,7 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
 - `schema_version`: of this document; grows when a field changes its meaning or goes, not when one joins.
 - `run`: `name`, `created`, `command`, `seed`, `complete`, `settings`. `machine`: as recorded.
 - `keys`: one object per key, in the order of the run:
-  - `key`: its name; `case`: {`name`, `model`, `tp`, `tokens`, `dtype`, `prompt`}; `path`; `mode`; `l2`; `rank`;
+  - `key`: its name; `case`: its `name` and a field an axis; `path`; `mode`; `l2`; `rank`;
   - `status`: measured, checked, wrong, unavailable, failed or pending; `reason`: a sentence, or null;
   - `kernels_per_call`, `kernel_ns`, `busy_ns`, `period_ns`, `bubble_raw_ns`: medians over the captured calls, under
     the profiler; `kernel_ns` is the sum of the kernels; `busy_ns`, which the bubbles leave out, is the union of all GPU
@@ -24,8 +24,8 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
   - `p10_ns`, `p90_ns`: tenth and ninetieth percentile of the wall samples;
   - `inflation`: profiled period / unprofiled wall; `light_inflation`, `light_bubble_raw_ns`: of the capture at the
     lowest overhead, without the host's operators;
-  - `speedup`: wall of unfused eager / wall, the median over rounds; `speedup_interval` {`median`, `lo`, `hi`, `n`};
-    null for a path that is wrong; `mode_speedup`: the same against unfused in the key's own mode;
+  - `speedup`: wall of the baseline eager / wall, the median over rounds; `speedup_interval` {`median`, `lo`, `hi`,
+    `n`}; null for a path that is wrong; `mode_speedup`: the same against the baseline in the key's own mode;
   - `max_error`, `max_error_limit`, `rounded_share`, `nans`, `error_dtype`: against the float64 oracle;
   - `first_call_ns`: the first call with its compilation; `bytes_moved`: by the path's kernels;
     `bytes_per_s`: those / device time; `byte_floor_ns`: one pass over the views by the best known way;
@@ -33,8 +33,8 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
   - `stopped`: why its rounds ended, with the width of the interval; `samples`: how many there are;
     `throttled_samples`: those taken while power or heat held the clock down, null where the device does not say.
 - `modes`: per case and path `wall_ns` by mode; `compiler`, `graph`: wall eager / wall in that mode; `fusing` by mode:
-  wall of unfused / wall in the same mode; `after_all`: unfused in its fastest mode / this path in its fastest,
-  `fastest` names the two.
+  wall of the baseline / wall in the same mode; `after_all`: the baseline in its fastest mode / this path in its
+  fastest, `fastest` names the two.
 - `ceilings`: per case what the card did by the best known way (`methods`), and every method in `measured`.
 - `floors`: per key `launch_ns`, `bytes_ns`, `floor_ns`, `share` (floor / wall) and `won` (part of the achievable win).
 - `decompositions`: `base`, `cand`, `total`, `terms`, `residual`, `parts` of the residual (each {`name`, `saved_ns`,
@@ -57,6 +57,7 @@ from rope_prof.analysis.run.rows import Row
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.run import Case, Run
 from rope_prof.views.words.requests import Steps
+from rope_prof.views.words.stopped import stopped_words
 
 JSON_VERSION = 1
 
@@ -95,7 +96,7 @@ def row_json(row: Row) -> dict[str, Any]:
     accuracy = row.accuracy
     return {
         "key": row.key,
-        "case": {"name": row.case.name} | asdict(row.case),
+        "case": {"name": row.case.name} | dict(row.case.values),
         "path": row.path,
         "mode": row.mode,
         "l2": row.l2,
@@ -133,7 +134,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "bytes_per_s": _whole(row.bytes_per_s),
         "byte_floor_ns": _whole(row.byte_floor_ns),
         "roofline_share": row.roofline_share,
-        "stopped": row.stopped,
+        "stopped": None if row.stopped is None else stopped_words(row.stopped),
         "samples": row.samples or None,
         "throttled_samples": row.throttled,
     }

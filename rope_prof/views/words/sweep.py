@@ -6,36 +6,34 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.analysis.run.series import BASELINE
-from rope_prof.analysis.run.sweep import turning_points, widths
+from rope_prof.analysis.run.sweep import family_columns, turning_points, widths
 from rope_prof.analysis.stats import LEAST
 from rope_prof.analysis.verdict import Word
-from rope_prof.model.run import Key
+from rope_prof.model.run import Key, OperationFacts
 from rope_prof.units import microseconds, ratio
-from rope_prof.views.words.labels import AXES, SWEPT, case_of, family_words, key_labels
+from rope_prof.views.words.labels import case_of, counts, family_words, key_labels
 from rope_prof.views.words.verdicts import MEANING, SIGNS
 
 #: From so many cases on a run is shown as a sweep.
 MANY_CASES = 9
-_FAMILY = tuple(name for name in AXES if name != SWEPT)
 
 
-def is_sweep(frame: pl.DataFrame) -> bool:
-    """Whether tables by tokens tell more than a table per case."""
-    return frame.select(AXES).n_unique() >= MANY_CASES
+def is_sweep(frame: pl.DataFrame, operation: OperationFacts) -> bool:
+    """Whether tables by the swept axis tell more than a table per case."""
+    return bool(frame.height) and frame.select(axis.name for axis in operation.axes).n_unique() >= MANY_CASES
 
 
-def families(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+def families(frame: pl.DataFrame, operation: OperationFacts) -> list[tuple[str, pl.DataFrame]]:
     """(`28b · TP 1 · bf16 · image prompt · cold L2`, its rows on the first rank) of each family of cases."""
     first = frame.filter(pl.col("rank") == 0)
     return [
-        (family_words(case_of(rows.row(0, named=True)), str(l2)), rows)
-        for (*_, l2), rows in first.group_by(*_FAMILY, "l2", maintain_order=True)
+        (family_words(case_of(rows.row(0, named=True), operation), str(l2)), rows)
+        for (*_, l2), rows in first.group_by(*family_columns(operation), "l2", maintain_order=True)
     ]
 
 
 def cell(row: dict[str, Any]) -> str:
-    """`6.68 12.0x 97%`: µs a call, speedup over unfused in that mode, share of the roofline.
+    """`6.68 12.0x 97%`: µs a call, speedup over the baseline in that mode, share of the roofline.
 
     The marks are those of `views.words.verdicts`.
     """
@@ -50,9 +48,9 @@ def cell(row: dict[str, Any]) -> str:
 
 
 def sign(row: dict[str, Any]) -> str:
-    """The mark of its verdict against unfused in that mode.
+    """The mark of its verdict against the baseline in that mode.
 
-    Of unfused itself, which is held against nothing, `?` alone where its time has no interval.
+    Of the baseline itself, which is held against nothing, `?` alone where its time has no interval.
     """
     if row["speedup"] is None:
         return "?" if row["wall_lo_ns"] is None else ""
@@ -60,31 +58,32 @@ def sign(row: dict[str, Any]) -> str:
     return SIGNS[word]
 
 
-def sweep_notes(frame: pl.DataFrame) -> list[str]:
+def sweep_notes(frame: pl.DataFrame, operation: OperationFacts) -> list[str]:
     """Where fusing stops to matter, a line per family; how certain the figures are, and what a cell says."""
-    lines = turning_notes(frame)
+    lines = turning_notes(frame, operation)
     if frame.height:
-        lines.append(uncertainty_note(frame.filter(pl.col("rank") == 0)))
+        lines.append(uncertainty_note(frame.filter(pl.col("rank") == 0), operation))
         lines.append(
-            f"a cell: µs a call, speedup over {BASELINE} in the same mode, share of one pass over the bytes; {MEANING}"
+            f"a cell: µs a call, speedup over {operation.baseline} in the same mode, share of one pass over the bytes; "
+            f"{MEANING}"
         )
     return lines
 
 
-def turning_notes(frame: pl.DataFrame) -> list[str]:
+def turning_notes(frame: pl.DataFrame, operation: OperationFacts) -> list[str]:
     """Where fusing stops to matter, a line per family, path and mode."""
-    turns = turning_points(frame.filter(pl.col("rank") == 0)).rows(named=True)
-    labels = key_labels([_key({SWEPT: 0} | row) for row in turns])
-    return [f"{label}: {turning_words(row)}" for label, row in zip(labels, turns, strict=True)]
+    turns = turning_points(frame.filter(pl.col("rank") == 0), operation).rows(named=True)
+    labels = key_labels([_key({operation.swept: 0} | row, operation) for row in turns])
+    return [f"{label}: {turning_words(row, operation)}" for label, row in zip(labels, turns, strict=True)]
 
 
-def uncertainty_note(frame: pl.DataFrame) -> str:
+def uncertainty_note(frame: pl.DataFrame, operation: OperationFacts) -> str:
     """`each cell rests on 6 to 12 rounds; 95 % intervals, of their medians: of times ...`: how far to read the digits.
 
     The middle and the widest interval of times and of speedups, and the key of the widest. `frame` has a row.
     """
     counts = sorted(frame["rounds"].unique())
-    keys = [_key(row) for row in frame.iter_rows(named=True)]
+    keys = [_key(row, operation) for row in frame.iter_rows(named=True)]
     labels = key_labels(keys)
     said = []
     for found, what in ((widths(frame, "wall"), "times"), (widths(frame, "speedup"), "speedups")):
@@ -101,15 +100,16 @@ def uncertainty_note(frame: pl.DataFrame) -> str:
     )
 
 
-def _key(row: dict[str, Any]) -> Key:
-    return Key(case=case_of(row), path=row["path"], mode=row["mode"], l2=row["l2"], rank=row["rank"])
+def _key(row: dict[str, Any], operation: OperationFacts) -> Key:
+    return Key(case=case_of(row, operation), path=row["path"], mode=row["mode"], l2=row["l2"], rank=row["rank"])
 
 
-def turning_words(row: dict[str, Any]) -> str:
+def turning_words(row: dict[str, Any], operation: OperationFacts) -> str:
     """`fusing matters up to 256 tokens, not for sure at 1,024; slower at 4,096`, of a row of `turning_points`."""
+    what = counts(operation)
     if row["stops_at"] is None:
-        return f"fusing matters at every count up to {row['matters_to']:,} tokens"
-    words = f"fusing matters up to {row['matters_to']:,} tokens" if row["matters_to"] is not None else ""
+        return f"fusing matters at every count up to {row['matters_to']:,} {what}"
+    words = f"fusing matters up to {row['matters_to']:,} {what}" if row["matters_to"] is not None else ""
     if row["stops_at"] in row["undecided"]:
         words += f"{', ' if words else ''}not decided at {row['stops_at']:,} (too few rounds)"
     else:
