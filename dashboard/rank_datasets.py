@@ -8,7 +8,7 @@ from typing import Final
 
 import streamlit as st
 
-from rope_prof.analysis.ranks.ranks import Fleet, RankUse, Recording, common_zero, fleet
+from rope_prof.analysis.ranks.ranks import RanksReport, RankUse, Recording, common_zero, ranks_report
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.dashboard import allowed_files
 from rope_prof.io.trace.cache import worth_caching
@@ -38,7 +38,7 @@ def datasets(folders: Mapping[str, Path]) -> dict[str, Path]:
     return found
 
 
-def report(folder: Path) -> Fleet:
+def report(folder: Path) -> RanksReport:
     """The report on the analysis in `folder`. Errors: RunError."""
     return _report(str(folder), _stamp(folder))
 
@@ -50,8 +50,8 @@ def _stamp(folder: Path) -> tuple[int, int]:
 
 
 @st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _report(folder: str, stamp: tuple[int, int]) -> Fleet:  # noqa: ARG001 - part of the key
-    return fleet(read_dataset(Path(folder)))
+def _report(folder: str, stamp: tuple[int, int]) -> RanksReport:  # noqa: ARG001 - part of the key
+    return ranks_report(read_dataset(Path(folder)))
 
 
 def first_ranks(recording: Recording) -> list[str]:

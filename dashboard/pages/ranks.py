@@ -5,9 +5,9 @@ import streamlit as st
 from rope_prof.analysis.ranks.ranks import common_zero
 from rope_prof.dashboard import loading, rank_datasets, shell, timeline_component, view
 from rope_prof.errors import RopeProfError
-from rope_prof.views.draw import ranks as fleet_figures
+from rope_prof.views.draw import ranks as ranks_figures
 from rope_prof.views.page import overview
-from rope_prof.views.page import ranks as fleet_panels
+from rope_prof.views.page import ranks as ranks_panels
 from rope_prof.views.timeline.window import Shown, limits
 
 WORDS = ("rank", "verdict", "why")
@@ -33,16 +33,16 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.pick("fleet", "Analysis", list(found), name.value, width=300, drop=("recording", "ranks"))
     shell.pick("recording", "Recording", list(by_name), chosen.value, width=340, drop=("ranks",))
 shell.notes()
-st.html(overview.wrap(seen.palette, fleet_panels.summary_panel(report, recording)))
+st.html(overview.wrap(seen.palette, ranks_panels.summary_panel(report, recording)))
 
 if recording.ranges and len(recording.ranks) > 1:
     st.html('<div class="rp"><section><h2>A call of each range, over the ranks’ median</h2></section></div>')
-    figure = fleet_figures.heat_figure(recording, seen.palette, f"{name.value} · {recording.name}")
+    figure = ranks_figures.heat_figure(recording, seen.palette, f"{name.value} · {recording.name}")
     st.plotly_chart(figure, theme=None, config=shell.PLOT, key="ranks-heat")
-    rest = len(recording.ranges) - fleet_figures.RANGES_DRAWN
+    rest = len(recording.ranges) - ranks_figures.RANGES_DRAWN
     if rest > 0:
         shell.caption(f"{rest} ranges of less busy time are not drawn.")
-table = fleet_panels.rank_table(recording.ranks)
+table = ranks_panels.rank_table(recording.ranks)
 shell.table(table, words=WORDS, wide="why")
 
 usable = [rank.label for rank in recording.ranks if rank.start_ns is not None]

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rope_prof.analysis.ranks.ranks import fleet
+from rope_prof.analysis.ranks.ranks import ranks_report
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.trace.dataset import DEFAULT_DATASET, Dataset
 from rope_prof.io.trace.storage import found
@@ -22,7 +22,7 @@ from rope_prof.ranks.cluster import Cluster
 from rope_prof.ranks.pool import Pool, cores, free_bytes
 from rope_prof.ranks.run import Engine, Tally, ToldError, analyze_many
 from rope_prof.ranks.work import Task, TraceDone
-from rope_prof.views.blocks.ranks import fleet_blocks
+from rope_prof.views.blocks.ranks import ranks_blocks
 from rope_prof.views.terminal.writer import printed
 
 UNUSABLE_EXIT: Final = 3
@@ -65,12 +65,12 @@ def analyze_all(
     rows = dataset.rows()
     if rows is None:
         raise TraceError(f"the analysis in {str(dataset.path)!r} has gone while it was made; run it again")
-    report = fleet(rows.filter(rows["source"].is_in([source.shown for source in sources])))
+    report = ranks_report(rows.filter(rows["source"].is_in([source.shown for source in sources])))
     if json_:
         extra = {"dataset": str(dataset.path)}
         sys.stdout.write(json.dumps(report.as_json() | extra, indent=1, ensure_ascii=False) + "\n")
     else:
-        printed(Console(), fleet_blocks(report))
+        printed(Console(), ranks_blocks(report))
         typer.echo(f"\nin {dataset.path}: {_kept(tally)}; the dashboard's page Ranks draws it")
     _finish(tally, report.verdicts)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from rope_prof.analysis.ranks.ranks import RankUse, Recording, fleet
+from rope_prof.analysis.ranks.ranks import RankUse, Recording, ranks_report
 from rope_prof.errors import RunError
 from rope_prof.io.trace.dataset import read_dataset
 from rope_prof.io.trace.read import read_trace
@@ -29,7 +29,7 @@ def draw_ranks(folder: Path) -> RanksDrawn:
     Errors: RunError where it holds too many events for one file, or none; TraceError for a lost trace.
     """
     rows = read_dataset(folder)
-    recordings = fleet(rows).recordings
+    recordings = ranks_report(rows).recordings
     events = dict(rows.filter(pl.col("row") == "trace").select("source", pl.col("events").fill_null(0)).iter_rows())
     if sum(events[rank.source] for one in recordings for rank in _usable(one)) > MOST_EVENTS:
         raise RunError(_too_many(folder, recordings, events))

@@ -1,6 +1,6 @@
 """Many traces side by side: recordings, their ranks, what each range costs on each, who is late and by which range.
 
-Rows come from `fleet_rows`; a recording is what was traced at one time into one folder. Where a rank comes twice in a
+Rows come from `rows`; a recording is what was traced at one time into one folder. Where a rank comes twice in a
 folder, there are several recordings in it: they are told apart by their time and numbered, none is dropped.
 """
 
@@ -93,7 +93,7 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
+class RanksReport:
     """All recordings; `as_json` is the documented contract."""
 
     schema_version: int
@@ -106,7 +106,7 @@ class Fleet:
         return asdict(self)
 
 
-def fleet(rows: pl.DataFrame) -> Fleet:
+def ranks_report(rows: pl.DataFrame) -> RanksReport:
     """The report on `rows`, of any number of traces."""
     heads = rows.filter(pl.col("row") == "trace")
     verdict = pl.col("verdict").fill_null(pl.col("status"))
@@ -126,7 +126,7 @@ def fleet(rows: pl.DataFrame) -> Fleet:
         if unknown:
             name = " · ".join(filter(None, (names[folder], key)))
             recordings.append(_recording(name, folder, key, unknown, parts, UNKNOWN_RANKS))
-    return Fleet(
+    return RanksReport(
         schema_version=SCHEMA_VERSION,
         traces=heads.height,
         verdicts=dict(counts.iter_rows()),

@@ -100,7 +100,7 @@ class Dataset:
 
 
 def read_dataset(folder: Path) -> pl.DataFrame:
-    """All rows of the dataset in `folder` (see `analysis.fleet_rows.ROWS`). Errors: RunError where it is none."""
+    """All rows of the dataset in `folder` (see `analysis.ranks.rows.ROWS`). Errors: RunError where it is none."""
     dataset = Dataset(folder)
     marker = folder / DATASET_FILE
     if not marker.is_file():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rope_prof.analysis.ranks.ranks import Fleet, RangeAcross, RankUse, Recording
+from rope_prof.analysis.ranks.ranks import RangeAcross, RanksReport, RankUse, Recording
 from rope_prof.analysis.run.rank_spread import RankSpread
 from rope_prof.units import MISSING, counted, duration, microseconds, ratio, significant, whole
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
@@ -22,7 +22,7 @@ LABEL_CHARS = 12
 _TONES: dict[str, Tone] = {"sound": "good", "suspect": "doubt"}
 
 
-def fleet_blocks(found: Fleet) -> Iterator[Block]:
+def ranks_blocks(found: RanksReport) -> Iterator[Block]:
     """The verdicts of all traces, then each recording."""
     counts = ", ".join(f"{count:,} {verdict}" for verdict, count in found.verdicts.items())
     yield Words(text=f"{counted(found.traces, 'trace')}: {counts}")

@@ -7,12 +7,12 @@ from html import escape
 
 import polars as pl
 
-from rope_prof.analysis.ranks.ranks import Fleet, RankUse, Recording
+from rope_prof.analysis.ranks.ranks import RanksReport, RankUse, Recording
 from rope_prof.units import US
 from rope_prof.views.words.ranks import clock_line, late_line
 
 
-def summary_panel(found: Fleet, recording: Recording) -> str:
+def summary_panel(found: RanksReport, recording: Recording) -> str:
     """Verdicts of all traces, what must be known of the recording, who is late."""
     verdicts = ", ".join(f"{count:,} {escape(verdict)}" for verdict, count in found.verdicts.items())
     late = "".join(f"<li><b>{escape(late_line(one))}</b></li>" for one in recording.stragglers)

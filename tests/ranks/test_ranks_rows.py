@@ -10,7 +10,7 @@ from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.model.trace import Trace
 from tests.builders import trace
-from tests.fleet.drawn_ranks import ALL_REDUCE, BASE, HOP_NS, rank_trace
+from tests.ranks.drawn_ranks import ALL_REDUCE, BASE, HOP_NS, rank_trace
 
 
 def rows(drawn: Trace, name: str = "t.json") -> pl.DataFrame:

@@ -23,7 +23,7 @@ from rope_prof.io.trace.storage import found
 from rope_prof.ranks.pool import Pool, cores, free_bytes
 from rope_prof.ranks.run import analyze_many
 from rope_prof.ranks.work import Task, TraceDone, account, failed
-from tests.fleet.drawn_ranks import rank_json, write_job
+from tests.ranks.drawn_ranks import rank_json, write_job
 
 
 def tasks(folder: Path) -> list[Task]:

@@ -18,7 +18,7 @@ from rope_prof.cli import main
 from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.trace.dataset import read_dataset
 from rope_prof.io.trace.storage import VARIABLE, StorageError, fetched, found
-from tests.fleet.drawn_ranks import rank_json
+from tests.ranks.drawn_ranks import rank_json
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -16,7 +16,7 @@ from rope_prof.io.trace.storage import found as traces_of
 from rope_prof.ranks.run import analyze_many
 from rope_prof.ranks.work import Task, account
 from tests.dashboard.drawn_run import write_gpu_run
-from tests.fleet.drawn_ranks import write_job
+from tests.ranks.drawn_ranks import write_job
 
 
 class Here:

@@ -24,7 +24,7 @@ from rope_prof.ranks.cluster import Cluster, ClusterError
 from rope_prof.ranks.run import analyze_many
 from rope_prof.ranks.work import Task, TraceDone
 from tests.conftest import ROOT
-from tests.fleet.drawn_ranks import rank_json, write_job
+from tests.ranks.drawn_ranks import rank_json, write_job
 
 #: Warnings of Dask's own loop and sockets, met when processes are killed under it.
 pytestmark = [

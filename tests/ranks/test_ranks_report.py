@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rope_prof.analysis.ranks.clock import Collective, clocks
-from rope_prof.analysis.ranks.ranks import fleet, recorded_apart
+from rope_prof.analysis.ranks.ranks import ranks_report, recorded_apart
 from rope_prof.analysis.ranks.rows import no_rows, row_set
 from rope_prof.analysis.trace.analyze import analyze
-from rope_prof.views.blocks.ranks import fleet_blocks
-from tests.fleet.drawn_ranks import BASE, STEP_NS, rank_trace
+from rope_prof.views.blocks.ranks import ranks_blocks
 from tests.on_terminal import on_terminal
+from tests.ranks.drawn_ranks import BASE, STEP_NS, rank_trace
 
 
 def of(
@@ -36,11 +36,11 @@ def job(size: int = 4, offsets: dict[int, int] | None = None, **more: Any) -> pl
 
 
 def printed(rows: pl.DataFrame, width: int = 80) -> str:
-    return on_terminal(fleet_blocks(fleet(rows)), width)
+    return on_terminal(ranks_blocks(ranks_report(rows)), width)
 
 
 def test_even_ranks_have_no_straggler_and_their_totals() -> None:
-    (one,) = fleet(job()).recordings
+    (one,) = ranks_report(job()).recordings
     assert [rank.label for rank in one.ranks] == ["0", "1", "2", "3"]
     assert one.stragglers == ()
     assert one.notes == ()
@@ -52,7 +52,7 @@ def test_even_ranks_have_no_straggler_and_their_totals() -> None:
 
 def test_the_late_rank_its_cost_and_its_range_are_named() -> None:
     """All leave the all-reduce together, so that busy times are even; the range before it is not."""
-    (one,) = fleet(job(late={2: 3_000, 1: 1_000})).recordings
+    (one,) = ranks_report(job(late={2: 3_000, 1: 1_000})).recordings
     (late,) = one.stragglers
     assert (late.rank, late.range) == ("2", "rope")
     assert late.cost_ns == 8 * 2_000  # until rank 1 came they would have waited anyway
@@ -86,7 +86,7 @@ def test_clocks_are_told_from_the_ends_of_collectives_exactly(offsets: list[int]
 
 
 def test_a_clock_that_goes_ahead_makes_nobody_late() -> None:
-    (one,) = fleet(job(offsets={3: 5_000_000}, late={1: 3_000})).recordings
+    (one,) = ranks_report(job(offsets={3: 5_000_000}, late={1: 3_000})).recordings
     assert [late.rank for late in one.stragglers] == ["1"]
     assert one.ranks[3].clock is not None
     assert one.ranks[0].clock is not None
@@ -111,14 +111,14 @@ def test_without_collectives_the_busiest_is_late() -> None:
     rows = rows.with_columns(
         busy_ns=pl.when((pl.col("row") == "device") & (pl.col("rank") == 2)).then(90_000).otherwise("busy_ns")
     )
-    (one,) = fleet(rows).recordings
+    (one,) = ranks_report(rows).recordings
     assert [late.rank for late in one.stragglers] == ["2"]
     assert "no collectives" in one.stragglers[0].how
 
 
 def test_two_recordings_in_one_folder_are_told_apart_by_their_time() -> None:
     later = [of(rank, name=f"again{rank}.json", offset=60_000_000_000) for rank in range(4)]
-    found = fleet(pl.concat([*later, job()])).recordings
+    found = ranks_report(pl.concat([*later, job()])).recordings
     assert [len(one.ranks) for one in found] == [4, 4]
     assert all("again" in rank.source for rank in found[1].ranks)
     assert all("2 recordings" in one.notes[0] for one in found)
@@ -127,7 +127,7 @@ def test_two_recordings_in_one_folder_are_told_apart_by_their_time() -> None:
 def test_a_rank_that_the_first_recording_lacks_stays_with_the_second() -> None:
     first = [of(rank) for rank in (0, 1, 2)]
     second = [of(rank, name=f"again{rank}.json", offset=60_000_000_000) for rank in range(4)]
-    one, two = fleet(pl.concat([*first, *second])).recordings
+    one, two = ranks_report(pl.concat([*first, *second])).recordings
     assert [rank.label for rank in one.ranks] == ["0", "1", "2"]
     assert [rank.label for rank in two.ranks] == ["0", "1", "2", "3"]
     assert "1 of 4 ranks have no trace here: 3" in one.notes
@@ -142,7 +142,7 @@ def test_without_times_recordings_are_told_apart_by_name() -> None:
 
 
 def test_folders_of_one_name_stay_apart() -> None:
-    found = fleet(pl.concat([job(), job(folder="/other/a")])).recordings
+    found = ranks_report(pl.concat([job(), job(folder="/other/a")])).recordings
     assert [one.name for one in found] == ["jobs/a", "other/a"]
 
 
@@ -150,7 +150,7 @@ def test_an_unusable_rank_is_a_row_and_the_others_are_told() -> None:
     cut = no_rows("done", "unreadable", "it is empty [bold]", name="rank3.json")
     cut = cut.with_columns(source=pl.lit("/jobs/a/rank3.json"), folder=pl.lit("/jobs/a"))
     rows = pl.concat([*(of(rank) for rank in range(3)), cut])
-    report = fleet(rows)
+    report = ranks_report(rows)
     assert report.verdicts == {"sound": 3, "unreadable": 1}
     (one,) = report.recordings
     assert one.ranks[3].busy_ns is None
@@ -161,14 +161,14 @@ def test_an_unusable_rank_is_a_row_and_the_others_are_told() -> None:
 def test_traces_of_no_known_rank_are_not_compared() -> None:
     rows = pl.concat([of(rank, name=f"x{rank}.json", folder="/x") for rank in range(2)])
     rows = rows.with_columns(rank=pl.lit(None, dtype=pl.Int64))
-    (one,) = fleet(rows).recordings
+    (one,) = ranks_report(rows).recordings
     assert [rank.label for rank in one.ranks] == ["x0.json", "x1.json"]
     assert one.stragglers == ()
     assert "which rank" in one.notes[0]
 
 
 def test_the_report_is_plain_json() -> None:
-    said = json.loads(json.dumps(fleet(job(late={2: 3_000})).as_json()))
+    said = json.loads(json.dumps(ranks_report(job(late={2: 3_000})).as_json()))
     assert said["schema_version"] == 1
     assert said["traces"] == 4
     assert said["recordings"][0]["stragglers"][0]["rank"] == "2"

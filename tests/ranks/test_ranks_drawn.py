@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace as Packets
 
-from rope_prof.analysis.ranks.ranks import Recording, common_zero, fleet
+from rope_prof.analysis.ranks.ranks import Recording, common_zero, ranks_report
 from rope_prof.analysis.ranks.rows import row_set
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.cli import main
@@ -20,7 +20,7 @@ from rope_prof.views.draw.ranks import heat_figure
 from rope_prof.views.page.ranks import rank_table, summary_panel
 from rope_prof.views.perfetto.ranks import ranks_trace
 from tests.builders import kineto_json, range_, trace
-from tests.fleet.drawn_ranks import ALL_REDUCE, BASE, rank_trace, write_job
+from tests.ranks.drawn_ranks import ALL_REDUCE, BASE, rank_trace, write_job
 
 OFFSETS = {0: 0, 1: 7_000_000, 2: -40_000, 3: 0}
 
@@ -42,7 +42,7 @@ def job(
     whole = pl.concat(rows)
     if not collectives:
         whole = whole.filter(pl.col("row") != "collective")
-    (one,) = fleet(whole).recordings
+    (one,) = ranks_report(whole).recordings
     return one, traces
 
 
@@ -153,7 +153,7 @@ def test_the_heat_map_shows_the_late_call_and_names_letter_for_letter(palette: o
 
 def test_panels_escape_and_tables_keep_what_is_unknown() -> None:
     recording, _ = job(range_name="<b>rope</b>")
-    report = fleet(pl.DataFrame(schema=row_set(rank_trace(0), analyze(rank_trace(0)), name="x").schema))
+    report = ranks_report(pl.DataFrame(schema=row_set(rank_trace(0), analyze(rank_trace(0)), name="x").schema))
     text = summary_panel(report, recording)
     assert "Rank 2 is late by" in text
     assert "<b>rope" not in text
