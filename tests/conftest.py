@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,9 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+#: What tests keep of traces is theirs, and goes with them.
+_CACHE = tempfile.TemporaryDirectory(prefix="rope_prof-tests-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 ROOT = Path(__file__).resolve().parents[1]
 
 #: No GPU, no first-run pages, no traffic of the browser's own.

@@ -13,8 +13,15 @@ from rope_prof.errors import UnavailableError
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    clear: Annotated[bool, typer.Option("--clear-cache", help="Delete the parsed traces that are kept.")] = False,
 ) -> None:
     """What this machine can do, and what to do about the rest."""
+    from rope_prof.io.trace.cache import cache_bytes, cache_folder, clear_cache
+    from rope_prof.units import size
+
+    if clear:
+        typer.echo(f"{size(clear_cache())} of parsed traces deleted from {cache_folder()}")
+        return
     try:
         from rope_prof.record.device.machine import checks
     except ImportError as error:
@@ -30,3 +37,5 @@ def doctor(
         typer.echo(f"{check.state:<8} {check.name:<{width}}  {check.seen}")
         if check.advice:
             typer.echo(f"{'':<8} {'':<{width}}  -> {check.advice}")
+    kept = f"{size(cache_bytes())} of parsed traces in {cache_folder()}; `doctor --clear-cache` deletes them"
+    typer.echo(f"{'':<8} {'cache':<{width}}  {kept}")

@@ -9,7 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rope_prof.io.trace.cache import SUFFIX, cached_trace
+from rope_prof.cli import main
+from rope_prof.io.trace import cache
+from rope_prof.io.trace.cache import SUFFIX, cache_bytes, cache_folder, cached_trace
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, empty
 
 
@@ -62,6 +64,11 @@ def _same(a: Trace, b: Trace) -> bool:
     return True
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 def test_the_second_time_nothing_is_parsed(path: Path) -> None:
     reader = Reader(_trace(str(path)))
     first, second = cached_trace(path, reader), cached_trace(path, reader)
@@ -69,7 +76,7 @@ def test_the_second_time_nothing_is_parsed(path: Path) -> None:
     assert _same(first, second)
 
 
-def test_other_content_is_parsed_and_replaces_the_old_cache(path: Path) -> None:
+def test_other_content_is_parsed(path: Path) -> None:
     cached_trace(path, Reader(_trace()))
     before = path.stat()
     path.write_text("the bytes of a TRACE")
@@ -77,21 +84,66 @@ def test_other_content_is_parsed_and_replaces_the_old_cache(path: Path) -> None:
     reader = Reader(_trace(str(path), start=6))
     assert cached_trace(path, reader).gpu["start_ns"].to_list() == [6]
     assert reader.count == 1
-    assert len(list(path.with_name(path.name + SUFFIX).iterdir())) == 1
+    assert len(list(cache_folder().iterdir())) == 2
 
 
-def test_a_moved_trace_takes_its_cache_along_and_its_new_name(path: Path, tmp_path: Path) -> None:
+def test_one_content_under_two_names_is_parsed_once_and_keeps_its_names(path: Path, tmp_path: Path) -> None:
     cached_trace(path, Reader(_trace()))
     other = tmp_path / "b.json"
-    path.rename(other)
-    path.with_name(path.name + SUFFIX).rename(other.with_name(other.name + SUFFIX))
+    other.write_bytes(path.read_bytes())
     reader = Reader(_trace())
     assert cached_trace(other, reader).source == str(other)
     assert reader.count == 0
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.with_name(path.name + SUFFIX).rglob("*") if file.is_file())
+def _files(_: Path) -> list[Path]:
+    return sorted(file for file in cache_folder().rglob("*") if file.is_file())
+
+
+def test_what_lies_beside_a_trace_is_never_believed(path: Path) -> None:
+    cached_trace(path, Reader(_trace()))
+    beside = path.with_name(path.name + SUFFIX)
+    cache_folder().rename(beside)  # whole, of this very content, and somebody else's to give
+    reader = Reader(_trace(str(path), start=6))
+    assert cached_trace(path, reader).gpu["start_ns"].to_list() == [6]
+    assert reader.count == 1
+
+
+def test_a_folder_that_others_can_write_is_not_believed(path: Path) -> None:
+    cached_trace(path, Reader(_trace()))
+    cache_folder().chmod(0o777)
+    reader = Reader(_trace(str(path)))
+    cached_trace(path, reader)
+    assert reader.count == 1
+
+
+def test_it_is_bounded_and_what_was_opened_last_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        file = tmp_path / f"{number}.json"
+        file.write_text(f"trace {number}")
+        cached_trace(file, Reader(_trace()))
+        for entry in cache_folder().iterdir():
+            os.utime(entry, (entry.stat().st_mtime - 10,) * 2)
+    cached_trace(tmp_path / "0.json", Reader(_trace()))  # opened again
+    monkeypatch.setattr(cache, "MOST_BYTES", cache_bytes() * 3 // 4)
+    (tmp_path / "4.json").write_text("trace 4")
+    cached_trace(tmp_path / "4.json", Reader(_trace()))
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    left = []
+    for number in range(5):
+        reader = Reader(_trace())
+        cached_trace(tmp_path / f"{number}.json", reader)
+        left += [number] if not reader.count else []
+    assert 0 in left and 4 in left and 1 not in left
+
+
+def test_doctor_deletes_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cached_trace(path, Reader(_trace()))
+    assert cache_bytes() > 0
+    assert main(["doctor", "--clear-cache"]) == 0
+    assert "of parsed traces deleted" in capsys.readouterr().out
+    assert cache_bytes() == 0
 
 
 @pytest.mark.parametrize("which", range(6))
@@ -115,7 +167,8 @@ def test_a_damaged_cache_is_parsed_again_and_mended(path: Path, which: int, how:
 
 
 def test_no_cache_where_a_file_stands_in_its_place(path: Path) -> None:
-    path.with_name(path.name + SUFFIX).write_text("in the way")
+    cache_folder().parent.mkdir(parents=True)
+    cache_folder().write_text("in the way")
     reader = Reader(_trace(str(path)))
     assert _same(cached_trace(path, reader), reader.trace)
     assert _same(cached_trace(path, reader), reader.trace)
@@ -128,7 +181,7 @@ def test_a_failing_disk_leaves_nothing_behind(path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
     assert cached_trace(path, Reader(_trace())).events == 3
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir() if file.is_file()] == [path.name]
 
 
 def test_an_interrupted_write_leaves_no_half_cache(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +192,8 @@ def test_an_interrupted_write_leaves_no_half_cache(path: Path, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         cached_trace(path, Reader(_trace()))
     monkeypatch.undo()
-    assert not path.with_name(path.name + SUFFIX).exists()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(path.parent / "cache"))
+    assert list(cache_folder().iterdir()) == []
     reader = Reader(_trace())
     cached_trace(path, reader)
     assert reader.count == 1
@@ -160,7 +214,7 @@ def test_an_error_of_the_reader_is_the_error(path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="as it was"):
         cached_trace(path, read)
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir() if file.is_file()] == [path.name]
 
 
 def test_a_missing_file_is_the_readers_to_report(tmp_path: Path) -> None:

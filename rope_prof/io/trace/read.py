@@ -26,7 +26,7 @@ def read_trace(path: Path, *, progress: Progress | None = None, cache: bool = Fa
     """The trace in `path`: Kineto JSON (plain or gzip), an Nsight Systems export or report, a Proton profile.
 
     `progress(read, total)` is called with bytes of the file. What reading discovers (a cut, mended events) is in
-    `Trace.findings`. With `cache` the parsed trace is kept beside the file and reopened from there (`io.cache`).
+    `Trace.findings`. With `cache` the parsed trace is kept in the user's cache and reopened from there (`cache`).
     Raises `TraceError` where the file is missing, of no known format, or over a stated limit.
     """
     if cache:
