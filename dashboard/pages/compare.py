@@ -9,10 +9,12 @@ from rope_prof.analysis.run.differences import unlike
 from rope_prof.dashboard import comparing, downloads, loading, shell, view
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.opened.comparison import cleaned_markdown
-from rope_prof.views.blocks.model import charted
+from rope_prof.views.blocks.compare import difference_blocks
+from rope_prof.views.blocks.model import Bullets, charted
 from rope_prof.views.draw.compare import MOST, ForestChart
 from rope_prof.views.page import compare as compare_panels
 from rope_prof.views.page import overview
+from rope_prof.views.page.blocks import blocks, heading
 from rope_prof.views.terminal.compare import table, verdict_frame
 from rope_prof.views.words.comparison import method, reasons
 
@@ -84,12 +86,16 @@ folders, sides = (base_folder, cand_folder), (base, cand)
 st.html(
     overview.wrap(
         seen.palette,
-        compare_panels.differences_panel(
-            base.run,
-            cand.run,
-            differences(comparing.bare(base_folder, base), comparing.bare(cand_folder, cand)),
-            unlike(base_folder.run, cand_folder.run),
-            one=comparing.same_run(folders),
+        heading("What differs"),
+        blocks(
+            difference_blocks(
+                base.run,
+                cand.run,
+                differences(comparing.bare(base_folder, base), comparing.bare(cand_folder, cand)),
+                unlike(base_folder.run, cand_folder.run),
+                one=comparing.same_run(folders),
+            ),
+            seen.palette,
         ),
     )
 )
@@ -104,7 +110,10 @@ if len(shown) > MOST:
     shell.caption(f"The first {MOST} of {len(shown)} verdicts are drawn; the table has all.")
 cells = table(found)
 shell.table(cells, words=cells.columns)
-st.html(overview.wrap(seen.palette, compare_panels.open_verdicts(reasons(found))))
+if open_verdicts := reasons(found):
+    st.html(
+        overview.wrap(seen.palette, heading("Not decided"), blocks([Bullets(items=tuple(open_verdicts))], seen.palette))
+    )
 shell.caption(*method(found), "The same table on a command line, for CI with --fail-on:")
 st.code(found.command, language=None, wrap_lines=True)
 with giving:

@@ -33,6 +33,8 @@ GPU_EVENTS: dict[str, Any] = {
     "grid": pl.String,  # "8x1x1"
     "block": pl.String,
     "external": pl.Int64,  # External id: the cpu_op that caused it
+    "collective": pl.String,  # what a kernel that communicates does, as the file says it: allreduce, all_to_allv, ...
+    "group": pl.String,  # the process group that it does it in
 }
 
 #: One row per runtime or driver call on the host.

@@ -15,7 +15,9 @@ import polars as pl
 
 from rope_prof.analysis.trace.accounting import DeviceUse
 from rope_prof.analysis.trace.analyze import Analysis
+from rope_prof.analysis.trace.collectives import collectives
 from rope_prof.analysis.trace.gaps import CAUSES
+from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.ranges import RangeUse
 from rope_prof.model.trace import Trace
 
@@ -56,7 +58,7 @@ ROWS: Final[dict[str, Any]] = {
 
 #: Kernels that end on all ranks of their group at one moment. Send and receive join only two, a broadcast ends early
 #: at its root.
-COLLECTIVES: Final = r"(?i)all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|cross_device_reduce"
+COLLECTIVES: Final = r"(?i)all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|barrier|cross_device_reduce"
 #: Of each collective so many are kept, from the first.
 MOST_COLLECTIVES: Final = 4096
 _NAMED_RANK: Final = re.compile(r"(?i)(?:rank[-_=. ]?|\btp[-_]|\br)(\d+)(?!\d)")
@@ -174,11 +176,12 @@ def _range(use: RangeUse, key: object) -> dict[str, Any]:
 
 
 def _collectives(trace: Trace) -> list[dict[str, Any]]:
-    """A row for each device and name of collective, its executions in the order of their start."""
+    """A row for each device, collective and group, its executions in the order of their start."""
     base = trace.base_time_ns or 0
     found = (
-        trace.gpu.filter((pl.col("kind") == "kernel") & pl.col("name").str.contains(COLLECTIVES))
-        .sort("start_ns")
+        collectives(trace, launched(trace))
+        .filter(pl.col("operation").str.contains(COLLECTIVES))
+        .with_columns(name=pl.concat_str("operation", pl.format(" of {}", "group").fill_null("")))
         .group_by("device", "name", maintain_order=True)
         .agg(
             pl.len().alias("calls"),

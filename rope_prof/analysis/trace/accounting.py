@@ -11,13 +11,15 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.trace.collectives import Communication, communication
+from rope_prof.analysis.trace.copies import CopyUse, copy_use, only_copies_ns
 from rope_prof.analysis.trace.gaps import Host, Launches, Rungs, edges, idle_by_cause, launches_of, segments
 from rope_prof.analysis.trace.groups import group_numbers
 from rope_prof.analysis.trace.spans import SpanSet, busy_time, frame_in_order, frame_union, gaps, total_time, window
 
 #: The columns of `launched` that an account needs; gathering the others costs more than the account.
 NEEDED: Final = (
-    *("device", "kind", "stream", "start_ns", "dur_ns", "correlation", "graph_node"),
+    *("device", "kind", "name", "bytes", "collective", "stream", "start_ns", "dur_ns", "correlation", "graph_node"),
     *("launch_name", "launch_process", "launch_thread", "launch_start_ns"),
 )
 
@@ -53,6 +55,9 @@ class DeviceUse:
     gap_max_ns: int | None = None
     idle_by_cause_ns: dict[str, int] | None = None
     streams: tuple[StreamUse, ...] = ()
+    copies: tuple[CopyUse, ...] = ()
+    copies_only_ns: int | None = None  # copies run and nothing else does
+    communication: Communication | None = None
     idle_share: float | None = None
     idle_share_bound: float | None = None  # by how much the share can be off, where a finding says that it can be
     reason: str | None = None
@@ -80,6 +85,9 @@ def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: H
         gaps=found.height,
         gap_max_ns=int(found["dur_ns"].max() or 0),  # type: ignore[arg-type]
         idle_by_cause_ns=idle_by_cause(segments(found, launches), host_side)[0],
+        copies=copy_use(events),
+        copies_only_ns=only_copies_ns(events),
+        communication=communication(events),
         streams=_stream_use(events, launches, host_side, start, end),
     )
 

@@ -4,8 +4,9 @@ A gap is judged by the GPU event that ends it, first match wins:
 
 - `unknown`: the launch of that event is not in the file.
 - `in_graph`: it belongs to the same graph launch as the event before the gap.
-- before its launch call began: `sync` while that thread was in a synchronising call, `profiler` inside an overhead
-  record of the profiler, else `host_late`.
+- before its launch call began: `sync` while that thread was in a synchronising call or a blocking copy, and from one
+  that waited for a copy to the host (`.item()`) on; `profiler` inside an overhead record of the profiler, else
+  `host_late`.
 - from there on: `queued` if the launch call had begun before the gap, else `launch`.
 
 For one stream (or one range) come first: `other_stream` (a kernel of somebody else runs on the device), `copy`
@@ -41,6 +42,9 @@ CAUSES: Final = (
 )
 _CODE: Final = {cause: code for code, cause in enumerate(CAUSES)}
 SYNC_CALL: Final = r"(?i)synchronize"
+#: Copies that come back when they are done. Others of them only enqueue.
+BLOCKING_COPY: Final = r"^(?:cuda|cu|hip)Memcpy(?:2D|3D|To\w+|From\w+|DtoH|HtoD|DtoD|Peer|WithStream)?(?:_v\d+)?$"
+_TO_HOST: Final = r"(?i)\bdtoh\b"
 #: Those that wait for all work of a device, and for that of one stream.
 DEVICE_SYNC: Final = r"(?i)(?:device|ctx|context)synchronize"
 STREAM_SYNC: Final = r"(?i)streamsynchronize$"
@@ -72,7 +76,7 @@ def by_profiler(trace: Trace) -> pl.DataFrame:
 
 def host(trace: Trace) -> Host:
     """The host side of a trace, as far as the rule needs it."""
-    waiting = trace.calls.filter(pl.col("name").str.contains(SYNC_CALL))
+    waiting = _read_back(trace, trace.calls.filter(pl.col("name").str.contains(f"{SYNC_CALL}|{BLOCKING_COPY}")))
     known = by_profiler(trace).with_columns(
         pl.when(pl.col("process") >= 0).then("process"), pl.col("dur_ns").fill_null(0)
     )
@@ -80,6 +84,25 @@ def host(trace: Trace) -> Host:
         sync={(p, t): frame_union(rows) for (p, t), rows in waiting.group_by("process", "thread")},
         overhead={p: frame_union(rows) for (p,), rows in known.group_by("process")},
     )
+
+
+def _read_back(trace: Trace, waiting: pl.DataFrame) -> pl.DataFrame:
+    """The waits, those for a copy to the host until their thread's next launch: the queue is empty because of them."""
+    to_host = (pl.col("kind") == "memcpy") & pl.col("name").fill_null("").str.contains(_TO_HOST)
+    back = trace.gpu.filter(to_host & pl.col("correlation").is_not_null())["correlation"].unique()
+    if not len(back) or not waiting.height:
+        return waiting
+    lane = ["process", "thread"]
+    made = trace.calls.join(trace.gpu.select("correlation").unique(), on="correlation", how="semi").sort("start_ns")
+    made = made.select(*lane, at="start_ns", copies=pl.col("correlation").is_in(back.implode()))
+    rows = waiting.with_columns(end=pl.col("start_ns") + pl.col("dur_ns").fill_null(0)).sort("start_ns")
+    rows = rows.join_asof(made, left_on="start_ns", right_on="at", by=lane, check_sortedness=False)
+    later = made.select(*lane, following="at")
+    rows = rows.sort("end").join_asof(
+        later, left_on="end", right_on="following", by=lane, strategy="forward", check_sortedness=False
+    )
+    until = pl.when(pl.col("copies")).then(pl.col("following")).otherwise(None).fill_null(pl.col("end"))
+    return rows.with_columns(dur_ns=until - pl.col("start_ns")).select(waiting.columns)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ import polars as pl
 
 from rope_prof.analysis.trace.accounting import NEEDED
 from rope_prof.analysis.trace.clocks import clocks
+from rope_prof.analysis.trace.copies import BOUND as COPY_BOUND
+from rope_prof.analysis.trace.copies import copy_use, only_copies_ns
 from rope_prof.analysis.trace.gaps import by_profiler, host, pieces, segments
 from rope_prof.analysis.trace.graph_nodes import graph_nodes
 from rope_prof.analysis.trace.identity import identity
 from rope_prof.analysis.trace.missing import missing
 from rope_prof.analysis.trace.overlaps import overlaps
-from rope_prof.analysis.trace.proof import ADVICE
+from rope_prof.analysis.trace.proof import ADVICE, proof
 from rope_prof.analysis.trace.spans import frame_union, gaps, window
 from rope_prof.model.trace import Finding, Trace
 
@@ -31,6 +33,7 @@ INFORMS: Final = frozenset(
     (
         "coarse_clock",
         "captured_launches",
+        "copy_bound",
         "damaged_unread_events",
         "duplicate_metadata",
         "graph_replays_differ",
@@ -80,7 +83,18 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
     elif not trace.gpu.height:
         findings.append(_no_gpu_events(trace))
     else:
-        for check in (_times, identity, clocks, missing, graph_nodes, _window_end, _overhead, _one_wait, _oddities):
+        for check in (
+            _copies,
+            _times,
+            identity,
+            clocks,
+            missing,
+            graph_nodes,
+            _window_end,
+            _overhead,
+            _one_wait,
+            _oddities,
+        ):
             findings.extend(check(trace, events))
     codes = {f.code for f in findings}
     verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"
@@ -95,6 +109,21 @@ def _no_gpu_events(trace: Trace) -> Finding:
         f"no GPU events in {trace.events} events ({parts or 'nothing that is known'}); record with CUDA activity on"
     )
     return Finding(code="no_gpu_events", detail=detail)
+
+
+def _copies(_: Trace, events: pl.DataFrame) -> Iterator[Finding]:
+    for (device,), rows in events.group_by("device", maintain_order=True):
+        copies = rows.filter(pl.col("kind") == "memcpy")
+        start, end = window(rows)
+        alone = only_copies_ns(rows) if copies.height else 0
+        if end > start and alone > COPY_BOUND * (end - start):
+            most = copy_use(rows)[0]
+            detail = (
+                f"device {device} does nothing but copy for {100 * alone / (end - start):.0f} % of its window, most of "
+                f"it {most.direction}{f' from {most.memory} memory' if most.memory else ''}: it is busy, and waits "
+                "for data"
+            )
+            yield Finding(code="copy_bound", detail=detail, count=copies.height, events=proof(copies))
 
 
 def _times(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
@@ -138,7 +167,7 @@ def _overhead(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
 
 def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     """One gap is most of a device's window, and the GPU waited in it with work queued (or nobody knows why)."""
-    events = events.select("name", *NEEDED)
+    events = events.select(NEEDED)
     for device in events["device"].unique().sort():
         rows = events.filter(pl.col("device") == device)
         found = gaps(rows)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from rope_prof.io.kineto.args import ints
+from rope_prof.io.kineto.args import as_int, ints
 from rope_prof.io.kineto.categories import FRAMES
 from rope_prof.io.kineto.digits import microseconds_to_ns, whole_microseconds
 from rope_prof.io.kineto.events import read_piece
@@ -40,7 +40,7 @@ def read_columns(text: bytes, last: bool) -> Columns:
     """The columns of a piece of the event array; see `kineto_events.read_piece`."""
     piece = read_piece(text, last)
     counts = {code: getattr(piece, code) for code in COUNTED}
-    counts["unreadable_times"] = 0
+    counts |= {"unreadable_times": 0, "odd_places": 0}
     names = _Numbers()
     frames: dict[str, pl.DataFrame] = {}
     whole_us = True
@@ -52,6 +52,8 @@ def read_columns(text: bytes, last: bool) -> Columns:
         batch, unreadable = _frame(group, names)
         frames[frame] = batch
         counts["unreadable_times"] += unreadable
+        if frame == "gpu":
+            counts["odd_places"] += _odd_places(group.columns)
     return Columns(
         frames=frames,
         texts=pl.Series(list(map(_plain, names)), dtype=pl.String),
@@ -105,6 +107,14 @@ def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
     return (batch.filter(pl.Series(good)) if unreadable else batch), unreadable
 
 
+def _odd_places(held: dict[str, list[Any]]) -> int:
+    """Events that name a device or a stream which is no whole number."""
+    places = {*held["device"], *held["stream"]}
+    odd = {place for place in places if place is not None and as_int(place) is None}
+    pairs = zip(held["device"], held["stream"], strict=True) if odd else ()
+    return sum(device in odd or stream in odd for device, stream in pairs)
+
+
 def _op(held: dict[str, list[Any]], names: _Numbers) -> list[pl.Series]:
     return [
         *(ints(name, held[name]) for name in ("external", "sequence", "forward_thread")),
@@ -126,6 +136,8 @@ def _gpu(held: dict[str, list[Any]], thread: pl.Series, names: _Numbers) -> list
         *(ints(name, [number or None for number in held[name]]) for name in ("correlation", "graph", "graph_node")),
         *(ints(name, held[field]) for name, field in (("registers", "registers"), ("shared_bytes", "shared"))),
         ints("bytes", held["bytes"]),
+        names.told("collective", held["collective"], _plain),
+        names.told("group", held["group"], _plain),
         names.told("grid", held["grid"], _shape),
         names.told("block", held["block"], _shape),
     ]

@@ -54,6 +54,8 @@ _GPU: Final[dict[str, Take]] = {
     "graph": lambda args: [one.graph for one in args],
     "graph_node": lambda args: [one.graph_node for one in args],
     "bytes": lambda args: [one.bytes for one in args],
+    "collective": lambda args: [one.collective for one in args],
+    "group": lambda args: [one.group for one in args],
     "grid": lambda args: _texts([one.grid for one in args]),
     "block": lambda args: _texts([one.block for one in args]),
 }

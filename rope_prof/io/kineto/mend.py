@@ -12,6 +12,9 @@ import msgspec
 
 from rope_prof.io.kineto.structs import NO_ARGS, TEXT_ARGS, Args, Loose, Scalar, decode_loose
 
+#: Where an event ran: what cannot be read there would put it somewhere else, and is told (`columns`).
+_PLACES: Final = frozenset(("device", "stream"))
+ODD: Final = "?"
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_scalar = msgspec.json.Decoder(Scalar).decode
 _number_encoder = msgspec.json.Encoder(decimal_format="number")
@@ -31,7 +34,9 @@ def lenient_args(raw: bytes) -> Args:
                 try:
                     value = _decode_scalar(value)
                 except (msgspec.DecodeError, UnicodeDecodeError):
-                    continue
+                    if name not in _PLACES:
+                        continue
+                    value = ODD
             setattr(args, name, value)
     return args
 

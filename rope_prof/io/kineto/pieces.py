@@ -18,6 +18,7 @@ PIECE_BYTES: Final = 8 << 20
 MAX_EVENT_BYTES: Final = 64 << 20
 
 _ARRAY: Final = re.compile(rb'"traceEvents"\s*:\s*\[')
+_LEVEL: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _BETWEEN: Final = re.compile(rb'\}\s*,\s*(?=\{\s*"[A-Za-z])')
 _BLANK: Final = b" \t\r\n"
 #: UTF-8's byte order mark, which some editors put first.
@@ -64,29 +65,50 @@ class Events:
         """Read up to the start of the array; a top-level list of events has an empty head."""
         buffer = bytearray()
         searched = 0
+        levels = _Levels()
+        inner: re.Match[bytes] | None = None
         for more in self._source:
             buffer += more
             if buffer.lstrip(_BLANK + _MARK)[:1] == b"[":
                 self.found = True
                 del buffer[: buffer.index(b"[") + 1]
                 return buffer
-            match = _ARRAY.search(buffer, max(0, searched - 64))
-            if match:
-                self.found = True
-                self.head = bytes(buffer[: match.start()]).removeprefix(_MARK)
-                del buffer[: match.end()]
-                return buffer
+            for match in _ARRAY.finditer(bytes(buffer), max(0, searched - 64)):
+                if levels.at(buffer, match.start()) == 1:
+                    return self._from(buffer, match)
+                inner = inner or match
             searched = len(buffer)
             if searched > MAX_EVENT_BYTES:
                 raise self._too_long(searched)
+        if inner is not None:  # no array at the top: the head is damaged, or all stands one level lower
+            return self._from(buffer, inner)
         self.head = bytes(buffer).removeprefix(_MARK)
         return bytearray()
+
+    def _from(self, buffer: bytearray, match: re.Match[bytes]) -> bytearray:
+        self.found = True
+        self.head = bytes(buffer[: match.start()]).removeprefix(_MARK)
+        del buffer[: match.end()]
+        return buffer
 
     def _too_long(self, size: int) -> TraceError:
         return TraceError(
             f"{self._name!r} holds {size} bytes without the end of an event, over the limit of "
             f"{MAX_EVENT_BYTES >> 20} MiB; this is no trace that a profiler wrote"
         )
+
+
+class _Levels:
+    """How many objects and arrays are open at a place of a text, asked in the text's order; strings count as one."""
+
+    def __init__(self) -> None:
+        self._at = self._open = 0
+
+    def at(self, text: bytearray, place: int) -> int:
+        for token in _LEVEL.finditer(bytes(text[self._at : place])):
+            self._open += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(token.group(), 0)
+        self._at = place
+        return self._open
 
 
 def _last_cut(buffer: bytearray) -> tuple[int, int] | None:

@@ -53,6 +53,8 @@ class KinetoReader:
         if not events.found:
             self._counts["no_array"] = 1
         metadata = self._metadata(events.head, tail)
+        if events.found:
+            self._leave_out(metadata.pop("traceEvents", None))
         return self._trace(metadata)
 
     def _take(self, piece: Columns) -> None:
@@ -67,6 +69,11 @@ class KinetoReader:
         for frame, batch in piece.frames.items():
             named = [number.gather(c).alias(c.name) for c in batch.iter_columns() if c.dtype == pl.UInt32]
             self._batches[frame].append(batch.with_columns(named))
+
+    def _leave_out(self, second: Any) -> None:
+        """Count what a second event array holds, which other readers take instead of the first."""
+        if second is not None:
+            self._counts["second_array"] = len(second) if isinstance(second, list) else 1
 
     def _metadata(self, head: bytes, tail: bytes | None) -> dict[str, Any]:
         """The top-level members but the events; from a cut file what stands before them."""
@@ -182,6 +189,8 @@ _DETAILS: Final = {
     "damaged_unread_events": ("lost_unread", "events of categories that no figure reads cannot be read"),
     "duplicate_keys": ("duplicates", "events hold a key twice; the last one counts"),
     "unreadable_times": ("unreadable_times", "events have no readable start or duration and are left out"),
+    "odd_places": ("odd_places", "GPU events name a device or a stream that is no whole number"),
+    "second_array": ("second_array", "events of a second event array are left out; a file of a profiler has one"),
 }
 
 

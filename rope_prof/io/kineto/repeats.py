@@ -73,6 +73,8 @@ def _labels(args: msgspec.Raw) -> bool:
         return _decode_label(args).name is not None
     except msgspec.DecodeError:
         return False
+    except UnicodeDecodeError:  # a name in another encoding: there is one, and it is not read
+        return b'"name"' in bytes(args)
 
 
 def _colon_keys(text: bytes) -> dict[str, int]:

@@ -26,6 +26,8 @@ class Args(msgspec.Struct, gc=False):
     graph: Scalar = msgspec.field(name="graph id", default=None)
     graph_node: Scalar = msgspec.field(name="graph node id", default=None)
     bytes: Scalar = None
+    collective: Scalar = msgspec.field(name="Collective name", default=None)
+    group: Scalar = msgspec.field(name="Process Group Name", default=None)
     sequence: Scalar = msgspec.field(name="Sequence number", default=None)
     forward_thread: Scalar = msgspec.field(name="Fwd thread id", default=None)
     grid: msgspec.Raw = ABSENT

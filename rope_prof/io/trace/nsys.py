@@ -21,6 +21,7 @@ import polars as pl
 
 from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.kineto.args import as_int, ints
+from rope_prof.io.kineto.digits import LIMIT_NS
 from rope_prof.io.trace.sqlite import tables_of
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
@@ -131,9 +132,9 @@ class _Export:
         frame = self._rows(table, ("start", "end", *extra), where)
         texts = [name for name in extra if name in _TEXTS]
         columns = {n: ints(n, _integers(frame[n].to_list())) for n in frame.columns if n not in texts}
-        good = columns["start"].is_not_null()
-        if table != "NVTX_EVENTS":
-            good &= columns["end"].is_not_null()
+        good = columns["start"].is_between(-LIMIT_NS, LIMIT_NS, closed="none").fill_null(False)
+        end = columns["end"].is_between(-LIMIT_NS, LIMIT_NS, closed="none")
+        good &= end.fill_null(table == "NVTX_EVENTS")
         lost = frame.height - int(good.sum())
         if lost:
             detail = f"rows of {table} have no readable start or end and are left out"
@@ -189,8 +190,14 @@ class _Export:
         return self._gpu(rows, "kernel", names)
 
     def _copies(self) -> pl.DataFrame:
-        rows = self._timed(_MEMCPY, (*_WHERE, "bytes", "copyKind", "graphId", "graphNodeId"))
-        kinds = [f"Memcpy {_COPIES.get(k, f'kind {k}')}" for k in rows.pop("copyKind").to_list()]
+        rows = self._timed(_MEMCPY, (*_WHERE, "bytes", "copyKind", "srcKind", "dstKind", "graphId", "graphNodeId"))
+        ways = (_COPIES.get(k, f"kind {k}") for k in rows.pop("copyKind").to_list())
+        memory = dict(self._rows("ENUM_CUDA_MEM_KIND", ("id", "label")).iter_rows())
+        ends = (rows.pop("srcKind").to_list(), rows.pop("dstKind").to_list())
+        told = (
+            f" ({memory[a]} -> {memory[b]})" if a in memory and b in memory else "" for a, b in zip(*ends, strict=True)
+        )
+        kinds = [f"Memcpy {way}{ends}" for way, ends in zip(ways, told, strict=True)]
         return self._gpu(rows, "memcpy", pl.lit(pl.Series(kinds, dtype=pl.String)))
 
     def _sets(self) -> pl.DataFrame:

@@ -11,6 +11,8 @@ from rope_prof.io.trace.formats import FORMATS, FileStart
 from rope_prof.io.trace.unpack import Progress
 from rope_prof.model.trace import Trace
 
+#: One trace of one host holds 16 at most; each costs two milliseconds.
+MOST_DEVICES: Final = 1024
 #: What a trace may be wrapped in that is not read: said by name, so that a reader knows what to undo.
 _FOREIGN: Final = {
     b"\x28\xb5\x2f\xfd": "packed by zstd",
@@ -31,6 +33,21 @@ def read_trace(path: Path, *, progress: Progress | None = None, cache: bool = Fa
     """
     if cache:
         return cached_trace(path, lambda: read_trace(path, progress=progress))
+    return _told_apart(_read(path, progress))
+
+
+def _told_apart(trace: Trace) -> Trace:
+    """`trace`, where its devices are so few that each can have an account of its own."""
+    count = trace.gpu["device"].n_unique()
+    if count > MOST_DEVICES:
+        raise TraceError(
+            f"{trace.source!r} names {count:,} devices, more than the {MOST_DEVICES:,} that are told apart; this is no "
+            "trace that a profiler wrote: see where its events lost their device"
+        )
+    return trace
+
+
+def _read(path: Path, progress: Progress | None) -> Trace:
     try:
         if not (path.is_file() or path.is_dir()) and path.exists():
             raise TraceError(f"{str(path)!r} is no file but a pipe or a device; write the trace to a file first")

@@ -96,7 +96,7 @@ class Seat:
             self._gone()
             raise
         except FailedCallError as error:
-            if error.poisoned:
+            if error.poisoned or error.memory:  # what its allocator keeps, the other workers of the card lack
                 self._gone()
             raise
 

@@ -1,0 +1,219 @@
+"""What a process per path costs and changes, and that a path which breaks its process breaks nothing else.
+
+    python benchmarks/isolation.py --device cuda -o isolation.json
+    python benchmarks/isolation.py --device cpu --quick
+
+Records the same plan with `--isolate` and `--no-isolate`, in turn, and says: wall seconds of both, host memory of the
+workers, the paired ratio of every path to the baseline in both with their intervals. Then a recording with paths that
+end their process, hang and, on a GPU, touch memory that is not theirs: their keys fail, all others are measured, and
+`--resume` has nothing left to do. The exit code is 1 where one of this does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rope_prof.analysis.run.rows import summary
+from rope_prof.io.run.folder import read_run
+
+#: More wall time and memory than this is too much.
+MOST_SHARE = 1.30
+MOST_BYTES = 1 << 30
+LOOK_S = 0.5
+
+
+def dies(*_: Any) -> None:
+    """Ends its process as a bug in a kernel's launcher does."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hangs(*_: Any) -> None:
+    """Never comes back."""
+    time.sleep(3600)
+
+
+def poisons(q: Any, k: Any, *_: Any) -> tuple[Any, Any]:
+    """Indexes beyond its input: every later call of CUDA in this process fails."""
+    import torch
+
+    far = torch.full((4,), 1 << 40, device=q.device, dtype=torch.int64)
+    return q + q.flatten()[far].sum(), k
+
+
+def record(folder: Path, words: Sequence[str], **variables: str) -> tuple[subprocess.CompletedProcess[str], float, int]:
+    """(the recording, its wall seconds, the largest memory of one worker in bytes)."""
+    here = Path(__file__).resolve().parent
+    path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
+    begun = time.monotonic()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rope_prof", "record", *words, "-o", str(folder)],
+        env=os.environ | {"PYTHONPATH": path} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    most, ended = [0], threading.Event()
+    watcher = threading.Thread(target=_watch, args=(child.pid, most, ended))
+    watcher.start()
+    out, err = child.communicate()
+    ended.set()
+    watcher.join()
+    done = subprocess.CompletedProcess(child.args, child.returncode, out, err)
+    return done, time.monotonic() - begun, most[0]
+
+
+def _watch(pid: int, most: list[int], ended: threading.Event) -> None:
+    while not ended.wait(LOOK_S):
+        for worker in workers_of(pid):
+            most[0] = max(most[0], proportional_bytes(worker))
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes that `pid` started as workers."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"rope_prof.record.worker.child" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except (OSError, IndexError, ValueError):
+            continue
+    return found
+
+
+def proportional_bytes(pid: int) -> int:
+    """Host memory of a process, pages that it shares counted by its part."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def ratios(folder: Path) -> dict[str, tuple[float, float | None, float | None]]:
+    """Key -> (speed-up over the baseline, its interval)."""
+    run = read_run(folder)
+    rows = summary(run.run, run.samples, {})
+    return {
+        f"{row.case.name} {row.path} {row.mode}": (row.speedup, row.speedup_interval.lo, row.speedup_interval.hi)
+        for row in rows
+        if row.speedup is not None and row.speedup_interval is not None
+    }
+
+
+def costs(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Both ways in turn, `--times` times."""
+    words = ["--device", args.device, *(["--quick"] if args.quick else [])]
+    seconds: dict[str, list[float]] = {"--isolate": [], "--no-isolate": []}
+    found: dict[str, Any] = {}
+    memory = 0
+    for number in range(args.times):
+        for how in list(seconds)[:: -1 if number % 2 else 1]:
+            folder = scratch / f"{number}{how}"
+            done, took, most = record(folder, [*words, how])
+            if done.returncode:
+                raise SystemExit(f"record {how} ended with code {done.returncode}: {done.stderr[-400:]}")
+            seconds[how].append(took)
+            found[how] = ratios(folder)
+            memory = max(memory, most)
+    share = min(seconds["--isolate"]) / min(seconds["--no-isolate"])
+    apart = {
+        name: (one, found["--no-isolate"][name])
+        for name, one in found["--isolate"].items()
+        if name in found["--no-isolate"]
+    }
+    overlap = {name: _overlap(one, other) for name, (one, other) in apart.items()}
+    return {
+        "seconds": seconds,
+        "share": share,
+        "worker_bytes": memory,
+        "ratios": apart,
+        "overlap": sum(map(bool, overlap.values())),
+        "of": len(overlap),
+        "apart": [name for name, both in overlap.items() if not both],
+    }
+
+
+def _overlap(one: tuple[float, float | None, float | None], other: tuple[float, float | None, float | None]) -> bool:
+    lows, highs = [each[1] for each in (one, other)], [each[2] for each in (one, other)]
+    if None in lows or None in highs:
+        return True
+    return max(low for low in lows if low is not None) <= min(high for high in highs if high is not None)
+
+
+def survives(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """A recording with paths that break their processes."""
+    bad = ["dies", "hangs"] + (["poisons"] if args.device.startswith("cuda") else [])
+    words = [
+        "--device",
+        args.device,
+        "--tokens",
+        "16",
+        "--rounds",
+        "7",
+        "--patience",
+        str(args.patience),
+        "--path",
+        "unfused",
+    ]
+    words += ["--mode", "eager", *(word for name in bad for word in ("--path", f"isolation:{name}"))]
+    folder = scratch / "bad"
+    done, _, _ = record(folder, words)
+    keys = read_run(folder).run.keys
+    again, _, _ = record(folder, ["--resume", "--device", args.device])
+    return {
+        "exit_code": done.returncode,
+        "table": "unfused eager" in done.stdout,
+        "keys": {f.key.path: (f.status, f.reason) for f in keys},
+        "resumed_exit_code": again.returncode,
+        "left": workers_of(os.getpid()),
+        "held": done.returncode == 5
+        and "Traceback" not in done.stderr
+        and all((f.status == "failed") == f.key.path.startswith("isolation:") for f in keys),
+    }
+
+
+def main() -> int:
+    """Both parts, a line each, JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--times", type=int, default=2)
+    parser.add_argument("--patience", type=float, default=90.0, help="seconds that a hanging path is waited for")
+    parser.add_argument("--only", choices=["costs", "survives"])
+    parser.add_argument("-o", "--out", type=Path)
+    args = parser.parse_args()
+    document: dict[str, Any] = {}
+    held = True
+    with tempfile.TemporaryDirectory(prefix="rope_prof-isolation-") as name:
+        if args.only != "survives":
+            cost = document["costs"] = costs(Path(name), args)
+            held = cost["share"] <= MOST_SHARE and cost["worker_bytes"] <= MOST_BYTES
+            print(f"wall time: {cost['share'] - 1:+.1%} of one process ({cost['seconds']})")
+            print(f"host memory of a worker: {cost['worker_bytes'] / 2**20:.0f} MiB at most")
+            print(f"ratios: {cost['overlap']} of {cost['of']} intervals overlap; apart: {cost['apart']}")
+        if args.only != "costs":
+            broken = document["survives"] = survives(Path(name), args)
+            held = held and broken["held"]
+            for path, (status, reason) in broken["keys"].items():
+                print(f"{path:20} {status:9} {reason or ''}")
+            print(f"exit code {broken['exit_code']}, resumed {broken['resumed_exit_code']}, left {broken['left']}")
+    if args.out:
+        args.out.write_text(json.dumps(document, indent=1) + "\n")
+    print("all of it holds" if held else "NOT all of it holds")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
