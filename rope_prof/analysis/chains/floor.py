@@ -24,6 +24,7 @@ import polars as pl
 
 from rope_prof.analysis.chains.events import ChainEvents
 from rope_prof.analysis.chains.repeats import Ints
+from rope_prof.units import US
 
 #: Smaller or shorter copies are over before they reach the memory's bandwidth: starting one takes about 2 µs.
 LARGE = 1 << 20
@@ -187,7 +188,7 @@ def bandwidth(events: pl.DataFrame, given: float | None = None) -> Bandwidth:
     what = f"copy within the device of {LARGE >> 20} MiB or more"
     long = copies.filter(pl.col("dur_ns") >= LONG_NS)
     if not long.height:
-        held = f"the {copies.height} of them last under {LONG_NS // 1000} µs, too short" if copies.height else "none"
+        held = f"the {copies.height} of them last under {LONG_NS / US:g} µs, too short" if copies.height else "none"
         return Bandwidth(bytes_a_ns=None, source=f"no {what} shows the bandwidth ({held}): give --bandwidth")
     best = long.select((pl.col("bytes") * 2 / pl.col("dur_ns")).max()).item()
     return Bandwidth(bytes_a_ns=float(best), source=f"the fastest {what}")

@@ -20,6 +20,7 @@ from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.ranges import RangeUse
 from rope_prof.model.trace import Trace
+from rope_prof.units import US
 
 ROWS: Final[dict[str, Any]] = {
     "row": pl.String,  # trace | device | range | collective
@@ -172,7 +173,7 @@ def _range(use: RangeUse, key: object) -> dict[str, Any]:
     if spread is None:
         return row
     ends = {"median": spread.median, "lo": spread.lo, "hi": spread.hi}
-    return row | {f"call_{end}_ns": round(us * 1000, 1) for end, us in ends.items()}
+    return row | {f"call_{end}_ns": round(us * US, 1) for end, us in ends.items()}
 
 
 def _collectives(trace: Trace) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from rope_prof.analysis.stats import Figure
 from rope_prof.errors import TraceError
+from rope_prof.units import MS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,8 +98,8 @@ def what_if(trace: Trace, path: str, phase: str, step_ns: Figure) -> WhatIf:
             found += _shares(pieces, whole)
     if not found:
         raise TraceError(
-            f"the profiled steps of {path!r} take {usual / 1e6:.3g} ms and cannot be brought to the unprofiled "
-            f"{step_ns.median / 1e6:.3g} ms by correcting host time; profile and time them on one machine"
+            f"the profiled steps of {path!r} take {usual / MS:.3g} ms and cannot be brought to the unprofiled "
+            f"{step_ns.median / MS:.3g} ms by correcting host time; profile and time them on one machine"
         )
     return WhatIf(
         step_ns=step_ns.median,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rope_prof.analysis.run.series import UNRANKED, PerRound, Series, series
 from rope_prof.analysis.stats import Figure, figure
 from rope_prof.model.run import CEILINGS, Case, Ceiling, CeilingName, Run
+from rope_prof.units import SECOND
 
 if TYPE_CHECKING:
     import polars as pl
@@ -169,7 +170,9 @@ def ceilings(run: Run, samples: pl.DataFrame | Series, case: Case, rank: int = 0
         case=case,
         rank=rank,
         l2="cold" if "cold" in states else "hot",
-        copy_bytes_per_s=copy.ceiling.bytes_moved / copy.ns.median * 1e9 if copy and copy.ceiling.bytes_moved else None,
+        copy_bytes_per_s=copy.ceiling.bytes_moved / copy.ns.median * SECOND
+        if copy and copy.ceiling.bytes_moved
+        else None,
         in_place_ns=_median(best(measured, "in_place")),
         empty_launch_ns=_median(best(measured, "empty_launch")),
         graph_node_ns=_median(best(measured, "graph_node")),

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rope_prof.model.run import Key
+from rope_prof.units import US
 
 #: A side closes where its residual is under this part of its own device time.
 CLOSES_WITHIN = 0.05
@@ -77,7 +78,7 @@ def balance(one: Account) -> Balance:
 def _too_far(one: Account, left_ns: float, share: float) -> Iterator[str]:
     if abs(share) < CLOSES_WITHIN:
         return
-    device, busy, gaps, left = (f"{ns / 1e3:.3g}" for ns in (one.device_ns, one.busy_ns, one.gaps_ns, left_ns))
+    device, busy, gaps, left = (f"{ns / US:.3g}" for ns in (one.device_ns, one.busy_ns, one.gaps_ns, left_ns))
     words = (
         f"of {one.key.path} {one.key.mode}'s {device} µs on the device busy {busy} and gaps {gaps} leave {left} µs "
         f"({share:.1%}; expected under {CLOSES_WITHIN:.0%})"

@@ -15,6 +15,7 @@ from typing import Literal
 from rope_prof.analysis.run.ceilings import Ceilings, Floor, roofline
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.nsight import Compute, KernelCounters
+from rope_prof.units import SECOND
 
 Memory = Literal["dram", "l2"]
 #: A peak that follows from the counters holds where the kernels' own values lie within this of their median.
@@ -71,14 +72,14 @@ def _bound(floor: Floor | None) -> Literal["launch", "bytes"] | None:
 
 
 def _rate(moved: float | None, ns: float | None) -> float | None:
-    return None if not moved or not ns or ns <= 0 else moved / ns * 1e9
+    return None if not moved or not ns or ns <= 0 else moved / ns * SECOND
 
 
 def pass_point(limits: Ceilings) -> tuple[int, float] | None:
     """(bytes, bytes a second) of one pass over the case's views, the best known way; None where it was not measured."""
     for one in limits.measured:
         if one.best and one.ceiling.name == "in_place" and one.ceiling.bytes_moved and one.ns.median > 0:
-            return one.ceiling.bytes_moved, one.ceiling.bytes_moved / one.ns.median * 1e9
+            return one.ceiling.bytes_moved, one.ceiling.bytes_moved / one.ns.median * SECOND
     return None
 
 

@@ -29,6 +29,7 @@ from rope_prof.analysis.run.series import UNRANKED, Series, chain, ranked, serie
 from rope_prof.analysis.stats import Figure, figure, tenths
 from rope_prof.errors import RunError
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run, Stopped
+from rope_prof.units import SECOND
 
 if TYPE_CHECKING:
     import polars as pl
@@ -330,7 +331,7 @@ def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: Captu
         mode_speedup=_against(found, alike, key, took) if may else None,
         p10_ns=ends[0] if ends else None,
         p90_ns=ends[1] if ends else None,
-        bytes_per_s=moved / device.median * 1e9 if moved is not None and device and device.median > 0 else None,
+        bytes_per_s=moved / device.median * SECOND if moved is not None and device and device.median > 0 else None,
     )
 
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.calls import innermost
 from rope_prof.model.trace import Trace
+from rope_prof.units import US
 
 #: What `placed` and `told` add to the columns of `device_gaps`.
 PLACED: dict[str, Any] = {
@@ -121,7 +122,7 @@ def around(gap: Mapping[str, Any]) -> tuple[float, float]:
 
 def log_bins(lengths: Sequence[Sequence[int]], bins: int = 36) -> tuple[list[float], list[tuple[int, ...]]]:
     """Edges in µs, equally wide on a log scale, and how many of each list lie in each bin."""
-    every = [ns / 1e3 for one in lengths for ns in one if ns > 0]
+    every = [ns / US for one in lengths for ns in one if ns > 0]
     low, high = math.log(min(every, default=1.0)), math.log(max(every, default=10.0) * 1.001)
     if high - low < 1:
         low, high = low - 0.5, high + 0.5
@@ -131,6 +132,6 @@ def log_bins(lengths: Sequence[Sequence[int]], bins: int = 36) -> tuple[list[flo
         row = [0] * bins
         for ns in one:
             if ns > 0:
-                row[min(bins - 1, max(0, int((math.log(ns / 1e3) - low) / (high - low) * bins)))] += 1
+                row[min(bins - 1, max(0, int((math.log(ns / US) - low) / (high - low) * bins)))] += 1
         counts.append(tuple(row))
     return edges, counts

@@ -24,6 +24,7 @@ from rope_prof.analysis.trace.overlaps import overlaps
 from rope_prof.analysis.trace.proof import ADVICE, proof
 from rope_prof.analysis.trace.spans import frame_union, gaps, window
 from rope_prof.model.trace import Finding, Trace
+from rope_prof.units import SECOND
 
 Verdict = Literal["sound", "suspect", "unusable"]
 
@@ -141,7 +142,7 @@ def _times(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
     if negative:
         yield Finding(code="negative_duration", detail="events end before they start", count=negative)
     if long:
-        yield Finding(code="impossible_duration", detail=f"events last longer than {limit / 1e9:g} s", count=long)
+        yield Finding(code="impossible_duration", detail=f"events last longer than {limit / SECOND:g} s", count=long)
     if far:
         yield Finding(code="impossible_time", detail="events start more than a day from the others", count=far)
 

@@ -30,6 +30,7 @@ from rope_prof.analysis.trace.pairs import (
     timed,
 )
 from rope_prof.analysis.trace.spans import total_time
+from rope_prof.units import US
 
 _TIMES: Final = ("device", "kind", "start_ns", "dur_ns")
 
@@ -201,7 +202,7 @@ def _summed(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _use(row: dict[str, Any], causes: dict[str, int]) -> RangeUse:
-    spread = Spread(median=row["median"] / 1000, lo=row["lo"] / 1000, hi=row["hi"] / 1000)
+    spread = Spread(median=row["median"] / US, lo=row["lo"] / US, hi=row["hi"] / US)
     return RangeUse(
         name=row["family"],
         device=row["device"],

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from rope_prof.analysis.verdict import SAME_WITHIN
-from rope_prof.units import GIGA, MEGA, counted, gigabytes_per_s, microseconds, ratio, significant
+from rope_prof.units import GIGA, MEGA, SECOND, counted, gigabytes_per_s, microseconds, ratio, significant
 from rope_prof.views.draw.chart import Chart
 from rope_prof.views.draw.charts import BarChart, HistogramChart
 from rope_prof.views.draw.compare import LOOKS, MOST, ForestChart, row_labels, verdict_facts
@@ -243,8 +243,8 @@ def _roofline(chart: RooflineChart, palette: Palette, source: str) -> go.Figure:
         _bound(figure, f"{label}, {gigabytes_per_s(rate)} GB/s", [(low, rate), (high, rate)], palette.kernel)
     for label, ns in roof.launches:
         top = max([rate for _, rate in roof.flat] or [max(rates)])
-        start = max(low, min(rates) / 2 * ns / GIGA)
-        ends = [(at, at / ns * 1e9) for at in (start, max(start * 1.01, min(high, top * ns / GIGA)))]
+        start = max(low, min(rates) / 2 * ns / SECOND)
+        ends = [(at, at / ns * SECOND) for at in (start, max(start * 1.01, min(high, top * ns / SECOND)))]
         _bound(figure, f"{label}, {microseconds(ns)} µs", ends, palette.launch)
     waits = [spot for spot in spots if spot.per_s and spot.whole_per_s]
     if waits:
