@@ -26,7 +26,7 @@ Function = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Deviation:
+class OutputDeviation:
     """One output against the reference. `largest`: the largest exact value; `rounded`: elements correctly rounded."""
 
     max_error: float = 0.0
@@ -35,8 +35,8 @@ class Deviation:
     nans: int = 0
     largest: float = 0.0
 
-    def __or__(self, other: Deviation) -> Deviation:
-        return Deviation(
+    def __or__(self, other: OutputDeviation) -> OutputDeviation:
+        return OutputDeviation(
             max(self.max_error, other.max_error),
             self.elements + other.elements,
             self.rounded + other.rounded,
@@ -78,12 +78,12 @@ def _listed(names: Sequence[str]) -> str:
     return f"{len(names)} {'tensor' if len(names) == 1 else 'tensors'} ({', '.join(names)})"
 
 
-def deviations(out: Tensors, operation: Operation, case: Setting, call: Call) -> tuple[Deviation, ...]:
+def deviations(out: Tensors, operation: Operation, case: Setting, call: Call) -> tuple[OutputDeviation, ...]:
     """`out` against the reference of `call`, output by output, a stretch of rows at a time.
 
     Errors: OperationError for a reference of another number or shape; TypeError for outputs of another shape.
     """
-    found = [Deviation() for _ in operation.outputs]
+    found = [OutputDeviation() for _ in operation.outputs]
     for part in _stretches(out, operation):
         exact = operation.exact(case, call, part)
         _require_alike(out, exact, part, operation)
@@ -123,14 +123,14 @@ class ShapeError(TypeError):
         self.name, self.got, self.want = name, got, want
 
 
-def deviation(got: torch.Tensor, want: torch.Tensor) -> Deviation:
+def deviation(got: torch.Tensor, want: torch.Tensor) -> OutputDeviation:
     """`got` of any dtype against `want` in float64: correctly rounded = `want` rounded once to the dtype of `got`."""
     if not got.numel():
-        return Deviation()
+        return OutputDeviation()
     wide = got.to(torch.float64)
     apart = (wide - want).abs().nan_to_num(nan=0.0, posinf=math.inf)
     apart = apart.masked_fill(wide == want, 0.0)  # infinities that are meant
-    return Deviation(
+    return OutputDeviation(
         max_error=float(apart.max()),
         elements=got.numel(),
         rounded=int((wide == rounded(want, got.dtype).to(torch.float64)).sum()),
@@ -155,14 +155,14 @@ def step(dtype: torch.dtype, largest: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ErrorLimits:
     """What the baseline gives of a case: how far each output may lie from the reference, and its dtype."""
 
     errors: tuple[float, ...]
     dtypes: tuple[torch.dtype, ...]
 
 
-def limits(operation: Operation, case: Setting, call: Call) -> Limits:
+def limits(operation: Operation, case: Setting, call: Call) -> ErrorLimits:
     """The limits of `call`, by the baseline on a copy. Errors: OperationError for a reference of another shape."""
     out = run_once(path_of(operation, operation.paths[0]).call, copied(call), operation)
     try:
@@ -177,10 +177,10 @@ def limits(operation: Operation, case: Setting, call: Call) -> Limits:
         max(2 * one.max_error, step(dtype, one.largest), output.tolerance * one.largest)
         for one, dtype, output in zip(found, dtypes, operation.outputs, strict=True)
     )
-    return Limits(errors, dtypes)
+    return ErrorLimits(errors, dtypes)
 
 
-def judged(out: Tensors, operation: Operation, case: Setting, call: Call, known: Limits, dtype: str) -> Accuracy:
+def judged(out: Tensors, operation: Operation, case: Setting, call: Call, known: ErrorLimits, dtype: str) -> Accuracy:
     """How far `out` lies from the reference of `call`; the figures of all are those of the output nearest its limit.
 
     Errors: TypeError for outputs of another shape or dtype than the baseline's.

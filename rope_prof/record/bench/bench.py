@@ -14,7 +14,7 @@ from rope_prof.kernels.operation import Operation
 from rope_prof.kernels.paths import path_of
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key, LayoutError
-from rope_prof.record.bench.accuracy import Limits, dtype_of, judged, limits, run_once
+from rope_prof.record.bench.accuracy import ErrorLimits, dtype_of, judged, limits, run_once
 from rope_prof.record.bench.ceilings import LEAST_CALLS, SAMPLE_NS, CeilingBench, traced_busy
 from rope_prof.record.bench.claims import require_bytes
 from rope_prof.record.bench.copies import copied
@@ -49,7 +49,7 @@ class TorchBench:
         self.calls = calls
         self.operations = Operations(operation)
         self._calls: dict[str, tuple[Call, bool]] = {}
-        self._limits: dict[Case, Limits] = {}
+        self._limits: dict[Case, ErrorLimits] = {}
         self._layouts: dict[tuple[Case, str], tuple[int, tuple[LayoutError, ...]]] = {}
         self._moved: dict[tuple[Case, str], int | None] = {}
         self._ring: Ring | None = None
