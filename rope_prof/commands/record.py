@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rope_prof.commands import words
+from rope_prof.commands.foreign_options import foreign_word
 from rope_prof.commands.nsight_options import asked_tools, run_tools
 from rope_prof.commands.printing import print_run
 from rope_prof.commands.progress import RichProgress
@@ -46,6 +47,21 @@ def record(
     set_: Annotated[
         Words, typer.Option("--set", help="Values of an axis of the operation, as in tokens=1,64; may repeat.")
     ] = [],  # noqa: B006
+    definition: Annotated[
+        str | None, typer.Option(help="A flashinfer-trace definition to measure: FILE.json. Its code runs here.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="A KernelBench task to measure: FILE.py. Its code runs here.")
+    ] = None,
+    solution: Annotated[
+        Words,
+        typer.Option(
+            help="A path of --definition (S.json, FILE.py::run or KERNEL_FOLDER::run) or --task (FILE.py). May repeat."
+        ),
+    ] = [],  # noqa: B006
+    workload: Annotated[
+        str | None, typer.Option(help="The cases and inputs of --definition: FILE.jsonl; else --set names them.")
+    ] = None,
     path: Annotated[
         Words,
         typer.Option(
@@ -107,11 +123,17 @@ def record(
     ] = None,
 ) -> None:
     """Measure every path on this machine and write a run folder."""
+    values = parse_values(
+        set_, model=model, tp=map(str, tp), tokens=tokens, dtype=dtype, prompt=[] if prompt is None else [prompt]
+    )
+    foreign = foreign_word(definition, task, solution, workload, values)
+    if foreign is not None and operation != Options().operation:
+        raise UsageError(
+            f"--operation {operation!r} and {'--definition' if definition else '--task'} are two operations"
+        )
     options = Options(
-        operation=operation,
-        values=parse_values(
-            set_, model=model, tp=map(str, tp), tokens=tokens, dtype=dtype, prompt=[] if prompt is None else [prompt]
-        ),
+        operation=foreign or operation,
+        values=values,
         paths=tuple(path),
         modes=tuple(mode),
         l2=tuple(part.strip() for word in l2 for part in word.split(",")),

@@ -213,14 +213,16 @@ def _axes(
         (name,) = found.open_axes
         by_value: dict[tuple[int, ...], Workload] = {(workload.axes[name],): workload for workload in workloads}
         if len(by_value) == len(workloads):
-            return (_axis(name, tuple(value for (value,) in by_value)),), by_value
+            return (_axis(name, tuple(value for (value,) in by_value), closed=True),), by_value
     numbers = tuple(range(1, len(workloads) + 1))
     axis = Axis(name="workload", form="workload {}", defaults={"any": numbers}, choices=numbers)
     return (axis,), {(number,): workload for number, workload in zip(numbers, workloads, strict=True)}
 
 
-def _axis(name: str, values: tuple[int, ...]) -> Axis:
-    return Axis(name=name, form=f"{name} {{}}", defaults={"any": tuple(dict.fromkeys(values))})
+def _axis(name: str, values: tuple[int, ...], *, closed: bool = False) -> Axis:
+    """`closed`: no other values have inputs."""
+    known = tuple(dict.fromkeys(values))
+    return Axis(name=name, form=f"{name} {{}}", defaults={"any": known}, choices=known if closed else ())
 
 
 def _whole(name: str, texts: Sequence[str]) -> list[int]:

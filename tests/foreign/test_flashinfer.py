@@ -61,7 +61,7 @@ def test_a_solution_that_takes_its_outputs_gets_them(tmp_path: Path, said: bool 
 def test_a_workload_file_gives_cases_and_inputs(tmp_path: Path) -> None:
     file = put(tmp_path / "w.jsonl", workload(7), workload(9))
     found = defined(put(tmp_path / "d.json", definition()), [], file)
-    assert found.axes[0].defaults["any"] == (7, 9)
+    assert found.axes[0].defaults["any"] == found.axes[0].choices == (7, 9)
     assert found.calls({"batch_size": 9}, 1, CPU, None, 0)[0].arguments[0].shape == (9, 64)
 
 

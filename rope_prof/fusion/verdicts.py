@@ -1,0 +1,102 @@
+"""What a recording of a script's paths says of each candidate: one verdict a case, by the rules of the analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rope_prof.analysis.run.numbers import Numbers
+from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
+from rope_prof.model.run import Case, KeyFacts
+from rope_prof.units import ratio
+from rope_prof.views.words.labels import case_words
+
+Finding = Word | Literal["WRONG"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionVerdict:
+    """One candidate against the baseline in one case: each in its own fastest mode, by walls of the same rounds.
+
+    `speedup` is baseline / candidate, `lo` and `hi` its 95 % interval over `rounds` rounds; None where it was not
+    timed, or is WRONG, for the `reason` given.
+    """
+
+    word: Finding
+    case: str
+    path: str
+    baseline: str
+    mode: str | None = None
+    baseline_mode: str | None = None
+    speedup: float | None = None
+    lo: float | None = None
+    hi: float | None = None
+    rounds: int = 0
+    reason: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words."""
+        if self.word == "WRONG":
+            return f"{self.path} ({self.mode}) is wrong at {self.case}: {self.reason}"
+        if self.speedup is None:
+            return f"{self.path} was not held against {self.baseline} at {self.case}: {self.reason}"
+        interval = "too few rounds for an interval"
+        if self.lo is not None and self.hi is not None:
+            ends = (1 / self.hi, 1 / self.lo) if self.word == "SLOWER" else (self.lo, self.hi)
+            interval = f"95 % interval {ratio(ends[0])} to {ratio(ends[1])}"
+        sides = f"{self.path} ({self.mode}) is {self._told} {self.baseline} ({self.baseline_mode})"
+        return f"{sides} at {self.case}; {interval}, {self.rounds} rounds"
+
+    @property
+    def _told(self) -> str:
+        assert self.speedup is not None
+        if self.word == "SAME":
+            return f"as fast, within {100 * SAME_WITHIN:g} %, as"
+        if self.word == "FASTER":
+            return f"{ratio(self.speedup)} faster than"
+        if self.word == "SLOWER":
+            return f"{ratio(1 / self.speedup)} slower than"
+        return f"at {ratio(self.speedup)}, {self.word.lower()}, against"
+
+
+def verdicts(found: Numbers) -> tuple[FusionVerdict, ...]:
+    """One a case and candidate, in the order of the run."""
+    base = found.run.operation.baseline
+    pairs = dict.fromkeys((facts.key.case, facts.key.path) for facts in found.run.keys if facts.key.path != base)
+    return tuple(_verdict(found, case, path, base) for case, path in pairs)
+
+
+def _verdict(found: Numbers, case: Case, path: str, base: str) -> FusionVerdict:
+    mine = [facts for facts in found.run.keys if facts.key.case == case and facts.key.path == path]
+    theirs = [facts for facts in found.run.keys if facts.key.case == case and facts.key.path == base]
+    verdict = FusionVerdict(word="UNKNOWN", case=case_words(case), path=path, baseline=base)
+    wrong = next((facts for facts in mine if facts.status == "wrong"), None)
+    if wrong is not None:
+        return replace(verdict, word="WRONG", mode=wrong.key.mode, reason=wrong.reason)
+    row = next((row for row in found.modes if row.case == case and row.path == path), None)
+    if row is None or row.after_all is None or row.fastest is None:
+        return replace(verdict, reason=_why(mine, theirs, path, base))
+    figure, (theirs_in, mine_in) = row.after_all, row.fastest
+    return replace(
+        verdict,
+        word=judge(figure.lo, figure.hi),
+        baseline_mode=theirs_in,
+        mode=mine_in,
+        speedup=figure.median,
+        lo=figure.lo,
+        hi=figure.hi,
+        rounds=figure.n,
+    )
+
+
+def _why(mine: Sequence[KeyFacts], theirs: Sequence[KeyFacts], path: str, base: str) -> str:
+    """Why there is no ratio: the first reason of the candidate, else of the baseline."""
+    return next(_reasons(mine, path), None) or next(_reasons(theirs, base), None) or "it has no sample"
+
+
+def _reasons(facts: Sequence[KeyFacts], path: str) -> Iterator[str]:
+    for one in facts:
+        if one.status != "measured":
+            yield f"{path} {one.key.mode} is {one.status} ({one.reason or 'not reached'})"
