@@ -20,6 +20,7 @@ from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import NotComparableError, Side
 from rope_prof.analysis.run.ceilings import Ceilings, roofline
 from rope_prof.analysis.run.decomposition import Decomposition
+from rope_prof.analysis.run.headline import BestAgainstBest
 from rope_prof.analysis.run.rows import Row
 from rope_prof.dashboard import allowed_files
 from rope_prof.errors import RopeProfError
@@ -138,6 +139,11 @@ def run(folder: Path) -> RunFolder:
 def capture(folder: RunFolder, facts: KeyFacts) -> Capture | None:
     """The trace of that key; None where it has none or the file is gone. Errors: TraceError."""
     return opened(folder.path).capture(facts)
+
+
+def headlines(folder: RunFolder) -> tuple[BestAgainstBest, ...]:
+    """Best against best, of each path and case of that run."""
+    return opened(folder.path).headlines
 
 
 def rows(folder: RunFolder) -> tuple[Row, ...]:

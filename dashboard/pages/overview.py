@@ -33,6 +33,7 @@ with shell.guarded():
         run.machine.device,
         against=against,
         wanted=lambda row: seen.view.has(keys[row.key]),
+        headlines=loading.headlines(seen.folder),
         pairs=by_rule(run, [verdict for one in said for verdict in one.values()]),
     )
 

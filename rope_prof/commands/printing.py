@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
+from rope_prof.analysis.requests.per_layer import per_layer
 from rope_prof.analysis.run.rank_spread import rank_spread
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.views.blocks.counters import nsight_tables
@@ -17,15 +20,19 @@ from rope_prof.views.blocks.requests import request_blocks
 from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.blocks.sweep import sweep_tables
 from rope_prof.views.terminal.writer import printed
+from rope_prof.views.words.comparable import comparable_line
 from rope_prof.views.words.counters import nsight_notes
+from rope_prof.views.words.headline import best_lines
 from rope_prof.views.words.machine import machine_line
 from rope_prof.views.words.notes import notes
 from rope_prof.views.words.numbers import number_notes
+from rope_prof.views.words.requests import layer_lines
 from rope_prof.views.words.run_json import end_to_end_json, numbers_json, run_json
 from rope_prof.views.words.sweep import is_sweep, sweep_notes
 
 if TYPE_CHECKING:
     from rope_prof.analysis.run.numbers import Numbers
+    from rope_prof.analysis.run.rows import Row
     from rope_prof.opened.requests import OpenedRequests
     from rope_prof.opened.run import OpenedRun
 
@@ -34,7 +41,7 @@ def print_run(opened: OpenedRun, *, as_json: bool = False) -> None:
     """Print the table, or the JSON, of `opened` to standard output."""
     found = opened.numbers
     if as_json:
-        typer.echo(run_json(opened.run, found.rows, _requests_json(opened.requests), numbers_json(found)))
+        typer.echo(run_json(opened.run, found.rows, _requests_json(opened.requests, found.rows), numbers_json(found)))
         return
     console = wide_console()
     console.print(f"{opened.run.name} · {machine_line(opened.run.machine)}", markup=False, highlight=False)
@@ -42,7 +49,7 @@ def print_run(opened: OpenedRun, *, as_json: bool = False) -> None:
     nsight = opened.nsight
     for drawn, said in ((tables, lines), (nsight_tables(nsight), nsight_notes(nsight)) if nsight else ([], [])):
         printed(console, [*drawn, Bullets(items=tuple(said))])
-    print_requests(opened.requests)
+    print_requests(opened.requests, found.rows)
 
 
 def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
@@ -50,29 +57,36 @@ def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     frame = sweep(found.rows)
     operation = found.run.operation
     if is_sweep(frame, operation):
-        return sweep_tables(frame, operation), [*notes(found.run, found.rows), *sweep_notes(frame, operation)]
+        said = [comparable_line(found.run), *notes(found.run, found.rows), *sweep_notes(frame, operation)]
+        return sweep_tables(frame, operation), said
     over_ranks = rank_tables(rank_spread(found.rows))
     return [*run_tables(found.rows), *over_ranks, *number_tables(found)], [
+        *best_lines([one for one in found.headlines if one.rank == 0]),
+        comparable_line(found.run),
         *notes(found.run, found.rows),
         *number_notes(found),
     ]
 
 
-def print_requests(found: OpenedRequests | None) -> None:
-    """Print the tables of whole requests; nothing where there are none."""
+def print_requests(found: OpenedRequests | None, rows: Sequence[Row] = ()) -> None:
+    """Print the tables of whole requests; nothing where there are none. `rows`: of the run's own calls, to hold them
+    against.
+    """
     if found is None:
         return
     profiled = found.profiles
     blocks = request_blocks(found.facts, found.rows, found.agreed, profiled.steps, profiled.predicted, profiled.doubts)
-    printed(wide_console(), blocks)
+    agree = layer_lines(per_layer(rows, found.facts, found.rows))
+    printed(wide_console(), [*blocks, *([Bullets(items=tuple(agree))] if agree else [])])
 
 
-def _requests_json(found: OpenedRequests | None) -> dict[str, Any] | None:
+def _requests_json(found: OpenedRequests | None, rows: Sequence[Row]) -> dict[str, Any] | None:
     """What `show --json` says of whole requests; None where there are none."""
     if found is None:
         return None
     profiled = found.profiles
-    return end_to_end_json(found.facts, found.rows, found.agreed, profiled.steps, profiled.predicted)
+    document = end_to_end_json(found.facts, found.rows, found.agreed, profiled.steps, profiled.predicted)
+    return document | {"per_layer": [asdict(one) for one in per_layer(rows, found.facts, found.rows)]}
 
 
 def wide_console() -> Console:

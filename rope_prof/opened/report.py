@@ -40,6 +40,7 @@ def gathered(run: OpenedRun) -> ReportData:
         captured=dict(_captured(run)),
         rows=run.rows,
         samples=run.samples,
+        headlines=run.headlines,
         requests=None if requests is None else requests.whole(),
         files=tuple(_files(run)),
         lost=run.folder.missing_traces(),

@@ -16,8 +16,11 @@ import polars as pl
 
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings
 from rope_prof.analysis.run.decomposition import Decomposition, decompose
+from rope_prof.analysis.run.headline import BestAgainstBest, headlines
+from rope_prof.analysis.run.modes import modes
 from rope_prof.analysis.run.numbers import Numbers, numbers
 from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, figures, require_whole, summary
+from rope_prof.analysis.run.series import series
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.analysis.trace.calls import call_frame
 from rope_prof.errors import RunError, TraceError
@@ -62,6 +65,7 @@ class OpenedRun:
         self._limits = lru_cache(maxsize=None)(self._ceilings)
         self._rows: tuple[Row, ...] | None = None
         self._numbers: Numbers | None = None
+        self._headlines: tuple[BestAgainstBest, ...] | None = None
         self._requests: OpenedRequests | None = None
         self._nsight: Nsight | None = None
         self._asked: set[str] = set()
@@ -140,6 +144,15 @@ class OpenedRun:
             if self._rows is None:
                 self._rows = summary(self.run, self.samples, self.captures, self.light_captures)
             return self._rows
+
+    @property
+    def headlines(self) -> tuple[BestAgainstBest, ...]:
+        """Best against best, of each path and case."""
+        with self._lock:
+            if self._headlines is None:
+                found = series(self.samples)
+                self._headlines = headlines(self.run, found, modes(self.run, found))
+            return self._headlines
 
     @property
     def numbers(self) -> Numbers:

@@ -144,7 +144,9 @@ def test_the_baseline_may_be_of_another_run_and_is_asked_for_by_any_page(
     assert chosen.caveat is not None
     word = chosen.verdicts[f"fused.eager.cold.{CASE}.r0"].word
     assert word in {"SAME", "UNDECIDED", "FASTER", "SLOWER"}
-    assert chosen.verdicts[f"unfused.eager.cold.{CASE}.r0"].word == "SLOWER"
+    far = chosen.verdicts[f"unfused.eager.cold.{CASE}.r0"]
+    assert far.word == "UNDECIDED" and "not known" in (far.reason or ""), "no reference calls say how far runs differ"
+    assert far.within is not None and far.within.hi is not None and far.within.hi < 1
     assert not any("-n1-" in name for name in chosen.verdicts), "a case that the other run lacks has no verdict"
 
 
@@ -164,10 +166,12 @@ def test_the_overview_marks_a_denied_bubble_and_names_losses_to_the_compiled_cha
     monkeypatch: pytest.MonkeyPatch, repository: Path
 ) -> None:
     shipped = repository / "traces/h100-ernie28b"
-    text = html_of(app(monkeypatch, shipped, case="28b-tp1-n8192-bf16-image"))
-    assert "<b>-4.81 µs ≠</b>" in text, "the card"
-    assert text.count("<span>-13 % ≠</span>") == 1, "the table"
-    assert "fused · eager -4.81 µs corrected, 962 ns by replay" in text
+    text = html_of(app(monkeypatch, shipped, case="28b-tp1-n64-bf16-image"))
+    assert "<b>2.86 µs ≠</b>" in text, "the card"
+    assert text.count("<span>57 % ≠</span>") == 1, "the table"
+    assert "fused · eager 2.86 µs corrected, 3.15 µs by replay" in text
+    assert "faster with fused · graph than with unfused · graph, the best without it" in text
+    assert "eager 60.8x (35.4x by the device's clock)" in text.replace("&#x27;", "'")
     assert "fused · compile at 1 to 8,192 tokens" in text
     assert "than unfused · graph: per-token · graph at 8,192 tokens" in text
     assert "moves time between inefficiency and device gaps" in text

@@ -100,8 +100,13 @@ def test_whole_requests_are_those_of_show(shipped_report, shipped_json) -> None:
     for row, said in zip(table[1:], requests["rows"], strict=True):  # type: ignore[index]
         assert row[:2] == [said["path"], said["mode"]]
         assert float(row[4].split()[0]) == pytest.approx(said["token_ns"]["median"] / 1e6, rel=6e-3)
-        gain = said["request_gain"]
-        assert row[7].split()[0] == ("–" if gain is None else f"{gain['median']:.1%}")
+        for column, name in (
+            (3, "prefill_over_stock"),
+            (5, "token_over_stock"),
+            (6, "token_gain"),
+            (9, "request_gain"),
+        ):
+            assert row[column].split()[0] == ("–" if said[name] is None else f"{said[name]['median']:.1%}")
     text = section(shipped_report.markdown, 7)
     assert "share of the step" in text
     assert "A/A noise" in text

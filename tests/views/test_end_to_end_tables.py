@@ -42,7 +42,7 @@ def test_a_mode_without_a_time_has_no_row() -> None:
     from dataclasses import replace
 
     text = drawn(times_table([ROW, replace(ROW, mode="graph", token_ns=None, request_ns=None)]))
-    assert "22.0% [20.0%, 23.0%]" in text
+    assert "22.0%" in text
     assert "graph" not in text
 
 

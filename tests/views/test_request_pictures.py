@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.requests import MODES, LogitsAgreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.blocks.model import Bullets, Cell, Table, Words
@@ -141,9 +141,14 @@ def test_a_loss_is_drawn_left_of_zero() -> None:
 def test_the_headline_is_the_best_fused_path_and_says_what_is_left_under_graphs() -> None:
     rows = [row("stock", gain=0.5), row("unfused", gain=None), row("per-token", gain=0.1), row("fused", gain=0.2)]
     text = hero([*rows, row("fused", "graph", gain=0.12)])
-    assert "20.0<span>%</span>" in text
-    assert "saved with fused" in text
-    assert "Under CUDA graphs 12.0% [11.0%, 13.0%]" in text
+    assert "12.0<span>%</span>" in text
+    assert "saved with fused in every layer, under CUDA graphs" in text
+    assert "Against the unfused chain: 12.0% [11.0%, 13.0%], decode eager 20.0%" in text
+    over = [replace(row("fused", mode, gain=0.2), request_over_stock=Figure(0.09, 0.08, 0.1, 9)) for mode in MODES]
+    beside = hero(over)
+    assert "9.0<span>%</span>" in beside
+    assert "Against stock: 9.0% [8.0%, 10.0%]" in beside
+    assert "Against the unfused chain, as served: under CUDA graphs 20.0%" in beside
     assert "CUDA graphs were not measured" in hero(rows)
     assert "No fused path was measured" in hero(rows[:2])
 

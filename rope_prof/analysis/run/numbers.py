@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rope_prof.analysis.run.ceilings import Ceilings, Floor, roofline
 from rope_prof.analysis.run.decomposition import Decomposition, decompositions
+from rope_prof.analysis.run.headline import BestAgainstBest, headlines
 from rope_prof.analysis.run.modes import ModeRow, modes
 from rope_prof.analysis.run.rows import CaptureFigures, Row, case_ceilings, rows_of
 from rope_prof.analysis.run.series import series
@@ -24,6 +25,7 @@ class Numbers:
     run: Run
     rows: tuple[Row, ...]
     modes: tuple[ModeRow, ...]
+    headlines: tuple[BestAgainstBest, ...]
     ceilings: tuple[Ceilings, ...]
     floors: tuple[Floor, ...]
     decompositions: tuple[Decomposition, ...]
@@ -39,10 +41,12 @@ def numbers(
     found = series(samples)
     limits = case_ceilings(run, found)
     rows = rows_of(run, samples, found, limits, captures, light)
+    in_modes = modes(run, found)
     return Numbers(
         run=run,
         rows=rows,
-        modes=modes(run, found),
+        modes=in_modes,
+        headlines=headlines(run, found, in_modes),
         ceilings=tuple(limits.values()),
         floors=tuple(floor for one in limits.values() for floor in roofline(rows, one)),
         decompositions=decompositions(run, found, captures),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from rope_prof.analysis.run.headline import BestAgainstBest
 from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
@@ -16,6 +17,7 @@ from rope_prof.model.run import Case
 from rope_prof.units import MISSING, duration, number, percent, ratio, significant
 from rope_prof.views.blocks.model import Card, Headline, Tone
 from rope_prof.views.words.figures import error
+from rope_prof.views.words.headline import more_words
 from rope_prof.views.words.labels import side as side_words
 from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.losses import Loss, Pair, losses, sentences
@@ -104,7 +106,8 @@ class Against:
 class Overview:
     """One case in one look. `candidate` is None where nothing can be held against the baseline.
 
-    `losses`: `than unfused · eager: fused · eager at 1 and 64 tokens`, one a baseline, the chosen one first.
+    `best`: best against best, where nobody chose another baseline. `losses`: `than unfused · eager: fused · eager at 1
+    and 64 tokens`, one a baseline, the chosen one first.
     """
 
     case: Case
@@ -115,6 +118,7 @@ class Overview:
     cells: tuple[tuple[str, tuple[PayoffCell, ...]], ...]
     doubts: tuple[str, ...]
     losses: tuple[str, ...] = ()
+    best: BestAgainstBest | None = None
 
     @property
     def longest_ns(self) -> float | None:
@@ -131,11 +135,12 @@ def overview(
     against: Against | None = None,
     wanted: Callable[[Row], bool] | None = None,
     pairs: Sequence[Pair] = (),
+    headlines: Sequence[BestAgainstBest] = (),
 ) -> Overview:
     """The overview of the case called `case_name`, recorded on `device`.
 
     `against`: the baseline, the chain run eagerly where none is named; `wanted`: which rows may be the headline;
-    `pairs`: what else the sides are held against, by the rule of `views.losses`.
+    `pairs`: what else the sides are held against, by the rule of `views.losses`; `headlines`: best against best.
     Errors: KeyError for a case that no row has.
     """
     first_rank = [row for row in rows if row.rank == 0]
@@ -148,10 +153,12 @@ def overview(
     family = [row for row in first_rank if row.case.family == mine[0].case.family]
     swept = tuple(sorted({row.case.swept for row in family}))
     cells = _cells(family, swept, held)
+    candidate = _candidate([s for s in sides if wanted is None or wanted(s.row)], baseline)
     return Overview(
         case=mine[0].case,
         baseline=baseline,
-        candidate=_candidate([s for s in sides if wanted is None or wanted(s.row)], baseline),
+        candidate=candidate,
+        best=_best(headlines, candidate, baseline, mine),
         sides=sides,
         swept=swept,
         cells=cells,
@@ -171,6 +178,16 @@ def _chain(rows: Sequence[Row], mine: Sequence[Row]) -> Against:
         row=row,
         ratios=ratios,
     )
+
+
+def _best(
+    headlines: Sequence[BestAgainstBest], side: OverviewSide | None, base: OverviewSide | None, mine: Sequence[Row]
+) -> BestAgainstBest | None:
+    """Best against best of the shown path, where it is shown eager against the eager baseline of its own run."""
+    if side is None or base is None or side.row.mode != "eager" or not any(row is base.row for row in mine):
+        return None
+    what = (side.row.case, side.row.l2, side.row.rank, side.row.path, base.row.path, base.row.mode)
+    return next((h for h in headlines if (h.case, h.l2, h.rank, h.path, h.baseline, "eager") == what), None)
 
 
 def _candidate(sides: Sequence[OverviewSide], baseline: OverviewSide | None) -> OverviewSide | None:
@@ -257,11 +274,22 @@ def _denied(sides: Sequence[OverviewSide]) -> Iterator[str]:
 
 
 def headline(view: Overview) -> Headline | None:
-    """How much faster, in one number with its interval; None where nothing can be held against the baseline."""
+    """How much faster, in one number with its interval; None where nothing can be held against the baseline.
+
+    Best against best, and then mode by mode, unless another baseline was chosen.
+    """
     side, base = view.candidate, view.baseline
     if side is None or base is None or side.ratio is None:
         return None
-    found = side.ratio
+    found, than, more = side.ratio, base.label, ""
+    walls = [duration(row.wall_ns.median if row.wall_ns else None) for row in (base.row, side.row)]
+    label = side.label
+    if view.best is not None:
+        one = view.best.best
+        found, more = one.ratio, f" {more_words(view.best)}"
+        walls = [duration(one.before_ns), duration(one.after_ns)]
+        label = f"{view.best.path} · {one.cand_mode}"
+        than = f"{view.best.baseline} · {one.base_mode}, the best without it"
     faster = found.median >= 1
     word, bounds = "faster" if faster else "slower", "too few rounds for an interval"
     tone: Tone = "" if faster else "bad"
@@ -272,12 +300,11 @@ def headline(view: Overview) -> Headline | None:
         bounds = (
             f"95 % interval of the paired ratio {significant(ends[0])}x to {significant(ends[1])}x, {found.n} rounds"
         )
-    walls = [duration(row.wall_ns.median if row.wall_ns else None) for row in (base.row, side.row)]
     on_cpu = f" {ON_CPU}" if ON_CPU in view.doubts else ""
     return Headline(
         factor=ratio(found.median if faster else 1 / found.median),
-        words=f"{word} with {side.label} than with {base.label}",
-        detail=f"{walls[0]} → {walls[1]} a call on the host's clock, unprofiled; {bounds}.{on_cpu}",
+        words=f"{word} with {label} than with {than}",
+        detail=f"{walls[0]} → {walls[1]} a call on the host's clock, unprofiled; {bounds}.{more}{on_cpu}",
         tone=tone,
     )
 

@@ -52,7 +52,8 @@ def _request(row: RequestRow, tokens: int) -> Bar | None:
     if row.prefill_ns is None or row.token_ns is None or row.request_ns is None or row.status != "measured":
         return None
     prompt, decode = row.prefill_ns.median / MS, tokens * row.token_ns.median / MS
-    gain = "" if row.request_gain is None else f", saves {share(row.request_gain, bounds=True)}"
+    saved = row.request_over_stock or row.request_gain
+    gain = "" if saved is None else f", saves {share(saved, bounds=True)}"
     return Bar(
         label=f"{row.path} · {row.mode}",
         parts=(

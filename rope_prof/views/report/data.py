@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.run.headline import BestAgainstBest
 from rope_prof.analysis.run.rows import Row, call_pattern, replays_apart
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.calls import as_cpu, call_events, call_frame, recorded_on_cpu
@@ -77,6 +78,7 @@ class ReportData:
     run: Run
     rows: tuple[Row, ...]
     samples: pl.DataFrame
+    headlines: tuple[BestAgainstBest, ...] = ()
     captured: Mapping[str, Captured] = field(default_factory=dict)
     requests: WholeRequests | None = None
     files: tuple[TraceFile, ...] = ()

@@ -41,7 +41,7 @@ TITLES = (
 def report(data: ReportData) -> Report:
     """The whole report of a run."""
     case = main_case(data.run)
-    view = None if case is None else overview(data.rows, case.name, data.run.machine.device)
+    view = None if case is None else overview(data.rows, case.name, data.run.machine.device, headlines=data.headlines)
     blocks = {
         "verdict": report_verdict.verdict(data, view),
         "table": report_verdict.table(data, view),

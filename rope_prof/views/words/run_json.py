@@ -32,6 +32,10 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
     `roofline_share`: that / device time;
   - `stopped`: why its rounds ended, with the width of the interval; `samples`: how many there are;
     `throttled_samples`: those taken while power or heat held the clock down, null where the device does not say.
+- `comparable`: whether its figures may be compared with another run's, in a sentence.
+- `headlines`: per case and path `best` (baseline in its fastest mode against the path in its own), `same` (both in one
+  mode), `device` (eager against eager by the device's clock): `base_mode`, `cand_mode`, `clock`, `ratio`, `before_ns`,
+  `after_ns`.
 - `modes`: per case and path `wall_ns` by mode; `compiler`, `graph`: wall eager / wall in that mode; `fusing` by mode:
   wall of the baseline / wall in the same mode; `after_all`: the baseline in its fastest mode / this path in its
   fastest, `fastest` names the two.
@@ -56,6 +60,7 @@ from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.run import Case, Run
+from rope_prof.views.words.comparable import comparable_line
 from rope_prof.views.words.requests import Steps
 from rope_prof.views.words.stopped import stopped_words
 
@@ -169,6 +174,8 @@ def end_to_end_json(
 def numbers_json(found: Numbers) -> dict[str, Any]:
     """What stands beside `keys` in the document."""
     return {
+        "comparable": comparable_line(found.run),
+        "headlines": [_cased(asdict(one), one.case) for one in found.headlines],
         "modes": [_mode_json(row) for row in found.modes],
         "ceilings": [_ceilings_json(one) for one in found.ceilings if one.measured],
         "floors": [_cased(asdict(floor), floor.case) for floor in found.floors if floor.floor_ns is not None],
