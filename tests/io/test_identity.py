@@ -56,13 +56,9 @@ def test_ranks_of_one_device_number_are_told_apart(tmp_path: Path, gpu: list[Any
     assert found.integrity.verdict == "suspect"
 
 
-def test_ranks_on_devices_of_their_own_are_joined_with_their_own_launches(tmp_path: Path) -> None:
-    found = merged(tmp_path, [0, 1], [83, 84], device=[0, 1])
-    assert {use.name: use.kernels for use in found.ranges} == {"rank0_step": 20, "rank1_step": 20}
-
-
-def test_what_cannot_be_told_apart_is_withheld_by_name(tmp_path: Path) -> None:
-    found = merged(tmp_path, [0, 0], [83, 84])
+@pytest.mark.parametrize("device", [[0, 0], [0, 1]])
+def test_what_cannot_be_told_apart_is_withheld_by_name(tmp_path: Path, device: list[int]) -> None:
+    found = merged(tmp_path, device, [83, 84], device=device)
     assert "merged_processes" in [f.code for f in found.integrity.findings]
     assert all(use.idle_share is None for use in found.devices)
 

@@ -45,7 +45,9 @@ def graph_nodes(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
         if not rows.height:
             continue
         count, graphs = int(rows["lacks"].sum()), rows["graph_key"].n_unique()
-        named = proof(nodes.join(rows, on="replay", how="semi").unique("replay", maintain_order=True))
+        named = proof(
+            nodes.join(rows, on="replay", how="semi").sort("start_ns", "name").unique("replay", maintain_order=True)
+        )
         seen = (
             f"nodes are not in {rows.height} replays of {graphs} graph{'s' if graphs > 1 else ''} of which others hold"
         )
@@ -184,7 +186,6 @@ def _room(trace: Trace, events: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFra
 
 def _until(trace: Trace, events: pl.DataFrame) -> int:
     """When the recording ended, as far as the file tells."""
-    if trace.window_end_ns is not None:
-        return trace.window_end_ns
     ends = [f.select((pl.col("start_ns") + length()).max()).item() for f in (events, trace.calls) if f.height]
-    return int(max(ends))
+    last = int(max(ends))
+    return last if trace.window_end_ns is None else max(trace.window_end_ns, last)

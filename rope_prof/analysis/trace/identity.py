@@ -26,6 +26,7 @@ def identity(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
             "is joined with the last launch before it, and the time between the sessions is no idle time"
         )
         yield Finding(code="merged_sessions", detail=detail, count=again.height, events=proof(again, "host"))
+    yield from _shared(launches, events)
     owner = pl.coalesce("process", "launch_process")
     rows = events.select("device", "kind", "name", "start_ns", "dur_ns", owner=owner).filter(
         pl.col("owner").is_not_null() & (pl.col("kind") == "kernel")
@@ -41,3 +42,19 @@ def identity(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
                 "they are several GPUs of one number, or share one"
             )
             yield Finding(code="merged_processes", detail=detail, count=here["owner"].n_unique(), events=proof(here))
+
+
+def _shared(launches: pl.DataFrame, events: pl.DataFrame) -> Iterator[Finding]:
+    """Launches of several processes under one correlation, where the events do not say which is theirs."""
+    loose = events.filter(pl.col("process").is_null() & pl.col("correlation").is_not_null())
+    held = launches.join(loose.select("correlation").unique(), on="correlation", how="semi")
+    if held["process"].n_unique() < 2:
+        return
+    shared = held.filter(pl.col("process").n_unique().over("correlation") > 1)
+    if shared.height:
+        count = shared["process"].n_unique()
+        detail = (
+            f"launches of {count} processes have the same correlations, and GPU events do not say whose they are: "
+            "several ranks or processes are merged in one file"
+        )
+        yield Finding(code="merged_processes", detail=detail, count=count, events=proof(shared, "host"))

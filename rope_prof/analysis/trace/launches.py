@@ -64,8 +64,8 @@ def restarts(calls: pl.DataFrame) -> pl.DataFrame:
     if not again.height:
         return again
     lane = ["process", "correlation", "name"]
-    again = again.sort(*lane, "start_ns")
-    before = (pl.col("start_ns") + pl.col("dur_ns").fill_null(0)).shift(1).over(lane)
+    again = again.sort(*lane, "start_ns", "dur_ns", "thread", nulls_last=True)
+    before = (pl.col("start_ns") + pl.col("dur_ns").fill_null(0).clip(lower_bound=1)).cum_max().shift(1).over(lane)
     return again.filter(before.is_not_null() & (pl.col("start_ns") >= before))
 
 
@@ -73,7 +73,7 @@ def _latest(gpu: pl.DataFrame, calls: pl.DataFrame) -> pl.DataFrame:
     """Each event with the last call of its correlation (and process, where that is known) that began before it."""
     columns = ("name", "api", "process", "thread", "start_ns", "dur_ns")
     table = calls.select("correlation", *(pl.col(c).alias(f"launch_{c}") for c in columns))
-    table = table.sort("launch_start_ns", "launch_dur_ns", "launch_api", descending=[False, False, False])
+    table = table.sort(*(f"launch_{c}" for c in ("start_ns", "dur_ns", "api", "name", "process", "thread")))
     table = table.with_columns(at=pl.col("launch_start_ns"))
     by = ["correlation"]
     if gpu["process"].null_count() == 0:

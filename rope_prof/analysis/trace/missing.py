@@ -180,9 +180,9 @@ def _must_have_run(trace: Trace, events: pl.DataFrame, bare: pl.DataFrame) -> Bo
         if waits.height:
             proved |= mine & (start < int(waits["start_ns"].max()))  # type: ignore[arg-type]
         idle = 2 * longest + _REACH_NS
-        until = trace.window_end_ns
-        if until is None:  # the host goes on, which says less: the next event may last longer than all before
-            until, idle = int(calls.select(end.max()).item() or ended), 10 * idle
+        until, last = trace.window_end_ns, int(calls.select(end.max()).item() or ended)
+        if until is None or until < last:  # the host goes on, which says less: the next event may last longer
+            until, idle = last, 10 * idle
         proved |= mine & (until - np.maximum(start, ended) > idle)
     return proved
 

@@ -109,13 +109,14 @@ def _launches(trace: Trace, events: pl.DataFrame, lanes: pl.DataFrame) -> _Lane:
         row=pl.int_range(pl.len()),
         start="start_ns",
         end=pl.col("start_ns") + length(),
+        name=pl.col("name").fill_null(""),
         graph=in_graph | (pl.col("kind") == "graph"),
         unit=pl.when(in_graph & pl.col("correlation").is_not_null())
         .then(pl.col("correlation"))
         .otherwise(-1 - pl.int_range(pl.len())),
     )
     whole = rows.group_by("lane", "unit", "graph").agg(
-        pl.col("row").first(), pl.col("start").min(), pl.col("end").max()
+        pl.col("row").sort_by("start", "name").first(), pl.col("start").min(), pl.col("end").max()
     )
     whole = whole.sort("lane", "start", "end", descending=[False, False, True])
     number = whole["lane"].to_numpy()

@@ -58,5 +58,6 @@ ADVICE: Final[dict[str, str]] = {
 
 def proof(frame: pl.DataFrame, kind: str = "gpu") -> tuple[dict[str, Any], ...]:
     """The first `NAMED` rows of a frame with `name` and `start_ns`, by time, as a finding names them."""
-    first = frame.select("name", "start_ns").bottom_k(NAMED, by="start_ns").sort("start_ns")
+    by = [pl.col("start_ns"), pl.col("name").fill_null("")]  # whatever the order of the file
+    first = frame.select("name", "start_ns").bottom_k(NAMED, by=by).sort(by)
     return tuple({"kind": kind, "name": name, "start_ns": start} for name, start in first.iter_rows())

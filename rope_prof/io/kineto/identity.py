@@ -56,10 +56,7 @@ def told_apart(
     launches = calls.filter(pl.col("correlation").is_not_null())
     launches = launches.join(gpu.select("correlation").unique(), on="correlation", how="semi")
     hosts = launches["process"].unique().drop_nulls().sort().to_list()
-    if not several.height and len(hosts) < 2:
-        return gpu, names, []
-    shared = launches.group_by("correlation").agg(pl.col("process").n_unique()).filter(pl.col("process") > 1).height
-    if not several.height and not shared:
+    if not several.height:
         return gpu, names, []
     gpu, names = _devices(gpu, several["device"].to_list(), names)
     owners = dict(_owners(gpu, launches, hosts))
@@ -74,8 +71,8 @@ def told_apart(
         )
         return gpu, names, [Finding(code="merged_ranks", detail=detail, count=count)]
     detail = (
-        f"the file holds the launches of {len(hosts)} processes that share {shared} correlations, and the events of "
-        f"{count} GPUs: which launch made which event is not known"
+        f"the file holds the launches of {len(hosts)} processes and the events of {count} GPUs under one number: which "
+        "launch made which event is not known"
     )
     return gpu, names, [Finding(code="merged_processes", detail=detail, count=max(len(hosts), count))]
 
