@@ -9,9 +9,6 @@ or SLOWER in 40 to 90 % of keys. So a difference between two runs counts only be
   changed. A chain of many launches sums what one shows, and the two runs are one draw of many: `MARGIN` times the
   largest difference of any of them counts, by the clock. Of 248 verdicts on identical code in three pairs of runs of
   H200s that this repository recorded, the rounds alone call 126 FASTER or SLOWER, this rule none.
-- *history*: differences of earlier pairs of runs of one commit on that machine (`model.history`), where there are
-  enough.
-
 Runs of several processes a side know their own spread (`over_processes`), and need neither.
 """
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     pass
 
 Rounds = Mapping[int, float]
-#: (key, clock) -> how far earlier runs of the same code differed on that machine; None where too few are known.
+#: (key, clock) -> how far runs of the same code differ, for who knows better than the reference calls; None: they say.
 Known = Callable[[Key, str], Between | None]
 
 #: What the samples alone tell.
@@ -78,7 +78,7 @@ def compare(
 ) -> tuple[Verdict, ...]:
     """The verdicts of every pair of keys, in the baseline's order. `paired`: both sides are of one run.
 
-    `known`: what the history of the machine says of two runs; without a word of it their reference calls do.
+    `known`: how far two runs of the same code differ; without a word of it their reference calls say.
 
     With `anyway` another device, and whatever else each side has one value of alone (dtype, tokens, ...), may differ,
     and the keys that both have are compared. Errors: NotComparableError, which names what differs; UsageError where a
@@ -345,8 +345,8 @@ def _judge_times(found: _Found) -> tuple[Word, str | None]:
         return judged(found.ratio)
     if found.between is None:
         return "UNDECIDED", (
-            "how far runs of the same code differ here is not known (no reference calls that both runs timed, too "
-            "short a history of this machine); measure both in one run"
+            "how far runs of the same code differ here is not known (no reference calls that both runs timed); "
+            "measure both in one run"
         )
     word, why = judged(found.ratio)
     alone, _ = judged(found.within)
