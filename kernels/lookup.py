@@ -18,7 +18,14 @@ from rope_prof.kernels.imported import imported, one_sentence
 from rope_prof.kernels.operation import Argument, Axis, Operation, Output
 
 #: Ours: name -> where it is. The first is the default.
-OURS: Mapping[str, str] = MappingProxyType({"mrope": "rope_prof.kernels.mrope.operation:MROPE"})
+OURS: Mapping[str, str] = MappingProxyType(
+    {
+        "mrope": "rope_prof.kernels.mrope.operation:MROPE",
+        "rmsnorm-quant": "rope_prof.kernels.examples.rmsnorm_quant:RMSNORM_QUANT",
+        "silu-mul": "rope_prof.kernels.examples.silu_mul:SILU_MUL",
+        "column-amax": "rope_prof.kernels.examples.column_amax:COLUMN_AMAX",
+    }
+)
 DEFAULT = next(iter(OURS))
 _METHODS = ("path", "calls", "exact", "check", "moved_bytes", "refill")
 _FIELDS = ("name", "axes", "swept", "paths", "outputs")

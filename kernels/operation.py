@@ -142,19 +142,13 @@ class Operation(Protocol):
         return None
 
     def refill(self, calls: Sequence[Call], seed: int) -> None:
-        """New values in the `fresh` tensors of `calls`, ahead of a round: by default those of each of the first calls,
-        moved along, so that a path that keeps what it made before is seen.
+        """Values in the `fresh` tensors of `calls` that depend on `seed` alone; by default as they are.
 
         A path that works in place must not feed on its own outputs for ever: an operation with such paths writes here.
         """
-        for call in calls[:MOVED_CALLS]:
-            for tensor in call.fresh:
-                if tensor.is_floating_point() and tensor.numel() > 1:
-                    tensor.copy_(tensor.reshape(-1).roll(1 + seed % (tensor.numel() - 1)).reshape(tensor.shape))
+        return  # not abstract: an operation may leave it out
 
 
-#: Calls whose values are moved along ahead of a round where an operation does not say how to fill them.
-MOVED_CALLS = 64
 DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
     {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 )

@@ -126,9 +126,11 @@ class WorkerBench(TorchBench):
         seed = 1 << 20
         self.refill(seed)
         arguments = arguments or self._ring.take(1, key.l2)[0]
+        given = [each.clone() for each in tensors(arguments)]
         called = _outputs(call, arguments)
         self.refill(seed + 1)
-        if _foreign(key) and kept_alike(called, _outputs(call, arguments)):
+        other = any(not torch.equal(one, two) for one, two in zip(given, tensors(arguments), strict=True))
+        if _foreign(key) and other and kept_alike(called, _outputs(call, arguments)):
             raise DishonestPathError("it returns what it made before: the same outputs for other values in one place")
         self.refill(seed)
         work, kept = subject.work(subject.step), [result]
