@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings
+from rope_prof.analysis.run.conditions import other_clock
 from rope_prof.analysis.run.processes import Turns, ratio, turns
 from rope_prof.analysis.run.series import UNRANKED, Series, chain, ranked, series, sibling, wall
 from rope_prof.analysis.stats import Figure, figure, tenths
@@ -43,6 +44,8 @@ INFLATION_LIMIT = 1.5
 OVERLAP = 1.02
 #: A corrected bubble and its cross-check may differ by this part of the call's wall.
 AGREE_WITHIN = 0.05
+#: One pass over the bytes may take this much longer than a path before that path is doubted.
+FLOOR_LIMIT = 1.05
 
 
 def raw_trusted(inflation: float | None) -> bool:
@@ -87,7 +90,8 @@ class Row:
 
     `bubble_corrected_ns` is the sum of `bubble_host_ns` (wall - device time with a full queue) and `bubble_queue_ns`
     (device time - busy), both None where the device has no clock.
-    `throttled` of its `samples` were taken while power or heat held the clock down; None where nothing says.
+    `throttled` of its `samples` were taken while power or heat held the clock down, `other_clock` under one over 5 %
+    off the run's own; None where nothing says.
     `light_*` come from the capture at the lowest overhead. `bubble_by_replay_ns` is the cross-check of the corrected
     bubble. `mode_speedup`: wall of the baseline in the same mode / wall. `p10_ns`, `p90_ns`: of the wall samples.
     `bytes_per_s`: what the path's kernels move / device time, None under compile, whose kernels no formula knows.
@@ -120,6 +124,7 @@ class Row:
     stopped: Stopped | None = None
     samples: int = 0
     throttled: int | None = None
+    other_clock: int | None = None
     light_inflation: float | None = None
     light_bubble_raw_ns: float | None = None
     bubble_host_ns: float | None = None
@@ -250,7 +255,7 @@ def rows_of(
     """`summary`, of series and ceilings that are computed already."""
     keys = ranked(run)
     held = {name: (count, down) for name, count, down in _held_down(samples).iter_rows()}
-    took = turns(run, samples)
+    took, clocks = turns(run, samples), other_clock(samples)
     rows = []
     for facts in run.keys:
         name, case = facts.key.name, limits[facts.key.case, facts.key.rank]
@@ -260,7 +265,7 @@ def rows_of(
         row = _with_check(row, found, replayed, case, captures)
         row = _with_floor(row, case)
         count, down = held.get(name, (0, None))
-        rows.append(replace(row, samples=count, throttled=down))
+        rows.append(replace(row, samples=count, throttled=down, other_clock=clocks.get(name)))
     return tuple(rows)
 
 
@@ -363,6 +368,11 @@ def _with_check(
     bubble = row.wall_ns.median - busy
     agree = abs(bubble - row.bubble_corrected_ns) <= AGREE_WITHIN * row.wall_ns.median
     return replace(row, bubble_by_replay_ns=bubble, bubbles_agree=agree)
+
+
+def below_floor(row: Row) -> bool:
+    """Whether its device time is less than one pass over its bytes takes: then it does not touch them all."""
+    return row.roofline_share is not None and row.roofline_share > FLOOR_LIMIT
 
 
 def _with_floor(row: Row, limits: Ceilings) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rope_prof.analysis.run.endings import endings
-from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
+from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row, below_floor
 from rope_prof.model.run import Run, Why
 from rope_prof.units import microseconds
 from rope_prof.views.words.labels import key_labels
@@ -33,6 +33,14 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
     if throttled:
         count = sum(row.samples for row in rows)
         lines.append(f"{throttled} of {count} samples were taken while power or heat held the clock down")
+    other = sum(row.other_clock or 0 for row in rows)
+    if other:
+        lines.append(f"{other} of {sum(row.samples for row in rows)} samples were taken under another clock of the GPU")
+    under = [label for row, label in zip(rows, labels, strict=True) if below_floor(row)]
+    if under:
+        lines.append(
+            f"{', '.join(under)}: less device time than one pass over the bytes takes; look whether all work is done"
+        )
     pending = sum(row.status == "pending" for row in rows)
     if pending:
         lines.append(f"{pending} {'key is' if pending == 1 else 'keys are'} pending: {run.going_on()}")

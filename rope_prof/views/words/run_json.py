@@ -31,7 +31,8 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
     `bytes_per_s`: those / device time; `byte_floor_ns`: one pass over the views by the best known way;
     `roofline_share`: that / device time;
   - `stopped`: why its rounds ended, with the width of the interval; `samples`: how many there are;
-    `throttled_samples`: those taken while power or heat held the clock down, null where the device does not say.
+    `throttled_samples`: those taken while power or heat held the clock down, `other_clock_samples`: under a
+    clock over 5 % off the run's own; null where the device does not say.
 - `comparable`: whether its figures may be compared with another run's, in a sentence.
 - `headlines`: per case and path `best` (baseline in its fastest mode against the path in its own), `same` (both in one
   mode), `device` (eager against eager by the device's clock): `base_mode`, `cand_mode`, `clock`, `ratio`, `before_ns`,
@@ -142,6 +143,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "stopped": None if row.stopped is None else stopped_words(row.stopped),
         "samples": row.samples or None,
         "throttled_samples": row.throttled,
+        "other_clock_samples": row.other_clock,
     }
 
 

@@ -1,0 +1,31 @@
+"""Under which clocks a run's samples were taken: those of another clock than the run's own are counted by key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: A card moves its clock in steps of about a percent while it works; beyond this it is another clock.
+CLOCK_SHARE = 0.05
+
+
+def usual_clock(samples: pl.DataFrame) -> float | None:
+    """The clock of the cores (SM) in MHz that the run's rounds had in the middle; None where nothing says."""
+    if "sm_clock_mhz" not in samples.columns:
+        return None
+    found = samples["sm_clock_mhz"].drop_nulls().median()
+    return float(found) if isinstance(found, int | float) else None
+
+
+def other_clock(samples: pl.DataFrame) -> dict[str, int]:
+    """key -> its samples whose clock was over 5 % off the run's; empty where nothing says."""
+    import polars as pl
+
+    usual = usual_clock(samples)
+    if usual is None:
+        return {}
+    known = samples.drop_nulls("sm_clock_mhz")
+    off = (pl.col("sm_clock_mhz") / usual - 1).abs() > CLOCK_SHARE
+    return dict(known.group_by("key").agg(off.sum()).iter_rows())
