@@ -34,11 +34,16 @@ def wrong_when_compiled(q, k, positions, table, shape):
 """
 
 
+def search_path(*folders: Path) -> str:
+    """Those folders ahead of what is searched anyway."""
+    return os.pathsep.join(filter(None, [*map(str, folders), os.environ.get("PYTHONPATH", "")]))
+
+
 def recorded(repository: Path, folder: Path, *words: str) -> tuple[Run, subprocess.CompletedProcess[str]]:
     (folder / "broken.py").write_text(PATHS)
     done = subprocess.run(
         [sys.executable, "-m", "rope_prof", "record", "--device", "cuda", "-o", str(folder / "run"), *words],
-        env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{repository}"},
+        env=os.environ | {"PYTHONPATH": search_path(folder, repository)},
         capture_output=True,
         text=True,
         check=False,
@@ -72,7 +77,7 @@ def test_a_revision_is_measured_beside_the_tree(repository: Path, tmp_path: Path
     words = ["record", "--device", "cuda", "--tokens", "64", "--rounds", "7", "--path", "fused", "--mode", "graph"]
     done = subprocess.run(
         [sys.executable, "-m", "rope_prof", *words, "--against", "HEAD", "--repeats", "2", "-o", str(tmp_path / "run")],
-        env=os.environ | {"PYTHONPATH": str(repository)},
+        env=os.environ | {"PYTHONPATH": search_path(repository)},
         cwd=repository,
         capture_output=True,
         text=True,
