@@ -7,6 +7,7 @@ the same forms, since the words of that machine are not known here.
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import re
@@ -29,6 +30,8 @@ SHOWN = re.compile(
     r"(CC|CXX|CUDA_\w+|HOME|LANG|LC_CTYPE|LD_LIBRARY_PATH|LD_PRELOAD|NVIDIA_\w+|NSYS_\w+|NV_\w+|NVTX_\w+|PATH|QUADD_\w+|TMPDIR|"
     r"APPLICATION_PID\w*|VISIBLE_DEVICES|TORCHINDUCTOR_CACHE_DIR|TRITON_\w+|OLDPWD|PWD|_)"
 )
+#: How a Parquet footer holds the columns' types: a message in base64, which begins with its mark.
+ARROW_SCHEMA = re.compile(r"/////[A-Za-z0-9+/]+=*")
 VARIABLE = re.compile(r"(?:^|\x00)([A-Z][A-Z0-9_]{2,})=(?=\S)")
 
 
@@ -38,7 +41,8 @@ def pieces(data: bytes) -> Iterator[str]:
         yield from pieces(gzip.decompress(data))
     elif data[:4] == b"PAR1":
         yield from (str(row) for row in pl.read_parquet(io.BytesIO(data)).iter_rows())
-        yield from strings(footer(data))  # the pages themselves are compressed: what is in them are the rows
+        for text in strings(footer(data)):  # the pages themselves are compressed: what is in them are the rows
+            yield from strings(base64.b64decode(text)) if ARROW_SCHEMA.fullmatch(text) else (text,)
     elif data[:16] == b"SQLite format 3\x00":
         yield from cells(data)
         yield from strings(data)

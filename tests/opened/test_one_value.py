@@ -17,7 +17,7 @@ from rope_prof.opened.report import gathered
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.words.run_json import row_json
 
-RUNS = ("h100-ernie28b", "h200-nsight", "h200-sweep")
+RUNS = ("h100-ernie28b", "h200-nsight", "h200-sweep", "h200-rmsnorm-quant", "h200-silu-mul", "h200-column-amax")
 
 
 @dataclass(frozen=True)
