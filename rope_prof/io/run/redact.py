@@ -1,7 +1,7 @@
 """What is private in a file for others: the words of a machine and its owner, and how to find and blank them in text.
 
 Host, user, home folder and the environment's values are looked up where this program runs; secrets and absolute paths
-are found by their form (`secrets`, `private_paths`), since a file may come from another machine. One cleaner for all
+are found by their form (`secrets`, `personal_paths`), since a file may come from another machine. One cleaner for all
 that leaves: archives, reports, tables, native traces.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from rope_prof.io.run.private_paths import BUILT_ELSEWHERE, without_paths
+from rope_prof.io.run.personal_paths import BUILT_ELSEWHERE, without_paths
 from rope_prof.io.run.secrets import BLANK, Note, without_secrets
 
 #: Names that most machines carry, or that mean no one.
