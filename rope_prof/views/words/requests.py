@@ -58,8 +58,8 @@ def layer_lines(found: Sequence[PerLayer]) -> list[str]:
     """What a call saves in mode graph, times the layers, beside what a token saved."""
     return [
         f"{one.path}, CUDA graphs: {one.layers} layers x ({microseconds(one.before_ns)} − "
-        f"{microseconds(one.after_ns)}) µs a call = {significant(one.predicted_ns / 1e6)} ms a token, by the calls; "
-        f"measured {significant(one.measured_ns / 1e6)} ms of {significant(one.token_ns / 1e6)}"
+        f"{microseconds(one.after_ns)}) µs a call = {milliseconds(one.predicted_ns)} ms a token, by the calls; "
+        f"measured {milliseconds(one.measured_ns)} ms of {milliseconds(one.token_ns)}"
         for one in found
     ]
 
