@@ -27,11 +27,8 @@ def test_the_page_has_the_figures_of_the_results() -> None:
 
 def test_the_page_has_every_finding_and_what_it_does() -> None:
     """Codes are read from the source, what they do from the sets that decide it."""
-    source = "".join(path.read_text() for folder in ("io", "analysis") for path in (ROOT / folder).glob("*.py"))
-    codes = set(
-        re.findall(r'code="(\w+)"|_found\("(\w+)"|else "(gzip_\w+)"|kind = "(\w+)"|^    "(\w+)": \("', source, re.M)
-    )
-    known = {code for found in codes for code in found if code}
+    source = "".join(path.read_text() for folder in ("io", "analysis") for path in (ROOT / folder).rglob("*.py"))
+    known = {code for found in re.findall(CODE, source, re.M) for code in found if code}
     rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|.*\| ([a-z ,]+) \|$", ingest_page.PAGE.read_text(), re.M)
     told = {code: does for names, does in rows for code in re.findall(r"`(\w+)`", names)}
     assert set(told) == known
