@@ -44,12 +44,13 @@ def words(value: Any) -> set[str]:
 def test_every_field_of_the_document_is_described_and_it_is_json() -> None:
     document = numbers_json(found())
     again = json.loads(json.dumps(document, allow_nan=False))
-    assert again.keys() == {"modes", "ceilings", "floors", "decompositions"}
+    assert again.keys() == {"comparable", "headlines", "modes", "ceilings", "floors", "decompositions"}
     said = documents.__doc__ or ""
     common = {"case", "l2", "rank", "path", "mode", "key"}
     ceilings = {"copy_bytes_per_s", "in_place_ns", "empty_launch_ns", "graph_node_ns", "graph_gap_ns"}
-    for part in again.values():
+    for name, part in again.items():
         assert part
+        assert f"\n- `{name}`: " in said, name
         for field in words(part) - common - ceilings:
             assert f"`{field}`" in said, field
     assert again["decompositions"][0]["closes"] is True

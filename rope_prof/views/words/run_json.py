@@ -34,9 +34,9 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
     `throttled_samples`: those taken while power or heat held the clock down, `other_clock_samples`: under a
     clock over 5 % off the run's own; null where the device does not say.
 - `comparable`: whether its figures may be compared with another run's, in a sentence.
-- `headlines`: per case and path `best` (baseline in its fastest mode against the path in its own), `same` (both in one
-  mode), `device` (eager against eager by the device's clock): `base_mode`, `cand_mode`, `clock`, `ratio`, `before_ns`,
-  `after_ns`.
+- `headlines`: per case and path `baseline` (the path that it is held against), `best` (the baseline in its fastest mode
+  against the path in its own), `same` (both in one mode), `device` (eager against eager by the device's clock):
+  `base_mode`, `cand_mode`, `clock`, `ratio`, `before_ns`, `after_ns`.
 - `modes`: per case and path `wall_ns` by mode; `compiler`, `graph`: wall eager / wall in that mode; `fusing` by mode:
   wall of the baseline / wall in the same mode; `after_all`: the baseline in its fastest mode / this path in its
   fastest, `fastest` names the two.
