@@ -24,6 +24,7 @@ from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_perfetto
 from rope_prof.io.run.folder import read_run, write_run
 from rope_prof.io.run.redact import BLANK, Cleaner
+from rope_prof.model.run import Ceiling, KeyFacts, LayoutError, OutputAccuracy
 from rope_prof.opened.pictures import draw_run
 from rope_prof.opened.run import open_run
 from tests.dashboard.drawn_run import write_gpu_run
@@ -82,17 +83,36 @@ def database(path: Path) -> None:
     made.close()
 
 
+def judged(facts: KeyFacts) -> KeyFacts:
+    """That key with all of them in the words of its outputs and of the layouts that went wrong."""
+    assert facts.accuracy is not None
+    output = OutputAccuracy(name="q", dtype=TEXTS[4], max_error=0.0, limit=1.0, rounded_share=1.0, nans=0)
+    wrong = tuple(LayoutError(argument="q", layout=text, reason=text) for text in TEXTS)
+    return replace(facts, accuracy=replace(facts.accuracy, outputs=(output,), layouts=len(wrong), layout_errors=wrong))
+
+
 def planted(folder: Path) -> Path:
     """A drawn run with all of them in everything that a run folder may hold."""
     write_gpu_run(folder, tokens=(64,), names=tuple(f"kernel<{text}>" for text in TEXTS))
     run = read_run(folder).run
-    keys = tuple(replace(facts, reason=" | ".join(TEXTS), stopped=TEXTS[4]) for facts in run.keys)
+    texts = " | ".join(TEXTS)
+    keys = tuple(replace(facts, reason=texts) for facts in run.keys)
+    keys = tuple(judged(facts) if facts.key.path == "per-token" else facts for facts in keys)
+    ceiling = Ceiling(name="copy", case=keys[0].key.case, method="cudaMemcpy", status="failed", reason=texts)
+    operation = replace(run.operation, source=TEXTS[4], formula=texts)
     settings = {f"note {number}": text for number, text in enumerate(TEXTS)}
     machine = replace(run.machine, platform=" ".join(TEXTS[:8]), cpu_name=TEXTS[4])
     write_run(
         folder,
         replace(
-            run, command=" ".join(TEXTS), name=TEXTS[4], keys=keys, settings=run.settings | settings, machine=machine
+            run,
+            command=" ".join(TEXTS),
+            name=TEXTS[4],
+            keys=keys,
+            settings=run.settings | settings,
+            machine=machine,
+            operation=operation,
+            ceilings=(ceiling,),
         ),
     )
     facts = json.loads((folder / "run.json").read_text())
