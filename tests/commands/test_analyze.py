@@ -47,6 +47,10 @@ def test_json_contract(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "gap_max_ns": 40,
         "idle_by_cause_ns": {"queued": 40},
         "idle_share": 40 / 60,
+        "idle_share_bound": None,
+        "copies": [],
+        "copies_only_ns": 0,
+        "communication": None,
         "reason": None,
         "streams": 0,
     }
