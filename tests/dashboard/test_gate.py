@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,12 @@ def passed(scope: dict[str, Any], allow: list[str]) -> tuple[bool, list[dict[str
     async def receive() -> Any:
         return {}
 
-    asyncio.run(FrontDoor(inner, hosts(allow))(scope, receive, send))
+    async def asked_once() -> None:
+        await FrontDoor(inner, hosts(allow))(scope, receive, send)
+
+    # A thread of its own: a browser's loop may be running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, asked_once()).result()
     return bool(reached), sent
 
 
