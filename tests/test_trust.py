@@ -20,7 +20,7 @@ import polars as pl
 import pytest
 
 from rope_prof.record.loop.timing import Subject
-from tests.runs import CASE, MACHINE
+from tests.runs import CASE, MACHINE, OPERATION
 
 TRIALS = 200
 CALL_NS = 20_000
@@ -215,7 +215,9 @@ def test_both_graphs_of_a_device_spin_end_in_one_spin(trust: ModuleType, monkeyp
         return lambda _: lambda: None
 
     taken = iter(range(1000))
-    ring = SimpleNamespace(take=lambda count: [(next(taken),) for _ in range(count)], refill=lambda _: None)
+    ring = SimpleNamespace(
+        operation=OPERATION, take=lambda count: [(next(taken),) for _ in range(count)], refill=lambda _: None
+    )
     device = SimpleNamespace(torch_device=None, flush=lambda: None, synchronize=lambda: None)
     spin = ModuleType("spin")
     spin.DeviceSpin = lambda _: lambda: log.append("spin")  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,7 +22,7 @@ from rope_prof.record.device.quiet import quiet_profiler
 from rope_prof.record.loop.describe import one_line, reason
 from rope_prof.record.loop.timing import Subject
 from tests.builders import kernel, kineto_json, range_, trace
-from tests.runs import key
+from tests.runs import CASE, key
 
 _TIMES = st.from_regex(r"(0|[1-9][0-9]{0,12})\.[0-9]{3}", fullmatch=True)
 
@@ -100,4 +101,7 @@ def test_a_reason_is_one_line_without_folders() -> None:
     ],
 )
 def test_memory_that_ran_out_says_what_to_do(error: Exception) -> None:
-    assert reason(error, 65536) == "out of memory at 65536 tokens; record fewer with --tokens, or free the device"
+    case = CASE.but(tokens=65536)
+    assert reason(error, case) == "out of memory at 65,536 tokens; record fewer with --tokens, or free the device"
+    other = replace(case, operation=replace(case.operation, name="mine"))
+    assert "record fewer with --set tokens=..., or" in reason(error, other)

@@ -138,7 +138,7 @@ def test_paths_of_a_users_own(repository: Path, tmp_path: Path) -> None:
     }
     assert found["mine:raises"].reason == "RuntimeError: no such layout"
     assert "over the limit" in (found["mine:wrong"].reason or "")
-    assert "expected a pair of tensors" in (found["mine:one_tensor"].reason or "")
+    assert "the path returned Tensor; expected 2 tensors (q, k)" in (found["mine:one_tensor"].reason or "")
 
 
 def test_without_a_compiler_mode_compile_is_unavailable(repository: Path, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import rope_prof.io.run.folder as module
+    import rope_prof.opened.run as module
 
     def broken(_: Path) -> None:
         raise ZeroDivisionError

@@ -23,6 +23,7 @@ INJECTION = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct { uint16_t version, size; uint32_t category; int32_t color_type; uint32_t color;
     int32_t payload_type, reserved; int64_t payload; int32_t message_type; const char* message; } Event;
@@ -43,10 +44,14 @@ int InitializeInjectionNvtx2(const void* (*table)(uint32_t)) {
     const Callbacks* callbacks = table(CALLBACKS);
     Function** slots; unsigned int size;
     if (!callbacks || !callbacks->module(CORE2, &slots, &size) || size <= DOMAIN) return 0;
-    out = fopen(getenv("NVTX_LOG"), "w");
+    char path[4096];
+    snprintf(path, sizeof path, "%s.%d", getenv("NVTX_LOG"), (int)getpid());
+    out = fopen(path, "w");
+    if (!out) return 0;
+    setvbuf(out, NULL, _IOLBF, 0); /* a path's process is killed once it is done */
     *slots[PUSH] = (Function)push; *slots[POP] = (Function)pop;
     *slots[STRING] = (Function)string_of; *slots[DOMAIN] = (Function)copy;
-    return out != NULL;
+    return 1;
 }
 """
 
@@ -66,7 +71,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recorded(library: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[str]]]:
-    """A run of the real command, and what the library heard meanwhile."""
+    """A run of the real command, and what the library heard meanwhile in the one process that ran the path."""
     folder = tmp_path_factory.mktemp("recorded")
     words = ["--path", "unfused", "--mode", "eager", "--tokens", "1,3", "--rounds", "1", "--calls", str(CALLS)]
     environment = os.environ | {
@@ -82,7 +87,9 @@ def recorded(library: Path, repository: Path, tmp_path_factory: pytest.TempPathF
         cwd=folder,
         capture_output=True,
     )
-    return folder / "run", [line.split("\t") for line in (folder / "log").read_text().splitlines()]
+    logs = [lines for log in folder.glob("log.*") if (lines := log.read_text().splitlines())]
+    assert len(logs) == 1, "the path has a process of its own, and no other calls it in ranges"
+    return folder / "run", [line.split("\t") for line in logs[0]]
 
 
 def test_every_calls_range_arrives_with_domain_name_and_number(recorded: tuple[Path, list[list[str]]]) -> None:

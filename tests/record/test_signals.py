@@ -14,13 +14,20 @@ from rope_prof.io.run.folder import is_run, read_run
 
 WORDS = ["--device", "cpu", "--path", "unfused", "--mode", "eager", "--calls", "2"]
 
-#: Files may hold no more than argv[1] bytes: what a full disk looks like to a process.
+#: Once the plan is written, files may hold a few bytes more than it and no other: what a full disk looks like.
 LIMITED = """
-import resource, sys
+import os, resource, sys
 from rope_prof.cli import main
 import torch, polars
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-sys.exit(main(sys.argv[2:]))
+
+def fill(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith("run.json"):
+        if resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY:
+            size = os.path.getsize(arguments[0]) + 8
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+sys.addaudithook(fill)
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -103,7 +110,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(repository: Path, tmp_path: P
     folder = tmp_path / "run"
     words = ["record", "-o", str(folder), "--tokens", "4", "--rounds", "8", *WORDS]
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, "1800", *words],
+        [sys.executable, "-c", LIMITED, *words],
         env=environment(repository),
         capture_output=True,
         text=True,
@@ -114,5 +121,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(repository: Path, tmp_path: P
     assert len(errors) == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert is_run(folder)
-    assert not read_run(folder).run.complete
+    kept = read_run(folder).run
+    assert not kept.complete
+    assert [(facts.key.path, facts.status) for facts in kept.keys] == [("unfused", "pending")]
     assert not list(folder.glob("*.part"))
