@@ -11,6 +11,7 @@ import polars as pl
 
 from rope_prof.io.run.folder import write_run
 from rope_prof.io.run.requests import end_to_end_schema, write_end_to_end
+from rope_prof.io.run.schema import MROPE
 from rope_prof.model.end_to_end import (
     SCHEMA_VERSION,
     Deviation,
@@ -92,6 +93,7 @@ def write_keyless_run(folder: Path, **more: Any) -> Path:
         command="python -m rope_prof model --preset tiny",
         seed=0,
         machine=cpu() if more.get("device") == "cpu" else machine(),
+        operation=MROPE,
         keys=(),
         complete=True,
     )

@@ -19,7 +19,7 @@ from rope_prof.views.page.files import csv_of
 from rope_prof.views.page.requests import request_frame
 from tests.dashboard.drawn_requests import write_keyless_run, write_requests
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
-from tests.dashboard.walks import SHOTS, dashboard, opened, settle, window_of
+from tests.dashboard.walks import SHOTS, canvas_of, dashboard, opened, settle, window_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -75,7 +75,10 @@ def test_the_page_shows_times_gains_noise_prediction_agreement_and_both_steps(
     assert not found.exception
     assert len(found.get("plotly_chart")) == 2, "request time, and the parts of a step"
     text = html_of(found)
-    assert "of a request’s time saved with fused in every layer, decode eager" in text
+    assert "7.5<span>%" in text, "1 - (0.16 + 10 * 0.095) / (0.20 + 10 * 0.10)"
+    assert "of a request’s time saved with fused in every layer, under CUDA graphs" in text
+    assert "Against stock: 7.5% [7.5%, 7.5%], decode eager 20.0% [20.0%, 20.0%]" in text
+    assert "Against the unfused chain, as served: under CUDA graphs 15.9%" in text
     for words in ("per-token", "graph", "A/A noise, decode eager", "Outputs agree", "outside the prediction"):
         assert words in text
     for picture in (
@@ -285,7 +288,7 @@ def test_what_is_given_away_is_what_is_shown(address: str, chromium: Browser) ->
     with opened(chromium, accept_downloads=True) as (page, wrong):
         page.goto(f"{address}/end_to_end?part=rope")
         settle(page)
-        page.get_by_role("button", name="Download").click()
+        page.get_by_test_id("stPopoverButton").get_by_text("Download", exact=True).click()
         given = {}
         for label in ("Picture, PNG", "Picture, SVG", "Table, CSV", "Tables, Markdown"):
             with page.expect_download(timeout=30_000) as waited:
@@ -310,8 +313,7 @@ def test_a_click_among_all_rope_calls_goes_to_that_layer(address: str, chromium:
         page.get_by_text("all calls").click()
         settle(page)
         top, height = page.evaluate("() => window.ropeProfTimeline.calls(0)")
-        box = page.locator(".tl canvas").bounding_box()
-        assert box is not None
+        box = canvas_of(page)
         page.mouse.click(box["x"] + 400, box["y"] + top + height / 2)
         page.wait_for_url("**layer=0**", timeout=30_000)
         settle(page)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, FloatRect, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "screenshots"
@@ -79,9 +79,17 @@ def window_of(page: Page) -> tuple[float, float]:
     return float(lo), float(hi)
 
 
-def point(page: Page, ns: float, lane: str, side: int = 0) -> tuple[float, float]:
-    """Where on the page that instant lies on the first lane of that role."""
-    box = page.locator(".tl canvas").bounding_box()
+def canvas_of(page: Page) -> FloatRect:
+    """Where the timeline lies in the window, scrolled so that the mouse reaches it."""
+    canvas = page.locator(".tl canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
     assert box is not None
+    return box
+
+
+def point(page: Page, ns: float, lane: str, side: int = 0) -> tuple[float, float]:
+    """Where in the window that instant lies on the first lane of that role."""
+    box = canvas_of(page)
     place = page.evaluate(f"() => window.ropeProfTimeline.place({ns}, '{lane}', {side})")
     return box["x"] + place[0], box["y"] + place[1]
