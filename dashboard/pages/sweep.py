@@ -6,7 +6,7 @@ from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.dashboard import baseline, downloads, loading, shell, view
-from rope_prof.model.run import AxisFacts, Case, Run
+from rope_prof.model.run import AxisFacts, Case
 from rope_prof.views.blocks.model import charted
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.draw.sweep import HeldWalls, sweep_charts, sweep_table
@@ -26,18 +26,8 @@ if frame.is_empty():
     shell.stop(f"Run {seen.name} holds no timed call; finish it with “python -m rope_prof record --resume”.")
 
 
-def telling(of: Run) -> list[str]:
-    """The axes that the cases differ in, but the swept one."""
-    cases = {facts.key.case for facts in of.keys}
-    return [
-        axis.name
-        for axis in of.operation.axes
-        if axis.name != of.operation.swept and len({case[axis.name] for case in cases}) > 1
-    ]
-
-
 def several(axis: AxisFacts, case: Case) -> list[str]:
-    """The chosen values of one axis, which the address holds."""
+    """The chosen values of one axis, which the address holds; chips where there is a choice."""
     options = frame[axis.name].unique(maintain_order=True)
     words = (options.sort() if options.dtype.is_integer() else options).cast(pl.String).to_list()
     default = str(case[axis.name])
@@ -46,13 +36,15 @@ def several(axis: AxisFacts, case: Case) -> list[str]:
     )
     shell.note(unknown)
     view.remember(st.query_params, {axis.name: ",".join(found)})
-    shell.chips(axis.name, axis.title, words, found, text=axis.form.format)
+    if len(words) > 1:
+        shell.chips(axis.name, axis.title, words, found, text=axis.form.format)
     return list(found)
 
 
 case = view.keys_of(run, seen.case)[0].key.case
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
-    picked = {axis.name: several(axis, case) for axis in run.operation.axes if axis.name in telling(run)}
+    axes = [axis for axis in run.operation.axes if axis.name != run.operation.swept]
+    picked = {axis.name: several(axis, case) for axis in axes}
     sides = shell.side_chooser(view.keys_of(run, seen.case))
     giving = st.container(horizontal=True, horizontal_alignment="right")
 shell.notes()
@@ -63,7 +55,8 @@ chosen = frame.filter(
 )
 if chosen.is_empty():
     shell.stop(
-        f"Nothing was timed of {', '.join(', '.join(v) for v in picked.values())} in run {seen.name}; choose others."
+        f"Nothing was timed of {', '.join(a.form.format(v) for a in axes for v in picked[a.name])} in run {seen.name}; "
+        "choose others."
     )
 held = HeldWalls() if base is None else base.held(rows)
 paths = frame["path"].unique(maintain_order=True).to_list()

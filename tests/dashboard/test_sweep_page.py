@@ -57,13 +57,14 @@ def test_unknown_models_and_tp_say_so_and_fall_back(drawn: Path, monkeypatch: py
     assert not found.exception
     assert "no model &#x27;&lt;b&gt;7b&#x27; in this case; showing 28b" in html_of(found)
     assert "no TP &#x27;3&#x27; in this case; showing 1" in html_of(found)
+    assert not [group for group in found.button_group if group.key in ("pick-model", "pick-tp")], "one value: no choice"
     assert (asked(found, "model"), asked(found, "tp")) == ("28b", "1")
 
 
 def test_what_is_chosen_alone_is_drawn(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = app(monkeypatch, drawn, "sweep", path="unfused", mode="eager,compile", base="none")
     text = html_of(found)
-    assert "Only the unfused chain is shown" in text
+    assert "Only the baseline is shown" in text
     assert "The difference to" not in text
     assert set(found.dataframe[0].value["mode"]) == {"eager", "compile"}
     assert not any(name.startswith("to ") for name in found.dataframe[0].value.columns)
@@ -82,7 +83,7 @@ def test_one_token_count_says_how_to_record_a_sweep(single: Path, monkeypatch: p
     found = app(monkeypatch, single, "sweep")
     assert not found.exception
     text = html_of(found)
-    assert "has one token count" in text
+    assert "has one value of tokens" in text
     assert "data:image" not in text
     assert [block.value for block in found.code] == ["python -m rope_prof record --sweep"]
     links = [element.proto for element in found.get("page_link") if element.proto.label.startswith("Show the shipped")]
