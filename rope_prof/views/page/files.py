@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,8 +14,8 @@ from rope_prof.views.draw.png import png
 from rope_prof.views.draw.svg import Drawing, svg_file
 from rope_prof.views.words.markdown import md
 
-#: What a formula begins with, in one spreadsheet or another; a name in a head line too.
-_FORMULA: Final = ("=", "+", "-", "@", "|", "%")
+#: How a formula begins, in one spreadsheet or another, behind what is not seen; as `re` and polars both read it.
+_FORMULA: Final = "^[\\s\x01-\x1f\ufeff]*[=+\\-@\t\r|%]"
 
 
 def csv_of(table: pl.DataFrame) -> bytes:
@@ -27,16 +28,11 @@ def csv_of(table: pl.DataFrame) -> bytes:
 
 
 def _no_formula(name: str, kind: pl.DataType) -> pl.Expr:
-    column = pl.col(name).alias(f"'{name}" if name.lstrip()[:1] in _FORMULA else name)
+    column = pl.col(name).alias(f"'{name}" if re.match(_FORMULA, name) else name)
     if kind not in (pl.String, pl.Categorical, pl.Enum):
         return column
     text = column.cast(pl.String)
-    return (
-        pl.when(text.str.contains(r"^[\s\u{feff}]*[=+\-@\t\r|%]"))
-        .then("'" + text)
-        .otherwise(text)
-        .alias(column.meta.output_name())
-    )
+    return pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text).alias(column.meta.output_name())
 
 
 def markdown_of(title: str, table: pl.DataFrame, lines: Sequence[str] = ()) -> bytes:
