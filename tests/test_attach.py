@@ -17,6 +17,7 @@ import torch
 from rope_prof.attach import attach
 from rope_prof.errors import UsageError
 from rope_prof.io.trace.read import read_trace
+from tests.own_thread import in_own_thread
 
 
 class ServedRotary(torch.nn.Module):
@@ -317,7 +318,7 @@ def test_a_generator_and_a_coroutine_run_in_ranges_step_by_step(tmp_path: Path) 
             assert found[:2] == [2, 4]
             assert str(found[2]) == "three"
 
-        names = ranges(tmp_path, work)["name"].to_list()
+        names = in_own_thread(lambda: ranges(tmp_path, work))["name"].to_list()
     assert seen == ["in", None, "out", "closed", "closed"]
     assert [name for name in names if name.startswith("steps#")] == [f"steps#{k}" for k in range(5)]
     assert [name for name in names if name.startswith("served#")] == [f"served#{k}" for k in range(9)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rope_prof.dashboard.gate import FrontDoor
 from rope_prof.serve.hosts import hosts
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.dashboard.walks import dashboard
+from tests.own_thread import in_own_thread
 
 FOREIGN = "rebound.example"
 #: Every area that Streamlit serves, and one that it does not.
@@ -109,9 +109,7 @@ def passed(scope: dict[str, Any], allow: list[str]) -> tuple[bool, list[dict[str
     async def asked_once() -> None:
         await FrontDoor(inner, hosts(allow))(scope, receive, send)
 
-    # A thread of its own: a browser's loop may be running in this one.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, asked_once()).result()
+    in_own_thread(lambda: asyncio.run(asked_once()))
     return bool(reached), sent
 
 
