@@ -40,8 +40,6 @@ PAGES = {
     "ranks": "Ranks",
     "perfetto": "Perfetto",
 }
-#: What in the address belongs to one case: another one begins with its own.
-_OF_CASE = ("call", "model", "tp")
 #: Rooms that need no key of the run, and may be looked at where it has none.
 _KEYLESS = ("end_to_end", "any_trace", "two_traces", "ranks")
 PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
@@ -129,17 +127,28 @@ def _without_keys(name: str, folder: RunFolder, pages: dict[str, Any], page: str
     return Seen(name, folder, "", palette(st.context.theme.type), nothing)
 
 
+def _of_case(folder: Path) -> tuple[str, ...]:
+    """What in the address belongs to one case, its axes too: another one begins with its own. No axis of a bad run."""
+    try:
+        axes = loading.run(folder).run.operation.axes
+    except RopeProfError:
+        axes = ()
+    return ("call", *(axis.name for axis in axes))
+
+
 def _run_chooser(named: dict[str, Path]) -> str:
     chosen = view.choose(st.query_params.get("run"), list(named), "run", loading.default_run(named))
     note(chosen.note)
-    return pick("run", "Run", list(named), chosen.value, width=250, drop=(*_OF_CASE, "step", "layer"))
+    return pick(
+        "run", "Run", list(named), chosen.value, width=250, drop=(*_of_case(named[chosen.value]), "step", "layer")
+    )
 
 
 def _case_chooser(folder: RunFolder) -> str:
     options = view.cases(folder.run)
     chosen = view.choose(st.query_params.get("case"), options, "case", view.default_case(folder.run))
     note(chosen.note)
-    return pick("case", "Case", options, chosen.value, width=250, drop=_OF_CASE)
+    return pick("case", "Case", options, chosen.value, width=250, drop=_of_case(folder.path))
 
 
 def zoom(name: str) -> tuple[float, float] | None:

@@ -9,6 +9,7 @@ import gzip
 import json
 import random
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,19 @@ def machine() -> Machine:
     )
 
 
-def write_gpu_run(folder: Path, *, tokens: tuple[int, ...] = (1, 973), names: tuple[str, ...] = CHAIN) -> Path:
-    """A complete run under `folder`: per token count four keys, twelve rounds, five captured calls each."""
+def write_gpu_run(
+    folder: Path,
+    *,
+    tokens: tuple[int, ...] = (1, 973),
+    names: tuple[str, ...] = CHAIN,
+    prompts: tuple[str, ...] = ("image",),
+) -> Path:
+    """A complete run under `folder`: per token count and prompt four keys, twelve rounds, five captured calls each."""
     random.seed(7)
     keys, samples = [], []
     folder.mkdir(parents=True, exist_ok=True)
-    for count in tokens:
-        case = MROPE.case({"model": "28b", "tp": 1, "tokens": count, "dtype": "bf16", "prompt": "image"})
+    for count, prompt in product(tokens, prompts):
+        case = MROPE.case({"model": "28b", "tp": 1, "tokens": count, "dtype": "bf16", "prompt": prompt})
         for sketch in SKETCHES:
             key = Key(case=case, path=sketch.path, mode=sketch.mode, l2="cold")
             keys.append(_facts(key, sketch))

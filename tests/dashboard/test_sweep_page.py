@@ -78,6 +78,23 @@ def test_another_case_begins_with_its_own_model(drawn: Path, monkeypatch: pytest
     assert (asked(found, "model"), asked(found, "tp")) == ("28b", "1")
 
 
+def test_another_case_and_another_run_begin_with_their_own_value_of_every_axis(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = write_gpu_run(tmp_path / "both", tokens=(1, 64), prompts=("image", "text"))
+    monkeypatch.setattr(loading, "runs", lambda: {"both": both, "drawn": drawn})
+    found = app(monkeypatch, both, "sweep", run="both", case="28b-tp1-n64-bf16-image", prompt="image")
+    assert "image prompt" in html_of(found)
+    found.selectbox(key="pick-case").set_value("28b-tp1-n64-bf16-text").run()
+    assert not found.exception
+    assert asked(found, "prompt") == "text"
+    assert "text prompt" in html_of(found)
+    assert "image prompt" not in html_of(found)
+    found.selectbox(key="pick-run").set_value("drawn").run()
+    assert asked(found, "prompt") == "image"
+    assert "no prompt" not in html_of(found)
+
+
 def test_one_token_count_says_how_to_record_a_sweep(single: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "shipped_sweep", lambda named: "single" if "single" in named else None)
     found = app(monkeypatch, single, "sweep")
