@@ -16,6 +16,7 @@ from rope_prof.analysis.diff.side import common_range, range_uses, trace_side
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
+from tests.analysis.test_other_threads import step
 from tests.builders import Drawn, kernel, op, range_, trace
 
 #: A call: a range of 1000 ns, its kernels as (name, start in the call, length).
@@ -111,6 +112,11 @@ def test_words_before_the_shared_name_are_taken_off() -> None:
     found = trace_diff(trace_side(base, "unfused.step"), trace_side(cand, "fused.step"))
     assert [(row.change, row.within) for row in found.kernels] == [("fused", "rope")]
     assert [one.name for one in found.ranges] == ["rope"]
+
+
+def test_work_that_another_thread_launches_while_the_range_waits_is_its_own() -> None:
+    side = trace_side(trace(*(step(k) for k in range(3))), "step#*")
+    assert (side.events.height, side.calls, side.kernel_ns) == (90, 3, 3 * (10 * 30 + 20 * 40) * 1000)
 
 
 def test_other_devices_are_refused_unless_asked_for() -> None:

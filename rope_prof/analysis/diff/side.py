@@ -16,7 +16,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.accounting import device_use
 from rope_prof.analysis.trace.analyze import accounted
-from rope_prof.analysis.trace.calls import numbered
+from rope_prof.analysis.trace.calls import last_begun, numbered
 from rope_prof.analysis.trace.gaps import Host, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
@@ -189,10 +189,7 @@ def _side(
 def _innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     """Of the range that began last before each launch inside it: its number, and its name without a trailing one."""
     ordered = numbered(ranges)
-    last = np.full(events.height, -1, np.int64)
-    for calls, rows in pairs(ordered, events):
-        np.maximum.at(last, rows, calls)
-    number = pl.Series(last)
+    number = last_begun(ordered, events)
     names = ordered["range"].str.replace(r"#\d+$", _FAMILY)
     return number, names.gather(number.set(number < 0, None))
 

@@ -131,11 +131,16 @@ def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
 def inside(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     """The name of the row of `ranges` (or any spans of threads) that holds each launch and began last, or null."""
     ordered = numbered(ranges)
+    last = last_begun(ordered, events)
+    return ordered["range"].gather(last.set(last < 0, None)).alias("range")
+
+
+def last_begun(ordered: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
+    """For each row of `events` the number of the range (of `numbered`) that holds its launch and began last, or -1."""
     last = np.full(events.height, -1, np.int64)
     for calls, rows in pairs(ordered, events):
         np.maximum.at(last, rows, calls)
-    found = pl.Series(last).set(pl.Series(last < 0), None)
-    return ordered["range"].gather(found).alias("range")
+    return pl.Series(last)
 
 
 def call_events(trace: Trace, call_row: dict[str, Any]) -> pl.DataFrame:
