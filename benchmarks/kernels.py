@@ -204,8 +204,8 @@ def new_lengths(shape: MropeShape, lengths: Sequence[int]) -> dict[str, object]:
     fused = kernel_paths.path("fused")
     ring = make_ring(shape, max(lengths), 1, torch.bfloat16, "cuda", prompt="random")[0]
     fused_module.compilations.count = fused_module.compilations.ns = 0
-    fused_module._compiled.clear()
-    caches = fused_module._mrope_kernel.device_caches
+    fused_module.compilations.variants.clear()
+    caches = fused_module.KERNEL.device_caches
     fused.call(ring.q[:64], ring.k[:64], ring.positions[:, :64], ring.cos_sin_cache, shape)
     torch.cuda.synchronize()
     first_ns, kernels = fused_module.compilations.ns, _compiled_kernels(caches)

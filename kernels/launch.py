@@ -23,7 +23,7 @@ _PROGRAMMATIC_SERIALIZATION = 6  # CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIA
 PACK_POINTERS = struct.Struct("=4Q").pack_into
 
 
-class _Attribute(ctypes.Structure):
+class Attribute(ctypes.Structure):
     """CUlaunchAttribute: an id, padding to 8 bytes, a union of 64 bytes whose first int is the flag."""
 
     _fields_ = (
@@ -34,7 +34,7 @@ class _Attribute(ctypes.Structure):
     )
 
 
-class _Config(ctypes.Structure):
+class Config(ctypes.Structure):
     """CUlaunchConfig of the driver API."""
 
     _fields_ = (
@@ -48,14 +48,14 @@ class _Config(ctypes.Structure):
 
 
 @lru_cache(maxsize=1)
-def _driver() -> ctypes.CDLL:
+def driver() -> ctypes.CDLL:
     return ctypes.CDLL("libcuda.so.1")
 
 
 def driver_error(code: int) -> str:
     """The driver's own name for a CUresult."""
     text = ctypes.c_char_p()
-    _driver().cuGetErrorName(code, ctypes.byref(text))
+    driver().cuGetErrorName(code, ctypes.byref(text))
     return (text.value or b"unknown").decode()
 
 
@@ -86,8 +86,8 @@ def packed(compiled: Any, grid: int, integers: tuple[int, ...], *, overlap: bool
 
     `overlap`: programmatic dependent launch; the kernel must wait for its predecessors itself.
     """
-    attribute = _Attribute(id=_PROGRAMMATIC_SERIALIZATION, flag=1)
-    config = _Config(
+    attribute = Attribute(id=_PROGRAMMATIC_SERIALIZATION, flag=1)
+    config = Config(
         grid=(grid, 1, 1),
         block=(32 * compiled.metadata.num_warps, 1, 1),
         shared_bytes=compiled.metadata.shared,
@@ -102,7 +102,7 @@ def packed(compiled: Any, grid: int, integers: tuple[int, ...], *, overlap: bool
     slots += [ctypes.addressof(scratch)] * _SCRATCH_SLOTS
     arguments = (ctypes.c_void_p * len(slots))(*slots)
     return Launch(
-        launch=_driver().cuLaunchKernelEx,
+        launch=driver().cuLaunchKernelEx,
         config=ctypes.byref(config),
         function=ctypes.c_void_p(compiled.function),
         arguments=ctypes.byref(arguments),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -202,6 +203,19 @@ def test_a_package_in_place_of_our_folder_would_shadow_it(stand_in: Path, tmp_pa
     assert python("-c", code, cwd=root).stdout.strip() == "99.0"
     (root / "kernels/__init__.py").touch()
     assert python("-c", code, cwd=root).stdout.strip() == "None"
+
+
+def test_nobody_imports_a_private_name_of_another_file(repository: Path) -> None:
+    """Nor does a test replace one; what stands in another's way is public there."""
+    folders = ("rope_prof", "kernels", "dashboard", "tests", "benchmarks")
+    replaced = re.compile(r"""setattr\(\s*[\w.]+,\s*["']_[a-z]|setattr\(\s*["'](?:rope_prof|tests)\.[\w.]*\._""")
+    for file in sources(*(repository / folder for folder in folders)):
+        source = file.read_text(encoding="utf-8")
+        for module in imported(source):
+            parts = module.split(".")
+            private = [part for part in parts if part.startswith("_") and not part.startswith("__")]
+            assert parts[0] not in folders or not private, (file.name, module)
+        assert not replaced.search(source), (file.name, replaced.search(source))
 
 
 def test_helpers_of_the_tests_are_imported_one_way(repository: Path) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -187,6 +187,10 @@ def _mrope_kernel(
             tl.store(at, tl.join(first, second).reshape(BLOCK_TOKENS, 2 * BLOCK_PAIRS), mask=mask)
 
 
+#: For whoever compiles it for another card, or counts what has been compiled.
+KERNEL = _mrope_kernel
+
+
 @dataclass(frozen=True, slots=True)
 class Blocks:
     """How one program is cut: a pure function of shape and item size, the same for every prompt length."""
@@ -242,7 +246,9 @@ def check_positions(positions: torch.Tensor, max_position: int) -> None:
         )
 
 
-def _check(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape) -> None:
+def check_call(
+    q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape
+) -> None:
     """Everything that the kernel relies on; one clear sentence for what is off."""
     if q.dtype not in _DTYPES:
         raise TypeError(f"q is {q.dtype}; expected bfloat16, float16 or float32")
@@ -288,10 +294,10 @@ class Compilations:
 
     count: int = 0
     ns: int = 0
+    variants: set[tuple[object, ...]] = field(default_factory=set)
 
 
 compilations = Compilations()
-_compiled: set[tuple[object, ...]] = set()
 
 
 def launch(
@@ -329,8 +335,8 @@ def launch(
             compiled = _mrope_kernel[(grid,)](q, k, positions, table, *integers, **fixed, **options)
     else:
         compiled = _mrope_kernel[(grid,)](q, k, positions, table, *integers, **fixed, **options)
-    if variant not in _compiled:
-        _compiled.add(variant)
+    if variant not in compilations.variants:
+        compilations.variants.add(variant)
         compilations.count += 1
         compilations.ns += time.perf_counter_ns() - started
     if not (aligned and q.is_cuda and torch.version.hip is None and max(integers) < _INT32_END):
@@ -344,7 +350,7 @@ def launch(
 _tensor_guards: Any = TensorGuards
 
 
-class _Layout:
+class Layout:
     """One layout of the four tensors that has been checked and launched before, and the short way to repeat it.
 
     `alone`: this process sees one GPU, so the current device needs no look.
@@ -370,18 +376,18 @@ class _Layout:
         self.alone = torch.cuda.device_count() == 1
 
 
-class _Layouts(threading.local):
+class Layouts(threading.local):
     """The layouts of one thread: a `Launch` packs its arguments in memory of its own."""
 
     def __init__(self) -> None:
-        self.last: _Layout | None = None
-        self.known: dict[tuple[object, ...], _Layout] = {}
+        self.last: Layout | None = None
+        self.known: dict[tuple[object, ...], Layout] = {}
 
 
-_layouts = _Layouts()
+layouts = Layouts()
 # A CPU build of torch lacks both; there no layout is ever learnt, so neither is called.
-_raw_stream: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
-_current_device: Any = getattr(torch._C, "_cuda_getDevice", None)
+raw_stream: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+current_device: Any = getattr(torch._C, "_cuda_getDevice", None)
 _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 
 
@@ -405,7 +411,7 @@ def fused(
     if check:
         check_positions(positions, cos_sin_cache.shape[0])
     if not is_dynamo_compiling():
-        layout = _layouts.last
+        layout = layouts.last
         if (
             layout is not None
             and layout.table is cos_sin_cache
@@ -415,21 +421,21 @@ def fused(
             and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), cos_sin_cache.data_ptr())
         ):
             return
-        if _eager(q, k, positions, cos_sin_cache, shape):
+        if eager(q, k, positions, cos_sin_cache, shape):
             return
         torch.ops.rope_prof.mrope_(q, k, positions, cos_sin_cache, *numbers(shape))
         return
     _compiled_call(q, k, positions, cos_sin_cache, shape)
 
 
-def _repeated(layout: _Layout, q_ptr: int, k_ptr: int, positions_ptr: int, table_ptr: int) -> bool:
+def _repeated(layout: Layout, q_ptr: int, k_ptr: int, positions_ptr: int, table_ptr: int) -> bool:
     """Launch a known layout at these addresses; False where they are not aligned, or table or device have changed."""
     if (q_ptr | k_ptr) & 15 or table_ptr != layout.table_ptr:
         return False
-    if not layout.alone and _current_device() != layout.index:
+    if not layout.alone and current_device() != layout.index:
         return False
     again = layout.launch
-    stream = _raw_stream(layout.index)
+    stream = raw_stream(layout.index)
     if stream != again.stream[0]:
         again.set_stream(stream)
     PACK_POINTERS(again.pointers, 0, q_ptr, k_ptr, positions_ptr, table_ptr)
@@ -439,7 +445,7 @@ def _repeated(layout: _Layout, q_ptr: int, k_ptr: int, positions_ptr: int, table
     return True
 
 
-def _eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape) -> bool:
+def eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape) -> bool:
     """Another layout than the last one: find it among the known ones, or check, launch and learn it.
 
     False where the dispatcher must decide: tensor subclasses, tracing and dispatch modes, anything not on a GPU.
@@ -449,7 +455,7 @@ def _eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: tor
     if _dispatch_modes() or torch._C._functorch.peek_interpreter_stack() is not None:
         return False
     name = (q.shape[0], q.stride(), k.stride(), positions.stride(), id(table), shape)
-    layout = _layouts.known.get(name)
+    layout = layouts.known.get(name)
     if (
         layout is not None
         and layout.table is table
@@ -457,14 +463,14 @@ def _eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: tor
         and layout.check(q, k, positions, table)
         and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), table.data_ptr())
     ):
-        _layouts.last = layout
+        layouts.last = layout
         return True
-    _check(q, k, positions, table, shape)
+    check_call(q, k, positions, table, shape)
     again = launch(q, k, positions, table, shape)
     if again is not None:
-        if len(_layouts.known) >= _KEPT_LAYOUTS:
-            _layouts.known.clear()
-        _layouts.last = _layouts.known[name] = _Layout((q, k, positions, table), shape, again)
+        if len(layouts.known) >= _KEPT_LAYOUTS:
+            layouts.known.clear()
+        layouts.last = layouts.known[name] = Layout((q, k, positions, table), shape, again)
     return True
 
 
@@ -481,7 +487,7 @@ def mrope_(
 ) -> None:
     """The operator of `fused`: `dims` are (q heads, kv heads, head dim, rotary dim), `sections` (t, h, w)."""
     shape = shape_of(dims, sections, order, pairing)
-    _check(q, k, positions, cos_sin_cache, shape)
+    check_call(q, k, positions, cos_sin_cache, shape)
     launch(q, k, positions, cos_sin_cache, shape)
 
 

@@ -46,7 +46,7 @@ class Pool:
         executor = _executor(self.workers)
         try:
             while waiting or held:
-                while waiting and len(held) < self.workers and self._fits(waiting[0], held.values()):
+                while waiting and len(held) < self.workers and self.fits(waiting[0], held.values()):
                     task = waiting.popleft()
                     held[executor.submit(account, task)] = task
                 done, _ = wait(held, return_when=FIRST_COMPLETED)
@@ -72,7 +72,7 @@ class Pool:
         finally:
             _end(executor)
 
-    def _fits(self, task: Task, held: Iterable[Task]) -> bool:
+    def fits(self, task: Task, held: Iterable[Task]) -> bool:
         """Whether there is memory for one more; the first always starts."""
         needed = [other.bytes_needed for other in held]
         return not needed or sum(needed) + task.bytes_needed <= self.memory_bytes

@@ -115,10 +115,10 @@ def test_a_position_outside_the_table_is_nan_for_its_token_alone() -> None:
 
 
 def test_new_lengths_strides_and_slices_compile_nothing() -> None:
-    from rope_prof.kernels.mrope.fused import _mrope_kernel
+    from rope_prof.kernels.mrope.fused import KERNEL
 
     def kernels() -> int:
-        return sum(len(cache[0]) for cache in _mrope_kernel.device_caches.values())
+        return sum(len(cache[0]) for cache in KERNEL.device_caches.values())
 
     whole = make_inputs(ERNIE_28B, 4096, device="cuda")
     call(whole, ERNIE_28B)

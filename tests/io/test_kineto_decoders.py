@@ -149,8 +149,8 @@ def _refuse(_: bytes) -> Any:
 def test_what_profilers_write_is_taken_at_once(events: list[str]) -> None:
     """Else the slower decoders would do all the work and nothing would say so."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kineto_events, "_loose", _refuse)
-        patch.setattr(kineto_events, "_one_by_one", _refuse)
+        patch.setattr(kineto_events, "loose", _refuse)
+        patch.setattr(kineto_events, "one_by_one", _refuse)
         assert read_columns(",\n".join(events).encode(), last=False).events == len(events)
 
 

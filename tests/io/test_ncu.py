@@ -45,13 +45,13 @@ def test_no_table() -> None:
 
 
 def test_neither_module_nor_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(ncu, "_report_module", lambda _: None)
+    monkeypatch.setattr(ncu, "report_module", lambda _: None)
     with pytest.raises(UnavailableError, match="neither the module ncu_report nor ncu is here; pip install ncu-report"):
         read_ncu(tmp_path / "x.ncu-rep", None, domain="rope_prof")
 
 
 def test_the_tool_itself_where_the_module_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(ncu, "_report_module", lambda _: None)
+    monkeypatch.setattr(ncu, "report_module", lambda _: None)
     (tmp_path / "table.csv").write_text(TABLE)
     program = tmp_path / "ncu"
     program.write_text(f'#!/bin/sh\n[ "$2" = bad ] && echo "it is broken" && exit 3\ncat {tmp_path}/table.csv\n')

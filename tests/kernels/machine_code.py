@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import triton.backends.nvidia
-from rope_prof.kernels.mrope.fused import _mrope_kernel, blocks, constants
+from rope_prof.kernels.mrope.fused import KERNEL, blocks, constants
 from rope_prof.kernels.mrope.shape import MropeShape
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -40,13 +40,13 @@ def machine_code(shape: MropeShape, dtype: str = "bf16", capability: int = 90, *
     overlap = capability >= 90
     fixed = constants(shape, itemsize, aligned=aligned, overlap=overlap)
     signature = (
-        dict.fromkeys(_mrope_kernel.arg_names, "i32")
+        dict.fromkeys(KERNEL.arg_names, "i32")
         | {name: kind.format(dtype) for name, kind in _POINTERS.items()}
         | dict.fromkeys(fixed, "constexpr")
     )
-    by_16 = [_mrope_kernel.arg_names.index(name) for name in ("q_ptr", "k_ptr", "table_ptr")] if aligned else []
+    by_16 = [KERNEL.arg_names.index(name) for name in ("q_ptr", "k_ptr", "table_ptr")] if aligned else []
     source = ASTSource(
-        fn=_mrope_kernel,
+        fn=KERNEL,
         signature=signature,
         constexprs=fixed,
         attrs={(index,): [["tt.divisibility", 16]] for index in by_16},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from rope_prof.kernels.mrope.fused import _check, check_positions, fused, mrope_
+from rope_prof.kernels.mrope.fused import check_call, check_positions, fused, mrope_
 from rope_prof.kernels.mrope.inputs import Inputs, make_inputs
 
 from tests.kernels.shapes import small
@@ -49,7 +49,7 @@ WRONG: dict[str, tuple[type[Exception], Callable[[Inputs], dict[str, Any]]]] = {
 
 @pytest.mark.parametrize(
     ("call_of", "sentence"),
-    [(_check, s) for s in WRONG] + [(fused, s) for s in WRONG if "meta" not in s and "grad" not in s],
+    [(check_call, s) for s in WRONG] + [(fused, s) for s in WRONG if "meta" not in s and "grad" not in s],
 )
 def test_a_wrong_argument_is_one_sentence_and_touches_nothing(call_of: Callable[..., None], sentence: str) -> None:
     """Eager calls on a GPU run the check itself; off a GPU `fused` goes by the dispatcher, which takes meta tensors to

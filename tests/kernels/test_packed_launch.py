@@ -47,7 +47,7 @@ class Driver:
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     fake = Driver()
-    monkeypatch.setattr(module, "_driver", lambda: fake)
+    monkeypatch.setattr(module, "driver", lambda: fake)
     return fake
 
 
@@ -107,7 +107,7 @@ def test_two_launches_share_no_memory(driver: Driver) -> None:
 
 def test_the_structures_have_the_drivers_size() -> None:
     """CUlaunchAttribute is 72 bytes with its value at 8, CUlaunchConfig 56 with stream 32, attributes 40, count 48."""
-    attribute, config = module._Attribute, module._Config
+    attribute, config = module.Attribute, module.Config
     assert (ctypes.sizeof(attribute), attribute.flag.offset) == (72, 8)
     offsets = (config.stream.offset, config.attributes.offset, config.attribute_count.offset)
     assert (ctypes.sizeof(config), *offsets) == (56, 32, 40, 48)
@@ -119,6 +119,6 @@ def test_an_error_has_the_drivers_own_name(monkeypatch: pytest.MonkeyPatch) -> N
             text._obj.value = b"CUDA_ERROR_ILLEGAL_ADDRESS"
         return 0
 
-    monkeypatch.setattr(module, "_driver", lambda: SimpleNamespace(cuGetErrorName=name))
+    monkeypatch.setattr(module, "driver", lambda: SimpleNamespace(cuGetErrorName=name))
     assert driver_error(700) == "CUDA_ERROR_ILLEGAL_ADDRESS"
     assert driver_error(12345) == "unknown"

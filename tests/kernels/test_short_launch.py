@@ -47,8 +47,8 @@ class Bench:
 
     def __init__(self, x: Inputs) -> None:
         self.x, self.recorder, self.handed_on = x, Recorder(), 0
-        layout = module._Layout((x.q, x.k, x.positions, x.cos_sin_cache), SHAPE, self.recorder.launch)
-        module._layouts.last = layout
+        layout = module.Layout((x.q, x.k, x.positions, x.cos_sin_cache), SHAPE, self.recorder.launch)
+        module.layouts.last = layout
         self.layout = layout
 
     def again(self, **changed: Any) -> bool:
@@ -70,12 +70,12 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         made.handed_on += 1
         return True
 
-    monkeypatch.setattr(module, "_eager", handed_on)
-    monkeypatch.setattr(module, "_raw_stream", lambda _: 0)
-    monkeypatch.setattr(module, "_current_device", lambda: made.layout.index)
+    monkeypatch.setattr(module, "eager", handed_on)
+    monkeypatch.setattr(module, "raw_stream", lambda _: 0)
+    monkeypatch.setattr(module, "current_device", lambda: made.layout.index)
     yield made
-    module._layouts.last = None
-    module._layouts.known.clear()
+    module.layouts.last = None
+    module.layouts.known.clear()
 
 
 def test_the_same_layout_elsewhere_is_launched_at_its_own_addresses(bench: Bench) -> None:
@@ -177,13 +177,13 @@ def test_function_transforms_get_to_see_the_call(bench: Bench) -> None:
 def test_another_current_device_is_looked_at_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.layout.alone = False
     assert bench.again()
-    monkeypatch.setattr(module, "_current_device", lambda: 7)
+    monkeypatch.setattr(module, "current_device", lambda: 7)
     assert not bench.again()
 
 
 def test_the_current_stream_is_followed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     streams = iter([0, 5, 5, 0])
-    monkeypatch.setattr(module, "_raw_stream", lambda _: next(streams))
+    monkeypatch.setattr(module, "raw_stream", lambda _: next(streams))
     assert all(bench.again() for _ in range(4))
     assert [call[-1] for call in bench.recorder.calls] == [0, 5, 5, 0]
 
@@ -199,7 +199,7 @@ def test_each_thread_has_layouts_of_its_own(bench: Bench) -> None:
     found: list[object] = []
 
     def look() -> None:
-        found.extend([module._layouts.last, dict(module._layouts.known), bench.again()])
+        found.extend([module.layouts.last, dict(module.layouts.known), bench.again()])
 
     thread = threading.Thread(target=look)
     thread.start()

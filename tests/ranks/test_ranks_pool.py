@@ -145,10 +145,10 @@ def test_memory_bounds_how_many_run_at_a_time(tmp_path: Path) -> None:
     write_job(tmp_path / "job")
     first, *rest = tasks(tmp_path / "job")
     small = Pool(workers=8, memory_bytes=2 * first.bytes_needed)
-    assert small._fits(first, [])
-    assert small._fits(rest[0], [first])
-    assert not small._fits(rest[1], [first, rest[0]])
-    assert Pool(workers=1, memory_bytes=1)._fits(first, [])  # one always starts
+    assert small.fits(first, [])
+    assert small.fits(rest[0], [first])
+    assert not small.fits(rest[1], [first, rest[0]])
+    assert Pool(workers=1, memory_bytes=1).fits(first, [])  # one always starts
     assert cores() >= 1
     assert free_bytes() > 0
 

@@ -104,7 +104,7 @@ class Bench:
     def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
         raise AssertionError((work, hold_ns))
 
-    def _at(self, stage: str, path: str) -> None:
+    def at(self, stage: str, path: str) -> None:
         what, _, where = path.removeprefix("user:").partition("!")
         if where == stage and what == "poison":
             self.broken = True
@@ -115,24 +115,24 @@ class Bench:
     def find_path(self, name: str) -> None:
         if name == "user:none":
             raise LookupError("path 'user:none': 'user' has no function 'none'")
-        self._at("import", name)
+        self.at("import", name)
 
     def open_case(self, case: Case) -> None:
         self.case = case
 
     def check(self, key: Key) -> tuple[Accuracy, int]:
-        self._at("check", key.path)
+        self.at("check", key.path)
         if "once" not in key.path or key.mode == "eager":
-            self._at(f"check {key.mode}", key.path)
+            self.at(f"check {key.mode}", key.path)
         return RIGHT, os.getpid()
 
     def ready(self, key: Key) -> Subject:
-        self._at("ready", key.path)
+        self.at("ready", key.path)
 
         def work(calls: int) -> Callable[[], None]:
             def run() -> None:
-                self._at("turn", key.path)
-                self._at(f"turn {key.mode}", key.path)
+                self.at("turn", key.path)
+                self.at(f"turn {key.mode}", key.path)
                 until = time.perf_counter_ns() + 1000 * calls
                 while time.perf_counter_ns() < until:
                     pass
@@ -142,7 +142,7 @@ class Bench:
         return Subject(key.name, work, calls=4)
 
     def settle(self, subject: Subject) -> None:
-        self._at("settle", subject.name.replace("@", ":", 1).split(".")[0])
+        self.at("settle", subject.name.replace("@", ":", 1).split(".")[0])
         subject.calls = 5
 
     def facts(self, key: Key) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class Bench:
         raise AssertionError(subject)
 
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
-        self._at("capture", key.path)
+        self.at("capture", key.path)
         assert subject.name.split(".")[1:] == key.name.split(".")[1:]
         (folder / f"{key.name}.trace.json.gz").write_bytes(b"trace")
         return f"{key.name}.trace.json.gz", 28

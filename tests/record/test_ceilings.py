@@ -53,7 +53,7 @@ def test_memory_that_runs_out_ends_one_ceiling_alone(made: CeilingBench, monkeyp
     def none_left(self: CeilingBench) -> None:  # noqa: ARG001
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(CeilingBench, "_copy_buffers", none_left)
+    monkeypatch.setattr(CeilingBench, "copy_buffers", none_left)
     (copy, nothing), (in_place, subject) = of(made)
     assert (copy.status, nothing) == ("failed", None)
     assert copy.reason is not None and copy.reason.startswith("out of memory")

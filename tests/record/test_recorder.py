@@ -65,24 +65,24 @@ class FakeBench:
         self.noise: Callable[[], float] = lambda: 1.0
         assert not trouble
 
-    def _at(self, step: str, name: str) -> None:
+    def at(self, step: str, name: str) -> None:
         self.log.append(f"{step} {name}")
         if (step, name) in self.trouble:
             raise self.trouble[(step, name)]
 
     def open_case(self, case: Case) -> None:
-        self._at("open", case.name)
+        self.at("open", case.name)
 
     def check(self, key: Key) -> tuple[Accuracy, int]:
-        self._at("check", key.name)
+        self.at("check", key.name)
         return self.accuracies.get(key.path, RIGHT), 1234
 
     def ready(self, key: Key) -> Subject:
-        self._at("ready", key.name)
+        self.at("ready", key.name)
 
         def work(calls: int) -> Callable[[], None]:
             def go() -> None:
-                self._at("wake" if calls == 1 else "time", key.name)
+                self.at("wake" if calls == 1 else "time", key.name)
                 self.now += round(calls * self.noise() * (300 if key.path == "unfused" else 20))
 
             return go
@@ -90,13 +90,13 @@ class FakeBench:
         return Subject(key.name, work, calls=10)
 
     def settle(self, subject: Subject) -> None:
-        self._at("settle", subject.name)
+        self.at("settle", subject.name)
 
     def facts(self, key: Key) -> dict[str, Any]:
         return {"in_place": key.path == "fused", "ring_buffers": 7}
 
     def refill(self, number: int) -> None:
-        self._at("refill", str(number))
+        self.at("refill", str(number))
 
     def synchronize(self) -> None:
         pass
@@ -111,15 +111,15 @@ class FakeBench:
         return self.seen
 
     def start_checks(self, keys: tuple[Key, ...]) -> None:
-        self._at("start", "checks")
+        self.at("start", "checks")
         self.elsewhere = keys
 
     def finish_checks(self) -> dict[str, Checked]:
-        self._at("finish", "checks")
+        self.at("finish", "checks")
         return {key.name: Checked(self.accuracies.get(key.path, RIGHT), None) for key in self.elsewhere}
 
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
-        self._at("capture", subject.name)
+        self.at("capture", subject.name)
         (folder / f"{key.name}.trace.json.gz").write_bytes(b"trace")
         return f"{key.name}.trace.json.gz", 28
 
@@ -137,7 +137,7 @@ class FakeBench:
 
             def work(calls: int, name: str = ceiling.key_name) -> Callable[[], None]:
                 def go() -> None:
-                    self._at("wake" if calls == 1 else "time", name)
+                    self.at("wake" if calls == 1 else "time", name)
                     self.now += 10 * calls
 
                 return go
@@ -145,14 +145,14 @@ class FakeBench:
             yield ceiling, Subject(ceiling.key_name, work, calls=10)
 
     def settle_ceiling(self, subject: Subject) -> None:
-        self._at("settle", subject.name)
+        self.at("settle", subject.name)
 
     def node_busy(self, subject: Subject) -> float | None:
-        self._at("busy", subject.name)
+        self.at("busy", subject.name)
         return 900.0
 
     def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
-        self._at("light", subject.name)
+        self.at("light", subject.name)
         name = f"{key.name}.light.trace.json.gz"
         (folder / name).write_bytes(b"trace")
         return name
@@ -285,7 +285,7 @@ def test_a_stop_anywhere_leaves_a_run_that_goes_on(
     tmp_path: Path, step: str, nth: int, kind: type[BaseException]
 ) -> None:
     bench, seen = FakeBench(), 0
-    plain = bench._at
+    plain = bench.at
 
     def stop(at: str, name: str) -> None:
         nonlocal seen
@@ -295,7 +295,7 @@ def test_a_stop_anywhere_leaves_a_run_that_goes_on(
             if seen == nth + 1:
                 raise kind
 
-    bench._at = stop  # type: ignore[method-assign]
+    bench.at = stop  # type: ignore[method-assign]
     with pytest.raises((InterruptedRecordingError, Killed)) as caught:
         record(tmp_path, bench)
     if kind is KeyboardInterrupt:

@@ -161,9 +161,7 @@ def test_rewinding_decodes_the_same_again_and_the_static_cache_agrees(engine: St
     assert [int(t) for t in again] == [int(t) for t in tokens]
     engine.rewind(cache)
     static = static_cache(engine, cache)
-    first = engine._forward(
-        static, logits.argmax(-1, keepdim=True), torch.full((3, 1, 1), engine.request.next_position)
-    )
+    first = engine.forward(static, logits.argmax(-1, keepdim=True), torch.full((3, 1, 1), engine.request.next_position))
     torch.testing.assert_close(first.float(), made[0].float(), rtol=0, atol=0.05 * float(made[0].float().std()))
 
 

@@ -116,7 +116,7 @@ def _regular(buffer: npt.NDArray[np.uint8], starts: Int64s, ends: Int64s) -> Int
 
 def _one_by_one(texts: Sequence[Bytes], rows: Int64s, values: Int64s, good: Bools) -> tuple[Int64s, Bools]:
     for row in rows.tolist():
-        value = _decimal_ns(bytes(texts[row]))
+        value = decimal_ns(bytes(texts[row]))
         good[row] = value is not None
         values[row] = value or 0
     good &= np.abs(values) <= LIMIT_NS
@@ -124,7 +124,7 @@ def _one_by_one(texts: Sequence[Bytes], rows: Int64s, values: Int64s, good: Bool
     return values, good
 
 
-def _decimal_ns(text: bytes) -> int | None:
+def decimal_ns(text: bytes) -> int | None:
     cleaned = text.strip().strip(b'"')
     if not 0 < len(cleaned) <= 64:
         return None

@@ -112,7 +112,7 @@ def read_piece(text: bytes, last: bool) -> Piece:
         return Piece(tail=text.lstrip()[1:])
     whole = _whole(text, last)
     if whole is None:
-        piece = _one_by_one(text, last)
+        piece = one_by_one(text, last)
         piece.settle()
         return piece
     body = text if whole.tail is None else text[: len(text) - len(whole.tail)]
@@ -125,7 +125,7 @@ def _whole(text: bytes, last: bool) -> Piece | None:
     """All events, by the first decoder that takes them; None where the text is no list of events."""
     for end in array_ends(text) if last else (len(text),):
         tail = text[end:].lstrip()[1:] if last else None
-        for decode in (_strict, _loose):
+        for decode in (strict, loose):
             try:
                 piece = decode(text, end)
             except RecursionError:
@@ -142,7 +142,7 @@ def _listed(text: bytes, start: int, end: int) -> bytes:
     return b"".join((b"[", memoryview(text)[start:end], b"]"))
 
 
-def _strict(text: bytes, end: int) -> Piece:
+def strict(text: bytes, end: int) -> Piece:
     """Events as profilers write them, some at a time."""
     piece = Piece()
     seen: Counter[type] = Counter()
@@ -175,7 +175,7 @@ def _other_keys(seen: Counter[type]) -> Counter[str]:
     return known
 
 
-def _loose(text: bytes, end: int) -> Piece:
+def loose(text: bytes, end: int) -> Piece:
     piece = Piece()
     for event in decode_loose_list(_listed(text, 0, end)):
         piece.take(event)
@@ -189,7 +189,7 @@ def too_deep(what: str = "a trace event") -> TraceError:
     )
 
 
-def _one_by_one(text: bytes, last: bool) -> Piece:
+def one_by_one(text: bytes, last: bool) -> Piece:
     """Every event that can be read, each decoded alone (joined with its successors where a cut was inside it)."""
     piece = Piece()
     spans = cuts(text)

@@ -43,7 +43,7 @@ class Dataset:
             raise RunError(f"{str(self.path)!r} is a file; expected a folder for the analysis: choose another with -o")
         marker = self.path / DATASET_FILE
         if marker.is_file():
-            self._check(marker)
+            self.check(marker)
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(
                 f"{str(self.path)!r} holds something else ({DATASET_FILE} is missing); choose a new folder with -o"
@@ -86,7 +86,7 @@ class Dataset:
             with contextlib.suppress(pl.exceptions.PolarsError, OSError):
                 yield pl.read_parquet(path, columns=columns, hive_partitioning=False)
 
-    def _check(self, marker: Path) -> None:
+    def check(self, marker: Path) -> None:
         try:
             said = json.loads(marker.read_text())
             version = int(said["schema_version"])
@@ -105,7 +105,7 @@ def read_dataset(folder: Path) -> pl.DataFrame:
     marker = folder / DATASET_FILE
     if not marker.is_file():
         raise RunError(f"no analysis of many traces in {str(folder)!r}; expected a folder made by `analyze FOLDER -o`")
-    dataset._check(marker)
+    dataset.check(marker)
     rows = dataset.rows()
     if rows is None:
         raise RunError(f"the analysis in {str(folder)!r} holds no trace yet; run `rope_prof analyze` again")

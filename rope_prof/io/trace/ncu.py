@@ -77,7 +77,7 @@ def read_ncu(path: Path, ncu: Path | None, *, domain: str) -> tuple[KernelCounte
 
     Errors: UnavailableError with neither `ncu_report` nor `ncu`; TraceError for a report that cannot be read.
     """
-    module = _report_module(ncu)
+    module = report_module(ncu)
     if module is not None:
         return tuple(_by_module(module, path, domain))
     if ncu is None:
@@ -93,7 +93,7 @@ def read_ncu(path: Path, ncu: Path | None, *, domain: str) -> tuple[KernelCounte
     return tuple(from_csv(done.stdout, domain))
 
 
-def _report_module(ncu: Path | None) -> Any | None:
+def report_module(ncu: Path | None) -> Any | None:
     """`ncu_report`, as installed or from the tool's own folder; None where neither can be imported."""
     places = [""]
     if ncu is not None:

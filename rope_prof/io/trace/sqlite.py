@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 #: Steps of SQLite's engine that one statement may take: reading 50 million rows of ten columns takes a billion.
 MOST_STEPS: Final = 4_000_000_000
-_LOOK_EVERY: Final = 1_000_000
+LOOK_EVERY: Final = 1_000_000
 #: What a reader of tables does. A view asks for the reading of what stands behind it, under its own name.
 _ALLOWED: Final = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION))
 _PRAGMAS: Final = frozenset(("table_info",))
@@ -39,9 +39,9 @@ def tables_of(path: Path) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def limit_steps(database: sqlite3.Connection, most: int = MOST_STEPS) -> None:
-    """Stop a statement of `database` after `most` steps in all with `interrupted`."""
-    database.set_progress_handler(_counter(most), _LOOK_EVERY)
+def limit_steps(database: sqlite3.Connection) -> None:
+    """Stop a statement of `database` after `MOST_STEPS` in all with `interrupted`."""
+    database.set_progress_handler(_counter(MOST_STEPS), LOOK_EVERY)
 
 
 def _counter(most: int) -> Callable[[], int]:
@@ -49,7 +49,7 @@ def _counter(most: int) -> Callable[[], int]:
 
     def steps() -> int:
         nonlocal taken
-        taken += _LOOK_EVERY
+        taken += LOOK_EVERY
         return taken > most
 
     return steps

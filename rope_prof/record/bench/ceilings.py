@@ -111,15 +111,15 @@ class CeilingBench:
 
     def _moved(self, name: CeilingName, ring: Ring) -> int | None:
         if name == "copy":
-            return 2 * self._copy_buffers()[0].nbytes
+            return 2 * self.copy_buffers()[0].nbytes
         view = ring.calls[0].one_pass
         return 2 * view.nbytes if name == "in_place" and view is not None else None
 
     def _copy(self) -> None:
-        source, target = self._copy_buffers()
+        source, target = self.copy_buffers()
         target.copy_(source)
 
-    def _copy_buffers(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def copy_buffers(self) -> tuple[torch.Tensor, torch.Tensor]:
         if self._copied is None:
             size = COPY_BYTES[self.device.kind]
             if self.device.kind == "cuda":

@@ -20,7 +20,7 @@ class StepEngine:
         device = request.ids.device
         self._later = torch.arange(first, first + decode_tokens, device=device).expand(3, 1, -1).contiguous()
 
-    def _forward(self, cache: Any, ids: torch.Tensor, positions: torch.Tensor, images: Any = None) -> torch.Tensor:
+    def forward(self, cache: Any, ids: torch.Tensor, positions: torch.Tensor, images: Any = None) -> torch.Tensor:
         model = self.built.model
         out = model(
             inputs_embeds=model.embed_tokens(ids),
@@ -37,7 +37,7 @@ class StepEngine:
         """(logits `[1, vocab]` of the last prompt token, the cache that holds the prompt)."""
         cache = importlib.import_module("transformers").DynamicCache(config=self.built.config)
         request = self.request
-        return self._forward(cache, request.ids, request.positions, request.images), cache
+        return self.forward(cache, request.ids, request.positions, request.images), cache
 
     @torch.inference_mode()
     def decode(
@@ -47,7 +47,7 @@ class StepEngine:
         tokens, made = [], []
         for step in range(steps):
             token = logits.argmax(-1, keepdim=True)
-            logits = self._forward(cache, token, self._later[:, :, after + step : after + step + 1])
+            logits = self.forward(cache, token, self._later[:, :, after + step : after + step + 1])
             tokens.append(token)
             made.append(logits)
         return tokens, made
@@ -101,7 +101,7 @@ class GraphDecoder:
                 self.logits = self._step()
 
     def _step(self) -> torch.Tensor:
-        logits = self.engine._forward(self.cache, self.token, self.position)
+        logits = self.engine.forward(self.cache, self.token, self.position)
         self.token.copy_(logits.argmax(-1, keepdim=True))
         self.position.add_(1)
         return logits

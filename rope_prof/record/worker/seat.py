@@ -36,7 +36,7 @@ class Seat:
     spare: WorkerProcess | None = None
     greeting: Greeting | None = None
     process_number: int | None = None
-    _process: WorkerProcess | None = None
+    process: WorkerProcess | None = None
     _greeted: bool = False
     _case: Case | None = None
     _round: int | None = None
@@ -44,19 +44,19 @@ class Seat:
     _inner: dict[str, str] = field(default_factory=dict)
     _ceilings: dict[str, tuple[Case, int]] = field(default_factory=dict)
     _here: set[str] = field(default_factory=set)
-    _lost: int = 0
+    lost: int = 0
 
     def spawn(self) -> None:
         """Start a process where none sits, without waiting until it can be asked."""
-        if self._process is not None:
+        if self.process is not None:
             return
-        if self._lost >= MOST_LOST:
-            raise ToldError(f"its process ended {self._lost} times; no further one is started")
-        self._process, self.spare = self.spare or WorkerProcess(self.start, self.patience_s), None
+        if self.lost >= MOST_LOST:
+            raise ToldError(f"its process ended {self.lost} times; no further one is started")
+        self.process, self.spare = self.spare or WorkerProcess(self.start, self.patience_s), None
         self._greeted, self._case = False, None
         self._here.clear()
         try:
-            self._process.tell("begin", self.setup)
+            self.process.tell("begin", self.setup)
         except LostWorkerError:
             self.leave()
             raise
@@ -80,18 +80,18 @@ class Seat:
     def ask(self, call: str, *arguments: Any) -> Any:
         """What `call` returns, of a worker that has the open case or any other."""
         self.hello()
-        assert self._process is not None
+        assert self.process is not None
         try:
-            self._process.tell(call, *arguments)
+            self.process.tell(call, *arguments)
         except LostWorkerError:
             self._gone()
             raise
         return self._told(call)
 
     def _told(self, call: str) -> Any:
-        assert self._process is not None
+        assert self.process is not None
         try:
-            return self._process.told(call)
+            return self.process.told(call)
         except LostWorkerError:
             self._gone()
             raise
@@ -101,7 +101,7 @@ class Seat:
             raise
 
     def _gone(self) -> None:
-        self._lost += self._process is not None
+        self.lost += self.process is not None
         self.leave()
 
     def opened(self, case: Case, number: int | None) -> None:
@@ -118,7 +118,7 @@ class Seat:
 
     def refill(self, case: Case, number: int) -> None:
         """Fill the buffers anew where `case` is open here; a process that ends over it is followed by another later."""
-        if self._process is None or self._case != case:
+        if self.process is None or self._case != case:
             return
         try:
             self.opened(case, number)
@@ -186,9 +186,9 @@ class Seat:
         if self.spare is not None:
             self.spare.end()
             self.spare = None
-        if self._process is not None:
-            self._process.end()
-        self._process, self._greeted, self._case = None, False, None
+        if self.process is not None:
+            self.process.end()
+        self.process, self._greeted, self._case = None, False, None
         self._here.clear()
 
 

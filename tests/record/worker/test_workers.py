@@ -156,7 +156,7 @@ def test_a_path_that_dies_for_ever_is_given_up() -> None:
     key = Key(case=CASE, path="user:gone!check", mode="eager", l2="hot")
     with workers() as made:
         crew = made.bench(run(KeyFacts(key=key, status="pending")), -1)
-        crew.seats[key.path]._lost = MOST_LOST - 1
+        crew.seats[key.path].lost = MOST_LOST - 1
         crew.open_case(CASE)
         with pytest.raises(LostWorkerError, match="code 3"):
             crew.check(key)
@@ -194,7 +194,7 @@ def test_no_process_is_left_behind_and_none_that_a_path_has_started() -> None:
         crew = made.bench(run(KeyFacts(key=key, status="pending")), -1)
         crew.open_case(CASE)
         crew.check(key)
-        process = crew.seats[key.path]._process
+        process = crew.seats[key.path].process
         assert process is not None
         left = session_of(process.pid)
         assert len(left) == 2
