@@ -16,11 +16,12 @@ from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_perfetto
 from rope_prof.io.run.redact import cleaner
 from rope_prof.io.trace.dataset import is_dataset
+from rope_prof.opened.exchange import EXCHANGE, exchanged
 from rope_prof.opened.pictures import draw_run, draw_trace
 from rope_prof.opened.run import open_run
 from rope_prof.units import size
 
-FORMATS = ("perfetto", "html", "markdown", "archive")
+FORMATS = ("perfetto", "html", "markdown", "archive", *EXCHANGE)
 
 
 def export(
@@ -36,7 +37,11 @@ def export(
             help="perfetto: one native trace, both sides of each fusion on one timeline. "
             "html: the run as one page that needs nothing else. "
             "markdown: the evidence for a pull request, with pictures. "
-            "archive: a copy without host, user, environment and paths.",
+            "archive: a copy without host, user, environment and paths. "
+            "nvbench: device times as NVBench's JSON. "
+            "pytest-benchmark: wall times as its JSON, for its compare. "
+            "github-benchmark: customSmallerIsBetter of github-action-benchmark. "
+            "openmetrics: text for Prometheus.",
         ),
     ],
     out: Annotated[
@@ -46,7 +51,8 @@ def export(
             "--out",
             parser=words.path,
             metavar="PATH",
-            help="FILE.pftrace; FILE.html; a folder for markdown; a folder, .zip, .tar or .tar.gz for archive.",
+            help="FILE.pftrace; FILE.html; a folder for markdown; a folder, .zip, .tar or .tar.gz for archive; "
+            "else a file.",
         ),
     ],
     image_base: Annotated[
@@ -56,7 +62,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a run or a trace for Perfetto, a report of a run, or a cleaned copy for others."""
+    """Write a run or a trace for Perfetto, a report of a run, a cleaned copy, or its figures for other tools."""
     if image_base is not None and to != "markdown":
         raise UsageError(f"--image-base goes with --to markdown, not with --to {to!r}")
     if to == "perfetto":
@@ -67,6 +73,8 @@ def export(
         export_markdown(source, out, image_base)
     elif to == "archive":
         export_archive(source, out)
+    elif to in EXCHANGE:
+        export_exchange(source, to, out)
     else:
         raise UsageError(f"unknown --to {to!r}; expected one of {', '.join(map(repr, FORMATS))}")
 
@@ -74,6 +82,16 @@ def export(
 def export_archive(source: Path, out: Path) -> None:
     """A cleaned copy; prints what was cleaned and what could not be."""
     for line in write_archive(source, out).lines():
+        typer.echo(line)
+
+
+def export_exchange(source: Path, to: str, out: Path) -> None:
+    """A run in the format of another tool at `out`; prints what was cleaned and which keys are not in it."""
+    if out.is_dir():
+        raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o {to}.json")
+    text, said = exchanged(open_run(source), to)
+    write_atomic(out, lambda part: part.write_text(text, encoding="utf-8"))
+    for line in (f"{out}: {size(len(text.encode()))}", *said):
         typer.echo(line)
 
 
