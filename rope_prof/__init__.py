@@ -6,7 +6,7 @@ Importing this package is cheap: neither torch nor polars is loaded before a com
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: What is loaded when it is first asked for: name -> (module, attribute; None for the module itself).
 _LAZY = {

@@ -105,6 +105,13 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return python, work
 
 
+def test_wheel_and_sdist_pass_twine(wheel: Path, source: Path, tmp_path: Path) -> None:
+    builder = "import sys; from hatchling.build import build_sdist; print(build_sdist(sys.argv[1]))"
+    name = run([sys.executable, "-c", builder, tmp_path], cwd=source).stdout.split()[-1]
+    said = run([sys.executable, "-m", "twine", "check", "--strict", wheel, tmp_path / name], cwd=tmp_path).stdout
+    assert said.count("PASSED") == 2
+
+
 def test_the_wheel_holds_the_tool_and_nothing_private(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
