@@ -1,101 +1,137 @@
-"""Mutated traces without end: whatever the bytes, a trace, or one error of ours.
+"""Mutated files without end: whatever the bytes, they are read, or there is one error of ours.
 
-    python tests/fuzz/continuous.py --seconds 28800 --seed 1      # a night
+    python -m tests.fuzz.continuous --seconds 28800 --seed 1      # a night
 
-Starts from small traces of every kind, changes bytes, numbers, names and structure, reads and analyzes each in this
-process, and stops at the first other exception, whose input it writes to `--keep`. CI tries a few hundred.
+Hypothesis draws a kind of file, one of its corpus (`targets`) and some changes of bytes, numbers and structure; each
+input is read in this process. The first other exception, or one input that takes over `LONGEST_S` of processor time,
+ends the run: hypothesis makes the input smaller as long as it fails, and it is written to `--keep`. CI goes on for two
+minutes, the tests for a few hundred.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
-import random
+import resource
 import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from rope_prof.analysis.trace.analyze import analyze
+import hypothesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
 from rope_prof.errors import RopeProfError
-from rope_prof.io.run.clean_json import clean_json
-from rope_prof.io.run.redact import PrivateWords
-from rope_prof.io.trace.read import read_trace
+from tests.fuzz.targets import TARGETS
 
-_VALUES: Final = (b"null", b"true", b"[]", b"{}", b'""', b"-1", b"1e9", b"0.5", b'"x"', b"99999999999999999999", b"NaN")
-_BYTES: Final = (b"\xe9", b'"', b"\\", b",", b"}", b"]", b"{", b"[", b"\n", b"\xf0\x9f", b"\x00", b":")
-
-
-def corpus() -> list[bytes]:
-    """Small traces to begin with."""
-    times = {"ts": 10.5, "dur": 5.25}
-    kernel = {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, **times}
-    launch = {"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 2, "ts": 4, "dur": 2}
-    span = {"ph": "X", "cat": "user_annotation", "name": "step#0", "pid": 1, "tid": 2, "ts": 1, "dur": 30}
-    told = {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "args": {"name": "python"}}
-    events: list[dict[str, Any]] = [told, span]
-    for number in range(8):
-        events.append(launch | {"ts": 4 + 20 * number, "args": {"correlation": number + 1}})
-        args = {"device": 0, "stream": 7, "correlation": number + 1, "grid": [8, 1, 1], "block": [128, 1, 1]}
-        events.append(kernel | {"ts": 10.5 + 20 * number, "args": args})
-    top = {"schemaVersion": 1, "deviceProperties": [{"id": 0, "name": "GPU"}], "traceEvents": events, "traceName": "t"}
-    proton = [{"frame": {"name": "ROOT"}, "metrics": {}, "children": []}]
-    plain = [json.dumps(top).encode(), json.dumps(events).encode(), json.dumps(top, indent=1).encode()]
-    return [*plain, gzip.compress(plain[0]), json.dumps(proton).encode()]
+LONGEST_S: Final = 20.0
+_BATCH: Final = 1000
+_VALUES: Final = (
+    *(b"null", b"true", b"[]", b"{}", b'""', b"-1", b"0", b"1e9", b"0.5", b'"x"', b"NaN", b"1e400", b"1e-400"),
+    *(b"99999999999999999999", b"9223372036854775807", b"-9223372036854775808", b'"\\ud800"', b'[{"a":1}]'),
+)
+_BYTES: Final = (b"\xe9", b'"', b"\\", b",", b"}", b"]", b"{", b"[", b"\n", b"\xf0\x9f", b"\x00", b":", b"\x7f", b"/")
+#: (how, where, how long, which): where is a share of the input's length.
+_CHANGE: Final = st.tuples(st.integers(0, 5), st.integers(0, 9999), st.integers(0, 40), st.integers(0, 17))
+Change = tuple[int, int, int, int]
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """One to four changes of any kind."""
-    for _ in range(chance.randint(1, 4)):
-        at, to = sorted(chance.randrange(len(data) + 1) for _ in range(2))
-        to = min(to, at + 40)
-        how = chance.randrange(6)
-        if how == 0:
-            data = data[:at] + chance.choice(_BYTES) + data[at + 1 :]
-        elif how == 1:
-            data = data[:at] + data[to:]
-        elif how == 2:
-            data = data[:to] + data[at:to] + data[to:]
-        elif how == 3:
-            colon = data.find(b": ", at)
-            end = min((k for k in (data.find(mark, colon) for mark in (b",", b"}")) if k > 0), default=-1)
-            data = data if colon < 0 or end < 0 else data[: colon + 2] + chance.choice(_VALUES) + data[end:]
-        elif how == 4:
-            data = data[:at]
-        else:
-            data = data[:at] + chance.choice(_VALUES) + data[at:]
-        data = data or b" "
-    return data
+def changed(data: bytes, change: Change) -> bytes:
+    """One change: a byte, a hole, a doubled piece, another value, a cut, a word between."""
+    how, where, length, which = change
+    at = where * len(data) // 10_000
+    to = at + length
+    if how == 0:
+        return data[:at] + _BYTES[which % len(_BYTES)] + data[at + 1 :]
+    if how == 1:
+        return data[:at] + data[to:]
+    if how == 2:
+        return data[:to] + data[at:to] + data[to:]
+    if how == 3:
+        colon = data.find(b":", at)
+        ends = [end for mark in (b",", b"}") if (end := data.find(mark, colon)) > 0]
+        return data if colon < 0 or not ends else data[: colon + 1] + _VALUES[which] + data[min(ends) :]
+    if how == 4:
+        return data[:at] if length == 0 else data
+    return data[:at] + _VALUES[which] + data[at:]
 
 
-def tried(data: bytes, path: Path) -> str:
-    """What became of one input: `read`, or the kind of the error. Raises what is no error of ours."""
-    path.write_bytes(data)
-    clean_json(data, PrivateWords({}))
-    try:
-        analyze(read_trace(path))
-    except RopeProfError as error:
-        return type(error).__name__
-    return "read"
+@dataclass
+class Fuzzer:
+    """One run of it. `outcomes`: (kind of file, `read` or the error's name) -> how often."""
+
+    folder: Path
+    keep: Path
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    slowest_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.corpus = {name: target.corpus(self.folder) for name, target in TARGETS.items()}
+
+    def batch(self, most: int, seed: int) -> None:
+        """Try `most` inputs or a few more; raises what is no error of ours, its smallest input in `keep`."""
+        kinds = [name for name, target in TARGETS.items() for _ in range(target.weight)]
+
+        @hypothesis.seed(seed)
+        @settings(
+            max_examples=most,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(st.sampled_from(kinds), st.integers(0, 99), st.lists(_CHANGE, min_size=1, max_size=4))
+        def holds(kind: str, which: int, changes: list[Change]) -> None:
+            seeds = self.corpus[kind]
+            data = seeds[which % len(seeds)]
+            for change in changes:
+                data = changed(data, change)
+            self.one(kind, data)
+
+        holds()
+
+    def one(self, kind: str, data: bytes) -> None:
+        """Read one input."""
+        began, outcome = time.process_time(), "read"
+        try:
+            TARGETS[kind].tried(data, self.folder)
+        except RopeProfError as error:
+            assert str(error).strip() and "\n" not in str(error), f"no one line: {error}"
+            outcome = type(error).__name__
+        except BaseException:
+            self.keep.write_bytes(data)
+            raise
+        took = time.process_time() - began
+        if took > LONGEST_S:
+            self.keep.write_bytes(data)
+            raise TimeoutError(f"{took:.1f} s of processor time for {len(data)} bytes")
+        self.slowest_s = max(self.slowest_s, took)
+        self.outcomes[kind, outcome] += 1
+
+    def lines(self) -> list[str]:
+        """What came of it, a line for each kind of file."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        found = {kind: {what: n for (of, what), n in self.outcomes.items() if of == kind} for kind in TARGETS}
+        total = f"{self.outcomes.total():,} inputs, the slowest {self.slowest_s:.2f} s, peak {peak:,.0f} MB"
+        return [total, *(f"{kind}: {outcomes}" for kind, outcomes in found.items())]
 
 
-def run(*, seconds: float, most: int, seed: int, keep: Path) -> Counter[str]:
-    """Try until the time or the number is up; the outcomes. The input of another exception is in `keep`."""
-    chance, seeds, outcomes = random.Random(seed), corpus(), Counter[str]()
-    began = time.monotonic()
+def run(*, seconds: float, most: int, seed: int, keep: Path, told: int = 20_000) -> Fuzzer:
+    """Try until the time or the number is up, with a line each `told` inputs."""
+    began, number, said = time.monotonic(), 0, told
     with tempfile.TemporaryDirectory(prefix="rope_prof-fuzz-") as scratch:
-        path = Path(scratch) / "trace.json"
-        while outcomes.total() < most and time.monotonic() - began < seconds:
-            data = mutated(chance.choice(seeds), chance)
-            try:
-                outcomes[tried(data, path)] += 1
-            except Exception:
-                keep.write_bytes(data)
-                raise
-    return outcomes
+        fuzzer = Fuzzer(Path(scratch), keep)
+        while (left := most - fuzzer.outcomes.total()) > 0 and time.monotonic() - began < seconds:
+            fuzzer.batch(min(_BATCH, left), seed * 1_000_003 + number)
+            number += 1
+            if fuzzer.outcomes.total() >= said:
+                said += told
+                sys.stdout.write(f"{fuzzer.lines()[0]}, {time.monotonic() - began:.0f} s\n")
+                sys.stdout.flush()
+    return fuzzer
 
 
 def main() -> int:
@@ -106,8 +142,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-found.bin"))
     asked = parser.parse_args()
-    outcomes = run(seconds=asked.seconds, most=asked.most, seed=asked.seed, keep=asked.keep)
-    sys.stdout.write(f"{outcomes.total():,} inputs: {dict(outcomes)}\n")
+    fuzzer = run(seconds=asked.seconds, most=asked.most, seed=asked.seed, keep=asked.keep)
+    sys.stdout.write("\n".join(fuzzer.lines()) + "\n")
     return 0
 
 

@@ -167,6 +167,26 @@ def test_paths_by_their_form(text: str, clean: str) -> None:
     assert without_paths(text) == clean
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[12:30:01] started by alice --token=abcdefgh1\n[12:30:02] done",
+        '{ export MY_SECRET="abcdefgh1"; }  # alice',
+        '["a cut list", 12, alice',
+    ],
+)
+def test_a_text_that_only_begins_like_json_is_cleaned_as_a_text(text: str) -> None:
+    made = clean_text(text.encode(), PrivateWords({"alice": "user"})).decode()
+    assert "alice" not in made
+    assert "abcdefgh1" not in made
+
+
+def test_what_a_path_laid_bare_goes_as_well() -> None:
+    words = PrivateWords({})
+    made = words.blank("at /home/alice/home//nas/bob/x.py")
+    assert words.blank(made) == made
+
+
 def test_words_of_this_machine() -> None:
     environment = {
         "HF_TOKEN": "abcdef123",

@@ -14,7 +14,10 @@ import pytest
 
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.cli import main
-from rope_prof.errors import TraceError
+from rope_prof.errors import RunError, TraceError
+from rope_prof.io.run.folder import read_run
+from rope_prof.io.run.nsight import read_nsight
+from rope_prof.io.run.requests import read_end_to_end
 from rope_prof.io.trace import sqlite
 from rope_prof.io.trace.read import read_trace
 
@@ -191,3 +194,13 @@ def test_more_devices_than_can_be_are_one_line(tmp_path: Path, capsys: pytest.Ca
     error = capsys.readouterr().err
     assert "names 10,000 devices, more than the 1,024" in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("data", [b'{"a\xe9": 1}', b"[" * 100_000, b"{", b""])
+@pytest.mark.parametrize("name", ["run.json", "nsight.json", "end_to_end.json"])
+def test_a_file_that_is_no_json_text_is_one_line(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    read = {"run.json": read_run, "nsight.json": read_nsight, "end_to_end.json": read_end_to_end}[name]
+    with pytest.raises(RunError, match="is damaged") as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)

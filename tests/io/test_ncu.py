@@ -44,6 +44,13 @@ def test_no_table() -> None:
         list(from_csv("nothing", "rope_prof"))
 
 
+def test_a_cut_table_and_a_cell_that_is_no_finite_number() -> None:
+    with pytest.raises(TraceError, match="no units"):
+        list(from_csv('"ID","Process ID"', "rope_prof"))
+    text = '"ID","Kernel Name","launch__registers_per_thread"\n"","",""\n"0","k","nan"\n"1","k","inf"\n'
+    assert [one.registers for one in from_csv(text, "rope_prof")] == [None, None]
+
+
 def test_neither_module_nor_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ncu, "report_module", lambda _: None)
     with pytest.raises(UnavailableError, match="neither the module ncu_report nor ncu is here; pip install ncu-report"):

@@ -46,6 +46,8 @@ _PRIVATE: Final = (
 _FIELD: Final = re.compile(rf'"(?:{_PRIVATE}|{SECRET_FIELD.pattern})"\s*:\s*', re.IGNORECASE)
 #: A string, or what a cut has left of the last one.
 _LITERAL: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+#: A letter outside of strings that no word or number of JSON has.
+_NOT_JSON: Final = re.compile(r"(?!\b(?:true|false|null|NaN|Infinity)\b)\b[^\W\d]|[\\/@~]")
 _BRACKET: Final = re.compile(rf"[{{}}\[\]]|{_LITERAL.pattern}", re.DOTALL)
 #: What torch itself writes there.
 _PLAIN: Final = re.compile(r"CPU|(?:GPU|XPU|MTIA) ?\d*|")
@@ -66,17 +68,23 @@ def clean_json(data: bytes, words: PrivateWords) -> CleanJson:
     text = _inside(data.decode("utf-8", errors="surrogateescape"), words.blank)
     cleaned = text.encode("utf-8", errors="surrogateescape")
     try:
+        bytes(msgspec.json.decode(cleaned, type=msgspec.Raw))
         members = msgspec.json.decode(cleaned, type=dict[str, msgspec.Raw])
     except msgspec.ValidationError:  # a list: whole, and of no format with fields
         return CleanJson(cleaned, 0, True)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return CleanJson(cleaned, 0, False)
+        return CleanJson(_outside_too(text, words).encode("utf-8", errors="surrogateescape"), 0, False)
     known = _known(members)
     left = {name: value for name, value in members.items() if known is None or name in known}
     if len(left) == len(members):
         return CleanJson(cleaned, 0, True)
     body = b",\n".join(json.dumps(name).encode() + b": " + bytes(value) for name, value in left.items())
     return CleanJson(b"{" + body + b"}", len(members) - len(left), True)
+
+
+def _outside_too(text: str, words: PrivateWords) -> str:
+    """`text`, whose strings are clean; like any other text where more than JSON's own words stands between them."""
+    return words.blank(text) if _NOT_JSON.search(_LITERAL.sub("", text)) else text
 
 
 def clean_word(text: str, blank: Callable[[str], str]) -> str:

@@ -113,7 +113,7 @@ def _read_facts(folder: Path) -> Run:
                 "install a newer rope_prof"
             )
         run = decoded(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise RunError(
             f"{RUN_FILE} of run {str(folder)!r} is damaged ({error}); restore the file or record again"
         ) from error

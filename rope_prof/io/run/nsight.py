@@ -25,7 +25,7 @@ def read_nsight(folder: Path) -> Nsight | None:
                 "install a newer rope_prof, or record again with --nsight"
             )
         return msgspec.json.decode(data, type=Nsight)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(
             f"{str(path)!r} is damaged ({error}); restore the file, or record again with --nsight"
         ) from error

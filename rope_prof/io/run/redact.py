@@ -27,6 +27,7 @@ _SECRET_NAME: Final = re.compile(r"TOKEN|KEY|SECRET|PASS|AUTH|CRED", re.IGNORECA
 _PUBLIC_NAME: Final = re.compile(r"(?:NVIDIA|NV|CUDA)_|_$")
 _LEAST_VALUE: Final = 16
 _LEAST_SECRET: Final = 6
+_MOST_PASSES: Final = 4
 #: A printable run of so many letters in a binary file is no chance.
 _LEAST_FORM: Final = 12
 
@@ -45,8 +46,16 @@ class PrivateWords:
     def blank(self, text: str, note: Note | None = None) -> str:
         """`text` without secrets, without the words and without absolute paths outside the system's own folders.
 
-        `note` is called with kind and text of each thing that goes.
+        Again until nothing more goes: what is taken out may lay bare what stood before or behind it. `note` is called
+        with kind and text of each thing that goes.
         """
+        for _ in range(_MOST_PASSES):
+            before, text = text, self._blank(text, note)
+            if text == before:
+                break
+        return text
+
+    def _blank(self, text: str, note: Note | None) -> str:
         text = without_secrets(text, note)
         for word, kind in self.kinds.items():
             if kind == "home" and word in text:

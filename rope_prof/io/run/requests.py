@@ -47,7 +47,7 @@ def read_end_to_end(folder: Path) -> EndToEndFolder | None:
     try:
         data = path.read_bytes()
         facts = msgspec.json.decode(data, type=EndToEnd)
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise RunError(f"{str(path)!r} is damaged ({error}); restore the file or run `model` again") from error
     if facts.schema_version > SCHEMA_VERSION:
         raise RunError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import math
 import re
 import subprocess
 import sys
@@ -176,7 +177,12 @@ def from_csv(text: str, domain: str) -> Iterable[KernelCounters]:
     first = next((i for i, line in enumerate(lines) if line.startswith('"ID"')), None)
     if first is None:
         raise TraceError(f"ncu printed no table (first line {lines[0] if lines else ''!r}); expected one headed 'ID'")
-    rows = list(csv.reader(lines[first:]))
+    try:
+        rows = list(csv.reader(lines[first:]))
+    except csv.Error as error:
+        raise TraceError(f"ncu printed a damaged table ({error}); print it again") from error
+    if len(rows) < 2:
+        raise TraceError("ncu printed names of columns and no units; expected a table with a row for each kernel")
     names, units = rows[0], dict(zip(rows[0], rows[1], strict=False))
     for cells in rows[2:]:
         row = dict(zip(names, cells, strict=False))
@@ -190,11 +196,12 @@ def from_csv(text: str, domain: str) -> Iterable[KernelCounters]:
 
 
 def _number(cell: str | None, unit: str) -> float | None:
-    """A cell in its base unit; None where it is empty or no number."""
+    """A cell in its base unit; None where it is empty or no finite number."""
     try:
-        return float(cell.replace(",", "")) * _UNITS.get(unit, 1.0) if cell else None
+        value = float(cell.replace(",", "")) * _UNITS.get(unit, 1.0) if cell else None
     except ValueError:
         return None
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _csv_dim(cell: str | None) -> str | None:
