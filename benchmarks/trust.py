@@ -37,7 +37,8 @@ from rope_prof import __version__
 from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import Side
 from rope_prof.io.run.schema import MROPE
-from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Mode, Run, samples_schema
+from rope_prof.model.run import SCHEMA_VERSION, Case, Key, KeyFacts, Machine, Mode, Run
+from rope_prof.model.samples import samples_schema
 from rope_prof.record.loop.stopping import Limits, Watch
 from rope_prof.record.loop.timing import (
     SAMPLE_NS,

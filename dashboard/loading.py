@@ -18,8 +18,9 @@ import streamlit as st
 
 from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import NotComparableError, Side
-from rope_prof.analysis.run.ceilings import Ceilings, roofline
+from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.decomposition import Decomposition
+from rope_prof.analysis.run.floors import roofline
 from rope_prof.analysis.run.headline import BestAgainstBest
 from rope_prof.analysis.run.rows import Row
 from rope_prof.dashboard import allowed_files

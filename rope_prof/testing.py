@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from rope_prof.errors import UsageError
 from rope_prof.fusion.one_call import Timed, timed
 from rope_prof.fusion.sweeps import Benchmark, Mark, perf_report
@@ -47,8 +49,6 @@ def do_bench(
 
 def summarised(samples_ms: Sequence[float], quantiles: Sequence[float] | None, return_mode: str) -> Any:
     """What `do_bench` returns of its samples."""
-    import numpy as np
-
     if quantiles is not None:
         shares = [float(value) for value in np.quantile(np.asarray(samples_ms, dtype=np.float64), list(quantiles))]
         return shares[0] if len(shares) == 1 else shares

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from rope_prof.analysis.run.rows import CaptureFigures
-from rope_prof.model.run import Case, Ceiling, Key, KeyFacts, Run, samples_schema
+from rope_prof.model.run import Case, Ceiling, Key, KeyFacts, Run
+from rope_prof.model.samples import samples_schema
 from tests.runs import CASE, RIGHT, key, run
 
 COPY_BYTES = 1 << 30

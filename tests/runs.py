@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from rope_prof.io.run.schema import MROPE
-from rope_prof.model.run import SCHEMA_VERSION, Accuracy, Case, Key, KeyFacts, Machine, Run, samples_schema
+from rope_prof.model.run import SCHEMA_VERSION, Accuracy, Case, Key, KeyFacts, Machine, Run
+from rope_prof.model.samples import samples_schema
 
 OPERATION = MROPE
 CASE = MROPE.case({"model": "28b", "tp": 1, "tokens": 64, "dtype": "bf16", "prompt": "image"})

@@ -22,7 +22,8 @@ from rope_prof.cli import main
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import append_samples, shipped_runs, write_run
 from rope_prof.io.run.redact import PrivateWords
-from rope_prof.model.run import Key, KeyFacts, Machine, samples_schema
+from rope_prof.model.run import Key, KeyFacts, Machine
+from rope_prof.model.samples import samples_schema
 from rope_prof.opened.comparison import cleaned_markdown, typed
 from rope_prof.views.terminal.compare import compare_json, compare_markdown, compare_text, texts
 from rope_prof.views.words.comparison import Comparison

@@ -98,14 +98,18 @@ def test_the_check_of_loaded_packages_sees_numpy(repository: Path) -> None:
 
 
 def test_help_is_light(repository: Path) -> None:
+    """Neither a library that measures nor, in modules, half as much again as the libraries that print it."""
     code = """
     import runpy
     import sys
+    import rich, typer
+    bare = len(sys.modules)
     sys.argv = ["rope_prof", "--help"]
     try:
         runpy.run_module("rope_prof", run_name="__main__")
     except SystemExit as done:
         assert not done.code, done.code
+    assert bare <= len(sys.modules) <= 1.5 * bare, (len(sys.modules), bare)
     """
     assert loaded_by(code, repository) == set()
 

@@ -19,13 +19,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import comb
+from math import comb, exp, inf
 from statistics import median as _median
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 COVERAGE = 0.95
 #: Draws of a bootstrap: the ends of its interval then vary by a few percent of its width.
@@ -88,11 +86,27 @@ def middle(samples: Sequence[float], share: float) -> tuple[float, float] | None
     """Between what the middle `share` of the samples lies (of the samples, not of their median); None without any."""
     if not samples:
         return None
-    import numpy as np
-
     ends = round((1 - share) / 2, 9), round((1 + share) / 2, 9)
     lo, hi = np.quantile(np.asarray(samples, dtype=np.float64), ends)
     return float(lo), float(hi)
+
+
+def interval_of_logs(middle: float, error: float, freedom: float, coverage: float) -> tuple[float, float, float]:
+    """(ratio, lo, hi): the t-interval of a mean of logarithms with that standard error, as ratios."""
+    if not error:
+        return exp(middle), exp(middle), exp(middle)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(freedom, (1 + coverage) / 2)) * error
+    return exp(middle), exp(middle - half), exp(middle + half)
+
+
+def both_tails(mean: float, error: float, freedom: float) -> float:
+    """How likely a mean of that standard error is as far from 0, on either side, where the truth is 0: Student's t."""
+    from scipy.special import stdtr
+
+    t = abs(mean) / error if error else (inf if mean else 0.0)
+    return float(min(1.0, 2 * stdtr(freedom, -t)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +131,6 @@ class Drawn:
 
     def interval(self, coverage: float = COVERAGE) -> tuple[float, float]:
         """The middle `coverage` of the draws."""
-        import numpy as np
-
         lo, hi = np.quantile(self.draws, ((1 - coverage) / 2, (1 + coverage) / 2))
         return float(lo), float(hi)
 
@@ -138,8 +150,6 @@ class DrawnRounds:
 
 def drawn_rounds(series: Mapping[str, Mapping[int, float]], *, seed: int = 0, draws: int = DRAWS) -> DrawnRounds:
     """The median of each series, and in each draw its median over the same rounds as all others'."""
-    import numpy as np
-
     rounds = sorted(set.intersection(*(set(one) for one in series.values()))) if series else []
     if not rounds:
         raise ValueError("the series share no round")
@@ -153,8 +163,6 @@ def drawn_rounds(series: Mapping[str, Mapping[int, float]], *, seed: int = 0, dr
 
 def drawn_mean(samples: Sequence[float], *, seed: int = 0, draws: int = DRAWS) -> Drawn:
     """The mean of samples that share no rounds with any other, and in each draw the mean of as many of them."""
-    import numpy as np
-
     values = np.asarray(samples, dtype=np.float64)
     taken = np.random.default_rng(seed).integers(0, len(values), (draws, len(values)))
     return Drawn(float(values.mean()), values[taken].mean(axis=1))
@@ -162,6 +170,4 @@ def drawn_mean(samples: Sequence[float], *, seed: int = 0, draws: int = DRAWS) -
 
 def known(value: float, draws: int = DRAWS) -> Drawn:
     """A number without spread."""
-    import numpy as np
-
     return Drawn(value, np.full(draws, value))

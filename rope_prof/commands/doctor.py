@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from rope_prof.errors import UnavailableError
+from rope_prof.io.trace.cache import cache_bytes, cache_folder, clear_cache
+from rope_prof.units import size
 
 
 def doctor(
@@ -16,9 +18,6 @@ def doctor(
     clear: Annotated[bool, typer.Option("--clear-cache", help="Delete the parsed traces that are kept.")] = False,
 ) -> None:
     """What this machine can do, and what to do about the rest."""
-    from rope_prof.io.trace.cache import cache_bytes, cache_folder, clear_cache
-    from rope_prof.units import size
-
     if clear:
         typer.echo(f"{size(clear_cache())} of parsed traces deleted from {cache_folder()}")
         return

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 
 from rope_prof.analysis.requests.per_layer import per_layer
+from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.run.rank_spread import rank_spread
+from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.run.sweep import sweep
+from rope_prof.opened.requests import OpenedRequests
+from rope_prof.opened.run import OpenedRun
 from rope_prof.views.blocks.counters import nsight_tables
 from rope_prof.views.blocks.model import Bullets, Table
 from rope_prof.views.blocks.numbers import number_tables
@@ -29,12 +33,6 @@ from rope_prof.views.words.numbers import number_notes
 from rope_prof.views.words.requests import layer_lines
 from rope_prof.views.words.run_json import end_to_end_json, numbers_json, run_json
 from rope_prof.views.words.sweep import is_sweep, sweep_notes
-
-if TYPE_CHECKING:
-    from rope_prof.analysis.run.numbers import Numbers
-    from rope_prof.analysis.run.rows import Row
-    from rope_prof.opened.requests import OpenedRequests
-    from rope_prof.opened.run import OpenedRun
 
 
 def print_run(opened: OpenedRun, *, as_json: bool = False) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+import torch
+
 from rope_prof.analysis.stats import LEAST, Figure, figure
 from rope_prof.errors import UnavailableError
 from rope_prof.record.device import devices
@@ -77,8 +79,6 @@ def timed(
 
 def current_device() -> RecordDevice:
     """The current GPU, else the CPU; the same object each time, since a GPU's spin is calibrated once."""
-    import torch
-
     return _device(torch.cuda.current_device() if torch.cuda.is_available() else None)
 
 

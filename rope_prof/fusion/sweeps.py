@@ -12,15 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from rope_prof.errors import UsageError
 from rope_prof.views.draw.lines import MARKS, Axes, Point, Series, line_chart
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.svg import Drawing, svg_file
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _SHADES = 4
 
@@ -95,8 +94,6 @@ def perf_report(benchmarks: Any) -> Callable[[Callable[..., Any]], Mark]:
 
 def swept(function: Callable[..., Any], grid: Any, more: Mapping[str, Any] | None = None) -> pl.DataFrame:
     """One row per value of the x axis: its names, then of each line its value and, where given, `-min` and `-max`."""
-    import polars as pl
-
     if len(grid.line_names) != len(grid.line_vals):
         raise UsageError(
             f"benchmark {grid.plot_name!r}: {len(grid.line_names)} line_names for {len(grid.line_vals)} line_vals; "
@@ -159,8 +156,6 @@ def drawn(grid: Any, frame: pl.DataFrame) -> Drawing:
 
 def table_text(frame: pl.DataFrame) -> str:
     """The whole frame as text, no row or column left out."""
-    import polars as pl
-
     with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
         return str(frame)
 

@@ -1,7 +1,7 @@
 """What an end-to-end measurement is: the model, the request, and each path's facts. No files, no statistics.
 
 A subject is path x phase x mode, named `<path>.<phase>.<mode>`: `fused.decode.graph`. The path `stock` is the model as
-its library has it. Times are samples beside these facts, with the columns of `model.run.samples_schema`.
+its library has it. Times are samples beside these facts, with the columns of `model.samples.samples_schema`.
 """
 
 from __future__ import annotations

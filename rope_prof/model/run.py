@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    import polars as pl
+from typing import Literal
 
 SCHEMA_VERSION = 2
 
@@ -307,37 +304,3 @@ class Run:
         if self.ranks > 1:
             return f"record anew on all {self.ranks} ranks: such a run is not resumed"
         return f"go on with `python -m rope_prof record --resume -o {folder}`"
-
-
-def samples_schema() -> dict[str, type[pl.DataType]]:
-    """One row per sample: `ns` is the whole sample, which holds `calls` calls; per call = ns / calls.
-
-    `throttled`: whether the clock was held down in its round; null where the device does not say (and in old runs).
-    """
-    import polars as pl
-
-    return {
-        "key": pl.String,
-        "round": pl.Int64,
-        "clock": pl.String,
-        "calls": pl.Int64,
-        "ns": pl.Int64,
-        "throttled": pl.Boolean,
-    }
-
-
-def conditions_schema() -> dict[str, type[pl.DataType]]:
-    """What a sample was taken under, beside `samples_schema`; null where nothing says (and in old runs).
-
-    `process`: the number of the process that took it, counted through the run. The others are the device's own word at
-    the end of its round: clocks of its cores (SM) and memory, temperature, power.
-    """
-    import polars as pl
-
-    return {
-        "process": pl.Int64,
-        "sm_clock_mhz": pl.Int64,
-        "memory_clock_mhz": pl.Int64,
-        "temperature_c": pl.Int64,
-        "power_mw": pl.Int64,
-    }

@@ -7,6 +7,7 @@ scheduler is gone, it says so in one sentence, and the rows that have come stay 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections import deque
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 from rope_prof import __version__
 from rope_prof.errors import RopeProfError, UnavailableError
+from rope_prof.io.kineto.processes import VARIABLE
 from rope_prof.ranks.work import Task, TraceDone, account, failed
 
 #: Tasks with the cluster, for each thread of a worker: the one in hand and the next.
@@ -112,8 +114,6 @@ class Cluster:
         return repr(self.address or self.scheduler_file)
 
     def _client(self) -> Any:
-        import logging
-
         distributed = _distributed()
         # A lost cluster is told once, by our own sentence.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -168,8 +168,6 @@ class Cluster:
 
 def account_there(task: Task) -> TraceDone:
     """`account` on a worker whose other cores have traces of their own."""
-    from rope_prof.io.kineto.processes import VARIABLE
-
     os.environ.setdefault(VARIABLE, "1")
     return account(task)
 

@@ -7,15 +7,18 @@ were in hand are tried again one at a time, so that the one that kills its worke
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from typing import Final
 
+from rope_prof.io.kineto.processes import VARIABLE
 from rope_prof.ranks.work import Task, TraceDone, account, failed
 
 #: Of the memory that is free at the start so much is for the workers.
@@ -43,34 +46,30 @@ class Pool:
 
     def _together(self, waiting: deque[Task], suspects: deque[Task]) -> Iterator[TraceDone]:
         held: dict[Future[TraceDone], Task] = {}
-        executor = _executor(self.workers)
-        try:
-            while waiting or held:
-                while waiting and len(held) < self.workers and self.fits(waiting[0], held.values()):
-                    task = waiting.popleft()
-                    held[executor.submit(account, task)] = task
-                done, _ = wait(held, return_when=FIRST_COMPLETED)
-                for future in done:
-                    answer = future.result()
-                    del held[future]
-                    yield answer
-        except BrokenProcessPool:
-            suspects.extend(held.values())
-        finally:
-            _end(executor)
+        with processes(self.workers) as executor:
+            try:
+                while waiting or held:
+                    while waiting and len(held) < self.workers and self.fits(waiting[0], held.values()):
+                        task = waiting.popleft()
+                        held[executor.submit(account, task)] = task
+                    done, _ = wait(held, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        answer = future.result()
+                        del held[future]
+                        yield answer
+            except BrokenProcessPool:
+                suspects.extend(held.values())
 
     def _alone(self, task: Task) -> Iterator[TraceDone]:
-        executor = _executor(1)
-        try:
-            yield executor.submit(account, task).result()
-        except BrokenProcessPool:
-            yield failed(
-                task,
-                "its worker died (out of memory, or a crash in native code) twice, the second time alone; "
-                "analyze it by itself to see why",
-            )
-        finally:
-            _end(executor)
+        with processes(1) as executor:
+            try:
+                yield executor.submit(account, task).result()
+            except BrokenProcessPool:
+                yield failed(
+                    task,
+                    "its worker died (out of memory, or a crash in native code) twice, the second time alone; "
+                    "analyze it by itself to see why",
+                )
 
     def fits(self, task: Task, held: Iterable[Task]) -> bool:
         """Whether there is memory for one more; the first always starts."""
@@ -98,18 +97,30 @@ def free_bytes() -> int:
     return int(MEMORY_SHARE * max(free, 0))
 
 
-def _executor(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+@contextmanager
+def processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of one thread a process, ended at the end.
+
+    By the environment that they are started in: polars counts its threads when it is loaded, which is before any
+    initializer runs.
+    """
+    alone = {"POLARS_MAX_THREADS": "1", VARIABLE: "1"}
+    before = {name: os.environ.get(name) for name in alone}
+    os.environ.update(alone)
+    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+    try:
+        yield executor
+    finally:
+        _end(executor)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _begin() -> None:
-    """In a new worker, before polars is loaded: one thread each, and no life beyond the parent's."""
-    import signal
-
-    from rope_prof.io.kineto.processes import VARIABLE
-
-    os.environ["POLARS_MAX_THREADS"] = "1"
-    os.environ[VARIABLE] = "1"
+    """In a new worker: no life beyond the parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import io
+import resource
+import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import polars as pl
+from polars.exceptions import PanicException
 
 from rope_prof import __version__
+from rope_prof.analysis.ranks.rows import no_rows, row_set
+from rope_prof.analysis.trace.analyze import accounted, analyze
+from rope_prof.errors import TraceError, UnavailableError, UsageError
+from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import Source, StorageError, fetched
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: Raise it when the rows of the same trace would come out otherwise.
 ROWS_VERSION: Final = 2
@@ -60,8 +66,6 @@ class TraceDone:
 
 def account(task: Task) -> TraceDone:
     """Fetch, read, analyze. Never raises for what a trace or its store does."""
-    import polars as pl
-
     began = time.perf_counter()
     rows = _rows(task)
     return _done(task, rows.with_columns(seconds=_on_head(time.perf_counter() - began, pl.Float64)))
@@ -69,19 +73,10 @@ def account(task: Task) -> TraceDone:
 
 def failed(task: Task, why: str) -> TraceDone:
     """The answer in place of a worker that gave none."""
-    from rope_prof.analysis.ranks.rows import no_rows
-
     return _done(task, no_rows("failed", None, why, name=task.source.name))
 
 
 def _rows(task: Task) -> pl.DataFrame:
-    from polars.exceptions import PanicException
-
-    from rope_prof.analysis.ranks.rows import no_rows, row_set
-    from rope_prof.analysis.trace.analyze import accounted, analyze
-    from rope_prof.errors import TraceError, UnavailableError, UsageError
-    from rope_prof.io.trace.read import read_trace
-
     name, path = task.source.name, None
     try:
         with fetched(task.source) as path:
@@ -99,8 +94,6 @@ def _rows(task: Task) -> pl.DataFrame:
 
 
 def _done(task: Task, rows: pl.DataFrame) -> TraceDone:
-    import polars as pl
-
     whole = rows.with_columns(
         source=pl.lit(task.source.shown),
         folder=pl.lit(task.source.folder),
@@ -115,17 +108,12 @@ def _done(task: Task, rows: pl.DataFrame) -> TraceDone:
 
 
 def _on_head(value: float | None, dtype: type[pl.DataType]) -> pl.Expr:
-    import polars as pl
-
     return pl.when(pl.col("row") == "trace").then(pl.lit(value, dtype=dtype))
 
 
 def _peak_bytes() -> int | None:
     """The most that this process has held; None where the system does not say."""
     with contextlib.suppress(ImportError):
-        import resource
-        import sys
-
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak << 10
     return None

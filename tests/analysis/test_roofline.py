@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rope_prof.analysis.run.ceilings import Floor, ceilings, roofline
+from rope_prof.analysis.run.ceilings import ceilings
+from rope_prof.analysis.run.floors import Floor, roofline
 from rope_prof.analysis.run.rows import summary
 from tests.built_runs import (
     BYTES_PER_NS,

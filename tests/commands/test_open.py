@@ -20,7 +20,8 @@ import pytest
 
 from rope_prof.io.run.folder import append_samples, write_run
 from rope_prof.io.run.schema import MROPE
-from rope_prof.model.run import SCHEMA_VERSION, Key, KeyFacts, Machine, Run, samples_schema
+from rope_prof.model.run import SCHEMA_VERSION, Key, KeyFacts, Machine, Run
+from rope_prof.model.samples import samples_schema
 
 Start = Callable[..., "tuple[subprocess.Popen[str], str]"]
 

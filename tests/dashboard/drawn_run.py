@@ -17,7 +17,8 @@ import polars as pl
 
 from rope_prof.io.run.folder import append_samples, write_run
 from rope_prof.io.run.schema import MROPE
-from rope_prof.model.run import Accuracy, Key, KeyFacts, Machine, Run, samples_schema
+from rope_prof.model.run import Accuracy, Key, KeyFacts, Machine, Run
+from rope_prof.model.samples import samples_schema
 
 #: Names that a page must show letter for letter.
 HOSTILE = (

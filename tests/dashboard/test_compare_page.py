@@ -12,7 +12,7 @@ import pytest
 
 from rope_prof.cli import main
 from rope_prof.dashboard import loading
-from rope_prof.model.run import samples_schema
+from rope_prof.model.samples import samples_schema
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 from tests.dashboard.test_dashboard_pages import app, asked, html_of
 from tests.dashboard.walks import SHOTS, dashboard, opened

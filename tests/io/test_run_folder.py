@@ -17,17 +17,8 @@ from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run import folder as run_folder
 from rope_prof.io.run.folder import append_samples, find_runs, is_run, read_run, write_run
-from rope_prof.model.run import (
-    MODES,
-    SCHEMA_VERSION,
-    WHYS,
-    Accuracy,
-    Key,
-    KeyFacts,
-    Stopped,
-    conditions_schema,
-    samples_schema,
-)
+from rope_prof.model.run import MODES, SCHEMA_VERSION, WHYS, Accuracy, Key, KeyFacts, Stopped
+from rope_prof.model.samples import conditions_schema, samples_schema
 from tests.runs import CASE, RIGHT, facts, key, run, samples
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)

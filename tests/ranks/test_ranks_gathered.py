@@ -14,7 +14,8 @@ from rope_prof.analysis.run.rows import summary
 from rope_prof.errors import RunError, UsageError
 from rope_prof.io.run.folder import append_samples, read_run, write_run
 from rope_prof.io.run.ranks import gather, is_taken, rank_folder, write_ended
-from rope_prof.model.run import Run, samples_schema
+from rope_prof.model.run import Run
+from rope_prof.model.samples import samples_schema
 from rope_prof.record.ranks import Place, place, ranked
 from rope_prof.record.session import resumed_run
 from rope_prof.views.blocks.model import Table

@@ -20,7 +20,7 @@ from rope_prof.commands.analyze_many import parsed_size
 from rope_prof.errors import RunError, UsageError
 from rope_prof.io.trace.dataset import Dataset, read_dataset
 from rope_prof.io.trace.storage import found
-from rope_prof.ranks.pool import Pool, cores, free_bytes
+from rope_prof.ranks.pool import Pool, cores, free_bytes, processes
 from rope_prof.ranks.run import analyze_many
 from rope_prof.ranks.work import Task, TraceDone, account, failed
 from tests.ranks.drawn_ranks import rank_json, write_job
@@ -151,6 +151,13 @@ def test_memory_bounds_how_many_run_at_a_time(tmp_path: Path) -> None:
     assert Pool(workers=1, memory_bytes=1).fits(first, [])  # one always starts
     assert cores() >= 1
     assert free_bytes() > 0
+
+
+def test_each_process_computes_with_one_thread_and_this_one_as_before() -> None:
+    before = dict(os.environ)
+    with processes(1) as executor:
+        assert executor.submit(pl.thread_pool_size).result() == 1
+    assert dict(os.environ) == before
 
 
 def test_a_killed_parent_leaves_no_worker_behind_and_resumes(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from rope_prof.analysis.stats import figure
 from rope_prof.io.run.folder import append_samples, read_run, write_run
 from rope_prof.io.run.redact import Cleaner, PrivateWords
 from rope_prof.io.run.schema import MROPE
-from rope_prof.model.run import Key, KeyFacts, samples_schema
+from rope_prof.model.run import Key, KeyFacts
+from rope_prof.model.samples import samples_schema
 from rope_prof.opened.report import cleaned_report, gathered
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.units import microseconds, ratio

@@ -18,14 +18,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from statistics import median
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.analysis.comparison.family import t_interval
 from rope_prof.analysis.stats import COVERAGE, EACH_SIDE, LEAST_APART, Figure, figure
 from rope_prof.model.run import Key, Run
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: So many times the largest difference of the reference calls may be that of a path.
 MARGIN = 2.0
@@ -60,8 +58,6 @@ def anchors(base: Run, ours: pl.DataFrame, cand: Run, theirs: pl.DataFrame, key:
 
 
 def _medians(samples: pl.DataFrame, names: set[str], clock: str) -> dict[str, float]:
-    import polars as pl
-
     mine = samples.filter(
         pl.col("key").is_in(sorted(names)), pl.col("clock") == clock, pl.col("calls") > 0, pl.col("ns") > 0
     )

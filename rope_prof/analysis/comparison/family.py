@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, log, sqrt
+from math import log, sqrt
 from statistics import fmean, variance
+
+from rope_prof.analysis.stats import both_tails, interval_of_logs
 
 #: The chance that is granted, to one comparison and to a family.
 ALPHA = 0.05
@@ -49,7 +51,7 @@ def chance_alone(logs: Sequence[float]) -> float | None:
     """How likely a mean as far from 0 is, where the truth is 0: Student's t; None under two values."""
     if len(logs) < 2:
         return None
-    return _both_sides(fmean(logs), variance(logs) / len(logs), len(logs) - 1)
+    return both_tails(fmean(logs), sqrt(variance(logs) / len(logs)), len(logs) - 1)
 
 
 def chance_apart(ours: Sequence[float], theirs: Sequence[float], between: float = 0.0) -> float | None:
@@ -59,33 +61,22 @@ def chance_apart(ours: Sequence[float], theirs: Sequence[float], between: float 
     """
     if len(ours) < 2 or len(theirs) < 2:
         return None
+    error, freedom = _welch(ours, theirs)
+    return both_tails(max(0.0, abs(fmean(ours) - fmean(theirs)) - between), error, freedom)
+
+
+def _welch(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
+    """(standard error of the difference of the means, its degrees of freedom: 1 without any spread)."""
     one, two = variance(ours) / len(ours), variance(theirs) / len(theirs)
-    freedom = 1.0
-    if one + two:
-        freedom = (one + two) ** 2 / (one**2 / (len(ours) - 1) + two**2 / (len(theirs) - 1))
-    return _both_sides(max(0.0, abs(fmean(ours) - fmean(theirs)) - between), one + two, freedom)
-
-
-def _both_sides(mean: float, variance_of_mean: float, freedom: float) -> float:
-    from scipy.special import stdtr
-
-    t = abs(mean) / sqrt(variance_of_mean) if variance_of_mean else (inf if mean else 0.0)
-    return float(min(1.0, 2 * stdtr(freedom, -t)))
+    if not one + two:
+        return 0.0, 1.0
+    return sqrt(one + two), (one + two) ** 2 / (one**2 / (len(ours) - 1) + two**2 / (len(theirs) - 1))
 
 
 def t_interval(ours: Sequence[float], theirs: Sequence[float], coverage: float) -> tuple[float, float, float] | None:
     """(ratio, lo, hi) of ours / theirs from the logarithms of each: Welch's interval; None under two values a side."""
-    from math import exp
-
     if len(ours) < 2 or len(theirs) < 2 or min(*ours, *theirs) <= 0:
         return None
     a, b = [log(v) for v in ours], [log(v) for v in theirs]
-    one, two = variance(a) / len(a), variance(b) / len(b)
-    middle = fmean(a) - fmean(b)
-    if not one + two:
-        return exp(middle), exp(middle), exp(middle)
-    from scipy.special import stdtrit
-
-    freedom = (one + two) ** 2 / (one**2 / (len(a) - 1) + two**2 / (len(b) - 1))
-    half = float(stdtrit(freedom, (1 + coverage) / 2)) * sqrt(one + two)
-    return exp(middle), exp(middle - half), exp(middle + half)
+    error, freedom = _welch(a, b)
+    return interval_of_logs(fmean(a) - fmean(b), error, freedom, coverage)

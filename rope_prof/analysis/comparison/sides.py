@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.errors import RopeProfError
 from rope_prof.model.run import Key, KeyFacts, Run
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: What two keys must have alike to be compared beside operation and axes, as people call it.
 _FIELDS: dict[str, Callable[[Key], object]] = {

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rope_prof.analysis.requests.requests import BASELINE, RequestRow
+from rope_prof.analysis.run.rows import Row
 from rope_prof.model.end_to_end import EndToEnd
-
-if TYPE_CHECKING:
-    from rope_prof.analysis.run.rows import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.analysis.requests.what_if import WhatIf, what_if
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
+from rope_prof.analysis.trace.calls import as_cpu, innermost, matching, recorded_on_cpu
+from rope_prof.analysis.trace.launches import launched
 from rope_prof.model.end_to_end import STOCK, EndToEnd, PathFacts, RequestSubject
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from rope_prof.model.trace import Trace
+from rope_prof.model.trace import Trace
 
 #: What the others are held against: the chain as it was served before the fused kernel.
 BASELINE = "unfused"
@@ -179,8 +178,6 @@ def step_parts(trace: Trace, path: str, phase: str) -> StepParts | None:
     """The parts of all steps that `trace` holds, from the first start to the last end of their GPU events; a trace of
     our own recorded on a CPU counts leaf operators. None where it holds no such step or no GPU event in one.
     """
-    from rope_prof.analysis.trace.calls import as_cpu, matching, recorded_on_cpu
-
     source = as_cpu(trace) if recorded_on_cpu(trace) else trace
     name = re.escape(f"{path.replace(':', '@')}.{phase}")
     found = {part: matching(source, rf"{name}\.{part}#\d+", kind="record_function") for part in PARTS}
@@ -195,9 +192,6 @@ PARTS = ("step", "layer", "rope")
 
 def _of_steps(source: Trace, found: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """GPU events launched in steps, by start, with whether a rope call launched them."""
-    from rope_prof.analysis.trace.calls import innermost
-    from rope_prof.analysis.trace.launches import launched
-
     events = launched(source)
     inside = innermost(found["step"], events)
     events = events.filter(inside.is_not_null())

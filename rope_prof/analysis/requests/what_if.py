@@ -19,19 +19,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from rope_prof.analysis.stats import Figure
+from rope_prof.analysis.trace.calls import matching
+from rope_prof.analysis.trace.gaps import SYNC_CALL
+from rope_prof.analysis.trace.launches import launched
 from rope_prof.errors import TraceError
+from rope_prof.model.trace import Trace
 from rope_prof.units import MS
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from rope_prof.model.trace import Trace
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -173,12 +172,6 @@ def calibrated(pieces: Pieces, whole: float, corrected: Callable[[Pieces, float]
 
 def host_pieces(trace: Trace, path: str, phase: str) -> list[Pieces]:
     """The host's walk through each profiled step. Errors: TraceError where there are none, or none on a GPU."""
-    import polars as pl
-
-    from rope_prof.analysis.trace.calls import matching
-    from rope_prof.analysis.trace.gaps import SYNC_CALL
-    from rope_prof.analysis.trace.launches import launched
-
     name = re.escape(f"{path.replace(':', '@')}.{phase}")
     steps, ropes = (matching(trace, rf"{name}\.{part}#\d+", kind="record_function") for part in ("step", "rope"))
     if not steps.height or not ropes.height:
@@ -217,8 +210,6 @@ def _cut(
     launches: pl.DataFrame,
     marks: Ints,
 ) -> Pieces:
-    import polars as pl
-
     within = pl.col("start_ns").is_between(begin, end, closed="left")
     ropes, waiting = ropes.filter(within), waiting.filter(within)
     launches = launches.filter(pl.col("launch_start_ns").is_between(begin, end, closed="left"))

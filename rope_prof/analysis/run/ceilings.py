@@ -1,26 +1,21 @@
-"""What the card itself can do in a case, and how near each path comes to it: floors by launches and by bytes.
+"""What the card itself can do in a case, as measured.
 
 A ceiling is sampled by several methods, since the best known way differs from card to card (a captured copy was seen a
 third slower than an eager one); the one with the lowest median holds. Copy, pass and graph node go by the device's
-clock, a launch by the host's: that is what it costs. A floor is the best known way, not a proof: a share over 1 means
-that a path does better than it, and is shown as it is.
+clock, a launch by the host's: that is what it costs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
-from rope_prof.analysis.run.series import UNRANKED, PerRound, Series, series
+import polars as pl
+
+from rope_prof.analysis.run.series import PerRound, Series, series
 from rope_prof.analysis.stats import Figure, figure
 from rope_prof.model.run import CEILINGS, Case, Ceiling, CeilingName, Run
 from rope_prof.units import SECOND
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from rope_prof.analysis.run.rows import Row
 
 CLOCKS: Mapping[CeilingName, str] = {
     "copy": "device",
@@ -72,27 +67,6 @@ class Ceilings:
     graph_gap_ns: Mapping[str, float] = field(default_factory=dict)
     methods: Mapping[str, str]
     measured: tuple[Measured, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Floor:
-    """One key against its floors. `floor_ns` is the larger of the two: a launch runs beside the kernel before it.
-
-    `launch_ns`: one launch (one graph node in mode graph). `bytes_ns`: one pass over the views. `share`: floor / wall.
-    `won`: (wall of the baseline in this mode - wall) / (that wall - floor), the part taken of all that could be won.
-    """
-
-    key: str
-    case: Case
-    path: str
-    mode: str
-    l2: str
-    rank: int = 0
-    launch_ns: float | None
-    bytes_ns: float | None
-    floor_ns: float | None
-    share: float | None
-    won: float | None
 
 
 def measured_ceilings(run: Run, found: Series, case: Case, rank: int) -> tuple[Measured, ...]:
@@ -188,36 +162,3 @@ def _gap(node: Measured | None) -> float | None:
 
 def _median(one: Measured | None) -> float | None:
     return one.ns.median if one else None
-
-
-def roofline(rows: Sequence[Row], ceilings: Ceilings) -> tuple[Floor, ...]:
-    """The floors of the timed rows of that case and rank. A floor by bytes holds for its own L2 state alone."""
-    here = (ceilings.case, ceilings.rank)
-    mine = [row for row in rows if (row.case, row.rank) == here and row.wall_ns is not None]
-    baselines = {(row.mode, row.l2): row for row in mine if row.is_baseline and row.status not in UNRANKED}
-    return tuple(_floor(row, ceilings, baselines.get((row.mode, row.l2))) for row in mine)
-
-
-def _floor(row: Row, ceilings: Ceilings, baseline: Row | None) -> Floor:
-    launch = ceilings.graph_node_ns if row.mode == "graph" else ceilings.empty_launch_ns
-    moved = ceilings.in_place_ns if row.l2 == ceilings.l2 else None
-    floor = max((ns for ns in (launch, moved) if ns is not None), default=None) if moved is not None else None
-    share = won = None
-    if floor is not None and row.wall_ns is not None and row.wall_ns.median > 0:
-        share = floor / row.wall_ns.median
-        ranked = baseline is not None and baseline is not row and row.status not in UNRANKED
-        if ranked and baseline is not None and baseline.wall_ns is not None and baseline.wall_ns.median > floor:
-            won = (baseline.wall_ns.median - row.wall_ns.median) / (baseline.wall_ns.median - floor)
-    return Floor(
-        key=row.key,
-        case=row.case,
-        path=row.path,
-        mode=row.mode,
-        l2=row.l2,
-        rank=row.rank,
-        launch_ns=launch,
-        bytes_ns=moved,
-        floor_ns=floor,
-        share=share,
-        won=won,
-    )

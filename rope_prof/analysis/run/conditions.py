@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import polars as pl
+import polars as pl
 
 #: A card moves its clock in steps of about a percent while it works; beyond this it is another clock.
 CLOCK_SHARE = 0.05
@@ -21,8 +18,6 @@ def usual_clock(samples: pl.DataFrame) -> float | None:
 
 def other_clock(samples: pl.DataFrame) -> dict[str, int]:
     """key -> its samples whose clock was over 5 % off the run's; empty where nothing says."""
-    import polars as pl
-
     usual = usual_clock(samples)
     if usual is None:
         return {}

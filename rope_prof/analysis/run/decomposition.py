@@ -21,18 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.analysis.run.ceilings import Measured, best, chain_node, launch_gap, measured_ceilings, per_round
 from rope_prof.analysis.run.closure import Account, Balance, balance
+from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.run.series import Series, chain, ranked, series, sibling
 from rope_prof.analysis.stats import LEAST, Drawn, DrawnRounds, drawn_mean, drawn_rounds, known
 from rope_prof.model.run import Key, Run
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from rope_prof.analysis.run.rows import CaptureFigures
 
 BY_DIFFERENCE = "by difference"
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.model.run import Run
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: Field of the machine -> what people call it, in the order of a report.
 MACHINE = {

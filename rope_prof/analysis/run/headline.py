@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rope_prof.analysis.run.modes import ModeRow
 from rope_prof.analysis.run.series import Series, chain, ranked, sibling
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
-from rope_prof.model.run import MODES, Case, Key, Mode, Run
-
-if TYPE_CHECKING:
-    from rope_prof.model.run import Clock
+from rope_prof.model.run import MODES, Case, Clock, Key, Mode, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.analysis.run.series import Series, chain, ranked, series, sibling, wall
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
 from rope_prof.model.run import MODES, Case, Key, Mode, Run
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

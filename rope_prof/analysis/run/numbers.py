@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from rope_prof.analysis.run.ceilings import Ceilings, Floor, roofline
+import polars as pl
+
+from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.decomposition import Decomposition, decompositions
+from rope_prof.analysis.run.floors import Floor, roofline
 from rope_prof.analysis.run.headline import BestAgainstBest, headlines
 from rope_prof.analysis.run.modes import ModeRow, modes
 from rope_prof.analysis.run.rows import CaptureFigures, Row, case_ceilings, rows_of
 from rope_prof.analysis.run.series import series
 from rope_prof.model.run import Run
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

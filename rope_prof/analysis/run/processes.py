@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import exp, log, sqrt
 from statistics import fmean, median, stdev
-from typing import TYPE_CHECKING
 
-from rope_prof.analysis.stats import COVERAGE, LEAST, Figure, paired_ratio
+import polars as pl
 
-if TYPE_CHECKING:
-    import polars as pl
-
-    from rope_prof.model.run import Run
+from rope_prof.analysis.stats import COVERAGE, LEAST, Figure, interval_of_logs, paired_ratio
+from rope_prof.model.run import Run
 
 PerRound = Mapping[int, float]
 #: key -> round -> the process that took it.
@@ -68,7 +65,4 @@ def over_pairs(logs: list[float], coverage: float = COVERAGE) -> Figure | None:
     middle = fmean(logs)
     if len(logs) < 2:
         return Figure(exp(middle), None, None, 1)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(len(logs) - 1, (1 + coverage) / 2)) * stdev(logs) / sqrt(len(logs))
-    return Figure(exp(middle), exp(middle - half), exp(middle + half), len(logs))
+    return Figure(*interval_of_logs(middle, stdev(logs) / sqrt(len(logs)), len(logs) - 1, coverage), len(logs))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from rope_prof.analysis.run.ceilings import Ceilings, Floor, roofline
+from rope_prof.analysis.run.ceilings import Ceilings
+from rope_prof.analysis.run.floors import Floor, roofline
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.nsight import Compute, KernelCounters
 from rope_prof.units import SECOND

@@ -21,21 +21,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings
 from rope_prof.analysis.run.conditions import other_clock
 from rope_prof.analysis.run.processes import Turns, ratio, turns
 from rope_prof.analysis.run.series import UNRANKED, Series, chain, ranked, series, sibling, wall
 from rope_prof.analysis.stats import Figure, figure, tenths
+from rope_prof.analysis.trace.calls import added_busy, as_cpu, call_rows, matching, recorded_on_cpu
+from rope_prof.analysis.trace.launches import launched
 from rope_prof.errors import RunError
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run, Stopped
+from rope_prof.model.trace import Trace
 from rope_prof.units import SECOND
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from rope_prof.model.trace import Trace
 
 #: A capture whose calls take this many times their unprofiled time, or this many times less, tells nothing of their
 #: bubbles: see `raw_trusted`.
@@ -181,9 +180,6 @@ def figures(trace: Trace, key: Key | str) -> CaptureFigures:
 
     A trace of our own that says it was recorded on a CPU counts leaf operators as kernels.
     """
-    from rope_prof.analysis.trace.calls import added_busy, as_cpu, call_rows, matching, recorded_on_cpu
-    from rope_prof.analysis.trace.launches import launched
-
     pattern = call_pattern(key if isinstance(key, str) else key.name)
     source = as_cpu(trace) if recorded_on_cpu(trace) else trace
     per_range = (trace.own or {}).get("calls_per_range", 1)
@@ -271,8 +267,6 @@ def rows_of(
 
 def _held_down(samples: pl.DataFrame) -> pl.DataFrame:
     """key, its samples, how many of them were throttled (null where none says)."""
-    import polars as pl
-
     said = pl.col("throttled").is_not_null().any()
     return samples.group_by("key").agg(pl.len(), pl.when(said).then(pl.col("throttled").sum()).alias("throttled"))
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.model.run import Key, Run
-
-if TYPE_CHECKING:
-    import polars as pl
 
 PerRound = dict[int, float]
 #: (name of the key or ceiling, clock) -> round -> ns a call.

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.errors import RunError
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from rope_prof.model.run import Run
+from rope_prof.model.run import Run
 
 _SIZES = ("cpu_cores", "multiprocessors", "l2_bytes", "memory_bytes")
 
@@ -51,8 +48,6 @@ def unambiguous(frame: pl.DataFrame) -> pl.DataFrame:
 
     Two writers of one folder leave such rows; which of two different times is right cannot be told afterwards.
     """
-    import polars as pl
-
     once = frame.unique(maintain_order=True)
     again = pl.struct("key", "round", "clock").is_duplicated()
     return frame if once.height == frame.height and not once.select(again.any()).item() else once.filter(~again)
@@ -60,8 +55,6 @@ def unambiguous(frame: pl.DataFrame) -> pl.DataFrame:
 
 def require_samples(frame: pl.DataFrame, path: Path, remedy: str = "record again") -> None:
     """RunError that names the first row of `frame`, read from `path`, of which no time a call can be told."""
-    import polars as pl
-
     named = pl.any_horizontal(pl.col("key", "round", "clock").is_null())
     counted = pl.any_horizontal(pl.col("calls", "ns").fill_null(0) < 1)
     again = pl.struct("key", "round", "clock").is_duplicated()

@@ -13,15 +13,14 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.run.clean_json import clean_json, clean_word
 from rope_prof.io.run.clean_sqlite import clean_sqlite
 from rope_prof.io.run.redact import PrivateWords, kinds_in
-
-if TYPE_CHECKING:
-    import polars as pl
 
 #: Reports that are searched, by the end of their name.
 REPORTS: Final = (".nsys-rep", ".ncu-rep")
@@ -147,8 +146,6 @@ def clean_png(data: bytes) -> bytes:
 
 def clean_parquet(data: bytes, words: PrivateWords) -> bytes:
     """The same rows, texts cleaned at any depth; what other writers put beside the columns is gone, bytes are null."""
-    import polars as pl
-
     try:
         frame = pl.read_parquet(io.BytesIO(data))
     except pl.exceptions.PolarsError as error:
@@ -160,8 +157,6 @@ def clean_parquet(data: bytes, words: PrivateWords) -> bytes:
 
 
 def _clean_column(column: pl.Series, blank: Callable[[str], str]) -> pl.Series:
-    import polars as pl
-
     dtype, name = column.dtype, blank(column.name)
     if dtype.is_numeric() or dtype.is_temporal() or dtype in (pl.Boolean, pl.Null):
         return column.alias(name)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from rope_prof.model.run import Key, Run
-
-if TYPE_CHECKING:
-    from rope_prof.model.trace import Trace
+from rope_prof.model.trace import Trace
 
 #: Facts that name files or places of the model, not people.
 _KEPT = frozenset(("case", "status", "trace", "light_trace", "created"))

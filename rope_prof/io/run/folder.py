@@ -10,25 +10,25 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import msgspec
+import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, SAMPLES_FILE
 from rope_prof.io.run.checks import require_facts, require_samples, unambiguous
+from rope_prof.io.run.nsight import read_nsight
+from rope_prof.io.run.requests import EndToEndFolder, read_end_to_end
 from rope_prof.io.run.schema import decoded, encoded
-from rope_prof.model.run import SCHEMA_VERSION, Run, conditions_schema, samples_schema
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from rope_prof.io.run.requests import EndToEndFolder
-    from rope_prof.model.nsight import Nsight
+from rope_prof.model.nsight import Nsight
+from rope_prof.model.run import SCHEMA_VERSION, Run
+from rope_prof.model.samples import conditions_schema, samples_schema
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """One run as it lies on disk. `samples` has the columns of `model.run.samples_schema`, then `conditions_schema`.
+    """One run as it lies on disk. `samples` has the columns of `model.samples`: `samples_schema`, `conditions_schema`.
 
     `dropped_rows`: rows of the file that are not among them, since two writers left them twice or more.
     """
@@ -49,15 +49,11 @@ class RunFolder:
     @property
     def nsight(self) -> Nsight | None:
         """What NVIDIA's own tools said of the run (`nsight.json`); None where none was asked. Errors: RunError."""
-        from rope_prof.io.run.nsight import read_nsight
-
         return read_nsight(self.path)
 
     @property
     def end_to_end(self) -> EndToEndFolder | None:
         """What `model` measured of whole requests, read anew; None where it did not. Errors: RunError."""
-        from rope_prof.io.run.requests import read_end_to_end
-
         return read_end_to_end(self.path)
 
     def missing_traces(self) -> tuple[str, ...]:
@@ -91,8 +87,6 @@ def read_run(folder: Path) -> RunFolder:
 
 
 def _read_facts(folder: Path) -> Run:
-    import msgspec
-
     path = folder / RUN_FILE
     if not path.is_file():
         seen = "no such folder" if not folder.exists() else f"no {RUN_FILE}"
@@ -140,8 +134,6 @@ class _Version:
 
 def _read_samples(path: Path) -> tuple[pl.DataFrame, int]:
     """(the samples in `path`, how many of its rows are left out because they come twice)."""
-    import polars as pl
-
     try:
         frame = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -158,16 +150,12 @@ def _read_samples(path: Path) -> tuple[pl.DataFrame, int]:
 
 def _whole(frame: pl.DataFrame) -> pl.DataFrame:
     """`frame`, with empty columns for what was not asked when it was written."""
-    import polars as pl
-
     later = {"throttled": pl.Boolean} | conditions_schema()
     missing = {name: kind for name, kind in later.items() if name not in frame.columns}
     return frame.with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in missing.items())
 
 
 def _no_samples() -> pl.DataFrame:
-    import polars as pl
-
     return pl.DataFrame(schema=samples_schema() | conditions_schema())
 
 
@@ -179,8 +167,6 @@ def write_run(folder: Path, run: Run) -> None:
 
 def append_samples(folder: Path, rows: pl.DataFrame) -> None:
     """Add `rows` to the samples of the run in `folder`, atomically. Errors: RunError."""
-    import polars as pl
-
     path = folder / SAMPLES_FILE
     old = _read_samples(path)[0] if path.is_file() else _no_samples()
     both = pl.concat([old, _whole(rows).select(old.columns).cast(old.schema)])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from rope_prof.errors import RunError
+from rope_prof.io.atomic import write_atomic
 from rope_prof.model.nsight import NSIGHT_FILE, NSIGHT_VERSION, Nsight
 
 
 def read_nsight(folder: Path) -> Nsight | None:
     """What the tools said of the run in `folder`; None where none was asked. Errors: RunError for a damaged file."""
-    import msgspec
-
     path = folder / NSIGHT_FILE
     if not path.is_file():
         return None
@@ -35,9 +36,5 @@ def read_nsight(folder: Path) -> Nsight | None:
 
 def write_nsight(folder: Path, found: Nsight) -> None:
     """Write `nsight.json` atomically. Errors: RunError."""
-    import msgspec
-
-    from rope_prof.io.atomic import write_atomic
-
     data = msgspec.json.format(msgspec.json.encode(found), indent=1)
     write_atomic(folder / NSIGHT_FILE, lambda part: part.write_bytes(data + b"\n"))

@@ -17,16 +17,15 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.layout import RANKS_FOLDER, SAMPLES_FILE, TRACE_SUFFIX
 from rope_prof.io.run.folder import RunFolder, is_run, read_run, write_run
 from rope_prof.model.run import KeyFacts, Run
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _ENDED: Final = "ended.json"
 _EARLY: Final = "ended early ({})"
@@ -141,6 +140,4 @@ def _linked(source: Path, target: Path) -> None:
 
 
 def _samples(parts: Mapping[int, RunFolder]) -> pl.DataFrame:
-    import polars as pl
-
     return pl.concat([part.samples for part in parts.values()])

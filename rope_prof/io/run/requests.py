@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import msgspec
+import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run.checks import require_samples
 from rope_prof.model.end_to_end import SCHEMA_VERSION, EndToEnd
-from rope_prof.model.run import samples_schema
-
-if TYPE_CHECKING:
-    import polars as pl
+from rope_prof.model.samples import samples_schema
 
 FACTS_FILE = "end_to_end.json"
 SAMPLES_FILE = "end_to_end.parquet"
@@ -22,7 +21,7 @@ SAMPLES_FILE = "end_to_end.parquet"
 
 @dataclass(frozen=True, slots=True)
 class EndToEndFolder:
-    """What a run folder holds of whole requests. `samples` has the schema of `model.run.samples_schema`."""
+    """What a run folder holds of whole requests. `samples` has the schema of `model.samples.samples_schema`."""
 
     path: Path
     facts: EndToEnd
@@ -39,8 +38,6 @@ class EndToEndFolder:
 
 def read_end_to_end(folder: Path) -> EndToEndFolder | None:
     """The end-to-end part of the run in `folder`; None where it has none. Errors: RunError where it is damaged."""
-    import msgspec
-
     path = folder / FACTS_FILE
     if not path.is_file():
         return None
@@ -62,8 +59,6 @@ def read_end_to_end(folder: Path) -> EndToEndFolder | None:
 
 
 def _samples(path: Path) -> pl.DataFrame:
-    import polars as pl
-
     wanted = end_to_end_schema()
     if not path.is_file():
         return pl.DataFrame(schema=wanted)
@@ -86,8 +81,6 @@ def end_to_end_schema() -> dict[str, type[pl.DataType]]:
 
 def write_end_to_end(folder: Path, facts: EndToEnd, samples: pl.DataFrame) -> None:
     """Write both files atomically, the facts last. Errors: RunError."""
-    import msgspec
-
     data = io.BytesIO()
     samples.select(list(end_to_end_schema())).write_parquet(data)
     write_atomic(folder / SAMPLES_FILE, lambda part: part.write_bytes(data.getbuffer()))

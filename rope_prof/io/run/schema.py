@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+from msgspec import to_builtins
+
 from rope_prof.model.run import SCHEMA_VERSION, AxisFacts, Case, OperationFacts, Run, Why
 
 #: What every run of version 1 measured.
@@ -41,8 +44,6 @@ def decoded(data: bytes) -> Run:
 
     Errors: msgspec's for text that is no run; ValueError in words for a case that is none of its operation.
     """
-    import msgspec
-
     raw = msgspec.json.decode(data)
     if isinstance(raw, dict) and raw.get("schema_version") == 1:
         raw = _of_version_1(raw)
@@ -75,8 +76,6 @@ def _holders(raw: Any) -> Iterator[dict[str, Any]]:
 
 def _of_version_1(raw: dict[str, Any]) -> dict[str, Any]:
     """The fields of a run of version 1 as those of today; what is of another make is left for the reader to name."""
-    from msgspec import to_builtins
-
     for one in raw.get("keys") or () if isinstance(raw.get("keys"), list) else ():
         if isinstance(one, dict) and isinstance(one.get("stopped"), str):
             one["stopped"] = stopped(one["stopped"])
@@ -105,8 +104,6 @@ def stopped(sentence: str) -> dict[str, Any] | None:
 
 def encoded(run: Run) -> bytes:
     """The text of `run.json`."""
-    import msgspec
-
     raw = msgspec.to_builtins(run)
     for holder in _holders(raw):
         holder["case"] = dict(holder["case"]["values"])

@@ -16,15 +16,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
+
+import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.trace.storage import DATASET_FILE
-
-if TYPE_CHECKING:
-    import polars as pl
 
 SCHEMA_VERSION: Final = 1
 #: Where an analysis of many traces goes that names no folder; the dashboard's page Ranks looks there.
@@ -60,8 +59,6 @@ class Dataset:
 
     def known(self) -> dict[str, str]:
         """Source -> stamp of every trace that need not be read again. A damaged file is as none."""
-        import polars as pl
-
         return {
             row["source"]: row["stamp"]
             for rows in self._files(["row", "source", "stamp", "status"])
@@ -70,15 +67,11 @@ class Dataset:
 
     def rows(self) -> pl.DataFrame | None:
         """All rows, in the order of their sources; None where there are none."""
-        import polars as pl
-
         frames = list(self._files(None))
         return pl.concat(frames).sort("source", maintain_order=True) if frames else None
 
     def _files(self, columns: list[str] | None) -> Iterator[pl.DataFrame]:
         """The newest rows of every trace; what is damaged is as if it was not there, and is written anew."""
-        import polars as pl
-
         newest: dict[str, Path] = {}  # of a trace whose rank came to be known later there are two
         for path in sorted(self.path.glob("run=*/rank=*/*.parquet"), key=lambda path: path.stat().st_mtime_ns):
             newest[path.name] = path

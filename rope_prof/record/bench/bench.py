@@ -30,6 +30,7 @@ from rope_prof.record.bench.subjects import (
     prepare_compiler,
     trust_no_flags,
 )
+from rope_prof.record.capture.capture import capture
 from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.throttle import Conditions
@@ -175,14 +176,10 @@ class TorchBench:
 
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
         """A trace of `calls` calls of `subject`."""
-        from rope_prof.record.capture.capture import capture
-
         return capture(subject, key, self.calls, self.device, folder)
 
     def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
         """A trace without the host's operators; None on a CPU, whose operators are the kernels, and of a graph."""
-        from rope_prof.record.capture.capture import capture
-
         if self.kind == "cpu" or key.mode == "graph":
             return None
         return capture(subject, key, self.calls, self.device, folder, light=True)[0]

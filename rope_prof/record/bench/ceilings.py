@@ -16,9 +16,13 @@ from typing import Any
 
 import torch
 
+from rope_prof.analysis.run.rows import figures
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import CEILINGS, L2, Case, Ceiling, CeilingName
 from rope_prof.record.bench.subjects import Ring, replays
+from rope_prof.record.capture.capture import LEAST_REPLAYS, profiled
 from rope_prof.record.device.devices import CudaDevice, RecordDevice
+from rope_prof.record.device.quiet import quiet_profiler
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.plan import GRAPH_CALLS
 from rope_prof.record.loop.timing import Subject, Work
@@ -216,11 +220,6 @@ def _product(source: torch.Tensor, target: torch.Tensor) -> None:
 
 def traced_busy(subject: Subject, device: RecordDevice) -> float | None:
     """ns that a node of `subject`'s graph is busy by a profiler's word; None where its trace holds no kernel."""
-    from rope_prof.analysis.run.rows import figures
-    from rope_prof.io.trace.read import read_trace
-    from rope_prof.record.capture.capture import LEAST_REPLAYS, profiled
-    from rope_prof.record.device.quiet import quiet_profiler
-
     with tempfile.TemporaryDirectory(prefix="rope_prof-") as scratch:
         out = Path(scratch) / "trace.json"
         with quiet_profiler():

@@ -6,13 +6,12 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nvtx
 import torch
 
-if TYPE_CHECKING:
-    from rope_prof.record.device.devices import RecordDevice
+from rope_prof.record.device.devices import RecordDevice
 
 DOMAIN = "rope_prof"
 autograd_profiler: Any = torch.autograd.profiler

@@ -11,14 +11,19 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch._C._autograd import DeviceType
 
 from rope_prof.model.run import Machine
+from rope_prof.record.device.compiler import compiler
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.provenance import commit_of, host_id, host_load, measured_code
+from rope_prof.record.device.quiet import quiet_profiler
 
 State = Literal["ok", "warn", "missing"]
 #: Versions that this program was tried with: at least, and below.
@@ -46,9 +51,6 @@ def version_of(package: str) -> str | None:
 
 def triton_version() -> str | None:
     """The version of the installed package `triton`, whatever its distribution is called; None without one."""
-    from importlib.metadata import packages_distributions, version
-    from importlib.util import find_spec
-
     if find_spec("triton") is None:
         return None
     return version(packages_distributions()["triton"][0])
@@ -166,10 +168,6 @@ def _triton() -> Check:
 
 def _profiler() -> Check:
     """Whether the profiler sees what runs: a kernel on a GPU, an operator on a CPU. Starts it, so it comes last."""
-    from torch._C._autograd import DeviceType
-
-    from rope_prof.record.device.quiet import quiet_profiler
-
     cuda = torch.cuda.is_available()
     activity = torch.profiler.ProfilerActivity
     kinds = [activity.CPU, activity.CUDA] if cuda else [activity.CPU]
@@ -211,8 +209,6 @@ def _admin() -> bool:
 
 
 def _compiler() -> Check:
-    from rope_prof.record.device.compiler import compiler
-
     found = compiler()
     if found:
         return Check("C++ compiler", "ok", Path(found).name)

@@ -7,10 +7,13 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from rope_prof.errors import RopeProfError, UnavailableError
 from rope_prof.io.run.folder import append_samples, is_run, read_run, write_run
 from rope_prof.model.kind import Kind
-from rope_prof.model.run import Accuracy, Case, Ceiling, Key, Run, conditions_schema, samples_schema
+from rope_prof.model.run import Accuracy, Case, Ceiling, Key, Run
+from rope_prof.model.samples import conditions_schema, samples_schema
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.plan import interpreted
 from rope_prof.record.loop.timing import Sample
@@ -99,8 +102,6 @@ class Book:
 
     def flush(self) -> None:
         """All samples to disk."""
-        import polars as pl
-
         self._saved_at = time.monotonic()
         if self._unsaved:
             schema = samples_schema() | conditions_schema()

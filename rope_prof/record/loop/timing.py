@@ -74,7 +74,7 @@ Taker = Callable[[Subject, int, bool], list["Sample"]]
 class Sample:
     """One row of samples.parquet: `ns` for `calls` calls; what follows is None where nothing says.
 
-    `process` took it; the rest is what the device said at the end of the round, see `model.run.conditions_schema`.
+    `process` took it; the rest is what the device said at the end of the round, see `model.samples.conditions_schema`.
     """
 
     key: str

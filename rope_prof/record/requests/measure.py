@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 
 from rope_prof.errors import UnavailableError, UsageError
@@ -327,8 +328,6 @@ def _captured(bench: _Bench, name: str, logits: torch.Tensor, cache: Any) -> boo
 
 
 def _frame(samples: list[Sample]) -> Any:
-    import polars as pl
-
     rows = [(one.key, one.round, one.clock, one.calls, one.ns) for one in samples]
     return pl.DataFrame(rows, schema=end_to_end_schema(), orient="row")
 

@@ -6,6 +6,7 @@ Knows the library by three names: the configuration, the text model, and the mod
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -128,8 +129,6 @@ def free_memory(device: RecordDevice) -> tuple[int, int]:
     if device.kind == "cuda":
         free, total = torch.cuda.mem_get_info(device.torch_device)
         return int(free), int(total)
-    import os
-
     page = os.sysconf("SC_PAGE_SIZE")
     return page * os.sysconf("SC_AVPHYS_PAGES"), page * os.sysconf("SC_PHYS_PAGES")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rope_prof.analysis.run.ceilings import Floor
 from rope_prof.analysis.run.decomposition import Term
+from rope_prof.analysis.run.floors import Floor
 from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.model.run import MODES, Case
 from rope_prof.units import MISSING, ends, microseconds

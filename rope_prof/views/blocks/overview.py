@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import polars as pl
 
 from rope_prof.analysis.run.headline import BestAgainstBest
 from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
@@ -22,10 +24,6 @@ from rope_prof.views.words.labels import side as side_words
 from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.losses import Loss, Pair, losses, sentences
 from rope_prof.views.words.trust import DENIED, MARKED, ON_CPU
-
-if TYPE_CHECKING:
-    import polars as pl
-
 
 #: What the headline says of a ratio that is no gain and no loss for sure.
 _OPEN = {
@@ -347,8 +345,6 @@ def cards(view: Overview) -> tuple[Card, ...]:
 
 def table(view: Overview) -> pl.DataFrame:
     """The case's sides as one table, times in ns: what the page shows, for other programs."""
-    import polars as pl
-
     return pl.DataFrame([_line(side) for side in view.sides], infer_schema_length=None)
 
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from rope_prof.analysis.comparison.compare import Verdict, families
 from rope_prof.units import MISSING, ratio, significant
@@ -28,9 +29,6 @@ from rope_prof.views.words.machine import machine_line
 from rope_prof.views.words.markdown import code, md
 from rope_prof.views.words.names import shown
 from rope_prof.views.words.verdicts import value
-
-if TYPE_CHECKING:
-    import polars as pl
 
 JSON_VERSION = 1
 HEAD = (
@@ -123,15 +121,11 @@ def compare_text(found: Comparison) -> str:
 
 def table(found: Comparison) -> pl.DataFrame:
     """The same table as a frame of texts, a column for each of `HEAD`."""
-    import polars as pl
-
     return pl.DataFrame(map(cells, found.verdicts), schema=dict.fromkeys(HEAD, pl.String), orient="row")
 
 
 def verdict_frame(found: Comparison) -> pl.DataFrame:
     """The verdicts for other programs: times in ns per call, ratio = baseline / candidate with its interval."""
-    import polars as pl
-
     return pl.DataFrame(
         [
             (v.case.name, v.base, v.cand, v.metric, v.word, v.before, v.after)
