@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Trace
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Trace
 
 Span = tuple[int, int]
 
@@ -52,6 +52,12 @@ def graph(launched: Span, *spans: Span, correlation: int = 900, **more: Any) -> 
     return [head, *(kernel(*span, correlation=correlation, **more) for span in others)]
 
 
+def node(start: int, end: int, *, kind: str = "host_node", name: str = "HostNode", **more: Any) -> Drawn:
+    """A node of a graph that takes no time of the device: `correlation` is its launch, `stream` the one that waits."""
+    row = {"kind": kind, "name": name, "device": "0", "stream": 7} | _span(start, end)
+    return Drawn({"nodes": [row | more]})
+
+
 def call(
     name: str, start: int, end: int, *, thread: int = 1, process: int = 1, correlation: int | None = None
 ) -> Drawn:
@@ -84,6 +90,7 @@ def _span(start: int, end: int) -> dict[str, int]:
 
 
 _SCHEMAS = {"gpu": GPU_EVENTS, "calls": HOST_CALLS, "ranges": RANGES, "ops": CPU_OPS, "overheads": OVERHEADS}
+_SCHEMAS |= {"nodes": GRAPH_NODES}
 
 
 def trace(*drawn: Drawn | Iterable[Drawn], **facts: Any) -> Trace:

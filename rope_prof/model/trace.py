@@ -37,6 +37,12 @@ GPU_EVENTS: dict[str, Any] = {
     "group": pl.String,  # the process group that it does it in
 }
 
+#: One row per node of a graph that takes no time of the device: a host function, or an event that it records.
+GRAPH_NODES: dict[str, Any] = {
+    "kind": pl.String,  # host_node | event_node
+    **{name: GPU_EVENTS[name] for name in ("name", "device", "stream", "process", "start_ns", "dur_ns", "correlation")},
+}
+
 #: One row per runtime or driver call on the host.
 HOST_CALLS: dict[str, Any] = {
     "name": pl.String,
@@ -110,6 +116,7 @@ class Trace:
     ops: pl.DataFrame
     overheads: pl.DataFrame
     events: int
+    nodes: pl.DataFrame = field(default_factory=lambda: empty(GRAPH_NODES))
     findings: tuple[Finding, ...] = ()
     window_end: bool | None = None
     window_end_ns: int | None = None  # when recording ended, where the file says it

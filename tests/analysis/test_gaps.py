@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rope_prof.analysis.trace.analyze import analyze, gap_table
 from rope_prof.analysis.trace.gaps import CAUSES, device_gaps
 from rope_prof.model.trace import Trace
-from tests.builders import Drawn, graph, kernel, overhead, range_, sync, trace
+from tests.builders import Drawn, graph, kernel, node, overhead, range_, sync, trace
 
 FIRST = kernel(0, 100, launched=(-20, -10))
 
@@ -44,6 +44,25 @@ def test_between_kernels_of_one_graph_launch() -> None:
 
 def test_a_graph_without_its_launch_is_unknown_first() -> None:
     assert split(kernel(0, 10, correlation=5), kernel(12, 20, correlation=5)) == [(10, 2, "unknown")]
+
+
+def test_idle_behind_a_graphs_host_and_event_nodes_is_theirs() -> None:
+    replay = graph((-9, -5), (0, 10), (30, 40), (45, 50))
+    assert split(replay, node(12, 27, correlation=900)) == [(10, 20, "host_node"), (40, 5, "in_graph")]
+    event = node(11, 11, kind="event_node", correlation=900)
+    assert split(replay, event) == [(10, 20, "event_node"), (40, 5, "in_graph")]
+    assert split(replay, event, node(12, 27, correlation=900))[0] == (10, 20, "host_node")
+    # one that ended before the gap, or is of another launch and stream, keeps nothing waiting
+    assert {cause for *_, cause in split(replay, node(2, 8, correlation=900))} == {"in_graph"}
+    assert {cause for *_, cause in split(replay, node(12, 27, correlation=901, stream=8))} == {"in_graph"}
+
+
+def test_a_stream_waits_for_the_host_node_that_a_graph_ends_with() -> None:
+    after = kernel(90, 95, launched=(20, 25))
+    replay = graph((-9, -5), (0, 10))
+    assert split(replay, after) == [(10, 10, "host_late"), (20, 70, "launch")]
+    assert split(replay, node(12, 80, correlation=900), after) == [(10, 10, "host_late"), (20, 70, "host_node")]
+    assert split(replay, node(12, 15, correlation=900), after)[1] == (20, 70, "launch")
 
 
 def test_sync_and_profiler_before_the_launch() -> None:

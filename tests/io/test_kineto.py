@@ -204,6 +204,32 @@ def test_a_damaged_event_is_counted_and_the_rest_is_read(tmp_path: Path) -> None
     assert held.gpu.height == 2 * DRAWN.gpu.height
 
 
+def test_nodes_of_a_graph_that_take_no_time_of_the_device_are_apart(tmp_path: Path) -> None:
+    """As torch 2.14 writes them."""
+    replay = trace(graph((-10, -5), (0, 1000), (9000, 9500)))
+    node = (
+        '{"ph": "X", "cat": "graph_%s_node", "name": "%s", "pid": 0, "tid": 7, "ts": %s, "dur": %s, "args": '
+        '{"device": 0, "context": 1, "stream": 7, "correlation": 900, "graph id": 3, "graph node id": 5}}'
+    )
+    nodes = [node % ("host", "HostNode: sample", "2.000", "5.000"), node % ("event", "EventRecord", "9.600", "0.000")]
+    held = read(tmp_path, kineto_json([*kineto_events(replay), *nodes]))
+    assert held.gpu.height == 2
+    assert held.nodes.select("kind", "name", "start_ns", "dur_ns", "correlation").rows() == [
+        ("host_node", "HostNode: sample", 2000, 5000, 900),
+        ("event_node", "EventRecord", 9600, 0, 900),
+    ]
+    assert analyze(held).devices[0].idle_by_cause_ns == {"host_node": 8000}
+
+
+def test_copies_of_torchs_own_exporter_say_their_way_and_memory(tmp_path: Path) -> None:
+    copy = kineto_events(trace(kernel(0, 64, launched=(-9, -5), kind="memcpy", bytes=128, name="Memcpy")))
+    said = '"copy kind": "HtoD", "src kind": "pinned", "dst kind": "device", "bytes"'
+    held = read(tmp_path, kineto_json([copy[0], copy[1].replace('"bytes"', said)]))
+    assert held.gpu["name"].to_list() == ["Memcpy HtoD (Pinned -> Device)"]
+    (moved,) = analyze(held).devices[0].copies
+    assert (moved.direction, moved.memory, moved.bytes, moved.gb_per_s) == ("HtoD", "pinned", 128, 2.0)
+
+
 def test_repeated_keys_are_counted(tmp_path: Path) -> None:
     twice = kineto_events(DRAWN)
     twice[-1] = twice[-1].replace('"dur"', '"dur": 1.000, "dur"')

@@ -15,12 +15,13 @@ from rope_prof.analysis.trace.collectives import Communication, communication
 from rope_prof.analysis.trace.copies import CopyUse, copy_use, only_copies_ns
 from rope_prof.analysis.trace.gaps import Host, Launches, Rungs, edges, idle_by_cause, launches_of, segments
 from rope_prof.analysis.trace.groups import group_numbers
+from rope_prof.analysis.trace.launches import NODE_ENDS
 from rope_prof.analysis.trace.spans import SpanSet, busy_time, frame_in_order, frame_union, gaps, total_time, window
 
 #: The columns of `launched` that an account needs; gathering the others costs more than the account.
 NEEDED: Final = (
     *("device", "kind", "name", "bytes", "collective", "stream", "start_ns", "dur_ns", "correlation", "graph_node"),
-    *("launch_name", "launch_process", "launch_thread", "launch_start_ns"),
+    *("launch_name", "launch_process", "launch_thread", "launch_start_ns", *NODE_ENDS.values()),
 )
 
 

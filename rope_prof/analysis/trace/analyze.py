@@ -17,6 +17,7 @@ from rope_prof.analysis.trace.clocks import early_ns
 from rope_prof.analysis.trace.gaps import device_gaps, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.openings import left_open
 from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.ranges import Outside, RangeUse, outside, range_use
 from rope_prof.model.trace import Finding, Format, Trace
@@ -104,9 +105,9 @@ def _ranges(trace: Trace, events: pl.DataFrame, picked: re.Pattern[str] | None) 
 
 
 def accounted(trace: Trace, device: str | None = None) -> Trace:
-    """The trace without events that have no time, or with its leaf operators as kernels where it was recorded on a CPU
-    (`analyze` says when)."""
-    trace = _timed(trace)
+    """The trace without events that have no time and without ends that the profiler drew, or with its leaf operators
+    as kernels where it was recorded on a CPU (`analyze` says when)."""
+    trace = left_open(_timed(trace))
     if trace.gpu.height or not trace.ops.height or not (device == "cpu" or recorded_on_cpu(trace)):
         return trace
     note = Finding(code="cpu_leaf_operators", detail="recorded on a CPU: kernels are the leaf operators")

@@ -3,6 +3,8 @@
 A gap is judged by the GPU event that ends it, first match wins:
 
 - `unknown`: the launch of that event is not in the file.
+- `host_node`, `event_node`: a node of its graph launch or stream that runs on the host, or records an event, was
+  there in the gap, once its launch had begun.
 - `in_graph`: it belongs to the same graph launch as the event before the gap.
 - before its launch call began: `sync` while that thread was in a synchronising call or a blocking copy, and from one
   that waited for a copy to the host (`.item()`) on; `profiler` inside an overhead record of the profiler, else
@@ -24,7 +26,7 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.groups import group_numbers
-from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.launches import NODE_ENDS, launched
 from rope_prof.analysis.trace.spans import EMPTY, Bools, Int64s, SpanSet, frame_union, gaps, join
 from rope_prof.model.trace import Trace
 
@@ -34,6 +36,8 @@ CAUSES: Final = (
     "window_edge",
     "unknown",
     "in_graph",
+    "host_node",
+    "event_node",
     "sync",
     "profiler",
     "host_late",
@@ -128,6 +132,7 @@ class Launches:
     joined: Bools  # and it has a correlation
     lane: Int64s
     lanes: tuple[tuple[Any, Any], ...]
+    nodes: dict[str, Int64s]  # cause -> until when such a node keeps the event waiting; those that there are
 
 
 def launches_of(events: pl.DataFrame) -> Launches:
@@ -141,6 +146,11 @@ def launches_of(events: pl.DataFrame) -> Launches:
         joined=linked & events["correlation"].is_not_null().to_numpy(),
         lane=lane,
         lanes=tuple(threads.iter_rows()),
+        nodes={
+            cause: events[name].fill_null(np.iinfo(np.int64).min).to_numpy()
+            for cause, name in NODE_ENDS.items()
+            if events[name].null_count() < events.height
+        },
     )
 
 
@@ -168,6 +178,9 @@ def parted(
     middle = np.where(late, np.clip(launch, start, end), start)
     rest = np.where(launch < start, _CODE["queued"], _CODE["launch"])
     rest = np.where(late, rest, np.where(linked, _CODE["in_graph"], _CODE["unknown"]))
+    for cause, until in reversed(launches.nodes.items()):
+        there = until[after] > middle if cause == "host_node" else until[after] >= middle
+        rest = np.where(linked & there, _CODE[cause], rest)
     early, behind = np.flatnonzero(middle > start), np.flatnonzero(end > middle)
     gap = np.concatenate((early, behind))
     return Segments(

@@ -37,6 +37,7 @@ INFORMS: Final = frozenset(
         "copy_bound",
         "damaged_unread_events",
         "duplicate_metadata",
+        "empty_moves",
         "graph_replays_differ",
         "gzip_trailing",
         "kernels_without_launch",
@@ -197,6 +198,7 @@ def _oddities(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     if zero:
         yield Finding(code="zero_duration", detail="kernels have a duration of 0", count=zero)
     yield from overlaps(trace, events)
-    unclosed = trace.ranges["dur_ns"].null_count()
-    if unclosed:
-        yield Finding(code="unclosed_ranges", detail="ranges are never closed", count=unclosed)
+    unclosed = trace.ranges.filter(pl.col("dur_ns").is_null())
+    if unclosed.height:
+        detail = "ranges are open when recording ends: they own what was launched in them, and are no calls"
+        yield Finding(code="unclosed_ranges", detail=detail, count=unclosed.height, events=proof(unclosed, "host"))

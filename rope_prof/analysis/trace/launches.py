@@ -27,6 +27,8 @@ _LAUNCH = {
     "launch_start_ns": pl.Int64,
     "launch_dur_ns": pl.Int64,
 }
+#: Until when the last host node and the last event node before an event keep it waiting (null: there is none).
+NODE_ENDS = {"host_node": "host_node_ns", "event_node": "event_node_ns"}
 #: The thread that waits for the launch (`workers`), null for none; it follows the columns of the launch.
 FOR_THREAD = "launch_for_thread"
 
@@ -34,10 +36,34 @@ FOR_THREAD = "launch_for_thread"
 def launched(trace: Trace) -> pl.DataFrame:
     """`trace.gpu`, row for row, with launch_name, _api, _process, _thread, _start_ns, _dur_ns (null: no launch).
 
-    `launch_for_thread`: the thread that waits for it, null for none.
+    `launch_for_thread`: the thread that waits for it, null for none. `host_node_ns`, `event_node_ns`: see `NODE_ENDS`.
     """
     events = _joined(trace)
-    return events.with_columns(works_for(trace, events))
+    waits = (_behind(trace.nodes.filter(pl.col("kind") == kind), events, name) for kind, name in NODE_ENDS.items())
+    return events.with_columns(works_for(trace, events), *waits)
+
+
+def _behind(nodes: pl.DataFrame, events: pl.DataFrame, name: str) -> pl.Series:
+    """For each event the latest end of the nodes of its graph launch, or of its stream, that began before it."""
+    if not nodes.height:
+        return pl.Series(name, [None], dtype=pl.Int64).new_from_index(0, events.height)
+    found = []
+    for keys in (["correlation", "process"], ["device", "process", "stream"]):
+        known = pl.col("process").fill_null(-1)
+        until = nodes.with_columns(known, until=pl.col("start_ns") + pl.col("dur_ns").clip(lower_bound=0))
+        until = until.filter(pl.col(keys[0]).is_not_null()).sort("start_ns")
+        until = until.select(*keys, pl.col("until").cum_max().over(keys), at="start_ns")
+        rows = events.select(*keys, "start_ns").with_columns(known).with_row_index("row").sort("start_ns")
+        joined = rows.join_asof(
+            until,
+            left_on="start_ns",
+            right_on="at",
+            by=keys,
+            allow_exact_matches=name != "host_node_ns",
+            check_sortedness=False,
+        )
+        found.append(joined.sort("row")["until"])
+    return pl.select(pl.max_horizontal(*found)).to_series().alias(name)
 
 
 def _joined(trace: Trace) -> pl.DataFrame:

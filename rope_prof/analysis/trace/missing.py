@@ -1,7 +1,8 @@
 """Launches without a kernel, and kernels without a launch: which are to be expected, which are lost records.
 
 A call is held to have a record where it launches a kernel or a graph, and where other calls of its name have one: all
-copies and sets of a name that the file records at all, and any call of a name of which most have one.
+copies and sets of a name that the file records at all, and any call of a name of which most have one. Not so a copy or
+set that came back in less than half the time of every call of its name that has a record: it moved no bytes.
 
 Expected: launches recorded into a graph while a stream captures, and those whose kernels ran after the window: issued
 after the launch of the last recorded event, or while a stream that is busy to the window's end still worked on earlier
@@ -45,6 +46,14 @@ def missing(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(code="kernels_without_launch", detail=detail, count=unlinked.height, events=proof(unlinked))
     launches = _recorded(trace, events)
     bare = _without_kernel(launches, events)
+    nothing = _moved_nothing(bare, launches)
+    if count := int(nothing.sum()):
+        detail = (
+            "copies or sets have no record and came back in less than half the time of every one that has: they moved "
+            "no bytes, and the profiler records nothing of such"
+        )
+        yield Finding(code="empty_moves", detail=detail, count=count, events=proof(bare.filter(nothing), "host"))
+    bare = bare.filter(~nothing)
     if bare.height:
         yield from _bare(trace, events, bare, launches)
 
@@ -117,6 +126,17 @@ def _calls(bare: pl.DataFrame) -> str:
 def _without_kernel(launches: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     keys = ["correlation", "process"] if events["process"].null_count() == 0 else ["correlation"]
     return launches.join(events.select(keys).unique(), on=keys, how="anti")
+
+
+def _moved_nothing(bare: pl.DataFrame, launches: pl.DataFrame) -> pl.Series:
+    """Which copies and sets without a record were too quick to have enqueued anything."""
+    held = launches.join(
+        bare.select("correlation", "process"), on=["correlation", "process"], how="anti", nulls_equal=True
+    )
+    least = held.group_by("name").agg(least=length().min())
+    rows = bare.join(least, on="name", how="left", maintain_order="left")
+    quick = pl.col("name").str.contains(MOVES) & (2 * length() < pl.col("least"))
+    return rows.select(quick.fill_null(False)).to_series()
 
 
 def _nested(bare: pl.DataFrame, events: pl.DataFrame) -> pl.Series:

@@ -53,6 +53,7 @@ ADVICE: Final[dict[str, str]] = {
     "kernels_without_launch": "start the window earlier, or after a synchronisation, to see their launches",
     "unmatched_launches": "nothing: the kernels are counted; ranges and idle causes lack them",
     "unclosed_ranges": "close them, or leave them out: a range that is open at the end counts as no call",
+    "empty_moves": "nothing; or leave out the calls, which cost the host time and move no bytes",
 }
 
 

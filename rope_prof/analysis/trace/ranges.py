@@ -3,7 +3,8 @@
 Ranges of one name are its calls. Names that differ in a trailing number alone (`ProfilerStep#6`, our own keys,
 `aten::mul, op_id = 7`) are one family, shown as `ProfilerStep#*` and `aten::mul, op_id = *`. Idle lies inside a call:
 between its own first start and last end, where none of its own events runs; what other work of the device fills is
-`other_stream` or `copy`. Nested ranges are inclusive.
+`other_stream` or `copy`. Nested ranges are inclusive. A range that is open when recording ends owns what was launched
+in it, and is no call: its length is not known.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeUse:
-    """One range name on one device. `us_per_call`: first start to last end of a call, in µs; None for the `reason`."""
+    """One range name on one device. `us_per_call`: first start to last end of a call, in µs; None for the `reason`.
+
+    `calls`: those that were closed.
+    """
 
     name: str
     device: str
@@ -108,7 +112,7 @@ def range_use(
     ordered = numbered(ranges)
     arrays, launches = timed(events), launches_of(events)
     rungs = {device: others_on(here) for (device,), here in events.select(_TIMES).group_by("device")}
-    family = ordered.select(families(ordered["range"]))
+    family = ordered.select(families(ordered["range"]), closed=pl.col("host_end_ns").is_not_null())
     totals: list[pl.DataFrame] = []
     causes: list[pl.DataFrame] = []
     for calls, rows in pairs(ordered, events):
@@ -147,7 +151,9 @@ def _backward(ordered: pl.DataFrame, caused: pl.DataFrame, family: pl.DataFrame)
 
 
 def _named(frame: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
-    return frame.with_columns(family=family["family"].gather(frame["call"]))
+    return frame.with_columns(
+        family=family["family"].gather(frame["call"]), closed=family["closed"].gather(frame["call"])
+    )
 
 
 def _causes(
@@ -186,12 +192,12 @@ def _added(causes: list[pl.DataFrame]) -> dict[tuple[str, str], dict[str, int]]:
 
 
 def _summed(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    length = pl.col("last_end_ns") - pl.col("first_start_ns")
+    length = (pl.col("last_end_ns") - pl.col("first_start_ns")).filter("closed")
     sums = ("kernels", "kernel_ns", "busy_ns", "inner_gap_ns")
     return (
         rows.group_by("family", "device")
         .agg(
-            pl.len().alias("calls"),
+            pl.col("closed").sum().alias("calls"),
             *(pl.col(name).cast(pl.Int128).sum() for name in sums),
             length.median().alias("median"),
             length.quantile(0.1, "nearest").alias("lo"),
@@ -202,7 +208,8 @@ def _summed(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _use(row: dict[str, Any], causes: dict[str, int]) -> RangeUse:
-    spread = Spread(median=row["median"] / US, lo=row["lo"] / US, hi=row["hi"] / US)
+    closed = row["calls"] > 0
+    spread = Spread(median=row["median"] / US, lo=row["lo"] / US, hi=row["hi"] / US) if closed else None
     return RangeUse(
         name=row["family"],
         device=row["device"],
@@ -213,4 +220,5 @@ def _use(row: dict[str, Any], causes: dict[str, int]) -> RangeUse:
         idle_ns=int(row["inner_gap_ns"]),
         idle_by_cause_ns=causes,
         us_per_call=spread,
+        reason=None if closed else "open when recording ended: no call of it is whole",
     )

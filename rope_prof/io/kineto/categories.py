@@ -15,7 +15,11 @@ _GPU: Final = {
     "gpu_memset": "memset",
     "memcpy": "memcpy",
     "memset": "memset",
+    "graph_host_node": "host_node",
+    "graph_event_node": "event_node",
 }
+#: Kinds of the frame of GPU events that are nodes of a graph and take no time of the device.
+NODES: Final = ("host_node", "event_node")
 _CALLS: Final = {
     **dict.fromkeys(("cuda_runtime", "hip_runtime", "xpu_runtime", "privateuse1_runtime", "runtime"), "runtime"),
     **dict.fromkeys(("cuda_driver", "hip_driver", "xpu_driver", "privateuse1_driver", "driver"), "driver"),

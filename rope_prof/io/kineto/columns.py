@@ -92,7 +92,8 @@ def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
     start, start_good = microseconds_to_ns(held["ts"])
     dur, dur_good = microseconds_to_ns(held["dur"])
     good = start_good & dur_good
-    columns = [names.column("name", held["name"]), pl.Series("start_ns", start), pl.Series("dur_ns", dur)]
+    called = _copies_named(held) if group.frame == "gpu" else held["name"]
+    columns = [names.column("name", called), pl.Series("start_ns", start), pl.Series("dur_ns", dur)]
     thread = ints("thread", held["tid"])
     if group.frame == "gpu":  # of a GPU event the file names the device, not the process
         columns += [*_gpu(held, thread, names), names.column("kind", group.kinds)]
@@ -105,6 +106,19 @@ def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
     batch = pl.DataFrame(columns)
     unreadable = len(good) - int(good.sum())
     return (batch.filter(pl.Series(good)) if unreadable else batch), unreadable
+
+
+def _copies_named(held: dict[str, list[Any]]) -> list[Any]:
+    """The names, of a bare `Memcpy` with what torch's own exporter says beside it: `Memcpy HtoD (Pinned -> Device)`."""
+    if not any(held["copy_kind"]):
+        return held["name"]
+    rows = zip(held["name"], held["copy_kind"], held["source"], held["target"], strict=True)
+    return [_copy(name, *said) if name == "Memcpy" and said[0] else name for name, *said in rows]
+
+
+def _copy(name: str, kind: Any, source: Any, target: Any) -> str:
+    ends = f" ({source} -> {target})".title() if isinstance(source, str) and isinstance(target, str) else ""
+    return f"{name} {kind}{ends}"
 
 
 def _odd_places(held: dict[str, list[Any]]) -> int:

@@ -17,12 +17,13 @@ import polars as pl
 
 from rope_prof.errors import TraceError
 from rope_prof.io.kineto.args import as_int
+from rope_prof.io.kineto.categories import NODES
 from rope_prof.io.kineto.columns import Columns
 from rope_prof.io.kineto.events import too_deep
 from rope_prof.io.kineto.identity import told_apart
 from rope_prof.io.kineto.pieces import Events
 from rope_prof.io.kineto.processes import columns_in_order
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
 #: What GPU events have beside the model's columns until it is known whose they are.
 _OWNER: Final[dict[str, Any]] = {"owner": pl.Int64, "owner_text": pl.String}
@@ -130,7 +131,9 @@ class KinetoReader:
                 "or an nsys export"
             )
         frames["gpu"], names, merged = told_apart(frames["gpu"], frames["calls"], _device_names(metadata))
-        frames["gpu"] = frames["gpu"].select(list(GPU_EVENTS))
+        waits = pl.col("kind").is_in(NODES)
+        frames["nodes"] = frames["gpu"].filter(waits).select(list(GRAPH_NODES))
+        frames["gpu"] = frames["gpu"].filter(~waits).select(list(GPU_EVENTS))
         return Trace(
             format="kineto",
             source=self._source,

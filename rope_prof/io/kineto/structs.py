@@ -26,6 +26,9 @@ class Args(msgspec.Struct, gc=False):
     graph: Scalar = msgspec.field(name="graph id", default=None)
     graph_node: Scalar = msgspec.field(name="graph node id", default=None)
     bytes: Scalar = None
+    copy_kind: Scalar = msgspec.field(name="copy kind", default=None)
+    source: Scalar = msgspec.field(name="src kind", default=None)
+    target: Scalar = msgspec.field(name="dst kind", default=None)
     collective: Scalar = msgspec.field(name="Collective name", default=None)
     group: Scalar = msgspec.field(name="Process Group Name", default=None)
     sequence: Scalar = msgspec.field(name="Sequence number", default=None)

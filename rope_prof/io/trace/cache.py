@@ -25,14 +25,14 @@ from typing import Any, Final
 import polars as pl
 
 from rope_prof import __version__
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
 #: Folders beside traces that versions before this one left; nothing reads them any more.
 SUFFIX: Final = ".rope_prof-cache"
 #: All kept traces together.
 MOST_BYTES: Final = 4 << 30
 #: Raise it when a loader starts to read the same bytes otherwise.
-CACHE_VERSION: Final = 3
+CACHE_VERSION: Final = 4
 #: Below it (about a tenth of a second to read) commands leave no folder behind.
 WORTH_BYTES: Final = 4 << 20
 _FACTS: Final = "facts.json"
@@ -125,7 +125,7 @@ def _key(path: Path) -> str:
     size = path.stat().st_size
     with path.open("rb") as file, ThreadPoolExecutor(2) as pool:
         pieces = list(pool.map(lambda at: _digest(os.pread(file.fileno(), _CHUNK, at)), range(0, size, _CHUNK)))
-    schemas = [GPU_EVENTS, HOST_CALLS, RANGES, CPU_OPS, OVERHEADS]
+    schemas = [GPU_EVENTS, GRAPH_NODES, HOST_CALLS, RANGES, CPU_OPS, OVERHEADS]
     shape = [CACHE_VERSION, __version__, [field.name for field in fields(Trace)], [str(each) for each in schemas]]
     return _digest(json.dumps([size, pieces, shape]).encode())
 

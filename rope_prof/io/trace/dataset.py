@@ -25,7 +25,7 @@ from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.trace.storage import DATASET_FILE
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 #: Where an analysis of many traces goes that names no folder; the dashboard's page Ranks looks there.
 DEFAULT_DATASET: Final = "rope_prof-fleet"
 

@@ -23,12 +23,13 @@ from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.kineto.args import as_int, ints
 from rope_prof.io.kineto.digits import LIMIT_NS
 from rope_prof.io.trace.sqlite import tables_of
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
 _KERNEL: Final = "CUPTI_ACTIVITY_KIND_KERNEL"
 _MEMCPY: Final = "CUPTI_ACTIVITY_KIND_MEMCPY"
 _MEMSET: Final = "CUPTI_ACTIVITY_KIND_MEMSET"
 _GRAPH: Final = "CUPTI_ACTIVITY_KIND_GRAPH_TRACE"
+_HOST_NODE: Final = "CUPTI_ACTIVITY_KIND_GRAPH_HOST_NODE"
 _RUNTIME: Final = "CUPTI_ACTIVITY_KIND_RUNTIME"
 _MARKS: Final = (_KERNEL, _MEMCPY, _MEMSET, _GRAPH, _RUNTIME, "NVTX_EVENTS", "META_DATA_EXPORT", "StringIds")
 _COPIES: Final = {
@@ -94,6 +95,7 @@ class _Export:
             ops=pl.DataFrame(schema=CPU_OPS),
             overheads=overheads,
             events=self._events,
+            nodes=self._gpu(self._timed(_HOST_NODE, _WHERE), "host_node", pl.lit("HostNode")).select(list(GRAPH_NODES)),
             findings=tuple(self._findings),
             base_time_ns=as_int(times[0]) if times else None,
             device_names={str(device): str(name) for device, name in names if name},
@@ -263,7 +265,7 @@ class _Export:
 
 
 _SUFFIX: Final = re.compile(r"(?i)_v\d+$")
-_READ: Final = frozenset((*_MARKS, "CUPTI_ACTIVITY_KIND_OVERHEAD"))
+_READ: Final = frozenset((*_MARKS, _HOST_NODE, "CUPTI_ACTIVITY_KIND_OVERHEAD"))
 #: Tables of GPU work and launches, in whatever spelling; those of waits, events and memory are no figure's.
 _KNOWN: Final = re.compile(r"(?i)(?:CUPTI_ACTIVITY_KIND_(?:.*KERNEL|MEMCPY|MEMSET|GRAPH_TRACE|RUNTIME)|NVTX_EVENTS).*$")
 _WHERE: Final = ("deviceId", "streamId", "correlationId", "globalPid")

@@ -1,0 +1,38 @@
+"""Ranges that were open when recording ended, whose end in the file is the profiler's and not the program's.
+
+Ranges of a thread nest. One that begins inside another and outlives it, to the end of all that its thread does, was
+never closed: it is drawn to the end of the window. Its `dur_ns` becomes null, as that of a range which the file itself
+leaves open, and it is no call. One that ends with what holds it may be whole: nothing in a file tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from rope_prof.analysis.trace.spans import length
+from rope_prof.model.trace import Trace
+
+_LANE = ("process", "thread")
+
+
+def left_open(trace: Trace) -> Trace:
+    """The trace with the ends taken away that the profiler drew."""
+    ranges = trace.ranges
+    if ranges["dur_ns"].len() - ranges["dur_ns"].null_count() < 2:
+        return trace
+    end = (pl.col("start_ns") + length()).alias("end")
+    lasts = [frame.group_by(_LANE).agg(end.max().alias("last")) for frame in (ranges, trace.calls, trace.ops)]
+    last = pl.concat(lasts).group_by(_LANE).agg(pl.col("last").max())
+    rows = ranges.with_row_index("row").with_columns(end).join(last, on=_LANE, how="left", nulls_equal=True)
+    to_the_end = pl.col("end") >= pl.col("last")
+    inner = pl.when(~to_the_end & pl.col("dur_ns").is_not_null()).then("end")
+    rows = rows.sort(*_LANE, "start_ns", "end", descending=[False, False, False, True]).with_columns(
+        reach=inner.cum_max().forward_fill().shift(1).over(_LANE)
+    )
+    opened = rows.filter(to_the_end & pl.col("thread").is_not_null() & (pl.col("reach") > pl.col("start_ns")))
+    if not opened.height:
+        return trace
+    mark = pl.int_range(pl.len()).is_in(opened["row"].cast(pl.Int64).implode())
+    return replace(trace, ranges=ranges.with_columns(dur_ns=pl.when(~mark).then("dur_ns")))
