@@ -65,7 +65,7 @@ def chosen(seen: Seen) -> Baseline | None:
         facts=facts,
         row=rows[key.case],
         rows=rows,
-        verdicts=loading.verdicts(seen.folder, folder, key),
+        verdicts=loading.verdicts(seen.folder, folder, (key.path, key.mode, key.l2)),
         caveat=None if name is None else _caveat(seen.folder, folder, name),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import streamlit as st
+from rope_prof.dashboard.kept import kept
 from rope_prof.dashboard.shell import Seen
 
 from rope_prof.analysis.comparison.sides import Side
@@ -80,27 +80,15 @@ def _picked(side: Pick) -> tuple[str | None, str | None]:
     return None if side.path == ALL else side.path, None if side.mode == ALL else side.mode
 
 
+@kept(64)
 def compared(folders: tuple[RunFolder, RunFolder], sides: tuple[Pick, Pick], *, anyway: bool) -> Comparison:
     """What `compare` finds of both. Errors: NotComparableError and UsageError, as the command says them."""
-    keys = tuple(f"{folder.path}:{side.path}/{side.mode}" for folder, side in zip(folders, sides, strict=True))
-    stamps = tuple((folder.path / "run.json").stat().st_mtime_ns for folder in folders)
-    return _compared(keys, stamps, anyway, folders, sides)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _compared(
-    keys: tuple[str, ...],  # noqa: ARG001 - the key
-    stamps_ns: tuple[int, ...],  # noqa: ARG001 - the key
-    anyway: bool,
-    _folders: tuple[RunFolder, RunFolder],
-    _sides: tuple[Pick, Pick],
-) -> Comparison:
-    words = (typed(_folders[0], _sides[0]), typed(_folders[1], _sides[1]))
+    words = (typed(folders[0], sides[0]), typed(folders[1], sides[1]))
     base, cand = (
         side_of(word, loading.opened(folder.path), *_picked(side))
-        for word, folder, side in zip(words, _folders, _sides, strict=True)
+        for word, folder, side in zip(words, folders, sides, strict=True)
     )
-    return comparison(words, base, cand, paired=same_run(_folders), anyway=anyway)
+    return comparison(words, base, cand, paired=same_run(folders), anyway=anyway)
 
 
 def same_run(folders: tuple[RunFolder, RunFolder]) -> bool:

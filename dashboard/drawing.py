@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -11,6 +14,17 @@ from rope_prof.views.blocks.model import Block, Picture
 from rope_prof.views.draw.plotly_charts import plotly_chart
 from rope_prof.views.page import overview
 from rope_prof.views.page.blocks import blocks, heading, key
+
+PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def plot(figure: Callable[[], go.Figure], name: str) -> None:
+    """What `figure` makes, to hover and to zoom; `name` tells it from the others of the page."""
+    import_module("pandas")  # whole: Plotly looks into it while another thread may still be importing it
+    st.plotly_chart(figure(), theme=None, config=PLOT, key=name)
 
 
 def draw(found: Iterable[Block | None], source: str, name: str) -> None:
@@ -28,8 +42,7 @@ def draw(found: Iterable[Block | None], source: str, name: str) -> None:
             still += [] if block is None else [block]
             continue
         flush(heading(block.title))
-        figure = plotly_chart(block.chart, palette, source)
-        st.plotly_chart(figure, theme=None, config=shell.PLOT, key=f"{name}-{number}-{block.name}")
+        plot(partial(plotly_chart, block.chart, palette, source), f"{name}-{number}-{block.name}")
         if block.caption:
             st.html(overview.wrap(palette, key(block.caption)))
     flush()

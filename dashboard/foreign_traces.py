@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import streamlit as st
+from rope_prof.dashboard.kept import kept
 
 from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
@@ -44,54 +44,33 @@ class Kept:
     path: Path
 
 
-def _stamp(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
+@kept(_KEEP)
 def opened(path: Path) -> Opened:
     """The trace in `path`, judged. Errors: TraceError."""
-    return _opened(str(path), _stamp(path))
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _opened(path: str, stamp_ns: int) -> Opened:  # noqa: ARG001 - part of the key
-    trace = accounted(read_trace(Path(path), cache=worth_caching(Path(path))))
+    trace = accounted(read_trace(path, cache=worth_caching(path)))
     return Opened(trace, analyze(trace))
 
 
-def lanes(path: Path, found: Opened) -> Scene:
-    """Its timeline. Errors: ValueError where it holds no span."""
-    return _lanes(str(path), _stamp(path), found)
+@kept(_KEEP)
+def lanes(path: Path) -> Scene:
+    """Its timeline. Errors: TraceError; ValueError where it holds no span."""
+    return scene(opened(path).trace)
 
 
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _lanes(path: str, stamp_ns: int, _found: Opened) -> Scene:  # noqa: ARG001 - the key
-    return scene(_found.trace)
+@kept(_KEEP)
+def worth_fusing(path: Path) -> Chains:
+    """Its chains of small kernels. Errors: TraceError."""
+    found = opened(path)
+    return chains(found.trace, withheld=found.analysis.integrity.reason)
 
 
-def worth_fusing(path: Path, found: Opened) -> Chains:
-    """Its chains of small kernels."""
-    return _chains(str(path), _stamp(path), found)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _chains(path: str, stamp_ns: int, _found: Opened) -> Chains:  # noqa: ARG001 - the key
-    return chains(_found.trace, withheld=_found.analysis.integrity.reason)
-
-
+@kept(_KEEP)
 def held(before: Path, after: Path, names: tuple[str | None, str | None], *, anyway: bool) -> TraceDiff:
     """Those ranges (None: the whole device) of two files against each other.
 
     Errors: UsageError for a range that launched nothing, NotComparableError for other devices unless `anyway`.
     """
-    return _held(str(before), _stamp(before), str(after), _stamp(after), names, anyway)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _held(
-    before: str, before_ns: int, after: str, after_ns: int, names: tuple[str | None, str | None], anyway: bool
-) -> TraceDiff:
-    traces = _opened(before, before_ns).trace, _opened(after, after_ns).trace
+    traces = opened(before).trace, opened(after).trace
     sides = [trace_side(trace, name) for trace, name in zip(traces, names, strict=True)]
     return trace_diff(*sides, anyway=anyway)
 
@@ -106,7 +85,7 @@ def upload(file_id: str, name: str, file: BinaryIO) -> Path:
     return _kept(file_id, next((end for end in SUFFIXES if name.endswith(end)), ".gz"), file).path
 
 
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
+@kept(_KEEP)
 def _kept(file_id: str, end: str, _file: BinaryIO) -> Kept:  # noqa: ARG001 - the key
     folder = tempfile.TemporaryDirectory(prefix="rope_prof-upload-")
     path = Path(folder.name) / f"upload{end}"
@@ -118,13 +97,12 @@ def _kept(file_id: str, end: str, _file: BinaryIO) -> Kept:  # noqa: ARG001 - th
 
 def perfetto_address(path: Path, trace: Trace) -> str:
     """Where the offline Perfetto UI shows that file. Errors: UnavailableError, TraceError."""
-    server, name = _perfetto(str(path), _stamp(path), trace.format)
+    server, name = _perfetto(path, trace.format)
     return f"{server.address}{open_path(name)}"
 
 
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _perfetto(path: str, stamp_ns: int, kind: str) -> tuple[Server, str]:  # noqa: ARG001 - part of the key
-    file = Path(path)
+@kept(_KEEP)
+def _perfetto(file: Path, kind: str) -> tuple[Server, str]:
     if FORMATS[kind].drawn:
         name = f"{file.name}.pftrace"
         server = Server(site([], made={name: partial(made_trace, file)}))

@@ -1,11 +1,7 @@
-"""Runs and traces, opened once and kept for all sessions, keyed by path and modification time.
-
-Streamlit leaves arguments whose name starts with `_` out of a cache's key.
-"""
+"""Runs and traces, opened once and kept for all sessions while their files stay."""
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -15,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import streamlit as st
+from rope_prof.dashboard.kept import kept
 
 from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import NotComparableError, Side
@@ -98,38 +95,16 @@ def other_runs(named: dict[str, Path], name: str) -> dict[str, RunFolder]:
     return found
 
 
-def _stamp(path: Path) -> int:
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
-def _stamps(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time and size of every file of the folder: changes when anything of a run does."""
-    try:
-        with os.scandir(folder) as files:
-            facts = [(file.name, file.stat()) for file in files if file.is_file()]
-    except OSError:
-        return ()  # who reads the run says what is wrong
-    return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in facts))
-
-
+@kept(_KEEP)
 def opened(folder: Path) -> OpenedRun:
     """The run in `folder`, one object for all sessions until a file of it changes. Errors: RunError."""
-    return _opened(str(folder), _stamps(folder))
+    return open_run(folder, trace)
 
 
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _opened(folder: str, stamps: tuple[tuple[str, int, int], ...]) -> OpenedRun:  # noqa: ARG001 - part of the key
-    return open_run(Path(folder), trace)
-
-
+@kept(_KEEP)
 def trace(path: Path) -> Trace:
     """The trace in `path`, kept while the file stays. Errors: TraceError."""
-    return _trace(str(path), _stamp(path))
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _trace(path: str, stamp_ns: int) -> Trace:  # noqa: ARG001 - part of the key
-    return read_trace(Path(path))
+    return read_trace(path)
 
 
 def run(folder: Path) -> RunFolder:
@@ -176,38 +151,26 @@ def account(folder: RunFolder, facts: KeyFacts) -> Captured | None:
     return opened(folder.path).account(facts)
 
 
-def verdicts(folder: RunFolder, base: RunFolder, key: Key) -> dict[str, Verdict]:
-    """Key of `folder` -> its wall time against the baseline's path, mode and L2 state in the same case.
+@kept(_KEEP)
+def verdicts(folder: RunFolder, base: RunFolder, side: tuple[str, str, str]) -> dict[str, Verdict]:
+    """Key of `folder` -> its wall time against the baseline's `side` (path, mode, L2 state) in the same case.
 
     A key that has no partner, or is the baseline itself, is left out.
     """
-    stamps = (_stamp(folder.path / "run.json"), _stamp(base.path / "run.json"))
-    return _verdicts(str(folder.path), str(base.path), stamps, (key.path, key.mode, key.l2), folder, base)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _verdicts(
-    path: str,
-    base_path: str,
-    stamps_ns: tuple[int, int],  # noqa: ARG001 - part of the key
-    side: tuple[str, str, str],
-    _folder: RunFolder,
-    _base: RunFolder,
-) -> dict[str, Verdict]:
-    own = path == base_path
-    theirs = [f for f in _base.run.keys if (f.key.path, f.key.mode, f.key.l2) == side]
-    left = replace(_base.run, keys=tuple(theirs))
+    own = folder.path == base.path
+    theirs = [f for f in base.run.keys if (f.key.path, f.key.mode, f.key.l2) == side]
+    left = replace(base.run, keys=tuple(theirs))
     found: dict[str, Verdict] = {}
-    for pick in dict.fromkeys((f.key.path, f.key.mode) for f in _folder.run.keys):
-        mine = [f for f in _folder.run.keys if (f.key.path, f.key.mode) == pick and f.key.l2 == side[2]]
+    for pick in dict.fromkeys((f.key.path, f.key.mode) for f in folder.run.keys):
+        mine = [f for f in folder.run.keys if (f.key.path, f.key.mode) == pick and f.key.l2 == side[2]]
         if not mine or (own and pick == side[:2]):
             continue
         sides = (
-            Side(label="baseline", run=left, samples=_base.samples, path=side[0], mode=side[1]),
+            Side(label="baseline", run=left, samples=base.samples, path=side[0], mode=side[1]),
             Side(
                 label="run",
-                run=replace(_folder.run, keys=tuple(mine)),
-                samples=_folder.samples,
+                run=replace(folder.run, keys=tuple(mine)),
+                samples=folder.samples,
                 path=pick[0],
                 mode=pick[1],
             ),
@@ -218,14 +181,10 @@ def _verdicts(
     return found
 
 
+@kept(4)
 def perfetto(folder: RunFolder) -> Server:
     """The offline Perfetto UI with every case of that run, on a loopback port of its own. Errors: UnavailableError."""
-    return _perfetto(str(folder.path), _stamp(folder.path / "run.json"), folder)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _perfetto(path: str, stamp_ns: int, _folder: RunFolder) -> Server:  # noqa: ARG001 - the key
-    server = Server(replace(site([], made=case_traces(opened(_folder.path))), framed=True))
+    server = Server(replace(site([], made=case_traces(opened(folder.path))), framed=True))
     threading.Thread(target=server.serve_forever, daemon=True, name="rope_prof-perfetto").start()
     return server
 

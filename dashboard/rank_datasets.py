@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import streamlit as st
+from rope_prof.dashboard.kept import kept
 
 from rope_prof.analysis.ranks.ranks import RanksReport, RankUse, Recording, common_zero, ranks_report
 from rope_prof.analysis.trace.analyze import accounted
@@ -38,20 +38,10 @@ def datasets(folders: Mapping[str, Path]) -> dict[str, Path]:
     return found
 
 
+@kept(_KEEP)
 def report(folder: Path) -> RanksReport:
     """The report on the analysis in `folder`. Errors: RunError."""
-    return _report(str(folder), _stamp(folder))
-
-
-def _stamp(folder: Path) -> tuple[int, int]:
-    """Changes with every file that is written."""
-    times = [path.stat().st_mtime_ns for path in folder.glob("run=*/rank=*/*.parquet")]
-    return len(times), max(times, default=0)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _report(folder: str, stamp: tuple[int, int]) -> RanksReport:  # noqa: ARG001 - part of the key
-    return ranks_report(read_dataset(Path(folder)))
+    return ranks_report(read_dataset(folder))
 
 
 def first_ranks(recording: Recording) -> list[str]:
@@ -72,7 +62,7 @@ def sides(recording: Recording, labels: Sequence[str], folders: Mapping[str, Pat
     found = []
     for label in labels:
         path = allowed_files.resolve(folders, ranks[label].source)
-        base, lanes = _drawn(str(path), path.stat().st_mtime_ns)
+        base, lanes = _drawn(path)
         zero = zeros[label] - base
         begin = (ranks[label].start_ns or zeros[label]) - zeros[label]
         span = ranks[label].span_ns
@@ -89,10 +79,10 @@ def sides(recording: Recording, labels: Sequence[str], folders: Mapping[str, Pat
     return tuple(found)
 
 
-@st.cache_resource(max_entries=2 * RANKS_AT_ONCE, show_spinner=False)
-def _drawn(path: str, stamp_ns: int) -> tuple[int, Scene]:  # noqa: ARG001 - part of the key
+@kept(2 * RANKS_AT_ONCE)
+def _drawn(path: Path) -> tuple[int, Scene]:
     """The base time of the trace in `path` and its lanes."""
-    trace = accounted(read_trace(Path(path), cache=worth_caching(Path(path))))
+    trace = accounted(read_trace(path, cache=worth_caching(path)))
     return trace.base_time_ns or 0, scene(trace)
 
 

@@ -1,4 +1,4 @@
-"""Whole requests of a run: read, judged and laid out once, kept for all sessions by path and modification time."""
+"""Whole requests of a run: read, judged and laid out once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import streamlit as st
+from rope_prof.dashboard.kept import kept
 
 from rope_prof.analysis.requests.steps import StepCalls, step_calls
 from rope_prof.analysis.stats import Figure
@@ -46,14 +46,10 @@ def whole(folder: RunFolder) -> OpenedRequests | None:
     return loading.opened(folder.path).requests
 
 
+@kept(_KEEP)
 def profile(path: Path, name: str, phase: str) -> Profile:
     """The profile of `name` in `phase` that lies at `path`. Errors: TraceError; ValueError for one without a span."""
-    return _profile(str(path), path.stat().st_mtime_ns, name, phase)
-
-
-@st.cache_resource(max_entries=_KEEP, show_spinner=False)
-def _profile(path: str, stamp_ns: int, name: str, phase: str) -> Profile:  # noqa: ARG001 - part of the key
-    trace = accounted(loading.trace(Path(path)))
+    trace = accounted(loading.trace(path))
     return Profile(trace=trace, calls=step_calls(trace, name, phase), lanes=scene(trace))
 
 

@@ -42,7 +42,6 @@ PAGES = {
 }
 #: Rooms that need no key of the run, and may be looked at where it has none.
 _KEYLESS = ("end_to_end", "any_trace", "two_traces", "ranks")
-PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
 @dataclass(frozen=True, slots=True)

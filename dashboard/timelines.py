@@ -1,18 +1,16 @@
-"""Timelines of recorded traces, read once and kept for all sessions, keyed by path and modification time."""
+"""Timelines of recorded traces, laid out once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import polars as pl
-import streamlit as st
+from rope_prof.dashboard.kept import kept
 
 from rope_prof.analysis.trace.calls import call_events
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.io.run.folder import RunFolder
-from rope_prof.model.run import KeyFacts
 from rope_prof.opened.run import Capture
 from rope_prof.views.timeline.layout import CallTimeline, lay_out
 from rope_prof.views.timeline.scene import Scene, scene
@@ -30,32 +28,18 @@ class Laid(Protocol):
     def trusted(self) -> bool: ...
 
 
-def captured_scene(folder: RunFolder, facts: KeyFacts, found: Capture) -> Scene:
+@kept(64)
+def captured_scene(folder: RunFolder, key: str, _found: Capture) -> Scene:  # noqa: ARG001 - the key
     """The lanes of that key's whole trace. Errors: ValueError for a trace without a span."""
-    return _scene(*_file(folder, facts), found)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _scene(path: str, stamp_ns: int, _found: Capture) -> Scene:  # noqa: ARG001 - the key
     return scene(_found.trace)
 
 
-def call_timeline(folder: RunFolder, facts: KeyFacts, found: Capture, number: int) -> CallTimeline:
+@kept(64)
+def call_timeline(folder: RunFolder, key: str, number: int, _found: Capture) -> CallTimeline:  # noqa: ARG001 - the key
     """Call `number` of that key's trace, laid out. Errors: ValueError for a call that ran nothing on the device."""
-    return _call_timeline(*_file(folder, facts), number, found)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _call_timeline(path: str, stamp_ns: int, number: int, _found: Capture) -> CallTimeline:  # noqa: ARG001 - the key
     call = _found.calls.row(by_predicate=pl.col("call") == number, named=True)
     gaps = None if call["device"] is None else device_gaps(_found.trace, call["device"])
     return lay_out(call, call_events(_found.trace, call), gaps)
-
-
-def _file(folder: RunFolder, facts: KeyFacts) -> tuple[str, int]:
-    """Name and time of change of that key's trace."""
-    path = folder.trace_path(facts.key.name)
-    return str(path), path.stat().st_mtime_ns if isinstance(path, Path) and path.exists() else 0
 
 
 def call_side(

@@ -91,7 +91,7 @@ analysis = found.analysis
 st.html(overview.wrap(seen.palette, trace_panels.verdict(analysis, found.trace.events)))
 draw(trace_blocks.page_blocks(analysis, label), label, "any-trace-account")
 try:
-    lanes = foreign_traces.lanes(path, found)
+    lanes = foreign_traces.lanes(path)
 except ValueError as error:
     shell.caption(f"No timeline: {error}.")
 else:
@@ -114,6 +114,6 @@ if analysis.ranges:
     shell.table(table, words=WORDS, wide="range")
 if analysis.integrity.verdict != "unusable" and found.trace.format != "proton":
     with st.spinner("Looking for chains"):
-        worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path, found)))
+        worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path)))
     st.html('<div class="rp"><section><h2>Chains worth fusing</h2></section></div>')
     draw(worth, label, "any-trace-chains")

@@ -26,7 +26,9 @@ with shell.guarded():
             label=base.label, row=base.row, ratios=ratios, caveats=() if base.caveat is None else (base.caveat,)
         )
     keys = {facts.key.name: facts.key for facts in run.keys}
-    said = [loading.verdicts(seen.folder, seen.folder, key) for key in chain_keys(run, seen.case)]
+    said = [
+        loading.verdicts(seen.folder, seen.folder, (key.path, key.mode, key.l2)) for key in chain_keys(run, seen.case)
+    ]
     found = overview(
         rows,
         seen.case,

@@ -1,6 +1,7 @@
 """Which rank is late, and by which range? Many ranks side by side, from an analysis of many traces."""
 
 import streamlit as st
+from rope_prof.dashboard.drawing import plot
 
 from rope_prof.analysis.ranks.ranks import common_zero
 from rope_prof.dashboard import loading, rank_datasets, shell, timeline_component, view
@@ -37,8 +38,8 @@ st.html(overview.wrap(seen.palette, ranks_panels.summary_panel(report, recording
 
 if recording.ranges and len(recording.ranks) > 1:
     st.html('<div class="rp"><section><h2>A call of each range, over the ranks’ median</h2></section></div>')
-    figure = ranks_figures.heat_figure(recording, seen.palette, f"{name.value} · {recording.name}")
-    st.plotly_chart(figure, theme=None, config=shell.PLOT, key="ranks-heat")
+    source = f"{name.value} · {recording.name}"
+    plot(lambda: ranks_figures.heat_figure(recording, seen.palette, source), "ranks-heat")
     rest = len(recording.ranges) - ranks_figures.RANGES_DRAWN
     if rest > 0:
         shell.caption(f"{rest} ranges of less busy time are not drawn.")

@@ -44,9 +44,9 @@ for f in facts:
         continue
     try:
         row_of = rows[f.key.name]
-        laid = timelines.call_timeline(seen.folder, f, capture, number)
+        laid = timelines.call_timeline(seen.folder, f.key.name, number, capture)
         drawn = panel(label, laid, row_of, None if base is None else base.of(row_of))
-        lanes = timelines.captured_scene(seen.folder, f, capture)
+        lanes = timelines.captured_scene(seen.folder, f.key.name, capture)
     except ValueError as error:
         missing.append(f"{label}: {error}.")
         continue

@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 
 import streamlit as st
+from rope_prof.dashboard.drawing import plot
 
 from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell
 from rope_prof.units import size
@@ -85,7 +86,7 @@ with shell.guarded():
 title = f"{Path(before[1]).name} → {Path(after[1]).name}"
 answer, *rest = diff_blocks(diff, names=(Path(before[1]).name, Path(after[1]).name))
 st.html(f'<p class="rp-answer">{escape(diff_sentence(diff))}</p>')
-st.plotly_chart(diff_figure(diff, seen.palette, title), theme=None, config=shell.PLOT, key="two-waterfall")
+plot(lambda: diff_figure(diff, seen.palette, title), "two-waterfall")
 st.html(overview.wrap(seen.palette, blocks(rest, seen.palette)))
 shell.caption(" · ".join(f"{Path(name).name}, {size(path.stat().st_size)}" for path, name in (before, after)))
 with giving:
