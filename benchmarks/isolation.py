@@ -80,15 +80,18 @@ def _watch(pid: int, most: list[int], ended: threading.Event) -> None:
 
 
 def workers_of(pid: int) -> list[int]:
-    """The processes that `pid` started as workers."""
-    found = []
+    """The processes below `pid` that are workers, forked or started, and what they are forked from."""
+    parents, named = {}, set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and b"rope_prof.record.worker.child" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if b"rope_prof.record.worker." in (folder / "cmdline").read_bytes():
+                named.add(int(folder.name))
         except (OSError, IndexError, ValueError):
             continue
+    found, below = [], {pid}
+    while below := {child for child, parent in parents.items() if parent in below}:
+        found += sorted(below & named)
     return found
 
 

@@ -22,8 +22,10 @@ from rope_prof.opened.run import open_run
 from rope_prof.record.loop.plan import Options, parse_values
 from rope_prof.record.loop.stopping import parse_precision
 from rope_prof.record.ranks import place
+from rope_prof.record.worker.forks import Zygotes
+from rope_prof.record.worker.process import Start
 from rope_prof.record.worker.sides import other_side
-from rope_prof.record.worker.workers import ISOLATED, PRELOAD, Workers, spare_worker, why_together
+from rope_prof.record.worker.workers import ISOLATED, Workers, preload, why_together
 
 if TYPE_CHECKING:
     from rope_prof.model.run import Run
@@ -192,13 +194,13 @@ def _patience(seconds: float) -> float:
 
 
 def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | None, Path | None]) -> None:
-    """Record in this process and its workers. The first worker loads torch while this process does."""
+    """Record in this process and its workers. What those need is loaded for them while this process loads its own."""
     together = _why_together(options, wanted)
     _require_workers(options, wanted, together)
-    with (
-        other_side(_revision(wanted), wanted.python, PRELOAD) as side,
-        spare_worker(wanted.patience_s, wanted=together is None) as spare,
-    ):
+    start = Start(preload=preload(options.modes))
+    with other_side(_revision(wanted), wanted.python, start.preload) as side, Zygotes() as zygotes:
+        for each in [start, *([side.start] if side else [])] if together is None else []:
+            zygotes.begin(each)
         from rope_prof.record.device.devices import find_device
         from rope_prof.record.session import fresh_run, resumed_run
 
@@ -216,7 +218,8 @@ def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | N
                 operation=options.operation,
                 kind=found.kind,
                 patience_s=wanted.patience_s,
-                spare=spare,
+                start=start,
+                zygotes=zygotes,
                 side=side,
             )
         try:

@@ -40,11 +40,15 @@ class Elsewhere:
 
 @dataclass(slots=True)
 class Crew:
-    """`protocols.Bench` over the seats of paths, the baseline's first. `seat_of` makes the seat of a path."""
+    """`protocols.Bench` over the seats of paths, the baseline's first. `seat_of` makes the seat of a path.
+
+    `anew`: what is to be done between the processes of one repeat and of the next.
+    """
 
     kind: Kind
     seed: int
     seat_of: SeatMaker
+    anew: Callable[[], None] = lambda: None
     clock: Clock = time.perf_counter_ns
     device: Device = field(default_factory=Elsewhere)
     seats: dict[str, Seat] = field(default_factory=dict)
@@ -150,11 +154,12 @@ class Crew:
         return found
 
     def refill(self, number: int) -> None:
-        """New values in the buffers of every worker that has the case open."""
+        """New values in the buffers of every worker that has the case open, all at once."""
         self._round = number
-        if self._case is not None:
-            for seat in self.seats.values():
-                seat.refill(self._case, number)
+        case = self._case
+        if case is not None:
+            for seat in [seat for seat in self.seats.values() if seat.begin_refill(case, number)]:
+                seat.end_refill()
 
     def throttled(self) -> bool | None:
         """Whether the device's clock is held down; None where it does not say."""
@@ -227,6 +232,7 @@ class Crew:
         for seat in self.seats.values():
             seat.leave()
         self._turned = not self._turned
+        self.anew()
         self._spawn()
 
     def close(self) -> None:

@@ -13,10 +13,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -70,15 +70,44 @@ def own_folders() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*filter(None, sys.path), os.getcwd()]))  # noqa: PTH109
 
 
-class WorkerProcess:
-    """A process that answers calls, one after the other. Errors of every method: LostWorkerError."""
+class Child(Protocol):
+    """A process of ours, or one that another process forked for us."""
 
-    def __init__(self, start: Start, patience_s: float = PATIENCE_S) -> None:
+    @property
+    def pid(self) -> int:
+        """Its number, which no other process has until it was waited for."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended, once it was waited for."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """How it ended. Errors: subprocess.TimeoutExpired."""
+
+
+#: (the worker's end of the link, where it prints, seconds) -> the child; None where it cannot be had so.
+Fork = Callable[[socket.socket, int, float], "Child | None"]
+
+
+class WorkerProcess:
+    """A process that answers calls, one after the other. Errors of every method: LostWorkerError.
+
+    `fork`: how to have it from a process that has loaded all already; without it a program is started.
+    """
+
+    def __init__(self, start: Start, patience_s: float = PATIENCE_S, fork: Fork | None = None) -> None:
         self.patience_s = patience_s
         self._printed = _appended_file()
         self._link, theirs = socket.socketpair()
+        with theirs:
+            forked = fork(theirs, self._printed, patience_s) if fork is not None else None
+            self._child: Child = forked or self._started(start, theirs)
+        self._number = 0
+        self._open = True
+
+    def _started(self, start: Start, theirs: socket.socket) -> Child:
         try:
-            self._child = subprocess.Popen(
+            return subprocess.Popen(
                 [start.python, "-m", MODULE, str(theirs.fileno()), str(os.getpid()), *start.preload],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
@@ -92,10 +121,6 @@ class WorkerProcess:
             self._link.close()
             os.close(self._printed)
             raise LostWorkerError(f"cannot start {start.python!r} ({error.strerror})") from error
-        finally:
-            theirs.close()
-        self._number = 0
-        self._open = True
 
     @property
     def pid(self) -> int:
@@ -168,6 +193,9 @@ class WorkerProcess:
         self._open = False
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
+        if self._child.returncode is None:  # one that was forked just now may lead no group yet
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child.pid, signal.SIGKILL)
         self._child.wait()
         self._link.close()
         os.close(self._printed)

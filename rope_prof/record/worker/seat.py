@@ -14,7 +14,7 @@ from rope_prof.model.run import Case, Ceiling, CeilingName, Key
 from rope_prof.record.loop.describe import ToldError
 from rope_prof.record.loop.timing import Clock, Sample, Subject
 from rope_prof.record.worker.messages import PROTOCOL, Greeting, Setup, Size, Taken, Turn
-from rope_prof.record.worker.process import PATIENCE_S, FailedCallError, LostWorkerError, Start, WorkerProcess
+from rope_prof.record.worker.process import FailedCallError, LostWorkerError, WorkerProcess
 from rope_prof.record.worker.sides import split
 
 #: Processes that one seat may lose before what is left of it fails too: a path that dies in every call.
@@ -25,15 +25,13 @@ MOST_LOST = 12
 class Seat:
     """Where the workers of `setup` sit, one after the other. `numbers` gives each a number of its own in the run.
 
-    `spare`: a process that was started ahead, to be the first.
+    `begin` starts a process. Errors: LostWorkerError.
     """
 
     setup: Setup
-    start: Start
+    begin: Callable[[], WorkerProcess]
     clock: Clock
     numbers: Callable[[], int]
-    patience_s: float = PATIENCE_S
-    spare: WorkerProcess | None = None
     greeting: Greeting | None = None
     process_number: int | None = None
     process: WorkerProcess | None = None
@@ -52,7 +50,7 @@ class Seat:
             return
         if self.lost >= MOST_LOST:
             raise ToldError(f"its process ended {self.lost} times; no further one is started")
-        self.process, self.spare = self.spare or WorkerProcess(self.start, self.patience_s), None
+        self.process = self.begin()
         self._greeted, self._case = False, None
         self._here.clear()
         try:
@@ -116,12 +114,22 @@ class Seat:
             self.ask("refill", number)
             self._round = number
 
-    def refill(self, case: Case, number: int) -> None:
-        """Fill the buffers anew where `case` is open here; a process that ends over it is followed by another later."""
-        if self.process is None or self._case != case:
-            return
+    def begin_refill(self, case: Case, number: int) -> bool:
+        """Let the buffers be filled anew where `case` is open here and they are not; whether `end_refill` is due."""
+        if self.process is None or self._case != case or self._round == number:
+            return False
         try:
-            self.opened(case, number)
+            self.process.tell("refill", number)
+        except LostWorkerError:
+            self._gone()
+            return False
+        self._round = number
+        return True
+
+    def end_refill(self) -> None:
+        """Wait for it; a process that ends over it is followed by another later."""
+        try:
+            self._told("refill")
         except ToldError:
             self.leave()
 
@@ -182,10 +190,7 @@ class Seat:
         return subject
 
     def leave(self) -> None:
-        """End the process that sits here, and the one that was to."""
-        if self.spare is not None:
-            self.spare.end()
-            self.spare = None
+        """End the process that sits here."""
         if self.process is not None:
             self.process.end()
         self.process, self._greeted, self._case = None, False, None

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rope_prof.errors import UsageError
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import KeyFacts, Run
-from rope_prof.record.loop.describe import ToldError
 from rope_prof.record.loop.plan import interpreted
 from rope_prof.record.worker.crew import Crew
+from rope_prof.record.worker.forks import Zygotes
 from rope_prof.record.worker.messages import Setup
-from rope_prof.record.worker.process import PATIENCE_S, Start, WorkerProcess
+from rope_prof.record.worker.process import PATIENCE_S, Start
 from rope_prof.record.worker.seat import Seat
 from rope_prof.record.worker.sides import RecordedSide, split, with_side
 
 ISOLATED = "a process per path"
 TORCH_BENCH = "rope_prof.record.worker.benches:torch_bench"
-#: What every worker loads, so that several do it side by side.
-PRELOAD = ("rope_prof.record.worker.benches",)
+#: What every worker needs, loaded once for all of an environment.
+PRELOAD = ("rope_prof.record.worker.benches", "triton")
+#: And where something is compiled: none of it calls a device as it is loaded.
+COMPILER = (
+    "torch._dynamo",
+    "torch._inductor.compile_fx",
+    "torch._inductor.codegen.triton",
+    "torch._inductor.runtime.triton_heuristics",
+    "torch._inductor.fx_passes.fuse_attention",
+)
+
+
+def preload(modes: Sequence[str]) -> tuple[str, ...]:
+    """The modules that a recording of `modes` needs in each of its workers; () is all modes."""
+    return PRELOAD + (COMPILER if not modes or "compile" in modes else ())
 
 
 def why_together(isolate: bool | None, *, sweep: bool, ranks: bool) -> str | None:
@@ -48,7 +60,7 @@ class Workers:
     operation: str = "mrope"
     patience_s: float = PATIENCE_S
     start: Start = field(default_factory=lambda: Start(preload=PRELOAD))
-    spare: WorkerProcess | None = None
+    zygotes: Zygotes = field(default_factory=Zygotes)
     bench_name: str = TORCH_BENCH
     side: RecordedSide | None = None
     _crew: Crew | None = None
@@ -58,14 +70,12 @@ class Workers:
     def crew(self) -> Crew:
         """The bench that all of it is."""
         if self._crew is None:
-            self._crew = Crew(kind=self.kind, seed=self.seed, seat_of=self._seat)
+            self._crew = Crew(kind=self.kind, seed=self.seed, seat_of=self._seat, anew=self.zygotes.renew)
         return self._crew
 
     def _seat(self, path: str) -> Seat:
         side = self.side if self.side is not None and split(path)[1] == self.side.label else None
-        spare = None
-        if side is None:
-            spare, self.spare = self.spare, None
+        start = side.start if side else self.start
         setup = Setup(
             bench=self.bench_name,
             device=self.device,
@@ -76,11 +86,9 @@ class Workers:
         )
         return Seat(
             setup=setup,
-            start=side.start if side else self.start,
+            begin=lambda: self.zygotes.process(start, self.patience_s),
             clock=self.crew.clock,
             numbers=lambda: next(self._numbers),
-            patience_s=self.patience_s,
-            spare=spare,
         )
 
     def find(self, path: str) -> None:
@@ -131,28 +139,12 @@ class Workers:
 
     def close(self) -> None:
         """End every process."""
-        if self.spare is not None:
-            self.spare.end()
-            self.spare = None
         if self._crew is not None:
             self._crew.close()
+        self.zygotes.close()
 
 
 def _cure(side: RecordedSide) -> str:
     if side.start.python != sys.executable:
         return f"install this rope_prof there: {Path(side.start.python).name} -m pip install rope-prof"
     return "its code must load by itself, and offer what this bench uses"
-
-
-@contextmanager
-def spare_worker(patience_s: float, *, wanted: bool) -> Iterator[WorkerProcess | None]:
-    """A worker that loads torch while this process does; ended where nobody has taken it up by then."""
-    process = None
-    if wanted:
-        with suppress(ToldError):
-            process = WorkerProcess(Start(preload=PRELOAD), patience_s)
-    try:
-        yield process
-    finally:
-        if process is not None:
-            process.end()

@@ -163,6 +163,7 @@ def test_an_interrupted_run_of_repeats_goes_on_with_the_process_that_is_next(
     with monkeypatch.context() as patch, pytest.raises(Exception, match="go on with"):
         patch.setattr(Crew, "renew", _interrupt)
         recorder.record()
+    first.close()
     before = read_run(tmp_path)
     assert before.samples["round"].max() == 1
     second = workers(None)
