@@ -40,8 +40,13 @@ def test_another_exception_stops_it_and_its_smallest_input_is_kept(
     assert (tmp_path / "found").read_bytes() == b"nullabc"
 
 
-def test_an_input_that_takes_too_long_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continuous, "LONGEST_S", -1.0)
+def test_an_input_that_takes_too_long_is_ended_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(_data: bytes, _folder: Path) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(continuous, "LONGEST_S", 0.02)
+    monkeypatch.setattr(continuous, "TARGETS", {"one": Target(lambda _: [b"abc"], endless)})
     with pytest.raises(TimeoutError, match="of processor time"):
         continuous.run(seconds=60, most=5, seed=3, keep=tmp_path / "found")
     assert (tmp_path / "found").exists()
