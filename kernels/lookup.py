@@ -144,12 +144,8 @@ def _wrong_axis(axis: Axis) -> str | None:
         return "has no defaults for a machine; expected some for 'any', or for 'cuda' and 'cpu'"
     if len({isinstance(value, int) for value in values}) > 1:
         return f"has numbers and words among its defaults {values}; expected one kind"
-    try:
-        forms = [axis.form.format(value) for value in values]
-    except (IndexError, KeyError, ValueError) as error:
-        return f"has the form {axis.form!r} ({type(error).__name__}: {error}); expected text with one {{}}"
-    if len(set(forms)) < len(set(values)):
-        return f"has the form {axis.form!r}, which makes one word of several values; expected text with one {{}}"
+    if axis.form.count("{}") != 1 or set("{}") & set(axis.form.replace("{}", "")):
+        return f"has the form {axis.form!r}; expected text with one {{}} and no other brace"
     strange = [value for value in values if axis.choices and value not in axis.choices]
     return f"has the default {strange[0]!r}, which is not among its choices" if strange else None
 

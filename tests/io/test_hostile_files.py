@@ -15,11 +15,12 @@ import pytest
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.cli import main
 from rope_prof.errors import RunError, TraceError
-from rope_prof.io.run.folder import read_run
+from rope_prof.io.run.folder import read_run, write_run
 from rope_prof.io.run.nsight import read_nsight
 from rope_prof.io.run.requests import read_end_to_end
 from rope_prof.io.trace import sqlite
 from rope_prof.io.trace.read import read_trace
+from tests import runs
 
 
 def kernel(number: int, **args: Any) -> dict[str, Any]:
@@ -204,3 +205,13 @@ def test_a_file_that_is_no_json_text_is_one_line(tmp_path: Path, name: str, data
     with pytest.raises(RunError, match="is damaged") as caught:
         read(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["{}}", "{", "n", "{}{}", "{:>3}", "{0}", "{0.real}", "{x}"])
+def test_the_form_of_an_axis_is_text_around_a_value(tmp_path: Path, form: str) -> None:
+    write_run(tmp_path, runs.run(runs.facts(status="failed", reason="no")))
+    facts = json.loads((tmp_path / "run.json").read_text())
+    facts["operation"]["axes"][0]["form"] = form
+    (tmp_path / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(RunError, match=r"expected text with one \{\}"):
+        read_run(tmp_path)

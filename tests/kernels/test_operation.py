@@ -175,7 +175,7 @@ TOKENS = Axis(name="tokens", defaults={"any": (1,)})
         ({"axes": (TOKENS, TOKENS)}, "axes has 'tokens' twice"),
         ({"axes": ("size",)}, "expected a tuple of Axis"),
         ({"axes": (replace(TOKENS, name="size", defaults={"cuda": (1,)}),)}, "has no defaults for a machine"),
-        ({"axes": (replace(TOKENS, name="size", form="n", defaults={"any": (1, 2)}),)}, "one word of several values"),
+        ({"axes": (replace(TOKENS, name="size", form="n", defaults={"any": (1, 2)}),)}, "expected text with one"),
         ({"axes": (replace(TOKENS, name="size", form="{x}"),)}, r"has the form '\{x\}'"),
         ({"axes": (replace(TOKENS, name="size", defaults={"any": ("a",)}),)}, "whose defaults are no whole numbers"),
         ({"outputs": ()}, "outputs is empty"),

@@ -36,6 +36,8 @@ _ENDED: tuple[tuple[Why, re.Pattern[str]], ...] = (
     ("budget", re.compile(r"budget of (?P<asked>[\d.e+-]+) s for its case spent after (?P<rounds>\d+) rounds")),
     ("rounds", re.compile(r"all (?P<rounds>\d+) rounds done")),
 )
+#: How the value of an axis may stand in names: a form that looks into the value, or pads it, is no recording's.
+_FORM = re.compile(r"[^{}]*\{\}[^{}]*")
 _WIDTH = re.compile(r"the interval of its (?P<of>ratio|median)(?: to the baseline)? is (?P<width>[\d.]+)% wide")
 
 
@@ -51,6 +53,9 @@ def decoded(data: bytes) -> Run:
     names = [axis.name for axis in operation.axes]
     if operation.swept not in names:
         raise ValueError(f"its operation sweeps {operation.swept!r}, which is none of its axes")
+    form = next((axis.form for axis in operation.axes if not _FORM.fullmatch(axis.form)), None)
+    if form is not None:
+        raise ValueError(f"an axis of its operation has the form {form!r}, expected text with one {{}}")
     shared: dict[tuple[Any, ...], Case] = {}
     for holder in _holders(raw):
         case = _case(holder["case"], operation, names)
