@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from rope_prof import __version__
-from rope_prof.errors import RopeProfError, UsageError
+from rope_prof.errors import RopeProfError, UnavailableError, UsageError
 
 #: name -> (module of rope_prof.commands, function, its first sentence), in the order of the help.
 COMMANDS = {
@@ -42,6 +42,8 @@ COMMANDS = {
     ),
     "doctor": ("doctor", "doctor", "What this machine can do, and what to do about the rest."),
 }
+#: What recording and the dashboard need beyond what reading does (`constraints-core.txt`).
+RECORDING = frozenset({"torch", "triton", "streamlit", "plotly", "nvtx", "viztracer"})
 _PANEL = {"rich_markup_mode": None, "add_completion": False, "pretty_exceptions_enable": False}
 
 
@@ -141,6 +143,12 @@ def _forget_interrupts() -> None:
 
 def _usage(error: Exception) -> int:
     """Typer's own errors have a `format_message` (wrong words) or are named Exit and Abort; all else is a bug."""
+    if isinstance(error, ModuleNotFoundError) and (missing := str(error.name).partition(".")[0]) in RECORDING:
+        return _say(
+            f"this command needs {missing}, which is not installed; `pip install rope-prof` brings it. Without it only "
+            "analyze, compare, show, export and mcp run",
+            UnavailableError.exit_code,
+        )
     code = getattr(error, "exit_code", None)
     if type(error).__name__ == "Exit" and isinstance(code, int):
         return code

@@ -11,7 +11,8 @@ over paired rounds: a draw takes as many rounds as there are, with replacement, 
 so that the machine's drift, which meets all of a round alike, stays in all of them. Differences of medians add up
 exactly, in every draw, which medians of differences do not. The interval is the middle 95 % of the draws. Source: Efron
 and Tibshirani, An Introduction to the Bootstrap, sections 8 and 13. The draws and quantiles are numpy's; the tests hold
-ranks and draws against scipy's `quantile_test` and `bootstrap`, which start too slowly for a command line.
+ranks and draws against scipy's `quantile_test` and `bootstrap`, which start too slowly for a command line. Few
+processes have no such ranks: their intervals are Student's (`student`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from statistics import median as _median
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rope_prof.analysis.student import quantile, tail
 
 COVERAGE = 0.95
 #: Draws of a bootstrap: the ends of its interval then vary by a few percent of its width.
@@ -95,18 +98,14 @@ def interval_of_logs(middle: float, error: float, freedom: float, coverage: floa
     """(ratio, lo, hi): the t-interval of a mean of logarithms with that standard error, as ratios."""
     if not error:
         return exp(middle), exp(middle), exp(middle)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(freedom, (1 + coverage) / 2)) * error
+    half = quantile((1 + coverage) / 2, freedom) * error
     return exp(middle), exp(middle - half), exp(middle + half)
 
 
 def both_tails(mean: float, error: float, freedom: float) -> float:
     """How likely a mean of that standard error is as far from 0, on either side, where the truth is 0: Student's t."""
-    from scipy.special import stdtr
-
     t = abs(mean) / error if error else (inf if mean else 0.0)
-    return float(min(1.0, 2 * stdtr(freedom, -t)))
+    return min(1.0, 2 * tail(t, freedom))
 
 
 @dataclass(frozen=True, slots=True)

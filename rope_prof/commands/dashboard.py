@@ -10,6 +10,7 @@ import time
 import tomllib
 import webbrowser
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,8 @@ def dashboard(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Look at a run in the browser: overview, timeline, kernels."""
+    if find_spec("streamlit") is None:
+        raise ModuleNotFoundError("no Streamlit", name="streamlit")
     if run is not None:
         read_run(run)
     for one in folder or []:
