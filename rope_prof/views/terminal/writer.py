@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 #: A name is not broken below this many cells; where figures need the room, a longer one is.
 NAME_WIDTH = 12
+_WIDEST = 1000
 _STYLES: dict[Tone, str] = {"bad": "red", "good": "green", "muted": "dim", "strong": "bold", "doubt": "yellow"}
 
 
 def printed(console: Console, blocks: Iterable[Block]) -> None:
-    """Write those blocks one under the other; pictures are left out."""
+    """Write those blocks one under the other; pictures are left out. In a file a table is as wide as it needs."""
+    width, free = console.width, console.options.update(max_width=_WIDEST)
     for block in blocks:
         for one in renderables(block):
+            if isinstance(one, RichTable) and not console.is_terminal:
+                console.width = max(width, console.measure(one, options=free).maximum)
             console.print(one, markup=False, highlight=False)
+            console.width = width
 
 
 def renderables(block: Block) -> Sequence[RenderableType]:
