@@ -33,9 +33,10 @@ def test_the_example_is_faster_in_one_kernel_in_every_mode(example: object) -> N
     paths = [example.chain, example.fewer, example.triton]  # type: ignore[attr-defined]
     found = rope_prof.measure(paths, example.inputs, reference=example.exact, outputs=("values", "scale"), quick=True)  # type: ignore[attr-defined]
     assert found.run.machine.device == "cuda"
+    told = "\n".join(f"{facts.key.name}: {facts.status}, {facts.reason}" for facts in found.run.keys)
     assert {(facts.key.path, facts.key.mode) for facts in found.run.keys if facts.status == "measured"} >= {
         (path, mode) for path in ("chain", "triton") for mode in ("eager", "compile", "graph")
-    }
+    }, told
     triton = next(verdict for verdict in found.verdicts if verdict.path == "triton")
     assert triton.word == "FASTER", triton.sentence
     row = next(row for row in found.rows if (row.path, row.mode) == ("triton", "eager"))

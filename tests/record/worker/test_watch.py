@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -52,6 +54,25 @@ def _thread(a: torch.Tensor) -> torch.Tensor:
 def test_each_way_to_look_faster_is_named(call: Callable[[torch.Tensor], Any], words: str) -> None:
     with pytest.raises(DishonestPathError, match=words):
         watched(call, CpuDevice(), held=False)(torch.ones(3))
+
+
+def test_threads_that_compile_are_not_the_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first compiled call starts torch's pools: of a user's path it is no reason to fail it."""
+    from torch._inductor.async_compile import AsyncCompile
+
+    with ThreadPoolExecutor(1) as pool:
+        held = lru_cache(1)(lambda: pool)
+        held()
+        monkeypatch.setattr(AsyncCompile, "pool", held)
+
+        def compiles(a: torch.Tensor) -> torch.Tensor:
+            pool.submit(int).result()
+            return a * 2
+
+        assert watched(compiles, CpuDevice(), held=False)(torch.ones(2)).tolist() == [2, 2]
+
+    with ThreadPoolExecutor(1) as other, pytest.raises(DishonestPathError, match="leaves a thread behind"):
+        watched(lambda a: a * other.submit(int, 2).result(), CpuDevice(), held=False)(torch.ones(2))
 
 
 def test_the_narrowest_argument_is_the_measure() -> None:
