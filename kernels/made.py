@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from rope_prof.kernels.float64 import eager, in_float64
 from rope_prof.kernels.operation import Argument, Axis, Call, Operation, Output, Path, Setting, Tensors
+from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves, tree_map_only
 
 Arguments = tuple[Any, ...]
 Function = Callable[..., Any]
@@ -69,12 +70,11 @@ class Made(Operation):
         return [self._call(given, dtype) for _ in range(count)]
 
     def _call(self, given: Arguments, dtype: torch.dtype | None) -> Call:
-        own = {i for i, each in enumerate(given) if isinstance(each, torch.Tensor) and i not in self.shared}
-        arguments = tuple(_copy(each, dtype) if i in own else each for i, each in enumerate(given))
+        arguments = tuple(each if i in self.shared else _copies(each, dtype) for i, each in enumerate(given))
         return _CallOf(
             given=given,
             arguments=arguments,
-            fresh=tuple(arguments[i] for i in sorted(own)),
+            fresh=tuple(x for i, each in enumerate(arguments) if i not in self.shared for x in _tensors(each)),
             written=tuple(arguments[i] for i in self.written),
         )
 
@@ -131,10 +131,17 @@ def made(
             raise ValueError(f"{what} names {strange!r}, which is no path; expected {', '.join(map(repr, paths))}")
     if in_place and not written:
         raise ValueError("written is empty; expected the places of the arguments that an in-place path leaves changed")
+    if not 0 <= tolerance < float("inf"):
+        raise ValueError(f"tolerance is {tolerance!r}; expected a share of the largest value, as 1e-3")
     first = next(iter(given.values()))
+    for arguments in given.values():
+        _require_places(arguments, tuple(written), shared)
     baseline = next(iter(paths))
     judge, said = _judge(reference, baseline, paths[baseline], first)
     exact = _exact(judge, first, tuple(written))
+    if reference is not None:
+        for arguments in given.values():
+            _require_alike(_raw(judge, arguments, tuple(written)), paths[baseline], arguments, tuple(written), baseline)
     if outputs and len(outputs) != len(exact):
         raise ValueError(
             f"outputs names {len(outputs)} tensors and {said} returns {len(exact)}; expected one name each"
@@ -144,7 +151,12 @@ def made(
         axes=_axes(given),
         paths=tuple(paths),
         outputs=tuple(outputs) or _named(exact, tolerance),
-        arguments=tuple(Argument(name=f"argument {i}") for i, x in enumerate(first) if isinstance(x, torch.Tensor)),
+        arguments=tuple(
+            Argument(name=f"argument {i}" + keystr(place))
+            for i, each in enumerate(first)
+            for place, leaf in tree_flatten_with_path(each)[0]
+            if isinstance(leaf, torch.Tensor)
+        ),
         functions={
             word: Path(word, call, in_place=word in in_place, triton=word in triton) for word, call in paths.items()
         },
@@ -174,7 +186,7 @@ def _given(
 
 
 def _elements(arguments: Arguments) -> int:
-    first = next((each for each in arguments if isinstance(each, torch.Tensor)), None)
+    first = next(iter(_tensors(arguments)), None)
     if first is None or not first.numel():
         raise ValueError("inputs hold no tensor with an element; expected the arguments of one call")
     return int(first.numel())
@@ -188,6 +200,29 @@ def _axes(given: Mapping[Named, Arguments]) -> tuple[Axis, ...]:
         return (size if counted else Axis(name="size", form="size {}", defaults={"any": sizes}, choices=sizes),)
     words = tuple(values[0] for values in given)
     return Axis(name="case", defaults={"any": words}, choices=words), size
+
+
+def _require_places(arguments: Arguments, written: tuple[int, ...], shared: Collection[int]) -> None:
+    """ValueError where `written` or `shared` names no such argument, or no call would have a tensor of its own."""
+    for what, places in (("written", written), ("shared", shared)):
+        strange = next((i for i in places if not 0 <= i < len(arguments)), None)
+        if strange is not None:
+            raise ValueError(f"{what} names argument {strange}; inputs have {len(arguments)}, counted from 0")
+    strange = next((i for i in written if not isinstance(arguments[i], torch.Tensor)), None)
+    if strange is not None:
+        raise ValueError(f"written names argument {strange}, which is {type(arguments[strange]).__name__}, no tensor")
+    if not any(_tensors(each) for i, each in enumerate(arguments) if i not in shared):
+        raise ValueError("shared names every tensor of inputs; expected at least one that each call has for its own")
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    """The tensors of an argument, of those in lists, tuples and dicts too."""
+    return [each for each in tree_leaves(value) if isinstance(each, torch.Tensor)]
+
+
+def _copies(value: Any, dtype: torch.dtype | None) -> Any:
+    """An argument with every tensor in it copied."""
+    return tree_map_only(torch.Tensor, lambda each: _copy(each, dtype), value)
 
 
 def _copy(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
@@ -214,7 +249,7 @@ def _judge(reference: Function | None, name: str, baseline: Function, first: Arg
         return reference, "the reference"
     wide = in_float64(baseline)
     try:
-        wide(*(_copy(each, None) if isinstance(each, torch.Tensor) else each for each in first))
+        wide(*_copies(first, None))
     except Exception as error:
         plain, why = eager(baseline), _said(error)
         return _itself(plain, first), f"{name!r} itself, which does not work in float64 ({why})"
@@ -227,13 +262,14 @@ def _said(error: Exception) -> str:
 
 def _itself(function: Function, given: Arguments) -> Function:
     """`function` on float64 arguments, which it gets in the dtypes of `given`."""
-    kinds = [each.dtype if isinstance(each, torch.Tensor) else None for each in given]
+    kinds = [each.dtype for each in _tensors(given)]
 
     def own(*arguments: Any) -> Any:
-        narrow = [x.to(kind) if kind is not None else x for x, kind in zip(arguments, kinds, strict=True)]
+        wanted = iter(kinds)
+        narrow = tree_map_only(torch.Tensor, lambda each: each.to(next(wanted)), arguments)
         found = function(*narrow)
-        for mine, theirs in zip(arguments, narrow, strict=True):
-            if isinstance(mine, torch.Tensor) and mine is not theirs:
+        for mine, theirs in zip(_tensors(arguments), _tensors(narrow), strict=True):
+            if mine is not theirs:
                 mine.copy_(theirs)  # where it works in place
         return found
 
@@ -241,21 +277,63 @@ def _itself(function: Function, given: Arguments) -> Function:
 
 
 def _exact(function: Function, arguments: Arguments, written: tuple[int, ...]) -> Tensors:
-    copies = tuple(_copy(each, torch.float64) if isinstance(each, torch.Tensor) else each for each in arguments)
+    """What `function` gives of float64 copies, in float64."""
+    return tuple(each.double() for each in _raw(function, arguments, written))
+
+
+def _raw(function: Function, arguments: Arguments, written: tuple[int, ...]) -> Tensors:
+    """What `function` gives of float64 copies, in the dtypes that it gives. Errors: ValueError."""
+    copies = _copies(arguments, torch.float64)
     try:
-        found = function(*copies)
+        outputs = _listed(function(*copies), copies, written)
     except Exception as error:
         raise ValueError(
             f"reference: it fails on float64 arguments ({_said(error)}); expected a function of the same arguments "
             "that works in float64"
         ) from error
-    outputs = tuple(copies[i] for i in written) if found is None else found
-    outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
     strange = next((each for each in outputs if not isinstance(each, torch.Tensor)), None)
     if strange is not None or not outputs:
         what = type(strange).__name__ if outputs else "nothing"
         raise ValueError(f"reference: it returns {what}; expected a tensor, or a tuple of tensors")
-    return tuple(each.double() if each.is_floating_point() else each for each in outputs)
+    turned = next((each for each in outputs if each.is_complex()), None)
+    if turned is not None:
+        raise ValueError(f"reference: it returns {turned.dtype}; expected real numbers, as torch.view_as_real gives")
+    return outputs
+
+
+def _listed(found: Any, arguments: Arguments, written: tuple[int, ...]) -> tuple[Any, ...]:
+    """What a call gave, or where it left it, one after the other."""
+    given = tuple(arguments[i] for i in written) if found is None else found
+    return tuple(given) if isinstance(given, tuple | list) else (given,)
+
+
+def _require_alike(
+    exact: Tensors, baseline: Function, arguments: Arguments, written: tuple[int, ...], name: str
+) -> None:
+    """ValueError where the reference gives other than the baseline called `name`. Where that fails, its key tells."""
+    copies = _copies(arguments, None)
+    try:
+        with torch.no_grad():
+            outputs = _listed(eager(baseline)(*copies), copies, written)
+    except Exception:
+        return
+    if not all(isinstance(each, torch.Tensor) for each in outputs):
+        return
+    if len(exact) != len(outputs):
+        raise ValueError(
+            f"reference: it returns {len(exact)} tensors and the baseline {name!r} {len(outputs)}; expected as many"
+        )
+    for i, (want, got) in enumerate(zip(exact, outputs, strict=True)):
+        if want.shape != got.shape:
+            raise ValueError(
+                f"reference: output {i} has the shape {tuple(want.shape)} and the baseline {name!r} gives "
+                f"{tuple(got.shape)}; expected the same shape"
+            )
+        if got.is_floating_point() and not want.is_floating_point():
+            raise ValueError(
+                f"reference: output {i} is {want.dtype} and the baseline {name!r} gives {got.dtype}; expected float64, "
+                "not rounded"
+            )
 
 
 def _named(tensors: Tensors, tolerance: float) -> tuple[Output, ...]:

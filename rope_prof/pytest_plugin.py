@@ -74,11 +74,13 @@ class AskedFusion:
         self.measured = measured
         self._saved = saved
 
-    def must_be(self, claim: Claim, *, by: float = 1.0) -> MeasuredFusion:
-        """Fail the test unless every case shows `claim`; else what was measured.
+    def must_be(self, claim: Claim, *, by: float = 1.0, mode: str | None = None) -> MeasuredFusion:
+        """Fail the test unless every case shows `claim`; else what was measured. `mode`: both sides in that mode; else
+        each in its own fastest.
 
         `faster`: baseline / candidate is over 1, and at least `by`; `same`: within 2 %; `not_slower`: at least 98 % as
-        fast. Each for sure: the whole 95 % interval lies there. Errors: UsageError for another claim.
+        fast. Each for sure: the whole 95 % interval lies there. Errors: UsageError for another claim, or a mode that
+        was not asked for.
         """
         from rope_prof.errors import UsageError
 
@@ -86,8 +88,9 @@ class AskedFusion:
             raise UsageError(f"must_be({claim!r}); expected {', '.join(map(repr, CLAIMS))}")
         if not by >= 1 or (by != 1 and claim != "faster"):
             raise UsageError(f"must_be({claim!r}, by={by!r}); expected a factor of at least 1, of 'faster' alone")
-        short = [verdict for verdict in self.measured.verdicts if not holds(verdict, claim, by)]
-        if short or not self.measured.verdicts:
+        judged = self.measured.verdicts if mode is None else self.measured.in_mode(mode)
+        short = [verdict for verdict in judged if not holds(verdict, claim, by)]
+        if short or not judged:
             pytest.fail(self._evidence(claim, by, short), pytrace=False)
         return self.measured
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 from rope_prof.errors import UsageError
 
@@ -54,9 +55,11 @@ def device_of(sets: Sets, paths: Mapping[str, Any]) -> torch.device:
     found: dict[torch.device, str] = {}
     for case, arguments in sets.items() if isinstance(sets, dict) else ((None, sets),):
         where = "inputs" if case is None else f"inputs[{case!r}]"
-        for place, value in enumerate(arguments):
-            if isinstance(value, torch.Tensor):
-                found.setdefault(value.device, f"{where}[{place}]")
+        for place, argument in enumerate(arguments):
+            for value in tree_leaves(argument):
+                if isinstance(value, torch.Tensor):
+                    _require_dense(value, f"{where}[{place}]")
+                    found.setdefault(value.device, f"{where}[{place}]")
     if not found:
         raise UsageError("inputs hold no tensor; expected the arguments of one call")
     for name, path in paths.items():
@@ -70,3 +73,9 @@ def device_of(sets: Sets, paths: Mapping[str, Any]) -> torch.device:
     if device.type not in {"cpu", "cuda"}:
         raise UsageError(f"{found[device]} is on {device}; expected 'cpu' or 'cuda'")
     return device
+
+
+def _require_dense(tensor: torch.Tensor, where: str) -> None:
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        said = "nested" if tensor.is_nested else "quantised" if tensor.is_quantized else f"in {tensor.layout}"
+        raise UsageError(f"{where} is {said}; expected dense tensors, such as its parts: a path may put them together")

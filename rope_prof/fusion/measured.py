@@ -13,11 +13,11 @@ from rich.console import Console
 from rope_prof.analysis.run.cases import main_case
 from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.run.rows import Row
-from rope_prof.errors import RunError
+from rope_prof.errors import RunError, UsageError
 from rope_prof.fusion.notebook import fragment
 from rope_prof.fusion.verdicts import FusionVerdict, verdicts
 from rope_prof.io.layout import RUN_FILE
-from rope_prof.model.run import Run
+from rope_prof.model.run import MODES, Run
 from rope_prof.opened.report import gathered
 from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.model import Block, Bullets, Picture, Words
@@ -66,6 +66,16 @@ class MeasuredFusion:
     def verdict(self) -> FusionVerdict | None:
         """That of the last candidate in the last case: the only one where there is one of each. None without any."""
         return self.verdicts[-1] if self.verdicts else None
+
+    def in_mode(self, mode: str) -> tuple[FusionVerdict, ...]:
+        """As `verdicts`, both sides in `mode`. Errors: UsageError for one that no path was asked for."""
+        asked = tuple(word for word in MODES if any(facts.key.mode == word for facts in self.run.keys))
+        found = next((word for word in asked if word == mode), None)
+        if found is None:
+            raise UsageError(
+                f"mode {mode!r} was not measured; expected {', '.join(map(repr, asked))}: name it in modes="
+            )
+        return verdicts(self.numbers, found)
 
     @property
     def headline(self) -> str:

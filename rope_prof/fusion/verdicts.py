@@ -8,7 +8,7 @@ from typing import Literal
 
 from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
-from rope_prof.model.run import Case, KeyFacts
+from rope_prof.model.run import Case, KeyFacts, Mode
 from rope_prof.units import ratio
 from rope_prof.views.words.labels import case_words
 
@@ -17,7 +17,7 @@ Finding = Word | Literal["WRONG"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionVerdict:
-    """One candidate against the baseline in one case: each in its own fastest mode, by walls of the same rounds.
+    """One candidate against the baseline in one case, each in the mode that is named, by walls of the same rounds.
 
     `speedup` is baseline / candidate, `lo` and `hi` its 95 % interval over `rounds` rounds; None where it was not
     timed, or is WRONG, for the `reason` given.
@@ -61,24 +61,26 @@ class FusionVerdict:
         return f"at {ratio(self.speedup)}, {self.word.lower()}, against"
 
 
-def verdicts(found: Numbers) -> tuple[FusionVerdict, ...]:
-    """One a case and candidate, in the order of the run."""
+def verdicts(found: Numbers, mode: Mode | None = None) -> tuple[FusionVerdict, ...]:
+    """One a case and candidate, in the order of the run: both sides in `mode`; else each in its own fastest."""
     base = found.run.operation.baseline
     pairs = dict.fromkeys((facts.key.case, facts.key.path) for facts in found.run.keys if facts.key.path != base)
-    return tuple(_verdict(found, case, path, base) for case, path in pairs)
+    return tuple(_verdict(found, case, path, base, mode) for case, path in pairs)
 
 
-def _verdict(found: Numbers, case: Case, path: str, base: str) -> FusionVerdict:
-    mine = [facts for facts in found.run.keys if facts.key.case == case and facts.key.path == path]
-    theirs = [facts for facts in found.run.keys if facts.key.case == case and facts.key.path == base]
+def _verdict(found: Numbers, case: Case, path: str, base: str, mode: Mode | None) -> FusionVerdict:
+    there = [facts for facts in found.run.keys if facts.key.case == case and mode in (None, facts.key.mode)]
+    mine = [facts for facts in there if facts.key.path == path]
+    theirs = [facts for facts in there if facts.key.path == base]
     verdict = FusionVerdict(word="UNKNOWN", case=case_words(case), path=path, baseline=base)
     wrong = next((facts for facts in mine if facts.status == "wrong"), None)
     if wrong is not None:
         return replace(verdict, word="WRONG", mode=wrong.key.mode, reason=wrong.reason)
     row = next((row for row in found.modes if row.case == case and row.path == path), None)
-    if row is None or row.after_all is None or row.fastest is None:
+    figure = None if row is None else row.after_all if mode is None else row.fusing.get(mode)
+    if row is None or figure is None or row.fastest is None:
         return replace(verdict, reason=_why(mine, theirs, path, base))
-    figure, (theirs_in, mine_in) = row.after_all, row.fastest
+    theirs_in, mine_in = row.fastest if mode is None else (mode, mode)
     return replace(
         verdict,
         word=judge(figure.lo, figure.hi),

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rope_prof import __version__
-from rope_prof.errors import RunError
-from rope_prof.io.run.folder import is_run, read_run
+from rope_prof.errors import OperationError, RunError
+from rope_prof.io.run.folder import discard_run, is_run, read_run
 from rope_prof.kernels.operation import Operation
 from rope_prof.model.run import SCHEMA_VERSION, KeyFacts, OperationFacts, Run
 from rope_prof.record.bench.bench import TorchBench
@@ -124,7 +124,8 @@ def record_run(
 
     `resume`: `folder` holds the run; it is read once more, since another process may have gone on with it until now.
     `workers`: each path in a process of its own; without them all run here. `operation`: one made in a script.
-    Errors: RunError where the folder holds another run; what `Recorder.record` raises.
+    Errors: RunError where the folder holds another run; OperationError for an operation that lies at once, of which no
+    run is left; what `Recorder.record` raises.
     """
     if resume:
         run = read_run(folder).run
@@ -139,7 +140,12 @@ def record_run(
         bench = workers.bench(run, last_process(folder))
         run = replace(run, settings={**run.settings, **workers.met(run)})
     capture = not run.settings.get("sweep")
-    return Recorder(folder, run, bench, progress, limits_of(run), capture=capture).record()
+    try:
+        return Recorder(folder, run, bench, progress, limits_of(run), capture=capture).record()
+    except OperationError:
+        if not resume:
+            discard_run(folder)
+        raise
 
 
 def limits_of(run: Run) -> Limits:

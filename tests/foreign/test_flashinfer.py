@@ -124,8 +124,16 @@ def test_the_word_finds_it_again(tmp_path: Path) -> None:
     assert found.axes[0].defaults["any"] == (4, 8)
     with pytest.raises(LookupError, match="has no 'definition'"):
         operation("rope_prof.foreign.flashinfer:solution=s.json;")
-    with pytest.raises(UsageError, match=r"--definition 'a;b.json' holds ';'"):
-        word("rope_prof.foreign.flashinfer", [("definition", "a;b.json")])
+
+
+def test_a_word_holds_any_path(tmp_path: Path) -> None:
+    """Signs that part a word are as good in the name of a folder as any other."""
+    folder = tmp_path / "a;b:c%3B=d"
+    file = put(folder / "d.json", definition())
+    (folder / "mine.py").write_text(RETURNS)
+    fields = [("definition", str(file)), ("solution", f"{folder / 'mine.py'}::run"), ("batch_size", "4")]
+    found = operation(word("rope_prof.foreign.flashinfer", fields))
+    assert found.paths == ("reference", "mine-run")
 
 
 def test_a_function_of_a_file_is_a_solution_too(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,26 @@ def test_a_path_of_another_shape_or_of_none_is_told() -> None:
     assert "dict" in other.sentence
 
 
+def test_a_warning_fails_nobody_where_warnings_are_errors() -> None:
+    def warns(x: torch.Tensor) -> torch.Tensor:
+        warnings.warn("slow", stacklevel=1)
+        return x + STEPS
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("error")
+        found = rope_prof.measure({"many": many, "warns": warns}, inputs, **(QUICK | {"rounds": 1}))
+        with pytest.raises(UserWarning):
+            warnings.warn("still an error", stacklevel=1)
+    assert [facts.status for facts in found.run.keys] == ["measured", "measured"]
+    assert "slow" in {str(each.message) for each in seen}
+
+
+def test_a_verdict_may_be_asked_of_one_mode(measured: MeasuredFusion) -> None:
+    assert measured.in_mode("eager")[0].word == "FASTER"
+    with pytest.raises(UsageError, match="mode 'compile' was not measured; expected 'eager'"):
+        measured.in_mode("compile")
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
@@ -184,6 +205,7 @@ def test_a_path_of_another_shape_or_of_none_is_told() -> None:
         ({"rounds": 0}, "rounds 0"),
         ({"precision": "much"}, "precision 'much'"),
         ({"inputs": (3,)}, "inputs hold no tensor"),
+        ({"inputs": (torch.eye(2).to_sparse(),)}, r"inputs\[0\] is in torch.sparse_coo; expected dense tensors"),
         ({"name": " "}, "name is ' '"),
     ],
 )

@@ -76,6 +76,25 @@ def test_every_case_must_hold_and_the_message_names_those_that_do_not() -> None:
         asked().must_be("faster")
 
 
+def test_a_mode_may_be_picked_for_both_sides(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        planted=PACKAGE,
+        test_planted="""
+            import pytest
+            from planted import inputs, many, single
+
+            def test_in_a_mode(fusion):
+                found = fusion(many, single, inputs, modes=("eager",))
+                assert found.must_be("faster", by=1.2, mode="eager") is found.measured
+                (verdict,) = found.measured.in_mode("eager")
+                assert (verdict.mode, verdict.baseline_mode) == ("eager", "eager")
+                with pytest.raises(Exception, match="mode 'graph' was not measured; expected 'eager': name it in modes="):
+                    found.must_be("faster", mode="graph")
+        """,
+    )
+    pytester.runpytest("-p", "rope_prof.pytest_plugin", "--fusion-rounds", "12").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize(
     ("claim", "by", "sentence"),
     [

@@ -102,6 +102,23 @@ def test_a_baseline_that_cannot_work_in_float64_is_held_against_itself_and_a_ref
         made({"chain": half_only}, given, name="half", reference=half_only)
 
 
+def test_tensors_within_arguments_are_each_calls_own() -> None:
+    inputs = ([torch.ones(2), torch.zeros(3)], {"scale": torch.full((2,), 3.0), "by": 2})
+    found = made({"chain": lambda xs, more: xs[0] * more["scale"] * more["by"]}, inputs, name="nested")
+    assert [each.name for each in found.arguments] == ["argument 0[0]", "argument 0[1]", "argument 1['scale']"]
+    one, two = found.calls({"size": 2}, 2, CPU, None, 0)
+    assert len(one.fresh) == 3
+    assert one.arguments[0][0].data_ptr() != two.arguments[0][0].data_ptr()
+    (exact,) = found.exact({"size": 2}, one, slice(None))
+    assert exact.tolist() == [6, 6]
+
+
+def test_whole_numbers_and_truths_are_exact_in_float64() -> None:
+    found = made({"chain": lambda x: (x > 1, x.to(torch.int8))}, (torch.arange(3.0),), name="kinds")
+    exact = found.exact({"size": 3}, found.calls({"size": 3}, 1, CPU, None, 0)[0], slice(None))
+    assert [each.dtype for each in exact] == [torch.float64] * 2
+
+
 def test_a_baseline_that_casts_is_its_own_reference_without_a_rounding() -> None:
     def chain(x: torch.Tensor) -> torch.Tensor:
         return (x.float() / 3).to(x.dtype)
@@ -156,6 +173,15 @@ def test_a_copy_lies_in_memory_as_what_it_copies(given: torch.Tensor) -> None:
         ({"inputs": {7: (torch.ones(3),), "a": (torch.ones(3),)}}, r"inputs are named \[7, 'a'\]; expected words, or"),
         ({"outputs": (Output(name="x"), Output(name="y"))}, "outputs names 2 tensors and .* returns 1"),
         ({"reference": lambda x, _: [x, 3]}, "reference: it returns int; expected a tensor"),
+        ({"reference": lambda x, _: [x, x]}, "reference: it returns 2 tensors and the baseline 'chain' 1"),
+        ({"reference": lambda x, _: x[:2]}, r"output 0 has the shape \(2,\) and the baseline 'chain' gives \(3,\)"),
+        ({"reference": lambda x, _: x.int()}, "output 0 is torch.int32 and the baseline 'chain' gives torch.float32"),
+        ({"reference": lambda x, _: x + 0j}, "reference: it returns torch.complex128; expected real numbers"),
+        ({"shared": (2,)}, "shared names argument 2; inputs have 2"),
+        ({"shared": (0, 1)}, "shared names every tensor of inputs"),
+        ({"in_place": {"chain"}, "written": (-1,)}, "written names argument -1"),
+        ({"in_place": {"chain"}, "written": (1,), "inputs": (torch.ones(3), 1)}, "argument 1, which is int, no tensor"),
+        ({"tolerance": float("nan")}, "tolerance is nan"),
     ],
 )
 def test_what_does_not_make_an_operation_names_the_field(fields: dict[str, object], sentence: str) -> None:

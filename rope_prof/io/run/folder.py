@@ -165,6 +165,12 @@ def write_run(folder: Path, run: Run) -> None:
     write_atomic(folder / RUN_FILE, lambda part: part.write_bytes(data))
 
 
+def discard_run(folder: Path) -> None:
+    """Take the facts and samples of a run in `folder` away, of which nothing is worth keeping."""
+    for name in (RUN_FILE, SAMPLES_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
 def append_samples(folder: Path, rows: pl.DataFrame) -> None:
     """Add `rows` to the samples of the run in `folder`, atomically. Errors: RunError."""
     path = folder / SAMPLES_FILE

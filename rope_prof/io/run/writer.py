@@ -29,10 +29,11 @@ HOLDER_FILE: Final = ".writer.json"
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Be the one writer of the run in `folder`, which is made where it is not there yet.
+    """Be the one writer of the run in `folder`, which is made where it is not there yet, and gone where nothing came.
 
     Errors: RunError that names the other writer, or says why the folder cannot be written.
     """
+    new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK_FILE, thread_local=False)
@@ -60,6 +61,9 @@ def writing(folder: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):
             (folder / HOLDER_FILE).unlink(missing_ok=True)
+            if new and [each.name for each in folder.iterdir()] == [LOCK_FILE]:
+                (folder / LOCK_FILE).unlink()
+                folder.rmdir()
         lock.release()
 
 

@@ -17,10 +17,14 @@ from rope_prof.errors import OperationError
 from rope_prof.kernels.operation import Call, Operation, Setting, Tensors
 from rope_prof.kernels.paths import path_of
 from rope_prof.model.run import Accuracy, Case, OutputAccuracy
+from rope_prof.record.bench.claims import own_words
 from rope_prof.record.bench.copies import copied
 
 #: Elements of all outputs that the reference makes at once: its float64 copies are what fills the memory.
 CHUNK = 1 << 25
+#: Two calls of the baseline on the same inputs lie no further apart than this share of the largest value; sums that
+#: atomics take in another order do.
+REPEATED_WITHIN = 1e-2
 
 Function = Callable[..., Any]
 
@@ -85,7 +89,8 @@ def deviations(out: Tensors, operation: Operation, case: Setting, call: Call) ->
     """
     found = [OutputDeviation() for _ in operation.outputs]
     for part in _stretches(out, operation):
-        exact = operation.exact(case, call, part)
+        with own_words(operation, "exact"):
+            exact = operation.exact(case, call, part)
         _require_alike(out, exact, part, operation)
         for i, (got, want) in enumerate(zip(out, exact, strict=True)):
             found[i] |= deviation(got[part] if operation.by_rows else got, want)
@@ -103,7 +108,8 @@ def _stretches(out: Tensors, operation: Operation) -> list[slice]:
 
 def _require_alike(out: Tensors, exact: Tensors, part: slice, operation: Operation) -> None:
     names = [output.name for output in operation.outputs]
-    if not isinstance(exact, tuple) or len(exact) != len(names):
+    tensors = isinstance(exact, tuple) and all(isinstance(each, torch.Tensor) for each in exact)
+    if not tensors or len(exact) != len(names):
         raise OperationError(f"operation {operation.name!r}: exact gives {_said(exact)}; expected {_listed(names)}")
     for name, got, want in zip(names, out, exact, strict=True):
         if want.dtype != torch.float64:
@@ -127,7 +133,7 @@ def deviation(got: torch.Tensor, want: torch.Tensor) -> OutputDeviation:
     """`got` of any dtype against `want` in float64: correctly rounded = `want` rounded once to the dtype of `got`."""
     if not got.numel():
         return OutputDeviation()
-    wide = got.to(torch.float64)
+    wide = got.detach().to(torch.float64)
     apart = (wide - want).abs().nan_to_num(nan=0.0, posinf=math.inf)
     apart = apart.masked_fill(wide == want, 0.0)  # infinities that are meant
     return OutputDeviation(
@@ -164,7 +170,9 @@ class ErrorLimits:
 
 def limits(operation: Operation, case: Setting, call: Call) -> ErrorLimits:
     """The limits of `call`, by the baseline on a copy. Errors: OperationError for a reference of another shape."""
-    out = run_once(path_of(operation, operation.paths[0]).call, copied(call), operation)
+    baseline = path_of(operation, operation.paths[0]).call
+    out = run_once(baseline, copied(call), operation)
+    _require_repeated(out, run_once(baseline, copied(call), operation), operation)
     try:
         found = deviations(out, operation, case, call)
     except ShapeError as error:
@@ -178,6 +186,18 @@ def limits(operation: Operation, case: Setting, call: Call) -> ErrorLimits:
         for one, dtype, output in zip(found, dtypes, operation.outputs, strict=True)
     )
     return ErrorLimits(errors, dtypes)
+
+
+def _require_repeated(out: Tensors, again: Tensors, operation: Operation) -> None:
+    """OperationError where the baseline gives other outputs on the same inputs: nothing can be held to what it draws."""
+    for output, one, two in zip(operation.outputs, out, again, strict=True):
+        apart = deviation(one, two.to(torch.float64)) if one.shape == two.shape else None
+        if apart is None or apart.max_error > REPEATED_WITHIN * apart.largest:
+            by = "another shape" if apart is None else f"values up to {apart.max_error:.3g} apart"
+            raise OperationError(
+                f"operation {operation.name!r}: the baseline {operation.paths[0]!r} gives {output.name!r} with {by} "
+                "when it is called again on the same inputs; expected the same: draw what is random ahead, as an input"
+            )
 
 
 def judged(out: Tensors, operation: Operation, case: Setting, call: Call, known: ErrorLimits, dtype: str) -> Accuracy:

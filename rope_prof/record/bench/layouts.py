@@ -96,7 +96,7 @@ def _difference(got: Tensors, out: Tensors, operation: Operation, limits: Sequen
 def _apart(mine: torch.Tensor, theirs: torch.Tensor) -> float:
     """The largest difference; infinity where one alone is NaN."""
     worst = 0.0
-    left, right = mine.reshape(-1), theirs.reshape(-1)
+    left, right = mine.detach().reshape(-1), theirs.detach().reshape(-1)
     for first in range(0, left.numel(), STRETCH):
         a, b = (side[first : first + STRETCH].to(torch.float64) for side in (left, right))
         same = (a == b) | (a.isnan() & b.isnan())

@@ -14,7 +14,7 @@ from rope_prof.kernels.operation import Call as Made
 from rope_prof.kernels.operation import Operation, Setting
 from rope_prof.kernels.paths import path_of
 from rope_prof.model.run import L2, Case, Key
-from rope_prof.record.bench.claims import require_calls
+from rope_prof.record.bench.claims import own_words, require_calls
 from rope_prof.record.device.compiler import compiler
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.loop.plan import GRAPH_CALLS
@@ -38,7 +38,8 @@ class Ring:
         self._next = 0
 
     def _made(self, values: Setting, count: int, device: RecordDevice, seed: int) -> Sequence[Made]:
-        made = self.operation.calls(values, count, device.torch_device, None, seed)
+        with own_words(self.operation, "calls"):
+            made = self.operation.calls(values, count, device.torch_device, None, seed)
         require_calls(made, count, self.operation, device.torch_device)
         return made
 
@@ -62,7 +63,8 @@ class Ring:
 
     def refill(self, seed: int) -> None:
         """New values, back to the first buffer: a path that grows its input must not starve the others."""
-        self.operation.refill(self.calls, seed)
+        with own_words(self.operation, "refill"):
+            self.operation.refill(self.calls, seed)
         self._next = 0
 
 

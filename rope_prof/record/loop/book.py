@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.errors import RopeProfError, UnavailableError
+from rope_prof.errors import OperationError, RopeProfError, UnavailableError
 from rope_prof.io.run.folder import append_samples, is_run, read_run, write_run
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import Accuracy, Case, Ceiling, Key, Run
@@ -51,9 +51,14 @@ class Book:
         self.set(key, status="wrong" if wrong else "measured", reason=told, **fields)
 
     def fail(self, key: Key, error: BaseException) -> None:
-        """Mark `key`; an error of our own that is not about the key ends the recording."""
+        """Mark `key`; an error of our own that is not about the key ends the recording.
+
+        So does an operation that lies before anything is known: there is nothing that could be kept.
+        """
         if isinstance(error, UnavailableError):
             self.set(key, status="unavailable", reason=str(error))
+        elif isinstance(error, OperationError) and any(facts.accuracy is not None for facts in self.run.keys):
+            self.set(key, status="failed", reason=str(error))
         elif isinstance(error, RopeProfError):
             raise error
         else:

@@ -89,7 +89,8 @@ def require_width(results: Sequence[torch.Tensor], arguments: Sequence[Any]) -> 
 
 def require_threads(before: set[threading.Thread]) -> None:
     """No thread of Python's that the call has started is still at work; those that compile for torch may be."""
-    left = [each.name for each in threading.enumerate() if each not in before and each.is_alive() and not _torchs(each)]
+    started = [each for each in threading.enumerate() if each not in before and each.is_alive()]
+    left = [each.name for each in started if not _torchs(each)]
     if left:
         raise DishonestPathError(
             f"it leaves a thread behind ({left[0]}) that may still work when the clock has stopped; join it"
@@ -97,13 +98,13 @@ def require_threads(before: set[threading.Thread]) -> None:
 
 
 def _torchs(thread: threading.Thread) -> bool:
-    """Whether torch.compile runs it: its pools of compilers live as long as the process, and a first call starts them."""
+    """Whether torch.compile runs it: a first call starts its pools, which live as long as the process."""
     target = getattr(thread, "_target", None)
     if str(getattr(target, "__module__", None)).startswith("torch."):
         return True
     compiling: Any = sys.modules.get("torch._inductor.async_compile")
     pool = getattr(getattr(compiling, "AsyncCompile", None), "pool", None)
-    return bool(pool is not None and pool.cache_info().currsize and thread in pool()._threads)
+    return bool(pool is not None and pool.cache_info().currsize and thread in getattr(pool(), "_threads", ()))
 
 
 @contextmanager
