@@ -189,7 +189,7 @@ def limits(operation: Operation, case: Setting, call: Call) -> ErrorLimits:
 
 
 def _require_repeated(out: Tensors, again: Tensors, operation: Operation) -> None:
-    """OperationError where the baseline gives other outputs on the same inputs: nothing can be held to what it draws."""
+    """OperationError where the baseline gives other outputs on the same inputs: nothing is held to draws."""
     for output, one, two in zip(operation.outputs, out, again, strict=True):
         apart = deviation(one, two.to(torch.float64)) if one.shape == two.shape else None
         if apart is None or apart.max_error > REPEATED_WITHIN * apart.largest:
