@@ -12,6 +12,7 @@ from rope_prof.io.trace import formats
 from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, TraceFormat, kinds
 from rope_prof.io.trace.read import read_trace
 from tests.builders import kernel, kineto_json, trace
+from tests.io.packets import data, spans
 
 
 def files(folder: Path) -> dict[str, Path]:
@@ -20,9 +21,10 @@ def files(folder: Path) -> dict[str, Path]:
         "kineto": kineto_json(trace(kernel(0, 10))),
         "proton": b'[{"frame": {"name": "ROOT"}, "metrics": {}, "children": []}, {"CUDA": {}}]',
         "nsys": formats.SQLITE + b"\0" * 100,
+        "perfetto": data(spans((0, 10))),
     }
-    for name, data in found.items():
-        (folder / name).write_bytes(data)
+    for name, raw in found.items():
+        (folder / name).write_bytes(raw)
     return {name: folder / name for name in found}
 
 
@@ -37,6 +39,7 @@ def test_what_a_format_reads_carries_its_name(tmp_path: Path) -> None:
     made = files(tmp_path)
     assert read_trace(made["kineto"]).format == "kineto"
     assert read_trace(made["proton"]).format == "proton"
+    assert read_trace(made["perfetto"]).format == "perfetto"
 
 
 def test_nobody_claims_what_is_no_trace(tmp_path: Path) -> None:
@@ -46,8 +49,10 @@ def test_nobody_claims_what_is_no_trace(tmp_path: Path) -> None:
 
 
 def test_words_and_suffixes_come_from_the_list() -> None:
-    assert SUFFIXES == (".json", ".json.gz", ".sqlite", ".nsys-rep", ".hatchet")
-    assert kinds(lambda one: one.writer) == "Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet"
+    assert SUFFIXES[:6] == (".json", ".json.gz", ".sqlite", ".nsys-rep", ".hatchet", ".pftrace")
+    assert kinds(lambda one: one.writer).startswith(
+        "Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet, Perfetto .pftrace"
+    )
     assert kinds(lambda one: one.title).startswith("Kineto .json or .json.gz, Nsight Systems .sqlite")
 
 

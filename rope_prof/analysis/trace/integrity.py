@@ -40,6 +40,7 @@ INFORMS: Final = frozenset(
         "empty_moves",
         "graph_replays_differ",
         "gzip_trailing",
+        "host_nodes",
         "kernels_without_launch",
         "launches_after_last_record",
         "mended_events",
@@ -54,6 +55,8 @@ INFORMS: Final = frozenset(
 )
 #: Suspect, yet what the file holds still adds up to the share that is shown.
 KEEPS_SHARES: Final = frozenset(("no_window_end", "early_starts", "merged_ranks"))
+
+_RECORD_AGAIN: Final = {"kineto": "record with CUDA activity on", "nsys": "record with nsys profile --trace=cuda,nvtx"}
 
 LONGEST_EVENT_NS: Final = 3_600_000_000_000
 FARTHEST_NS: Final = 86_400_000_000_000
@@ -107,9 +110,8 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
 def _no_gpu_events(trace: Trace) -> Finding:
     held = {"cpu_op": trace.ops, "runtime and driver calls": trace.calls, "ranges": trace.ranges}
     parts = ", ".join(f"{frame.height} {name}" for name, frame in held.items() if frame.height)
-    detail = (
-        f"no GPU events in {trace.events} events ({parts or 'nothing that is known'}); record with CUDA activity on"
-    )
+    advice = _RECORD_AGAIN.get(trace.format, "docs/formats.md says what is read of such a file and how to record it")
+    detail = f"no GPU events in {trace.events} events ({parts or 'nothing that is known'}); {advice}"
     return Finding(code="no_gpu_events", detail=detail)
 
 

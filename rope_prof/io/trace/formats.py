@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from rope_prof.io.kineto.reader import KinetoReader
+from rope_prof.io.perfetto.blocks import holds_packets
+from rope_prof.io.perfetto.reader import read_perfetto
 from rope_prof.io.trace.nsys import is_report, read_nsys, read_report
 from rope_prof.io.trace.proton import read_proton
 from rope_prof.io.trace.unpack import Progress, Unpacked
@@ -44,6 +46,11 @@ class FileStart:
             head += more
         return head
 
+    @cached_property
+    def packets(self) -> bool:
+        """Whether it begins as a native Perfetto trace does."""
+        return holds_packets(self.head)
+
     @property
     def opens(self) -> bytes:
         """The first letter that is no blank."""
@@ -70,7 +77,7 @@ class TraceFormat:
 
 
 def _is_json(start: FileStart) -> bool:
-    return start.magic != SQLITE and start.opens in (b"{", b"[")
+    return start.magic != SQLITE and start.opens in (b"{", b"[") and not start.packets
 
 
 def _is_proton(start: FileStart) -> bool:
@@ -105,6 +112,13 @@ FORMATS: Final = {
         suffixes=(".hatchet",),
         claims=_is_proton,
         read=lambda start: read_proton(start.chunks(), str(start.path), start.unpacked.findings),
+    ),
+    "perfetto": TraceFormat(
+        title="Perfetto",
+        writer="Perfetto",
+        suffixes=(".pftrace", ".perfetto-trace", ".pftrace.gz"),
+        claims=lambda start: start.packets and not is_report(start.path, start.head),
+        read=lambda start: read_perfetto(start.chunks(), str(start.path), start.unpacked.findings),
     ),
 }
 #: What a folder is searched for, and what a viewer is offered.

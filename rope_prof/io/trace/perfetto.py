@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from rope_prof.errors import TraceError
+from rope_prof.io.perfetto.blocks import holds_packets
 
 #: Kineto writes a list of devices and of ranks before its events: that far a head may reach.
 _LOOK: Final = 8 << 20
@@ -31,7 +32,7 @@ def check_opens(path: Path) -> None:
         return
     if start[:1] == b"[" and b'"frame"' in data:
         raise TraceError(f"{str(path)!r} is a Proton profile, totals without a timeline; {_EXPECTED}")
-    if not _starts_with_a_packet(data):
+    if not holds_packets(data):
         raise TraceError(f"{str(path)!r} is no trace: it starts with {data[:8]!r}; {_EXPECTED}")
 
 
@@ -49,25 +50,3 @@ def _head(path: Path) -> bytes:
     except (EOFError, zlib.error, gzip.BadGzipFile):
         pass  # what could be unpacked decides
     return bytes(data)
-
-
-def _starts_with_a_packet(data: bytes) -> bool:
-    """Whether `data` begins as a native trace: field 1 (a packet), its length, then a field number and wire type.
-
-    The packet must fit its length into the file where the whole file was read.
-    """
-    if data[:1] != b"\x0a":
-        return False
-    length, at = 0, 1
-    for shift in range(0, 35, 7):
-        if at >= len(data):
-            return False
-        length |= (data[at] & 0x7F) << shift
-        at += 1
-        if data[at - 1] < 0x80:
-            break
-    else:
-        return False
-    if length < 2 or at >= len(data) or (len(data) < _LOOK and at + length > len(data)):
-        return False
-    return data[at] >> 3 != 0 and data[at] & 7 in (0, 1, 2, 5)

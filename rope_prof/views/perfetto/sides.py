@@ -18,6 +18,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.launches import launched
+from rope_prof.model.drawn import NONE, WRITTEN_NS, Drawn
 from rope_prof.model.trace import Trace
 from rope_prof.units import US
 from rope_prof.views.perfetto.packets import PerfettoWriter, Slice, Value, lanes
@@ -36,6 +37,10 @@ class TrackClock:
     device_edges: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
     host_edges: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
     host_rows: Int64s = field(default_factory=lambda: np.zeros(1, np.int64))  # the row of `shift` of each host edge
+
+    def alike(self) -> int | None:
+        """How far all instants are moved; None where that differs."""
+        return int(self.shift[0]) if len(self.shift) == 1 else None
 
     def host(self, instants: pl.Series) -> Int64s:
         at = instants.to_numpy().astype(np.int64)
@@ -105,8 +110,12 @@ def own_clock(trace: Trace) -> TrackClock:
     return TrackClock(np.array([max(0, -_first(trace))], np.int64))
 
 
-def draw(writer: PerfettoWriter, group: int, side: TrackSide, clock: TrackClock, first_flow: int) -> int:
-    """Write all tracks of `side` under `group`, flow ids from `first_flow` on; the next free flow id."""
+def draw(writer: PerfettoWriter, group: int, side: TrackSide, clock: TrackClock, first_flow: int, drawn: Drawn) -> int:
+    """Write all tracks of `side` under `group`, flow ids from `first_flow` on; the next free flow id.
+
+    `drawn` takes down whose each track is.
+    """
+    drawn.begin(side.label, side.trace, clock.alike())
     events = launched(side.trace).with_row_index("row")
     device_starts = clock.device(events["start_ns"])
     host = side.trace.calls.with_row_index("row")
@@ -115,13 +124,14 @@ def draw(writer: PerfettoWriter, group: int, side: TrackSide, clock: TrackClock,
     out, into = _flows(pairs, host_starts, device_starts, first_flow)
     if side.calls is not None:
         _call_track(writer, group, side, clock)
-    _thread_tracks(writer, group, side, "ranges", side.trace.ranges, "range", clock)
-    _host_tracks(writer, group, side, host, host_starts, out)
+    hosted = _HostTracks(writer, group, side, clock, drawn)
+    hosted.draw("ranges", side.trace.ranges, "range")
+    _host_tracks(writer, group, side, host, host_starts, out, drawn)
     devices = events["device"].unique().sort().to_list()
     for device in devices:
         word = "" if len(devices) == 1 else f" · GPU {device}"
         here = events.filter(pl.col("device") == device)
-        _stream_tracks(writer, group, f"{side.label}{word}", here, device_starts, into)
+        _stream_tracks(writer, group, f"{side.label}{word}", here, device_starts, into, drawn)
         _bubble_track(writer, group, f"{side.label}{word}", side, device, clock)
         starts = device_starts[here["row"].to_numpy()]
         ends = starts + here["dur_ns"].fill_null(0).to_numpy()
@@ -129,8 +139,8 @@ def draw(writer: PerfettoWriter, group: int, side: TrackSide, clock: TrackClock,
         begun = host_starts[linked["host_row"].to_numpy()]
         ran = device_starts[linked["row"].to_numpy()]
         _counters(writer, group, f"{side.label}{word}", (starts, ends), (begun, ran))
-    _thread_tracks(writer, group, side, "operators", side.trace.ops, "operator", clock)
-    _thread_tracks(writer, group, side, "profiler overhead", side.trace.overheads, "overhead", clock)
+    hosted.draw("operators", side.trace.ops, "operator")
+    hosted.draw("profiler overhead", side.trace.overheads, "overhead")
     return first_flow + pairs.height
 
 
@@ -180,39 +190,56 @@ def _call_track(writer: PerfettoWriter, group: int, side: TrackSide, clock: Trac
         writer.lane(f"{side.label} · calls", group, lane, about)
 
 
-def _thread_tracks(
-    writer: PerfettoWriter,
-    group: int,
-    side: TrackSide,
-    word: str,
-    frame: pl.DataFrame,
-    category: str,
-    clock: TrackClock,
-) -> None:
-    """A track a thread (and lanes, where spans of one thread cross) with what the host did there."""
-    frame = frame.with_columns(drawn=pl.Series(clock.host(frame["start_ns"]), dtype=pl.Int64))
-    args = [name for name in ("kind", "domain", "payload", "input_dims", "input_types") if name in frame.columns]
-    for label, rows in _threads(frame):
-        slices = (
-            Slice(
-                row["drawn"],
-                None if row["dur_ns"] is None else row["drawn"] + max(row["dur_ns"], 0),
-                _name(row["name"]),
-                category,
-                {name: row[name] for name in args},
+#: Columns of ranges and operators that are arguments of their slices, if there is one.
+_HOST_ARGS = (
+    *("kind", "domain", "payload", "input_dims", "input_types"),
+    *("external", "sequence", "forward_thread"),
+)
+#: Category of a slice on the host -> the frame that it is from.
+_FRAME_OF = {"range": "ranges", "operator": "ops", "overhead": "overheads"}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _HostTracks:
+    """Draws what the host did: a track a thread, and lanes where spans of one thread cross."""
+
+    writer: PerfettoWriter
+    group: int
+    side: TrackSide
+    clock: TrackClock
+    drawn: Drawn
+
+    def draw(self, word: str, frame: pl.DataFrame, category: str) -> None:
+        frame = frame.with_columns(drawn=pl.Series(self.clock.host(frame["start_ns"]), dtype=pl.Int64))
+        args = [name for name in _HOST_ARGS if name in frame.columns]
+        for label, (process, thread), rows in _threads(frame):
+            slices = (
+                Slice(
+                    row["drawn"],
+                    None if row["dur_ns"] is None else row["drawn"] + max(row["dur_ns"], 0),
+                    _name(row["name"]),
+                    category,
+                    {name: row[name] for name in args} | _written(row["dur_ns"] or 0),
+                )
+                for row in rows.iter_rows(named=True)
             )
-            for row in rows.iter_rows(named=True)
-        )
-        _lanes(writer, group, f"{side.label} · {word}{label}", slices, nest=True)
+            for track in _lanes(self.writer, self.group, f"{self.side.label} · {word}{label}", slices, nest=True):
+                self.drawn.track(track, _FRAME_OF[category], process=process, thread=thread)
 
 
-def _threads(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-    """What tells threads apart, in words (nothing for a single one), and the rows of each."""
+def _written(dur_ns: int | None) -> dict[str, Value]:
+    """The duration as an argument, where no slice can be that long."""
+    return {WRITTEN_NS: NONE if dur_ns is None else dur_ns} if dur_ns is None or dur_ns < 0 else {}
+
+
+def _threads(frame: pl.DataFrame) -> Iterator[tuple[str, tuple[Any, ...], pl.DataFrame]]:
+    """What tells threads apart, in words (nothing for a single one), in numbers, and the rows of each."""
     parts = list(frame.group_by("process", "thread", maintain_order=True))
     processes = {process for (process, _), _ in parts}
     for (process, thread), rows in parts:
         of = f" · process {process}" if len(processes) > 1 and process is not None else ""
-        yield (f"{of} · thread {thread}" if len(parts) > 1 and thread is not None else of), rows
+        label = f"{of} · thread {thread}" if len(parts) > 1 and thread is not None else of
+        yield label, (process, thread), rows
 
 
 def _host_tracks(
@@ -222,8 +249,9 @@ def _host_tracks(
     host: pl.DataFrame,
     starts: Int64s,
     flows: Mapping[int, list[int]],
+    drawn: Drawn,
 ) -> None:
-    for label, rows in _threads(host):
+    for label, (process, thread), rows in _threads(host):
         slices = []
         for row in rows.iter_rows(named=True):
             start = int(starts[row["row"]])
@@ -234,12 +262,13 @@ def _host_tracks(
                     start + max(row["dur_ns"] or 0, 0),
                     _name(row["name"]),
                     "host_call",
-                    {"api": row["api"], "correlation": row["correlation"]},
+                    {"api": row["api"], "correlation": row["correlation"], **_written(row["dur_ns"])},
                     out=[flow for flow in mine if flow > 0],
                     into=[-flow for flow in mine if flow < 0],
                 )
             )
-        _lanes(writer, group, f"{side.label} · host launches{label}", slices, nest=True)
+        for track in _lanes(writer, group, f"{side.label} · host launches{label}", slices, nest=True):
+            drawn.track(track, "calls", process=process, thread=thread)
 
 
 _EVENT_ARGS = {
@@ -252,6 +281,10 @@ _EVENT_ARGS = {
     "graph": "graph",
     "graph_node": "graph node",
     "launch_name": "launched by",
+    "external": "External id",
+    "collective": "Collective name",
+    "group": "Process Group Name",
+    "process": "process",
 }
 
 
@@ -262,6 +295,7 @@ def _stream_tracks(
     events: pl.DataFrame,
     starts: Int64s,
     flows: Mapping[int, tuple[int, bool]],
+    drawn: Drawn,
 ) -> None:
     ordered = events.sort("stream", "start_ns", nulls_last=True, maintain_order=True)
     for (stream,), rows in ordered.group_by("stream", maintain_order=True):
@@ -269,6 +303,7 @@ def _stream_tracks(
         for row in rows.iter_rows(named=True):
             start = int(starts[row["row"]])
             args: dict[str, Value] = {word: row[name] for name, word in _EVENT_ARGS.items()}
+            args |= _written(row["dur_ns"])
             if row["launch_start_ns"] is not None:
                 delay = row["start_ns"] - row["launch_start_ns"] - (row["launch_dur_ns"] or 0)
                 args["queue delay µs"] = delay / US
@@ -278,7 +313,8 @@ def _stream_tracks(
             name, kind = _name(row["name"]), row["kind"]
             slices.append(Slice(start, end, name, kind, args, out if flow else (), into if flow else (), name))
         word = "no stream" if stream is None else f"stream {stream}"
-        _lanes(writer, group, f"{label} · {word}", slices, nest=False)
+        for track in _lanes(writer, group, f"{label} · {word}", slices, nest=False):
+            drawn.track(track, "gpu", device=events["device"][0], stream=stream)
 
 
 def _bubble_track(
@@ -333,9 +369,12 @@ def _levels(starts: Int64s, ends: Int64s) -> list[tuple[int, int]]:
     return list(zip(instants.tolist(), np.cumsum(change).tolist(), strict=True))
 
 
-def _lanes(writer: PerfettoWriter, group: int, name: str, slices: Any, *, nest: bool, about: str | None = None) -> None:
-    for number, lane in enumerate(lanes(slices, nest=nest), 1):
-        writer.lane(name if number == 1 else f"{name} · lane {number}", group, lane, about)
+def _lanes(
+    writer: PerfettoWriter, group: int, name: str, slices: Any, *, nest: bool, about: str | None = None
+) -> list[int]:
+    """The tracks that the slices take."""
+    found = enumerate(lanes(slices, nest=nest), 1)
+    return [writer.lane(name if k == 1 else f"{name} · lane {k}", group, lane, about) for k, lane in found]
 
 
 def _name(name: str | None) -> str:

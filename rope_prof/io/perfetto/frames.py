@@ -1,0 +1,244 @@
+"""What is looked up of a scan: slices and render stages with their names, places and arguments, as columns.
+
+Knows no producer: who wrote the file decides which of them is a kernel, a launch, a range (`roles`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rope_prof.io.perfetto.blocks import Int64s
+from rope_prof.io.perfetto.clocks import times
+from rope_prof.io.perfetto.scan import ABSENT, BEGIN, Scan, Table
+from rope_prof.io.perfetto.shapes import BLOB, DOUBLE, TEXT, WORD
+from rope_prof.io.perfetto.slices import pairs
+from rope_prof.io.perfetto.words import Words, annotation, epochs
+
+_TRACK_OF: Final = 1 << 40
+
+
+@dataclass
+class Looked:
+    """Counts of what could not be looked up grow while columns are made."""
+
+    scan: Scan
+    words: Words
+    nameless: int = 0
+    untimed: int = 0
+    unclosed: int = 0
+    ends: int = 0
+    _times: dict[str, Int64s] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._times = times(self.scan, self.words)
+
+    @cached_property
+    def slices(self) -> pl.DataFrame:
+        """ordinal, track, name, category, start_ns, dur_ns (null: never closed), in the file's order."""
+        table, at = self.scan.events, self._times["events"]
+        track = self._tracks(table)
+        kinds = np.array([shape.kind for shape in self.scan.shapes] or [0])[table.shape]
+        timed = at != ABSENT
+        self.untimed += int(np.count_nonzero(~timed))
+        rows = np.flatnonzero(timed)
+        begin, end, self.ends = pairs(track[rows], at[rows], kinds[rows] == BEGIN)
+        begin, closed = rows[begin], end >= 0
+        stop = np.where(closed, at[rows[np.maximum(end, 0)]] if len(rows) else 0, ABSENT)
+        self.unclosed = int(np.count_nonzero(~closed))
+        picked = _picked(table, begin)
+        return pl.DataFrame(
+            [
+                pl.Series("ordinal", picked.ordinal),
+                pl.Series("track", track[begin]),
+                self._names(picked).alias("name"),
+                self._categories(picked).alias("category"),
+                pl.Series("start_ns", at[begin]),
+                nullable("dur_ns", np.where(closed, stop - at[begin], ABSENT)),
+            ]
+        )
+
+    @cached_property
+    def stages(self) -> pl.DataFrame:
+        """ordinal, name, stage, queue, device, context, start_ns, dur_ns, grid, block of the GPU's render stages."""
+        table, at = self.scan.stages, self._times["stages"]
+        timed = at != ABSENT
+        self.untimed += int(np.count_nonzero(~timed))
+        table, at = _picked(table, np.flatnonzero(timed)), at[timed]
+        stage, queue, kernel = (self._by_word(table, of, w) for of, w in _STAGE_WORDS)
+        name = self._names(table, count=False)
+        found = pl.DataFrame(
+            [
+                pl.Series("ordinal", table.ordinal),
+                pl.select(pl.coalesce(name, kernel, stage)).to_series().alias("name"),
+                stage.alias("stage"),
+                queue.alias("queue"),
+                nullable("device", table.values["gpu"]),
+                self._by_word(table, "context", "context").cast(pl.Int64, strict=False).alias("process"),
+                pl.Series("start_ns", at),
+                nullable("dur_ns", table.values["duration"]),
+                *(nullable(f"{s}_{d}", table.values[f"{s}_{d}"]) for s in ("grid", "block") for d in "xyz"),
+            ]
+        )
+        self.nameless += found["name"].null_count()
+        sides = (pl.concat_str([f"{s}_{d}" for d in "xyz"], separator="x").alias(s) for s in ("grid", "block"))
+        return found.with_columns(*sides).drop(f"{s}_{d}" for s in ("grid", "block") for d in "xyz")
+
+    def argument(self, ordinal: pl.Series, names: Iterable[str]) -> pl.Series:
+        """The value of the first of these arguments that each packet has: Int64, or text where any of them is one."""
+        found: pl.Series | None = None
+        for name in names:
+            for ordinals, values in self._arguments.get(name, ()):
+                laid = self._laid(ordinal, ordinals, values)
+                if found is None:
+                    found = laid
+                elif found.dtype == laid.dtype:
+                    found = pl.select(pl.coalesce(found, laid)).to_series()
+                else:
+                    found = pl.select(pl.coalesce(found.cast(pl.String), laid.cast(pl.String))).to_series()
+        return pl.Series([None] * len(ordinal), dtype=pl.Int64) if found is None else found
+
+    def numbers(self, ordinal: pl.Series, *names: str) -> pl.Series:
+        """As `argument`, whole numbers alone; a text of digits is its number."""
+        found = self.argument(ordinal, names)
+        return found if found.dtype == pl.Int64 else found.cast(pl.Int64, strict=False)
+
+    def words_of(self, ordinal: pl.Series, *names: str) -> pl.Series:
+        """As `argument`, as text."""
+        return self.argument(ordinal, names).cast(pl.String)
+
+    def _laid(self, ordinal: pl.Series, ordinals: Int64s, values: pl.Series) -> pl.Series:
+        """One value a row of `ordinal`, null where the packet does not have it."""
+        where = np.full(max(self.scan.packets, 1), -1, np.int64)
+        where[ordinals] = np.arange(len(ordinals))
+        at = where[ordinal.to_numpy()]
+        return values.gather(nullable("", np.where(at < 0, ABSENT, at)).cast(pl.UInt32))
+
+    @cached_property
+    def _texts(self) -> pl.Series:
+        return pl.Series(self.scan.text_list(), dtype=pl.String)
+
+    @cached_property
+    def _arguments(self) -> dict[str, list[tuple[Int64s, pl.Series]]]:
+        """Name -> (packets, values) a type: whole numbers, or text."""
+        parts: dict[tuple[str, bool], list[tuple[Int64s, pl.Series]]] = defaultdict(list)
+        for (sequence, key), held in self.scan.args.items():
+            ordinals = np.concatenate([one.ordinal for one in held])
+            values = np.concatenate([one.values for one in held])
+            told = self._value(sequence, key[2], ordinals, values)
+            for name, rows in self._named(sequence, key[0], key[1], ordinals):
+                parts[name, told.dtype == pl.String].append(
+                    (ordinals[rows], told.gather(pl.Series(rows).cast(pl.UInt32)))
+                )
+        found: dict[str, list[tuple[Int64s, pl.Series]]] = defaultdict(list)
+        for (name, _), many in parts.items():
+            found[name].append((np.concatenate([part[0] for part in many]), pl.concat([part[1] for part in many])))
+        return found
+
+    def _value(self, sequence: int, kind: str, ordinals: Int64s, values: npt.NDArray[Any]) -> pl.Series:
+        if kind == WORD:
+            return self._looked_up("word", sequence, ordinals, values)
+        if kind == BLOB:
+            each, which = np.unique(values, return_inverse=True)
+            texts = list(self.scan.texts)
+            return pl.Series([annotation(texts[k]) for k in each.tolist()], dtype=pl.String).gather(which)
+        if kind == TEXT:
+            return self._texts.gather(pl.Series(values))
+        if kind == DOUBLE:
+            whole = np.isfinite(values) & (np.abs(values) < 1 << 62) & (values == np.floor(values))
+            return nullable("", np.where(whole, values, ABSENT).astype(np.int64))
+        return pl.Series(values)
+
+    def _named(self, sequence: int, table: str, name: int | str, ordinals: Int64s) -> list[tuple[str, Int64s]]:
+        """(the text of an argument's name, the rows where it is that)."""
+        if isinstance(name, str):
+            return [(name, np.arange(len(ordinals)))]
+        told = self._looked_up(table, sequence, ordinals, np.full(len(ordinals), name, np.int64))
+        self.nameless += told.null_count()
+        texts = told.unique().drop_nulls().to_list()
+        return [(text, np.flatnonzero((told == text).fill_null(False).to_numpy())) for text in texts]
+
+    def _names(self, table: Table, count: bool = True) -> pl.Series:
+        """A name that is written out, else the word that its number means."""
+        found = self._by_word(table, "name_iid", "name")
+        if self.scan.names:
+            ordinals = np.concatenate([one.ordinal for one in self.scan.names])
+            texts = self._texts.gather(pl.Series(np.concatenate([one.values for one in self.scan.names])))
+            found = pl.select(pl.coalesce(self._laid(pl.Series(table.ordinal), ordinals, texts), found)).to_series()
+        if count:
+            self.nameless += found.null_count()
+        return found
+
+    def _categories(self, table: Table) -> pl.Series:
+        told = [shape.category for shape in self.scan.shapes]
+        numbers = np.array([one if isinstance(one, int) else ABSENT for one in told] or [0], np.int64)[table.shape]
+        written = pl.Series([one if isinstance(one, str) else None for one in told], dtype=pl.String)
+        words = self._words(table, "category", numbers)
+        if written.null_count() == len(written):
+            return words
+        return pl.select(pl.coalesce(written.gather(pl.Series(table.shape).cast(pl.UInt32)), words)).to_series()
+
+    def _by_word(self, table: Table, value: str, words: str) -> pl.Series:
+        return self._words(table, words, table.values[value])
+
+    def _words(self, table: Table, words: str, numbers: Int64s) -> pl.Series:
+        """The word that each number means in its packet's sequence."""
+        sequences = np.array([shape.sequence for shape in self.scan.shapes] or [0], np.int64)[table.shape]
+        each = np.unique(sequences).tolist()
+        if len(each) == 1:
+            return self._looked_up(words, each[0], table.ordinal, numbers)
+        out = pl.Series([None] * len(table), dtype=pl.String)
+        for sequence in each:
+            rows = np.flatnonzero(sequences == sequence)
+            out = out.scatter(rows, self._looked_up(words, sequence, table.ordinal[rows], numbers[rows]))
+        return out
+
+    def _looked_up(self, table: str, sequence: int, ordinals: Int64s, numbers: Int64s) -> pl.Series:
+        epoch = epochs(self.scan, sequence, ordinals)
+        key = epoch * _TRACK_OF + np.where(numbers == ABSENT, -1, numbers)
+        low = int(key.min(initial=0))
+        if len(key) and int(key.max()) - low < 1 << 22:  # a table in place of a sort
+            seen = np.zeros(int(key.max()) - low + 1, bool)
+            seen[key - low] = True
+            each = np.flatnonzero(seen) + low
+            which = (np.cumsum(seen) - 1)[key - low]
+        else:
+            each, which = np.unique(key, return_inverse=True)
+        words = self.words.look_up(table, sequence, (each + 1) // _TRACK_OF, (each + 1) % _TRACK_OF - 1)
+        return pl.Series(words, dtype=pl.String).gather(pl.Series(which).cast(pl.UInt32))
+
+    def _tracks(self, table: Table) -> Int64s:
+        track = table.values["track"]
+        silent = np.flatnonzero(track == ABSENT)
+        if not len(silent) or not self.words.default_track:
+            return track
+        sequences = np.array([shape.sequence for shape in self.scan.shapes], np.int64)[table.shape[silent]]
+        track = track.copy()
+        for sequence in np.unique(sequences).tolist():
+            rows = silent[sequences == sequence]
+            epoch = epochs(self.scan, sequence, table.ordinal[rows])
+            told = [self.words.default_track.get((sequence, one), ABSENT) for one in epoch.tolist()]
+            track[rows] = np.array(told, np.uint64).view(np.int64) if ABSENT not in told else ABSENT
+        return track
+
+
+_STAGE_WORDS: Final = (("stage_iid", "queue"), ("queue_iid", "queue"), ("kernel_iid", "kernel"))
+
+
+def _picked(table: Table, rows: Int64s) -> Table:
+    return Table(table.ordinal[rows], table.shape[rows], {name: v[rows] for name, v in table.values.items()})
+
+
+def nullable(name: str, values: Int64s) -> pl.Series:
+    """Int64, null where ABSENT stands."""
+    column = pl.Series(name, values, dtype=pl.Int64)
+    if not (values == ABSENT).any():
+        return column
+    return pl.select(pl.when(column != ABSENT).then(column).alias(name)).to_series()

@@ -1,0 +1,278 @@
+"""A native Perfetto trace (`.pftrace`, `.perfetto-trace`, packed or not) -> `Trace`.
+
+Read: our own export, torch's CUPTI monitor, rocprofv3, and whoever writes track events with categories of theirs
+(`roles`) or render stages of the GPU. Memory: the columns, and one block of the file. Judges nothing: what is odd
+becomes a finding. Counters, instants, arrows and what else Perfetto can hold are counted alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from rope_prof.errors import TraceError
+from rope_prof.io.perfetto.blocks import Blocks
+from rope_prof.io.perfetto.frames import Looked
+from rope_prof.io.perfetto.roles import IDLE_STAGES, STAGES, with_roles
+from rope_prof.io.perfetto.scan import scan
+from rope_prof.io.perfetto.words import Track, Words, read_words
+from rope_prof.model.drawn import KEY, NONE, WRITTEN_NS, Drawn, DrawnTrack, read_drawn
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+
+_REALTIME: Final = 1
+_BOOTTIME: Final = 6
+_SCHEMAS: Final = {"gpu": GPU_EVENTS, "calls": HOST_CALLS, "ranges": RANGES, "ops": CPU_OPS, "overheads": OVERHEADS}
+#: Column of a GPU event -> the arguments that hold it: ours, torch's, rocprofv3's.
+_NUMBERS: Final = {
+    "correlation": ("correlation", "corr_id"),
+    "graph": ("graph id", "graph"),
+    "graph_node": ("graph node id", "graph node"),
+    "bytes": ("bytes", "copy_bytes"),
+    "registers": ("registers per thread", "registers_per_thread"),
+    "shared_bytes": ("shared memory", "shared memory bytes", "shared_mem_dynamic", "group_segment_size"),
+    "external": ("External id",),
+    "stream": ("stream id", "stream"),
+    "process": ("process",),
+}
+_WORDS: Final = {"collective": ("Collective name",), "group": ("Process Group Name",)}
+_OP_NUMBERS: Final = {
+    "external": ("External id", "external"),
+    "sequence": ("Sequence number", "sequence"),
+    "forward_thread": ("Fwd thread id", "forward_thread"),
+}
+_OP_WORDS: Final = {"input_dims": ("Input Dims", "input_dims"), "input_types": ("Input type", "input_types")}
+
+
+_DETAILS: Final = {
+    "damaged_packets": "packets are no protobuf messages and are left out",
+    "lost_packets": "times packets were lost while the file was recorded: its buffer was too small",
+    "missing_words": "names or arguments are numbers of words that the file does not tell",
+    "unknown_clock": "events have no time, or one on a clock that nothing joins to the file's own; they are left out",
+    "unpaired_ends": "ends of events have no begin: what began before the window is not in the file",
+    "unreadable_times": "GPU events and calls never end in the file and are left out",
+    "host_nodes": "functions of the host run inside graphs: the GPU waits for them, which counts as in_graph",
+    "redrawn_calls": "call k of every side is drawn at one instant: the time between calls is the picture's, not the "
+    "GPU's; analyze the traces of the run",
+}
+
+
+def read_perfetto(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
+    """The trace. Errors: TraceError for a file over a limit, or without a packet that can be read."""
+    blocks = Blocks(iter(chunks), source)
+    found = scan(blocks)
+    if not found.packets or found.damaged == found.packets:
+        raise TraceError(
+            f"{source!r} holds no whole packet of a Perfetto trace ({blocks.broken or 'it ends inside the first'}); "
+            "record again"
+        )
+    words = read_words(found)
+    made = _Frames(Looked(found, words), words)
+    frames = made.frames()
+    held = made.findings(blocks)
+    facts = made.facts()
+    facts["findings"] = (*findings, *facts.get("findings", ()), *held)
+    return Trace(**{"format": "perfetto", "source": source, "events": found.counted, **facts, **frames})
+
+
+class _Frames:
+    """Builds the frames of one file."""
+
+    def __init__(self, looked: Looked, words: Words) -> None:
+        self._looked = looked
+        self._words = words
+        self._drawn = read_drawn(words.metadata.get(KEY, ""))
+        self._unread = 0
+        self._idle: dict[str, int] = {}
+
+    def facts(self) -> dict[str, Any]:
+        """What the trace says beside its frames. Ours, drawn alone, is as it was before."""
+        drawn = self._drawn
+        if drawn is None:
+            joined = [one.clocks for one in self._words.snapshots if {_REALTIME, _BOOTTIME} <= one.clocks.keys()]
+            base = joined[0][_REALTIME][0] - joined[0][_BOOTTIME][0] if joined else None
+            return {"base_time_ns": base}
+        if len(drawn.sides) == 1:
+            facts = dict(drawn.sides[0]["facts"])
+            written = facts.pop("format")
+            facts["metadata"] = {**facts["metadata"], "drawn_from": written}
+            return facts
+        return {"findings": tuple(one for side in drawn.sides for one in side["facts"]["findings"])}
+
+    def findings(self, blocks: Blocks) -> Iterator[Finding]:
+        looked, scan = self._looked, self._looked.scan
+        if blocks.broken is not None:
+            detail = f"the packets break off after {scan.packets}: {blocks.broken}; what stands before is read"
+            yield Finding(code="damaged_packets", detail=detail)
+        elif blocks.cut_bytes:
+            rest = f"{scan.packets} whole packets are read, {blocks.cut_bytes} bytes are not"
+            yield Finding(code="cut_packets", detail=f"the file ends inside a packet: {rest}")
+        counted = {
+            "damaged_packets": scan.damaged + self._words.damaged,
+            "lost_packets": scan.dropped,
+            "missing_words": looked.nameless,
+            "unknown_clock": looked.untimed,
+            "unpaired_ends": looked.ends,
+            "unreadable_times": self._unread,
+            "host_nodes": self._idle.get("HostNode", 0),
+        }
+        for code, count in counted.items():
+            if count:
+                yield Finding(code=code, detail=_DETAILS[code], count=count)
+        if self._drawn is not None and any(side["shift_ns"] is None for side in self._drawn.sides):
+            yield Finding(code="redrawn_calls", detail=_DETAILS["redrawn_calls"])
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        slices = self._placed(with_roles(self._looked.slices))
+        held = {
+            "gpu": self._gpu(slices.filter(pl.col("frame") == "gpu")),
+            "calls": self._calls(slices.filter(pl.col("frame") == "calls")),
+            "ranges": self._ranges(slices.filter(pl.col("frame") == "ranges")),
+            "ops": self._ops(slices.filter(pl.col("frame") == "ops")),
+            "overheads": slices.filter(pl.col("frame") == "overheads"),
+        }
+        stages = self._stages()
+        if stages.height:
+            held["gpu"] = pl.concat([held["gpu"].select(GPU_EVENTS), stages]) if held["gpu"].height else stages
+        return {name: _in_schema(frame, _SCHEMAS[name]) for name, frame in held.items()}
+
+    def _placed(self, slices: pl.DataFrame) -> pl.DataFrame:
+        """The slices with process, thread, device and stream of their tracks; ours as they were before drawing."""
+        tracks = slices["track"].unique().to_list()
+        if self._drawn is None:
+            places = [_place(track, self._words) for track in tracks]
+        else:
+            places = [_own_place(self._drawn, track) for track in tracks]
+        columns = {"track": pl.Int64, "process": pl.Int64, "thread": pl.Int64, "device": pl.String}
+        columns |= {"stream": pl.Int64, "shift": pl.Int64, "drawn": pl.Boolean}
+        table = pl.DataFrame(
+            [{"track": track, **place} for track, place in zip(tracks, places, strict=True)], schema=columns
+        )
+        placed = slices.join(table, on="track", how="left", maintain_order="left")
+        if self._drawn is not None:  # tracks that only explain the others
+            placed = placed.filter(pl.col("drawn"))
+        written = self._looked.words_of(placed["ordinal"], WRITTEN_NS)
+        placed = placed.with_columns(start_ns=pl.col("start_ns") - pl.col("shift").fill_null(0))
+        if written.null_count() == len(written):
+            return placed
+        negative = written.cast(pl.Int64, strict=False)
+        return placed.with_columns(
+            dur_ns=pl.when(written == NONE).then(None).otherwise(pl.coalesce(negative, pl.col("dur_ns")))
+        )
+
+    def _gpu(self, rows: pl.DataFrame) -> pl.DataFrame:
+        rows = self._ended(rows)
+        look, ordinal = self._looked, rows["ordinal"]
+        columns = {name: look.numbers(ordinal, *args) for name, args in _NUMBERS.items()}
+        columns |= {name: look.words_of(ordinal, *args) for name, args in _WORDS.items()}
+        columns |= {name: _shapes(look.words_of(ordinal, name)) for name in ("grid", "block")}
+        device = look.words_of(ordinal, "device", "device id")
+        several = self._drawn is not None and len(self._drawn.sides) > 1
+        return rows.with_columns(
+            *(column.alias(name) for name, column in columns.items() if name not in ("stream", "process")),
+            kind="role",
+            device=pl.coalesce(pl.col("device"), device).fill_null("?"),
+            stream=pl.coalesce(pl.col("stream"), columns["stream"]),
+            process=pl.col("process") if several else columns["process"],
+        )
+
+    def _calls(self, rows: pl.DataFrame) -> pl.DataFrame:
+        correlation = self._looked.numbers(rows["ordinal"], *_NUMBERS["correlation"])
+        api = self._looked.words_of(rows["ordinal"], "api")
+        return rows.with_columns(
+            api=pl.when(pl.col("role") == "").then(api).otherwise("role"), correlation=correlation
+        ).filter(pl.col("dur_ns").is_not_null() | (self._drawn is not None))
+
+    def _ranges(self, rows: pl.DataFrame) -> pl.DataFrame:
+        look, ordinal = self._looked, rows["ordinal"]
+        kind = look.words_of(ordinal, "kind")
+        return rows.with_columns(
+            kind=pl.when(pl.col("role") == "").then(kind).otherwise("role"),
+            domain=look.words_of(ordinal, "domain"),
+            payload=look.numbers(ordinal, "payload"),
+        )
+
+    def _ops(self, rows: pl.DataFrame) -> pl.DataFrame:
+        look, ordinal = self._looked, rows["ordinal"]
+        return rows.with_columns(
+            *(look.numbers(ordinal, *args).alias(name) for name, args in _OP_NUMBERS.items()),
+            *(look.words_of(ordinal, *args).alias(name) for name, args in _OP_WORDS.items()),
+        )
+
+    def _stages(self) -> pl.DataFrame:
+        """Render stages that are work of the GPU."""
+        look, stages = self._looked, self._looked.stages
+        for name in IDLE_STAGES:
+            self._idle[name] = int((stages["stage"] == name).sum())
+        rows = self._ended(stages.filter(pl.col("stage").is_in(list(STAGES))))
+        ordinal = rows["ordinal"]
+        columns = {name: look.numbers(ordinal, *args) for name, args in _NUMBERS.items() if name != "process"}
+        columns |= {name: look.words_of(ordinal, *args) for name, args in _WORDS.items()}
+        made = rows.with_columns(
+            *(column.alias(name) for name, column in columns.items()),
+            kind=pl.col("stage").replace_strict(STAGES, return_dtype=pl.String),
+            device=pl.col("device").cast(pl.String).fill_null("?"),
+        ).drop("process")
+        return _in_schema(made, GPU_EVENTS)
+
+    def _ended(self, rows: pl.DataFrame) -> pl.DataFrame:
+        if self._drawn is not None:
+            return rows
+        ended = rows.filter(pl.col("dur_ns").is_not_null())
+        self._unread += rows.height - ended.height
+        return ended
+
+
+def _own_place(drawn: Drawn, track: int) -> dict[str, Any]:
+    """Where a track of ours is from; with several sides in the file their labels tell devices and processes apart."""
+    place: DrawnTrack | None = drawn.tracks.get(track)
+    if place is None:
+        return {"drawn": False}
+    side = drawn.sides[place.side]
+    several = len(drawn.sides) > 1
+    return {
+        "drawn": True,
+        "device": f"{side['label']} · {place.device}" if several and place.device is not None else place.device,
+        "stream": place.stream,
+        "process": place.side if several else place.process,
+        "thread": place.thread,
+        "shift": side["shift_ns"],
+    }
+
+
+def _place(track: int, words: Words) -> dict[str, Any]:
+    """What a track's descriptor and its parents' say: a thread, or a stream of a device."""
+    told = words.tracks.get(track % (1 << 64), Track())
+    parent = words.tracks.get(told.parent, Track()) if told.parent is not None else Track()
+    owner = told.process_name or parent.process_name
+    found: dict[str, Any] = {"process": told.process if told.process is not None else parent.process}
+    found["thread"] = told.thread
+    agent, stream = _bracketed(told.name, "AGENT"), _bracketed(told.name, "STREAM", "QUEUE")
+    if agent is not None:
+        found |= {"device": agent, "stream": int(stream) if stream else None}
+    elif owner.startswith("GPU ") and owner[4:].isdigit():
+        found |= {"device": owner[4:], "stream": told.thread}
+    return found
+
+
+def _bracketed(name: str, *words: str) -> str | None:
+    """`COMPUTE AGENT [4] STREAM [1] (GPU)`: the number behind one of the words."""
+    for word in words:
+        _, found, rest = name.partition(f"{word} [")
+        if found:
+            number = rest.partition("]")[0]
+            return number if number.isdigit() else None
+    return None
+
+
+def _shapes(texts: pl.Series) -> pl.Series:
+    """`[8, 1, 1]` -> `8x1x1`."""
+    return texts.str.strip_chars("[]").str.replace_all(", ", "x", literal=True)
+
+
+def _in_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
+    return frame.select(
+        (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in schema.items()
+    )

@@ -1,0 +1,83 @@
+"""What a Perfetto file of ours says of itself, so that it can be read back: whose each track is, and the traces' facts.
+
+One JSON text among the file's metadata (`KEY`). The events carry what is theirs; here is what tracks leave out.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from rope_prof.model.trace import Finding, Trace
+
+KEY: Final = "rope_prof.drawn"
+VERSION: Final = 1
+#: A duration as the trace has it, where a slice cannot be that long: negative, or none at all.
+WRITTEN_NS: Final = "duration as written"
+NONE: Final = "none"
+#: Of a trace's metadata, what an analysis asks for.
+_METADATA: Final = ("deviceProperties", "distributedInfo", "device", "proton")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnTrack:
+    """Which frame of which side's trace the events of a track belong to, and where they ran."""
+
+    side: int
+    frame: str  # gpu | calls | ranges | ops | overheads
+    device: str | None = None
+    stream: int | None = None
+    process: int | None = None
+    thread: int | None = None
+
+
+@dataclass(slots=True)
+class Drawn:
+    """Grows while tracks are drawn. `sides`: label, how far its times were moved (None: not all alike), facts."""
+
+    sides: list[dict[str, Any]] = field(default_factory=list)
+    tracks: dict[int, DrawnTrack] = field(default_factory=dict)
+
+    def begin(self, label: str, trace: Trace, shift_ns: int | None) -> None:
+        """Another side: what is drawn next is its own."""
+        facts = {
+            "format": trace.format,
+            "events": trace.events,
+            "findings": [asdict(found) for found in trace.findings],
+            "window_end": trace.window_end,
+            "window_end_ns": trace.window_end_ns,
+            "base_time_ns": trace.base_time_ns,
+            "device_names": trace.device_names,
+            "metadata": {key: trace.metadata[key] for key in _METADATA if key in trace.metadata},
+            "own": trace.own,
+        }
+        self.sides.append({"label": label, "shift_ns": shift_ns, "facts": facts})
+
+    def track(self, number: int, frame: str, **place: Any) -> None:
+        """A track of the side that was begun last."""
+        self.tracks[number] = DrawnTrack(side=len(self.sides) - 1, frame=frame, **place)
+
+    def as_text(self) -> str:
+        tracks = {str(n): [t.side, t.frame, t.device, t.stream, t.process, t.thread] for n, t in self.tracks.items()}
+        return json.dumps({"version": VERSION, "sides": self.sides, "tracks": tracks}, ensure_ascii=False)
+
+
+def read_drawn(text: str) -> Drawn | None:
+    """What such a text says; None for one of another version, or that is damaged."""
+    try:
+        told = json.loads(text)
+        if told["version"] != VERSION:
+            return None
+        names = ("side", "frame", "device", "stream", "process", "thread")
+        tracks = {int(n): DrawnTrack(**dict(zip(names, t, strict=True))) for n, t in told["tracks"].items()}
+        sides = [dict(side) for side in told["sides"]]
+        if any(not 0 <= track.side < len(sides) for track in tracks.values()):
+            return None
+        for side in sides:
+            side["facts"]["findings"] = tuple(
+                Finding(**found | {"events": tuple(found["events"])}) for found in side["facts"]["findings"]
+            )
+        return Drawn(sides, tracks)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
