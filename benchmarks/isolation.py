@@ -3,17 +3,22 @@
     python benchmarks/isolation.py --device cuda -o isolation.json
     python benchmarks/isolation.py --device cpu --quick
 
-Records the same plan with `--isolate` and `--no-isolate`, in turn, and says: wall seconds of both, host memory of the
-workers, the paired ratio of every path to the baseline in both with their intervals. Then a recording with paths that
-end their process, hang and, on a GPU, touch memory that is not theirs: their keys fail, all others are measured, and
-`--resume` has nothing left to do. The exit code is 1 where one of this does not hold.
+Records the same plan with `--isolate` and `--no-isolate`, in turn, and says: wall and processor seconds of both, host
+memory of the workers, the paired ratio of every path to the baseline in both with their intervals. A recording in one
+process comes first and does not count: it fills the compilers' caches, which both find full then.
+
+Then a recording with paths that end their process, hang and, on a GPU, touch memory that is not theirs: their keys
+fail, all others are measured, and `--resume` has nothing left to do. The exit code is 1 where one of this does not
+hold.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +26,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +38,14 @@ from rope_prof.io.run.folder import read_run
 MOST_SHARE = 1.30
 MOST_BYTES = 1 << 30
 LOOK_S = 0.5
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def same(*arguments: Any) -> Any:
+    """The baseline under another name, for a machine that has but one path: `--path isolation:same`."""
+    from rope_prof.kernels.mrope.unfused import unfused
+
+    return unfused(*arguments)
 
 
 def dies(*_: Any) -> None:
@@ -51,11 +66,22 @@ def poisons(q: Any, k: Any, *_: Any) -> tuple[Any, Any]:
     return q + q.flatten()[far].sum(), k
 
 
-def record(folder: Path, words: Sequence[str], **variables: str) -> tuple[subprocess.CompletedProcess[str], float, int]:
-    """(the recording, its wall seconds, the largest memory of one worker in bytes)."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one recording took; `worker_bytes`: host memory of its largest worker; `all_bytes`: of all it started."""
+
+    seconds: float
+    processor_s: float
+    worker_bytes: int
+    all_bytes: int
+
+
+def record(folder: Path, words: Sequence[str], **variables: str) -> tuple[subprocess.CompletedProcess[str], Cost]:
+    """(the recording, what it took)."""
     here = Path(__file__).resolve().parent
     path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
-    begun = time.monotonic()
+    adopt_orphans()
+    begun, before = time.monotonic(), _processor_s()
     child = subprocess.Popen(
         [sys.executable, "-m", "rope_prof", "record", *words, "-o", str(folder)],
         env=os.environ | {"PYTHONPATH": path} | variables,
@@ -63,20 +89,34 @@ def record(folder: Path, words: Sequence[str], **variables: str) -> tuple[subpro
         stderr=subprocess.PIPE,
         text=True,
     )
-    most, ended = [0], threading.Event()
+    most, ended = [0, 0], threading.Event()
     watcher = threading.Thread(target=_watch, args=(child.pid, most, ended))
     watcher.start()
     out, err = child.communicate()
     ended.set()
     watcher.join()
     done = subprocess.CompletedProcess(child.args, child.returncode, out, err)
-    return done, time.monotonic() - begun, most[0]
+    took = time.monotonic() - begun
+    with suppress(ChildProcessError):  # what is left of its workers, so that their time is counted
+        while os.wait():
+            pass
+    return done, Cost(took, _processor_s() - before, *most)
+
+
+def adopt_orphans() -> None:
+    """Let processes whose parents end come to this one, which then knows what they took."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _processor_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watch(pid: int, most: list[int], ended: threading.Event) -> None:
     while not ended.wait(LOOK_S):
-        for worker in workers_of(pid):
-            most[0] = max(most[0], proportional_bytes(worker))
+        each = [proportional_bytes(worker) for worker in workers_of(pid)]
+        most[:] = max(most[0], *each, 0), max(most[1], sum(each))
 
 
 def workers_of(pid: int) -> list[int]:
@@ -118,19 +158,25 @@ def ratios(folder: Path) -> dict[str, tuple[float, float | None, float | None]]:
 def costs(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Both ways in turn, `--times` times."""
     words = ["--device", args.device, *(["--quick"] if args.quick else [])]
-    seconds: dict[str, list[float]] = {"--isolate": [], "--no-isolate": []}
+    words += [word for path in args.path for word in ("--path", path)]
+    taken: dict[str, list[Cost]] = {"--isolate": [], "--no-isolate": []}
     found: dict[str, Any] = {}
-    memory = 0
+    begun = [("--no-isolate", "first")] if args.warm else []
     for number in range(args.times):
-        for how in list(seconds)[:: -1 if number % 2 else 1]:
-            folder = scratch / f"{number}{how}"
-            done, took, most = record(folder, [*words, how])
-            if done.returncode:
-                raise SystemExit(f"record {how} ended with code {done.returncode}: {done.stderr[-400:]}")
-            seconds[how].append(took)
+        begun += [(how, str(number)) for how in list(taken)[:: -1 if number % 2 else 1]]
+    for how, name in begun:
+        folder = scratch / f"{name}{how}"
+        done, cost = record(folder, [*words, how])
+        if done.returncode:
+            raise SystemExit(f"record {how} ended with code {done.returncode}: {done.stderr[-400:]}")
+        print(f"{name:6} {how:13} {cost.seconds:6.1f} s, {cost.processor_s:6.1f} processor s", flush=True)
+        if name != "first":
+            taken[how].append(cost)
             found[how] = ratios(folder)
-            memory = max(memory, most)
-    share = min(seconds["--isolate"]) / min(seconds["--no-isolate"])
+    seconds, processor_s = (
+        {how: [getattr(cost, what) for cost in each] for how, each in taken.items()}
+        for what in ("seconds", "processor_s")
+    )
     apart = {
         name: (one, found["--no-isolate"][name])
         for name, one in found["--isolate"].items()
@@ -139,8 +185,11 @@ def costs(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
     overlap = {name: _overlap(one, other) for name, (one, other) in apart.items()}
     return {
         "seconds": seconds,
-        "share": share,
-        "worker_bytes": memory,
+        "processor_s": processor_s,
+        "share": min(seconds["--isolate"]) / min(seconds["--no-isolate"]),
+        "processor_share": min(processor_s["--isolate"]) / min(processor_s["--no-isolate"]),
+        "worker_bytes": max(cost.worker_bytes for cost in taken["--isolate"]),
+        "all_bytes": max(cost.all_bytes for cost in taken["--isolate"]),
         "ratios": apart,
         "overlap": sum(map(bool, overlap.values())),
         "of": len(overlap),
@@ -172,9 +221,9 @@ def survives(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
     ]
     words += ["--mode", "eager", *(word for name in bad for word in ("--path", f"isolation:{name}"))]
     folder = scratch / "bad"
-    done, _, _ = record(folder, words)
+    done, _ = record(folder, words)
     keys = read_run(folder).run.keys
-    again, _, _ = record(folder, ["--resume", "--device", args.device])
+    again, _ = record(folder, ["--resume", "--device", args.device])
     return {
         "exit_code": done.returncode,
         "table": "unfused eager" in done.stdout,
@@ -192,8 +241,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--path", action="append", default=[], help="paths to record; default those of the operation")
+    parser.add_argument("--cold", dest="warm", action="store_false", help="without the recording that fills the caches")
     parser.add_argument("--times", type=int, default=2)
-    parser.add_argument("--patience", type=float, default=90.0, help="seconds that a hanging path is waited for")
+    parser.add_argument("--patience", type=float, default=45.0, help="seconds that a hanging path is waited for")
     parser.add_argument("--only", choices=["costs", "survives"])
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args()
@@ -204,7 +255,9 @@ def main() -> int:
             cost = document["costs"] = costs(Path(name), args)
             held = cost["share"] <= MOST_SHARE and cost["worker_bytes"] <= MOST_BYTES
             print(f"wall time: {cost['share'] - 1:+.1%} of one process ({cost['seconds']})")
-            print(f"host memory of a worker: {cost['worker_bytes'] / 2**20:.0f} MiB at most")
+            print(f"processor time: {cost['processor_share'] - 1:+.1%} of one process ({cost['processor_s']})")
+            one, every = (cost[name] / 2**20 for name in ("worker_bytes", "all_bytes"))
+            print(f"host memory: of a worker {one:.0f} MiB, of all {every:.0f} MiB")
             print(f"ratios: {cost['overlap']} of {cost['of']} intervals overlap; apart: {cost['apart']}")
         if args.only != "costs":
             broken = document["survives"] = survives(Path(name), args)

@@ -1,18 +1,19 @@
 """How often verdicts lie where real comparisons are made: between captures, between processes, between hosts.
 
-    python benchmarks/trust_processes.py --device cuda --repeats 5 -o trust_processes.json
+    python benchmarks/trust_processes.py --device cuda --mode eager,graph -o trust_processes.json
     python benchmarks/trust_processes.py --device cpu --repeats 3 --trials 1 --tokens 4 --rounds 6
     python benchmarks/trust_processes.py --pair RUN_OF_ONE_HOST RUN_OF_ANOTHER -o hosts.json
 
-`trust.py` holds one closure against itself. Here the same code is recorded by `record` under two names, each with
-buffers, compilations and graphs of its own, and judged by `compare`:
+`trust.py` holds one closure against itself. Here the same code is recorded under several names by the recorder's own
+workers, loop and storage, each with buffers, compilations and graphs of its own, and judged by `compare`:
 
-- captures: both in one process (`--no-isolate`), intervals over rounds;
+- captures: all in one process, intervals over rounds;
 - processes: each in K fresh processes (`--repeats K`), intervals over processes;
 - hosts: two runs of one commit, from two hosts or two times, as `compare` judges two runs.
 
-A verdict FASTER or SLOWER of these is false; an interval that leaves 1 out does not cover. A third name makes one call
-more in every twenty, which is 5 % (of a graph's 28 calls one more, 3.6 %): found where it is SLOWER.
+A verdict FASTER or SLOWER of two names of the same code is false; an interval that leaves 1 out does not cover. One
+name makes one call more in every twenty, which is 5 % (of a graph's 28 calls one or two more, 3.6 or 7.1 %): found
+where it is SLOWER. Every pair of names counts: of four names six, which are not independent.
 """
 
 from __future__ import annotations
@@ -21,23 +22,27 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import count
+from itertools import combinations, count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import Side
 from rope_prof.io.run.folder import RunFolder, read_run
-from rope_prof.model.run import MODES
+from rope_prof.model.run import MODES, Ceiling
+from rope_prof.record.loop.protocols import Bench
+from rope_prof.record.loop.timing import Subject
 
 EVERY = 20
 CLOCKS = ("wall", "device")
+#: What is meant: verdicts on the same code that differ, intervals that hold 1, slow-downs that are found, half a width.
+MOST_FALSE, LEAST_COVERED, LEAST_FOUND, MOST_WIDE = 0.05, 0.93, 0.90, 0.02
 _calls = count(1)
 
 
@@ -49,14 +54,17 @@ def _measured() -> Any:
     return path(os.environ.get("ROPE_PROF_TRUSTED", "unfused")).call
 
 
-def again(*arguments: Any) -> Any:
-    """The same code under another name."""
-    return _measured()(*arguments)
+def _same() -> Callable[..., Any]:
+    """The same code under one name more; all of them have one Python frame more than the path itself."""
+
+    def named(*arguments: Any) -> Any:
+        return _measured()(*arguments)
+
+    return named
 
 
-def first(*arguments: Any) -> Any:
-    """The same code under a name of this file too, so that both sides have one Python frame more."""
-    return _measured()(*arguments)
+first, second, third, fourth = (_same() for _ in range(4))
+SAME = ("first", "second", "third", "fourth")
 
 
 def planted(*arguments: Any) -> Any:
@@ -93,36 +101,73 @@ class Trial:
         return (self.hi - self.lo) / 2 / self.ratio
 
 
+class Bare:
+    """A bench without ceilings: what the card itself can do is asked by none of these comparisons."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bench, name)
+
+    def ceilings(self, *_: Any) -> Iterable[tuple[Ceiling, Subject | None]]:
+        """None."""
+        return ()
+
+
+class Quiet:
+    """Nobody is told how far it is."""
+
+    def total(self, steps: int) -> None: ...
+
+    def step(self, what: str, done: int = 0) -> None: ...
+
+
 def recorded(folder: Path, args: argparse.Namespace, *, isolate: bool, seed: int) -> RunFolder:
-    """A run of the same code under three names."""
-    here = Path(__file__).resolve().parent
-    path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
-    words = ["record", "--device", args.device, "--tokens", args.tokens, "--rounds", str(args.rounds)]
-    words += ["--seed", str(seed), "--path", "unfused", "-o", str(folder)]
-    words += [word for name in ("first", "again", "planted") for word in ("--path", f"trust_processes:{name}")]
-    words += [word for mode in args.mode.split(",") for word in ("--mode", mode)]
-    words += ["--isolate", "--repeats", str(args.repeats)] if isolate else ["--no-isolate"]
-    done = subprocess.run(
-        [sys.executable, "-m", "rope_prof", *words],
-        env=os.environ | {"PYTHONPATH": path, "ROPE_PROF_TRUSTED": args.path},
-        capture_output=True,
-        text=True,
-        check=False,
+    """A run of the same code under all names, timed and not captured."""
+    from rope_prof.record.bench.bench import TorchBench
+    from rope_prof.record.device.devices import find_device
+    from rope_prof.record.loop.plan import Options, parse_values
+    from rope_prof.record.loop.recorder import Recorder
+    from rope_prof.record.session import fresh_run, limits_of
+    from rope_prof.record.worker.process import Start
+    from rope_prof.record.worker.workers import Workers, preload
+
+    modes = tuple(args.mode.split(","))
+    names = tuple(f"trust_processes:{name}" for name in (*SAME, "planted"))
+    options = Options(
+        values=parse_values([], tokens=[args.tokens]),
+        paths=("unfused", *names),
+        modes=modes,
+        rounds=args.rounds,
+        seed=seed,
     )
-    if done.returncode:
-        raise SystemExit(f"record ended with code {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+    device = find_device(args.device)
+    workers = None
+    if isolate:
+        start = Start(preload=preload(modes))
+        workers = Workers(device=str(device.torch_device), seed=seed, kind=device.kind, start=start)
+    try:
+        run = fresh_run(options, device, "trust", workers, repeats=args.repeats if isolate else 1)
+        calls = int(run.settings["calls"] or 2)
+        bench = workers.bench(run, -1) if workers else TorchBench(device, seed=seed, calls=calls)
+        Recorder(folder, run, cast(Bench, Bare(bench)), Quiet(), limits_of(run), capture=False).record()
+    finally:
+        if workers is not None:
+            workers.close()
     return read_run(folder)
 
 
 def trials(run: RunFolder, row: str) -> list[Trial]:
     """What `compare` says of the names of one run."""
+    pairs = [(one, other, False) for one, other in combinations(SAME, 2)]
+    pairs += [(one, "planted", True) for one in SAME]
     found = []
-    for name in ("again", "planted"):
+    for one, other, slower in pairs:
         base, cand = (
-            Side(label=each, run=run.run, samples=run.samples, path=f"trust_processes:{each}")
-            for each in ("first", name)
+            Side(label=each, run=run.run, samples=run.samples, path=f"trust_processes:{each}") for each in (one, other)
         )
-        found += [_trial(verdict, row, planted=name == "planted") for verdict in compare(base, cand, paired=True)]
+        found += [_trial(verdict, row, planted=slower) for verdict in compare(base, cand, paired=True)]
     return [trial for trial in found if trial.clock in CLOCKS and trial.ratio is not None]
 
 
@@ -194,6 +239,44 @@ def table(lines: Sequence[Tally]) -> str:
     return "\n".join(out)
 
 
+def targets(lines: Sequence[Tally]) -> dict[str, bool]:
+    """What is meant to hold -> whether it does, of the rows that were measured."""
+    told = {}
+    for line in lines:
+        where = f"{line.row}, {line.mode}, {line.clock}"
+        if line.planted:
+            if line.row == "processes":
+                told[f"{where}: 5 % found in at least {LEAST_FOUND:.0%}"] = line.differ >= LEAST_FOUND
+            continue
+        told[f"{where}: at most {MOST_FALSE:.0%} FASTER or SLOWER"] = line.differ <= MOST_FALSE
+        if line.row == "processes":
+            told[f"{where}: at least {LEAST_COVERED:.0%} hold 1"] = (line.covered or 0.0) >= LEAST_COVERED
+        if (line.row, line.mode, line.clock) == ("processes", "eager", "device"):
+            told[f"{where}: half width at most {MOST_WIDE:.0%}"] = (line.half_width or 1.0) <= MOST_WIDE
+    return told
+
+
+def recorded_trials(args: argparse.Namespace, scratch: Path) -> list[Trial]:
+    """All trials that fit into `--seconds`: a row is begun only where the longest of its kind so far still fits."""
+    begun, found = time.monotonic(), []
+    longest = {"captures": 0.0, "processes": 0.0}
+    for number in range(args.trials):
+        for row in longest:
+            since = time.monotonic()
+            if since - begun + longest[row] > args.seconds:
+                print(f"trial {number + 1}, {row}: left out, {args.seconds:g} s are over", file=sys.stderr, flush=True)
+                continue
+            run = recorded(scratch / f"{row}{number}", args, isolate=row == "processes", seed=number)
+            failed = [facts for facts in run.run.keys if facts.status != "measured"]
+            if failed:
+                raise SystemExit(f"{failed[0].key.name} is {failed[0].status}: {failed[0].reason}")
+            found += trials(run, row)
+            took = time.monotonic() - since
+            longest[row] = max(longest[row], took)
+            print(f"trial {number + 1} of {args.trials}, {row}: {took:.0f} s", file=sys.stderr, flush=True)
+    return found
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Record and judge all trials, print the table, write JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -204,21 +287,23 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--trials", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1e9, help="for all; fewer trials where they do not fit")
     parser.add_argument("--pair", nargs=2, type=Path, action="append", default=[], metavar="RUN")
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args(words)
+    os.environ["ROPE_PROF_TRUSTED"] = args.path
     found: list[Trial] = [t for one, other in args.pair for t in pair_trials(read_run(one), read_run(other))]
-    with tempfile.TemporaryDirectory(prefix="rope_prof-trust-") as scratch:
-        for number in range(0 if args.pair else args.trials):
-            for row, isolate in (("captures", False), ("processes", True)):
-                run = recorded(Path(scratch) / f"{row}{number}", args, isolate=isolate, seed=number)
-                found += trials(run, row)
-                print(f"trial {number + 1} of {args.trials}, {row}: done", file=sys.stderr, flush=True)
+    if not args.pair:
+        with tempfile.TemporaryDirectory(prefix="rope_prof-trust-") as scratch:
+            found = recorded_trials(args, Path(scratch))
     lines = tallies(found)
     print(table(lines))
+    told = targets(lines)
+    for what, holds in told.items():
+        print(f"{'holds' if holds else 'NOT':5} {what}")
     if args.out:
-        document = {"command": sys.argv[1:], "rows": [asdict(t) for t in lines], "trials": [asdict(t) for t in found]}
-        args.out.write_text(json.dumps(document, indent=1) + "\n")
+        document = {"command": sys.argv[1:], "rows": [asdict(t) for t in lines], "targets": told}
+        args.out.write_text(json.dumps(document | {"trials": [asdict(t) for t in found]}, indent=1) + "\n")
     return 0
 
 
