@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rope_prof.analysis.stats import percentiles
 from rope_prof.errors import UsageError
 from rope_prof.fusion.one_call import Timed, timed
 from rope_prof.fusion.sweeps import Benchmark, Mark, perf_report
@@ -50,7 +51,7 @@ def do_bench(
 def summarised(samples_ms: Sequence[float], quantiles: Sequence[float] | None, return_mode: str) -> Any:
     """What `do_bench` returns of its samples."""
     if quantiles is not None:
-        shares = [float(value) for value in np.quantile(np.asarray(samples_ms, dtype=np.float64), list(quantiles))]
+        shares = list(percentiles(samples_ms, *quantiles))
         return shares[0] if len(shares) == 1 else shares
     if return_mode == "all":
         return list(samples_ms)

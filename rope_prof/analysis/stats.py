@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import comb, exp, inf
 from statistics import median as _median
+from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from rope_prof.analysis.student import quantile, tail
@@ -89,9 +91,18 @@ def middle(samples: Sequence[float], share: float) -> tuple[float, float] | None
     """Between what the middle `share` of the samples lies (of the samples, not of their median); None without any."""
     if not samples:
         return None
-    ends = round((1 - share) / 2, 9), round((1 + share) / 2, 9)
-    lo, hi = np.quantile(np.asarray(samples, dtype=np.float64), ends)
-    return float(lo), float(hi)
+    lo, hi = percentiles(samples, round((1 - share) / 2, 9), round((1 + share) / 2, 9))
+    return lo, hi
+
+
+def percentiles(samples: Sequence[float] | NDArray[Any], *shares: float) -> tuple[float, ...]:
+    """Under what those shares of at least one sample lie, interpolated linearly: the one rule of every percentile."""
+    return tuple(float(value) for value in np.quantile(np.asarray(samples, dtype=np.float64), shares))
+
+
+def tenths_of(samples: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """`tenths` of a column, or of each group of one, by the same rule."""
+    return samples.quantile(0.1, "linear"), samples.quantile(0.9, "linear")
 
 
 def interval_of_logs(middle: float, error: float, freedom: float, coverage: float) -> tuple[float, float, float]:
@@ -130,8 +141,8 @@ class Drawn:
 
     def interval(self, coverage: float = COVERAGE) -> tuple[float, float]:
         """The middle `coverage` of the draws."""
-        lo, hi = np.quantile(self.draws, ((1 - coverage) / 2, (1 + coverage) / 2))
-        return float(lo), float(hi)
+        lo, hi = percentiles(self.draws, (1 - coverage) / 2, (1 + coverage) / 2)
+        return lo, hi
 
 
 @dataclass(frozen=True, slots=True)

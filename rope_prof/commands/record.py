@@ -319,5 +319,5 @@ def _record(
         first = failed_keys[0]
         raise PartialError(
             f"{len(failed_keys)} of {len(done.keys)} keys failed and the others are recorded; "
-            f"the first, {first.key.path} {first.key.mode}: {first.reason}"
+            f"the first, {first.key.side}: {first.reason}"
         )

@@ -17,7 +17,8 @@ from rope_prof.analysis.stats import LEAST, Figure, figure
 from rope_prof.errors import UnavailableError
 from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice, find_device
-from rope_prof.record.loop.timing import Clock, Device, Subject, Work, no_collection, on_device, wall
+from rope_prof.record.loop.timing import Clock, Device, Subject, Work, hold_ns, no_collection, on_device, wall
+from rope_prof.units import MS
 
 #: A CPU's sample holds so many calls that the clock's own cost is lost in it.
 LEAST_WALL_NS = 20_000
@@ -66,9 +67,9 @@ def timed(
     subject = Subject("call", _repeated(call), before=_ahead(on, grads))
     wall(subject, 1, clock, on)
     one_ns = _warmed(subject, warmup_ms, clock, on, tries=1 if grads else _TRIED)
-    until = clock() + round(rep_ms * 1e6)
+    until = clock() + round(rep_ms * MS)
     take = _device_sample if on.has_clock else _wall_sample
-    subject.device_calls, subject.hold_ns = 1, round(1.5 * one_ns) + 100_000
+    subject.device_calls, subject.hold_ns = 1, hold_ns(one_ns)
     subject.calls = 1 if grads else max(1, round(LEAST_WALL_NS / one_ns))
     taken: list[float] = []
     with no_collection():
@@ -111,7 +112,7 @@ def _ahead(device: RecordDevice, grads: Sequence[Any]) -> Work:
 
 def _warmed(subject: Subject, warmup_ms: float, clock: Clock, device: Device, tries: int) -> float:
     """ns of a call by the host's clock, the least seen while it was warmed up."""
-    until = clock() + round(warmup_ms * 1e6)
+    until = clock() + round(warmup_ms * MS)
     least = wall(subject, tries, clock, device) / tries
     while clock() < until:
         least = min(least, wall(subject, tries, clock, device) / tries)
@@ -126,8 +127,8 @@ def _device_sample(subject: Subject, clock: Clock, device: Device) -> float:  # 
             "time of its own; time it by the host's clock, or compare it by rope_prof.measure, which takes both clocks"
         )
     calls, ns = found
-    return ns / calls / 1e6
+    return ns / calls / MS
 
 
 def _wall_sample(subject: Subject, clock: Clock, device: Device) -> float:
-    return wall(subject, subject.calls, clock, device) / subject.calls / 1e6
+    return wall(subject, subject.calls, clock, device) / subject.calls / MS

@@ -117,6 +117,16 @@ class Key:
         return self.path == self.case.operation.baseline
 
     @property
+    def side(self) -> str:
+        """`fused eager`: its path and mode in a sentence."""
+        return f"{self.path} {self.mode}"
+
+    @property
+    def words(self) -> str:
+        """`fused eager, 28b-tp1-n973-bf16-image`: what a recording says it is at."""
+        return f"{self.side}, {self.case.name}"
+
+    @property
     def name(self) -> str:
         """`fused.eager.cold.28b-tp1-n973-bf16-image.r0`; a user's `module:function` keeps its colon as `@`."""
         return f"{self.path.replace(':', '@')}.{self.mode}.{self.l2}.{self.case.name}.r{self.rank}"

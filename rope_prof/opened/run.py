@@ -118,7 +118,7 @@ class OpenedRun:
             return str(error)
         if found is not None:
             return found
-        label = f"{facts.key.path} {facts.key.mode}"
+        label = facts.key.side
         return f"{label} was not captured" if facts.trace is None else f"the trace {facts.trace!r} is missing"
 
     @property

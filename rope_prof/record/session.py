@@ -23,6 +23,7 @@ from rope_prof.record.loop.protocols import Bench, Progress
 from rope_prof.record.loop.recorder import Recorder
 from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.worker.workers import ISOLATED, Workers
+from rope_prof.units import SECOND
 
 
 def fresh_run(
@@ -154,6 +155,6 @@ def limits_of(run: Run) -> Limits:
     return Limits(
         rounds=int(run.settings["rounds"] or 1),
         precision=float(precision) if precision else None,
-        budget_ns=round(float(budget) * 1e9) if budget else None,
+        budget_ns=round(float(budget) * SECOND) if budget else None,
         repeats=int(run.settings.get("repeats") or 1),
     )

@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from rope_prof.analysis.chains.events import NONE, ChainEvents
 from rope_prof.analysis.chains.repeats import Ints
+from rope_prof.analysis.stats import percentiles
 
 Bools = npt.NDArray[np.bool_]
 #: An eager launch of one Triton kernel through its public call: 15 to 20 µs measured on an H200's host.
@@ -105,7 +106,7 @@ def launch_latency(events: ChainEvents) -> Latency:
     waits = events.start[free] - events.launch_start[free]
     if not waits.size:
         return Latency(0, 0)
-    return Latency(int(waits.min()), int(np.quantile(waits, 0.9)))
+    return Latency(int(waits.min()), int(percentiles(waits, 0.9)[0]))
 
 
 def call_times(

@@ -205,7 +205,7 @@ def _replayed_once(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str, 
 
 
 def _bad(facts: KeyFacts) -> str:
-    return f"{facts.key.path} {facts.key.mode} is {facts.status}" + (f": {facts.reason}" if facts.reason else "")
+    return f"{facts.key.side} is {facts.status}" + (f": {facts.reason}" if facts.reason else "")
 
 
 def _times(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str) -> _Found | str:
@@ -259,7 +259,7 @@ def _rounds(side: Side, facts: KeyFacts, clock: str) -> Rounds | str:
     """ns per call of each round, or why no ratio can be made of them."""
     mine = side.samples.filter((side.samples["key"] == facts.key.name) & (side.samples["clock"] == clock))
     bad = mine.filter((mine["calls"] < 1) | (mine["ns"] < 1)).height
-    label = f"{facts.key.path} {facts.key.mode}"
+    label = facts.key.side
     if bad:
         return f"{bad} of {mine.height} samples of {label} hold no call or no time; record again"
     return dict(zip(mine["round"].to_list(), (mine["ns"] / mine["calls"]).to_list(), strict=True))
@@ -293,7 +293,7 @@ def _bubble(side: Side, facts: KeyFacts, factor: float = 1.0) -> Figure | str | 
     What such a call's busy time is in the rounds no one measured: it is taken to lie where the middle 95 % of the
     captured calls lie. The wall of another run may be `factor` as long, or as short.
     """
-    label = f"{facts.key.path} {facts.key.mode}"
+    label = facts.key.side
     rounds = _rounds(side, facts, "wall")
     capture = side.captures.get(facts.key.name, f"{label} was not captured")
     for found in (rounds, capture):
@@ -320,7 +320,7 @@ def _bubble(side: Side, facts: KeyFacts, factor: float = 1.0) -> Figure | str | 
 def _counts(sides: _Sides, left: KeyFacts, right: KeyFacts) -> _Found | str:
     counted = []
     for side, facts in ((sides.base, left), (sides.cand, right)):
-        label = f"{facts.key.path} {facts.key.mode}"
+        label = facts.key.side
         capture = side.captures.get(facts.key.name, f"{label} was not captured")
         if isinstance(capture, str):
             return capture

@@ -80,7 +80,7 @@ def _too_far(one: Account, left_ns: float, share: float) -> Iterator[str]:
         return
     device, busy, gaps, left = (f"{ns / US:.3g}" for ns in (one.device_ns, one.busy_ns, one.gaps_ns, left_ns))
     words = (
-        f"of {one.key.path} {one.key.mode}'s {device} µs on the device busy {busy} and gaps {gaps} leave {left} µs "
+        f"of {one.key.side}'s {device} µs on the device busy {busy} and gaps {gaps} leave {left} µs "
         f"({share:.1%}; expected under {CLOSES_WITHIN:.0%})"
     )
     if one.busy_ns > one.device_ns:
@@ -101,6 +101,6 @@ def _impossible(one: Account) -> Iterator[str]:
         )
     if one.copied_ns is not None and one.copied_ns > MOST_SERVED * one.busy_ns:
         yield (
-            f"{one.key.path} {one.key.mode} is said to move its bytes {one.copied_ns / one.busy_ns:.2g} times as fast "
+            f"{one.key.side} is said to move its bytes {one.copied_ns / one.busy_ns:.2g} times as fast "
             f"as a copy; expected at most {MOST_SERVED:g}, served by the L2"
         )

@@ -148,9 +148,9 @@ def _side(
     gap = _gap(key, ceilings, overlaps=capture.overlaps or (replayed is not None and replayed.overlaps))
     lacks = None
     if (key.name, "device") not in found:
-        lacks = f"{key.path} {key.mode} has no device time"
+        lacks = f"{key.side} has no device time"
     elif capture.kernels_per_call is None:
-        lacks = f"the capture of {key.path} {key.mode} counts no kernels"
+        lacks = f"the capture of {key.side} counts no kernels"
     elif gap is None:
         lacks = "the cost of a graph node was not measured" if key.mode == "graph" else "no empty launch was timed"
     moved = facts.bytes_moved if key.mode != "compile" else None

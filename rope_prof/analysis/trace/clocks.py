@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.stats import percentiles
 from rope_prof.analysis.trace.gaps import DEVICE_SYNC, STREAM_SYNC
 from rope_prof.analysis.trace.graph_nodes import GRAPH_LAUNCH
 from rope_prof.analysis.trace.proof import proof
@@ -114,7 +115,7 @@ def _shifted(events: pl.DataFrame) -> Iterator[Finding]:
             continue
         launch, start = after["launch_start_ns"].to_numpy(), after["start_ns"].to_numpy()
         delay = start - launch
-        low, high = np.quantile(delay, 0.1), np.quantile(delay, 0.9)
+        low, high = percentiles(delay, 0.1, 0.9)
         if delay.min() < _SHIFT_NS or high - low > _ALIKE * delay.min():
             continue
         busy = frame_union(rows)

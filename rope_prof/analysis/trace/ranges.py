@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.stats import tenths_of
 from rope_prof.analysis.trace.accounting import others_on
 from rope_prof.analysis.trace.calls import families, numbered
 from rope_prof.analysis.trace.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
@@ -38,7 +39,7 @@ _TIMES: Final = ("device", "kind", "start_ns", "dur_ns")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Median of the calls, with the 10th and the 90th percentile; each is one of the calls' own values or half way."""
+    """Median of the calls, with the 10th and the 90th percentile (`stats.tenths`)."""
 
     median: float
     lo: float
@@ -193,6 +194,7 @@ def _added(causes: list[pl.DataFrame]) -> dict[tuple[str, str], dict[str, int]]:
 
 def _summed(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     length = (pl.col("last_end_ns") - pl.col("first_start_ns")).filter("closed")
+    lo, hi = tenths_of(length)
     sums = ("kernels", "kernel_ns", "busy_ns", "inner_gap_ns")
     return (
         rows.group_by("family", "device")
@@ -200,8 +202,8 @@ def _summed(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
             pl.col("closed").sum().alias("calls"),
             *(pl.col(name).cast(pl.Int128).sum() for name in sums),
             length.median().alias("median"),
-            length.quantile(0.1, "nearest").alias("lo"),
-            length.quantile(0.9, "nearest").alias("hi"),
+            lo.alias("lo"),
+            hi.alias("hi"),
         )
         .iter_rows(named=True)
     )

@@ -11,6 +11,7 @@ import torch
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.model.kind import Kind
 from rope_prof.record.device.throttle import UNKNOWN, Conditions, Throttle
+from rope_prof.units import MS
 
 clock: Callable[[], int] = time.perf_counter_ns
 
@@ -75,7 +76,7 @@ class CudaDevice:
         self._end.record()
         held = not self._begin.query()
         self._end.synchronize()
-        return round(self._begin.elapsed_time(self._end) * 1e6), held
+        return round(self._begin.elapsed_time(self._end) * MS), held
 
     def hold(self, hold_ns: int) -> None:
         """Keep the current stream busy for `hold_ns`: what is enqueued next waits behind it."""
@@ -104,7 +105,7 @@ class CudaDevice:
         torch.cuda._sleep(cycles)
         self._end.record()
         self._end.synchronize()
-        return cycles / (float(self._begin.elapsed_time(self._end)) * 1e6)
+        return cycles / (float(self._begin.elapsed_time(self._end)) * MS)
 
 
 RecordDevice = CpuDevice | CudaDevice

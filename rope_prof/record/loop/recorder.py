@@ -16,7 +16,7 @@ from rope_prof.record.loop.book import Book, wrong_reason
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.plan import CHECKED
 from rope_prof.record.loop.protocols import Bench, Progress
-from rope_prof.record.loop.rounds import Rounds, label
+from rope_prof.record.loop.rounds import Rounds
 from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.loop.timing import Subject
 
@@ -105,7 +105,7 @@ class Recorder:
         return True
 
     def _prepared(self, key: Key) -> Subject | None:
-        self.progress.step(f"checking {label(key)}")
+        self.progress.step(f"checking {key.words}")
         try:
             accuracy, first_ns = self.bench.check(key)
             known = self.book.run.facts(key.name).accuracy
@@ -115,7 +115,7 @@ class Recorder:
         except (Exception, SystemExit) as error:
             self.book.fail(key, error)
             return None
-        self.progress.step(f"checking {label(key)}", 1)
+        self.progress.step(f"checking {key.words}", 1)
         return subject
 
     def _take_checks(self) -> None:
@@ -135,13 +135,13 @@ class Recorder:
                     accuracy=found.accuracy,
                     **self.bench.facts(key),
                 )
-            self.progress.step(f"checked {label(key)}", 1)
+            self.progress.step(f"checked {key.words}", 1)
 
     def _capture_all(self) -> None:
         if not self.capture:
             for key in self.book.pending():
                 self.book.close(key)
-                self.progress.step(f"timed {label(key)}", 1)
+                self.progress.step(f"timed {key.words}", 1)
             return
         for case in self.book.cases():
             if not self._opened(case):
@@ -152,7 +152,7 @@ class Recorder:
             self._trace_nodes(case)
 
     def _capture(self, key: Key) -> None:
-        self.progress.step(f"capturing {label(key)}")
+        self.progress.step(f"capturing {key.words}")
         try:
             self.bench.refill(0)
             subject = self.bench.ready(key)
@@ -166,7 +166,7 @@ class Recorder:
                 self.book.set(key, status="wrong", reason=f"{wrong}; not captured: {reason(error, key.case)}")
         else:
             self.book.close(key, trace=trace, light_trace=light, captured_calls=calls)
-        self.progress.step(f"captured {label(key)}", 1)
+        self.progress.step(f"captured {key.words}", 1)
 
     def _trace_nodes(self, case: Case) -> None:
         """What a node of the ceilings' graphs is busy, which no clock outside a profiler tells."""

@@ -63,7 +63,7 @@ class Rounds:
         self.book.set(key, **fields)
 
     def _settled(self, subject: Subject, key: Key) -> bool:
-        self.progress.step(f"warming up {label(key)}")
+        self.progress.step(f"warming up {key.words}")
         try:
             self.bench.settle(subject)
         except (Exception, SystemExit) as error:
@@ -138,8 +138,3 @@ class Rounds:
             self.book.flush()
         self.progress.step(f"timed {case.name}", most - done)
         return done, why
-
-
-def label(key: Key) -> str:
-    """`fused eager, 28b-tp1-n973-bf16-image`."""
-    return f"{key.path} {key.mode}, {key.case.name}"

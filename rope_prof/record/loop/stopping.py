@@ -17,6 +17,7 @@ from rope_prof.analysis.stats import LEAST_APART, Figure, figure, paired_ratio
 from rope_prof.errors import UsageError
 from rope_prof.model.run import Key, Stopped, Why
 from rope_prof.record.loop.timing import Clock, Sample
+from rope_prof.units import SECOND
 
 #: Rounds between two looks, and before the first that may end it.
 LOOK_EVERY = 10
@@ -119,7 +120,7 @@ class Watch:
 
     def stopped(self, name: str, why: Why, done: int) -> Stopped:
         """`KeyFacts.stopped` of the key called `name`."""
-        asked = {"precision": self.limits.precision, "budget": (self.budget_ns or 0) / 1e9, "rounds": None}
+        asked = {"precision": self.limits.precision, "budget": (self.budget_ns or 0) / SECOND, "rounds": None}
         own = self.baselines[name] == name
         return Stopped(why=why, rounds=done, width=self.width(name), of="median" if own else "ratio", asked=asked[why])
 

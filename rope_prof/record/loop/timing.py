@@ -143,7 +143,12 @@ def settle(subject: Subject, least_calls: int, clock: Clock, device: Device, *, 
     subject.calls = max(subject.step, wanted // subject.step * subject.step)
     fitting = min(4 * least, subject.calls, int(QUEUE * LAUNCH_NS / per_call))
     subject.device_calls = max(subject.step, fitting // subject.step * subject.step)
-    subject.hold_ns = round(1.5 * per_call * subject.device_calls) + 100_000
+    subject.hold_ns = hold_ns(per_call * subject.device_calls)
+
+
+def hold_ns(enqueued_ns: float) -> int:
+    """How long the device must be held for launches that take the host so long: half as long again, and 0.1 ms."""
+    return round(1.5 * enqueued_ns) + 100_000
 
 
 def level(subjects: Iterable[Subject]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rope_prof.analysis.diff.diff import DiffTerm, TraceDiff
-from rope_prof.units import duration, significant
+from rope_prof.units import MS, US, duration, significant
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.plotly_figures import layout
 from rope_prof.views.words.differences import signed, term_words
@@ -32,7 +32,7 @@ def diff_figure(diff: TraceDiff, palette: Palette, title: str) -> go.Figure:
     deltas = [float(term.delta_ns) for term in terms]
     bases = [0.0, *(before + sum(deltas[:k]) for k in range(len(deltas))), 0.0]
     most = max((*bases, before, after), default=1.0)
-    scale, unit = (1e6, "ms") if most >= _MS_FROM else (1e3, "µs")
+    scale, unit = (MS, "ms") if most >= _MS_FROM else (US, "µs")
     bars = go.Bar(
         orientation="h",
         y=[_BEFORE, *(term_words(term) for term in terms), _AFTER],

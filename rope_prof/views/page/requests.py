@@ -12,6 +12,7 @@ import polars as pl
 from rope_prof.analysis.requests.requests import BASELINE, MODES, LogitsAgreement, RequestRow
 from rope_prof.analysis.stats import Figure as Interval
 from rope_prof.model.end_to_end import STOCK
+from rope_prof.units import MS
 from rope_prof.views.page.blocks import text
 from rope_prof.views.words.requests import share
 
@@ -86,7 +87,7 @@ def request_frame(rows: Sequence[RequestRow]) -> pl.DataFrame:
     }
     kinds: dict[str, type[pl.DataType]] = dict.fromkeys(columns, pl.String)
     for part in _FIGURES:
-        for end, scale, word in (("ns", 1e6, "ms"), ("gain", 1.0, "saved")):
+        for end, scale, word in (("ns", MS, "ms"), ("gain", 1.0, "saved")):
             found: list[Interval | None] = [getattr(row, f"{part}_{end}") for row in rows]
             for bound, tail in (("median", ""), ("lo", "_lo"), ("hi", "_hi")):
                 name = f"{part}_{word}{tail}"
