@@ -21,7 +21,6 @@ from rope_prof.views.blocks.bubbles import (
     worst_table,
 )
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.page.files import markdown_of
 from rope_prof.views.timeline.look import zoom_text
 from rope_prof.views.words.trust import ON_CPU
 
@@ -87,6 +86,9 @@ with giving:
         table=lambda: gap_frame(
             {one.label: (whole_gaps(told[key][1].gaps), one.trusted) for key, one in found.items()}
         ),
-        markdown=("Table, Markdown", lambda: markdown_of(stem, account_frame(sides, held), [w for w in words if w])),
+        markdown=(
+            "Table, Markdown",
+            downloads.as_markdown(stem, lambda: account_frame(sides, held), [w for w in words if w]),
+        ),
         traces=[(view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None],
     )

@@ -123,5 +123,5 @@ with giving:
         drawing=lambda: chart.drawing,
         table=lambda: verdict_frame(found),
         stem=f"{base.run}-{cand.run}-compare".replace("/", "-"),
-        markdown=("Markdown for a pull request", lambda: cleaned_markdown(found)[0].encode()),
+        markdown=("Markdown for a pull request", lambda clean: cleaned_markdown(found, clean.words)[0].encode()),
     )

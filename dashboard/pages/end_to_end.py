@@ -9,7 +9,7 @@ from rope_prof.dashboard import downloads, loading, request_steps, shell, timeli
 from rope_prof.dashboard import requests as whole_requests
 from rope_prof.errors import RopeProfError
 from rope_prof.views.blocks import requests as report_requests
-from rope_prof.views.blocks.model import Block, Bullets, Picture, Words
+from rope_prof.views.blocks.model import Block, Bullets, Picture, Words, mapped
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page import overview
@@ -104,7 +104,10 @@ with giving:
         "end_to_end",
         drawing=(lambda: stacked(drawings, seen.name)) if drawings else None,
         table=partial(request_panels.request_frame, found.rows),
-        markdown=("Tables, Markdown", lambda: blocks_markdown(seen.name, text, seen.name).encode()),
+        markdown=(
+            "Tables, Markdown",
+            lambda clean: blocks_markdown(clean(seen.name), mapped(tuple(text), clean), clean(seen.name)).encode(),
+        ),
         traces=[(f"{name} {of}", path) for (name, of), path in files.items()],
         stem=f"{seen.name.replace('/', '-')}-end_to_end",
     )

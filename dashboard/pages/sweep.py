@@ -12,7 +12,6 @@ from rope_prof.views.draw.stack import stacked
 from rope_prof.views.draw.sweep import HeldWalls, sweep_charts, sweep_table
 from rope_prof.views.page import overview
 from rope_prof.views.page import sweep as sweep_panels
-from rope_prof.views.page.files import markdown_of
 from rope_prof.views.words.labels import counts
 from rope_prof.views.words.sweep import families, turning_notes
 
@@ -108,6 +107,6 @@ with giving:
         stem=stem,
         markdown=(
             "Table, Markdown",
-            lambda: markdown_of(stem, table, turning_notes(chosen, run.operation)),
+            downloads.as_markdown(stem, lambda: table, turning_notes(chosen, run.operation)),
         ),
     )

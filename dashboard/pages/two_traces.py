@@ -8,6 +8,7 @@ from rope_prof.dashboard.drawing import plot
 
 from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell
 from rope_prof.units import size
+from rope_prof.views.blocks.model import mapped
 from rope_prof.views.blocks.trace_diff import change_frame, diff_blocks, diff_sentence
 from rope_prof.views.draw.trace_diff import diff_figure
 from rope_prof.views.page import overview
@@ -94,6 +95,9 @@ with giving:
         seen,
         "two_traces",
         table=lambda: change_frame(diff),
-        markdown=("Markdown", lambda: blocks_markdown(title, (answer, *rest), title).encode()),
+        markdown=(
+            "Markdown",
+            lambda clean: blocks_markdown(clean(title), mapped((answer, *rest), clean), clean(title)).encode(),
+        ),
         stem="two-traces",
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 
-from rope_prof.io.run.clean_model import clean_run, clean_trace
+from rope_prof.io.run.clean_model import clean_folder, clean_trace
 from rope_prof.io.run.redact import PrivateWords, cleaner
 from rope_prof.io.trace.read import read_trace
 from rope_prof.opened.run import OpenedRun
@@ -24,7 +23,7 @@ def cleaned_report(run: OpenedRun, words: PrivateWords | None = None) -> tuple[R
     `gathered`.
     """
     clean = cleaner(words)
-    named = replace(run.folder, run=clean_run(run.run, clean))  # before a long text is cut: half a secret has no form
+    named = clean_folder(run.folder, clean)  # before a long text is cut: half a secret has no form
     made = mapped(report(gathered(OpenedRun(named, lambda path: clean_trace(read_trace(path), clean)))), clean)
     return with_blocks(made, "doubts", Paragraph(text=clean.notice())), clean.sentence()
 

@@ -6,16 +6,48 @@ Keys keep their names, by which samples, files and figures are found; who writes
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from rope_prof.io.run.folder import RunFolder
+from rope_prof.io.run.nsight import read_nsight
+from rope_prof.io.run.requests import EndToEndFolder, read_end_to_end
+from rope_prof.model.end_to_end import PathFacts
 from rope_prof.model.run import Key, Run
 from rope_prof.model.trace import Trace
 
+if TYPE_CHECKING:
+    from rope_prof.model.nsight import Nsight
+
 #: Facts that name files or places of the model, not people.
-_KEPT = frozenset(("case", "status", "trace", "light_trace", "created"))
+_KEPT = frozenset(("key", "case", "status", "trace", "light_trace", "traces", "sqlite", "reports", "created"))
+
+
+@dataclass(frozen=True, slots=True)
+class CleanFolder(RunFolder):
+    """A run folder of which every text that somebody could have written is cleaned as it is read; `blank` does it."""
+
+    blank: Callable[[str], str] = str
+
+    @property
+    def nsight(self) -> Nsight | None:
+        """As `RunFolder.nsight`."""
+        found = read_nsight(self.path)
+        return None if found is None else _clean(found, self.blank)
+
+    @property
+    def end_to_end(self) -> EndToEndFolder | None:
+        """As `RunFolder.end_to_end`; paths keep their names, by which samples and files are found."""
+        found = read_end_to_end(self.path)
+        return None if found is None else replace(found, facts=_clean(found.facts, self.blank))
+
+
+def clean_folder(folder: RunFolder, blank: Callable[[str], str]) -> CleanFolder:
+    """`folder` with its own words cleaned, and whatever is read of it later."""
+    run = clean_run(folder.run, blank)
+    return CleanFolder(folder.path, run, folder.samples, folder.dropped_rows, blank)
 
 
 def clean_run(run: Run, blank: Callable[[str], str]) -> Run:
@@ -33,7 +65,8 @@ def _clean(value: Any, blank: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
         return {name: _clean(item, blank) for name, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type | Key):
-        held = {field.name: getattr(value, field.name) for field in fields(value) if field.name not in _KEPT}
+        kept = _KEPT | {"path"} if isinstance(value, PathFacts) else _KEPT
+        held = {field.name: getattr(value, field.name) for field in fields(value) if field.name not in kept}
         changed = {name: after for name, item in held.items() if (after := _clean(item, blank)) != item}
         return replace(value, **changed) if changed else value
     return value
@@ -43,15 +76,16 @@ def clean_trace(trace: Trace, blank: Callable[[str], str]) -> Trace:
     """`trace` with the texts of all its frames cleaned, each different one once."""
     return replace(
         trace,
-        gpu=_clean_frame(trace.gpu, blank),
-        calls=_clean_frame(trace.calls, blank),
-        ranges=_clean_frame(trace.ranges, blank),
-        ops=_clean_frame(trace.ops, blank),
-        overheads=_clean_frame(trace.overheads, blank),
+        gpu=clean_frame(trace.gpu, blank),
+        calls=clean_frame(trace.calls, blank),
+        ranges=clean_frame(trace.ranges, blank),
+        ops=clean_frame(trace.ops, blank),
+        overheads=clean_frame(trace.overheads, blank),
     )
 
 
-def _clean_frame(frame: pl.DataFrame, blank: Callable[[str], str]) -> pl.DataFrame:
+def clean_frame(frame: pl.DataFrame, blank: Callable[[str], str]) -> pl.DataFrame:
+    """`frame` with the texts of its columns cleaned, each different one once."""
     changes = []
     for name, dtype in frame.schema.items():
         if dtype == pl.String:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from rope_prof.views.draw.chart import Chart
 from rope_prof.views.draw.svg import Drawing
+from rope_prof.views.words.names import changed
 
 Where = Literal["both", "page", "markdown"]
 Tone = Literal["", "bad", "good", "muted", "strong", "doubt"]
@@ -144,7 +145,7 @@ def mapped(value: T, change: Callable[[str], str]) -> T:
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return change(value)
+        return changed(value, change)
     if isinstance(value, tuple):
         return tuple(_mapped(one, change) for one in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from rope_prof.views.draw.palette import Palette
-from rope_prof.views.words.names import shown
+from rope_prof.views.words.names import ends, shown
 
 FONT = "'Source Sans 3', 'Source Sans Pro', 'Segoe UI', system-ui, 'Helvetica Neue', Arial, sans-serif"
 #: Spans narrower than this are drawn this wide, in pixels: a kernel of 1 µs in a call of 1 ms is still seen.
@@ -126,7 +126,7 @@ def fitted(text: str, room: float, size: float = 12.0, *, bold: bool = False) ->
     if text_width(text, size, bold=bold) <= room:
         return text
     for keep in range(len(text) - 1, 3, -1):
-        short = f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}"
+        short = ends(text, keep)
         if text_width(short, size, bold=bold) <= room:
             return short
     return "…" if text else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 
 #: What tells one templated ATen kernel from another: its functor or inner kernel.
 _TELLING = re.compile(r"\b(\w*Functor\w*|\w+_kernel_cuda|\w+_kernel_impl)\b")
@@ -11,6 +12,36 @@ _TELLING = re.compile(r"\b(\w*Functor\w*|\w+_kernel_cuda|\w+_kernel_impl)\b")
 _NAMELESS = re.compile(r"(?:\(anonymous namespace\)|<unnamed>)::")
 _CPP = re.compile(r"[A-Za-z_][\w:~ ]*")
 _PLAIN = {"gpu_kernel_impl", "gpu_kernel_impl_nocast", "BinaryFunctor", "BUnaryFunctor", "AUnaryFunctor"}
+
+
+class Cut(str):
+    """A text without a part of it; `whole` is all of it, by which a cleaner judges: half a secret has no form."""
+
+    whole: str
+
+    def __new__(cls, text: str, whole: str) -> Cut:
+        """`text`, which stands for `whole`."""
+        made = super().__new__(cls, text)
+        made.whole = getattr(whole, "whole", whole)
+        return made
+
+
+def ends(text: str, keep: int) -> Cut:
+    """As many letters of the two ends of `text`."""
+    return Cut(f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}", text)
+
+
+def clipped(text: str, limit: int) -> str:
+    """`text`, or as much of its two ends as `limit` letters hold."""
+    return text if len(text) <= limit else ends(text, limit - 1)
+
+
+def changed(text: str, change: Callable[[str], str]) -> str:
+    """What `change` makes of a text; of one that is cut, of the whole, cut again."""
+    if not isinstance(text, Cut):
+        return change(text)
+    after = change(text.whole)
+    return text if after == text.whole else clipped(after, max(4, len(text)))
 
 
 def short_name(name: str, limit: int = 44) -> str:
@@ -23,18 +54,11 @@ def short_name(name: str, limit: int = 44) -> str:
     plain = _NAMELESS.sub("", name)
     head = re.split(r"[<(]", plain, maxsplit=1)[0].strip()
     if head == name.strip() or not _CPP.fullmatch(head):
-        return _clip(name, limit)
+        return clipped(name, limit)
     base = head.split()[-1].split("::")[-1] or head
     inside = plain[len(head) :]
     telling = next((m for m in _TELLING.findall(inside) if m not in _PLAIN), None)
-    return _clip(f"{base} · {telling}" if telling else base, limit)
-
-
-def _clip(text: str, limit: int) -> str:
-    if len(text) <= limit:
-        return text
-    keep = limit - 1
-    return f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}"
+    return Cut(clipped(f"{base} · {telling}" if telling else base, limit), name)
 
 
 def plotly_text(text: str) -> str:
