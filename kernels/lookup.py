@@ -27,7 +27,7 @@ OURS: Mapping[str, str] = MappingProxyType(
     }
 )
 DEFAULT = next(iter(OURS))
-_METHODS = ("path", "calls", "exact", "check", "moved_bytes", "refill")
+_METHODS = ("path", "calls", "exact", "check", "lacks", "moved_bytes", "refill")
 _FIELDS = ("name", "axes", "swept", "paths", "outputs")
 
 

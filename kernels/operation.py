@@ -137,6 +137,10 @@ class Operation(Protocol):
         """ValueError in one sentence for values that do not go together."""
         return  # not abstract: an operation may leave it out
 
+    def lacks(self, case: Setting, path: str) -> str | None:
+        """Why `path` does not compute `case`, in words; None where it does."""
+        return None
+
     def moved_bytes(self, case: Setting, path: str | None) -> int | None:
         """Bytes that the kernels of `path` read and write; the least of any path for None. None: not known."""
         return None

@@ -73,6 +73,13 @@ class Mrope(Operation):
         """The ranks must divide the heads."""
         shape_of(case)
 
+    def lacks(self, case: Setting, path: str) -> str | None:
+        """The first fused design knows the order of its own model alone."""
+        order = PRESETS[str(case["model"])].order
+        if path != "per-token" or order == "ernie":
+            return None
+        return f"path {path!r} knows the order 'ernie' alone; {case['model']} has {order!r}"
+
     def calls(
         self, case: Setting, count: int, device: torch.device, dtype: torch.dtype | None, seed: int
     ) -> Sequence[Call]:

@@ -1,6 +1,6 @@
 """The shape of a multimodal rotary embedding: heads, dims, and which position row turns which pair.
 
-Source: the ERNIE-4.5-VL model configurations; Qwen2-VL and Qwen3-VL for the other two orders.
+Source: the model configurations of ERNIE-4.5-VL; of Qwen2-VL-7B and Qwen3-VL-8B for the other two orders.
 """
 
 from __future__ import annotations
@@ -98,4 +98,28 @@ class MropeShape:
 
 ERNIE_28B = MropeShape(model="28b", q_heads=20, kv_heads=4, hidden=2560, layers=28)
 ERNIE_424B = MropeShape(model="424b", q_heads=64, kv_heads=8, hidden=8192, layers=54)
-PRESETS = {"28b": ERNIE_28B, "424b": ERNIE_424B}
+QWEN2_VL_7B = MropeShape(
+    model="qwen2-vl-7b",
+    q_heads=28,
+    kv_heads=4,
+    hidden=3584,
+    layers=28,
+    sections=(16, 24, 24),
+    order="chunked",
+    pairing="neox",
+    theta=1_000_000.0,
+    max_position=32_768,
+)
+QWEN3_VL_8B = MropeShape(
+    model="qwen3-vl-8b",
+    q_heads=32,
+    kv_heads=8,
+    hidden=4096,
+    layers=36,
+    sections=(24, 20, 20),
+    order="interleaved",
+    pairing="neox",
+    theta=5_000_000.0,
+    max_position=262_144,
+)
+PRESETS = {shape.model: shape for shape in (ERNIE_28B, ERNIE_424B, QWEN2_VL_7B, QWEN3_VL_8B)}

@@ -36,7 +36,7 @@ Words = list[str]
 
 
 def record(
-    model: Annotated[Words, typer.Option(help="28b (default) or 424b; repeat for both.")] = [],  # noqa: B006
+    model: Annotated[Words, typer.Option(help="28b (default), 424b, qwen2-vl-7b or qwen3-vl-8b; may repeat.")] = [],  # noqa: B006
     tp: Annotated[
         list[int], typer.Option(help="Tensor-parallel ranks that share the heads, default 1; may repeat.")
     ] = [],  # noqa: B006

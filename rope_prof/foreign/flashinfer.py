@@ -8,6 +8,7 @@ Hugging Face's hub.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,17 @@ class Defined(Operation):
         if name not in self.functions:
             raise LookupError(f"unknown path {name!r}; expected {', '.join(map(repr, self.paths))}")
         return self.functions[name]
+
+    def check(self, case: Setting) -> None:
+        """The definition's constraints, of those that are between axes alone; others are of the inputs' values."""
+        sizes, _ = self._sizes(case)
+        for text in self.definition.constraints or ():
+            tree = ast.parse(text, mode="eval")
+            if {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} <= sizes.keys() and not eval(
+                compile(tree, "constraints", "eval"), {}, dict(sizes)
+            ):
+                given = ", ".join(f"{axis.name}={case[axis.name]}" for axis in self.axes)
+                raise ValueError(f"constraints of definition {self.name!r}: {text!r} does not hold for {given}")
 
     def calls(
         self, case: Setting, count: int, device: torch.device, dtype: torch.dtype | None, seed: int
@@ -246,6 +258,8 @@ def _solution(word: str, definition: Definition) -> tuple[Path, bool]:
         sources = {source.path: source.content for source in found.sources}
         call = _code(sources, entry, name, f"solution {File(word).name!r}")
         language, said, title = found.spec.language, found.spec.destination_passing_style, found.name
+        if said is None and _takes(call) != len(definition.inputs):
+            said = True  # the schema's default; older files say nothing and return
     into = _takes(call) == len(definition.inputs) + len(definition.outputs) if said is None else said
     title = re.sub(r"[^\w.+@-]+", "-", title)
     if title == BASELINE:

@@ -8,6 +8,7 @@ schema does not have is an error that names it: it may be one that changes what 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -35,7 +36,8 @@ DTYPES: Mapping[str, str | None] = MappingProxyType(
         "bool": "bool",
     }
 )
-PYTHON = ("python", "triton")
+#: Languages whose sources are Python.
+PYTHON = ("python", "triton", "tilelang")
 T = TypeVar("T")
 
 
@@ -70,7 +72,6 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tags: list[str] | None = None
     description: str | None = None
     constraints: list[str] | None = None
-    custom_inputs_entrypoint: str | None = None
 
     @property
     def open_axes(self) -> tuple[str, ...]:
@@ -84,7 +85,9 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a solution is built and called. `destination_passing_style`: the outputs come behind the inputs."""
+    """How a solution is built and called. `destination_passing_style`: the outputs come behind the inputs, as they do
+    where nothing is said.
+    """
 
     language: str
     entry_point: str
@@ -162,6 +165,13 @@ def read_definition(path: Path) -> Definition:
                     f"definition {path.name!r}: {kind} {name!r} is of dtype {tensor.dtype!r}; expected one of "
                     f"{', '.join(DTYPES)}"
                 )
+    for text in found.constraints or ():
+        try:
+            ast.parse(text, mode="eval")
+        except SyntaxError as error:
+            raise UsageError(
+                f"definition {path.name!r}: constraints has {text!r} ({error.msg}); expected a formula"
+            ) from error
     empty = next((name for name in ("axes", "inputs", "outputs") if not getattr(found, name)), None)
     if empty is not None:
         raise UsageError(f"definition {path.name!r}: {empty} is empty; expected at least one")

@@ -142,6 +142,26 @@ def test_a_function_of_a_file_is_a_solution_too(tmp_path: Path) -> None:
     assert found.paths == ("reference", "mine-run")
 
 
+def test_outputs_come_behind_the_inputs_where_a_solution_says_nothing(tmp_path: Path) -> None:
+    """The schema's default; a function of the inputs alone, as older files have it, returns them."""
+    said = solution()["spec"]
+    silent = {name: value for name, value in said.items() if name != "destination_passing_style"}
+    for code, into in (("def run(*tensors):\n    tensors[-1].copy_(tensors[0])\n", True), (RETURNS, False)):
+        file = put(tmp_path / f"{into}.json", solution(code, spec=silent))
+        found = defined(put(tmp_path / "d.json", definition()), [str(file)], None, {"batch_size": [2]})
+        assert found.path("by_torch").in_place is into
+        assert found.prepared is into
+
+
+def test_constraints_between_axes_hold_for_every_case(tmp_path: Path) -> None:
+    axes = definition()["axes"] | {"rows": {"type": "var"}}
+    said = definition(axes=axes, constraints=["rows == batch_size + 1", "rows == x.sum().item()"])
+    found = defined(put(tmp_path / "d.json", said), [], None, {"batch_size": [4], "rows": [5, 6]})
+    found.check({"batch_size": 4, "rows": 5})
+    with pytest.raises(ValueError, match=r"'rows == batch_size \+ 1' does not hold for batch_size=4, rows=6"):
+        found.check({"batch_size": 4, "rows": 6})
+
+
 AXES = definition()["axes"]
 SHAPED = {"shape": ["batch_size", "hidden"], "dtype": "bfloat16"}
 
@@ -150,6 +170,8 @@ SHAPED = {"shape": ["batch_size", "hidden"], "dtype": "bfloat16"}
     ("changes", "sentence"),
     [
         ({"solver": "x"}, "definition 'd.json': object contains unknown field `solver`"),
+        ({"custom_inputs_entrypoint": "make"}, "object contains unknown field `custom_inputs_entrypoint`"),
+        ({"constraints": ["rows =="]}, r"constraints has 'rows ==' \(invalid syntax\); expected a formula"),
         (
             {"axes": {"hidden": {"type": "const", "value": 64}}},
             "'x' has the axis 'batch_size', which axes does not name",

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rope_prof.kernels.mrope.shape import AXIS_H, AXIS_T, AXIS_W, ERNIE_28B, ERNIE_424B, PRESETS, MropeShape
+from rope_prof.kernels.mrope.shape import (
+    AXIS_H,
+    AXIS_T,
+    AXIS_W,
+    ERNIE_28B,
+    ERNIE_424B,
+    PRESETS,
+    QWEN2_VL_7B,
+    QWEN3_VL_8B,
+    MropeShape,
+)
 
 
 def shape(sections: tuple[int, int, int], **more: object) -> MropeShape:
@@ -35,9 +45,14 @@ def test_each_axis_turns_as_many_pairs_as_its_section_says(h: int, t: int, order
 
 
 def test_presets_are_the_published_models() -> None:
-    assert PRESETS == {"28b": ERNIE_28B, "424b": ERNIE_424B}
+    assert list(PRESETS) == ["28b", "424b", "qwen2-vl-7b", "qwen3-vl-8b"]
+    assert (PRESETS["28b"], PRESETS["424b"]) == (ERNIE_28B, ERNIE_424B)
     assert (ERNIE_28B.heads, ERNIE_28B.row, ERNIE_28B.pairs) == (24, 3584, 64)
     assert (ERNIE_424B.heads, ERNIE_424B.row) == (72, 10240)
+    assert "".join("thw"[a] for a in QWEN2_VL_7B.axes()) == "t" * 16 + "h" * 24 + "w" * 24
+    assert "".join("thw"[a] for a in QWEN3_VL_8B.axes()) == "thw" * 20 + "tttt"
+    assert (QWEN2_VL_7B.row, QWEN3_VL_8B.row) == (36 * 128, 48 * 128)
+    assert {QWEN2_VL_7B.pairing, QWEN3_VL_8B.pairing} == {"neox"}
 
 
 @pytest.mark.parametrize(

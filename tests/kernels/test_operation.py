@@ -12,6 +12,8 @@ from rope_prof.kernels.made import Made, made
 from rope_prof.kernels.mrope.operation import MROPE
 from rope_prof.kernels.operation import Axis, Output
 
+from rope_prof.record.loop.plan import Options, plan
+
 CPU = torch.device("cpu")
 CASE = {"model": "28b", "tp": 2, "tokens": 7, "dtype": "bf16", "prompt": "image"}
 
@@ -39,6 +41,23 @@ def test_its_calls_are_views_of_one_packed_tensor_and_its_reference_goes_by_rows
     MROPE.refill(calls, 2)
     assert not torch.equal(q, before)
     assert MROPE.calls(CASE, 1, CPU, torch.float32, seed=1)[0].arguments[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("model", ["qwen2-vl-7b", "qwen3-vl-8b"])
+def test_the_models_of_the_other_orders_are_cases_too(model: str) -> None:
+    """Their chain against the float64 formula; the first fused design, which knows one order, says so ahead."""
+    case = CASE | {"model": model}
+    (call,) = MROPE.calls(case, 1, CPU, torch.float32, seed=1)
+    out = MROPE.path("unfused").call(*call.arguments)
+    for got, want in zip(out, MROPE.exact(case, call, slice(None)), strict=True):
+        assert (got.double() - want).abs().max() < 1e-5
+    assert MROPE.lacks(case, "fused") is None
+    assert f"knows the order 'ernie' alone; {model} has" in str(MROPE.lacks(case, "per-token"))
+    assert MROPE.lacks(CASE, "per-token") is None
+    options = Options(values=(("model", (model,)), ("tokens", ("7",))), modes=("eager",))
+    planned = {facts.key.path: (facts.status, facts.reason) for facts in plan(options, "cuda")}
+    assert planned["unfused"] == planned["fused"] == ("pending", None)
+    assert planned["per-token"] == ("unavailable", MROPE.lacks(case, "per-token"))
 
 
 def test_its_check_names_what_does_not_go_together() -> None:

@@ -95,7 +95,7 @@ def test_nothing_left_to_record() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"model": ("30b",)}, "unknown model '30b'; expected '28b', '424b'"),
+        ({"model": ("30b",)}, "unknown model '30b'; expected '28b', '424b', 'qwen2-vl-7b'"),
         ({"dtype": ("fp8",)}, "unknown dtype 'fp8'; expected 'bf16', 'fp16', 'fp32'"),
         ({"modes": ("lazy",)}, "unknown mode 'lazy'; expected 'eager', 'compile', 'graph'"),
         ({"paths": ("triton",)}, "unknown path 'triton'"),

@@ -164,7 +164,10 @@ def plan(
     modes = _modes(options.modes) or (SWEEP_MODES if options.sweep else ())
     planned = tuple(
         _planned(
-            KeyFacts(key=Key(case=case, path=path, mode=mode, l2=l2), status="pending", triton=needs), kind, triton
+            KeyFacts(key=Key(case=case, path=path, mode=mode, l2=l2), status="pending", triton=needs),
+            kind,
+            triton,
+            measured.lacks(dict(case.values), path),
         )
         for case in _cases(options, kind, measured, facts)
         for l2 in _l2(options.l2, kind)
@@ -274,9 +277,11 @@ def _l2(asked: Sequence[str], kind: Kind) -> tuple[L2, ...]:
     return tuple(state for state in L2_STATES if state in asked) or _L2[kind]
 
 
-def _planned(facts: KeyFacts, kind: Kind, triton: bool) -> KeyFacts:
-    key, reason = facts.key, None
-    if facts.triton and not triton:
+def _planned(facts: KeyFacts, kind: Kind, triton: bool, reason: str | None) -> KeyFacts:
+    key = facts.key
+    if reason is not None:
+        pass  # the operation's own word
+    elif facts.triton and not triton:
         reason = f"path {key.path!r} needs Triton, which cannot be imported; install triton (Linux)"
     elif kind == "cpu" and key.l2 == "cold":
         reason = "L2 state 'cold' needs an NVIDIA GPU; a CPU's caches are left as they are: leave out --l2 cold"
