@@ -25,7 +25,7 @@ class DrawnTrack:
     """Which frame of which side's trace the events of a track belong to, and where they ran."""
 
     side: int
-    frame: str  # gpu | calls | ranges | ops | overheads
+    frame: str  # gpu | nodes | calls | ranges | ops | overheads
     device: str | None = None
     stream: int | None = None
     process: int | None = None

@@ -15,7 +15,7 @@ from rope_prof.model.trace import Finding, Trace
 from rope_prof.views.perfetto.export import perfetto_bytes
 from rope_prof.views.perfetto.packets import PerfettoWriter
 from rope_prof.views.perfetto.sides import TrackSide, draw, own_clock
-from tests.builders import graph, kernel, op, overhead, range_, trace
+from tests.builders import graph, kernel, node, op, overhead, range_, trace
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(ROOT.glob("traces/*/*.trace.json.gz"))
@@ -51,6 +51,8 @@ ODD = trace(
     op("aten::mul", 5, 60, external=12, sequence=4, input_dims="[[2, 3], []]", input_types='["c10::BFloat16", ""]'),
     op("MulBackward0", 70, 90, thread=2, sequence=4, forward_thread=1),
     overhead(700, 720, process=3),
+    node(612, 618, correlation=7),
+    node(641, 641, kind="event_node", name="EventRecord", correlation=7),
     window_end=True,
     window_end_ns=1_000,
     base_time_ns=5,
@@ -60,7 +62,7 @@ ODD = trace(
 )
 
 
-@pytest.mark.parametrize("frame", ["gpu", "calls", "ranges", "ops", "overheads"])
+@pytest.mark.parametrize("frame", ["gpu", "nodes", "calls", "ranges", "ops", "overheads"])
 def test_every_column_of_every_frame_comes_back(frame: str, tmp_path: Path) -> None:
     before, after = getattr(ODD, frame), getattr(again(ODD, tmp_path), frame)
     order = [name for name in before.columns if before[name].dtype != pl.Null]

@@ -30,6 +30,7 @@ from rope_prof.io.kineto.structs import (
     Loose,
     Metadata,
     OldInstant,
+    Sample,
     decode_list,
     decode_loose,
     decode_loose_list,
@@ -47,6 +48,7 @@ _KEYS_OF: Final[dict[type, tuple[str, ...]]] = {
     ArrowEnd: _ARROW,
     Instant: _INSTANT,
     OldInstant: _INSTANT,
+    Sample: ("ph", "name", "pid", "ts", "args"),
     Metadata: (*_INSTANT, "args"),
 }
 _DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError)

@@ -13,17 +13,25 @@ from typing import Any, Final
 import polars as pl
 
 from rope_prof.errors import TraceError
+from rope_prof.io.kineto.categories import NODES
 from rope_prof.io.perfetto.blocks import Blocks
 from rope_prof.io.perfetto.frames import Looked
-from rope_prof.io.perfetto.roles import IDLE_STAGES, STAGES, with_roles
+from rope_prof.io.perfetto.roles import STAGES, with_roles
 from rope_prof.io.perfetto.scan import scan
-from rope_prof.io.perfetto.words import Track, Words, read_words
+from rope_prof.io.perfetto.words import Track, Words, read_words, signed
 from rope_prof.model.drawn import KEY, NONE, WRITTEN_NS, Drawn, DrawnTrack, read_drawn
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
 _REALTIME: Final = 1
 _BOOTTIME: Final = 6
-_SCHEMAS: Final = {"gpu": GPU_EVENTS, "calls": HOST_CALLS, "ranges": RANGES, "ops": CPU_OPS, "overheads": OVERHEADS}
+_SCHEMAS: Final = {
+    "gpu": GPU_EVENTS,
+    "nodes": GRAPH_NODES,
+    "calls": HOST_CALLS,
+    "ranges": RANGES,
+    "ops": CPU_OPS,
+    "overheads": OVERHEADS,
+}
 #: Column of a GPU event -> the arguments that hold it: ours, torch's, rocprofv3's.
 _NUMBERS: Final = {
     "correlation": ("correlation", "corr_id"),
@@ -52,7 +60,8 @@ _DETAILS: Final = {
     "unknown_clock": "events have no time, or one on a clock that nothing joins to the file's own; they are left out",
     "unpaired_ends": "ends of events have no begin: what began before the window is not in the file",
     "unreadable_times": "GPU events and calls never end in the file and are left out",
-    "host_nodes": "functions of the host run inside graphs: the GPU waits for them, which counts as in_graph",
+    "copies_without_way": "copies do not say which way they went: chains end at them, and waiting for one to the host "
+    "is not told from being late; torch's monitor says it in its .json",
     "redrawn_calls": "call k of every side is drawn at one instant: the time between calls is the picture's, not the "
     "GPU's; analyze the traces of the run",
 }
@@ -84,7 +93,7 @@ class _Frames:
         self._words = words
         self._drawn = read_drawn(words.metadata.get(KEY, ""))
         self._unread = 0
-        self._idle: dict[str, int] = {}
+        self._wayless = 0
 
     def facts(self) -> dict[str, Any]:
         """What the trace says beside its frames. Ours, drawn alone, is as it was before."""
@@ -115,7 +124,7 @@ class _Frames:
             "unknown_clock": looked.untimed,
             "unpaired_ends": looked.ends,
             "unreadable_times": self._unread,
-            "host_nodes": self._idle.get("HostNode", 0),
+            "copies_without_way": self._wayless,
         }
         for code, count in counted.items():
             if count:
@@ -124,9 +133,10 @@ class _Frames:
             yield Finding(code="redrawn_calls", detail=_DETAILS["redrawn_calls"])
 
     def frames(self) -> dict[str, pl.DataFrame]:
-        slices = self._placed(with_roles(self._looked.slices))
+        slices = self._placed(with_roles(self._categorised()))
         held = {
             "gpu": self._gpu(slices.filter(pl.col("frame") == "gpu")),
+            "nodes": self._gpu(slices.filter(pl.col("frame") == "nodes")),
             "calls": self._calls(slices.filter(pl.col("frame") == "calls")),
             "ranges": self._ranges(slices.filter(pl.col("frame") == "ranges")),
             "ops": self._ops(slices.filter(pl.col("frame") == "ops")),
@@ -134,8 +144,19 @@ class _Frames:
         }
         stages = self._stages()
         if stages.height:
-            held["gpu"] = pl.concat([held["gpu"].select(GPU_EVENTS), stages]) if held["gpu"].height else stages
+            waits = pl.col("kind").is_in(NODES)
+            for name, rows in (("gpu", stages.filter(~waits)), ("nodes", stages.filter(waits))):
+                held[name] = pl.concat([_in_schema(held[name], GPU_EVENTS), rows])
+        self._wayless = int((held["gpu"]["name"] == "Memcpy").sum())
         return {name: _in_schema(frame, _SCHEMAS[name]) for name, frame in held.items()}
+
+    def _categorised(self) -> pl.DataFrame:
+        """The slices; torch's monitor gives those of its own work no category but a track of their own."""
+        own = [signed(track) for track, told in self._words.tracks.items() if told.name == "Overhead"]
+        if not own:
+            return self._looked.slices
+        silent = pl.col("category").is_null() & pl.col("track").is_in(own)
+        return self._looked.slices.with_columns(category=pl.when(silent).then(pl.lit("overhead")).otherwise("category"))
 
     def _placed(self, slices: pl.DataFrame) -> pl.DataFrame:
         """The slices with process, thread, device and stream of their tracks; ours as they were before drawing."""
@@ -201,10 +222,8 @@ class _Frames:
         )
 
     def _stages(self) -> pl.DataFrame:
-        """Render stages that are work of the GPU."""
+        """Render stages that are work of the GPU, and nodes of its graphs; an annotation is neither."""
         look, stages = self._looked, self._looked.stages
-        for name in IDLE_STAGES:
-            self._idle[name] = int((stages["stage"] == name).sum())
         rows = self._ended(stages.filter(pl.col("stage").is_in(list(STAGES))))
         ordinal = rows["ordinal"]
         columns = {name: look.numbers(ordinal, *args) for name, args in _NUMBERS.items() if name != "process"}

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from rope_prof.io.kineto.categories import role
+from rope_prof.io.kineto.categories import NODES, role
 
 #: (frame, kind); a kind that is empty stands in an argument of the event.
 _ROLES: Final = {
@@ -22,12 +22,17 @@ _ROLES: Final = {
     **dict.fromkeys(("hip_api", "hip_runtime_api", "hip_compiler_api", "rccl_api"), ("calls", "runtime")),
     "hsa_api": ("calls", "driver"),
     "marker_api": ("ranges", "nvtx"),
+    **{kind: ("nodes", kind) for kind in NODES},
 }
 _FRAMES: Final = {"gpu": "gpu", "call": "calls", "range": "ranges", "op": "ops", "overhead": "overheads"}
-#: Render stages of the GPU that are work of it, by their name.
-STAGES: Final = {"Kernel": "kernel", "Memcpy": "memcpy", "Memset": "memset"}
-#: Those that run nothing on it: a range, an event that is recorded, a function that the host runs in a graph.
-IDLE_STAGES: Final = ("Annotation", "EventRecord", "HostNode")
+#: Render stages of the GPU that are work of it or nodes of its graphs, by their name.
+STAGES: Final = {
+    "Kernel": "kernel",
+    "Memcpy": "memcpy",
+    "Memset": "memset",
+    "HostNode": "host_node",
+    "EventRecord": "event_node",
+}
 
 
 def with_roles(slices: pl.DataFrame) -> pl.DataFrame:
@@ -45,5 +50,5 @@ def _role(category: str) -> tuple[str, str]:
     known = _ROLES.get(category)
     if known is None:
         frame, kind = role(category)
-        known = _FRAMES.get(frame, ""), kind
+        known = ("nodes" if kind in NODES else _FRAMES.get(frame, "")), kind
     return known

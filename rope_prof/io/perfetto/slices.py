@@ -13,7 +13,7 @@ def pairs(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> tuple[Int
 
     Events of one instant keep the file's order. An end closes the innermost slice that is open on its track.
     """
-    order = _in_time(track, at)
+    order = _in_time(track, at, begins)
     track, begins = track[order], begins[order]
     step = np.where(begins, 1, -1)
     first = np.flatnonzero(np.diff(track, prepend=track[:1] - 1)) if len(track) else np.zeros(0, np.int64)
@@ -40,13 +40,17 @@ def pairs(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> tuple[Int
     return begin_rows[back], end_rows[back], int(np.count_nonzero(idle))
 
 
-def _in_time(track: Int64s, at: Int64s) -> Int64s:
-    """Rows by track and time; a file that has each track in its order, as most have, is sorted by track alone."""
+def _in_time(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> Int64s:
+    """Rows by track and time; a file that has each track in its order, as most have, is sorted by track alone.
+
+    Such a file's order tells what comes first within one instant. In any other (torch writes all begins, then all
+    ends) what ends there comes before what begins.
+    """
     each, number = np.unique(track, return_inverse=True)
     small = number.astype(np.uint16) if len(each) < 1 << 16 else number
     order = np.argsort(small, kind="stable")
     later = (np.diff(at[order]) >= 0) | (np.diff(number[order]) != 0)
-    return order if later.all() else np.lexsort((at, number))
+    return order if later.all() else np.lexsort((begins, at, number))
 
 
 def _running(step: Int64s, first: Int64s) -> Int64s:

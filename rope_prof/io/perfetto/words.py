@@ -67,6 +67,11 @@ class Words:
         return [held.get(epoch, {}).get(number) for epoch, number in pairs]
 
 
+def signed(number: int) -> int:
+    """An unsigned number of 64 bits as columns hold it."""
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
 def epochs(scan: Scan, sequence: int, ordinals: Int64s) -> Int64s:
     """How often the state of the sequence was cleared up to each packet, that packet's own clearing counted."""
     return np.searchsorted(np.array(scan.resets.get(sequence, []), np.int64), ordinals, side="right")

@@ -132,6 +132,7 @@ def draw(writer: PerfettoWriter, group: int, side: TrackSide, clock: TrackClock,
         word = "" if len(devices) == 1 else f" · GPU {device}"
         here = events.filter(pl.col("device") == device)
         _stream_tracks(writer, group, f"{side.label}{word}", here, device_starts, into, drawn)
+        _node_tracks(writer, group, f"{side.label}{word}", side.trace.nodes, device, clock, drawn)
         _bubble_track(writer, group, f"{side.label}{word}", side, device, clock)
         starts = device_starts[here["row"].to_numpy()]
         ends = starts + here["dur_ns"].fill_null(0).to_numpy()
@@ -315,6 +316,29 @@ def _stream_tracks(
         word = "no stream" if stream is None else f"stream {stream}"
         for track in _lanes(writer, group, f"{label} · {word}", slices, nest=False):
             drawn.track(track, "gpu", device=events["device"][0], stream=stream)
+
+
+def _node_tracks(
+    writer: PerfettoWriter,
+    group: int,
+    label: str,
+    nodes: pl.DataFrame,
+    device: str,
+    clock: TrackClock,
+    drawn: Drawn,
+) -> None:
+    """What graphs wait for that is no work of the device: functions of the host, recorded events."""
+    about = "Nodes of graphs that the device waits for and that run nothing on it."
+    here = nodes.filter(pl.col("device") == device).sort("stream", "start_ns", nulls_last=True, maintain_order=True)
+    for (stream,), rows in here.group_by("stream", maintain_order=True):
+        starts = clock.device(rows["start_ns"]).tolist()
+        slices = [
+            Slice(start, start + max(row["dur_ns"] or 0, 0), _name(row["name"]), row["kind"], args)
+            for start, row in zip(starts, rows.iter_rows(named=True), strict=True)
+            for args in [{name: row[name] for name in ("correlation", "process")} | _written(row["dur_ns"])]
+        ]
+        for track in _lanes(writer, group, f"{label} · graph nodes {stream}", slices, nest=False, about=about):
+            drawn.track(track, "nodes", device=device, stream=stream)
 
 
 def _bubble_track(

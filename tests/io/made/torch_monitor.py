@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -74,10 +75,10 @@ def window() -> tuple[Columns, list[dict]]:
         kernel("norm_kernel", at + 8_000, 3_001, call("cuda_driver", DRIVER_LAUNCH, at, 3_500))
         at += 20_000
         replay = call("cuda_runtime", GRAPH, at, 9_000)
-        for k in range(3):
-            kernel(f"graph_kernel_{k}", at + 12_000 + 3_000 * k, 2_001, replay, node=11 + k)
-        gpu("graph_host_node", at + 21_000, 1_000, replay, node=14, process_id=PID, thread_id=TID + 1)
-        gpu("graph_event_node", at + 22_500, 0, replay, node=15)
+        for k, late in enumerate((12_000, 15_000, 22_000)):
+            kernel(f"graph_kernel_{k}", at + late, 2_001, replay, node=11 + k)
+        gpu("graph_host_node", at + 17_500, 4_000, replay, node=14, process_id=PID, thread_id=TID + 1)
+        gpu("graph_event_node", at + 24_500, 0, replay, node=15)
         at += 30_000
         fetched = call("cuda_runtime", COPY, at, 2_000)
         gpu("gpu_memcpy", at + 4_000, 2_500, fetched, **{**copy, "copy_kind": 2, "dst_kind": 2, "bytes": 512})
@@ -102,6 +103,8 @@ _TEXTS = ("name", "annotation", "metadata")
 def write(folder: Path) -> None:
     """Both files, from one window."""
     from torch.profiler._cupti.monitor_trace import merge_trace_window_into_chrome_trace
+
+    os.getpid = lambda: PID  # the writer takes its own process for the traced one
 
     rows, host = window()
     columns = {
