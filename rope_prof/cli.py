@@ -40,10 +40,15 @@ COMMANDS = {
         "model",
         "Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path.",
     ),
+    "mcp": (
+        "mcp",
+        "mcp",
+        "Serve agents: record, compare, analyze, diff, explain a gap (Model Context Protocol, extra mcp).",
+    ),
     "doctor": ("doctor", "doctor", "What this machine can do, and what to do about the rest."),
 }
 #: What recording and the dashboard need beyond what reading does (`constraints-core.txt`).
-RECORDING = frozenset({"torch", "triton", "streamlit", "plotly", "nvtx", "viztracer"})
+RECORDING = frozenset({"torch", "triton", "streamlit", "plotly", "nvtx", "viztracer", "mcp"})
 _PANEL = {"rich_markup_mode": None, "add_completion": False, "pretty_exceptions_enable": False}
 
 
@@ -145,8 +150,8 @@ def _usage(error: Exception) -> int:
     """Typer's own errors have a `format_message` (wrong words) or are named Exit and Abort; all else is a bug."""
     if isinstance(error, ModuleNotFoundError) and (missing := str(error.name).partition(".")[0]) in RECORDING:
         return _say(
-            f"this command needs {missing}, which is not installed; `pip install rope-prof` brings it. Without it only "
-            "analyze, compare, show, export and mcp run",
+            f"this command needs {missing}, which is not installed; `pip install {_brings(missing)}` brings it. "
+            "analyze, compare, show and export run without it",
             UnavailableError.exit_code,
         )
     code = getattr(error, "exit_code", None)
@@ -162,6 +167,10 @@ def _usage(error: Exception) -> int:
         return 2
     words = str(message()).rstrip(".")
     return _say(UsageError(f"{words}; see `rope_prof --help`"), 2)
+
+
+def _brings(missing: str) -> str:
+    return "'rope-prof[mcp]'" if missing == "mcp" else "rope-prof"
 
 
 def _say(error: object, code: int) -> int:

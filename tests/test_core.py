@@ -8,10 +8,15 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
+from mcp import StdioServerParameters, stdio_client
+from mcp.client.client import Client
 
 from rope_prof.cli import main
+from tests.own_thread import in_own_thread
 
 ROOT = Path(__file__).parents[1]
 RUN = ROOT / "traces" / "h200-silu-mul"
@@ -97,6 +102,22 @@ def test_it_exports(core: Path, to: str, tmp_path: Path) -> None:
     done = ask(core, "export", RUN, "--to", to, "-o", tmp_path / "made", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "made").exists()
+
+
+def test_it_serves_agents(core: Path) -> None:
+    start = StdioServerParameters(
+        command=str(core),
+        args=["-B", "-m", "rope_prof", "mcp", "--folder", str(ROOT / "traces")],
+        env={"PYTHONPATH": str(ROOT)},
+    )
+
+    async def ask_it() -> Any:
+        async with Client(stdio_client(start)) as client:
+            return await client.call_tool("show", {"run": RUN.name})
+
+    shown = in_own_thread(lambda: anyio.run(ask_it))
+    assert not shown.is_error, shown.content
+    assert shown.structured_content["keys"]
 
 
 @pytest.mark.parametrize(("command", "missing"), [("record", "torch"), ("model", "torch"), ("dashboard", "streamlit")])

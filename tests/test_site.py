@@ -51,7 +51,7 @@ def test_the_site_builds_and_every_document_is_a_page(copy: Path) -> None:
     done = build(copy, site)
     assert done.returncode == 0, done.stderr
     assert "excluded from the built site" not in done.stderr
-    for page in (*(ROOT / "docs").glob("*.md"), Path("security.md"), Path("changelog.md")):
+    for page in (*(ROOT / "docs").glob("*.md"), Path("security.md"), Path("changelog.md"), Path("skill.md")):
         assert (site / page.stem / "index.html").is_file(), page
     assert "files/kernels/mrope/reference.py.txt" in (site / "index.html").read_text()
     assert (site / "files/kernels/mrope/reference.py.txt").read_bytes() == (
@@ -75,7 +75,12 @@ def test_a_broken_link_ends_the_build(copy: Path, tmp_path: Path, link: str) -> 
 def test_every_page_stands_in_the_navigation() -> None:
     text = re.sub(r"!!python/name:\S+", "", (ROOT / "mkdocs.yml").read_text())
     named = set(re.findall(r"[\w-]+\.md", str(yaml.safe_load(text)["nav"])))
-    assert named == {page.name for page in (ROOT / "docs").glob("*.md")} | {"index.md", "security.md", "changelog.md"}
+    assert named == {page.name for page in (ROOT / "docs").glob("*.md")} | {
+        "index.md",
+        "security.md",
+        "changelog.md",
+        "skill.md",
+    }
 
 
 def test_the_version_is_one() -> None:
