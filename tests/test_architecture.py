@@ -23,6 +23,7 @@ ROOMS = {
     "commands": "one file a command",
     "dashboard": "pages in the browser",
     "opened": "a run, opened once",
+    "agents": "the commands as tools",
     "attach": "ranges around a user's code",
     "fusion": "measure: any callables of a script",
     "testing": "do_bench and sweeps in triton's words",

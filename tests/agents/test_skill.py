@@ -1,4 +1,4 @@
-"""Who knows SKILL.md alone gets from a slow kernel to a verdict: its blocks are done in their order, in an empty folder."""
+"""Who knows SKILL.md alone gets from a slow kernel to a verdict: its blocks, in their order, in an empty folder."""
 
 from __future__ import annotations
 
