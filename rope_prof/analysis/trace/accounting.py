@@ -14,7 +14,7 @@ import polars as pl
 from rope_prof.analysis.trace.collectives import Communication, communication
 from rope_prof.analysis.trace.copies import CopyUse, copy_use, only_copies_ns
 from rope_prof.analysis.trace.gaps import Host, Launches, Rungs, edges, idle_by_cause, launches_of, segments
-from rope_prof.analysis.trace.groups import group_numbers
+from rope_prof.analysis.trace.groups import group_numbers, holding
 from rope_prof.analysis.trace.launches import NODE_ENDS
 from rope_prof.analysis.trace.spans import SpanSet, busy_time, frame_in_order, frame_union, gaps, total_time, window
 
@@ -95,7 +95,7 @@ def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: H
 
 def _graph_launches(events: pl.DataFrame) -> int:
     """Distinct graph launches behind single kernels, as Kineto and node-level nsys files give them."""
-    nodes = events.filter((pl.col("kind") != "graph") & pl.col("launch_name").str.contains("(?i)graphlaunch"))
+    nodes = events.filter((events["kind"] != "graph") & holding(events["launch_name"], "(?i)graphlaunch"))
     return nodes.select("launch_process", "launch_start_ns", "correlation").n_unique() if nodes.height else 0
 
 

@@ -14,7 +14,7 @@ from rope_prof.analysis.trace.accounting import NEEDED, DeviceUse, device_use
 from rope_prof.analysis.trace.backward import caused_by_forward
 from rope_prof.analysis.trace.calls import as_cpu, innermost, recorded_on_cpu
 from rope_prof.analysis.trace.clocks import early_ns
-from rope_prof.analysis.trace.gaps import device_gaps, host
+from rope_prof.analysis.trace.gaps import Host, device_gaps, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.openings import left_open
@@ -64,10 +64,11 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
     picked = None if range_pattern is None else re.compile(range_pattern)
     events = launched(trace)
     unlinked = events["launch_start_ns"].null_count()
+    host_side = host(trace)
     with ThreadPoolExecutor(_TASKS) as pool:  # frames and arrays let go of the interpreter while they work
         judging = pool.submit(integrity, trace, events)
-        costing = pool.submit(_ranges, trace, events, picked)
-        devices = _devices(trace, events)
+        costing = pool.submit(_ranges, trace, events, host_side, picked)
+        devices = _devices(trace, events, host_side)
         judged, ranges = judging.result(), costing.result()
     answer = Analysis(
         schema_version=SCHEMA_VERSION,
@@ -90,18 +91,19 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
     )
 
 
-def _devices(trace: Trace, events: pl.DataFrame) -> tuple[DeviceUse, ...]:
+def _devices(trace: Trace, events: pl.DataFrame, host_side: Host) -> tuple[DeviceUse, ...]:
     by_device = events.select(NEEDED).sort("device", maintain_order=True)
-    host_side = host(trace)
     return tuple(
         device_use(name, trace.device_names.get(name), rows, host_side)
         for (name,), rows in by_device.group_by("device", maintain_order=True)
     )
 
 
-def _ranges(trace: Trace, events: pl.DataFrame, picked: re.Pattern[str] | None) -> tuple[RangeUse, ...]:
+def _ranges(
+    trace: Trace, events: pl.DataFrame, host_side: Host, picked: re.Pattern[str] | None
+) -> tuple[RangeUse, ...]:
     shown = trace.ranges if picked is None else _picked(trace.ranges, picked)
-    return range_use(shown, events, host(trace), caused_by_forward(trace, events))
+    return range_use(shown, events, host_side, caused_by_forward(trace, events))
 
 
 def accounted(trace: Trace, device: str | None = None) -> Trace:

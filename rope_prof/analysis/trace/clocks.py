@@ -16,6 +16,7 @@ import polars as pl
 from rope_prof.analysis.stats import percentiles
 from rope_prof.analysis.trace.gaps import DEVICE_SYNC, STREAM_SYNC
 from rope_prof.analysis.trace.graph_nodes import GRAPH_LAUNCH
+from rope_prof.analysis.trace.groups import holding
 from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import Bools, frame_union, gaps, length, window
 from rope_prof.model.trace import Finding, Trace
@@ -106,11 +107,9 @@ def _shifted(events: pl.DataFrame) -> Iterator[Finding]:
     columns = ("device", "kind", "name", "stream", "start_ns", "dur_ns", "correlation", "launch_name")
     for (device,), rows in events.select(*columns, "launch_start_ns").group_by("device", maintain_order=True):
         found = gaps(rows)
-        after = rows[found["after"].to_numpy()].filter(
-            pl.col("launch_start_ns").is_not_null()
-            & pl.col("launch_name").str.contains("^cu")
-            & ~pl.col("launch_name").str.contains(GRAPH_LAUNCH)
-        )
+        after = rows[found["after"].to_numpy()].filter(pl.col("launch_start_ns").is_not_null())
+        called = after["launch_name"]
+        after = after.filter(holding(called, "^cu") & ~holding(called, GRAPH_LAUNCH))
         if after.height < _LEAST:
             continue
         launch, start = after["launch_start_ns"].to_numpy(), after["start_ns"].to_numpy()

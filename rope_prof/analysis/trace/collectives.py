@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from rope_prof.analysis.trace.calls import innermost
+from rope_prof.analysis.trace.groups import holding
 from rope_prof.analysis.trace.spans import frame_union, join
 from rope_prof.model.trace import Trace
 
@@ -33,19 +34,21 @@ class Communication:
     overlapped_ns: int
 
 
-def communicates() -> pl.Expr:
-    """Whether a GPU event is a kernel that communicates."""
-    named = pl.col("name").fill_null("").str.contains(COMMUNICATES)
-    return (pl.col("kind") == "kernel") & (named | pl.col("collective").is_not_null())
+def communicates(events: pl.DataFrame) -> pl.Series:
+    """Which GPU events are kernels that communicate."""
+    named = holding(events["name"], COMMUNICATES)
+    return (events["kind"] == "kernel") & (named | events["collective"].is_not_null())
 
 
 def communication(events: pl.DataFrame) -> Communication | None:
     """The communication of one device's events; None where there is none."""
-    comm = events.filter(communicates())
+    events = events.select("kind", "name", "collective", "start_ns", "dur_ns")
+    communicate = communicates(events)
+    comm = events.filter(communicate)
     if not comm.height:
         return None
     spans = frame_union(comm)
-    work = frame_union(events.filter(~communicates() & pl.col("kind").is_in(["kernel", "graph"])))
+    work = frame_union(events.filter(~communicate & pl.col("kind").is_in(["kernel", "graph"])))
     exposed = join(spans, work).total - work.total
     return Communication(
         kernels=comm.height, busy_ns=spans.total, exposed_ns=exposed, overlapped_ns=spans.total - exposed
@@ -57,7 +60,7 @@ def collectives(trace: Trace, events: pl.DataFrame) -> pl.DataFrame:
 
     `operation`: `allreduce`, `all_to_allv`, ... as the file says it, else the kernel's name.
     """
-    found = events.filter(communicates()).sort("start_ns", maintain_order=True)
+    found = events.filter(communicates(events)).sort("start_ns", maintain_order=True)
     ranges = trace.ranges.filter(pl.col("name").str.contains(_RANGE))
     around = innermost(ranges, found) if ranges.height and found.height else pl.lit(None, dtype=pl.String)
     said = pl.coalesce("collective", pl.col("around").str.replace(_RANGE, ""), "name")

@@ -25,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.trace.groups import group_numbers
+from rope_prof.analysis.trace.groups import group_numbers, holding
 from rope_prof.analysis.trace.launches import NODE_ENDS, launched
 from rope_prof.analysis.trace.spans import EMPTY, Bools, Int64s, SpanSet, frame_union, gaps, join
 from rope_prof.model.trace import Trace
@@ -80,7 +80,7 @@ def by_profiler(trace: Trace) -> pl.DataFrame:
 
 def host(trace: Trace) -> Host:
     """The host side of a trace, as far as the rule needs it."""
-    waiting = _read_back(trace, trace.calls.filter(pl.col("name").str.contains(f"{SYNC_CALL}|{BLOCKING_COPY}")))
+    waiting = _read_back(trace, trace.calls.filter(holding(trace.calls["name"], f"{SYNC_CALL}|{BLOCKING_COPY}")))
     known = by_profiler(trace).with_columns(
         pl.when(pl.col("process") >= 0).then("process"), pl.col("dur_ns").fill_null(0)
     )

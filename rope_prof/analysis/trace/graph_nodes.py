@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.calls import families, numbered
+from rope_prof.analysis.trace.groups import holding
 from rope_prof.analysis.trace.pairs import pairs
 from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import frame_in_order, length
@@ -61,8 +62,8 @@ def graph_nodes(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
 
 def _nodes(trace: Trace, events: pl.DataFrame) -> pl.DataFrame:
     """The events inside graph launches that are in the file: replay (number), graph_key, node, by_id, and their own."""
-    inside = pl.col("launch_name").str.contains(GRAPH_LAUNCH) & (pl.col("kind") != "graph")
-    rows = events.filter(inside & pl.col("correlation").is_not_null())
+    inside = holding(events["launch_name"], GRAPH_LAUNCH) & (events["kind"] != "graph")
+    rows = events.filter(inside & events["correlation"].is_not_null())
     if not rows.height:
         return rows
     rows = rows.with_columns(launch=pl.struct(_LAUNCH).rank("dense"))

@@ -1,4 +1,4 @@
-"""Rows that agree in some columns share a number: cheaper to sort and to compare than the columns themselves."""
+"""Rows that agree in some columns share a number, or an answer: cheaper than to look at each row."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ def group_numbers(frame: pl.DataFrame) -> tuple[npt.NDArray[np.int64], pl.DataFr
     numbered = distinct.with_row_index("number")
     found = frame.join(numbered, on=frame.columns, how="left", nulls_equal=True, maintain_order="left")
     return found["number"].to_numpy().astype(np.int64), distinct
+
+
+def holding(texts: pl.Series, pattern: str) -> pl.Series:
+    """Which rows' text holds the pattern, each distinct text looked at once; no row without a text does."""
+    names = texts.unique().drop_nulls()
+    return texts.is_in(names.filter(names.str.contains(pattern)).implode()).fill_null(False)

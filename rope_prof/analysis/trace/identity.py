@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from rope_prof.analysis.trace.groups import holding
 from rope_prof.analysis.trace.launches import LAUNCHES_KERNEL, restarts
 from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import frame_union
@@ -18,7 +19,8 @@ from rope_prof.model.trace import Finding, Trace
 
 def identity(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     """The findings; `events` is the trace's `launched` frame."""
-    launches = trace.calls.filter(pl.col("correlation").is_not_null() & pl.col("name").str.contains(LAUNCHES_KERNEL))
+    calls = trace.calls
+    launches = calls.filter(calls["correlation"].is_not_null() & holding(calls["name"], LAUNCHES_KERNEL))
     again = restarts(launches.join(events.select("correlation").unique(), on="correlation", how="semi"))
     if again.height:
         detail = (
@@ -28,6 +30,8 @@ def identity(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
         yield Finding(code="merged_sessions", detail=detail, count=again.height, events=proof(again, "host"))
     yield from _shared(launches, events)
     owner = pl.coalesce("process", "launch_process")
+    if events.select(owner.drop_nulls().n_unique()).item() < 2:
+        return
     rows = events.select("device", "kind", "name", "start_ns", "dur_ns", owner=owner).filter(
         pl.col("owner").is_not_null() & (pl.col("kind") == "kernel")
     )

@@ -22,7 +22,7 @@ from rope_prof.analysis.trace.identity import identity
 from rope_prof.analysis.trace.missing import missing
 from rope_prof.analysis.trace.overlaps import overlaps
 from rope_prof.analysis.trace.proof import ADVICE, proof
-from rope_prof.analysis.trace.spans import frame_union, gaps, window
+from rope_prof.analysis.trace.spans import frame_union, gaps, total_time, window
 from rope_prof.model.trace import Finding, Trace
 from rope_prof.units import SECOND
 
@@ -38,6 +38,7 @@ INFORMS: Final = frozenset(
         "copy_bound",
         "damaged_unread_events",
         "duplicate_metadata",
+        "duplicate_unread_keys",
         "empty_moves",
         "graph_replays_differ",
         "gzip_trailing",
@@ -119,12 +120,13 @@ def _copies(_: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     for (device,), rows in events.group_by("device", maintain_order=True):
         copies = rows.filter(pl.col("kind") == "memcpy")
         start, end = window(rows)
-        alone = only_copies_ns(rows) if copies.height else 0
+        most = total_time(copies)  # at least as long as copies run alone
+        alone = only_copies_ns(rows) if most > COPY_BOUND * (end - start) else 0
         if end > start and alone > COPY_BOUND * (end - start):
-            most = copy_use(rows)[0]
+            use = copy_use(rows)[0]
             detail = (
                 f"device {device} does nothing but copy for {100 * alone / (end - start):.0f} % of its window, most of "
-                f"it {most.direction}{f' from {most.memory} memory' if most.memory else ''}: it is busy, and waits "
+                f"it {use.direction}{f' from {use.memory} memory' if use.memory else ''}: it is busy, and waits "
                 "for data"
             )
             yield Finding(code="copy_bound", detail=detail, count=copies.height, events=proof(copies))

@@ -18,7 +18,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.cards import Order, order_of
 from rope_prof.analysis.trace.graph_nodes import GRAPH_LAUNCH
-from rope_prof.analysis.trace.groups import group_numbers
+from rope_prof.analysis.trace.groups import group_numbers, holding
 from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import Bools, InOrder, Int64s, in_order, length
 from rope_prof.model.trace import Finding, Trace
@@ -91,7 +91,7 @@ def _same(events: pl.DataFrame, rows: Int64s, others: Int64s) -> Int64s:
     one, other = (events.select(columns)[which] for which in (rows, others))
     same = one["name"].eq_missing(other["name"]) & one["kind"].eq_missing(other["kind"])
     same &= one["graph_node"].eq_missing(other["graph_node"])
-    in_graph = one["launch_name"].fill_null("").str.contains(GRAPH_LAUNCH) & one["graph_node"].is_null()
+    in_graph = holding(one["launch_name"], GRAPH_LAUNCH) & one["graph_node"].is_null()
     kept: Int64s = rows[(same & ~in_graph).to_numpy()]
     return kept
 
@@ -102,16 +102,16 @@ def _launches(trace: Trace, events: pl.DataFrame, lanes: pl.DataFrame) -> _Lane:
         device: order_of(trace, device, rows["launch_name"].unique())
         for (device,), rows in events.select("device", "launch_name").group_by("device")
     }
-    in_graph = pl.col("launch_name").fill_null("").str.contains(GRAPH_LAUNCH) | pl.col("graph").is_not_null()
-    in_graph &= pl.col("kind") != "graph"
-    rows = events.select(
+    inside = holding(events["launch_name"], GRAPH_LAUNCH) | events["graph"].is_not_null()
+    in_graph = inside & (events["kind"] != "graph")
+    rows = events.with_columns(in_graph=in_graph).select(
         pl.Series("lane", lane),
         row=pl.int_range(pl.len()),
         start="start_ns",
         end=pl.col("start_ns") + length(),
         name=pl.col("name").fill_null(""),
-        graph=in_graph | (pl.col("kind") == "graph"),
-        unit=pl.when(in_graph & pl.col("correlation").is_not_null())
+        graph=pl.col("in_graph") | (pl.col("kind") == "graph"),
+        unit=pl.when(pl.col("in_graph") & pl.col("correlation").is_not_null())
         .then(pl.col("correlation"))
         .otherwise(-1 - pl.int_range(pl.len())),
     )

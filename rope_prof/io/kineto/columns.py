@@ -19,7 +19,7 @@ from rope_prof.io.kineto.events import read_piece
 from rope_prof.io.kineto.groups import Group
 from rope_prof.io.kineto.identity import processes
 
-COUNTED: Final = ("mended", "lost", "lost_bytes", "lost_unread", "duplicates")
+COUNTED: Final = ("mended", "lost", "lost_bytes", "lost_unread", "duplicates", "duplicates_unread")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import call
 from typing import Final
 
 import msgspec
@@ -21,16 +22,12 @@ from rope_prof.io.kineto.digits import microseconds_to_ns
 from rope_prof.io.kineto.groups import Group
 from rope_prof.io.kineto.mend import lenient_args, mended
 from rope_prof.io.kineto.pieces import array_ends, batches, cuts
-from rope_prof.io.kineto.repeats import keys_repeat, pairs_repeat
+from rope_prof.io.kineto.repeats import Twice, repeated_key, repeats
 from rope_prof.io.kineto.structs import (
-    ArrowEnd,
-    ArrowStart,
     Event,
     Instant,
     Loose,
-    Metadata,
     OldInstant,
-    Sample,
     decode_list,
     decode_loose,
     decode_loose_list,
@@ -40,17 +37,6 @@ _WINDOW_END: Final = "Record Window End"
 _JOIN_MOST: Final = 8
 #: So much text is decoded at a time: its structs stay in a core's cache until their fields are taken.
 _BATCH_BYTES: Final = 1 << 20
-_ARROW: Final = ("ph", "cat", "name", "pid", "tid", "ts")
-_INSTANT: Final = ("ph", "name", "pid", "tid", "ts")
-#: The searched keys (`kineto_repeats`) of the events that are only counted.
-_KEYS_OF: Final[dict[type, tuple[str, ...]]] = {
-    ArrowStart: _ARROW,
-    ArrowEnd: _ARROW,
-    Instant: _INSTANT,
-    OldInstant: _INSTANT,
-    Sample: ("ph", "name", "pid", "ts", "args"),
-    Metadata: (*_INSTANT, "args"),
-}
 _DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError)
 
 
@@ -70,9 +56,8 @@ class Piece:
     lost: int = 0
     lost_bytes: int = 0
     lost_unread: int = 0  # of a category that no figure reads
-    duplicates: int = 0
-    labels: int = 0  # metadata with a name in its args
-    keys: Counter[str] | None = None  # how many of its events have each key, at least; None where that is not known
+    duplicates: int = 0  # events that hold a key twice that a figure can rest on
+    duplicates_unread: int = 0  # or another one
     tail: bytes | None = None
 
     def settle(self) -> None:
@@ -85,8 +70,7 @@ class Piece:
         categories = [event.cat for event in events]
         roles = {category: role(category) for category in set(categories)}
         put = {category: self.groups[frame].events.append for category, (frame, _) in roles.items()}
-        for category, event in zip(categories, events, strict=True):
-            put[category](event)
+        deque(map(call, map(put.__getitem__, categories), events), maxlen=0)
         for frame in KINDS:
             group = self.groups[frame]
             group.kinds += [roles[event.cat][1] for event in group.events[len(group.kinds) - group.count :]]
@@ -99,6 +83,11 @@ class Piece:
             self.add([Event(loose.cat, loose.name, loose.pid, loose.tid, loose.ts, loose.dur, args)])
         elif loose.ph in ("i", "I"):
             self.mark(loose)
+
+    def note(self, twice: Twice) -> None:
+        """Count what `repeated_key` says of one event."""
+        self.duplicates += twice == "read"
+        self.duplicates_unread += twice == "unread"
 
     def mark(self, instant: Instant | OldInstant | Loose) -> None:
         """See whether an instant is the end of the window."""
@@ -118,8 +107,8 @@ def read_piece(text: bytes, last: bool) -> Piece:
         piece.settle()
         return piece
     body = text if whole.tail is None else text[: len(text) - len(whole.tail)]
-    if keys_repeat(body, whole.keys, sum(group.joins.total() for group in whole.groups.values())):
-        whole.duplicates = sum(1 for start, end in cuts(body) if pairs_repeat(body[start:end]))
+    twice = repeats(body)
+    whole.duplicates, whole.duplicates_unread = twice.read, twice.unread
     return whole
 
 
@@ -147,34 +136,17 @@ def _listed(text: bytes, start: int, end: int) -> bytes:
 def strict(text: bytes, end: int) -> Piece:
     """Events as profilers write them, some at a time."""
     piece = Piece()
-    seen: Counter[type] = Counter()
     for start, stop in batches(text, _BATCH_BYTES, end):
         events = decode_list(_listed(text, start, stop))
-        kinds = list(map(type, events))
-        batch = Counter({kind: kinds.count(kind) for kind in (Event, *_KEYS_OF)})
-        seen += batch
-        if batch[Metadata]:
-            told = (event.args for event in events if isinstance(event, Metadata))
-            piece.labels += sum(args is not None and args.name is not None for args in told)
-        if batch[Instant] or batch[OldInstant]:
+        piece.count += len(events)
+        kinds = set(map(type, events))
+        if kinds & {Instant, OldInstant}:
             for event in events:
                 if isinstance(event, Instant | OldInstant):
                     piece.mark(event)
         piece.add([event for event in events if type(event) is Event])
         piece.settle()
-    piece.count = seen.total()
-    others = _other_keys(seen)
-    others["name"] += piece.labels
-    piece.keys = sum((group.known + group.joins for group in piece.groups.values()), others)
     return piece
-
-
-def _other_keys(seen: Counter[type]) -> Counter[str]:
-    """The keys that arrows and metadata always have: nothing of them is decoded that would prove it."""
-    known: Counter[str] = Counter()
-    for kind, keys in _KEYS_OF.items():
-        known.update(dict.fromkeys(keys, seen[kind]))
-    return known
 
 
 def loose(text: bytes, end: int) -> Piece:
@@ -219,8 +191,7 @@ def _decode_from(text: bytes, spans: Sequence[tuple[int, int]], k: int, piece: P
             raise too_deep() from None
         except _DECODE_ERRORS:
             continue
-        if pairs_repeat(one):
-            piece.duplicates += 1
+        piece.note(repeated_key(one))
         return j - k + 1
     return 0
 
@@ -261,8 +232,8 @@ def _mend_into(text: bytes, piece: Piece, final: bool) -> None:
         ends = array_ends(text, 64)
         if ends:
             text, tail = text[: ends[0]], text[ends[0] :].lstrip()[1:]
-    event = mended(text)
-    if event is None:
+    held = mended(text)
+    if held is None:
         if _unread(text):
             piece.lost_unread += 1
             piece.tail = tail
@@ -270,6 +241,7 @@ def _mend_into(text: bytes, piece: Piece, final: bool) -> None:
         piece.lost_bytes += len(text)
         piece.lost += 0 if final and tail is None else 1
     else:
-        piece.take(event)
+        piece.take(held[0])
         piece.mended += 1
+        piece.note(repeated_key(held[1]))
         piece.tail = tail

@@ -53,8 +53,8 @@ _BEFORE_END: Final = re.compile(r'(?<!\\)\\"(?=\s*[,}\]:])')
 _CLOSES: Final = re.compile(r'\s*(?:[:}\]]|,\s*(?:["\[{\d\-]|true|false|null|$)|$)')
 
 
-def mended(text: bytes) -> Loose | None:
-    """The event of a text that strict JSON refuses, or None where nothing helps."""
+def mended(text: bytes) -> tuple[Loose, bytes] | None:
+    """The event of a text that strict JSON refuses, and the text as JSON; None where nothing helps."""
     if len(text) > 1 << 20:
         return None
     readable = text.decode("utf-8", errors="replace")
@@ -62,7 +62,7 @@ def mended(text: bytes) -> Loose | None:
         try:
             value = json.loads(candidate, strict=False, parse_float=Decimal, parse_constant=lambda _: None)
             if isinstance(value, dict):
-                return decode_loose(_number_encoder.encode(_clean(value)))
+                return decode_loose(_number_encoder.encode(_clean(value))), candidate.encode(errors="replace")
         except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError, OverflowError):
             continue
     return None

@@ -191,6 +191,7 @@ _DETAILS: Final = {
     "damaged_events": ("lost", "events ({lost_bytes} bytes) cannot be read and are left out"),
     "damaged_unread_events": ("lost_unread", "events of categories that no figure reads cannot be read"),
     "duplicate_keys": ("duplicates", "events hold a key twice; the last one counts"),
+    "duplicate_unread_keys": ("duplicates_unread", "events hold a key twice that no figure reads"),
     "unreadable_times": ("unreadable_times", "events have no readable start or duration and are left out"),
     "odd_places": ("odd_places", "GPU events name a device or a stream that is no whole number"),
     "second_array": ("second_array", "events of a second event array are left out; a file of a profiler has one"),

@@ -1,105 +1,147 @@
-"""Does an event hold a key twice? The decoder keeps the last one and says nothing, so the text is counted.
+"""Does an event hold a key twice, whichever key it is? The decoder keeps the last one and says nothing.
 
-The quick answer: each searched key stands in the text as often as the decoded events are known to have it. Only where
-that fails each event is looked at. What it can miss: a repeat of the very key that an arrow or a mark lacks.
+Profilers write all events of a kind with the same keys, so the text is looked at by *form*: the keys of an event, known
+by the length and the last eight bytes of each. One event of each form is parsed. What it can miss: a key twice in an
+event whose keys are, so seen, those of another one before it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from operator import attrgetter
-from typing import Any, Final
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
-import msgspec
 import numpy as np
-import polars as pl
+import numpy.typing as npt
 
-from rope_prof.io.kineto.structs import ABSENT, Label
+from rope_prof.io.kineto.categories import role
 
-#: Keys of args that a GPU event has and a figure rests on.
-GPU_KEYS: Final = (
-    *("graph id", "graph node id", "registers per thread", "shared memory"),
-    *("grid", "block", "bytes", "External id"),
+#: Keys that a figure rests on, of an event that is read and of its args. Of a GPU event every key counts.
+_READ: Final = frozenset(
+    (
+        *("ts", "dur", "ph", "pid", "tid", "cat", "name", "args", "correlation", "stream", "device"),
+        *("External id", "external id", "Sequence number", "Fwd thread id", "Input Dims", "Input type"),
+    )
 )
-#: Keys whose repetition is looked for: of an event, and those of its args.
-_SEARCHED: Final = (
-    *("ts", "dur", "ph", "pid", "tid", "cat", "name", "args", "correlation", "stream", "device"),
-    *GPU_KEYS,
-)
-_SEARCH: Final = "|".join(f'"{key}"' for key in _SEARCHED)
-#: Searched key -> its length in quotes (at most eight), and the number that its last so many bytes are.
-_ENDS: Final = {
-    key: (min(len(key) + 2, 8), np.uint64(int.from_bytes(f'"{key}"'.encode()[-8:], "little"))) for key in _SEARCHED
-}
+#: Events that are no complete ones and yet are read: metadata and the window's end. Of arrows nothing is.
+_MARKS: Final = frozenset(("M", "i", "I"))
+_JOINED: Final = 8
+#: Distance of a key's quotes, at most seven -> which bits of the last eight bytes are its own.
+_MASKS: Final = np.array([(2**64 - 1) << 8 * (7 - n) & (2**64 - 1) for n in range(8)], np.uint64)
+_ODD: Final = np.array([0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93], np.uint64)
+
+Twice = Literal["read", "unread", "none", "unparsed"]
+Places = npt.NDArray[np.int64]
+_Words = npt.NDArray[np.uint64]
 
 
-class _Keys(msgspec.Struct, gc=False):
-    """Which of the keys an event has."""
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """How many events hold a key twice that a figure can rest on, and how many only others."""
 
-    ph: msgspec.Raw = ABSENT
-    cat: msgspec.Raw = ABSENT
-    name: msgspec.Raw = ABSENT
-    pid: msgspec.Raw = ABSENT
-    tid: msgspec.Raw = ABSENT
-    ts: msgspec.Raw = ABSENT
-    dur: msgspec.Raw = ABSENT
-    args: msgspec.Raw = ABSENT
+    read: int = 0
+    unread: int = 0
 
 
-_decode_keys = msgspec.json.Decoder(list[_Keys]).decode
-_decode_label = msgspec.json.Decoder(Label).decode
+def repeats(text: bytes) -> Repeats:
+    """The events of a piece of an event array that hold a key twice."""
+    begins = _begins(text)
+    ends = np.append(begins[1:], len(text))
+    opens, keys, apart = _keys(text)
+    first = np.searchsorted(keys, begins)
+    held = np.flatnonzero(np.diff(first, append=len(keys)))  # events with a key
+    counts = np.ones(len(held), np.int64)
+    # where keys stand apart from their colons each event is parsed
+    if len(held) and not apart:
+        forms = np.add.reduceat(_hashes(text, opens, keys), first[held])
+        _, one, counts = np.unique(forms, return_index=True, return_counts=True)
+        held = held[one]
+    found = Counter[Twice]()
+    for k, count in zip(held.tolist(), counts.tolist(), strict=True):
+        found[_repeat(text, begins, ends, k)] += count
+    return Repeats(found["read"], found["unread"])
 
 
-def keys_repeat(text: bytes, held: Mapping[str, int] | None, joins: int) -> bool:
-    """Whether the text holds a key more often than there are events that have it: cause for a look at each.
-
-    `held` says how many events are known to have each key, at least (None: not known); `joins` how many keys of args
-    there are among those that are searched.
-    """
-    if held is not None and _colon_keys(text) == {key: held.get(key, 0) for key in _SEARCHED}:
-        return False
-    searched = pl.Series([text.decode("utf-8", errors="replace")])
-    found = int(searched.str.count_matches(_SEARCH)[0])
-    events = _decode_keys(b"[" + text.rstrip().removesuffix(b"]") + b"]")
-    outer = sum(sum(map(bool, map(attrgetter(name), events))) for name in _Keys.__struct_fields__)
-    named = sum(_labels(event.args) for event in events if bytes(event.ph) == b'"M"')
-    return found > outer + joins + named
-
-
-def _labels(args: msgspec.Raw) -> bool:
-    """Whether the args of metadata have a name."""
-    try:
-        return _decode_label(args).name is not None
-    except msgspec.DecodeError:
-        return False
-    except UnicodeDecodeError:  # a name in another encoding: there is one, and it is not read
-        return b'"name"' in bytes(args)
-
-
-def _colon_keys(text: bytes) -> dict[str, int]:
-    """How often each searched key stands before a colon, by the eight bytes up to it: faster than a regex.
-
-    Misses a key with a blank before its colon: then it is less than what is held, and the slower count decides.
-    """
-    text = b" " * 8 + text  # so that eight bytes end at any quote
+def _begins(text: bytes) -> Places:
+    """Where events begin: behind `}`, a comma and blanks. One that begins inside an event's args is found too."""
     characters = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero((characters[7:-1] == ord('"')) & (characters[8:] == ord(":")))
-    eights = np.ndarray((len(text) - 7,), np.dtype("<u8"), buffer=text, strides=(1,))[ends]
-    lasts = {length: eights >> np.uint64(8 * (8 - length)) for length in {length for length, _ in _ENDS.values()}}
-    return {key: int(np.count_nonzero(lasts[length] == end)) for key, (length, end) in _ENDS.items()}
+    opens = np.flatnonzero(characters == ord("{"))
+    at = _back(characters, opens)
+    at = np.where(characters[at] == ord(","), _back(characters, at), 0)
+    follows = (characters[at] == ord("}")) & (at > 0)
+    return np.concatenate(([0], opens[follows]))
 
 
-def pairs_repeat(text: bytes) -> bool:
-    """Whether any object in the text of one event holds a key twice."""
-    repeats = False
+def _back(characters: npt.NDArray[np.uint8], places: Places) -> Places:
+    """For each place the last one before it that holds no blank; 0 where there is none."""
+    at = np.maximum(places - 1, 0)
+    blank = np.flatnonzero((characters[at] <= ord(" ")) & (at > 0))
+    while len(blank):
+        at[blank] -= 1
+        blank = blank[(characters[at[blank]] <= ord(" ")) & (at[blank] > 0)]
+    return at
 
-    def look(pairs: list[tuple[str, Any]]) -> None:
-        nonlocal repeats
-        repeats = repeats or len({key for key, _ in pairs}) < len(pairs)
+
+def _keys(text: bytes) -> tuple[Places, Places, bool]:
+    """Where keys begin and end: their quotes, a colon behind the second. And whether some stand apart from theirs."""
+    characters = np.frombuffer(text, np.uint8)
+    quotes = np.flatnonzero(characters[:-1] == ord('"'))
+    after = characters[1:][quotes]
+    ends = np.flatnonzero(after == ord(":"))
+    ends = ends[ends > 0]
+    later = quotes[after <= ord(" ")] + 1
+    while len(later):
+        later = later[later + 1 < len(characters)] + 1
+        if np.any(characters[later] == ord(":")):
+            break
+        later = later[characters[later] <= ord(" ")]
+    return quotes[ends - 1], quotes[ends], bool(len(later))
+
+
+def _hashes(text: bytes, opens: Places, keys: Places) -> _Words:
+    """A number for each key, of its last eight bytes and its length. Their sum tells what keys an event has."""
+    padded = b" " * 7 + text  # so that eight bytes end at any quote
+    words = np.ndarray((len(text),), np.dtype("<u8"), buffer=padded, strides=(1,))
+    size = keys - opens
+    mixed: _Words = words[keys]
+    mixed &= _MASKS[np.minimum(size, 7)]
+    mixed += size.view(np.uint64)
+    mixed *= _ODD[0]
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= _ODD[1]
+    mixed ^= mixed >> np.uint64(32)
+    return mixed
+
+
+def _repeat(text: bytes, begins: Places, ends: Places, k: int) -> Twice:
+    """What `repeated_key` says of event `k`."""
+    for last in range(k, min(k + _JOINED, len(begins))):  # an object inside it looks like an event's begin
+        found = repeated_key(text[begins[k] : ends[last]].rstrip(b", \t\r\n"))
+        if found != "unparsed":
+            return found
+    return "none"
+
+
+def repeated_key(text: bytes) -> Twice:
+    """Whether a key stands twice in the text of an event: one that a figure rests on, or only others."""
+    twice: set[str] = set()
+
+    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = dict(pairs)
+        if len(seen) < len(pairs):
+            left = [key for key, _ in pairs]
+            for key in seen:
+                left.remove(key)
+            twice.update(left)
+        return seen
 
     try:
-        json.loads(text, object_pairs_hook=look, strict=False)
+        event = json.loads(text, object_pairs_hook=look, strict=False)
     except (ValueError, RecursionError):
-        return False
-    return repeats
+        return "unparsed"
+    if not twice or not isinstance(event, dict):
+        return "none"
+    frame = role(category)[0] if isinstance(category := event.get("cat"), str) else ""
+    read = twice & _READ and (frame or event.get("ph") in _MARKS or "cat" in twice)
+    return "read" if frame == "gpu" or read else "unread"

@@ -66,16 +66,8 @@ class OldInstant(msgspec.Struct, gc=False, tag_field="ph", tag="I"):
     ts: msgspec.Raw = ABSENT
 
 
-class Label(msgspec.Struct, gc=False):
-    """The args of metadata: names have a name, sort indices have none."""
-
-    name: Scalar = None
-
-
 class Metadata(msgspec.Struct, gc=False, tag_field="ph", tag="M"):
-    """Of a process or thread: read to know how many keys it has, no more."""
-
-    args: Label | None = None
+    """Of a process or thread: nothing of it is read."""
 
 
 class ArrowStart(msgspec.Struct, gc=False, tag_field="ph", tag="s"):
