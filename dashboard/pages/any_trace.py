@@ -112,7 +112,7 @@ if analysis.ranges:
     st.html('<div class="rp"><section><h2>Ranges, by the time that the device was busy for them</h2></section></div>')
     table = trace_panels.range_table(analysis.ranges)
     shell.table(table, words=WORDS, wide="range")
-if analysis.integrity.verdict != "unusable" and found.trace.format != "proton":
+if analysis.integrity.verdict != "unusable" and found.trace.totals is None:
     with st.spinner("Looking for chains"):
         worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path)))
     st.html('<div class="rp"><section><h2>Chains worth fusing</h2></section></div>')

@@ -109,7 +109,7 @@ def analyze(
 
 
 def _chains(held: Trace, answer: Analysis, device: str | None, bandwidth: float | None) -> Chains | None:
-    if answer.integrity.verdict == "unusable" or answer.format == "proton":
+    if answer.integrity.verdict == "unusable" or held.totals is not None:
         return None
     used = accounted(held, device)
     return chains_of(used, withheld=answer.integrity.reason, bytes_a_ns=bandwidth)  # GB/s = bytes a ns

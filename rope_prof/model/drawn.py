@@ -17,7 +17,7 @@ VERSION: Final = 1
 WRITTEN_NS: Final = "duration as written"
 NONE: Final = "none"
 #: Of a trace's metadata, what an analysis asks for.
-_METADATA: Final = ("deviceProperties", "distributedInfo", "device", "proton")
+_METADATA: Final = ("deviceProperties", "distributedInfo", "device", "totals")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,6 +125,11 @@ class Trace:
     metadata: dict[str, Any] = field(default_factory=dict)
     own: dict[str, Any] | None = None
 
+    @property
+    def totals(self) -> list[dict[str, Any]] | None:
+        """Of a profile of totals, whose events have no times, one entry a call path; None of every other file."""
+        return self.metadata.get("totals")
+
 
 def empty(schema: dict[str, Any]) -> pl.DataFrame:
     """A frame of that schema without rows."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rope_prof.cli import main
 from rope_prof.errors import TraceError
 from rope_prof.io.trace import formats
 from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, TraceFormat, kinds
@@ -56,8 +58,10 @@ def test_words_and_suffixes_come_from_the_list() -> None:
     assert kinds(lambda one: one.title).startswith("Kineto .json or .json.gz, Nsight Systems .sqlite")
 
 
-def test_a_format_that_joins_the_list_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a new format takes: a reader and an entry."""
+def test_a_format_that_joins_the_list_is_read_judged_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a new format takes: a reader and an entry. No other file knows a format by its name (`test_one_home`)."""
     read = replace(trace(kernel(0, 10)), format="mine")
     mine = TraceFormat(
         title="Mine",
@@ -70,3 +74,7 @@ def test_a_format_that_joins_the_list_is_read(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "a.mine").write_bytes(b"MINE 1")
     assert read_trace(tmp_path / "a.mine") is read
     assert kinds(lambda one: one.writer).endswith(", mine .mine")
+    assert main(["analyze", str(tmp_path / "a.mine"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["format"], [one["kernels"] for one in said["devices"]]) == ("mine", [1])
+    assert main(["export", str(tmp_path / "a.mine"), "--to", "perfetto", "-o", str(tmp_path / "a.pftrace")]) == 0

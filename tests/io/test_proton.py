@@ -22,7 +22,7 @@ def test_totals_per_path_and_device(tmp_path: Path) -> None:
     tree = node("ROOT", node("a", leaf("k", 10, 2, "0"), leaf("k", 5, 1, "1")), leaf("k", 7, 1, "0"))
     (tmp_path / "p.hatchet").write_text(json.dumps([tree, {"CUDA": {}}]))
     held = read_trace(tmp_path / "p.hatchet")
-    assert [entry["path"] for entry in held.metadata["proton"]] == [["a", "k"], ["a", "k"], ["k"]]
+    assert [entry["path"] for entry in held.totals or []] == [["a", "k"], ["a", "k"], ["k"]]
     assert {use.device: (use.kernels, use.kernel_ns) for use in analyze(held).devices} == {"0": (3, 17), "1": (1, 5)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -160,9 +159,7 @@ def test_objects_that_err_or_stall_cost_themselves_alone(
     out = tmp_path / "out"
     words = ["analyze", "s3://runs/night/", "-o", str(out), "--workers", "2"]
     gate.ill = {"rank1.json": "stall"}
-    began = time.monotonic()
     assert main(words) == 1
-    assert time.monotonic() - began < 30
     said = capsys.readouterr()
     assert "1 of 4 traces failed" in said.err
     assert "sent nothing for 2 s" in said.err

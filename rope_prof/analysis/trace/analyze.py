@@ -80,7 +80,7 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
     )
     if judged.verdict == "unusable":
         return answer
-    if trace.format == "proton":
+    if trace.totals is not None:
         return replace(answer, devices=tuple(_totals(trace)))
     early = early_ns(events)
     return replace(
@@ -149,7 +149,7 @@ def _picked(ranges: pl.DataFrame, pattern: re.Pattern[str]) -> pl.DataFrame:
 
 def _totals(trace: Trace) -> Iterator[DeviceUse]:
     """What a totals-only profile says of each device: executions and kernel time."""
-    paths = trace.metadata.get("proton", ())
+    paths = trace.totals or ()
     for device in sorted({str(path["device"]) for path in paths}):
         here = [path for path in paths if path["device"] == device]
         counts = [path["count"] for path in here]

@@ -83,7 +83,7 @@ class Integrity:
 def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
     """Judge a trace; `events` is its `launched` frame."""
     findings = list(trace.findings)
-    if trace.format == "proton":
+    if trace.totals is not None:
         detail = "a Proton profile holds totals per call path: no times, no gaps, no host side"
         findings.append(Finding(code="totals_only", detail=detail))
     elif not trace.gpu.height:

@@ -16,7 +16,7 @@ _TIME: Final = "time (ns)"
 
 
 def read_proton(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
-    """The profile; `metadata["proton"]` has one entry a call path: path, device, count, kernel_ns.
+    """The profile; `totals` has one entry a call path: path, device, count, kernel_ns.
 
     Raises `TraceError` for a cut, damaged or too large file: a tree that is cut has no readable part.
     """
@@ -43,7 +43,7 @@ def read_proton(chunks: Iterable[bytes], source: str, findings: Sequence[Finding
         overheads=pl.DataFrame(schema=OVERHEADS),
         events=len(totals),
         findings=tuple(findings),
-        metadata={"proton": totals},
+        metadata={"totals": totals},
     )
 
 
