@@ -12,6 +12,7 @@ from rope_prof.dashboard.shell import PAGES
 from streamlit.testing.v1 import AppTest
 
 from rope_prof.cli import main
+from rope_prof.commands.export import FORMATS
 from rope_prof.dashboard import FOLDER
 from rope_prof.io.run.folder import shipped_runs
 
@@ -43,13 +44,14 @@ def texts(run: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> Iterato
     yield "show", printed(capsys, "show", str(run))
     yield "json", printed(capsys, "show", str(run), "--json")
     yield "compare", printed(capsys, "compare", f"{run}:unfused/eager", f"{run}:fused/eager")
-    for form, name in (("html", "page.html"), ("markdown", "text"), ("perfetto", "drawn.pftrace")):
-        printed(capsys, "export", str(run), "--to", form, "-o", str(place / name))
-    yield "html", (place / "page.html").read_text("utf-8")
-    yield "perfetto", (place / "drawn.pftrace").read_bytes().decode("latin-1")
-    for file in (place / "text").iterdir():
-        if file.suffix in {".md", ".svg"}:
-            yield file.name, file.read_text("utf-8")
+    yield "doctor", printed(capsys, "doctor")
+    for form in FORMATS:
+        out = place / {"html": "page.html", "perfetto": "drawn.pftrace"}.get(form, form)
+        yield f"{form}, said", printed(capsys, "export", str(run), "--to", form, "-o", str(out)).replace(str(out), "")
+        for file in sorted(out.rglob("*")) if out.is_dir() else [out]:
+            if file.is_file() and not file.is_relative_to(place / "archive"):
+                yield f"{form}, {file.name}", file.read_bytes().decode("latin-1")
+    yield "archive, run.json", (place / "archive/run.json").read_text("utf-8")
 
 
 def test_reports_and_tables_speak_of_the_operation_alone(
@@ -59,10 +61,11 @@ def test_reports_and_tables_speak_of_the_operation_alone(
     assert {name: spoken(text) for name, text in seen.items() if spoken(text)} == {}
     axis = {"h200-rmsnorm-quant": "int8"}.get(run.name, "channels")
     assert axis in seen["show"]
-    assert axis in seen["html"]
+    assert axis in seen["html, page.html"]
+    assert {name.partition(",")[0] for name in seen} >= set(FORMATS)
 
 
-@pytest.mark.parametrize("page", [name for name in PAGES if name not in {"perfetto", "ranks"}])
+@pytest.mark.parametrize("page", PAGES)
 def test_pages_speak_of_the_operation_alone(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["app.py", "--run", str(shipped_runs() / RUNS[0])])
     found = AppTest.from_file(str(FOLDER / "pages/app.py"), default_timeout=60)
@@ -70,9 +73,9 @@ def test_pages_speak_of_the_operation_alone(page: str, monkeypatch: pytest.Monke
         found.switch_page(f"{page}.py")
     found.run()
     assert not found.exception
-    html = " ".join(element.proto.body for element in found.get("html"))
-    drawn = " ".join(str(element.proto) for element in (*found.get("plotly_chart"), *found.get("bidi_component")))
-    text = re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL) + drawn
+    drawn = " ".join(str(element.proto) for element in found.main)
+    text = re.sub(r"<style>.*?</style>", "", drawn, flags=re.DOTALL)
+    assert len(text) > 1000
     assert spoken(text) == []
 
 
