@@ -207,9 +207,10 @@ def judged(out: Tensors, operation: Operation, case: Setting, call: Call, known:
     """
     for output, got, want in zip(operation.outputs, out, known.dtypes, strict=True):
         if got.dtype != want:
+            less = ": a lower precision than stated" if got.dtype.itemsize < want.itemsize else ""
             raise TypeError(
                 f"the path returned {output.name!r} in {_dtype(got)}; expected {str(want).removeprefix('torch.')}, as "
-                f"the baseline {operation.paths[0]!r} does"
+                f"the baseline {operation.paths[0]!r} does{less}"
             )
     found = deviations(out, operation, case, call)
     outputs = tuple(

@@ -22,7 +22,16 @@ from rope_prof.record.device.machine import machine
 from rope_prof.record.loop.timing import Subject
 from rope_prof.record.worker.messages import Setup
 from rope_prof.record.worker.seal import Seal
-from rope_prof.record.worker.watch import DishonestPathError, differs, kept_alike, no_oracle, returned, tensors, watched
+from rope_prof.record.worker.watch import (
+    DishonestPathError,
+    alike,
+    differs,
+    kept_alike,
+    no_oracle,
+    returned,
+    tensors,
+    watched,
+)
 
 TORCH_BENCH = f"{__name__}:torch_bench"
 
@@ -132,7 +141,7 @@ class WorkerBench(TorchBench):
         given = [each.clone() for each in tensors(arguments)]
         called = _outputs(call, arguments)
         self.refill(seed + 1)
-        other = any(not torch.equal(one, two) for one, two in zip(given, tensors(arguments), strict=True))
+        other = any(not alike(one, two) for one, two in zip(given, tensors(arguments), strict=True))
         if _foreign(key) and other and kept_alike(called, _outputs(call, arguments)):
             raise DishonestPathError("it returns what it made before: the same outputs for other values in one place")
         self.refill(seed)

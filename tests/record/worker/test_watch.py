@@ -19,7 +19,6 @@ from rope_prof.record.worker.watch import (
     DishonestPathError,
     differs,
     kept_alike,
-    require_width,
     tensors,
     watched,
 )
@@ -47,7 +46,6 @@ def _thread(a: torch.Tensor) -> torch.Tensor:
     ("call", "words"),
     [
         (lambda a: a.as_subclass(Own), "returns a Own, a tensor of a class of its own"),
-        (lambda a: a.to(torch.float16), "returns float16 for arguments of float32: a lower precision"),
         (_thread, "leaves a thread behind"),
     ],
 )
@@ -75,14 +73,15 @@ def test_threads_that_compile_are_not_the_paths(monkeypatch: pytest.MonkeyPatch)
         watched(lambda a: a * other.submit(int, 2).result(), CpuDevice(), held=False)(torch.ones(2))
 
 
-def test_the_narrowest_argument_is_the_measure() -> None:
-    bf16, fp32 = torch.ones(2, dtype=torch.bfloat16), torch.ones(2)
-    require_width([bf16], [bf16, fp32, 3, "x"])
-    require_width([fp32], [bf16])
-    require_width([], [fp32])
-    with pytest.raises(DishonestPathError):
-        require_width([bf16], [fp32])
-    assert tensors((bf16, 1, torch.ones(2, dtype=torch.int64))) == [bf16]
+def test_a_path_that_quantises_is_honest() -> None:
+    """How narrow an output may be the baseline says, whose dtypes every path must return."""
+    half = torch.ones(2, dtype=torch.float16)
+    run = watched(lambda a: (a.to(torch.float8_e4m3fn), a.to(torch.int8)), CpuDevice(), held=False)
+    assert [each.dtype for each in run(half)] == [torch.float8_e4m3fn, torch.int8]
+    narrow = half.to(torch.float8_e5m2)
+    assert kept_alike([narrow], [narrow.clone()])
+    assert differs([narrow], [narrow.clone()]) is None
+    assert tensors((half, 1, torch.ones(2, dtype=torch.int64))) == [half]
 
 
 def test_outputs_are_alike_to_a_thousandth_of_the_largest() -> None:
