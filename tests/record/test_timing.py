@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rope_prof.record.bench import subjects
 from rope_prof.record.loop.timing import (
     LEVEL,
     MAX_CALLS,
@@ -16,6 +20,7 @@ from rope_prof.record.loop.timing import (
     Failures,
     Sample,
     Subject,
+    by_wall,
     level,
     measure,
     on_device,
@@ -148,6 +153,89 @@ def test_a_replay_is_sampled_whole() -> None:
     subject.step, subject.one_step = 28, True
     settle(subject, 10, world.clock, world)
     assert (subject.calls, subject.device_calls) == (28, 28)
+
+
+class Replays:
+    """A device whose replay costs `start` to begin and `wait` to wait for, once a sample, and `call` each of its calls.
+
+    `late`: samples whose clock jumps ahead by so many ns, by their number.
+    """
+
+    def __init__(self, start: int, wait: int, call: int, late: dict[int, int] | None = None) -> None:
+        self.start, self.wait, self.call, self.late = start, wait, call, late or {}
+        self.now = self.queued = self.samples = 0
+        self.has_clock = False
+
+    def clock(self) -> int:
+        return self.now
+
+    def synchronize(self) -> None:
+        if self.queued:
+            self.now += self.start + self.queued * self.call + self.wait + self.late.get(self.samples, 0)
+            self.samples += 1
+        self.queued = 0
+
+    def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
+        raise AssertionError((work, hold_ns))
+
+    def subject(self, *, one_step: bool, takes_off: bool = True) -> Subject:
+        def work(calls: int) -> Callable[[], None]:
+            def run() -> None:
+                self.queued += calls
+
+            return run
+
+        return Subject("a", work, step=28, one_step=one_step, takes_off=takes_off)
+
+
+@pytest.mark.parametrize("one_step", [True, False], ids=["cold", "hot"])
+@given(start=st.integers(0, 90_000), wait=st.integers(0, 90_000), call=st.integers(100, 90_000))
+def test_what_starting_a_replay_and_waiting_for_it_cost_cancels(
+    one_step: bool, start: int, wait: int, call: int
+) -> None:
+    world = Replays(start, wait, call)
+    subject = world.subject(one_step=one_step)
+    settle(subject, 28, world.clock, world)
+    calls, ns = by_wall(subject, world.clock, world)
+    assert calls % 28 == 0
+    if subject.takes_off:
+        assert ns == calls * call
+    else:  # of replays as long as a sample it is a share that nobody sees
+        assert ns - calls * call == start + wait <= 0.07 * ns
+
+
+@pytest.mark.parametrize(("buffers", "graphs"), [(28, 1), (29, 2), (57, 3), (112, 4), (9_000, 4)])
+def test_replays_of_a_cold_sample_are_on_buffers_of_their_own(
+    buffers: int, graphs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[list[int]] = []
+    monkeypatch.setattr(subjects, "replays", lambda _, first, further: taken.extend([first, *further]))
+    places = itertools.cycle(range(buffers))
+    device = SimpleNamespace(flush=lambda: None)
+    made = subjects.cold_graph("a", print, lambda n: [next(places) for _ in range(n)], buffers, device)  # type: ignore[arg-type,misc]
+    assert (made.step, made.one_step, made.takes_off) == (28, True, True)
+    assert len(taken) == graphs
+    distinct = {place for batch in taken for place in batch}
+    assert len(distinct) == min(buffers, 28 * graphs)
+
+
+def test_a_sample_of_replays_without_further_ones_carries_a_share() -> None:
+    """So it was before, and so it is of subjects that ask for nothing else."""
+    world = Replays(10_000, 5_000, 1_800)
+    subject = world.subject(one_step=True, takes_off=False)
+    settle(subject, 28, world.clock, world)
+    assert by_wall(subject, world.clock, world) == (28, 28 * 1_800 + 15_000)
+
+
+def test_a_replay_that_was_held_up_is_taken_again_and_never_negative() -> None:
+    world = Replays(10_000, 5_000, 1_800, late={0: 10_000_000})
+    subject = world.subject(one_step=True)
+    subject.calls = 84
+    assert by_wall(subject, world.clock, world) == (84, 84 * 1_800)
+    assert world.samples == 4
+    world.late = {number: 10_000_000 * (number % 2 == 0) for number in range(100)}
+    with pytest.raises(RuntimeError, match="84 calls more took no time in 14 samples"):
+        by_wall(subject, world.clock, world)
 
 
 @given(st.lists(st.integers(1, MAX_CALLS), min_size=1, max_size=8))

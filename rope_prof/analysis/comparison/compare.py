@@ -189,19 +189,25 @@ def _verdict(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str) -> Ver
 
 
 def _replayed_once(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str, word: Word) -> str | None:
-    """What a wall verdict between a cold graph and another mode carries, where a sample is one replay."""
-    modes = {left.key.mode, right.key.mode}
-    if metric != "wall" or "graph" not in modes or len(modes) < 2 or word not in {"FASTER", "SLOWER"}:
+    """What a wall verdict carries where a sample of one side is one replay of a graph, and of the other is not."""
+    if metric != "wall" or word not in {"FASTER", "SLOWER"}:
         return None
-    side, facts = (sides.base, left) if left.key.mode == "graph" else (sides.cand, right)
-    step = side.run.settings.get("calls")
-    mine = side.samples.filter((side.samples["key"] == facts.key.name) & (side.samples["clock"] == "wall"))
-    if facts.key.l2 != "cold" or not isinstance(step, int) or not mine.height or mine["calls"].max() != step:
+    steps = [_step_of_one_replay(side, facts) for side, facts in ((sides.base, left), (sides.cand, right))]
+    if (steps[0] is None) == (steps[1] is None):
         return None
     return (
-        f"by wall, and a sample of the graph is one replay: a {step}th of its launch and of the wait for its end is in "
-        "each call, of the loop's hardly anything; judge these two by the device's clock"
+        f"by wall, and a sample of the graph is one replay: a {steps[0] or steps[1]}th of its launch and of the wait "
+        "for its end is in each call, of the other side's hardly anything; judge these two by the device's clock"
     )
+
+
+def _step_of_one_replay(side: Side, facts: KeyFacts) -> int | None:
+    """The calls of a replay where a sample by wall is one; None where it is a loop, or what further replays add."""
+    step = side.run.settings.get("calls")
+    if (facts.key.mode, facts.key.l2) != ("graph", "cold") or not isinstance(step, int):
+        return None
+    mine = side.samples.filter((side.samples["key"] == facts.key.name) & (side.samples["clock"] == "wall"))
+    return step if mine.height and mine["calls"].max() == step else None
 
 
 def _bad(facts: KeyFacts) -> str:

@@ -19,7 +19,7 @@ import torch
 from rope_prof.analysis.run.rows import figures
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import CEILINGS, L2, Case, Ceiling, CeilingName
-from rope_prof.record.bench.subjects import Ring, replays
+from rope_prof.record.bench.subjects import Ring, cold_graph, replays
 from rope_prof.record.capture.capture import LEAST_REPLAYS, profiled
 from rope_prof.record.device.devices import CudaDevice, RecordDevice
 from rope_prof.record.device.quiet import quiet_profiler
@@ -203,9 +203,8 @@ def _over_ring(name: str, call: Callable[..., Any], ring: Ring) -> Subject:
 
 
 def _pass(name: str, call: Callable[..., Any], ring: Ring, device: CudaDevice) -> Subject:
-    """As a path in mode graph: 28 buffers in one graph, the L2 overwritten ahead of each replay."""
-    work = replays(call, ring.take_passes(GRAPH_CALLS))
-    return Subject(name, work, step=GRAPH_CALLS, before=device.flush, one_step=True)
+    """As a path in mode graph: 28 buffers in one graph, the L2 overwritten ahead of each sample."""
+    return cold_graph(name, call, ring.take_passes, len(ring), device)
 
 
 def _chain(name: str, call: Callable[..., Any], nodes: int, arguments: tuple[Any, ...] = ()) -> Subject:

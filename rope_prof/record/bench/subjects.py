@@ -18,7 +18,7 @@ from rope_prof.record.bench.claims import own_words, require_calls
 from rope_prof.record.device.compiler import compiler
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.loop.plan import GRAPH_CALLS
-from rope_prof.record.loop.timing import Subject, Work
+from rope_prof.record.loop.timing import COLD_STEPS, Subject, Work
 
 Call = Callable[..., Any]
 #: A ring is this many times the L2, so that a buffer has left it when its turn comes again.
@@ -141,35 +141,59 @@ def eager_subject(key: Key, call: Call, ring: Ring) -> Subject:
 
 
 def graph_subject(key: Key, call: Call, ring: Ring, device: RecordDevice) -> Subject:
-    """Mode graph: one replay of a CUDA graph that holds 28 calls on 28 buffers; cold by a flush ahead of each replay.
+    """Mode graph: replays of CUDA graphs that hold 28 calls on 28 buffers; cold by a flush ahead of each sample.
 
-    A graph's addresses are fixed, so the ring cannot move on: the L2 is overwritten once per replay instead, outside
-    the clock, and each of the 28 buffers is touched once in it. Hot: 28 calls on one buffer, and no flush.
+    A graph's addresses are fixed, so the ring cannot move on: the L2 is overwritten once per sample instead, outside
+    the clock, and the replays of a sample are those of graphs on the ring's next buffers. Hot: 28 calls on one buffer,
+    and no flush.
     """
-    cold = key.l2 == "cold"
-    work = replays(call, ring.take(GRAPH_CALLS, key.l2))
-    return Subject(key.name, work, step=GRAPH_CALLS, before=device.flush if cold else None, one_step=cold)
+    if key.l2 == "cold":
+        return cold_graph(key.name, call, ring.take, len(ring), device)
+    return Subject(key.name, replays(call, ring.take(GRAPH_CALLS, key.l2)), step=GRAPH_CALLS, takes_off=True)
 
 
-def replays(call: Call, batch: Sequence[tuple[Any, ...]]) -> Callable[[int], Work]:
-    """`work` of a subject whose step is `len(batch)`: replays of one CUDA graph of `call` on each of `batch`."""
+def cold_graph(
+    name: str, call: Call, take: Callable[[int], Sequence[tuple[Any, ...]]], buffers: int, device: RecordDevice
+) -> Subject:
+    """`call` on the next 28 of `buffers`, and as far as there are more on the next 28, in graphs of their own.
+
+    A buffer is touched again in a sample only where the ring is so short that it has left the L2 by then.
+    """
+    first, *further = (take(GRAPH_CALLS) for _ in range(min(1 + COLD_STEPS, -(-buffers // GRAPH_CALLS))))
+    work = replays(call, first, further)
+    return Subject(name, work, step=GRAPH_CALLS, before=device.flush, one_step=True, takes_off=True)
+
+
+def replays(
+    call: Call, batch: Sequence[tuple[Any, ...]], further: Sequence[Sequence[tuple[Any, ...]]] = ()
+) -> Callable[[int], Work]:
+    """`work` of a subject whose step is `len(batch)`: replays of a CUDA graph of `call` on each of `batch`.
+
+    `further`: batches of the steps after the first, in turn; their graphs share the memory of the first, which is
+    captured last: what its calls return stays as it is until another is replayed.
+    """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for arguments in batch[:2]:
             call(*arguments)
     torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for arguments in batch:
-            call(*arguments)
+    pool = torch.cuda.graph_pool_handle()
+    graphs = []
+    for each in (*further, batch):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool):
+            for arguments in each:
+                call(*arguments)
+        graphs.append(graph)
+    in_turn = [graphs[-1], *graphs[:-1]]
 
     def work(calls: int) -> Work:
         count = max(1, calls // len(batch))
 
         def run() -> None:
-            for _ in range(count):
-                graph.replay()
+            for number in range(count):
+                in_turn[number % len(in_turn)].replay()
 
         return run
 

@@ -142,7 +142,7 @@ class Servant:
         """The subject called so, with the recorder's numbers."""
         subject = self.subjects[size.name]
         subject.calls, subject.device_calls = size.calls, size.device_calls
-        subject.hold_ns, subject.waits = size.hold_ns, size.waits
+        subject.hold_ns, subject.waits, subject.takes_off = size.hold_ns, size.waits, size.takes_off
         return subject
 
 
@@ -152,6 +152,7 @@ def size_of(subject: Subject) -> Size:
         name=subject.name,
         step=subject.step,
         one_step=subject.one_step,
+        takes_off=subject.takes_off,
         calls=subject.calls,
         device_calls=subject.device_calls,
         hold_ns=subject.hold_ns,

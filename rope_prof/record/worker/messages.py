@@ -12,7 +12,7 @@ from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.timing import Sample
 
 #: Changes with anything below: two sides of different versions do not talk.
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class Size:
     name: str
     step: int
     one_step: bool
+    takes_off: bool
     calls: int
     device_calls: int
     hold_ns: int

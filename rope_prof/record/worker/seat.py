@@ -216,7 +216,7 @@ def require_clock(taken: Taken, before_ns: int, after_ns: int) -> None:
 def put(subject: Subject, size: Size) -> None:
     """The worker's numbers into `subject`."""
     subject.calls, subject.device_calls = size.calls, size.device_calls
-    subject.hold_ns, subject.waits = size.hold_ns, size.waits
+    subject.hold_ns, subject.waits, subject.takes_off = size.hold_ns, size.waits, size.takes_off
 
 
 def size_of(subject: Subject) -> Size:
@@ -225,6 +225,7 @@ def size_of(subject: Subject) -> Size:
         name=subject.name,
         step=subject.step,
         one_step=subject.one_step,
+        takes_off=subject.takes_off,
         calls=subject.calls,
         device_calls=subject.device_calls,
         hold_ns=subject.hold_ns,

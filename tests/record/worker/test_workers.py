@@ -217,7 +217,7 @@ def test_endings_in_words() -> None:
 
 
 def taken(began: int, ended: int, ns: int) -> Taken:
-    size = Size(name="a", step=1, one_step=False, calls=1, device_calls=1, hold_ns=0, waits=False)
+    size = Size(name="a", step=1, one_step=False, takes_off=False, calls=1, device_calls=1, hold_ns=0, waits=False)
     return Taken(samples=(Sample("a", 0, "wall", 1, ns),), size=size, began_ns=began, ended_ns=ended)
 
 
