@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
-from rope_prof.kernels.operation import Argument, Axis, Call, Operation, Output, Path, Setting, Tensors, floating
+from rope_prof.kernels.examples.rows import DTYPE, OverTokens, hidden, require_adjacent, tokens
+from rope_prof.kernels.operation import Axis, Call, Output, Setting, Tensors, floating
 
 MOST = 448.0
 #: Tokens and channels of a tile: 32 channels of bf16 are two sectors, and 4,096 channels 128 programs.
@@ -39,8 +39,7 @@ def _kernel(
 
 def fused(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """A program a few channels, over all tokens. Errors: ValueError for rows whose elements are not adjacent."""
-    if x.stride(-1) != 1:
-        raise ValueError(f"last stride {x.stride(-1)}; expected adjacent elements")
+    require_adjacent(x=x)
     rows, width = x.shape
     largest, scale = (torch.empty(width, dtype=torch.float32, device=x.device) for _ in range(2))
     _kernel[(triton.cdiv(width, COLUMNS),)](
@@ -50,42 +49,14 @@ def fused(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnAmax(Operation):
+class ColumnAmax(OverTokens):
     """`(x,)` -> (amax, scale). Its rows depend on one another, so that the reference gives all at once."""
 
     name: str = "column-amax"
-    axes: tuple[Axis, ...] = (
-        Axis(name="hidden", form="h{}", noun="channel", defaults={"any": (4096,), "cpu": (512,)}, most=1 << 16),
-        Axis(
-            name="tokens",
-            form="n{}",
-            noun="token",
-            defaults={"cuda": (64, 1024, 8192), "cpu": (64, 256), "quick": (64,), "sweep": (1, 16, 256, 4096)},
-        ),
-        Axis(name="dtype", defaults={"any": ("bf16",)}, choices=("bf16", "fp16", "fp32")),
-    )
-    swept: str = "tokens"
-    paths: tuple[str, ...] = ("unfused", "fused")
+    axes: tuple[Axis, ...] = (hidden(4096, 512, 1 << 16), tokens((64, 1024, 8192), (64, 256)), DTYPE)
     outputs: tuple[Output, ...] = (Output(name="amax"), Output(name="scale", tolerance=1e-6))
-    arguments: tuple[Argument, ...] = (Argument(name="x"),)
     by_rows: bool = False
     formula: str = "x read once, two figures a channel written"
-
-    def path(self, name: str) -> Path:
-        """The chain, or the kernel."""
-        found = {"unfused": Path("unfused", unfused), "fused": Path("fused", fused, triton=True)}
-        if name not in found:
-            raise LookupError(f"unknown path {name!r}; expected {', '.join(map(repr, found))}")
-        return found[name]
-
-    def calls(
-        self, case: Setting, count: int, device: torch.device, dtype: torch.dtype | None, seed: int
-    ) -> Sequence[Call]:
-        """Random normal values."""
-        rows, width, kind = int(case["tokens"]), int(case["hidden"]), dtype or floating(case["dtype"])
-        generator = torch.Generator(device=device).manual_seed(seed)
-        x = torch.empty(count, rows, width, dtype=kind, device=device).normal_(generator=generator)
-        return [Call(arguments=(each,), fresh=(each,)) for each in x.unbind(0)]
 
     def exact(self, case: Setting, call: Call, rows: slice) -> Tensors:
         """All channels over all tokens."""
@@ -97,11 +68,5 @@ class ColumnAmax(Operation):
         width = int(case["hidden"])
         return None if path == "unfused" else width * (int(case["tokens"]) * floating(case["dtype"]).itemsize + 8)
 
-    def refill(self, calls: Sequence[Call], seed: int) -> None:
-        """New random values in the one allocation that all calls are views of."""
-        packed = calls[0].fresh[0]._base
-        assert packed is not None, "`calls` gives views of one allocation"
-        packed.normal_(generator=torch.Generator(device=packed.device).manual_seed(seed))
 
-
-COLUMN_AMAX = ColumnAmax()
+COLUMN_AMAX = ColumnAmax(functions={"unfused": unfused, "fused": fused})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
-from rope_prof.kernels.operation import Argument, Axis, Call, Operation, Output, Path, Setting, Tensors, floating
+from rope_prof.kernels.examples.rows import DTYPE, OverTokens, hidden, require_adjacent, tokens
+from rope_prof.kernels.operation import Argument, Axis, Call, Output, Setting, Tensors, floating
 
 EPSILON = 1e-6
 KINDS = {"int8": (torch.int8, 127.0), "fp8": (torch.float8_e4m3fn, 448.0)}
@@ -45,8 +46,7 @@ def _kernel(
 
 def fused(x: torch.Tensor, weight: torch.Tensor, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
     """One program a token. Errors: ValueError for rows or a weight whose elements are not adjacent."""
-    if x.stride(-1) != 1 or weight.stride(-1) != 1:
-        raise ValueError(f"last strides {x.stride(-1)} and {weight.stride(-1)}; expected adjacent elements")
+    require_adjacent(x=x, weight=weight)
     dtype, most = KINDS[kind]
     rows, width = x.shape
     out = torch.empty(rows, width, dtype=dtype, device=x.device)
@@ -61,44 +61,24 @@ def fused(x: torch.Tensor, weight: torch.Tensor, kind: str) -> tuple[torch.Tenso
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RmsnormQuant(Operation):
+class RmsnormQuant(OverTokens):
     """`(x, weight, kind)` -> (quantised, scale): each output has its own limit."""
 
     name: str = "rmsnorm-quant"
     axes: tuple[Axis, ...] = (
-        Axis(name="hidden", form="h{}", noun="channel", defaults={"any": (4096,), "cpu": (1024,)}, most=1 << 16),
-        Axis(
-            name="tokens",
-            form="n{}",
-            noun="token",
-            defaults={"cuda": (1, 64, 1024, 8192), "cpu": (1, 64, 256), "quick": (64,), "sweep": (1, 16, 256, 4096)},
-        ),
-        Axis(name="dtype", defaults={"any": ("bf16",)}, choices=("bf16", "fp16", "fp32")),
+        hidden(4096, 1024, 1 << 16),
+        tokens((1, 64, 1024, 8192), (1, 64, 256)),
+        DTYPE,
         Axis(name="quantised", defaults={"any": ("int8",)}, choices=tuple(KINDS)),
     )
-    swept: str = "tokens"
-    paths: tuple[str, ...] = ("unfused", "fused")
     outputs: tuple[Output, ...] = (Output(name="quantised"), Output(name="scale", tolerance=1e-6))
     arguments: tuple[Argument, ...] = (Argument(name="x"), Argument(name="weight", layouts=("offset", "strided")))
-    by_rows: bool = True
     formula: str = "at least x once, its quantised values once, a scale a token, the weight once"
 
-    def path(self, name: str) -> Path:
-        """The chain, or the kernel."""
-        found = {"unfused": Path("unfused", unfused), "fused": Path("fused", fused, triton=True)}
-        if name not in found:
-            raise LookupError(f"unknown path {name!r}; expected {', '.join(map(repr, found))}")
-        return found[name]
-
-    def calls(
-        self, case: Setting, count: int, device: torch.device, dtype: torch.dtype | None, seed: int
-    ) -> Sequence[Call]:
-        """Activations of their own, one weight for all."""
-        generator = torch.Generator(device=device).manual_seed(seed)
-        rows, width, kind = int(case["tokens"]), int(case["hidden"]), dtype or floating(case["dtype"])
-        x = torch.empty(count, rows, width, dtype=kind, device=device).normal_(generator=generator)
-        weight = torch.empty(width, dtype=kind, device=device).normal_(1.0, 0.1, generator=generator)
-        return [Call(arguments=(each, weight, str(case["quantised"])), fresh=(each,)) for each in x.unbind(0)]
+    def more(self, case: Setting, x: torch.Tensor, generator: torch.Generator) -> tuple[Any, ...]:
+        """One weight for all, and what to quantise to."""
+        weight = torch.empty(int(case["hidden"]), dtype=x.dtype, device=x.device)
+        return weight.normal_(1.0, 0.1, generator=generator), str(case["quantised"])
 
     def exact(self, case: Setting, call: Call, rows: slice) -> Tensors:
         """Norm and quotient in float64, not rounded."""
@@ -113,11 +93,5 @@ class RmsnormQuant(Operation):
         rows, width, size = int(case["tokens"]), int(case["hidden"]), floating(case["dtype"]).itemsize
         return None if path == "unfused" else rows * (width * (size + 1) + 4) + width * size
 
-    def refill(self, calls: Sequence[Call], seed: int) -> None:
-        """New random values in the one allocation that all calls are views of."""
-        packed = calls[0].fresh[0]._base
-        assert packed is not None, "`calls` gives views of one allocation"
-        packed.normal_(generator=torch.Generator(device=packed.device).manual_seed(seed))
 
-
-RMSNORM_QUANT = RmsnormQuant()
+RMSNORM_QUANT = RmsnormQuant(functions={"unfused": unfused, "fused": fused})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
-from rope_prof.kernels.operation import Argument, Axis, Call, Operation, Output, Path, Setting, Tensors, floating
+from rope_prof.kernels.examples.rows import DTYPE, OverTokens, hidden, require_adjacent, tokens
+from rope_prof.kernels.operation import Axis, Call, Output, Setting, Tensors, floating
 
 BLOCK = 1024
 
@@ -32,8 +32,7 @@ def _kernel(x_ptr, out_ptr, stride, width, BLOCK: tl.constexpr):
 
 def fused(x: torch.Tensor) -> torch.Tensor:
     """A program a stretch of a token. Errors: ValueError for rows whose elements are not adjacent."""
-    if x.stride(-1) != 1:
-        raise ValueError(f"last stride {x.stride(-1)}; expected adjacent elements")
+    require_adjacent(x=x)
     rows, width = x.shape[0], x.shape[1] // 2
     out = torch.empty(rows, width, dtype=x.dtype, device=x.device)
     if rows:
@@ -42,42 +41,14 @@ def fused(x: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SiluMul(Operation):
+class SiluMul(OverTokens):
     """`(x,)` -> (out,)."""
 
     name: str = "silu-mul"
-    axes: tuple[Axis, ...] = (
-        Axis(name="hidden", form="h{}", noun="channel", defaults={"any": (8192,), "cpu": (1024,)}, most=1 << 17),
-        Axis(
-            name="tokens",
-            form="n{}",
-            noun="token",
-            defaults={"cuda": (1, 64, 1024, 8192), "cpu": (1, 64, 256), "quick": (64,), "sweep": (1, 16, 256, 4096)},
-        ),
-        Axis(name="dtype", defaults={"any": ("bf16",)}, choices=("bf16", "fp16", "fp32")),
-    )
-    swept: str = "tokens"
-    paths: tuple[str, ...] = ("unfused", "fused")
+    halves: int = 2
+    axes: tuple[Axis, ...] = (hidden(8192, 1024, 1 << 17), tokens((1, 64, 1024, 8192), (1, 64, 256)), DTYPE)
     outputs: tuple[Output, ...] = (Output(name="out", tolerance=1e-6),)
-    arguments: tuple[Argument, ...] = (Argument(name="x"),)
-    by_rows: bool = True
     formula: str = "both halves read once, their product written once"
-
-    def path(self, name: str) -> Path:
-        """The chain, or the kernel."""
-        found = {"unfused": Path("unfused", unfused), "fused": Path("fused", fused, triton=True)}
-        if name not in found:
-            raise LookupError(f"unknown path {name!r}; expected {', '.join(map(repr, found))}")
-        return found[name]
-
-    def calls(
-        self, case: Setting, count: int, device: torch.device, dtype: torch.dtype | None, seed: int
-    ) -> Sequence[Call]:
-        """Random normal values."""
-        rows, width, kind = int(case["tokens"]), int(case["hidden"]), dtype or floating(case["dtype"])
-        generator = torch.Generator(device=device).manual_seed(seed)
-        x = torch.empty(count, rows, 2 * width, dtype=kind, device=device).normal_(generator=generator)
-        return [Call(arguments=(each,), fresh=(each,)) for each in x.unbind(0)]
 
     def exact(self, case: Setting, call: Call, rows: slice) -> Tensors:
         """The formula in float64."""
@@ -89,11 +60,5 @@ class SiluMul(Operation):
         one = int(case["tokens"]) * int(case["hidden"]) * floating(case["dtype"]).itemsize
         return 5 * one if path == "unfused" else 3 * one
 
-    def refill(self, calls: Sequence[Call], seed: int) -> None:
-        """New random values in the one allocation that all calls are views of."""
-        packed = calls[0].fresh[0]._base
-        assert packed is not None, "`calls` gives views of one allocation"
-        packed.normal_(generator=torch.Generator(device=packed.device).manual_seed(seed))
 
-
-SILU_MUL = SiluMul()
+SILU_MUL = SiluMul(functions={"unfused": unfused, "fused": fused})
