@@ -16,6 +16,7 @@ from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import common_range, trace_side
 from rope_prof.analysis.trace.analyze import Analysis, accounted, analyze
+from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.formats import FORMATS, SUFFIXES
 from rope_prof.io.trace.perfetto import check_opens
@@ -104,7 +105,7 @@ def perfetto_address(path: Path, trace: Trace) -> str:
 @kept(_KEEP)
 def _perfetto(file: Path, kind: str) -> tuple[Server, str]:
     if FORMATS[kind].drawn:
-        name = f"{file.name}.pftrace"
+        name = f"{file.name}{NATIVE_SUFFIX}"
         server = Server(site([], made={name: partial(made_trace, file)}))
     else:
         check_opens(file)

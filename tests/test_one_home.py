@@ -16,13 +16,9 @@ HOMES = {
     "the verdict of a ratio": (r"\b[lh][oi] [<>] 1\b", {"rope_prof/analysis/verdict.py"}),
     "the limit of inflation": (r"INFLATION_LIMIT = ", {"rope_prof/analysis/run/rows.py"}),
     "the suffix of our traces": (r"'\.trace\.json", {"rope_prof/io/layout.py"}),
-    "the suffixes of traces": (
-        r"'\.json\.gz'|'\.hatchet'|'\.qdrep'",
-        {
-            "rope_prof/io/trace/formats.py",
-            "rope_prof/io/trace/nsys.py",
-        },
-    ),
+    "the suffix of native traces": (r"(= |')\.pftrace'|\}\.pftrace'", {"rope_prof/io/layout.py"}),
+    "the suffixes of Nsight's reports": (r"'[^' ]*\.(nsys|ncu)-rep'", {"rope_prof/io/layout.py"}),
+    "the suffixes of traces": (r"'\.json\.gz'|'\.hatchet'", {"rope_prof/io/trace/formats.py"}),
     "the baseline of runs that name none": (r"baseline='|== 'unfused'", {"rope_prof/io/run/schema.py"}),
     "the baseline of whole requests": (r"BASELINE = 'unfused'", {"rope_prof/analysis/requests/requests.py"}),
     "nanoseconds in other units": (r"[*/] ?1000\.0|[*/] ?1000000(?:000)?\.0", set()),

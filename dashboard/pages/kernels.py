@@ -5,6 +5,7 @@ from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.run.roofline import Memory, path_roofs
 from rope_prof.dashboard import baseline, captures, downloads, loading, shell, view
+from rope_prof.io.layout import COMPUTE_SUFFIX
 from rope_prof.views.blocks.counters import counter_tables, no_held_counters
 from rope_prof.views.blocks.kernels import (
     MEMORIES,
@@ -113,6 +114,6 @@ with giving:
         ],
         traces=[
             *((view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None),
-            *((path.name, path) for path in sorted(seen.folder.path.glob("*.ncu-rep"))),
+            *((path.name, path) for path in sorted(seen.folder.path.glob(f"*{COMPUTE_SUFFIX}"))),
         ],
     )

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from rope_prof.dashboard import loading, shell, view
+from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.serve.server import embed_path, open_path
 
 seen = shell.seen()
@@ -10,7 +11,7 @@ if not view.captured(seen.folder.run, seen.case):
     shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
 with shell.guarded():
     server = loading.perfetto(seen.folder)
-name = f"{seen.case}.pftrace"
+name = f"{seen.case}{NATIVE_SUFFIX}"
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     st.link_button("Open in a window of its own", f"{server.address}{open_path(name)}")
 shell.notes()

@@ -11,6 +11,7 @@ import polars as pl
 
 from rope_prof.analysis.ranks.ranks import RankUse, Recording, ranks_report
 from rope_prof.errors import RunError
+from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.trace.dataset import read_dataset
 from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import Source, fetched
@@ -52,7 +53,7 @@ def _too_many(folder: Path, recordings: Sequence[Recording], events: Mapping[str
     if len(sources) > MOST_WORDS:
         return f"{seen}; analyze the {len(sources)} traces of {one.name!r} into a folder of their own, with -o"
     if len(sources) == 1 and "://" not in sources[0]:
-        words = ["export", *sources, "--to", "perfetto", "-o", f"{folder}-one.pftrace"]
+        words = ["export", *sources, "--to", "perfetto", "-o", f"{folder}-one{NATIVE_SUFFIX}"]
     else:
         words = ["analyze", *sources, "-o", f"{folder}-one"]
     command = shlex.join(["python", "-m", "rope_prof", *words])

@@ -15,6 +15,7 @@ import typer
 
 from rope_prof.commands import words
 from rope_prof.errors import UsageError
+from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.io.trace.formats import needs_drawing
 from rope_prof.io.trace.perfetto import check_opens
@@ -61,7 +62,7 @@ def site_of(target: Path, key: str | None) -> Site:
                 f"--key {key!r} with the single trace '{target}'; --key chooses in a run folder: leave it out"
             )
         if needs_drawing(target):
-            return site([], made={f"{target.name}.pftrace": partial(made_trace, target)})
+            return site([], made={f"{target.name}{NATIVE_SUFFIX}": partial(made_trace, target)})
         check_opens(target)
         return site([target])
     opened = open_run(target)
@@ -99,7 +100,7 @@ def _chosen(names: list[str], key: str | None, folder: RunFolder) -> str:
 def _index(opened: OpenedRun, traces: dict[str, Path], drawn: tuple[str, ...]) -> str:
     links = {name: open_path(path.name) for name, path in traces.items()}
     sizes = {name: path.stat().st_size for name, path in traces.items()}
-    together = {name.removesuffix(".pftrace"): open_path(name) for name in drawn}
+    together = {name.removesuffix(NATIVE_SUFFIX): open_path(name) for name in drawn}
     return index_page(opened.run, opened.rows, links, sizes, together)
 
 

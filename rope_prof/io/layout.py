@@ -5,5 +5,9 @@ from __future__ import annotations
 RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.parquet"
 TRACE_SUFFIX = ".trace.json.gz"
+#: A native Perfetto trace, and the reports of Nsight Systems and Nsight Compute.
+NATIVE_SUFFIX = ".pftrace"
+SYSTEMS_SUFFIX = ".nsys-rep"
+COMPUTE_SUFFIX = ".ncu-rep"
 #: In a run folder, while its ranks record or after one was lost: a run folder a rank. See `rank_folders`.
 RANKS_FOLDER = "ranks"

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from rope_prof.errors import RunError, TraceError
+from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.io.trace.read import read_trace
 from rope_prof.opened.run import OpenedRun
@@ -48,7 +49,7 @@ def case_traces(run: OpenedRun) -> dict[str, Callable[[], MadeFile]]:
     """`<case>.pftrace` -> what draws all traces of that case as one, for each case that has any."""
     keys = (facts.key for facts in run.run.keys if run.folder.trace_path(facts.key.name) is not None)
     cases = dict.fromkeys(key.case.name for key in keys)
-    return {f"{case}.pftrace": partial(_made_case, run, case) for case in cases}
+    return {f"{case}{NATIVE_SUFFIX}": partial(_made_case, run, case) for case in cases}
 
 
 def _made_case(run: OpenedRun, case: str) -> MadeFile:

@@ -102,7 +102,7 @@ def test_a_file_is_judged_and_drawn(folder: Path, monkeypatch: pytest.MonkeyPatc
         ("../../etc/passwd", "without &#x27;..&#x27;"),
         ("/etc/passwd", "inside the permitted folders"),
         ("stranger/none.json", "no file"),
-        ("stranger/bad.json", "expected Kineto JSON"),
+        ("stranger/bad.json", "expected a trace of Kineto"),
     ],
 )
 def test_what_cannot_be_opened_is_one_sentence(

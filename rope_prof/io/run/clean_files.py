@@ -18,12 +18,13 @@ from typing import Any, Final
 import polars as pl
 
 from rope_prof.errors import RunError
+from rope_prof.io.layout import COMPUTE_SUFFIX, NATIVE_SUFFIX, SYSTEMS_SUFFIX
 from rope_prof.io.run.clean_json import clean_json, clean_word
 from rope_prof.io.run.clean_sqlite import clean_sqlite
 from rope_prof.io.run.redact import PrivateWords, kinds_in
 
 #: Reports that are searched, by the end of their name.
-REPORTS: Final = (".nsys-rep", ".ncu-rep")
+REPORTS: Final = (SYSTEMS_SUFFIX, COMPUTE_SUFFIX)
 MAX_UNPACKED: Final = 8 << 30
 _MAX_RATIO: Final = 400
 _RATIO_FROM: Final = 64 << 20
@@ -59,7 +60,7 @@ def clean_file(name: str, data: bytes, words: PrivateWords) -> Clean:
         return Clean(clean_png(data))
     if name.endswith(REPORTS):
         return _searched(data, words)
-    if data[:1] == b"\x0a" and name.endswith(".pftrace"):
+    if data[:1] == b"\x0a" and name.endswith(NATIVE_SUFFIX):
         return Clean(clean_perfetto(data, words.blank))
     try:
         if b"\x00" not in data:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from rope_prof.io.kineto.reader import KinetoReader
+from rope_prof.io.layout import NATIVE_SUFFIX, SYSTEMS_SUFFIX
 from rope_prof.io.perfetto.blocks import holds_packets
 from rope_prof.io.perfetto.reader import read_perfetto
 from rope_prof.io.trace.nsys import is_report, read_nsys, read_report
@@ -101,7 +102,7 @@ FORMATS: Final = {
     "nsys": TraceFormat(
         title="Nsight Systems",
         writer="nsys",
-        suffixes=(".sqlite", ".nsys-rep"),
+        suffixes=(".sqlite", SYSTEMS_SUFFIX),
         claims=lambda start: start.magic == SQLITE or (not _is_json(start) and is_report(start.path, start.head)),
         read=lambda start: read_nsys(start.path) if start.magic == SQLITE else read_report(start.path),
         drawn=True,
@@ -116,7 +117,7 @@ FORMATS: Final = {
     "perfetto": TraceFormat(
         title="Perfetto",
         writer="Perfetto",
-        suffixes=(".pftrace", ".perfetto-trace", ".pftrace.gz"),
+        suffixes=(NATIVE_SUFFIX, ".perfetto-trace", f"{NATIVE_SUFFIX}.gz"),
         claims=lambda start: start.packets and not is_report(start.path, start.head),
         read=lambda start: read_perfetto(start.chunks(), str(start.path), start.unpacked.findings),
     ),

@@ -22,6 +22,7 @@ import polars as pl
 from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.kineto.args import as_int, ints
 from rope_prof.io.kineto.digits import LIMIT_NS
+from rope_prof.io.layout import SYSTEMS_SUFFIX
 from rope_prof.io.trace.sqlite import tables_of
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
@@ -300,7 +301,7 @@ def _integers(values: list[Any]) -> list[int | None]:
 
 def is_report(path: Path, first: bytes) -> bool:
     """Whether this is nsys's own report: its format is not public, so the suffix of a binary file has to do."""
-    return path.suffix in (".nsys-rep", ".qdrep") and bool(first)
+    return path.suffix in (SYSTEMS_SUFFIX, ".qdrep") and bool(first)
 
 
 def find_nsys() -> Path | None:

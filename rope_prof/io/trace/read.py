@@ -7,7 +7,7 @@ from typing import Final
 
 from rope_prof.errors import TraceError
 from rope_prof.io.trace.cache import cached_trace
-from rope_prof.io.trace.formats import FORMATS, FileStart
+from rope_prof.io.trace.formats import FORMATS, FileStart, kinds
 from rope_prof.io.trace.unpack import Progress
 from rope_prof.model.trace import Trace
 
@@ -73,6 +73,4 @@ def _unknown(start: FileStart) -> TraceError:
         return TraceError(f"{path!r} is empty; expected a trace")
     packing = next((what for magic, what in _FOREIGN.items() if first.startswith(magic)), None)
     seen = f"is {packing}" if packing else f"starts with {first[:8]!r}"
-    return TraceError(
-        f"{path!r} {seen}; expected Kineto JSON (plain or gzip), an nsys SQLite export, an .nsys-rep or Proton JSON"
-    )
+    return TraceError(f"{path!r} {seen}; expected a trace of {kinds(lambda one: one.writer)}")

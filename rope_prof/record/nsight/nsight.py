@@ -20,6 +20,7 @@ import msgspec
 from rope_prof.analysis.run.rows import call_pattern
 from rope_prof.analysis.trace.calls import call_events, call_frame
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.layout import COMPUTE_SUFFIX, SYSTEMS_SUFFIX
 from rope_prof.io.run.clean_sqlite import clean_sqlite
 from rope_prof.io.run.folder import RunFolder, read_run
 from rope_prof.io.run.nsight import read_nsight, write_nsight
@@ -111,7 +112,7 @@ def record_systems(found: RunFolder, tool: Tool, device: str, scratch: Path) -> 
     calls = int(found.run.settings.get("calls") or 2)
     write_plan(scratch, Plan(device=device, seed=found.run.seed, calls=calls, one_call=False, keys=keys))
     text = run(tool, (*SYSTEMS_OPTIONS, f"--output={scratch / SYSTEMS_STEM}"), scratch)
-    report = scratch / f"{SYSTEMS_STEM}.nsys-rep"
+    report = scratch / f"{SYSTEMS_STEM}{SYSTEMS_SUFFIX}"
     if not report.is_file():
         raise no_report(tool, scratch, text)
     ranged = read_done(scratch, text)
@@ -274,8 +275,8 @@ def _counted(key: Key, found: RunFolder, tool: Tool, device: str, options: Seque
     (scratch / DONE_FILE).unlink(missing_ok=True)
     write_plan(scratch, Plan(device=device, seed=found.run.seed, calls=1, one_call=True, keys=(key,)))
     stem = scratch / f"{COMPUTE_STEM}.{key.path.replace(':', '@')}"
-    text = run(tool, (*options, f"--export={stem}.ncu-rep"), scratch)
-    report = stem.with_name(f"{stem.name}.ncu-rep")
+    text = run(tool, (*options, f"--export={stem}{COMPUTE_SUFFIX}"), scratch)
+    report = stem.with_name(f"{stem.name}{COMPUTE_SUFFIX}")
     if not report.is_file():
         raise no_report(tool, scratch, text)
     read_done(scratch, text)
