@@ -14,6 +14,7 @@ from rope_prof.io.trace import formats
 from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, TraceFormat, kinds
 from rope_prof.io.trace.read import read_trace
 from tests.builders import kernel, kineto_json, trace
+from tests.io.made import rocm
 from tests.io.packets import data, spans
 
 
@@ -24,10 +25,12 @@ def files(folder: Path) -> dict[str, Path]:
         "proton": b'[{"frame": {"name": "ROOT"}, "metrics": {}, "children": []}, {"CUDA": {}}]',
         "nsys": formats.SQLITE + b"\0" * 100,
         "perfetto": data(spans((0, 10))),
+        "rocprofv3": rocm.as_json(),
     }
     for name, raw in found.items():
         (folder / name).write_bytes(raw)
-    return {name: folder / name for name in found}
+    rocm.write_rocpd(folder / "rocpd", "direct")
+    return {name: folder / name for name in (*found, "rocpd")}
 
 
 def test_one_format_alone_claims_a_file(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from rope_prof.io.perfetto.frames import Looked
 from rope_prof.io.perfetto.roles import STAGES, with_roles
 from rope_prof.io.perfetto.scan import scan
 from rope_prof.io.perfetto.words import Track, Words, read_words, signed
+from rope_prof.io.rocm.records import copy_name
 from rope_prof.model.drawn import KEY, NONE, WRITTEN_NS, Drawn, DrawnTrack, read_drawn
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
@@ -190,13 +191,29 @@ class _Frames:
         columns |= {name: _shapes(look.words_of(ordinal, name)) for name in ("grid", "block")}
         device = look.words_of(ordinal, "device", "device id")
         several = self._drawn is not None and len(self._drawn.sides) > 1
+        if self._drawn is None:
+            rows = self._of_a_gpu(rows)
         return rows.with_columns(
             *(column.alias(name) for name, column in columns.items() if name not in ("stream", "process")),
+            name=copy_name(pl.col("name")),
             kind="role",
             device=pl.coalesce(pl.col("device"), device).fill_null("?"),
             stream=pl.coalesce(pl.col("stream"), columns["stream"]),
             process=pl.col("process") if several else columns["process"],
         )
+
+    def _of_a_gpu(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """rocprofv3 draws a copy on the agent that it goes to: one to the host is of the GPU that it comes from."""
+        tracks = self._words.tracks
+        agents = {signed(number): told.name for number, told in tracks.items() if "AGENT [" in told.name}
+        to_host = [number for number, name in agents.items() if name.endswith("(CPU)")]
+        if not to_host:
+            return rows
+        gpus = sorted({_bracketed(name, "AGENT") or "" for name in agents.values() if name.endswith("(GPU)")})
+        source = self._looked.words_of(rows["ordinal"], "src_agent").str.extract(r"(\d+)$")
+        only = pl.lit(gpus[0] if len(gpus) == 1 else None)
+        known = pl.when(source.is_in(gpus)).then(source).otherwise(only)
+        return rows.with_columns(device=pl.when(pl.col("track").is_in(to_host)).then(known).otherwise("device"))
 
     def _calls(self, rows: pl.DataFrame) -> pl.DataFrame:
         correlation = self._looked.numbers(rows["ordinal"], *_NUMBERS["correlation"])

@@ -16,6 +16,8 @@ from rope_prof.io.kineto.reader import KinetoReader
 from rope_prof.io.layout import NATIVE_SUFFIX, SYSTEMS_SUFFIX
 from rope_prof.io.perfetto.blocks import holds_packets
 from rope_prof.io.perfetto.reader import read_perfetto
+from rope_prof.io.rocm.rocpd import holds_rocpd, read_rocpd
+from rope_prof.io.rocm.rocprofv3 import MARK, read_rocprof
 from rope_prof.io.trace.nsys import is_report, read_nsys, read_report
 from rope_prof.io.trace.proton import read_proton
 from rope_prof.io.trace.unpack import Progress, Unpacked
@@ -46,6 +48,11 @@ class FileStart:
                 break
             head += more
         return head
+
+    @cached_property
+    def rocpd(self) -> bool:
+        """Whether it is SQLite with the tables of rocprofv3."""
+        return self.magic == SQLITE and holds_rocpd(self.path)
 
     @cached_property
     def packets(self) -> bool:
@@ -81,6 +88,10 @@ def _is_json(start: FileStart) -> bool:
     return start.magic != SQLITE and start.opens in (b"{", b"[") and not start.packets
 
 
+def _is_rocprof(start: FileStart) -> bool:
+    return _is_json(start) and MARK in start.head[:4096]
+
+
 def _is_proton(start: FileStart) -> bool:
     return _is_json(start) and start.opens == b"[" and b'"frame"' in start.head and b'"ph"' not in start.head
 
@@ -96,14 +107,16 @@ FORMATS: Final = {
         title="Kineto",
         writer="Kineto",
         suffixes=(".json", ".json.gz"),
-        claims=lambda start: _is_json(start) and not _is_proton(start),
+        claims=lambda start: _is_json(start) and not (_is_proton(start) or _is_rocprof(start)),
         read=_read_kineto,
     ),
     "nsys": TraceFormat(
         title="Nsight Systems",
         writer="nsys",
         suffixes=(".sqlite", SYSTEMS_SUFFIX),
-        claims=lambda start: start.magic == SQLITE or (not _is_json(start) and is_report(start.path, start.head)),
+        claims=lambda start: (
+            not start.rocpd if start.magic == SQLITE else not _is_json(start) and is_report(start.path, start.head)
+        ),
         read=lambda start: read_nsys(start.path) if start.magic == SQLITE else read_report(start.path),
         drawn=True,
     ),
@@ -121,6 +134,22 @@ FORMATS: Final = {
         claims=lambda start: start.packets and not is_report(start.path, start.head),
         read=lambda start: read_perfetto(start.chunks(), str(start.path), start.unpacked.findings),
     ),
+    "rocpd": TraceFormat(
+        title="rocpd",
+        writer="rocprofv3",
+        suffixes=(".db",),
+        claims=lambda start: start.rocpd,
+        read=lambda start: read_rocpd(start.path),
+        drawn=True,
+    ),
+    "rocprofv3": TraceFormat(
+        title="rocprofv3",
+        writer="rocprofv3",
+        suffixes=(),
+        claims=_is_rocprof,
+        read=lambda start: read_rocprof(start.chunks(), str(start.path), start.unpacked.findings),
+        drawn=True,
+    ),
 }
 #: What a folder is searched for, and what a viewer is offered.
 SUFFIXES: Final = tuple(suffix for one in FORMATS.values() for suffix in one.suffixes)
@@ -128,7 +157,7 @@ SUFFIXES: Final = tuple(suffix for one in FORMATS.values() for suffix in one.suf
 
 def kinds(word: Callable[[TraceFormat], str]) -> str:
     """`Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet`; `word` names a format."""
-    return ", ".join(f"{word(one)} {' or '.join(one.suffixes)}" for one in FORMATS.values())
+    return ", ".join(f"{word(one)} {' or '.join(one.suffixes)}" for one in FORMATS.values() if one.suffixes)
 
 
 def needs_drawing(path: Path) -> bool:
