@@ -15,10 +15,10 @@ import pytest
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.cli import main
 from rope_prof.errors import RunError, TraceError
+from rope_prof.io import sqlite
 from rope_prof.io.run.folder import read_run, write_run
 from rope_prof.io.run.nsight import read_nsight
 from rope_prof.io.run.requests import read_end_to_end
-from rope_prof.io.trace import sqlite
 from rope_prof.io.trace.read import read_trace
 from tests import runs
 

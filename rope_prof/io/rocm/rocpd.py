@@ -17,7 +17,7 @@ import polars as pl
 from rope_prof.errors import TraceError
 from rope_prof.io.kineto.args import ints
 from rope_prof.io.rocm.records import CALLS, COPIES, DISPATCHES, rocm_trace
-from rope_prof.io.trace.sqlite import tables_of
+from rope_prof.io.sqlite import tables_of
 from rope_prof.model.trace import Finding, Trace
 
 _FETCH: Final = 100_000

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from rope_prof.errors import RunError
 from rope_prof.io.run.redact import PrivateWords
 from rope_prof.io.run.secrets import BLANK
-from rope_prof.io.trace.sqlite import limit_steps
+from rope_prof.io.sqlite import limit_steps
 
 #: Tables of an nsys export that tell of the machine alone.
 PRIVATE_TABLES: Final = re.compile(

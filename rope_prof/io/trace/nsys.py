@@ -23,7 +23,7 @@ from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.kineto.args import as_int, ints
 from rope_prof.io.kineto.digits import LIMIT_NS
 from rope_prof.io.layout import SYSTEMS_SUFFIX
-from rope_prof.io.trace.sqlite import tables_of
+from rope_prof.io.sqlite import tables_of
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
 _KERNEL: Final = "CUPTI_ACTIVITY_KIND_KERNEL"
