@@ -38,10 +38,15 @@ def duration(ns: float | None) -> str:
 
 
 def between(lo_ns: float, hi_ns: float) -> str:
-    """`24.8–35.1 µs`: the unit once where both have it; one figure where both read alike."""
+    """`24.8–35.1 µs`: the unit once where both have it; one figure where both read alike; `-3 to 5 µs` below zero."""
     lo, hi = duration(lo_ns), duration(hi_ns)
     (low, unit), (_, other) = lo.split(" "), hi.split(" ")
-    return lo if lo == hi else f"{low}–{hi}" if unit == other else f"{lo}–{hi}"
+    return lo if lo == hi else f"{low if unit == other else lo}{span(lo_ns)}{hi}"
+
+
+def span(lo: float) -> str:
+    """What stands between two ends: a dash beside the sign of a number below zero reads as one more."""
+    return "–" if lo >= 0 else " to "
 
 
 def microseconds(ns: float | None) -> str:

@@ -49,6 +49,8 @@ def test_between_tells_a_shared_unit_once() -> None:
     assert between(24_800, 35_100) == "24.8–35.1 µs"
     assert between(950_000, 1_020_000) == "950 µs–1.02 ms"
     assert between(1000, 1001) == "1.00 µs"
+    assert between(-1_138_000, 930_000) == "-1.14 ms to 930 µs"
+    assert between(-3_000, 5_000) == "-3.00 to 5.00 µs"
 
 
 def test_the_rest() -> None:

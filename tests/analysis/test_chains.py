@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rope_prof.analysis.chains.chains import Chains, chains
+from rope_prof.analysis.chains.saving import FUSED_LAUNCH_NS
 from rope_prof.model.trace import GPU_EVENTS, HOST_CALLS, RANGES, empty
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -106,7 +107,8 @@ def test_the_interval_holds_what_fusing_really_saves(launch_ns: int, fused_ns: i
     assert saving is not None
     slack = 24 * launch_ns // 2  # the two runs draw different jitter
     assert saving.lo_ns - slack <= span[0] - span[1] <= saving.hi_ns + slack
-    assert 0 <= saving.lo_ns <= saving.hi_ns
+    assert saving.lo_ns <= saving.hi_ns
+    assert (saving.lo_ns < 0) == (24 * launch_ns < FUSED_LAUNCH_NS), "one launch dearer than all that it replaces"
     assert saving.hi_share == pytest.approx(saving.hi_ns / span[0])
 
 

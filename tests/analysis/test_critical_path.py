@@ -82,7 +82,7 @@ def test_the_interval_holds_what_is_saved_whatever_the_limit_and_where_it_change
     assert (len(chain.names), chain.calls) == (length, layers)
     least, most = (before.span() - _played(steps, launch_ns, end).span() for end in ("lo", "hi"))
     assert chain.saving is not None
-    assert chain.saving.lo_ns <= max(least, 0)
+    assert chain.saving.lo_ns <= least
     assert chain.saving.hi_ns >= most
 
 
@@ -98,6 +98,18 @@ def test_a_lead_that_the_host_gains_early_is_used_late() -> None:
     most = before.span() - _played(steps, 8_000, "hi").span()
     assert found.calls.filter(rank=1)["saving_hi_ns"].sum() < most <= saving.hi_ns
     assert saving.hi_ns < 1.05 * most
+
+
+def test_one_launch_dearer_than_all_that_it_replaces_loses_and_the_interval_says_so() -> None:
+    """Three launches of 4 µs replaced by one of 20, where the host is the limit."""
+    steps = [("run", "gemm", 2_000), ("chain", 3, 1_500), ("run", "flash_a", 2_000)] * 100
+    before = _played(steps, 4_000)
+    saving = _chain(before).saving
+    assert saving is not None
+    least = before.span() - _played(steps, 4_000, "lo").span()
+    assert saving.lo_ns <= least < 0 < saving.hi_ns
+    assert saving.lo_ns > 1.3 * least
+    assert saving.lo_share < 0
 
 
 def test_where_the_gpu_is_the_limit_bubbles_of_the_host_are_worth_nothing() -> None:

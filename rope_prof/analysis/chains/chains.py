@@ -165,7 +165,9 @@ def _bounds(
     """What all calls take off the span: least and most, each over the critical paths that there may be.
 
     A call counts for what the GPU gains by it where the path runs there, for what the host gains where it runs there,
-    off the path for nothing. Of a call whose launches are not in the file it is not known: it may count for the GPU's.
+    off the path for nothing. What the host loses by a dearer launch counts whole, on the path and off it: a lag grows
+    from call to call, past any slack. Of a call whose launches are not in the file it is not known: it may count for
+    the GPU's.
     """
     at = first[:, None] + np.arange(length)
     begin, end = events.launch_start[at[:, 0]], events.launch_end[at[:, -1]]
@@ -173,7 +175,7 @@ def _bounds(
     for path in paths:
         by_gpu = path.events[at].any(axis=1) | ~times.linked
         by_host = times.linked & (path.host.measure(end) > path.host.measure(begin))
-        least.append(int(times.lo[by_gpu | by_host].sum()))
+        least.append(int(np.where(times.loss > 0, -times.loss, np.where(by_gpu | by_host, times.lo, 0)).sum()))
         most.append(int(times.gpu_most[by_gpu].sum()) + int(times.host_most[by_host].sum()))
     return min(min(least), max(most)), max(most)
 

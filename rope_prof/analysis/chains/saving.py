@@ -15,8 +15,9 @@ done with the chain. Fusing shortens both, and the event moves up by the smaller
   be no faster than all that it replaces. hi is all of it but the byte floor, or but the chain's longest
   kernel where the bytes are unknown.
 
-lo is zero where the event after waits for neither (another stream, an event), and where a kernel's launch is not in
-the file. Times are those of the trace: a profiler that slows launches down widens both ends.
+lo is negative where the one launch that it assumes is dearer than all that it replaces and the slack is less: such a
+fusion loses. It is zero where the event after waits for neither (another stream, an event), and where a kernel's launch
+is not in the file. Times are those of the trace: a profiler that slows launches down widens both ends.
 
 That is of one call. What all calls take off the device's span is no sum of it: `critical_path` says which side counts.
 """
@@ -60,6 +61,7 @@ class CallTimes:
     linked: Bools
     lo: Ints
     hi: Ints
+    loss: Ints  # what the host loses by the one launch that lo assumes, whatever the slack; 0 where it gains
     host_most: Ints  # what the host gains at most, and the GPU: `chains` adds up that which lies on the critical path
     gpu_most: Ints
 
@@ -122,8 +124,9 @@ def call_times(
     span = edge[:, -1] - start[:, 0]
     longest = (end - start).max(axis=1)
     after = _After.of(events, at, edge[:, -1], latency)
-    host_lo, host_most = _host_removed(events, at, after)
+    least, host_most = _host_removed(events, at)
     linked = (events.launch_start[at] != NONE).all(axis=1)
+    host_lo = np.where(linked, np.where(after.same_thread, least, 0) + after.slack_lo, 0)
     host_hi = np.where(linked, host_most + after.slack_hi, _FAR)
     gpu_lo = np.where(after.blocked, 0, idle.before(after.until) - idle.before(start[:, 0]))
     gpu_hi = after.until - start[:, 0] - (longest if floor_ns is None else floor_ns)
@@ -136,8 +139,9 @@ def call_times(
         bubble=bubble,
         launch_bound=np.where(starved, gaps, 0).sum(axis=1),
         linked=linked,
-        lo=np.minimum(np.maximum(np.minimum(host_lo, gpu_lo), 0), hi),
+        lo=np.minimum(np.minimum(host_lo, gpu_lo), hi),
         hi=hi,
+        loss=np.maximum(-least, 0),
         host_most=np.maximum(host_most, 0),
         gpu_most=np.maximum(gpu_hi, 0),
     )
@@ -171,8 +175,8 @@ class _After:
         )
 
 
-def _host_removed(events: ChainEvents, at: Ints, after: _After) -> tuple[Ints, Ints]:
-    """Host time that fusing takes away before the event after: least, with that event's slack, and most, without."""
+def _host_removed(events: ChainEvents, at: Ints) -> tuple[Ints, Ints]:
+    """Host time that fusing takes away before the event after, without its slack: least and most."""
     begin, end = events.launch_start[at], events.launch_end[at]
     linked = (begin != NONE).all(axis=1)
     one_launch = (begin == begin[:, :1]).all(axis=1)
@@ -180,8 +184,6 @@ def _host_removed(events: ChainEvents, at: Ints, after: _After) -> tuple[Ints, I
     real = steps[linked & ~one_launch]
     pause = PAUSE * int(np.median(real)) if real.size else 0
     span = np.minimum(steps, pause).sum(axis=1) + (end - begin)[:, -1]
-    dearest = np.maximum((end - begin).max(axis=1), FUSED_LAUNCH_NS)
+    dearest = np.maximum(np.minimum((end - begin).max(axis=1), pause), FUSED_LAUNCH_NS)  # what is over stays
     most = np.where(one_launch, 0, span - (end - begin).min(axis=1))
-    least = np.where(one_launch, 0, np.maximum(span - dearest, 0))
-    lo = np.where(linked, np.where(after.same_thread, least, 0) + after.slack_lo, 0)
-    return lo, np.where(linked, most, 0)
+    return np.where(linked & ~one_launch, span - dearest, 0), np.where(linked, most, 0)

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rope_prof.analysis.chains.chains import Chain, Chains
 from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
-from rope_prof.units import MISSING, between, duration, significant
+from rope_prof.units import MISSING, between, duration, significant, span
 from rope_prof.views.blocks.model import Block, Cell, Table, Words, cells, name
 from rope_prof.views.words.names import short_name, shown
 
@@ -67,7 +67,7 @@ def _saving(chain: Chain) -> tuple[str, str]:
     saving = chain.saving
     if saving is None:
         return MISSING, MISSING
-    shares = f"{100 * saving.lo_share:.1f}–{100 * saving.hi_share:.1f}"
+    shares = f"{100 * saving.lo_share:.1f}{span(saving.lo_share)}{100 * saving.hi_share:.1f}"
     return between(saving.lo_ns, saving.hi_ns), shares
 
 
