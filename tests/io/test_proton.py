@@ -37,3 +37,10 @@ def test_a_cut_profile_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text(text[:-10])
     with pytest.raises(TraceError, match="cut or damaged"):
         read_trace(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize("below", [True, 3, "x", {"a": 1}, [1, None]])
+def test_children_that_are_no_nodes_are_none(tmp_path: Path, below: object) -> None:
+    odd = leaf("k", 10, 2, "0") | {"children": below}
+    (tmp_path / "p.json").write_text(json.dumps([node("ROOT", odd), {}]))
+    assert analyze(read_trace(tmp_path / "p.json")).devices[0].kernel_ns == 10

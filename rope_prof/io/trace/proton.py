@@ -52,7 +52,8 @@ def _totals(root: dict[str, Any]) -> Iterator[dict[str, Any]]:
     stack: list[tuple[dict[str, Any], tuple[str, ...]]] = [(root, ())]
     while stack:
         node, path = stack.pop()
-        children = [child for child in node.get("children") or [] if isinstance(child, dict)]
+        below = node.get("children")
+        children = [child for child in below if isinstance(child, dict)] if isinstance(below, list) else []
         stack.extend((child, (*path, _name(child))) for child in reversed(children))
         metrics = node.get("metrics")
         time = metrics.get(_TIME) if isinstance(metrics, dict) else None

@@ -53,7 +53,7 @@ def triton_version() -> str | None:
     """The version of the installed package `triton`, whatever its distribution is called; None without one."""
     if find_spec("triton") is None:
         return None
-    return version(packages_distributions()["triton"][0])
+    return version("triton") or version(packages_distributions()["triton"][0])  # the second reads every file's name
 
 
 def cpu_name() -> str:
