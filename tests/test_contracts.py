@@ -21,6 +21,7 @@ PLANTED = [
     ("kernels", "rope_prof/analysis/trace/launches.py", "from rope_prof.kernels.mrope.shape import MropeShape"),
     ("kernels", "rope_prof/dashboard/loading.py", "import torch"),
     ("pure", "rope_prof/analysis/run/rows.py", "import rope_prof.io.trace.read"),
+    ("pure", "rope_prof/views/words/names.py", "if TYPE_CHECKING:\n    import rope_prof.io.trace.read"),
     ("screen", "rope_prof/opened/run.py", "import streamlit"),
     ("faces-views", "rope_prof/views/draw/svg.py", "import rope_prof.views.report.report"),
     ("faces-analysis", "rope_prof/analysis/trace/spans.py", "import rope_prof.analysis.run.rows"),

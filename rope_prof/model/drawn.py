@@ -33,7 +33,7 @@ class DrawnTrack:
 
 
 @dataclass(slots=True)
-class Drawn:
+class DrawnTracks:
     """Grows while tracks are drawn. `sides`: label, how far its times were moved (None: not all alike), facts."""
 
     sides: list[dict[str, Any]] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Drawn:
         return json.dumps({"version": VERSION, "sides": self.sides, "tracks": tracks}, ensure_ascii=False)
 
 
-def read_drawn(text: str) -> Drawn | None:
+def read_drawn(text: str) -> DrawnTracks | None:
     """What such a text says; None for one of another version, or that is damaged."""
     try:
         told = json.loads(text)
@@ -78,6 +78,6 @@ def read_drawn(text: str) -> Drawn | None:
             side["facts"]["findings"] = tuple(
                 Finding(**found | {"events": tuple(found["events"])}) for found in side["facts"]["findings"]
             )
-        return Drawn(sides, tracks)
+        return DrawnTracks(sides, tracks)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -10,7 +10,7 @@ import pytest
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.io.trace.read import read_trace
-from rope_prof.model.drawn import KEY, Drawn, read_drawn
+from rope_prof.model.drawn import KEY, DrawnTracks, read_drawn
 from rope_prof.model.trace import Finding, Trace
 from rope_prof.views.perfetto.export import perfetto_bytes
 from rope_prof.views.perfetto.packets import PerfettoWriter
@@ -85,7 +85,7 @@ def test_times_before_zero_come_back(tmp_path: Path) -> None:
 
 def test_ranks_drawn_together_are_devices_and_processes_of_their_own(tmp_path: Path) -> None:
     """Both ranks use device 0 and the same correlation; neither is linked to the other's launch."""
-    writer, drawn = PerfettoWriter(), Drawn()
+    writer, drawn = PerfettoWriter(), DrawnTracks()
     for rank, late in ((0, 0), (1, 1_000)):
         one = trace(kernel(100 + late, 200 + late, correlation=5, launched=(10 + late, 20 + late)))
         draw(writer, writer.group(f"rank {rank}"), TrackSide(f"rank {rank}", one), own_clock(one), rank + 1, drawn)

@@ -78,7 +78,7 @@ class ArrowEnd(msgspec.Struct, gc=False, tag_field="ph", tag="f"):
     """As `ArrowStart`."""
 
 
-class Sample(msgspec.Struct, gc=False, tag_field="ph", tag="C"):
+class CounterEvent(msgspec.Struct, gc=False, tag_field="ph", tag="C"):
     """A sample of power, a clock or a counter: nothing of it is read."""
 
 
@@ -95,7 +95,7 @@ class Loose(msgspec.Struct, gc=False):
     args: msgspec.Raw = ABSENT
 
 
-AnyEvent = Event | Sample | ArrowStart | ArrowEnd | Metadata | Instant | OldInstant
+AnyEvent = Event | CounterEvent | ArrowStart | ArrowEnd | Metadata | Instant | OldInstant
 decode_list: Final = msgspec.json.Decoder(list[AnyEvent]).decode
 decode_loose_list: Final = msgspec.json.Decoder(list[Loose]).decode
 decode_loose: Final = msgspec.json.Decoder(Loose).decode

@@ -43,7 +43,7 @@ class Block:
     first: int
 
 
-class Blocks:
+class PacketBlocks:
     """Iterate for the blocks; afterwards `broken` says why the reading ended early (None: it did not) and `packets`
     how many there were."""
 

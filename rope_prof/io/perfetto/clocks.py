@@ -12,14 +12,14 @@ from typing import Final
 import numpy as np
 
 from rope_prof.io.perfetto.blocks import Int64s
-from rope_prof.io.perfetto.scan import ABSENT, Scan, Table
-from rope_prof.io.perfetto.words import Snapshot, Words, epochs
+from rope_prof.io.perfetto.scan import ABSENT, Scan, ScannedTable
+from rope_prof.io.perfetto.words import Snapshot, TraceWords, epochs
 
 BOOTTIME: Final = 6
 _OWN_FIRST, _OWN_LAST = 64, 127
 
 
-def times(scan: Scan, words: Words) -> dict[str, Int64s]:
+def times(scan: Scan, words: TraceWords) -> dict[str, Int64s]:
     """The time of each row of `events` and `stages`, ABSENT where there is none or its clock is unknown."""
     tables = {"events": scan.events, "stages": scan.stages, "others": scan.others}
     plain = not words.default_clock and all(shape.clock in (0, BOOTTIME) for shape in scan.shapes)
@@ -37,12 +37,12 @@ def times(scan: Scan, words: Words) -> dict[str, Int64s]:
     return dict(zip(tables, np.split(found, edges), strict=True))
 
 
-def _of_shape(scan: Scan, table: Table, what: str) -> Int64s:
+def _of_shape(scan: Scan, table: ScannedTable, what: str) -> Int64s:
     told = np.array([getattr(shape, what) for shape in scan.shapes] or [0], np.int64)
     return told[table.shape]
 
 
-def _absolute(scan: Scan, words: Words, ordinal: Int64s, at: Int64s, sequence: Int64s, clock: Int64s) -> Int64s:
+def _absolute(scan: Scan, words: TraceWords, ordinal: Int64s, at: Int64s, sequence: Int64s, clock: Int64s) -> Int64s:
     out = np.full(len(at), ABSENT, np.int64)
     for number in np.unique(sequence).tolist():
         mine = np.flatnonzero((sequence == number) & (at != ABSENT))
@@ -58,7 +58,7 @@ def _absolute(scan: Scan, words: Words, ordinal: Int64s, at: Int64s, sequence: I
     return out
 
 
-def _converted(words: Words, clock: int, sequence: int, ordinal: Int64s, at: Int64s) -> Int64s:
+def _converted(words: TraceWords, clock: int, sequence: int, ordinal: Int64s, at: Int64s) -> Int64s:
     own = _OWN_FIRST <= clock <= _OWN_LAST
     said = [
         one

@@ -17,10 +17,10 @@ import polars as pl
 
 from rope_prof.io.perfetto.blocks import Int64s
 from rope_prof.io.perfetto.clocks import times
-from rope_prof.io.perfetto.scan import ABSENT, BEGIN, Scan, Table
+from rope_prof.io.perfetto.scan import ABSENT, BEGIN, Scan, ScannedTable
 from rope_prof.io.perfetto.shapes import BLOB, DOUBLE, TEXT, WORD
 from rope_prof.io.perfetto.slices import pairs
-from rope_prof.io.perfetto.words import Words, annotation, epochs
+from rope_prof.io.perfetto.words import TraceWords, annotation, epochs
 
 _TRACK_OF: Final = 1 << 40
 
@@ -30,7 +30,7 @@ class Looked:
     """Counts of what could not be looked up grow while columns are made."""
 
     scan: Scan
-    words: Words
+    words: TraceWords
     nameless: int = 0
     untimed: int = 0
     unclosed: int = 0
@@ -165,7 +165,7 @@ class Looked:
         texts = told.unique().drop_nulls().to_list()
         return [(text, np.flatnonzero((told == text).fill_null(False).to_numpy())) for text in texts]
 
-    def _names(self, table: Table, count: bool = True) -> pl.Series:
+    def _names(self, table: ScannedTable, count: bool = True) -> pl.Series:
         """A name that is written out, else the word that its number means."""
         found = self._by_word(table, "name_iid", "name")
         if self.scan.names:
@@ -176,7 +176,7 @@ class Looked:
             self.nameless += found.null_count()
         return found
 
-    def _categories(self, table: Table) -> pl.Series:
+    def _categories(self, table: ScannedTable) -> pl.Series:
         told = [shape.category for shape in self.scan.shapes]
         numbers = np.array([one if isinstance(one, int) else ABSENT for one in told] or [0], np.int64)[table.shape]
         written = pl.Series([one if isinstance(one, str) else None for one in told], dtype=pl.String)
@@ -185,10 +185,10 @@ class Looked:
             return words
         return pl.select(pl.coalesce(written.gather(pl.Series(table.shape).cast(pl.UInt32)), words)).to_series()
 
-    def _by_word(self, table: Table, value: str, words: str) -> pl.Series:
+    def _by_word(self, table: ScannedTable, value: str, words: str) -> pl.Series:
         return self._words(table, words, table.values[value])
 
-    def _words(self, table: Table, words: str, numbers: Int64s) -> pl.Series:
+    def _words(self, table: ScannedTable, words: str, numbers: Int64s) -> pl.Series:
         """The word that each number means in its packet's sequence."""
         sequences = np.array([shape.sequence for shape in self.scan.shapes] or [0], np.int64)[table.shape]
         each = np.unique(sequences).tolist()
@@ -214,7 +214,7 @@ class Looked:
         words = self.words.look_up(table, sequence, (each + 1) // _TRACK_OF, (each + 1) % _TRACK_OF - 1)
         return pl.Series(words, dtype=pl.String).gather(pl.Series(which).cast(pl.UInt32))
 
-    def _tracks(self, table: Table) -> Int64s:
+    def _tracks(self, table: ScannedTable) -> Int64s:
         track = table.values["track"]
         silent = np.flatnonzero(track == ABSENT)
         if not len(silent) or not self.words.default_track:
@@ -232,8 +232,8 @@ class Looked:
 _STAGE_WORDS: Final = (("stage_iid", "queue"), ("queue_iid", "queue"), ("kernel_iid", "kernel"))
 
 
-def _picked(table: Table, rows: Int64s) -> Table:
-    return Table(table.ordinal[rows], table.shape[rows], {name: v[rows] for name, v in table.values.items()})
+def _picked(table: ScannedTable, rows: Int64s) -> ScannedTable:
+    return ScannedTable(table.ordinal[rows], table.shape[rows], {name: v[rows] for name, v in table.values.items()})
 
 
 def nullable(name: str, values: Int64s) -> pl.Series:

@@ -14,13 +14,13 @@ import polars as pl
 
 from rope_prof.errors import TraceError
 from rope_prof.io.kineto.categories import NODES
-from rope_prof.io.perfetto.blocks import Blocks
+from rope_prof.io.perfetto.blocks import PacketBlocks
 from rope_prof.io.perfetto.frames import Looked
 from rope_prof.io.perfetto.roles import STAGES, with_roles
 from rope_prof.io.perfetto.scan import scan
-from rope_prof.io.perfetto.words import Track, Words, read_words, signed
+from rope_prof.io.perfetto.words import TraceWords, Track, read_words, signed
 from rope_prof.io.rocm.records import copy_name
-from rope_prof.model.drawn import KEY, NONE, WRITTEN_NS, Drawn, DrawnTrack, read_drawn
+from rope_prof.model.drawn import KEY, NONE, WRITTEN_NS, DrawnTrack, DrawnTracks, read_drawn
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
 
 _REALTIME: Final = 1
@@ -70,7 +70,7 @@ _DETAILS: Final = {
 
 def read_perfetto(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
     """The trace. Errors: TraceError for a file over a limit, or without a packet that can be read."""
-    blocks = Blocks(iter(chunks), source)
+    blocks = PacketBlocks(iter(chunks), source)
     found = scan(blocks)
     if not found.packets or found.damaged == found.packets:
         raise TraceError(
@@ -89,7 +89,7 @@ def read_perfetto(chunks: Iterable[bytes], source: str, findings: Sequence[Findi
 class _Frames:
     """Builds the frames of one file."""
 
-    def __init__(self, looked: Looked, words: Words) -> None:
+    def __init__(self, looked: Looked, words: TraceWords) -> None:
         self._looked = looked
         self._words = words
         self._drawn = read_drawn(words.metadata.get(KEY, ""))
@@ -110,7 +110,7 @@ class _Frames:
             return facts
         return {"findings": tuple(one for side in drawn.sides for one in side["facts"]["findings"])}
 
-    def findings(self, blocks: Blocks) -> Iterator[Finding]:
+    def findings(self, blocks: PacketBlocks) -> Iterator[Finding]:
         looked, scan = self._looked, self._looked.scan
         if blocks.broken is not None:
             detail = f"the packets break off after {scan.packets}: {blocks.broken}; what stands before is read"
@@ -260,7 +260,7 @@ class _Frames:
         return ended
 
 
-def _own_place(drawn: Drawn, track: int) -> dict[str, Any]:
+def _own_place(drawn: DrawnTracks, track: int) -> dict[str, Any]:
     """Where a track of ours is from; with several sides in the file their labels tell devices and processes apart."""
     place: DrawnTrack | None = drawn.tracks.get(track)
     if place is None:
@@ -277,7 +277,7 @@ def _own_place(drawn: Drawn, track: int) -> dict[str, Any]:
     }
 
 
-def _place(track: int, words: Words) -> dict[str, Any]:
+def _place(track: int, words: TraceWords) -> dict[str, Any]:
     """What a track's descriptor and its parents' say: a thread, or a stream of a device."""
     told = words.tracks.get(track % (1 << 64), Track())
     parent = words.tracks.get(told.parent, Track()) if told.parent is not None else Track()

@@ -32,7 +32,7 @@ ABSENT: Final = -(1 << 63)
 
 
 @dataclass
-class Table:
+class ScannedTable:
     """Columns of one kind of packet, in the file's order; `shape` numbers `Scan.shapes`."""
 
     ordinal: Int64s
@@ -44,7 +44,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class ScannedArgument:
     """The values of one argument in some packets: numbers, or numbers of `Scan.texts`."""
 
     ordinal: Int64s
@@ -57,11 +57,11 @@ class Scan:
 
     shapes: list[Shape] = field(default_factory=list)
     texts: dict[bytes, int] = field(default_factory=dict)
-    events: Table = field(default_factory=lambda: _table(EVENT_FIELDS, [], [], []))
-    stages: Table = field(default_factory=lambda: _table(STAGE_FIELDS, [], [], []))
-    others: Table = field(default_factory=lambda: _table(OTHER_FIELDS, [], [], []))
-    args: dict[tuple[int, ArgKey], list[Argument]] = field(default_factory=lambda: defaultdict(list))
-    names: list[Argument] = field(default_factory=list)  # written out, not as the number of a word
+    events: ScannedTable = field(default_factory=lambda: _table(EVENT_FIELDS, [], [], []))
+    stages: ScannedTable = field(default_factory=lambda: _table(STAGE_FIELDS, [], [], []))
+    others: ScannedTable = field(default_factory=lambda: _table(OTHER_FIELDS, [], [], []))
+    args: dict[tuple[int, ArgKey], list[ScannedArgument]] = field(default_factory=lambda: defaultdict(list))
+    names: list[ScannedArgument] = field(default_factory=list)  # written out, not as the number of a word
     stepped: set[int] = field(default_factory=set)  # sequences with defaults: each time there may count from the last
     rare: list[tuple[int, bytes]] = field(default_factory=list)
     resets: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -151,7 +151,7 @@ def _read(data: Bytes, places: Int64s) -> Int64s:
 
 def _arguments(found: Scan, shape: Shape, ordinals: Int64s, starts: Int64s, data: Bytes) -> None:
     for offset, length in shape.texts.values():
-        found.names.append(Argument(ordinals, _texts(found, data, starts + offset, length)))
+        found.names.append(ScannedArgument(ordinals, _texts(found, data, starts + offset, length)))
     for key, offset, length in shape.args:
         places = starts + offset
         values: npt.NDArray[Any]
@@ -161,7 +161,7 @@ def _arguments(found: Scan, shape: Shape, ordinals: Int64s, starts: Int64s, data
             values = np.ndarray((len(data) - 7,), np.dtype("<f8"), data, strides=(1,))[places]
         else:
             values = varints(data, places)[0]
-        found.args[shape.sequence, key].append(Argument(ordinals, values))
+        found.args[shape.sequence, key].append(ScannedArgument(ordinals, values))
 
 
 def _texts(found: Scan, data: Bytes, places: Int64s, length: int) -> Int64s:
@@ -174,7 +174,7 @@ def _texts(found: Scan, data: Bytes, places: Int64s, length: int) -> Int64s:
     return np.array(known, np.int64)[which]
 
 
-def _joined(wanted: tuple[str, ...], parts: list[_Part]) -> Table:
+def _joined(wanted: tuple[str, ...], parts: list[_Part]) -> ScannedTable:
     """All blocks as one, in the file's order."""
     table = _table(wanted, *([part[k] for part in parts] for k in range(3)))  # type: ignore[arg-type]
     if not len(table):
@@ -182,7 +182,7 @@ def _joined(wanted: tuple[str, ...], parts: list[_Part]) -> Table:
     where = np.full(int(table.ordinal.max()) + 1, -1, np.int64)
     where[table.ordinal] = np.arange(len(table))
     order = where[where >= 0]
-    return Table(table.ordinal[order], table.shape[order], {k: v[order] for k, v in table.values.items()})
+    return ScannedTable(table.ordinal[order], table.shape[order], {k: v[order] for k, v in table.values.items()})
 
 
 def _table(
@@ -190,9 +190,9 @@ def _table(
     ordinals: list[Int64s],
     shapes: list[npt.NDArray[np.int32]],
     values: list[dict[str, Int64s]],
-) -> Table:
+) -> ScannedTable:
     empty = np.zeros(0, np.int64)
-    return Table(
+    return ScannedTable(
         np.concatenate([empty, *ordinals]),
         np.concatenate([empty.astype(np.int32), *shapes]),
         {name: np.concatenate([empty, *(one[name] for one in values)]) for name in wanted},

@@ -46,7 +46,7 @@ class Snapshot:
 
 
 @dataclass
-class Words:
+class TraceWords:
     """What the naming packets of a file say. `tables`: (table, sequence) -> epoch -> number -> word."""
 
     tables: dict[tuple[str, int], dict[int, dict[int, str]]] = field(
@@ -77,12 +77,12 @@ def epochs(scan: Scan, sequence: int, ordinals: Int64s) -> Int64s:
     return np.searchsorted(np.array(scan.resets.get(sequence, []), np.int64), ordinals, side="right")
 
 
-def read_words(scan: Scan) -> Words:
+def read_words(scan: Scan) -> TraceWords:
     """Every naming packet of the scan."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
-    words = Words()
+    words = TraceWords()
     for ordinal, data in scan.rare:
         try:
             packet = protos.TracePacket.FromString(data)
@@ -141,7 +141,7 @@ def _numbered(data: bytes) -> tuple[int, str]:
     return entry.iid, entry.demangled_name or entry.name
 
 
-def _track(words: Words, told: Any) -> None:
+def _track(words: TraceWords, told: Any) -> None:
     """A later descriptor of a track completes an earlier one."""
     before = words.tracks.get(told.uuid, Track())
     process = thread = None
@@ -161,7 +161,7 @@ def _track(words: Words, told: Any) -> None:
     )
 
 
-def _defaults(words: Words, told: Any, place: tuple[int, int]) -> None:
+def _defaults(words: TraceWords, told: Any, place: tuple[int, int]) -> None:
     if told.HasField("timestamp_clock_id"):
         words.default_clock[place] = told.timestamp_clock_id
     if told.track_event_defaults.HasField("track_uuid"):

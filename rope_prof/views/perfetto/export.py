@@ -25,7 +25,7 @@ from rope_prof.analysis.run.rows import Row, call_pattern
 from rope_prof.analysis.trace.analyze import accounted, analyze
 from rope_prof.analysis.trace.calls import call_frame
 from rope_prof.analysis.trace.replays import own_calls, split_replays
-from rope_prof.model.drawn import KEY, Drawn
+from rope_prof.model.drawn import KEY, DrawnTracks
 from rope_prof.model.run import Case, Key, Run
 from rope_prof.model.trace import Trace
 from rope_prof.units import duration, ratio
@@ -71,7 +71,7 @@ def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Per
     root = writer.group(f"{run.name} · {machine_line(run.machine)}")
     by_key = {row.key: row for row in rows}
     zooms: dict[str, Zoom] = {}
-    flow, drawn = 1, Drawn()
+    flow, drawn = 1, DrawnTracks()
     for case, members in groupby(sorted(keys, key=_case_order(keys)), key=lambda key: key.case):
         mine = list(members)
         here = [sides[key.name] for key in mine]
@@ -98,7 +98,7 @@ def perfetto_bytes(trace: Trace, title: str) -> bytes:
     if clock.shift[0]:
         facts["rope_prof.shift_ns"] = str(int(clock.shift[0]))
     writer.metadata(facts)
-    drawn = Drawn()
+    drawn = DrawnTracks()
     draw(writer, writer.group(title), TrackSide(title, used), clock, 1, drawn)
     writer.metadata({KEY: drawn.as_text()})
     return writer.data()

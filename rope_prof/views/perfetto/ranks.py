@@ -13,7 +13,7 @@ import numpy as np
 
 from rope_prof.analysis.ranks.ranks import Recording, common_zero
 from rope_prof.analysis.trace.analyze import accounted
-from rope_prof.model.drawn import KEY, Drawn
+from rope_prof.model.drawn import KEY, DrawnTracks
 from rope_prof.model.trace import Trace
 from rope_prof.views.perfetto.packets import PerfettoWriter
 from rope_prof.views.perfetto.sides import TrackClock, TrackSide, draw
@@ -59,7 +59,7 @@ def ranks_trace(found: Sequence[tuple[Recording, Mapping[str, Trace]]]) -> Ranks
     facts = [_facts(one, f".{number}" if several else "") for number, one in enumerate(placed, start=1)]
     gone = {f"rope_prof.left_out.{number}": name for number, name in enumerate(left_out, start=1)}
     writer.metadata({name: words for each in (*facts, gone) for name, words in each.items()})
-    flow, drawn = 1, Drawn()
+    flow, drawn = 1, DrawnTracks()
     for one in placed:
         flow = _draw(writer, one, origin, flow, drawn, several=several)
     writer.metadata({KEY: drawn.as_text()})
@@ -81,7 +81,7 @@ def _facts(one: _Placed, number: str) -> dict[str, str]:
     return {f"rope_prof{number}.{name}": words for name, words in facts.items()}
 
 
-def _draw(writer: PerfettoWriter, one: _Placed, origin: int, flow: int, drawn: Drawn, *, several: bool) -> int:
+def _draw(writer: PerfettoWriter, one: _Placed, origin: int, flow: int, drawn: DrawnTracks, *, several: bool) -> int:
     """One recording as a group of its ranks; the next free flow."""
     words = f"Time is {one.how}." + (" All recordings begin at one instant." if several else "")
     root = writer.group(one.recording.name, description=words)

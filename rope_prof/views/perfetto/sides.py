@@ -18,7 +18,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.launches import launched
-from rope_prof.model.drawn import NONE, WRITTEN_NS, Drawn
+from rope_prof.model.drawn import NONE, WRITTEN_NS, DrawnTracks
 from rope_prof.model.trace import Trace
 from rope_prof.units import US
 from rope_prof.views.perfetto.packets import PerfettoWriter, Slice, Value, lanes
@@ -110,7 +110,9 @@ def own_clock(trace: Trace) -> TrackClock:
     return TrackClock(np.array([max(0, -_first(trace))], np.int64))
 
 
-def draw(writer: PerfettoWriter, group: int, side: TrackSide, clock: TrackClock, first_flow: int, drawn: Drawn) -> int:
+def draw(
+    writer: PerfettoWriter, group: int, side: TrackSide, clock: TrackClock, first_flow: int, drawn: DrawnTracks
+) -> int:
     """Write all tracks of `side` under `group`, flow ids from `first_flow` on; the next free flow id.
 
     `drawn` takes down whose each track is.
@@ -208,7 +210,7 @@ class _HostTracks:
     group: int
     side: TrackSide
     clock: TrackClock
-    drawn: Drawn
+    drawn: DrawnTracks
 
     def draw(self, word: str, frame: pl.DataFrame, category: str) -> None:
         frame = frame.with_columns(drawn=pl.Series(self.clock.host(frame["start_ns"]), dtype=pl.Int64))
@@ -250,7 +252,7 @@ def _host_tracks(
     host: pl.DataFrame,
     starts: Int64s,
     flows: Mapping[int, list[int]],
-    drawn: Drawn,
+    drawn: DrawnTracks,
 ) -> None:
     for label, (process, thread), rows in _threads(host):
         slices = []
@@ -296,7 +298,7 @@ def _stream_tracks(
     events: pl.DataFrame,
     starts: Int64s,
     flows: Mapping[int, tuple[int, bool]],
-    drawn: Drawn,
+    drawn: DrawnTracks,
 ) -> None:
     ordered = events.sort("stream", "start_ns", nulls_last=True, maintain_order=True)
     for (stream,), rows in ordered.group_by("stream", maintain_order=True):
@@ -325,7 +327,7 @@ def _node_tracks(
     nodes: pl.DataFrame,
     device: str,
     clock: TrackClock,
-    drawn: Drawn,
+    drawn: DrawnTracks,
 ) -> None:
     """What graphs wait for that is no work of the device: functions of the host, recorded events."""
     about = "Nodes of graphs that the device waits for and that run nothing on it."

@@ -14,21 +14,21 @@ _CPP = re.compile(r"[A-Za-z_][\w:~ ]*")
 _PLAIN = {"gpu_kernel_impl", "gpu_kernel_impl_nocast", "BinaryFunctor", "BUnaryFunctor", "AUnaryFunctor"}
 
 
-class Cut(str):
+class CutName(str):
     """A text without a part of it; `whole` is all of it, by which a cleaner judges: half a secret has no form."""
 
     whole: str
 
-    def __new__(cls, text: str, whole: str) -> Cut:
+    def __new__(cls, text: str, whole: str) -> CutName:
         """`text`, which stands for `whole`."""
         made = super().__new__(cls, text)
         made.whole = getattr(whole, "whole", whole)
         return made
 
 
-def ends(text: str, keep: int) -> Cut:
+def ends(text: str, keep: int) -> CutName:
     """As many letters of the two ends of `text`."""
-    return Cut(f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}", text)
+    return CutName(f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}", text)
 
 
 def clipped(text: str, limit: int) -> str:
@@ -38,7 +38,7 @@ def clipped(text: str, limit: int) -> str:
 
 def changed(text: str, change: Callable[[str], str]) -> str:
     """What `change` makes of a text; of one that is cut, of the whole, cut again."""
-    if not isinstance(text, Cut):
+    if not isinstance(text, CutName):
         return change(text)
     after = change(text.whole)
     return text if after == text.whole else clipped(after, max(4, len(text)))
@@ -58,7 +58,7 @@ def short_name(name: str, limit: int = 44) -> str:
     base = head.split()[-1].split("::")[-1] or head
     inside = plain[len(head) :]
     telling = next((m for m in _TELLING.findall(inside) if m not in _PLAIN), None)
-    return Cut(clipped(f"{base} · {telling}" if telling else base, limit), name)
+    return CutName(clipped(f"{base} · {telling}" if telling else base, limit), name)
 
 
 def plotly_text(text: str) -> str:
