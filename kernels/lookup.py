@@ -142,6 +142,12 @@ def _wrong_axis(axis: Axis) -> str | None:
     values = [value for each in axis.defaults.values() for value in each]
     if not values or not (axis.usual("cuda") and axis.usual("cpu")):
         return "has no defaults for a machine; expected some for 'any', or for 'cuda' and 'cpu'"
+    strange = [value for value in (*values, *axis.choices) if type(value) not in (int, str)]
+    if strange:
+        return f"has the value {strange[0]!r}; expected words and whole numbers: write others as words, as '0.5'"
+    low = [value for value in (axis.least, *values) if isinstance(value, int) and value < max(1, axis.least)]
+    if low:
+        return f"has the number {low[0]}; expected at least {max(1, axis.least)}"
     if len({isinstance(value, int) for value in values}) > 1:
         return f"has numbers and words among its defaults {values}; expected one kind"
     if axis.form.count("{}") != 1 or set("{}") & set(axis.form.replace("{}", "")):

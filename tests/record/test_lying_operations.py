@@ -50,6 +50,11 @@ broken = lying(exact=lambda self, case, call, rows: raises())
 device = lying(calls=lambda self, case, count, *_: Doubled.calls(self, case, count, "meta", None, 0))
 unmade = lying(calls=lambda self, *_: raises())
 unfilled = lying(refill=lambda self, *_: raises())
+unchecked = lying(check=lambda self, case: 1 / 0)
+unlacked = lying(lacks=lambda self, case, path: 1 / 0)
+ended = lying(exact=lambda self, case, call, rows: exit(3))
+pathless = lying(path=lambda self, name: {}[name])
+bare = lying(path=lambda self, name: lambda x: x)
 drawn = lying(path=lambda self, name: Path(name, lambda x: x + torch.rand_like(x)))
 """
 
@@ -73,6 +78,9 @@ def recorded(file: Path, name: str, out: Path, *more: str) -> int:
         ("shape", "exact gives 'out' of shape (2, 2), the baseline 'sum' returns (4, 3); expected the same shape"),
         ("count", "exact gives 0 values (); expected 1 tensor (out)"),
         ("words", "exact gives 1 values (str); expected 1 tensor (out)"),
+        ("ended", "exact fails (SystemExit: 3)"),
+        ("unchecked", "check fails (ZeroDivisionError: division by zero)"),
+        ("unlacked", "lacks fails (ZeroDivisionError: division by zero)"),
         ("broken", "exact fails (ValueError: no such case)"),
         ("device", "calls puts tensor 0 of the arguments on meta; expected cpu"),
         ("unmade", "calls fails (ValueError: no such case)"),
@@ -86,6 +94,21 @@ def test_a_lie_is_one_sentence_and_leaves_no_run(
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(error) == 1
     assert f"operation 'doubled': {sentence}" in error[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("pathless", "path('sum') fails (KeyError: 'sum')"),
+        ("bare", "path('sum') gives function; expected kernels.operation.Path"),
+    ],
+)
+def test_a_path_that_is_none_is_one_sentence(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, sentence: str
+) -> None:
+    assert recorded(file, name, tmp_path / "run") == 2
+    assert f"error: operation 'doubled': {sentence}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

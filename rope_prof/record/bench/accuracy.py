@@ -17,8 +17,8 @@ from rope_prof.errors import OperationError
 from rope_prof.kernels.operation import Call, Operation, Setting, Tensors
 from rope_prof.kernels.paths import path_of
 from rope_prof.model.run import Accuracy, Case, OutputAccuracy
-from rope_prof.record.bench.claims import own_words
 from rope_prof.record.bench.copies import copied
+from rope_prof.record.loop.describe import own_words
 
 #: Elements of all outputs that the reference makes at once: its float64 copies are what fills the memory.
 CHUNK = 1 << 25
@@ -89,7 +89,7 @@ def deviations(out: Tensors, operation: Operation, case: Setting, call: Call) ->
     """
     found = [OutputDeviation() for _ in operation.outputs]
     for part in _stretches(out, operation):
-        with own_words(operation, "exact"):
+        with own_words(operation.name, "exact"):
             exact = operation.exact(case, call, part)
         _require_alike(out, exact, part, operation)
         for i, (got, want) in enumerate(zip(out, exact, strict=True)):

@@ -5,32 +5,15 @@ Whatever is wrong here is the operation's own fault, whichever path is measured:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from rope_prof.errors import OperationError, RopeProfError
+from rope_prof.errors import OperationError
 from rope_prof.kernels.operation import Call, Operation, Setting, Tensors
 from rope_prof.record.bench.copies import tensors_of
-from rope_prof.record.loop.describe import one_line, out_of_memory
-
-
-@contextmanager
-def own_words(operation: Operation, field: str) -> Iterator[None]:
-    """OperationError that names `field` for what the operation's own code raises there.
-
-    Memory that ran out is no lie, nor is a device that answers no more.
-    """
-    try:
-        yield
-    except RopeProfError:
-        raise
-    except Exception as error:
-        if out_of_memory(error) or "CUDA error" in str(error):
-            raise
-        raise OperationError(f"operation {operation.name!r}: {field} fails ({one_line(error)})") from error
+from rope_prof.record.loop.describe import own_words
 
 
 def require_calls(made: Any, count: int, operation: Operation, device: torch.device) -> None:
@@ -68,7 +51,7 @@ def require_bytes(operation: Operation, case: Setting, path: str, call: Call, ou
     No path moves less than the least of any; what is returned anew was written once; and the least is no more than
     everything that the call holds, read and written once.
     """
-    with own_words(operation, "moved_bytes"):
+    with own_words(operation.name, "moved_bytes"):
         moved, least = operation.moved_bytes(case, path), operation.moved_bytes(case, None)
     says = f"operation {operation.name!r}: moved_bytes"
     for what, value in ((f"of path {path!r}", moved), ("of any path", least)):

@@ -14,9 +14,10 @@ from rope_prof.kernels.operation import Call as Made
 from rope_prof.kernels.operation import Operation, Setting
 from rope_prof.kernels.paths import path_of
 from rope_prof.model.run import L2, Case, Key
-from rope_prof.record.bench.claims import own_words, require_calls
+from rope_prof.record.bench.claims import require_calls
 from rope_prof.record.device.compiler import compiler
 from rope_prof.record.device.devices import RecordDevice
+from rope_prof.record.loop.describe import own_words
 from rope_prof.record.loop.plan import GRAPH_CALLS
 from rope_prof.record.loop.timing import COLD_STEPS, Subject, Work
 
@@ -38,7 +39,7 @@ class Ring:
         self._next = 0
 
     def _made(self, values: Setting, count: int, device: RecordDevice, seed: int) -> Sequence[Made]:
-        with own_words(self.operation, "calls"):
+        with own_words(self.operation.name, "calls"):
             made = self.operation.calls(values, count, device.torch_device, None, seed)
         require_calls(made, count, self.operation, device.torch_device)
         return made
@@ -63,7 +64,7 @@ class Ring:
 
     def refill(self, seed: int) -> None:
         """New values, back to the first buffer: a path that grows its input must not starve the others."""
-        with own_words(self.operation, "refill"):
+        with own_words(self.operation.name, "refill"):
             self.operation.refill(self.calls, seed)
         self._next = 0
 

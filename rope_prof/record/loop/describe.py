@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from rope_prof.errors import OperationError, RopeProfError
 from rope_prof.model.run import Case
 from rope_prof.units import counted
 
@@ -57,3 +60,19 @@ def reason(error: BaseException, case: Case) -> str:
         option = f"--set {axis.name}=..." if case.operation.name != "mrope" else f"--{axis.name}"
         return f"out of memory at {at}; record fewer with {option}, or free the device"
     return one_line(error)
+
+
+@contextmanager
+def own_words(operation: str, field: str) -> Iterator[None]:
+    """OperationError that names `field` for what the code of the operation called so raises there.
+
+    Memory that ran out is no lie, nor is a device that answers no more.
+    """
+    try:
+        yield
+    except RopeProfError:
+        raise
+    except (Exception, SystemExit) as error:
+        if out_of_memory(error) or "CUDA error" in str(error):
+            raise
+        raise OperationError(f"operation {operation!r}: {field} fails ({one_line(error)})") from error

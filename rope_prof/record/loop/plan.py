@@ -21,6 +21,7 @@ from rope_prof.model.run import (
     OperationFacts,
     Value,
 )
+from rope_prof.record.loop.describe import own_words
 
 if TYPE_CHECKING:
     from rope_prof.kernels.operation import Axis, Operation
@@ -167,7 +168,7 @@ def plan(
             KeyFacts(key=Key(case=case, path=path, mode=mode, l2=l2), status="pending", triton=needs),
             kind,
             triton,
-            measured.lacks(dict(case.values), path),
+            _lacks(measured, case, path),
         )
         for case in _cases(options, kind, measured, facts)
         for l2 in _l2(options.l2, kind)
@@ -177,6 +178,11 @@ def plan(
     if all(one.status == "unavailable" for one in planned):
         raise UnavailableError(f"nothing to record: {planned[0].reason}")
     return planned
+
+
+def _lacks(operation: Operation, case: Case, path: str) -> str | None:
+    with own_words(operation.name, "lacks"):
+        return operation.lacks(dict(case.values), path)
 
 
 def default_modes(baseline: bool, kind: Kind) -> tuple[Mode, ...]:
@@ -202,7 +208,7 @@ def _cases(options: Options, kind: Kind, operation: Operation, facts: OperationF
     for one in itertools.product(*(values[name] for name in ordered)):
         case = facts.case(dict(zip(ordered, one, strict=True)))
         try:
-            operation.check(dict(case.values))
+            _check(operation, case)
         except ValueError as error:
             wrong = wrong or UsageError(str(error))
             if not options.sweep or all(name in asked for name in ordered[:-1]):
@@ -212,6 +218,17 @@ def _cases(options: Options, kind: Kind, operation: Operation, facts: OperationF
     if not cases and wrong is not None:
         raise wrong
     return cases
+
+
+def _check(operation: Operation, case: Case) -> None:
+    """Errors: ValueError, the operation's own sentence; OperationError where its code fails otherwise."""
+    try:
+        operation.check(dict(case.values))
+    except ValueError:
+        raise
+    except Exception:
+        with own_words(operation.name, "check"):
+            raise
 
 
 def _values(axis: Axis, words: Iterable[str]) -> tuple[Value, ...]:
