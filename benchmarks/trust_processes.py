@@ -11,9 +11,10 @@ workers, loop and storage, each with buffers, compilations and graphs of its own
 - processes: each in K fresh processes (`--repeats K`), intervals over processes;
 - hosts: two runs of one commit, from two hosts or two times, as `compare` judges two runs.
 
-A verdict FASTER or SLOWER of two names of the same code is false; an interval that leaves 1 out does not cover. One
-name makes one call more in every twenty, which is 5 % (of a graph's 28 calls one or two more, 3.6 or 7.1 %): found
-where it is SLOWER. Every pair of names counts: of four names six, which are not independent.
+The code is a chain: twenty times the baseline of an operation, of which one call is two launches. A verdict FASTER or
+SLOWER of two names of it is false; an interval that leaves 1 out does not cover. One name has the baseline once more in
+every call, which is 5 % by any clock in any mode: found where it is SLOWER. Every pair of names counts: of four names
+six, which are not independent.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from itertools import combinations, count
+from itertools import combinations
 from pathlib import Path
 from typing import Any, cast
+
+from rope_prof.kernels.lookup import operation
+from rope_prof.kernels.paths import path_of
 
 from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import Side
@@ -39,39 +43,36 @@ from rope_prof.model.run import MODES, Ceiling
 from rope_prof.record.loop.protocols import Bench
 from rope_prof.record.loop.timing import Subject
 
-EVERY = 20
+TIMES = 20
 CLOCKS = ("wall", "device")
 #: What is meant: verdicts on the same code that differ, intervals that hold 1, slow-downs that are found, half a width.
 MOST_FALSE, LEAST_COVERED, LEAST_FOUND, MOST_WIDE = 0.05, 0.93, 0.90, 0.02
-_calls = count(1)
 
 
 @cache
-def _measured() -> Any:
-    """The path that is recorded under other names: `ROPE_PROF_TRUSTED`."""
-    from rope_prof.kernels.mrope.paths import path
+def _link() -> Any:
+    """The baseline of the operation `ROPE_PROF_TRUSTED`: it makes its outputs anew, so that it can be called again."""
+    found = operation(os.environ["ROPE_PROF_TRUSTED"])
+    return path_of(found, found.paths[0]).call
 
-    return path(os.environ.get("ROPE_PROF_TRUSTED", "unfused")).call
 
-
-def _same() -> Callable[..., Any]:
-    """The same code under one name more; all of them have one Python frame more than the path itself."""
+def _chain(times: int) -> Callable[..., Any]:
+    """A call of `times` links."""
 
     def named(*arguments: Any) -> Any:
-        return _measured()(*arguments)
+        link = _link()
+        for _ in range(times - 1):
+            link(*arguments)
+        return link(*arguments)
 
     return named
 
 
-first, second, third, fourth = (_same() for _ in range(4))
+first, second, third, fourth = (_chain(TIMES) for _ in range(4))
 SAME = ("first", "second", "third", "fourth")
 
 
-def planted(*arguments: Any) -> Any:
-    """The same code, one call more in every `EVERY`."""
-    if next(_calls) % EVERY == 0:
-        _measured()(*arguments)
-    return _measured()(*arguments)
+planted = _chain(TIMES + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ def recorded(folder: Path, args: argparse.Namespace, *, isolate: bool, seed: int
     modes = tuple(args.mode.split(","))
     names = tuple(f"trust_processes:{name}" for name in (*SAME, "planted"))
     options = Options(
-        values=parse_values([], tokens=[args.tokens]),
+        operation=args.operation,
+        values=parse_values([f"tokens={args.tokens}"]),
         paths=("unfused", *names),
         modes=modes,
         rounds=args.rounds,
@@ -146,7 +148,9 @@ def recorded(folder: Path, args: argparse.Namespace, *, isolate: bool, seed: int
     workers = None
     if isolate:
         start = Start(preload=preload(modes))
-        workers = Workers(device=str(device.torch_device), seed=seed, kind=device.kind, start=start)
+        workers = Workers(
+            device=str(device.torch_device), seed=seed, kind=device.kind, start=start, operation=args.operation
+        )
     try:
         run = fresh_run(options, device, "trust", workers, repeats=args.repeats if isolate else 1)
         calls = int(run.settings["calls"] or 2)
@@ -281,7 +285,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Record and judge all trials, print the table, write JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--path", default="unfused", help="unfused; the path that is recorded under other names")
+    parser.add_argument("--operation", default="silu-mul", help="whose baseline makes the chain")
     parser.add_argument("--tokens", default="64,973")
     parser.add_argument("--mode", default="eager")
     parser.add_argument("--rounds", type=int, default=12)
@@ -291,7 +295,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--pair", nargs=2, type=Path, action="append", default=[], metavar="RUN")
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args(words)
-    os.environ["ROPE_PROF_TRUSTED"] = args.path
+    os.environ["ROPE_PROF_TRUSTED"] = args.operation
     found: list[Trial] = [t for one, other in args.pair for t in pair_trials(read_run(one), read_run(other))]
     if not args.pair:
         with tempfile.TemporaryDirectory(prefix="rope_prof-trust-") as scratch:

@@ -16,6 +16,7 @@ from rope_prof.kernels.lookup import operation
 from rope_prof.kernels.paths import path_of
 from rope_prof.model.run import Accuracy, Key
 from rope_prof.record.bench.bench import TorchBench
+from rope_prof.record.bench.copies import copied
 from rope_prof.record.bench.subjects import Call
 from rope_prof.record.device.devices import find_device
 from rope_prof.record.device.machine import machine
@@ -48,7 +49,7 @@ class WorkerBench(TorchBench):
             measured = operation(self._word)
             path_of(measured, measured.paths[0])  # loads the baseline's code: it is among what nobody may replace
         self._seal = Seal()
-        self._checking = self._capturing = self._held = False
+        self._checking = self._capturing = False
         self._asked: set[str] = set()
         #: By name of the key: what is timed, and of a graph the arguments and the result of the last call in it.
         self._timed: dict[str, tuple[Subject, tuple[Any, ...], Any]] = {}
@@ -76,12 +77,25 @@ class WorkerBench(TorchBench):
         found = self._watched_check(key)
         if _foreign(key) and key.mode != "compile" and key.path not in self._asked:
             self._asked.add(key.path)
-            self._held = True
             with no_oracle():
-                self._watched_check(key)
+                self._held_call(key)
         self._check_timed(key)
         self._require_seal()
         return found
+
+    def _held_call(self, key: Key) -> None:
+        """A call on other values than before, all of it queued before any runs.
+
+        Work that its own stream does not wait for has not run when its outputs are looked at, and what lies there from
+        an earlier call is not what belongs there now.
+        """
+        call, _ = super()._callable(key)
+        self.refill(1 << 21)
+        try:
+            assert self._ring is not None
+            watched(call, self.device, held=True)(*copied(self._ring.calls[0]).arguments)
+        finally:
+            self.refill(0)
 
     def _watched_check(self, key: Key) -> tuple[Accuracy, int]:
         self._checking = True
@@ -93,7 +107,7 @@ class WorkerBench(TorchBench):
             self._require_seal()
             raise
         finally:
-            self._checking = self._held = False
+            self._checking = False
 
     def _require_seal(self) -> None:
         replaced = self._seal.replaced()
@@ -104,7 +118,7 @@ class WorkerBench(TorchBench):
     def _callable(self, key: Key) -> tuple[Call, bool]:
         call, in_place = super()._callable(key)
         if self._checking and _foreign(key):
-            return watched(call, self.device, held=self._held), in_place
+            return watched(call, self.device, held=False), in_place
         if self._capturing:
             return self._kept(call), in_place
         return call, in_place

@@ -13,8 +13,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -128,9 +128,10 @@ class Servant:
 
     def turn(self, asked: Turn) -> Taken:
         bench, subject = self._bench, self._subject(asked.size)
-        began = bench.clock()
-        samples = turn(subject, asked.round, bench.clock, bench.device, wake=asked.wake)
-        return Taken(samples=tuple(samples), size=size_of(subject), began_ns=began, ended_ns=bench.clock())
+        with on_core(asked.core):
+            began = bench.clock()
+            samples = turn(subject, asked.round, bench.clock, bench.device, wake=asked.wake)
+            return Taken(samples=tuple(samples), size=size_of(subject), began_ns=began, ended_ns=bench.clock())
 
     def capture(self, size: Size, key: Key, folder: str) -> tuple[str, int]:
         return self._bench.capture(self._subject(size), key, Path(folder))
@@ -144,6 +145,21 @@ class Servant:
         subject.calls, subject.device_calls = size.calls, size.device_calls
         subject.hold_ns, subject.waits, subject.takes_off = size.hold_ns, size.waits, size.takes_off
         return subject
+
+
+@contextmanager
+def on_core(core: int | None) -> Iterator[None]:
+    """Let this thread run on that core alone, and then where it might before; where it may not, as it is."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    with suppress(OSError):
+        os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def size_of(subject: Subject) -> Size:

@@ -1,11 +1,15 @@
 """The bench of a recording whose paths run in processes of their own: who sits where, and whose turn it is.
 
+Of a GPU all workers launch from one core of the host in a round, and from the next one in the next: cores differ, by
+who else is on them, and a worker that kept to its own would look faster or slower by that.
+
 It answers as `protocols.Bench` does and touches no device: each path has a seat, the baseline's holds the ceilings of
 the card and is asked of the card's state. One worker works at a time while anything is timed.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +42,11 @@ class Elsewhere:
         raise RuntimeError((work, hold_ns))
 
 
+def own_cores() -> tuple[int, ...]:
+    """The host's cores that this process may run on; () where the system does not say."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+
+
 @dataclass(slots=True)
 class Crew:
     """`protocols.Bench` over the seats of paths, the baseline's first. `seat_of` makes the seat of a path.
@@ -51,6 +60,7 @@ class Crew:
     anew: Callable[[], None] = lambda: None
     clock: Clock = time.perf_counter_ns
     device: Device = field(default_factory=Elsewhere)
+    cores: tuple[int, ...] = field(default_factory=lambda: own_cores())
     seats: dict[str, Seat] = field(default_factory=dict)
     _case: Case | None = None
     _round: int | None = None
@@ -132,11 +142,17 @@ class Crew:
             assert self._case is not None
             wake = first or self._last is not seat
             self._last = seat
-            return seat.take(one, self._case, number, wake=wake)
+            return seat.take(one, self._case, number, wake=wake, core=self._core(number))
 
         self._owner[subject.name] = seat
         subject.taker = take
         return subject
+
+    def _core(self, number: int) -> int | None:
+        """The core that all launch from in that round; a CPU's paths run on all of them."""
+        if self.kind == "cpu" or len(self.cores) < 2:
+            return None
+        return self.cores[number % len(self.cores)]
 
     def settle(self, subject: Subject) -> None:
         """Warm it up and size its samples, in its worker."""

@@ -57,11 +57,15 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A worker's turn in a round: sample the subject of `size`; `wake`: run one step of it ahead of the clock."""
+    """A worker's turn in a round: sample the subject of `size`; `wake`: run one step of it ahead of the clock.
+
+    `core`: the host's core that it launches from meanwhile; None leaves that to the system.
+    """
 
     size: Size
     round: int
     wake: bool
+    core: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,14 +158,14 @@ class Seat:
                 self._here.add(size.name)
         return made
 
-    def take(self, subject: Subject, case: Case, number: int, *, wake: bool) -> list[Sample]:
+    def take(self, subject: Subject, case: Case, number: int, *, wake: bool, core: int | None) -> list[Sample]:
         """The worker's turn: the samples of `subject` in round `number`."""
         self.opened(case, number)
         if subject.name not in self._here:
             self._revive(subject)
             wake = True
         before = self.clock()
-        taken: Taken = self.ask("turn", Turn(size=self.size(subject), round=number, wake=wake))
+        taken: Taken = self.ask("turn", Turn(size=self.size(subject), round=number, wake=wake, core=core))
         after = self.clock()
         put(subject, taken.size)
         require_clock(taken, before, after)

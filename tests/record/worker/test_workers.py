@@ -7,16 +7,19 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from rope_prof.errors import RunError
 from rope_prof.io.run.folder import read_run
-from rope_prof.model.run import Key, KeyFacts, Run
+from rope_prof.model.kind import Kind
+from rope_prof.model.run import Case, Key, KeyFacts, Run
 from rope_prof.record.loop.recorder import Recorder
 from rope_prof.record.loop.stopping import Limits
-from rope_prof.record.loop.timing import Sample
+from rope_prof.record.loop.timing import Sample, Subject
+from rope_prof.record.worker.child import on_core
 from rope_prof.record.worker.crew import Crew
 from rope_prof.record.worker.messages import Size, Taken
 from rope_prof.record.worker.process import LostWorkerError, Start, WorkerProcess, ending, last_line
@@ -162,6 +165,57 @@ def test_a_path_that_dies_for_ever_is_given_up() -> None:
             crew.check(key)
         with pytest.raises(Exception, match=f"ended {MOST_LOST} times"):
             crew.check(key)
+
+
+@dataclass
+class Sitter:
+    """A seat that notes where it was to run."""
+
+    log: list[tuple[int, int | None]]
+
+    def opened(self, case: Case, number: int | None) -> None: ...
+
+    def ask(self, *_: object) -> tuple[None, None]:
+        return None, None
+
+    def ready(self, key: Key) -> Subject:
+        return Subject(key.name, lambda _: lambda: None)
+
+    def take(self, _: Subject, __: Case, number: int, *, core: int | None, **___: bool) -> list[Sample]:
+        self.log.append((number, core))
+        return []
+
+
+@pytest.mark.parametrize(
+    ("kind", "cores", "seen"),
+    [("cuda", (4, 7, 9), [4, 4, 7, 7, 9, 9, 4, 4]), ("cuda", (4,), [None] * 8), ("cpu", (4, 7), [None] * 8)],
+)
+def test_all_launch_from_one_core_in_a_round_and_from_the_next_in_the_next(
+    kind: Kind, cores: tuple[int, ...], seen: list[int | None]
+) -> None:
+    log: list[tuple[int, int | None]] = []
+    crew = Crew(kind=kind, seed=0, seat_of=lambda _: Sitter(log), cores=cores)  # type: ignore[arg-type,return-value]
+    keys = [Key(case=CASE, path=path, mode="eager", l2="hot") for path in ("unfused", "user:fine")]
+    crew.open_case(CASE)
+    takers = [(subject, subject.taker) for key in keys if (subject := crew.ready(key))]
+    for number in range(4):
+        for subject, taker in takers:
+            assert taker is not None
+            taker(subject, number, False)
+    assert [core for _, core in log] == seen
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no thread to a core")
+def test_a_turn_keeps_to_its_core_and_gives_it_back() -> None:
+    before = os.sched_getaffinity(0)
+    one = max(before)
+    with pytest.raises(ValueError, match="mine"), on_core(one):
+        assert os.sched_getaffinity(0) == {one}
+        raise ValueError("mine")
+    for nowhere in (None, 1 << 12):
+        with on_core(nowhere):
+            assert os.sched_getaffinity(0) == before
+    assert os.sched_getaffinity(0) == before
 
 
 def alive(pid: int) -> bool:
