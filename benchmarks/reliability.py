@@ -153,15 +153,17 @@ class Fault:
     def _settle(self, path: str) -> None:
         """A file, or the folder itself, is opened for nothing but an fsync."""
         if path == str(self.folder):
-            self.renames.clear()
+            self.renames = [(target, held) for target, held in self.renames if held == b""]
         self.settled.add(path)
 
     def _happens(self, flags: int) -> None:
         if self.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.kind == "power":
-            for target, held in self.chance.sample(self.renames, self.chance.randint(0, len(self.renames))):
-                target.unlink(missing_ok=True) if held is None else target.write_bytes(held)
+            for target in sorted({target for target, _ in self.renames}):
+                held = self.chance.choice([held for renamed, held in self.renames if renamed == target])
+                if self.chance.random() < 0.5:
+                    target.unlink(missing_ok=True) if held is None else target.write_bytes(held)
             os.kill(os.getpid(), signal.SIGKILL)
         if self.kind == "exclusive" and flags & os.O_EXCL:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

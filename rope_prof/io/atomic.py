@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
         part.chmod(0o666 & ~_umask())
         _to_disk(part)
         part.replace(path)
+        with suppress(OSError):  # a file system that has no such thing; the name itself is there
+            _to_disk(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
@@ -35,7 +38,9 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def _to_disk(part: Path) -> None:
-    """Let the bytes be on the disk before the name is: a file system may carry out the two in either order."""
+    """Let the bytes of a file, or the names in a folder, be on the disk before what comes next: a file system may carry
+    out a write and a rename, or two renames, in either order.
+    """
     handle = os.open(part, os.O_RDONLY)
     try:
         os.fsync(handle)
