@@ -32,7 +32,7 @@ COMMANDS = {
     "export": (
         "export",
         "export",
-        "Write a run or a trace for Perfetto, a report of a run, or a cleaned copy for others.",
+        "Write a run or a trace for Perfetto, a report of a run, a cleaned copy, or its figures for other tools.",
     ),
     "analyze": ("analyze", "analyze", "Judge a trace, then account for its time."),
     "model": (
