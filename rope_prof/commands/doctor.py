@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rope_prof.errors import UnavailableError
+from rope_prof.io.run.history import history_file, kept_runs
 from rope_prof.io.trace.cache import cache_bytes, cache_folder, clear_cache
 from rope_prof.units import size
 
@@ -22,7 +23,8 @@ def doctor(
         typer.echo(f"{size(clear_cache())} of parsed traces deleted from {cache_folder()}")
         return
     try:
-        from rope_prof.record.device.machine import checks
+        from rope_prof.record.device.devices import find_device
+        from rope_prof.record.device.machine import checks, machine
     except ImportError as error:
         raise UnavailableError(
             f"torch cannot be imported ({error}); pip install -c constraints.txt -e . in the repository"
@@ -36,5 +38,8 @@ def doctor(
         typer.echo(f"{check.state:<8} {check.name:<{width}}  {check.seen}")
         if check.advice:
             typer.echo(f"{'':<8} {'':<{width}}  -> {check.advice}")
+    here = machine(find_device("auto"))
+    known = f"{len(kept_runs(here))} runs of machines like this one in {history_file(here)}, for `compare`"
+    typer.echo(f"{'':<8} {'history':<{width}}  {known}")
     kept = f"{size(cache_bytes())} of parsed traces in {cache_folder()}; `doctor --clear-cache` deletes them"
     typer.echo(f"{'':<8} {'cache':<{width}}  {kept}")

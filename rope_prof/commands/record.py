@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rope_prof.analysis.comparison.history import kept
 from rope_prof.commands import words
 from rope_prof.commands.foreign_options import foreign_word
 from rope_prof.commands.nsight_options import asked_tools, run_tools
@@ -17,6 +18,7 @@ from rope_prof.commands.record_ranks import record_on_ranks
 from rope_prof.commands.recorded import default_folder, next_commands
 from rope_prof.errors import PartialError, UnavailableError, UsageError
 from rope_prof.io.run.folder import read_run
+from rope_prof.io.run.history import keep
 from rope_prof.io.run.writer import writing
 from rope_prof.opened.run import open_run
 from rope_prof.record.loop.plan import Options, parse_values
@@ -305,7 +307,10 @@ def _record(
         with RichProgress() as progress:
             done = record_run(run, device, folder, progress, resume=resume, workers=workers)
         failed = run_tools(folder, tools, str(device.torch_device))
-    print_run(open_run(folder))
+    opened = open_run(folder)
+    print_run(opened)
+    if (made := kept(opened.run, opened.samples)) is not None:
+        keep(opened.run.machine, made)
     typer.echo(f"\nrecorded in {folder}\n\nnext:")
     for line in next_commands(folder):
         typer.echo(f"  {line}")

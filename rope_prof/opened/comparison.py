@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from rope_prof.analysis.comparison.compare import ALL_METRICS, compare
+from rope_prof.analysis.comparison.compare import ALL_METRICS, Known, compare
 from rope_prof.analysis.comparison.gates import Gate, check
+from rope_prof.analysis.comparison.history import known as known_before
 from rope_prof.analysis.comparison.sides import Side, differences
 from rope_prof.analysis.run.differences import unlike_clocks, unlike_machines
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import is_run
+from rope_prof.io.run.history import kept_runs
 from rope_prof.io.run.redact import PrivateWords, cleaner
+from rope_prof.model.history import machine_kind
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.blocks.model import mapped
 from rope_prof.views.terminal.compare import compare_markdown, texts
@@ -31,20 +35,27 @@ def comparison(
     allow_unknown: bool = False,
 ) -> Comparison:
     """All that `compare` prints of two sides, which were typed as `words`. Errors: those of `compare.compare`."""
-    known = bounds or {}
-    verdicts = compare(base, cand, paired=paired, anyway=anyway, metrics=ALL_METRICS)
+    gates = bounds or {}
+    before = None if paired else history(base, cand)
+    verdicts = compare(base, cand, paired=paired, anyway=anyway, metrics=ALL_METRICS, known=before)
     return Comparison(
         typed=words,
         base=base,
         cand=cand,
         paired=paired,
-        command=typed(*words, list(known), strict=strict, anyway=anyway, allow_unknown=allow_unknown),
+        command=typed(*words, list(gates), strict=strict, anyway=anyway, allow_unknown=allow_unknown),
         verdicts=verdicts,
-        checked=check(list(known.values()), verdicts),
+        checked=check(list(gates.values()), verdicts),
         allow_unknown=allow_unknown,
         differences=differences(base, cand),
         unlike=() if paired else (*unlike_machines(base.run, cand.run), *unlike_clocks(base.samples, cand.samples)),
     )
+
+
+def history(base: Side, cand: Side) -> Known | None:
+    """What runs of the same code differed by on machines like that of both sides; None where those are two kinds."""
+    one, other = (machine_kind(side.run.machine) for side in (base, cand))
+    return partial(known_before, kept_runs(base.run.machine)) if one == other else None
 
 
 def sides(base: str, cand: str) -> tuple[tuple[Side, Side], bool]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     pass
 
 Rounds = Mapping[int, float]
-#: (key, clock) -> how far runs of the same code differ, for who knows better than the reference calls; None: they say.
+#: (key, clock) -> how far runs of the same code differed before; None where nobody kept enough of them.
 Known = Callable[[Key, str], Between | None]
 
 #: What the samples alone tell.
@@ -78,7 +78,8 @@ def compare(
 ) -> tuple[Verdict, ...]:
     """The verdicts of every pair of keys, in the baseline's order. `paired`: both sides are of one run.
 
-    `known`: how far two runs of the same code differ; without a word of it their reference calls say.
+    `known`: how far two runs of the same code differed before; the larger of that and of what their reference calls say
+    counts.
 
     With `anyway` another device, and whatever else each side has one value of alone (dtype, tokens, ...), may differ,
     and the keys that both have are compared. Errors: NotComparableError, which names what differs; UsageError where a
@@ -142,8 +143,11 @@ class _Sides:
 
     def between(self, key: Key, clock: str) -> Between | None:
         """How far two runs of the same code differ in that key, as far as anything says so."""
-        if self.known is not None and (found := self.known(key, clock)) is not None:
-            return found
+        before = self.known(key, clock) if self.known is not None else None
+        found = [one for one in (before, self._anchored(key, clock)) if one is not None]
+        return max(found, key=lambda one: one.factor, default=None)
+
+    def _anchored(self, key: Key, clock: str) -> Between | None:
         group = (key.case, key.rank, clock)
         if group not in self._between:
             base, cand = self.base, self.cand
