@@ -40,6 +40,8 @@ from rope_prof.record.worker.messages import (
     Size,
     Taken,
     Turn,
+    put,
+    size_of,
     unpacked,
 )
 
@@ -142,8 +144,7 @@ class Servant:
     def _subject(self, size: Size) -> Subject:
         """The subject called so, with the recorder's numbers."""
         subject = self.subjects[size.name]
-        subject.calls, subject.device_calls = size.calls, size.device_calls
-        subject.hold_ns, subject.waits, subject.takes_off = size.hold_ns, size.waits, size.takes_off
+        put(subject, size)
         return subject
 
 
@@ -160,20 +161,6 @@ def on_core(core: int | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def size_of(subject: Subject) -> Size:
-    """The numbers of `subject`."""
-    return Size(
-        name=subject.name,
-        step=subject.step,
-        one_step=subject.one_step,
-        takes_off=subject.takes_off,
-        calls=subject.calls,
-        device_calls=subject.device_calls,
-        hold_ns=subject.hold_ns,
-        waits=subject.waits,
-    )
 
 
 def answer(servant: Servant, ask: Ask) -> Answer:

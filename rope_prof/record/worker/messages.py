@@ -9,7 +9,7 @@ import msgspec
 
 from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, Machine
 from rope_prof.record.device.throttle import Conditions
-from rope_prof.record.loop.timing import Sample
+from rope_prof.record.loop.timing import Sample, Subject
 
 #: Changes with anything below: two sides of different versions do not talk.
 PROTOCOL = 2
@@ -53,6 +53,26 @@ class Size:
     device_calls: int
     hold_ns: int
     waits: bool
+
+
+def put(subject: Subject, size: Size) -> None:
+    """Those numbers into `subject`."""
+    subject.calls, subject.device_calls = size.calls, size.device_calls
+    subject.hold_ns, subject.waits, subject.takes_off = size.hold_ns, size.waits, size.takes_off
+
+
+def size_of(subject: Subject) -> Size:
+    """The numbers of `subject`."""
+    return Size(
+        name=subject.name,
+        step=subject.step,
+        one_step=subject.one_step,
+        takes_off=subject.takes_off,
+        calls=subject.calls,
+        device_calls=subject.device_calls,
+        hold_ns=subject.hold_ns,
+        waits=subject.waits,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

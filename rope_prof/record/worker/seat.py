@@ -13,7 +13,7 @@ from typing import Any
 from rope_prof.model.run import Case, Ceiling, CeilingName, Key
 from rope_prof.record.loop.describe import ToldError
 from rope_prof.record.loop.timing import Clock, Sample, Subject
-from rope_prof.record.worker.messages import PROTOCOL, Greeting, Setup, Size, Taken, Turn
+from rope_prof.record.worker.messages import PROTOCOL, Greeting, Setup, Size, Taken, Turn, put, size_of
 from rope_prof.record.worker.process import FailedCallError, LostWorkerError, WorkerProcess
 from rope_prof.record.worker.sides import split
 
@@ -210,26 +210,6 @@ def require_clock(taken: Taken, before_ns: int, after_ns: int) -> None:
     raise ToldError(
         f"the worker's clock is not the recorder's: a turn from {before_ns} to {after_ns} ns was from "
         f"{taken.began_ns} to {taken.ended_ns} by it, and its samples {wall} ns long; has the path replaced a clock?"
-    )
-
-
-def put(subject: Subject, size: Size) -> None:
-    """The worker's numbers into `subject`."""
-    subject.calls, subject.device_calls = size.calls, size.device_calls
-    subject.hold_ns, subject.waits, subject.takes_off = size.hold_ns, size.waits, size.takes_off
-
-
-def size_of(subject: Subject) -> Size:
-    """The numbers of `subject`."""
-    return Size(
-        name=subject.name,
-        step=subject.step,
-        one_step=subject.one_step,
-        takes_off=subject.takes_off,
-        calls=subject.calls,
-        device_calls=subject.device_calls,
-        hold_ns=subject.hold_ns,
-        waits=subject.waits,
     )
 
 
