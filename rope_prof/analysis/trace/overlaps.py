@@ -179,15 +179,15 @@ def _holds(whole: _Lane, least: int, slack: int) -> Bools:
 
 
 def _graphs_cross(whole: _Lane, slack: int) -> Bools:
-    """Graph launches that begin well inside the graph launch before them: a stream finishes a graph first."""
-    start, end = whole.spans.start, whole.spans.end
-    cross = np.zeros(len(start), np.bool_)
-    if len(start) < 2:
-        return cross
-    near = (whole.lane[1:] == whole.lane[:-1]) & whole.graph[1:] & whole.graph[:-1]
+    """Graph launches that begin well inside the graph launch before them, whatever lies between: a stream finishes a
+    graph first."""
+    cross = np.zeros(len(whole.graph), np.bool_)
+    rows = np.flatnonzero(whole.graph)
+    start, end, lane = whole.spans.start[rows], whole.spans.end[rows], whole.lane[rows]
     overlap = np.minimum(end[:-1], end[1:]) - start[1:]
     shorter = np.minimum(end[:-1] - start[:-1], end[1:] - start[1:])
-    cross[1:] = near & (overlap > np.maximum(1000 + slack, _GRAPHS_SHARE * shorter))
+    near = lane[1:] == lane[:-1]
+    cross[rows[1:]] = near & (overlap > np.maximum(1000 + slack, _GRAPHS_SHARE * shorter))
     return cross & whole.on("early", "in_order")
 
 
