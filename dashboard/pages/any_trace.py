@@ -89,7 +89,7 @@ if without:
     shell.caption(without)
 analysis = found.analysis
 st.html(overview.wrap(seen.palette, trace_panels.verdict(analysis, found.trace.events)))
-draw(trace_blocks.page_blocks(analysis, label), label, "any-trace-account")
+draw(trace_blocks.page_blocks(analysis, label, None if file is not None else asked), label, "any-trace-account")
 try:
     lanes = foreign_traces.lanes(path)
 except ValueError as error:

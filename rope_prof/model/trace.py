@@ -94,7 +94,7 @@ OVERHEADS: dict[str, Any] = {
 class Finding:
     """One thing the file does that a reader must know: a stable `code`, a sentence, how often, what to do about it.
 
-    `events`: the first of those that prove it, each with `kind` (gpu or host), `name` and `start_ns`.
+    `events`: the first of those that prove it, each with `kind` (gpu or host), `name`, `start_ns` and `dur_ns`.
     """
 
     code: str

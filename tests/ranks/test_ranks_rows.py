@@ -27,6 +27,12 @@ def test_the_rows_say_what_the_analysis_says() -> None:
     for field in ("kernels", "kernel_ns", "busy_ns", "span_ns", "idle_ns"):
         assert device[field] == getattr(use, field)
     assert sum(device[f"idle_{cause}_ns"] or 0 for cause in CAUSES) == use.idle_ns
+    assert use.communication is not None
+    assert (device["communication_ns"], device["exposed_ns"]) == (
+        use.communication.busy_ns,
+        use.communication.exposed_ns,
+    )
+    assert held["outside_kernels"][0] == (answer.outside_ranges.kernels if answer.outside_ranges else None)
     ranges = held.filter(pl.col("row") == "range").rows_by_key("name", named=True, unique=True)
     assert set(ranges) == {use.name for use in answer.ranges}
     assert ranges["rope"]["call_median_ns"] == 5_700.0

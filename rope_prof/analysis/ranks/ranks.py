@@ -46,6 +46,12 @@ class RankUse:
     span_ns: int | None
     idle_ns: int | None
     idle_share: float | None
+    communication_ns: int | None  # communication kernels run; None where there are none
+    exposed_ns: int | None  # and no other kernel does
+    copies_only_ns: int | None
+    copied_bytes: int | None
+    outside_kernels: int | None  # in no range, although the trace has ranges
+    outside_ns: int | None
     idle_by_cause_ns: dict[str, int]
     start_ns: int | None  # of its first GPU event, on its own clock
     wall_clock: bool  # whether that clock counts from 1970
@@ -190,7 +196,8 @@ def _recording(
 
 def _rank(trace: dict[str, Any], part: pl.DataFrame, clock: Clock | None, arrived: Arrivals | None) -> RankUse:
     devices = part.filter(pl.col("row") == "device")
-    held = {name: _sum(devices[name]) for name in ("kernels", "kernel_ns", "busy_ns", "span_ns", "idle_ns")}
+    times = ("busy_ns", "span_ns", "idle_ns", "communication_ns", "exposed_ns", "copies_only_ns")
+    held = {name: _sum(devices[name]) for name in ("kernels", "kernel_ns", *times, "copied_bytes")}
     causes = {cause: _sum(devices[f"idle_{cause}_ns"]) for cause in CAUSES}
     withheld = devices.height == 0 or devices["reason"].null_count() < devices.height
     idle, span = held["idle_ns"], held["span_ns"]
@@ -204,6 +211,8 @@ def _rank(trace: dict[str, Any], part: pl.DataFrame, clock: Clock | None, arrive
         devices=devices.height,
         **held,
         idle_share=None if withheld or not span or idle is None else idle / span,
+        outside_kernels=trace["outside_kernels"],
+        outside_ns=trace["outside_ns"],
         idle_by_cause_ns={cause: ns for cause, ns in causes.items() if ns},
         start_ns=trace["start_ns"],
         wall_clock=bool(trace["wall_clock"]),

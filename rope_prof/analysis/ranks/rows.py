@@ -45,6 +45,12 @@ ROWS: Final[dict[str, Any]] = {
     "busy_ns": pl.Int64,
     "span_ns": pl.Int64,
     "idle_ns": pl.Int64,
+    "communication_ns": pl.Int64,  # of a device: communication kernels run
+    "exposed_ns": pl.Int64,  # and no other kernel does
+    "copies_only_ns": pl.Int64,  # copies run and nothing else does
+    "copied_bytes": pl.Int64,
+    "outside_kernels": pl.Int64,  # of a trace: in no range, although it has ranges
+    "outside_ns": pl.Int64,
     **{f"idle_{cause}_ns": pl.Int64 for cause in CAUSES},
     "call_median_ns": pl.Float64,
     "call_lo_ns": pl.Float64,
@@ -103,6 +109,8 @@ def row_set(trace: Trace, answer: Analysis, *, name: str) -> pl.DataFrame:
         "findings": json.dumps([asdict(finding) for finding in judged.findings], ensure_ascii=False),
         "format": answer.format,
         "events": trace.events,
+        "outside_kernels": None if answer.outside_ranges is None else answer.outside_ranges.kernels,
+        "outside_ns": None if answer.outside_ranges is None else answer.outside_ranges.kernel_ns,
         **_window(trace),
     }
     rows = [head]
@@ -158,7 +166,15 @@ def _window(trace: Trace) -> dict[str, int | None]:
 def _device(use: DeviceUse) -> dict[str, Any]:
     causes = {f"idle_{cause}_ns": ns for cause, ns in (use.idle_by_cause_ns or {}).items()}
     totals = {name: getattr(use, name) for name in ("kernels", "kernel_ns", "busy_ns", "span_ns", "idle_ns")}
-    return {"row": "device", "name": use.name, "device": use.device, "reason": use.reason} | totals | causes
+    talk = use.communication
+    sizes = [moved.bytes for moved in use.copies if moved.bytes is not None]
+    moved = {
+        "communication_ns": None if talk is None else talk.busy_ns,
+        "exposed_ns": None if talk is None else talk.exposed_ns,
+        "copies_only_ns": use.copies_only_ns,
+        "copied_bytes": sum(sizes) if sizes else None,
+    }
+    return {"row": "device", "name": use.name, "device": use.device, "reason": use.reason} | totals | moved | causes
 
 
 def _range(use: RangeUse, key: object) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Analysis:
     links: Links
     ranges: tuple[RangeUse, ...]
     outside_ranges: Outside | None = None
+    zero_ns: int | None = None  # the first start of anything: zero of the timeline
 
     def as_json(self) -> dict[str, Any]:
         """Plain dicts and lists, ready for a JSON writer."""
@@ -77,6 +78,7 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
         devices=(),
         links=Links(linked=events.height - unlinked, unlinked=unlinked),
         ranges=(),
+        zero_ns=min((int(f["start_ns"].min()) for f in _timelines(trace) if f.height), default=None),  # type: ignore[arg-type]
     )
     if judged.verdict == "unusable":
         return answer
@@ -89,6 +91,10 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
         ranges=tuple(_withheld(use, judged.reason) for use in ranges),
         outside_ranges=outside(trace.ranges, events),
     )
+
+
+def _timelines(trace: Trace) -> tuple[pl.DataFrame, ...]:
+    return trace.ranges, trace.ops, trace.calls, trace.gpu
 
 
 def _devices(trace: Trace, events: pl.DataFrame, host_side: Host) -> tuple[DeviceUse, ...]:

@@ -102,6 +102,7 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
             _oddities,
         ):
             findings.extend(check(trace, events))
+    findings.sort(key=lambda found: found.code != "copy_bound")  # what the device waits for is said first
     codes = {f.code for f in findings}
     verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"
     advised = (replace(f, do=f.do or ADVICE.get(f.code, "")) for f in findings)
@@ -139,17 +140,23 @@ def _times(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
     near = starts.filter((starts - middle).abs() <= FARTHEST_NS)
     reach = int(near.max()) - int(near.min()) if len(near) else 0  # type: ignore[arg-type]
     limit = min(LONGEST_EVENT_NS, max(10_000_000_000, 10 * reach))
-    negative = long = far = 0
-    for frame in everything:
-        negative += frame.filter(pl.col("dur_ns") < 0).height
-        long += frame.filter(pl.col("dur_ns") > limit).height
-        far += frame.filter((pl.col("start_ns") - middle).abs() > FARTHEST_NS).height
-    if negative:
-        yield Finding(code="negative_duration", detail="events end before they start", count=negative)
-    if long:
-        yield Finding(code="impossible_duration", detail=f"events last longer than {limit / SECOND:g} s", count=long)
-    if far:
-        yield Finding(code="impossible_time", detail="events start more than a day from the others", count=far)
+    found: dict[str, list[tuple[pl.DataFrame, str]]] = {}
+    for frame, kind in zip(everything, ("gpu", "host", "host"), strict=True):
+        for code, wrong in (
+            ("negative_duration", pl.col("dur_ns") < 0),
+            ("impossible_duration", pl.col("dur_ns") > limit),
+            ("impossible_time", (pl.col("start_ns") - middle).abs() > FARTHEST_NS),
+        ):
+            if (rows := frame.filter(wrong)).height:
+                found.setdefault(code, []).append((rows, kind))
+    for code, detail in (
+        ("negative_duration", "events end before they start"),
+        ("impossible_duration", f"events last longer than {limit / SECOND:g} s"),
+        ("impossible_time", "events start more than a day from the others"),
+    ):
+        if code in found:
+            count = sum(rows.height for rows, _ in found[code])
+            yield Finding(code=code, detail=detail, count=count, events=proof(*found[code][0]))
 
 
 def _window_end(trace: Trace, _: pl.DataFrame) -> Iterator[Finding]:
@@ -168,7 +175,7 @@ def _overhead(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     inside = int(spent.measure(edges)[1] - spent.measure(edges)[0])
     if end > start and inside > OVERHEAD_SHARE * (end - start):
         detail = f"the profiler itself spent {inside} of the window's {end - start} ns"
-        yield Finding(code="profiler_overhead", detail=detail, count=records.height)
+        yield Finding(code="profiler_overhead", detail=detail, count=records.height, events=proof(records, "host"))
 
 
 def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
@@ -194,13 +201,15 @@ def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
                 f"device {device}: one gap of {longest['dur_ns'][0]} ns before {rows['name'][after]!r} is most of the "
                 f"window of {end - start} ns, and {launch}: it waits on work outside the file"
             )
-            yield Finding(code="one_wait", detail=detail)
+            both = rows[[int(longest["before"][0]), after]]
+            yield Finding(code="one_wait", detail=detail, events=proof(both))
 
 
 def _oddities(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
-    zero = events.filter((pl.col("dur_ns") == 0) & (pl.col("kind") == "kernel")).height
-    if zero:
-        yield Finding(code="zero_duration", detail="kernels have a duration of 0", count=zero)
+    zero = events.filter((pl.col("dur_ns") == 0) & (pl.col("kind") == "kernel"))
+    if zero.height:
+        detail = "kernels have a duration of 0"
+        yield Finding(code="zero_duration", detail=detail, count=zero.height, events=proof(zero))
     yield from overlaps(trace, events)
     unclosed = trace.ranges.filter(pl.col("dur_ns").is_null())
     if unclosed.height:

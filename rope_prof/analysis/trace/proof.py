@@ -60,5 +60,5 @@ ADVICE: Final[dict[str, str]] = {
 def proof(frame: pl.DataFrame, kind: str = "gpu") -> tuple[dict[str, Any], ...]:
     """The first `NAMED` rows of a frame with `name` and `start_ns`, by time, as a finding names them."""
     by = [pl.col("start_ns"), pl.col("name").fill_null("")]  # whatever the order of the file
-    first = frame.select("name", "start_ns").bottom_k(NAMED, by=by).sort(by)
-    return tuple({"kind": kind, "name": name, "start_ns": start} for name, start in first.iter_rows())
+    first = frame.select("name", "start_ns", "dur_ns").bottom_k(NAMED, by=by).sort(by)
+    return tuple({"kind": kind, "name": n, "start_ns": start, "dur_ns": ns} for n, start, ns in first.iter_rows())

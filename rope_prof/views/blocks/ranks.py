@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from rope_prof.analysis.ranks.ranks import RangeAcross, RanksReport, RankUse, Recording
 from rope_prof.analysis.run.rank_spread import RankSpread
-from rope_prof.units import MISSING, counted, duration, microseconds, ratio, significant, whole
+from rope_prof.units import MISSING, counted, duration, microseconds, percent, ratio, significant, size, whole
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
 from rope_prof.views.blocks.trace import figures, more_ranges
 from rope_prof.views.words.labels import counts
@@ -44,6 +44,8 @@ def _recording(recording: Recording) -> Iterator[Block]:
         yield Words(text=f"  {len(doubts) - RANKS_SHOWN} more in --json")
     if any(rank.idle_by_cause_ns for rank in recording.ranks):
         yield _causes(ranks)
+    if any(rank.communication_ns or rank.copied_bytes or rank.outside_kernels for rank in recording.ranks):
+        yield _moved(ranks)
     if recording.ranges:
         yield _ranges(recording)
 
@@ -94,6 +96,24 @@ def _causes(ranks: Sequence[RankUse]) -> Table:
         if rank.idle_by_cause_ns
     ]
     return figures("Idle by cause", "rank", *causes, rows=rows)
+
+
+def _moved(ranks: Sequence[RankUse]) -> Table:
+    """What each rank's communication shows and hides, what it copies, and what no range owns."""
+    rows = [
+        cells(
+            name(rank.label),
+            *(duration(ns) for ns in (rank.communication_ns, rank.exposed_ns)),
+            percent(rank.exposed_ns / rank.span_ns if rank.exposed_ns is not None and rank.span_ns else None),
+            size(rank.copied_bytes),
+            duration(rank.copies_only_ns),
+            whole(rank.outside_kernels),
+        )
+        for rank in ranks
+    ]
+    note = "exposed: no other kernel runs; alone: copies run and nothing else does; outside: kernels in no range"
+    head = ("rank", "communication", "exposed", "of span", "copied", "alone", "outside")
+    return figures("Communication and copies", *head, rows=rows, note=note)
 
 
 def _ranges(recording: Recording) -> Table:

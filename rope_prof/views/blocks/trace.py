@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from rope_prof.analysis.trace.accounting import DeviceUse
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.integrity import Verdict
-from rope_prof.analysis.trace.ranges import RangeUse
-from rope_prof.units import MISSING, US, between, duration, significant, whole
+from rope_prof.analysis.trace.ranges import Outside, RangeUse
+from rope_prof.units import MISSING, US, between, counted, duration, percent, significant, size, whole
+from rope_prof.views.blocks.findings import finding_words, findings_table
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, charted, name
 from rope_prof.views.draw.trace import idle_chart
 from rope_prof.views.words.causes import CAUSE_WORDS
@@ -28,16 +29,17 @@ def trace_blocks(analysis: Analysis, source: str) -> Iterator[Block]:
     if links.linked or links.unlinked:
         line += f"  {links.linked:,} GPU events with their launch, {links.unlinked:,} without"
     yield Words(text=line, tone=TONES[judged.verdict])
-    for finding in judged.findings:
-        yield Words(text=f"  {finding.code}{f' x{finding.count}' if finding.count > 1 else ''}: {finding.detail}")
+    yield from finding_words(analysis, source)
     for use in analysis.devices:
         if use.name:
             yield Words(text=f"  device {use.device} is {use.name}")
     yield from account(analysis)
 
 
-def page_blocks(analysis: Analysis, source: str) -> Iterator[Block]:
-    """What a page shows under the verdict: a bar a device, what its causes mean, the tables but that of the ranges."""
+def page_blocks(analysis: Analysis, source: str, address: str | None = None) -> Iterator[Block]:
+    """What a page shows under the verdict: what proves the findings, a bar a device, what its causes mean, the tables
+    but that of the ranges. `address`: the trace as the page's address names it, where it does."""
+    yield from findings_table(analysis, address)
     chart = idle_chart(analysis, source)
     if chart is not None:
         causes = [words for role, words in chart.legend if words in CAUSE_WORDS]
@@ -47,16 +49,20 @@ def page_blocks(analysis: Analysis, source: str) -> Iterator[Block]:
 
 
 def account(analysis: Analysis, *, ranges: bool = True) -> Iterator[Table]:
-    """Devices, idle causes, streams and ranges: of each a table, where there is something to tell."""
+    """Devices, idle causes, copies, communication, streams and ranges: of each a table, where there is one."""
     if not analysis.devices:
         return
     yield _devices(analysis.devices)
     if any(use.idle_by_cause_ns for use in analysis.devices):
         yield _causes(analysis.devices)
+    if any(use.copies for use in analysis.devices):
+        yield _copies(analysis.devices)
+    if any(use.communication for use in analysis.devices):
+        yield _communication(analysis.devices)
     if any(len(use.streams) > 1 for use in analysis.devices):
         yield _streams(analysis.devices)
     if ranges and analysis.ranges:
-        yield _ranges(analysis.ranges)
+        yield _ranges(analysis.ranges, outside_words(analysis.outside_ranges))
 
 
 def figures(title: str, *head: str, rows: list[tuple[Cell, ...]], note: str = "", names: int = 1) -> Table:
@@ -93,6 +99,58 @@ def _causes(devices: tuple[DeviceUse, ...]) -> Table:
     return figures("Idle by cause", "device", "cause", "time", "% of idle", rows=rows)
 
 
+def _copies(devices: tuple[DeviceUse, ...]) -> Table:
+    """A row for each direction and host memory; what the file does not say is missing."""
+    rows = [
+        cells(
+            name(use.device),
+            f"{moved.direction} {moved.memory or ''}".strip(),
+            whole(moved.copies),
+            duration(moved.time_ns),
+            MISSING if moved.bytes is None else size(moved.bytes),
+            MISSING if moved.gb_per_s is None else significant(moved.gb_per_s),
+        )
+        for use in devices
+        for moved in use.copies
+    ]
+    alone = [
+        f"device {use.device} does nothing but copy for {duration(use.copies_only_ns)}, "
+        f"{significant(100 * use.copies_only_ns / use.span_ns)} % of its span"
+        for use in devices
+        if use.copies_only_ns and use.span_ns
+    ]
+    head = ("device", "copies", "count", "time", "bytes", "GB/s")
+    return figures("Copies", *head, rows=rows, note="\n".join(alone), names=2)
+
+
+def _communication(devices: tuple[DeviceUse, ...]) -> Table:
+    rows = [
+        cells(
+            name(use.device),
+            whole(found.kernels),
+            *(duration(ns) for ns in (found.busy_ns, found.exposed_ns, found.overlapped_ns)),
+            percent(found.exposed_ns / use.span_ns if use.span_ns else None),
+        )
+        for use in devices
+        if (found := use.communication) is not None
+    ]
+    note = "exposed: no other kernel runs on the device; overlapped: hidden behind compute"
+    head = ("device", "kernels", "busy", "exposed", "overlapped", "exposed, of span")
+    return figures("Communication", *head, rows=rows, note=note)
+
+
+def outside_words(found: Outside | None) -> str:
+    """What no range owns; nothing where ranges own all or there are none."""
+    if found is None or not (found.kernels or found.unlinked):
+        return ""
+    parts = []
+    if found.kernels:
+        parts.append(f"{counted(found.kernels, 'kernel')}, {duration(found.kernel_ns)}, in no range")
+    if found.unlinked:
+        parts.append(f"{counted(found.unlinked, 'kernel')} without a launch in the file: of which range is not known")
+    return "; ".join(parts)
+
+
 def _streams(devices: tuple[DeviceUse, ...]) -> Table:
     rows = []
     for use in devices:
@@ -108,7 +166,7 @@ def _streams(devices: tuple[DeviceUse, ...]) -> Table:
     return figures("Streams", "device", "stream", "events", "busy", "idle, two largest causes", rows=rows)
 
 
-def _ranges(ranges: tuple[RangeUse, ...]) -> Table:
+def _ranges(ranges: tuple[RangeUse, ...], outside: str) -> Table:
     """The device is named where there are several: a figure is worth more room than a 0 in every row."""
     several = len({use.device for use in ranges}) > 1
     rows = []
@@ -118,7 +176,7 @@ def _ranges(ranges: tuple[RangeUse, ...]) -> Table:
         ends = MISSING if spread is None else between(spread.lo * US, spread.hi * US)
         counts = (whole(use.calls), whole(use.kernels), duration(use.busy_ns), duration(use.idle_ns))
         rows.append(cells(name(use.name), *((name(use.device),) if several else ()), *counts, median, ends))
-    note = more_ranges(len(ranges) - RANGES_SHOWN)
+    note = "\n".join(filter(None, (more_ranges(len(ranges) - RANGES_SHOWN), outside)))
     head = ("range", *(("dev",) if several else ()), "calls", "kernels", "busy", "idle", "a call", "10–90 %")
     return figures("Ranges", *head, rows=rows, note=note)
 
