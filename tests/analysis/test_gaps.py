@@ -76,6 +76,14 @@ def test_sync_and_profiler_before_the_launch() -> None:
     ]
 
 
+def test_the_queue_is_empty_after_a_blocking_copy_whichever_way_it_goes() -> None:
+    copy = kernel(20, 60, launched=(10, 70), by="cudaMemcpy", kind="memcpy", name="Memcpy HtoD (Pageable -> Device)")
+    late = kernel(200, 210, launched=(180, 190))
+    assert split(copy, late) == [(60, 120, "sync"), (180, 20, "launch")]
+    queued = kernel(20, 60, launched=(10, 15), by="cudaMemcpyAsync", kind="memcpy", name="Memcpy HtoD")
+    assert split(queued, late) == [(60, 120, "host_late"), (180, 20, "launch")]
+
+
 def test_sync_of_another_thread_does_not_count() -> None:
     assert split(FIRST, kernel(140, 150, launched=(120, 130)), sync(100, 120, thread=2))[0] == (100, 20, "host_late")
 

@@ -136,3 +136,42 @@ def test_a_few_starts_a_fraction_early_leave_the_share_with_its_bound() -> None:
     assert use.idle_share == use.idle_ns / use.span_ns
     assert use.idle_share_bound == 800 / use.span_ns
     assert answer.integrity.verdict == "suspect"
+
+
+def branched(card: str, stretch: tuple[int, int] | None = None, branch: bool = False) -> Trace:
+    """Ten replays of a graph of twelve nodes of 10 µs; one of them lasts over six others, or in each replay the first
+    does, as a branch of its own."""
+    drawn = []
+    for r in range(10):
+        at = 200 * US * r
+        spans = [(at + (5 + 12 * k) * US, at + (15 + 12 * k) * US) for k in range(12)]
+        if stretch and stretch[0] == r:
+            spans[stretch[1]] = (spans[stretch[1]][0], spans[stretch[1]][0] + 80 * US)
+        if branch:
+            spans[0] = (spans[0][0], spans[0][0] + 80 * US)
+        nodes = graph((at, at + 1 * US), *spans, correlation=r + 1)
+        for k, node in enumerate(nodes):
+            node.rows["gpu"][0] |= {"name": f"node{k}", "graph_node": k + 1, "graph": 3}
+        drawn.append(nodes)
+    return trace(*drawn, device_names={"0": card})
+
+
+@pytest.mark.parametrize("card", [H100, A100, MI300])
+def test_a_node_that_lasts_over_others_in_one_replay_alone_is_impossible(card: str) -> None:
+    assert codes(branched(card)) == {}
+    found = codes(branched(card, stretch=(4, 2)))
+    assert found["impossible_overlap"] == 1
+    assert codes(branched(card, branch=True)).keys() == {"stream_overlap"}
+
+
+def test_a_device_that_stands_still_before_each_launch_that_waits_equally_long_has_a_late_clock() -> None:
+    def row(late: int, pause: int) -> Trace:
+        step = 30 + pause
+        return trace(
+            kernel((step * k + late) * US, (step * k + late + 30) * US, launched=(step * k * US, step * k * US + 500))
+            for k in range(60)
+        )
+
+    assert codes(row(500, 20)).keys() == {"clock_shift"}
+    assert codes(row(10, 20)) == {}
+    assert codes(row(500, 2)) == {}  # a full queue: the device pauses for two microseconds

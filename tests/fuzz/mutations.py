@@ -246,6 +246,23 @@ def graph_launch_stretched(trace: Trace, draw: random.Random) -> Outcome | None:
 
 
 @kind
+def node_stretched_inside_a_graph(trace: Trace, draw: random.Random) -> Outcome | None:
+    """Over several nodes of its own launch and stream, on whatever card: its other runs are shorter than that."""
+    events = launched(trace).with_row_index("row").filter(pl.col("launch_name").str.contains("GraphLaunch"))
+    lane = ["launch_start_ns", "stream"]
+    ordered = events.with_columns(end=pl.col("start_ns") + pl.col("dur_ns")).sort(*lane, "start_ns")
+    runs = pl.len().over("name", "grid", "block")
+    over = draw.randint(5, 9)
+    ordered = ordered.with_columns(runs=runs, until=pl.col("end").shift(-over).over(lane))
+    ordered = ordered.with_columns(calm=(pl.col("end") <= pl.col("start_ns").shift(-1).over(lane)))
+    held = ordered.filter((pl.col("runs") > 3) & pl.col("until").is_not_null() & pl.col("calm"))
+    if not held.height or not events["dur_ns"].min() > 0:  # type: ignore[operator]
+        return None
+    one = held.row(draw.randint(0, held.height - 1), named=True)
+    return said(analyze(stretched(trace, one["row"], one["until"] + 1500)), "impossible_overlap")
+
+
+@kind
 def durations_to_one_end(trace: Trace, draw: random.Random) -> Outcome | None:
     """Deferred stamps: kernels of one stream all end at one instant."""
     lanes = [rows for rows in in_lanes(trace) if rows.height > 12 and rows["events"].max() == 1]

@@ -6,9 +6,9 @@ A gap is judged by the GPU event that ends it, first match wins:
 - `host_node`, `event_node`: a node of its graph launch or stream that runs on the host, or records an event, was
   there in the gap, once its launch had begun.
 - `in_graph`: it belongs to the same graph launch as the event before the gap.
-- before its launch call began: `sync` while that thread was in a synchronising call or a blocking copy, and from one
-  that waited for a copy to the host (`.item()`) on; `profiler` inside an overhead record of the profiler, else
-  `host_late`.
+- before its launch call began: `sync` while that thread was in a synchronising call or a blocking copy, and from such a
+  copy, or a call that waited for one to the host (`.item()`), on; `profiler` inside an overhead record of the
+  profiler, else `host_late`.
 - from there on: `queued` if the launch call had begun before the gap, else `launch`.
 
 For one stream (or one range) come first: `other_stream` (a kernel of somebody else runs on the device), `copy`
@@ -91,14 +91,20 @@ def host(trace: Trace) -> Host:
 
 
 def _read_back(trace: Trace, waiting: pl.DataFrame) -> pl.DataFrame:
-    """The waits, those for a copy to the host until their thread's next launch: the queue is empty because of them."""
+    """The waits, blocking copies and those for a copy to the host until their thread's next launch: the queue is empty
+    because of them."""
     to_host = (pl.col("kind") == "memcpy") & pl.col("name").fill_null("").str.contains(_TO_HOST)
     back = trace.gpu.filter(to_host & pl.col("correlation").is_not_null())["correlation"].unique()
-    if not len(back) or not waiting.height:
+    blocking = holding(trace.calls["name"], BLOCKING_COPY)
+    if not waiting.height or not (len(back) or blocking.any()):
         return waiting
     lane = ["process", "thread"]
-    made = trace.calls.join(trace.gpu.select("correlation").unique(), on="correlation", how="semi").sort("start_ns")
-    made = made.select(*lane, at="start_ns", copies=pl.col("correlation").is_in(back.implode()))
+    made = (
+        trace.calls.with_columns(blocking=blocking)
+        .join(trace.gpu.select("correlation").unique(), on="correlation", how="semi")
+        .sort("start_ns")
+    )
+    made = made.select(*lane, at="start_ns", copies=pl.col("blocking") | pl.col("correlation").is_in(back.implode()))
     rows = waiting.with_columns(end=pl.col("start_ns") + pl.col("dur_ns").fill_null(0)).sort("start_ns")
     rows = rows.join_asof(made, left_on="start_ns", right_on="at", by=lane, check_sortedness=False)
     later = made.select(*lane, following="at")

@@ -4,7 +4,8 @@ A stream works in order. Programmatic dependent launch lets the next kernel begi
 their edges; nothing lets a stream begin *and* end a dozen launches inside one event, work on eight launches at once, or
 take up twice the time that passes. Cards without it (`cards`) begin a launch when the one before has ended, and a
 stream's graph launches do so on every card: what holds several whole launches there has no true duration.
-A graph's own nodes may overlap; out-of-order queues are not judged.
+A graph's own nodes may overlap, on branches; a kernel that holds several nodes of its stream in fewer than half of its
+runs in graphs has no true duration there. Out-of-order queues are not judged.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from rope_prof.model.trace import Finding, Trace
 INSIDE: Final = 12
 #: So many do where launches of a stream cannot overlap.
 SEVERAL: Final = 2
+#: So many nodes of a graph launch inside another one of their stream.
+NODES: Final = 3
 #: So many launches of one stream are never at work at once.
 DEEP: Final = 8
 #: Overlap of a stream's launches beyond this share of its busy time is no jitter of the clock, where there can be none.
@@ -131,6 +134,7 @@ def _impossible(trace: Trace, events: pl.DataFrame, whole: _Lane) -> list[Findin
     graphs = whole.graph & whole.on("early") | strict
     held = (_holds(whole, INSIDE, 0) & ~whole.on("free")) | (_holds(whole, SEVERAL, slack) & graphs)
     crossed = _graphs_cross(whole, slack)
+    inside = _held_nodes(trace, events, slack)
     deep = _depth(whole) & ~whole.on("free")
     over = _over(whole)
     sayings = (
@@ -148,7 +152,38 @@ def _impossible(trace: Trace, events: pl.DataFrame, whole: _Lane) -> list[Findin
             detail = f"{saying}: their durations are impossible"
             found.append(Finding(code="impossible_overlap", detail=detail, count=int(new.sum()), events=named))
         told |= rows
+    if inside.height:
+        detail = (
+            "nodes of a graph launch hold several whole nodes of their stream, which the same kernel does not in most "
+            "of its runs: their durations are impossible"
+        )
+        found.append(Finding(code="impossible_overlap", detail=detail, count=inside.height, events=proof(inside)))
     return found[:1] if len(found) == 1 else [_joined(found)] if found else []
+
+
+def _held_nodes(trace: Trace, events: pl.DataFrame, slack: int) -> pl.DataFrame:
+    """Nodes of graph launches that hold several others of their launch and stream, unlike most runs of their kernel."""
+    nodes = events.filter(holding(events["launch_name"], GRAPH_LAUNCH) & (events["kind"] != "graph"))
+    nodes = nodes.filter(pl.col("correlation").is_not_null())
+    if nodes.height <= NODES:
+        return nodes.clear()
+    lane, lanes = group_numbers(nodes.select("device", "process", "stream", "launch_start_ns", "correlation"))
+    start, taken = nodes["start_ns"].to_numpy(), nodes.select(length()).to_series().to_numpy()
+    order = np.lexsort((-taken, start, lane))
+    spans = in_order(order, lane[order], start[order], (start + taken)[order])
+    cards = {
+        device: order_of(trace, device, rows["launch_name"].unique())
+        for (device,), rows in nodes.select("device", "launch_name").group_by("device")
+    }
+    launch = _Lane(
+        spans, lane[order], np.ones(len(order), np.bool_), tuple(cards[device] for device in lanes["device"])
+    )
+    rows = nodes[order].with_columns(
+        holds=pl.Series(_holds(launch, NODES, slack) & ~launch.on("free")),
+        run=pl.struct("name", "grid", "block").rank("dense"),
+    )
+    rare = (2 * pl.col("holds").sum().over("run") < pl.len().over("run")) & (pl.len().over("run") > SEVERAL)
+    return rows.filter(pl.col("holds") & rare)
 
 
 def _joined(found: list[Finding]) -> Finding:

@@ -49,6 +49,12 @@ class SpanSet:
         inside: npt.NDArray[np.bool_] = instants < ends[at]
         return inside
 
+    def before(self, instants: Int64s) -> Int64s:
+        """The last end of a span at or before each instant; the instant itself where there is none."""
+        at = np.searchsorted(self.ends, instants, side="right")
+        found: Int64s = np.where(at > 0, self.ends[np.maximum(at - 1, 0)], instants)
+        return found
+
     def edges(self) -> Int64s:
         """Every start and end, sorted."""
         return np.stack((self.starts, self.ends), axis=1).reshape(-1)
