@@ -13,8 +13,9 @@ from typing import Any
 import streamlit as st
 
 from rope_prof.dashboard import shell, view
+from rope_prof.units import zoom_text
 from rope_prof.views.draw.palette import Palette
-from rope_prof.views.timeline.look import look_of, zoom_text
+from rope_prof.views.timeline.look import look_of
 from rope_prof.views.timeline.window import Shown, window
 
 _FOLDER = Path(__file__).parent / "component"

@@ -117,3 +117,8 @@ def counted(count: float, noun: str) -> str:
 def whole(count: int | None) -> str:
     """`8,192`: a count."""
     return MISSING if count is None else f"{count:,}"
+
+
+def zoom_text(window: tuple[float, float]) -> str:
+    """`-12.5~340.2`: a window in µs, as the address holds it, to the nanosecond."""
+    return "~".join(f"{ns / US:.3f}".rstrip("0").rstrip(".") for ns in window)

@@ -9,6 +9,7 @@ from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.trace.idle import around, whole_gaps
 from rope_prof.dashboard import baseline, captures, downloads, shell, view
+from rope_prof.units import zoom_text
 from rope_prof.views.blocks.bubbles import (
     Bubbles,
     account_frame,
@@ -21,7 +22,6 @@ from rope_prof.views.blocks.bubbles import (
     worst_table,
 )
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.timeline.look import zoom_text
 from rope_prof.views.words.trust import ON_CPU
 
 seen = shell.seen()

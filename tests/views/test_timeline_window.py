@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from rope_prof.analysis.trace.calls import as_cpu
 from rope_prof.analysis.trace.gaps import device_gaps
+from rope_prof.units import zoom_text
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.timeline.facts import facts
-from rope_prof.views.timeline.look import Look, look_of, zoom_of, zoom_text
+from rope_prof.views.timeline.look import Look, look_of, zoom_of
 from rope_prof.views.timeline.scene import MOST_LANES, Scene, name_key, scene
 from rope_prof.views.timeline.stretch import stretch
 from rope_prof.views.timeline.window import CallTime, Shown, WindowSide, limits, window

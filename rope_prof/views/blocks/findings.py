@@ -11,9 +11,8 @@ from urllib.parse import quote
 
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.model.trace import Finding
-from rope_prof.units import duration
+from rope_prof.units import duration, zoom_text
 from rope_prof.views.blocks.model import Cell, Table, Words, cells, name
-from rope_prof.views.timeline.look import zoom_text
 
 #: Beside an event so many times its own length are shown, and at least so much.
 _AROUND = 2

@@ -74,11 +74,6 @@ def _picked(sent: Any) -> tuple[str, int, int] | None:
     return (sent[0], lane, item) if lane >= 0 else None
 
 
-def zoom_text(window: tuple[float, float]) -> str:
-    """`-12.5~340.2`: a window in µs, as the address holds it, to the nanosecond."""
-    return "~".join(f"{ns / US:.3f}".rstrip("0").rstrip(".") for ns in window)
-
-
 def zoom_of(text: str | None) -> tuple[float, float] | None:
     """The window of such a text in ns; None where it is none."""
     parts = (text or "").split("~")
