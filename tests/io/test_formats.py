@@ -54,11 +54,11 @@ def test_nobody_claims_what_is_no_trace(tmp_path: Path) -> None:
 
 
 def test_words_and_suffixes_come_from_the_list() -> None:
-    assert SUFFIXES[:6] == (".json", ".json.gz", ".sqlite", ".nsys-rep", ".hatchet", ".pftrace")
+    assert SUFFIXES[:7] == (".json", ".json.gz", ".json.zst", ".sqlite", ".nsys-rep", ".hatchet", ".pftrace")
     assert kinds(lambda one: one.writer).startswith(
-        "Kineto .json or .json.gz, nsys .sqlite or .nsys-rep, Proton .hatchet, Perfetto .pftrace"
+        "Kineto .json or .json.gz or .json.zst, nsys .sqlite or .nsys-rep, Proton .hatchet, Perfetto .pftrace"
     )
-    assert kinds(lambda one: one.title).startswith("Kineto .json or .json.gz, Nsight Systems .sqlite")
+    assert kinds(lambda one: one.title).startswith("Kineto .json or .json.gz or .json.zst, Nsight Systems .sqlite")
 
 
 def test_a_format_that_joins_the_list_is_read_judged_and_drawn(

@@ -159,7 +159,7 @@ def _behind(held: Bytes, tags: npt.NDArray[np.int32]) -> Int64s:
     """Where the packet would end that each tag began; the last number of 64 bits for one whose length has no end."""
     first, second = held[tags + 1].astype(np.int64), held[tags + 2].astype(np.int64)
     two = first > 0x7F
-    after = tags + np.where(two, 3 + (first & 0x7F) + (second << 7), 2 + first)
+    after: Int64s = tags.astype(np.int64) + np.where(two, 3 + (first & 0x7F) + (second << 7), 2 + first)
     long = np.flatnonzero(two & (second > 0x7F))
     if len(long):
         lengths, sizes = varints(held, tags[long] + np.int64(1))

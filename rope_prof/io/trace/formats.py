@@ -106,7 +106,7 @@ FORMATS: Final = {
     "kineto": TraceFormat(
         title="Kineto",
         writer="Kineto",
-        suffixes=(".json", ".json.gz"),
+        suffixes=(".json", ".json.gz", ".json.zst"),
         claims=lambda start: _is_json(start) and not (_is_proton(start) or _is_rocprof(start)),
         read=_read_kineto,
     ),

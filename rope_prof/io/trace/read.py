@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from rope_prof.errors import TraceError
 from rope_prof.io.trace.cache import cached_trace
-from rope_prof.io.trace.formats import FORMATS, FileStart, kinds
+from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, kinds
+from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
 from rope_prof.io.trace.unpack import Progress
 from rope_prof.model.trace import Trace
 
@@ -15,8 +17,6 @@ from rope_prof.model.trace import Trace
 MOST_DEVICES: Final = 1024
 #: What a trace may be wrapped in that is not read: said by name, so that a reader knows what to undo.
 _FOREIGN: Final = {
-    b"\x28\xb5\x2f\xfd": "packed by zstd",
-    b"PK\x03\x04": "a zip archive",
     b"\xfd7zXZ\0": "packed by xz",
     b"BZh": "packed by bzip2",
     b"\xff\xfe": "text in UTF-16 or UTF-32",
@@ -51,6 +51,8 @@ def _read(path: Path, progress: Progress | None) -> Trace:
     try:
         if not (path.is_file() or path.is_dir()) and path.exists():
             raise TraceError(f"{str(path)!r} is no file but a pipe or a device; write the trace to a file first")
+        if is_archive(path):
+            return _only_member(path, progress)
         start = FileStart(path, progress)
         found = next((one for one in FORMATS.values() if one.claims(start)), None)
         if found is None:
@@ -62,6 +64,17 @@ def _read(path: Path, progress: Progress | None) -> Trace:
         raise TraceError(f"no trace file {str(path)!r}") from None
     except OSError as error:
         raise TraceError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+
+
+def _only_member(path: Path, progress: Progress | None) -> Trace:
+    """The trace of an archive that holds one."""
+    held = members(path, SUFFIXES)
+    if len(held) != 1:
+        told = f"{len(held)} traces" if held else f"no file that ends in {', '.join(SUFFIXES)}"
+        more = f" ({', '.join(held[:3])}, ...); `rope_prof analyze` takes them all as ranks: unpack one" if held else ""
+        raise TraceError(f"{str(path)!r} is an archive with {told}; expected one trace{more}")
+    with extracted(path, held[0]) as inside:
+        return replace(_read(inside, progress), source=f"{path}{WITHIN}{held[0]}")
 
 
 def _unknown(start: FileStart) -> TraceError:

@@ -23,7 +23,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from rope_prof.errors import TraceError, UnavailableError, UsageError
 from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX
 from rope_prof.io.trace.formats import SUFFIXES
+from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
 
+#: Archives that a folder is searched for; what they hold counts if its own name does.
+ARCHIVES: Final = (".zip", ".tar", ".tar.gz", ".tgz")
 #: A folder that holds this file is the result of an analysis and no source.
 DATASET_FILE: Final = "fleet.json"
 VARIABLE: Final = "ROPE_PROF_STORAGE_TIMEOUT"
@@ -72,9 +75,12 @@ class Source:
 
 
 def several(places: Iterable[str]) -> bool:
-    """Whether `places` mean more than one file on this machine: a folder, a glob, a URL, or several words."""
+    """Whether `places` mean more than one trace here: a folder, a glob, a URL, an archive of many, several words."""
     words = list(places)
-    return len(words) != 1 or "://" in words[0] or Path(words[0]).is_dir() or _is_glob(words[0])
+    if len(words) != 1 or "://" in words[0] or _is_glob(words[0]):
+        return True
+    path = Path(words[0])
+    return path.is_dir() or (is_archive(path) and len(members(path, SUFFIXES)) > 1)
 
 
 def found(places: Iterable[str]) -> tuple[Source, ...]:
@@ -110,6 +116,11 @@ def fetched(source: Source) -> Iterator[Path]:
 
     Errors: StorageError where it cannot be had.
     """
+    archive, inside, member = source.address.rpartition(WITHIN)
+    if inside and not source.is_url and is_archive(Path(archive)):
+        with extracted(Path(archive), member) as path:
+            yield path
+        return
     if not source.is_url:
         if not Path(source.address).exists():
             raise StorageError(f"no file {source.address!r} on this machine; is its folder shared with it?")
@@ -139,8 +150,10 @@ def _local(place: str) -> Iterator[Source]:
         for file in _walk(hit) if hit.is_dir() else (hit,):
             with contextlib.suppress(FileNotFoundError):  # a file that went while the folder was read
                 stat = file.stat()
-                address = str(file.absolute())
-                yield Source(address=address, size=stat.st_size, stamp=f"{stat.st_size}-{stat.st_mtime_ns}")
+                address, stamp = str(file.absolute()), f"{stat.st_size}-{stat.st_mtime_ns}"
+                for member in members(file, SUFFIXES) if is_archive(file) else (None,):
+                    here = address if member is None else f"{address}{WITHIN}{member}"
+                    yield Source(address=here, size=stat.st_size, stamp=stamp)
 
 
 def _is_glob(text: str) -> bool:
@@ -163,7 +176,7 @@ def _is_trace(name: str, of_run: bool) -> bool:
     """In the folder of a run of ours only its captures are traces, and those that a lost rank left in `ranks/`."""
     if name.startswith("."):
         return False
-    return name.endswith(TRACE_SUFFIX if of_run else SUFFIXES)
+    return name.endswith(TRACE_SUFFIX if of_run else (*SUFFIXES, *ARCHIVES))
 
 
 def _remote(place: str) -> Iterator[Source]:

@@ -1,6 +1,6 @@
-"""The bytes of a trace file, unpacked where it is gzip (by content), within stated limits.
+"""The bytes of a trace file, unpacked where it is gzip or zstd (by content), within stated limits.
 
-A gzip that is cut or damaged gives what can be unpacked and a finding, not an error. Limits: `MAX_BYTES` unpacked,
+A packing that is cut or damaged gives what can be unpacked and a finding, not an error. Limits: `MAX_BYTES` unpacked,
 and `MAX_RATIO` times the packed size once more than `RATIO_FROM` bytes came out (real traces pack 15 to 60 times).
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import zstandard
+
 from rope_prof.errors import TraceError
 from rope_prof.model.trace import Finding
 
@@ -19,6 +21,9 @@ MAX_RATIO: Final = 400
 RATIO_FROM: Final = 64 << 20
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
+ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+#: So little goes into zstd at once: four bytes of it can become 128 KiB.
+_ZSTD_READ: Final = 2 << 10
 _READ: Final = 64 << 10
 _OUT: Final = 4 << 20
 
@@ -38,10 +43,12 @@ class Unpacked:
 
     def __iter__(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
-            packed = file.read(2) == GZIP_MAGIC
+            magic = file.read(4)
+            engine = self._gunzip if magic[:2] == GZIP_MAGIC else self._unzstd if magic == ZSTD_MAGIC else None
+            packed = engine is not None
             file.seek(0)
             source = iter(lambda: file.read(_READ if packed else _OUT), b"")
-            for piece in self._gunzip(self._counted(source)) if packed else self._counted(source):
+            for piece in self._counted(source) if engine is None else engine(self._counted(source)):
                 self.size += len(piece)
                 self._check_limits(packed)
                 yield piece
@@ -92,6 +99,30 @@ class Unpacked:
                 begun = not engine.eof
         if begun:
             self._found("cut_gzip", f"gzip data ends early: {self._read} packed bytes hold no end of the stream")
+
+    def _unzstd(self, source: Iterator[bytes]) -> Iterator[bytes]:
+        """Frame after frame; what is behind the last one is ignored and said."""
+        engine, begun = zstandard.ZstdDecompressor().decompressobj(), False
+        for piece in source:
+            for at in range(0, len(piece), _ZSTD_READ):
+                rest = piece[at : at + _ZSTD_READ]
+                while rest:
+                    if engine.eof:
+                        if not ZSTD_MAGIC.startswith(rest[:4]):
+                            self._found("gzip_trailing", "bytes after the end of the zstd data are ignored")
+                            return
+                        engine = zstandard.ZstdDecompressor().decompressobj()
+                    try:
+                        out = engine.decompress(rest)
+                    except zstandard.ZstdError as error:
+                        detail = f"zstd data is damaged at packed byte {self._read} or before ({error})"
+                        self._found("gzip_damaged", detail)
+                        return
+                    if out:
+                        yield out
+                    rest, begun = engine.unused_data if engine.eof else b"", not engine.eof
+        if begun:
+            self._found("cut_gzip", f"zstd data ends early: {self._read} packed bytes hold no end of the frame")
 
     def _found(self, code: str, detail: str) -> None:
         self.findings.append(Finding(code=code, detail=detail))
