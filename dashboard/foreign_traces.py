@@ -1,4 +1,7 @@
-"""Traces that are no run's: read, judged and laid out once, kept for all sessions; uploads lie in a folder of ours."""
+"""Traces that are no run's: read, judged and laid out once, kept for all sessions.
+
+An upload lies in a folder of ours, is its own session's alone, and goes with it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from rope_prof.dashboard.kept import kept
+from rope_prof.dashboard.kept import forget, kept
 
 from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
@@ -86,7 +89,14 @@ def upload(file_id: str, name: str, file: BinaryIO) -> Path:
     return _kept(file_id, next((end for end in SUFFIXES if name.endswith(end)), ".gz"), file).path
 
 
-@kept(_KEEP)
+def _gone(upload: Kept) -> None:
+    """The viewer is gone, or has chosen other files: so is the file, and what was made of it."""
+    for function in (opened, lanes, worth_fusing):
+        forget(function, upload.path)
+    upload.folder.cleanup()
+
+
+@kept(_KEEP, of_session=True, release=_gone)
 def _kept(file_id: str, end: str, _file: BinaryIO) -> Kept:  # noqa: ARG001 - the key
     folder = tempfile.TemporaryDirectory(prefix="rope_prof-upload-")
     path = Path(folder.name) / f"upload{end}"
@@ -102,7 +112,12 @@ def perfetto_address(path: Path, trace: Trace) -> str:
     return f"{server.address}{open_path(name)}"
 
 
-@kept(_KEEP)
+def _ended(made: tuple[Server, str]) -> None:
+    made[0].shutdown()
+    made[0].server_close()
+
+
+@kept(_KEEP, release=_ended)
 def _perfetto(file: Path, kind: str) -> tuple[Server, str]:
     if FORMATS[kind].drawn:
         name = f"{file.name}{NATIVE_SUFFIX}"

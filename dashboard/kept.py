@@ -41,11 +41,27 @@ _STAMPED: dict[str | type[Any], Callable[[Any], Any]] = {
 }
 
 
-def kept(most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A function whose last `most` results serve all sessions, until a file that it was given changes."""
+def kept(
+    most: int, *, of_session: bool = False, release: Callable[[Any], None] | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A function whose last `most` results serve all sessions, until a file that it was given changes.
+
+    `of_session`: each session has its own, which go when its viewer does. `release` is called with what goes.
+    """
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
-        cached = st.cache_resource(max_entries=most, show_spinner=False, hash_funcs=_STAMPED)
+        cached = st.cache_resource(
+            max_entries=most,
+            show_spinner=False,
+            hash_funcs=_STAMPED,
+            on_release=release,
+            scope="session" if of_session else "global",
+        )
         return cast("Callable[P, R]", cached(function))
 
     return wrap
+
+
+def forget(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> None:
+    """Let go of what a `kept` function has for these arguments."""
+    cast("Any", function).clear(*arguments, **named)

@@ -1,4 +1,4 @@
-"""What is installed is what was tested: the lock holds hashes of all of it, its versions are those of constraints.txt."""
+"""What is installed is what was tested: the lock holds hashes of all, its versions are those of constraints.txt."""
 
 from __future__ import annotations
 
