@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from rope_prof.io.layout import SAMPLES_FILE
 from rope_prof.io.run.folder import is_run, read_run
@@ -91,6 +94,67 @@ def test_ctrl_c_keeps_what_is_done_and_resume_ends_it(repository: Path, tmp_path
         mine = whole.samples.filter(whole.samples["key"] == facts.key.name)["round"].to_list()
         assert mine == list(range(mine[0], 150))
         assert len(mine) >= 149
+
+
+def git(folder: Path, *words: str) -> str:
+    named = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    return subprocess.run(["git", "-C", str(folder), *named, *words], check=True, capture_output=True, text=True).stdout
+
+
+def processes_with(word: str) -> list[int]:
+    """Those of whose command or variables `word` is a part."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if word.encode() in (each / "environ").read_bytes() + (each / "cmdline").read_bytes():
+                found.append(int(each.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into Linux's /proc")
+def test_ctrl_c_leaves_no_process_and_no_worktree(repository: Path, tmp_path: Path) -> None:
+    """Two sides: each with a process that workers are forked from, and the other in a worktree."""
+    tree, scratch, folder = tmp_path / "tree", tmp_path / "scratch", tmp_path / "run"
+    for made in (tree, scratch):
+        made.mkdir()
+    (tree / "mine.py").write_text("from rope_prof.kernels.mrope.unfused import unfused as rope\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        git(tree, *words)
+    words = [
+        "record",
+        "-o",
+        str(folder),
+        "--tokens",
+        "4",
+        "--rounds",
+        "900",
+        "--path",
+        "mine:rope",
+        "--against",
+        "HEAD",
+    ]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "rope_prof", *words, "--against", "HEAD", *WORDS],
+        env=environment(repository) | {"PYTHONPATH": f"{repository}{os.pathsep}{tree}", "TMPDIR": str(scratch)},
+        cwd=tree,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    while not (folder / SAMPLES_FILE).exists() and time.monotonic() < until and child.poll() is None:
+        time.sleep(0.02)
+    assert len(git(tree, "worktree", "list").splitlines()) == 2
+    assert len(processes_with(str(scratch))) >= 5, "the recorder, two to fork from, their workers"
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 1, said
+    until = time.monotonic() + 10
+    while processes_with(str(scratch)) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert processes_with(str(scratch)) == []
+    assert len(git(tree, "worktree", "list").splitlines()) == 1
+    assert not list(scratch.glob("rope_prof-side-*"))
 
 
 def test_an_interrupt_in_generated_code_leaves_the_exit_code_to_us(repository: Path, tmp_path: Path) -> None:

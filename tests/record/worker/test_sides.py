@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from rope_prof.record.loop.recorder import Recorder
 from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.worker import sides
 from rope_prof.record.worker.crew import Crew
+from rope_prof.record.worker.messages import PROTOCOL, Greeting
 from rope_prof.record.worker.process import LostWorkerError, Start, WorkerProcess
+from rope_prof.record.worker.seat import Seat
 from rope_prof.record.worker.sides import RecordedSide, checked_out, other_side, split, with_side
 from rope_prof.record.worker.workers import Workers
 from tests.record.standins import BENCH
@@ -181,6 +184,36 @@ def test_an_interrupted_run_of_repeats_goes_on_with_the_process_that_is_next(
 
 def _interrupt(_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_another_torch_on_the_other_side_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = workers(RecordedSide(label="env", words="environment env"))
+    plan = run(*made.planned(planned("unfused").keys))
+    other = replace(plan.machine, torch="1.2.3")
+    told = Greeting(protocol=PROTOCOL, rope_prof="0", pid=1, machine=other)
+    monkeypatch.setattr(Seat, "hello", lambda _: told)
+    try:
+        made.bench(plan, -1)
+        said = made.met(plan)["other side"]
+    finally:
+        made.close()
+    assert said == (
+        f"environment env, with torch 1.2.3 where this side has {plan.machine.torch}: a ratio is of both together"
+    )
+
+
+def test_an_environment_without_our_package_says_what_to_do(tmp_path: Path) -> None:
+    """Through a process to fork from, which that environment has not, to a worker that cannot be started."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+    start = Start(python=str(tmp_path / "bare" / "bin" / "python"), folders=(str(tmp_path),), cwd=str(tmp_path))
+    made = workers(RecordedSide(label="bare", words="environment bare", start=start))
+    plan = run(*made.planned(planned("unfused").keys))
+    try:
+        made.bench(plan, -1)
+        with pytest.raises(UsageError, match=r"bare cannot be measured: .*No module named 'rope_prof'.*; install"):
+            made.met(plan)
+    finally:
+        made.close()
 
 
 def test_a_side_that_cannot_be_measured_is_one_sentence() -> None:
