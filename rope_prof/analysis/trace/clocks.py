@@ -122,7 +122,7 @@ def _shifted(events: pl.DataFrame) -> Iterator[Finding]:
         busy = frame_union(rows)
         waits = delay - (busy.measure(start) - busy.measure(launch))
         # either nothing runs for half of the wait, or the device stands still before each with all of them queued
-        still = np.quantile(start - busy.before(start), 0.1) >= _STILL_NS
+        still = percentiles(start - busy.before(start), 0.1)[0] >= _STILL_NS
         if still or np.count_nonzero(2 * waits >= delay) >= 0.9 * len(delay):
             detail = (
                 f"device {device}: every launch waits {int(low)} to {int(high)} ns while the device does nothing: the "
