@@ -85,7 +85,7 @@ class CaptureFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One key in the table: the contract of `show --json` (docs of `views.tables`).
+    """One key in the table: the contract of `show --json` (`views.words.run_json`), which has its fields in this order.
 
     `bubble_corrected_ns` is the sum of `bubble_host_ns` (wall - device time with a full queue) and `bubble_queue_ns`
     (device time - busy), both None where the device has no clock.
@@ -111,31 +111,31 @@ class Row:
     period_ns: float | None
     bubble_raw_ns: float | None
     bubble_corrected_ns: float | None
-    wall_ns: Figure | None
-    device_ns: Figure | None
-    inflation: float | None
-    speedup: float | None
-    speedup_interval: Figure | None
-    max_error: float | None
-    accuracy: Accuracy | None
-    first_call_ns: int | None
-    bytes_moved: int | None
-    stopped: Stopped | None = None
-    samples: int = 0
-    throttled: int | None = None
-    other_clock: int | None = None
-    light_inflation: float | None = None
-    light_bubble_raw_ns: float | None = None
     bubble_host_ns: float | None = None
     bubble_queue_ns: float | None = None
     bubble_by_replay_ns: float | None = None
     bubbles_agree: bool | None = None
-    mode_speedup: Figure | None = None
+    wall_ns: Figure | None
+    device_ns: Figure | None
     p10_ns: float | None = None
     p90_ns: float | None = None
+    inflation: float | None
+    light_inflation: float | None = None
+    light_bubble_raw_ns: float | None = None
+    speedup: float | None
+    speedup_interval: Figure | None
+    mode_speedup: Figure | None = None
+    max_error: float | None
+    accuracy: Accuracy | None
+    first_call_ns: int | None
+    bytes_moved: int | None
     bytes_per_s: float | None = None
     byte_floor_ns: float | None = None
     roofline_share: float | None = None
+    stopped: Stopped | None = None
+    samples: int = 0
+    throttled: int | None = None
+    other_clock: int | None = None
 
     @property
     def is_baseline(self) -> bool:

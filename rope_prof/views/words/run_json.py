@@ -50,9 +50,11 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+
+import msgspec
 
 from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow
 from rope_prof.analysis.run.ceilings import Ceilings
@@ -60,7 +62,7 @@ from rope_prof.analysis.run.modes import ModeRow
 from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.run.rows import Row
 from rope_prof.model.end_to_end import EndToEnd
-from rope_prof.model.run import Case, Run
+from rope_prof.model.run import Accuracy, Case, Run
 from rope_prof.views.words.comparable import comparable_line
 from rope_prof.views.words.requests import Steps
 from rope_prof.views.words.stopped import stopped_words
@@ -98,58 +100,41 @@ def run_json(
 
 
 def row_json(row: Row) -> dict[str, Any]:
-    """One entry of `keys`."""
-    accuracy = row.accuracy
-    return {
-        "key": row.key,
-        "case": {"name": row.case.name} | dict(row.case.values),
-        "path": row.path,
-        "mode": row.mode,
-        "l2": row.l2,
-        "rank": row.rank,
-        "status": row.status,
-        "reason": row.reason,
-        "kernels_per_call": _whole(row.kernels_per_call),
-        "kernel_ns": _whole(row.kernel_ns),
-        "busy_ns": _whole(row.busy_ns),
-        "period_ns": _whole(row.period_ns),
+    """One entry of `keys`: every field of the row by its name, but for those that `_OTHERWISE` tells."""
+    document: dict[str, Any] = {}
+    for name, value in msgspec.to_builtins(row).items():
+        if name in _OTHERWISE:
+            document |= _OTHERWISE[name](row)
+        else:
+            document[name] = _whole(value) if name.endswith(_MEASURED) else value
+    return document
+
+
+#: Ends the name of what is measured, which stands without a point where it is whole.
+_MEASURED = ("_ns", "_per_call", "_per_s")
+#: Fields that stand under another name, or in words.
+_OTHERWISE: Mapping[str, Callable[[Row], dict[str, Any]]] = {
+    "case": lambda row: {"case": {"name": row.case.name} | dict(row.case.values)},
+    "bubble_raw_ns": lambda row: {
         "bubble_raw_ns": _whole(row.bubble_raw_ns),
         "bubble_raw_trusted": None if row.inflation is None or row.bubble_raw_ns is None else row.raw_trusted,
-        "bubble_corrected_ns": _whole(row.bubble_corrected_ns),
-        "bubble_host_ns": _whole(row.bubble_host_ns),
-        "bubble_queue_ns": _whole(row.bubble_queue_ns),
-        "bubble_by_replay_ns": _whole(row.bubble_by_replay_ns),
-        "bubbles_agree": row.bubbles_agree,
-        "wall_ns": asdict(row.wall_ns) if row.wall_ns else None,
-        "device_ns": asdict(row.device_ns) if row.device_ns else None,
-        "p10_ns": _whole(row.p10_ns),
-        "p90_ns": _whole(row.p90_ns),
-        "inflation": row.inflation,
-        "light_inflation": row.light_inflation,
-        "light_bubble_raw_ns": _whole(row.light_bubble_raw_ns),
-        "speedup": row.speedup,
-        "speedup_interval": asdict(row.speedup_interval) if row.speedup_interval else None,
-        "mode_speedup": asdict(row.mode_speedup) if row.mode_speedup else None,
-        "max_error": row.max_error,
-        "max_error_limit": accuracy.limit if accuracy else None,
-        "rounded_share": accuracy.rounded_share if accuracy else None,
-        "nans": accuracy.nans if accuracy else None,
-        "error_dtype": accuracy.dtype if accuracy else None,
-        "first_call_ns": row.first_call_ns,
-        "bytes_moved": row.bytes_moved,
-        "bytes_per_s": _whole(row.bytes_per_s),
-        "byte_floor_ns": _whole(row.byte_floor_ns),
-        "roofline_share": row.roofline_share,
-        "stopped": None if row.stopped is None else stopped_words(row.stopped),
-        "samples": row.samples or None,
-        "throttled_samples": row.throttled,
-        "other_clock_samples": row.other_clock,
-    }
+    },
+    "accuracy": lambda row: _accuracy(row.accuracy),
+    "stopped": lambda row: {"stopped": None if row.stopped is None else stopped_words(row.stopped)},
+    "samples": lambda row: {"samples": row.samples or None},
+    "throttled": lambda row: {"throttled_samples": row.throttled},
+    "other_clock": lambda row: {"other_clock_samples": row.other_clock},
+}
 
 
-def _whole(value: float | None) -> float | int | None:
-    """25.0 as 25; every digit that a table was written from."""
-    return int(value) if value is not None and value == int(value) else value
+def _accuracy(found: Accuracy | None) -> dict[str, Any]:
+    names = {"max_error_limit": "limit", "rounded_share": "rounded_share", "nans": "nans", "error_dtype": "dtype"}
+    return {name: None if found is None else getattr(found, field) for name, field in names.items()}
+
+
+def _whole(value: Any) -> Any:
+    """25.0 as 25; every digit that a table was written from; what is no number as it is."""
+    return int(value) if isinstance(value, float) and value == int(value) else value
 
 
 def end_to_end_json(
