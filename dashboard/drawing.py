@@ -12,8 +12,7 @@ import streamlit as st
 from rope_prof.dashboard import shell
 from rope_prof.views.blocks.model import Block, Picture
 from rope_prof.views.draw.plotly_charts import plotly_chart
-from rope_prof.views.page import overview
-from rope_prof.views.page.blocks import blocks, heading, key
+from rope_prof.views.page.blocks import blocks, heading, key, wrap
 
 PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
@@ -34,7 +33,7 @@ def draw(found: Iterable[Block | None], source: str, name: str) -> None:
 
     def flush(*more: str) -> None:
         if still or more:
-            st.html(overview.wrap(palette, blocks(still, palette), *more))
+            st.html(wrap(palette, blocks(still, palette), *more))
             still.clear()
 
     for number, block in enumerate(found):
@@ -44,5 +43,5 @@ def draw(found: Iterable[Block | None], source: str, name: str) -> None:
         flush(heading(block.title))
         plot(partial(plotly_chart, block.chart, palette, source), f"{name}-{number}-{block.name}")
         if block.caption:
-            st.html(overview.wrap(palette, key(block.caption)))
+            st.html(wrap(palette, key(block.caption)))
     flush()

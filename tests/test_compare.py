@@ -19,13 +19,16 @@ from rope_prof.analysis.comparison.sides import NotComparableError, Side, differ
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.stats import Figure
 from rope_prof.cli import main
+from rope_prof.commands.compare import compare_text
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import append_samples, shipped_runs, write_run
 from rope_prof.io.run.redact import PrivateWords
 from rope_prof.model.run import Key, KeyFacts, Machine
 from rope_prof.model.samples import samples_schema
 from rope_prof.opened.comparison import cleaned_markdown, typed
-from rope_prof.views.terminal.compare import compare_json, compare_markdown, compare_text, texts
+from rope_prof.views.blocks.compare import compare_blocks
+from rope_prof.views.report.markdown import blocks_markdown
+from rope_prof.views.words.compare_json import compare_json
 from rope_prof.views.words.comparison import Comparison
 from tests.runs import CASE, MACHINE, facts, key, run, samples
 
@@ -447,7 +450,7 @@ def test_odd_names_are_shown_letter_for_letter() -> None:
         verdicts=compare(base, cand, paired=True, metrics=ALL_METRICS),
     )
     assert json.loads(compare_json(found))["cand"] == HOSTILE
-    text, markdown = compare_text(found), compare_markdown(texts(found))
+    text, markdown = compare_text(found), blocks_markdown("", compare_blocks(found), "")
     assert "20 of 20 samples were taken while the GPU's clock was held down" in text
     for drawn in (text, markdown):
         assert "\x1b" not in drawn
@@ -481,7 +484,7 @@ def test_the_markdown_is_for_everybody() -> None:
         verdicts=verdicts,
         checked=[(bound, verdicts[0], "undecided")],
     )
-    before = compare_markdown(texts(found))
+    before = blocks_markdown("", compare_blocks(found), "")
     assert all(private in before for private in ("/home/alice/secret", "/Users/alice", "alices", token, "rope.py"))
     text, removed = cleaned_markdown(found, words)
     for private in ("alice", "/home", "/Users", "secret", token):
@@ -490,7 +493,7 @@ def test_the_markdown_is_for_everybody() -> None:
     assert "--fail-on 'wall>3%'" in text
     assert removed == "removed before writing: 2 home folders, 1 host name, 1 token, 1 user name"
     assert f"{removed[1:]} (tokens, host and user names, home folders, paths)." in text
-    assert len(texts(found).rows) == sum(line.startswith("| `") for line in text.splitlines())
+    assert len(verdicts) == sum(line.startswith("| `") for line in text.splitlines())
 
 
 def test_the_command_cleans_its_markdown_and_nothing_else(

@@ -13,8 +13,7 @@ from rope_prof.units import size
 from rope_prof.views.blocks import chains as chain_blocks
 from rope_prof.views.blocks import trace as trace_blocks
 from rope_prof.views.draw import trace as trace_pictures
-from rope_prof.views.page import overview
-from rope_prof.views.page import trace as trace_panels
+from rope_prof.views.page.blocks import heading, wrap
 from rope_prof.views.timeline.window import Shown, WindowSide, limits
 
 LIMIT = "up to 1 GB"
@@ -75,7 +74,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
         seen,
         "any_trace",
         drawing=None if idle is None else partial(getattr, idle, "drawing"),
-        table=lambda: trace_panels.range_table(found.analysis.ranges),
+        table=lambda: trace_blocks.range_table(found.analysis.ranges),
         lines=trace_pictures.verdict_lines(found.analysis),
         traces=[("the file", path)],
         stem=Path(label).name.split(".")[0] or "trace",
@@ -88,8 +87,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
 if without:
     shell.caption(without)
 analysis = found.analysis
-st.html(overview.wrap(seen.palette, trace_panels.verdict(analysis, found.trace.events)))
-draw(trace_blocks.page_blocks(analysis, label, None if file is not None else asked), label, "any-trace-account")
+address = None if file is not None else asked
+draw(trace_blocks.page_blocks(analysis, label, found.trace.events, address), label, "any-trace-account")
 try:
     lanes = foreign_traces.lanes(path)
 except ValueError as error:
@@ -109,11 +108,11 @@ else:
     )
     timeline_component.timeline(shown, seen.palette, "any-trace", zoom_name=view.TRACE_ZOOM)
 if analysis.ranges:
-    st.html('<div class="rp"><section><h2>Ranges, by the time that the device was busy for them</h2></section></div>')
-    table = trace_panels.range_table(analysis.ranges)
+    st.html(wrap(seen.palette, heading("Ranges, by the time that the device was busy for them")))
+    table = trace_blocks.range_table(analysis.ranges)
     shell.table(table, words=WORDS, wide="range")
 if analysis.integrity.verdict != "unusable" and found.trace.totals is None:
     with st.spinner("Looking for chains"):
         worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path)))
-    st.html('<div class="rp"><section><h2>Chains worth fusing</h2></section></div>')
+    st.html(wrap(seen.palette, heading("Chains worth fusing")))
     draw(worth, label, "any-trace-chains")

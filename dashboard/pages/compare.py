@@ -9,13 +9,10 @@ from rope_prof.analysis.run.differences import unlike
 from rope_prof.dashboard import comparing, downloads, loading, shell, view
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.opened.comparison import cleaned_markdown
-from rope_prof.views.blocks.compare import difference_blocks
-from rope_prof.views.blocks.model import Bullets, charted
+from rope_prof.views.blocks.compare import difference_blocks, tally_table, verdict_frame, verdict_table
+from rope_prof.views.blocks.model import Bullets, Words, charted
 from rope_prof.views.draw.compare import MOST, ForestChart
-from rope_prof.views.page import compare as compare_panels
-from rope_prof.views.page import overview
-from rope_prof.views.page.blocks import blocks, heading
-from rope_prof.views.terminal.compare import table, verdict_frame
+from rope_prof.views.page.files import frame_of
 from rope_prof.views.words.comparison import method, reasons
 
 seen = shell.seen()
@@ -83,37 +80,22 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
 shell.notes()
 shell.title("Better than last week?", "Each ratio is baseline / candidate: over 1 the candidate is faster.")
 folders, sides = (base_folder, cand_folder), (base, cand)
-st.html(
-    overview.wrap(
-        seen.palette,
-        heading("What differs"),
-        blocks(
-            difference_blocks(
-                base.run,
-                cand.run,
-                differences(comparing.bare(base_folder, base), comparing.bare(cand_folder, cand)),
-                unlike(base_folder.run, cand_folder.run),
-                one=comparing.same_run(folders),
-            ),
-            seen.palette,
-        ),
-    )
-)
+must = differences(comparing.bare(base_folder, base), comparing.bare(cand_folder, cand))
+apart = unlike(base_folder.run, cand_folder.run)
+unalike = difference_blocks(base.run, cand.run, must, apart, one=comparing.same_run(folders))
+draw([Words(text="What differs", tone="strong"), *unalike], "", "differs")
 with shell.guarded(), st.spinner("Reading the captures of both sides"):
     found = comparing.compared(folders, sides, anyway=asked.value == "yes")
 shown = [verdict for verdict in found.verdicts if verdict.metric in metrics]
 title = f"{found.typed[1]} against {found.typed[0]}"
 chart = ForestChart(verdicts=tuple(shown), title=title)
-st.html(overview.wrap(seen.palette, compare_panels.verdict_panel(found)))
-draw([charted(chart, "verdicts")], title, "compare")
+draw([tally_table(found), charted(chart, "verdicts")], title, "compare")
 if len(shown) > MOST:
     shell.caption(f"The first {MOST} of {len(shown)} verdicts are drawn; the table has all.")
-cells = table(found)
+cells = frame_of(verdict_table(found))
 shell.table(cells, words=cells.columns)
 if open_verdicts := reasons(found):
-    st.html(
-        overview.wrap(seen.palette, heading("Not decided"), blocks([Bullets(items=tuple(open_verdicts))], seen.palette))
-    )
+    draw([Bullets(items=tuple(open_verdicts), title="Not decided")], title, "open")
 shell.caption(*method(found), "The same table on a command line, for CI with --fail-on:")
 st.code(found.command, language=None, wrap_lines=True)
 with giving:

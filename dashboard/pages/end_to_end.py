@@ -12,13 +12,11 @@ from rope_prof.views.blocks import requests as report_requests
 from rope_prof.views.blocks.model import Block, Bullets, Picture, Words, mapped
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.page import overview
-from rope_prof.views.page import requests as request_panels
-from rope_prof.views.page.blocks import blocks, heading
+from rope_prof.views.page.blocks import heading, hero, wrap
 from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.timeline.window import Shown
-from rope_prof.views.words.requests import end_to_end_notes, headline, prediction_lines
+from rope_prof.views.words.requests import agree, end_to_end_notes, headline, prediction_lines
 
 seen = shell.seen()
 with shell.guarded():
@@ -39,7 +37,7 @@ if found is None:
 facts, times, files = found.folder.facts, step_times(found.rows), found.traces
 zoom = shell.zoom(view.STEP_ZOOM)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
-    st.html(overview.wrap(seen.palette, request_panels.hero(found.rows)))
+    st.html(wrap(seen.palette, hero(report_requests.request_headline(found.rows))))
     giving = st.container(horizontal=True, horizontal_alignment="right", width="content")
 noted = st.container()
 pictures = list(report_requests.request_picture(found.rows, facts.request.decode_tokens))
@@ -51,12 +49,12 @@ measured: list[Block] = [
     Bullets(items=noise),
 ]
 agreement: list[Block] = list(report_requests.agreement_table(found.agreed))
-draw(measured, seen.name, "measured")
-st.html(overview.wrap(seen.palette, heading(request_panels.agree(found.agreed)), blocks(agreement, seen.palette)))
+agreed = Words(text=agree(found.agreed), tone="strong")
+draw([*measured, agreed, *agreement], seen.name, "measured")
 
 text: list[Block]
 lost: list[str]
-text, lost = [*measured, Words(text=request_panels.agree(found.agreed)), *agreement], []
+text, lost = [*measured, agreed, *agreement], []
 try:
     with st.spinner("Reading the profiles"):
         profiled = found.profiles
@@ -74,7 +72,7 @@ else:
 
 drawings = [picture.drawing for picture in pictures]
 if files:
-    st.html(overview.wrap(seen.palette, heading("A profiled step, from the whole to one rope call")))
+    st.html(wrap(seen.palette, heading("A profiled step, from the whole to one rope call")))
     phase = request_steps.chosen_phase(files)
     profiles, unread = request_steps.opened(files, phase)
     look = request_steps.choosers(files, phase, profiles)
@@ -103,7 +101,7 @@ with giving:
         seen,
         "end_to_end",
         drawing=(lambda: stacked(drawings, seen.name)) if drawings else None,
-        table=partial(request_panels.request_frame, found.rows),
+        table=partial(report_requests.request_frame, found.rows),
         markdown=(
             "Tables, Markdown",
             lambda clean: blocks_markdown(clean(seen.name), mapped(tuple(text), clean), clean(seen.name)).encode(),

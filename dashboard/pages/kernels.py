@@ -18,8 +18,7 @@ from rope_prof.views.blocks.kernels import (
     time_figure,
 )
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.page import overview
-from rope_prof.views.page.blocks import heading
+from rope_prof.views.page.blocks import heading, wrap
 from rope_prof.views.words.counters import compute_notes
 from rope_prof.views.words.numbers import ceilings_line
 from rope_prof.views.words.trust import ON_CPU
@@ -86,7 +85,7 @@ if compute is not None and tables:
 else:
     shell.caption(captures.no_counters(seen, compute))
 table = kernel_table(sides, held)
-st.html(overview.wrap(seen.palette, heading("All kernels")))
+st.html(wrap(seen.palette, heading("All kernels")))
 st.dataframe(
     table,
     hide_index=True,

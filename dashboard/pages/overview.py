@@ -5,10 +5,14 @@ from functools import partial
 import streamlit as st
 
 from rope_prof.dashboard import baseline, downloads, loading, shell, view
-from rope_prof.views.blocks.overview import Against, overview, table
-from rope_prof.views.draw.svg import svg_file
+from rope_prof.views.blocks.model import Block, Bullets, Words, charted
+from rope_prof.views.blocks.overview import NOTHING, Against, headline, lost_words, overview
+from rope_prof.views.blocks.overview import cards as card_facts
+from rope_prof.views.blocks.overview_tables import calls_picture, payoff_table, sides_table, table
+from rope_prof.views.blocks.run import machine_table
 from rope_prof.views.draw.waterfall import Waterfall, explanation, waterfall
-from rope_prof.views.page import overview as panels
+from rope_prof.views.page.blocks import blocks, cards, hero, kicker, wrap
+from rope_prof.views.words.labels import case_words
 from rope_prof.views.words.losses import by_rule, chain_keys
 
 seen = shell.seen()
@@ -68,12 +72,15 @@ def fall() -> tuple[Waterfall | None, str]:
 
 with shell.guarded():
     terms, words = fall()
-drawing = None if terms is None else waterfall(terms)
+chart = None if terms is None else waterfall(terms)
+fallen: list[Block] = [Words(text=words)]
+if chart is not None:
+    fallen = [charted(chart, "waterfall", title="Where the saved time was", caption=words)]
 with giving:
     downloads.offer(
         seen,
         "overview",
-        drawing=None if terms is None else partial(waterfall, terms),
+        drawing=None if chart is None else partial(getattr, chart, "drawing"),
         table=lambda: table(found),
         lines=found.doubts,
         traces=[
@@ -83,22 +90,24 @@ with giving:
         ],
     )
 shell.notes()
+answer = headline(found)
+lost = () if answer is None else (Words(text=lost_words(found), tone="bad" if found.losses else ""),)
 st.html(
-    panels.wrap(
+    wrap(
         seen.palette,
-        panels.case_line(found, run.machine),
-        panels.headline(found),
-        panels.cards(found),
-        panels.section(
-            "Where the saved time was",
-            "" if drawing is None else panels.picture(svg_file(drawing, seen.palette), drawing.title),
-            words,
+        kicker(f"{case_words(found.case)} · {run.machine.device_name}"),
+        hero(answer or NOTHING, *lost),
+        cards(card_facts(found)),
+        blocks(
+            [
+                *fallen,
+                *calls_picture(found),
+                sides_table(found),
+                *payoff_table(found),
+                *([Bullets(items=found.doubts, title="Read with care")] if found.doubts else []),
+                machine_table(run, ("command", run.command), title="Machine and versions"),
+            ],
+            seen.palette,
         ),
-        '<div class="rp-two">',
-        panels.bars(found),
-        panels.payoff(found),
-        "</div>",
-        panels.doubts(found),
-        panels.machine(run),
     )
 )

@@ -1,14 +1,13 @@
 """Which rank is late, and by which range? Many ranks side by side, from an analysis of many traces."""
 
 import streamlit as st
-from rope_prof.dashboard.drawing import plot
+from rope_prof.dashboard.drawing import draw, plot
 
 from rope_prof.analysis.ranks.ranks import common_zero
 from rope_prof.dashboard import loading, rank_datasets, shell, timeline_component, view
 from rope_prof.errors import RopeProfError
+from rope_prof.views.blocks.ranks import rank_table, summary_blocks
 from rope_prof.views.draw import ranks as ranks_figures
-from rope_prof.views.page import overview
-from rope_prof.views.page import ranks as ranks_panels
 from rope_prof.views.timeline.window import Shown, limits
 
 WORDS = ("rank", "verdict", "why")
@@ -34,7 +33,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.pick("fleet", "Analysis", list(found), name.value, width=300, drop=("recording", "ranks"))
     shell.pick("recording", "Recording", list(by_name), chosen.value, width=340, drop=("ranks",))
 shell.notes()
-st.html(overview.wrap(seen.palette, ranks_panels.summary_panel(report, recording)))
+draw(summary_blocks(report, recording), recording.name, "ranks-summary")
 
 if recording.ranges and len(recording.ranks) > 1:
     st.html('<div class="rp"><section><h2>A call of each range, over the ranks’ median</h2></section></div>')
@@ -43,7 +42,7 @@ if recording.ranges and len(recording.ranks) > 1:
     rest = len(recording.ranges) - ranks_figures.RANGES_DRAWN
     if rest > 0:
         shell.caption(f"{rest} ranges of less busy time are not drawn.")
-table = ranks_panels.rank_table(recording.ranks)
+table = rank_table(recording.ranks)
 shell.table(table, words=WORDS, wide="why")
 
 usable = [rank.label for rank in recording.ranks if rank.start_ns is not None]

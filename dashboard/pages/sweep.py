@@ -7,13 +7,12 @@ from rope_prof.dashboard.drawing import draw
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.dashboard import baseline, downloads, loading, shell, view
 from rope_prof.model.run import AxisFacts, Case
-from rope_prof.views.blocks.model import charted
+from rope_prof.views.blocks.model import Words, charted
+from rope_prof.views.blocks.sweep import turning_blocks
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.draw.sweep import HeldWalls, sweep_charts, sweep_table
-from rope_prof.views.page import overview
-from rope_prof.views.page import sweep as sweep_panels
 from rope_prof.views.words.labels import counts
-from rope_prof.views.words.sweep import families, turning_notes
+from rope_prof.views.words.sweep import FLOOR, MARKS, families, matters, one_count, turning_notes
 
 seen = shell.seen()
 run = seen.folder.run
@@ -68,25 +67,17 @@ drawn = {
 single = [title for title, _ in found if title not in drawn]
 if drawn:
     for title, (of, charts) in drawn.items():
-        st.html(overview.wrap(seen.palette, sweep_panels.family_head(title, of, run.operation)))
-        figures = [charted(chart, head, title=head) for head, chart in charts.items()]
-        draw(figures, f"{seen.name} · {title}", title)
+        figures = (charted(chart, head, title=head) for head, chart in charts.items())
+        draw((*turning_blocks(title, of, run.operation), *figures), f"{seen.name} · {title}", title)
     shell.caption(
-        sweep_panels.MARKS,
-        sweep_panels.FLOOR,
-        sweep_panels.matters(held.label),
+        MARKS,
+        FLOOR,
+        matters(held.label),
         f"One value of {run.operation.swept}, in the table alone: {'; '.join(single)}." if single else "",
         "" if base is None or base.caveat is None else base.caveat,
     )
 else:
-    st.html(
-        overview.wrap(
-            seen.palette,
-            overview.section(
-                f"One value of {run.operation.swept}", "", sweep_panels.one_count(seen.name, run.operation)
-            ),
-        ),
-    )
+    draw([Words(text=one_count(seen.name, run.operation), tone="strong")], seen.name, "one-value")
     st.code("python -m rope_prof record --sweep", language=None)
     shipped = loading.shipped_sweep(loading.runs())
     if shipped is not None:

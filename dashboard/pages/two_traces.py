@@ -4,15 +4,12 @@ from html import escape
 from pathlib import Path
 
 import streamlit as st
-from rope_prof.dashboard.drawing import plot
+from rope_prof.dashboard.drawing import draw
 
 from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell
 from rope_prof.units import size
-from rope_prof.views.blocks.model import mapped
+from rope_prof.views.blocks.model import Picture, mapped
 from rope_prof.views.blocks.trace_diff import change_frame, diff_blocks, diff_sentence
-from rope_prof.views.draw.trace_diff import diff_figure
-from rope_prof.views.page import overview
-from rope_prof.views.page.blocks import blocks
 from rope_prof.views.report.markdown import blocks_markdown
 
 SIDES = {"before": "Before", "after": "After"}
@@ -87,13 +84,13 @@ with shell.guarded():
 title = f"{Path(before[1]).name} → {Path(after[1]).name}"
 answer, *rest = diff_blocks(diff, names=(Path(before[1]).name, Path(after[1]).name))
 st.html(f'<p class="rp-answer">{escape(diff_sentence(diff))}</p>')
-plot(lambda: diff_figure(diff, seen.palette, title), "two-waterfall")
-st.html(overview.wrap(seen.palette, blocks(rest, seen.palette)))
+draw(rest, title, "two-traces")
 shell.caption(" · ".join(f"{Path(name).name}, {size(path.stat().st_size)}" for path, name in (before, after)))
 with giving:
     downloads.offer(
         seen,
         "two_traces",
+        drawing=lambda: next(block.drawing for block in rest if isinstance(block, Picture)),
         table=lambda: change_frame(diff),
         markdown=(
             "Markdown",

@@ -12,7 +12,11 @@ from rope_prof.commands.compare_traces import Stretches, are_traces, compare_tra
 from rope_prof.commands.words import place
 from rope_prof.errors import RunError, UsageError
 from rope_prof.opened.comparison import cleaned_markdown, comparison, sides
-from rope_prof.views.terminal.compare import compare_json, compare_text
+from rope_prof.views.blocks.compare import verdict_table
+from rope_prof.views.terminal.writer import plain_table
+from rope_prof.views.words.compare_json import compare_json
+from rope_prof.views.words.comparison import Comparison, gates, method, reasons
+from rope_prof.views.words.names import shown
 
 FORMATS = ("text", "markdown", "json")
 #: The exit code of a bound that is neither kept nor broken, as far as anybody can tell.
@@ -108,6 +112,12 @@ def compare(
         raise typer.Exit(1)
     if "undecided" in held and not allow_unknown:
         raise typer.Exit(NOT_JUDGED)
+
+
+def compare_text(found: Comparison) -> str:
+    """Columns two blanks apart, and under them what bounds said, why verdicts are open and how it was measured."""
+    lines = map(shown, [*gates(found), *reasons(found), *method(found)])
+    return "\n".join([*plain_table(verdict_table(found)), "", *lines])
 
 
 def bounds_of(fail_on: list[str]) -> dict[str, Gate]:

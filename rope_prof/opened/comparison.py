@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from rope_prof.io.run.history import kept_runs
 from rope_prof.io.run.redact import PrivateWords, cleaner
 from rope_prof.model.history import machine_kind
 from rope_prof.opened.run import OpenedRun, open_run
-from rope_prof.views.blocks.model import mapped
-from rope_prof.views.terminal.compare import compare_markdown, texts
+from rope_prof.views.blocks.compare import compare_blocks
+from rope_prof.views.blocks.model import Bullets, mapped
+from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.words.comparison import Comparison
 
 
@@ -108,8 +110,10 @@ def cleaned_markdown(found: Comparison, words: PrivateWords | None = None) -> tu
     `words`: what counts as private besides tokens and paths; by default this machine's own.
     """
     clean = cleaner(words)
-    said = mapped(texts(found), clean)
-    return compare_markdown(said, clean.notice()), clean.sentence()
+    *blocks, how = mapped(compare_blocks(found), clean)
+    assert isinstance(how, Bullets)
+    said = replace(how, items=(*how.items, *filter(None, [clean.notice()])))
+    return blocks_markdown("", (*blocks, said), "").rstrip("\n"), clean.sentence()
 
 
 def typed(base: str, cand: str, fail_on: list[str], *, strict: bool, anyway: bool, allow_unknown: bool = False) -> str:

@@ -88,7 +88,7 @@ def test_a_file_is_judged_and_drawn(folder: Path, monkeypatch: pytest.MonkeyPatc
     found = app(monkeypatch, folder, trace="stranger/![p](http:__evil.example).json")
     assert not found.exception
     text = html_of(found)
-    assert text.index("rp-verdict") < text.index("Busy and idle by cause") < text.index("Devices")
+    assert text.index("Sound: ") < text.index("Busy and idle by cause") < text.index("Devices")
     assert "<img src=http" not in text
     answer = sent(found)
     assert {name[1] for name in answer["names"]} >= set(NAMES)

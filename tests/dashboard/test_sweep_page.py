@@ -17,7 +17,7 @@ from tests.dashboard.walks import SHOTS, dashboard, opened
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-TURN = "<li><b>fused · eager</b>: fusing matters at every count up to 973 tokens</li>"
+TURN = "<li>fused · eager: fusing matters at every count up to 973 tokens</li>"
 
 
 @pytest.fixture(scope="module")

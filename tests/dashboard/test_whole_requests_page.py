@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from rope_prof.dashboard import FOLDER, loading
 from rope_prof.dashboard import requests as whole_requests
+from rope_prof.views.blocks.requests import request_frame
 from rope_prof.views.page.files import csv_of
-from rope_prof.views.page.requests import request_frame
 from tests.dashboard.drawn_requests import write_keyless_run, write_requests
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 from tests.dashboard.walks import SHOTS, canvas_of, dashboard, opened, settle, window_of
@@ -73,7 +73,7 @@ def test_the_page_shows_times_gains_noise_prediction_agreement_and_both_steps(
 ) -> None:
     found = app(monkeypatch, drawn)
     assert not found.exception
-    assert len(found.get("plotly_chart")) == 2, "request time, and the parts of a step"
+    assert len(found.get("plotly_chart")) == 3, "request time, prediction and outcome, and the parts of a step"
     text = html_of(found)
     assert "7.5<span>%" in text, "1 - (0.16 + 10 * 0.095) / (0.20 + 10 * 0.10)"
     assert "of a request’s time saved with fused in every layer, under CUDA graphs" in text
@@ -84,7 +84,7 @@ def test_the_page_shows_times_gains_noise_prediction_agreement_and_both_steps(
     for picture in (
         "Request time",
         "Where a step&#x27;s time goes",
-        "saves of a step, predicted and measured",
+        "Predicted and measured",
     ):
         assert picture in text
     assert [side["title"] for side in sent(found)["sides"]] == ["unfused", "fused"]

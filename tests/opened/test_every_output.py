@@ -22,7 +22,7 @@ from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.units import MISSING, ends, gigabytes_per_s, microseconds, number, percent, ratio
 from rope_prof.views.blocks.overview import overview
-from rope_prof.views.blocks.overview import table as overview_frame
+from rope_prof.views.blocks.overview_tables import table as overview_frame
 from rope_prof.views.page.files import csv_of
 from rope_prof.views.report.html import report_html
 from rope_prof.views.report.markdown import report_markdown

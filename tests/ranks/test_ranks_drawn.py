@@ -15,9 +15,10 @@ from rope_prof.analysis.ranks.rows import row_set
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.cli import main
 from rope_prof.model.trace import Trace
+from rope_prof.views.blocks.ranks import rank_table, summary_blocks
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.ranks import heat_figure
-from rope_prof.views.page.ranks import rank_table, summary_panel
+from rope_prof.views.page.blocks import blocks
 from rope_prof.views.perfetto.ranks import ranks_trace
 from tests.builders import kineto_json, range_, trace
 from tests.ranks.drawn_ranks import ALL_REDUCE, BASE, rank_trace, write_job
@@ -154,7 +155,7 @@ def test_the_heat_map_shows_the_late_call_and_names_letter_for_letter(palette: o
 def test_panels_escape_and_tables_keep_what_is_unknown() -> None:
     recording, _ = job(range_name="<b>rope</b>")
     report = ranks_report(pl.DataFrame(schema=row_set(rank_trace(0), analyze(rank_trace(0)), name="x").schema))
-    text = summary_panel(report, recording)
+    text = blocks(list(summary_blocks(report, recording)), LIGHT)
     assert "Rank 2 is late by" in text
     assert "<b>rope" not in text
     table = rank_table(recording.ranks)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rope_prof.io.font import picture_font
-from rope_prof.views.draw.charts import Bar, Histogram, bars, histograms
+from rope_prof.views.draw.charts import Bar, BarChart, BarMark, Histogram, HistogramChart
 from rope_prof.views.draw.lines import Axes, Point, Series, line_chart, log_chart
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.png import SCALE, png
@@ -166,18 +166,29 @@ def test_a_bound_is_a_line_without_marks() -> None:
 
 
 def test_bars_share_one_scale() -> None:
-    rows = [
+    rows = (
         Bar(label="a", parts=(("kernel", 10.0, ""), ("bubble", 30.0, ""))),
         Bar(label="b", parts=(("kernel", 20.0, ""),)),
-    ]
-    boxes = [s for s in bars(rows, "µs", "t").shapes if isinstance(s, Rect)]
+    )
+    boxes = [s for s in BarChart(rows=rows, unit="µs", title="t").drawing.shapes if isinstance(s, Rect)]
     assert boxes[1].width == pytest.approx(3 * boxes[0].width)
     assert boxes[2].width == pytest.approx(2 * boxes[0].width)
     assert boxes[1].x == pytest.approx(boxes[0].x + boxes[0].width)
 
 
+def test_a_mark_stands_at_its_value_left_of_zero_too() -> None:
+    bar = Bar(label="a", parts=(("kernel", 40.0, ""),), mark=BarMark(value=-10.0, lo=-20.0, hi=0.0, bad=True))
+    made = BarChart(rows=(bar,), unit="µs", title="t").drawing
+    (box,) = (s for s in made.shapes if isinstance(s, Rect))
+    (mark,) = (s for s in made.shapes if isinstance(s, Marker))
+    (whisker,) = (s for s in made.shapes if isinstance(s, Line) and s.role == "warn")
+    assert box.x - mark.x == pytest.approx(box.width / 4)
+    assert [x - mark.x for x, _ in whisker.points] == pytest.approx([-box.width / 4, box.width / 4])
+
+
 def test_a_histogram_counts_once() -> None:
-    made = histograms([Histogram(label="a", counts=(0, 3, 1))], (1.0, 10.0, 100.0, 1000.0), "µs", "t")
+    row = Histogram(label="a", counts=(0, 3, 1))
+    made = HistogramChart(rows=(row,), edges_us=(1.0, 10.0, 100.0, 1000.0), unit="µs", title="t").drawing
     boxes = [s for s in made.shapes if isinstance(s, Rect)]
     assert len(boxes) == 2
     assert boxes[0].title.startswith("3 gaps of 10.0 to 100")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from xml.etree import ElementTree
@@ -14,14 +15,14 @@ from rope_prof.analysis.comparison.compare import Verdict, judged
 from rope_prof.analysis.comparison.sides import Difference, Side
 from rope_prof.analysis.run.differences import Unlike
 from rope_prof.analysis.stats import Figure
-from rope_prof.views.blocks.compare import difference_blocks
+from rope_prof.views.blocks.compare import difference_blocks, tally_table, verdict_frame, verdict_table
 from rope_prof.views.draw.compare import MOST, forest
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.scale import log_ticks
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Text, svg_file
 from rope_prof.views.page.blocks import blocks
-from rope_prof.views.page.compare import verdict_panel
-from rope_prof.views.terminal.compare import HEAD, cells, table, verdict_frame
+from rope_prof.views.page.files import frame_of
+from rope_prof.views.terminal.writer import plain_table
 from rope_prof.views.words.comparison import Comparison, tally
 from tests.runs import CASE, facts, key, run, samples
 
@@ -127,8 +128,10 @@ def test_the_axis_of_a_tall_picture_is_named_at_both_ends() -> None:
 
 def test_the_table_of_the_page_is_that_of_the_command() -> None:
     found = compared(FASTER, FEW, NONE)
-    assert table(found).columns == list(HEAD)
-    assert table(found).rows() == [cells(v) for v in found.verdicts]
+    table = verdict_table(found)
+    assert frame_of(table).columns == list(table.head)
+    printed = [re.split(r"\s{2,}", line) for line in plain_table(table)]
+    assert [[cell for cell in row if cell] for row in frame_of(table).rows()] == printed[1:]
     frame = verdict_frame(found)
     assert frame["ratio"].to_list() == [10.0, 2.0, None]
     assert frame["ratio_lo"].to_list() == [9.0, None, None]
@@ -138,10 +141,10 @@ def test_the_table_of_the_page_is_that_of_the_command() -> None:
 
 
 def test_panels_escape_names_and_count_words() -> None:
-    page = verdict_panel(compared(FASTER, SLOWER, SAME))
+    page = blocks([tally_table(compared(FASTER, SLOWER, SAME))], LIGHT)
     assert "&lt;b&gt;r" in page
     assert "<b>r" not in page
-    assert '<span class="rp-slower"><b>1</b> SLOWER</span>' in page
+    assert "<td>wall</td><td>1 FASTER</td><td>1 SLOWER</td><td>1 SAME</td>" in page
 
 
 def differences_panel(base: str, cand: str, must: Sequence[Difference], rest: Sequence[Unlike], *, one: bool) -> str:

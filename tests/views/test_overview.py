@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rope_prof.analysis.run.rows import Row, summary
-from rope_prof.views.blocks.overview import Overview, overview, table
-from rope_prof.views.page import overview as panels
+from rope_prof.views.blocks.overview import Overview, cards, overview
+from rope_prof.views.blocks.overview_tables import calls_picture, sides_table, table
+from rope_prof.views.draw.palette import LIGHT
+from rope_prof.views.page.blocks import blocks
+from rope_prof.views.page.blocks import cards as drawn_cards
 from tests.runs import facts, run, samples
 
 
@@ -24,11 +27,11 @@ def seen(**fused: float | bool) -> Overview:
 
 def test_a_corrected_bubble_that_its_cross_check_denies_is_marked_and_told() -> None:
     found = seen(bubble_corrected_ns=-4810.0, bubble_by_replay_ns=962.0, bubbles_agree=False)
-    assert "<b>-4.81 µs ≠</b>" in panels.cards(found)
-    assert "<span>7.00 µs</span>" in panels.cards(found), "the baseline's stands"
-    drawn = panels.bars(found)
-    assert drawn.count("<span>-13 % ≠</span>") == 1
-    assert "962 ns by graph replay" in drawn
+    assert "<b>-4.81 µs ≠</b>" in drawn_cards(cards(found))
+    assert "<span>7.00 µs</span>" in drawn_cards(cards(found)), "the baseline's stands"
+    drawn = blocks([*calls_picture(found), sides_table(found)], LIGHT)
+    assert drawn.count(">-13 % ≠<") == 1
+    assert ">962 ns<" in drawn
     assert "≠: the cross-check by graph replay disagrees." in drawn
     denied = [text for text in found.doubts if text.startswith("≠")]
     assert len(denied) == 1
@@ -39,7 +42,7 @@ def test_a_corrected_bubble_that_its_cross_check_denies_is_marked_and_told() -> 
 
 def test_a_bubble_that_agrees_or_has_no_cross_check_carries_no_mark() -> None:
     for found in (seen(), seen(bubbles_agree=None, bubble_by_replay_ns=None)):  # type: ignore[arg-type]
-        assert "≠" not in panels.cards(found) + panels.bars(found) + "".join(found.doubts)
+        assert "≠" not in drawn_cards(cards(found)) + str(sides_table(found)) + "".join(found.doubts)
 
 
 def test_a_call_that_the_profiler_shortens_is_not_said_to_be_stretched() -> None:

@@ -10,7 +10,7 @@ import pytest
 from rope_prof.analysis.comparison.compare import Verdict
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.draw.chart import Chart
-from rope_prof.views.draw.charts import Bar, BarChart, Histogram, HistogramChart
+from rope_prof.views.draw.charts import Bar, BarChart, BarMark, Histogram, HistogramChart
 from rope_prof.views.draw.compare import ForestChart
 from rope_prof.views.draw.lines import Axes, LineChart, Point, Series
 from rope_prof.views.draw.palette import DARK, LIGHT, Palette
@@ -114,6 +114,26 @@ def test_bars_stack_their_parts_in_the_colours_of_their_meaning() -> None:
     assert list(notes.x) == [5.0, 0]
 
 
+def test_steps_and_marks_stand_where_they_are_drawn_still() -> None:
+    rows = (
+        Bar(label="step", parts=(("kernel", 2.0, "k"),), start=3.0, end=3.0),
+        Bar(
+            label="marked",
+            parts=(("bubble", 1.0, "b"),),
+            note="said",
+            mark=BarMark(value=0.5, lo=0.2, hi=0.9, bad=True),
+        ),
+    )
+    chart = BarChart(rows=rows, unit="µs", title="t", legend=(("kernel", "busy"),), marked="measured")
+    drawn = plotly_chart(chart, LIGHT, "r")
+    step = next(trace for trace in drawn.data if trace.name == "busy")
+    assert (list(step.base), list(step.x)) == ([3.0], [2.0])
+    assert [(line.x0, line.x1) for line in drawn.layout.shapes] == [(3.0, 3.0)]
+    mark = next(trace for trace in drawn.data if trace.name == "measured")
+    assert (mark.marker.color, list(mark.x), list(mark.customdata)) == (LIGHT.warn, [0.5], ["said"])
+    assert (mark.error_x.array[0], mark.error_x.arrayminus[0]) == (pytest.approx(0.4), pytest.approx(0.3))
+
+
 def test_every_bin_tells_its_count_and_its_ends() -> None:
     (row,) = plotly_chart(GAPS, LIGHT, "r").data
     assert list(row.y) == [1, 0, 3, 0]
@@ -144,7 +164,7 @@ def test_a_verdict_stands_with_its_interval_and_its_word() -> None:
 def test_the_overview_needs_no_plotly() -> None:
     """Its first answer paints before Plotly is there: nothing that the page imports loads it."""
     code = (
-        "import sys, rope_prof.views.blocks.overview, rope_prof.views.page.overview, rope_prof.views.draw.waterfall, "
+        "import sys, rope_prof.views.blocks.overview, rope_prof.views.page.blocks, rope_prof.views.draw.waterfall, "
         "rope_prof.views.words.losses; sys.exit('plotly' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

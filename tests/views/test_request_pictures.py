@@ -11,11 +11,12 @@ from rope_prof.analysis.requests.requests import MODES, LogitsAgreement, Predict
 from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.blocks.model import Bullets, Cell, Table, Words
+from rope_prof.views.blocks.requests import request_frame, request_headline
 from rope_prof.views.draw.palette import DARK, LIGHT
-from rope_prof.views.draw.requests import prediction_drawing, request_chart, step_times, steps_chart
+from rope_prof.views.draw.requests import prediction_chart, request_chart, step_times, steps_chart
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Text
-from rope_prof.views.page.blocks import blocks
-from rope_prof.views.page.requests import agree, hero, request_frame
+from rope_prof.views.page.blocks import blocks, hero
+from rope_prof.views.words.requests import agree
 
 MS = 1e6
 EVIL = "<b>_x_ :smile:"
@@ -62,6 +63,10 @@ def bar_widths(drawing: Drawing) -> dict[str, float]:
         if isinstance(shape, Rect) and shape.width != 12:
             found.setdefault(shape.role, shape.width)
     return found
+
+
+def told(rows: list[Any]) -> str:
+    return hero(request_headline(rows))
 
 
 def words(drawing: Drawing) -> str:
@@ -117,8 +122,9 @@ def predicted(saved_ms: float) -> Prediction:
 
 def test_the_outcome_is_marked_inside_or_outside_the_prediction() -> None:
     for saved, held in ((11.0, True), (13.0, False)):
-        drawing = prediction_drawing([predicted(saved)])
-        assert drawing is not None
+        chart = prediction_chart([predicted(saved)])
+        assert chart is not None
+        drawing = chart.drawing
         (mark,) = (s for s in drawing.shapes if isinstance(s, Marker) and s.title)
         (range_,) = (s for s in drawing.shapes if isinstance(s, Rect) and s.role == "bubble" and s.title)
         assert (range_.x <= mark.x <= range_.x + range_.width) is held
@@ -127,42 +133,42 @@ def test_the_outcome_is_marked_inside_or_outside_the_prediction() -> None:
         ms = (range_.width) / 2  # pixels of one
         assert [x - mark.x for x, _ in whisker.points] == pytest.approx([-ms / 2, ms / 2]), "1 % of 50 ms each way"
         assert ("as predicted" in words(drawing)) is held
-    assert prediction_drawing([]) is None
+    assert prediction_chart([]) is None
 
 
 def test_a_loss_is_drawn_left_of_zero() -> None:
-    drawing = prediction_drawing([predicted(-5.0)])
-    assert drawing is not None
-    (mark,) = (s for s in drawing.shapes if isinstance(s, Marker) and s.title)
-    (step,) = (s for s in drawing.shapes if isinstance(s, Rect) and s.role == "rule" and s.height == 22)
-    assert mark.x < step.x
+    chart = prediction_chart([predicted(-5.0)])
+    assert chart is not None
+    (mark,) = (s for s in chart.drawing.shapes if isinstance(s, Marker) and s.title)
+    steps = [s for s in chart.drawing.shapes if isinstance(s, Rect) and s.role == "rule" and s.height == 22]
+    assert mark.x < min(step.x for step in steps)
 
 
 def test_the_headline_is_the_best_fused_path_and_says_what_is_left_under_graphs() -> None:
     rows = [row("stock", gain=0.5), row("unfused", gain=None), row("per-token", gain=0.1), row("fused", gain=0.2)]
-    text = hero([*rows, row("fused", "graph", gain=0.12)])
+    text = told([*rows, row("fused", "graph", gain=0.12)])
     assert "12.0<span>%</span>" in text
     assert "saved with fused in every layer, under CUDA graphs" in text
     assert "Against the unfused chain: 12.0% [11.0%, 13.0%], decode eager 20.0%" in text
     over = [replace(row("fused", mode, gain=0.2), request_over_stock=Figure(0.09, 0.08, 0.1, 9)) for mode in MODES]
-    beside = hero(over)
+    beside = told(over)
     assert "9.0<span>%</span>" in beside
     assert "Against stock: 9.0% [8.0%, 10.0%]" in beside
     assert "Against the unfused chain, as served: under CUDA graphs 20.0%" in beside
-    assert "CUDA graphs were not measured" in hero(rows)
-    assert "No fused path was measured" in hero(rows[:2])
+    assert "CUDA graphs were not measured" in told(rows)
+    assert "No fused path was measured" in told(rows[:2])
 
 
 @pytest.mark.parametrize(
     ("gain", "said"), [(-0.2, "slower"), (0.005, "no detectable difference"), (0.2, "of a request’s time saved with")]
 )
 def test_the_headline_has_a_verdict(gain: float, said: str) -> None:
-    assert said in hero([row("fused", gain=gain)])
+    assert said in told([row("fused", gain=gain)])
 
 
 def test_the_headline_says_where_rounds_were_too_few() -> None:
     few = replace(row("fused"), request_gain=Figure(0.2, None, None, 3))
-    assert "too few rounds for an interval" in hero([few])
+    assert "too few rounds for an interval" in told([few])
 
 
 def test_outputs_that_differ_are_named() -> None:
@@ -185,7 +191,7 @@ def test_blocks_keep_every_name_letter_for_letter() -> None:
     assert text.count("&lt;b&gt;_x_ :smile:") == 5
     assert "\x1b" not in text
     assert text.count("<ul") == 1
-    assert "&lt;b&gt;" in hero([row(EVIL)])
+    assert "&lt;b&gt;" in told([row(EVIL)])
 
 
 def test_a_table_of_nothing_keeps_its_columns() -> None:

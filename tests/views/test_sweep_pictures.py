@@ -12,11 +12,12 @@ from rope_prof.analysis.run.rows import summary
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.io.run.schema import MROPE
 from rope_prof.model.run import OperationFacts
+from rope_prof.views.blocks.sweep import turning_blocks
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Text, svg_file
 from rope_prof.views.draw.sweep import FLOOR, SHARES, TIMES, HeldWalls, sweep_charts, sweep_table
-from rope_prof.views.page.sweep import family_head, turnings
+from rope_prof.views.page.blocks import blocks
 from rope_prof.views.words.sweep import families, sign
 from tests.built_runs import FUSED, PASS_NS, UNFUSED, Truth, built
 from tests.runs import CASE
@@ -126,14 +127,15 @@ def test_a_panel_names_its_family_and_escapes_what_a_file_says() -> None:
     evil = "<b onmouseover=x>:f"
     frame = swept({"unfused": UNFUSED, evil: FUSED})
     ((title, rows),) = families(frame, MROPE)
-    page = family_head(title, rows, MROPE)
-    assert "<h2>28b · TP 1 · bf16 · image prompt · cold L2</h2>" in page
+    page = blocks(turning_blocks(title, rows, MROPE), LIGHT)
+    assert ">28b · TP 1 · bf16 · image prompt · cold L2</h3>" in page
     assert "<b onmouseover" not in page
-    assert "&lt;b onmouseover=x&gt;:f · eager</b>: fusing matters at every count up to 4,096 tokens" in page
+    assert "&lt;b onmouseover=x&gt;:f · eager: fusing matters at every count up to 4,096 tokens" in page
     charts = sweep_charts("r", rows, MROPE, ["unfused", evil], HeldWalls()).values()
     points = [point for chart in charts for one in chart.series for point in one.points]
     assert sum(bool(point.title) for point in points) == 2 * 12, "every point of both charts tells its facts"
-    assert "Only the baseline is shown" in turnings(rows.filter(pl.col("path") == "unfused"), MROPE)
+    _, alone = turning_blocks(title, rows.filter(pl.col("path") == "unfused"), MROPE)
+    assert "Only the baseline is shown" in str(alone)
 
 
 def test_stacked_drawings_do_not_cover_each_other() -> None:

@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rope_prof.analysis.trace.kernels import kernel_shares
-from rope_prof.io.run.folder import read_run
-from rope_prof.opened.run import OpenedRun, open_run
-from rope_prof.views.blocks.overview import Overview, overview
-from rope_prof.views.page import overview as panels
+from rope_prof.opened.run import open_run
+from rope_prof.views.blocks.model import Card, Headline, Words
+from rope_prof.views.blocks.overview import Overview, headline, overview
+from rope_prof.views.blocks.overview import cards as card_facts
+from rope_prof.views.blocks.overview_tables import calls_picture, payoff_table, sides_table
+from rope_prof.views.draw.palette import LIGHT
+from rope_prof.views.page.blocks import blocks, cards, hero, kicker
 from rope_prof.views.words.names import folded, plotly_text, short_name
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 
@@ -26,18 +29,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_gpu_run(tmp_path_factory.mktemp("views") / "run", names=HOSTILE)
 
 
-def test_the_panels_escape_what_a_run_says(hostile: Path) -> None:
-    folder = read_run(hostile)
-    found = overview(OpenedRun(folder).rows, CASE)
+def test_the_page_escapes_what_a_run_says() -> None:
     evil = "<img src=x onerror=alert(1)>"
-    machine = type(folder.run.machine)(
-        **{
-            **{name: getattr(folder.run.machine, name) for name in folder.run.machine.__slots__},
-            "device_name": evil,
-        }
-    )
-    assert evil not in panels.case_line(found, machine)
-    assert html.escape(evil) in panels.case_line(found, machine)
+    said = Headline(factor="2x", words=evil, detail=evil)
+    page = kicker(evil) + hero(said, Words(text=evil)) + cards([Card(title=evil, before=evil, after=evil, note=evil)])
+    assert evil not in page
+    assert page.count(html.escape(evil)) == 8
 
 
 def seen(hostile: Path) -> Overview:
@@ -55,7 +52,11 @@ def test_the_overview_holds_fused_against_unfused_and_marks_where_it_does_not_pa
     share = found.baseline.bubble_share
     assert share is not None
     assert 0 < share < 1
-    text = panels.headline(found) + panels.cards(found) + panels.bars(found) + panels.payoff(found)
+    answer = headline(found)
+    assert answer is not None
+    below = [*calls_picture(found), sides_table(found), *payoff_table(found)]
+    text = hero(answer) + cards(card_facts(found)) + blocks(below, LIGHT)
+    assert "973 tokens, shown" in text
     assert "25" in text
     assert text.count("<div") == text.count("</div>")
 
@@ -64,7 +65,7 @@ def test_a_raw_bubble_above_the_stated_inflation_is_greyed(hostile: Path) -> Non
     found = seen(hostile)
     stretched = [s for s in found.sides if not s.raw_trusted]
     assert stretched, "the drawn run must hold a stretched path"
-    assert panels.bars(found).count("rp-unsure") == len(stretched)
+    assert blocks([sides_table(found)], LIGHT).count("rp-unsure") == len(stretched)
     assert any("stretches" in text for text in found.doubts)
 
 

@@ -1,13 +1,19 @@
-"""What two sides of a comparison have not alike, as blocks."""
+"""A comparison as blocks: what the sides have not alike, how many verdicts of each word, each verdict, the method."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import polars as pl
+
+from rope_prof.analysis.comparison.compare import Verdict
 from rope_prof.analysis.comparison.sides import Difference
 from rope_prof.analysis.run.differences import Unlike
-from rope_prof.units import MISSING
-from rope_prof.views.blocks.model import Block, Table, Words, cells
+from rope_prof.units import MISSING, ratio, significant
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells, name
+from rope_prof.views.words.comparison import Comparison, gates, method, reasons, tally
+from rope_prof.views.words.labels import short
+from rope_prof.views.words.verdicts import value
 
 #: So many facts stand open; the rest is folded.
 _OPEN = 7
@@ -34,3 +40,74 @@ def difference_blocks(
 
 def _text(value: object) -> str:
     return MISSING if value is None else f"{value:,}" if type(value) is int else str(value)
+
+
+_TONES: dict[str, Tone] = {"FASTER": "strong", "SLOWER": "strong"}
+_HEAD = (
+    "case",
+    "baseline",
+    "candidate",
+    "metric",
+    "verdict",
+    "before",
+    "after",
+    "baseline / candidate",
+    "95 % interval",
+)
+
+
+def compare_blocks(found: Comparison) -> tuple[Block, ...]:
+    """All of it: what the bounds said, the table, open verdicts with their reasons, and folded how it was measured."""
+    how = Bullets(items=tuple(method(found)), typed=found.command, title="How this was measured", folded=True)
+    return (Bullets(items=tuple(gates(found))), verdict_table(found), Bullets(items=tuple(reasons(found))), how)
+
+
+def verdict_table(found: Comparison) -> Table:
+    """A row a verdict."""
+    return Table(head=_HEAD, rows=tuple(map(_verdict, found.verdicts)), right=frozenset({5, 6, 7, 8}))
+
+
+def _verdict(verdict: Verdict) -> tuple[Cell, ...]:
+    found = verdict.ratio
+    interval = MISSING
+    if found is not None and found.lo is not None and found.hi is not None:
+        exact = verdict.metric == "kernels"
+        interval = "exact" if exact else f"[{significant(found.lo, 4)}, {significant(found.hi, 4)}]"
+    return cells(
+        name(verdict.case.name),
+        name(short(verdict.base)),
+        name(short(verdict.cand)),
+        verdict.metric,
+        Cell(text=verdict.word, tone=_TONES.get(verdict.word, "")),
+        value(verdict, verdict.before),
+        value(verdict, verdict.after),
+        ratio(found.median if found else None),
+        interval,
+    )
+
+
+def tally_table(found: Comparison) -> Table:
+    """How many verdicts of each word there are of each metric."""
+    rows = tuple(cells(metric, *(f"{count} {word}" for word, count in words)) for metric, words in tally(found))
+    most = max((len(row) for row in rows), default=1)
+    title = f"{found.typed[1]} against {found.typed[0]}"
+    return Table(title=title, head=("",) * most, rows=tuple((*row, *cells(*[""] * (most - len(row)))) for row in rows))
+
+
+def verdict_frame(found: Comparison) -> pl.DataFrame:
+    """The verdicts for other programs: times in ns per call, ratio = baseline / candidate with its interval."""
+    return pl.DataFrame(
+        [
+            (v.case.name, v.base, v.cand, v.metric, v.word, v.before, v.after)
+            + ((v.ratio.median, v.ratio.lo, v.ratio.hi, v.ratio.n) if v.ratio else (None,) * 4)
+            + (v.reason,)
+            for v in found.verdicts
+        ],
+        schema={
+            **dict.fromkeys(("case", "base", "cand", "metric", "verdict"), pl.String),
+            **dict.fromkeys(("before", "after", "ratio", "ratio_lo", "ratio_hi"), pl.Float64),
+            "rounds": pl.Int64,
+            "reason": pl.String,
+        },
+        orient="row",
+    )

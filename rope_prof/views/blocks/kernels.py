@@ -18,7 +18,7 @@ from rope_prof.analysis.run.rows import Row
 from rope_prof.model.nsight import Compute
 from rope_prof.units import MISSING, US, duration, gigabytes_per_s, megabytes, microseconds, percent, significant
 from rope_prof.views.blocks.model import Picture, Table, cells, charted
-from rope_prof.views.draw.charts import Bar, bars
+from rope_prof.views.draw.charts import Bar, BarChart
 from rope_prof.views.draw.roofline import Roof, RooflineChart, Spot
 from rope_prof.views.words.difference import beside, difference
 from rope_prof.views.words.names import short_name
@@ -60,8 +60,13 @@ def time_figure(found: Sequence[Kernels], name: str) -> Picture:
     if any((one.kernels["kind"].is_in(["memcpy", "memset"])).any() for one in found):
         legend.append(("copy", "copy or set"))
     title = f"Device time by kernel: {name}"
-    drawing = bars(rows, "kernel time, µs a call", title, legend if len(legend) > 1 else ())
-    return Picture(name="kernels", drawing=drawing, title="Device time by kernel")
+    chart = BarChart(
+        rows=tuple(rows),
+        unit="kernel time, µs a call",
+        title=title,
+        legend=tuple(legend) if len(legend) > 1 else (),
+    )
+    return charted(chart, "kernels", title="Device time by kernel")
 
 
 def _head(one: Kernels) -> Bar:

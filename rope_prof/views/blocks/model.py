@@ -45,9 +45,12 @@ class Words:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bullets:
-    """A list of sentences."""
+    """A list of sentences, under its title where it has one; a `folded` one opens under it. `typed`: a command."""
 
     items: tuple[str, ...]
+    title: str = ""
+    folded: bool = False
+    typed: str = ""
     where: Where = field(default="both", metadata=_CODE)
 
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import polars as pl
-
 from rope_prof.analysis.run.headline import BestAgainstBest
 from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
 from rope_prof.analysis.stats import Figure
@@ -343,33 +341,15 @@ def cards(view: Overview) -> tuple[Card, ...]:
     return tuple(card for card in found if MISSING not in (card.before, card.after))
 
 
-def table(view: Overview) -> pl.DataFrame:
-    """The case's sides as one table, times in ns: what the page shows, for other programs."""
-    return pl.DataFrame([_line(side) for side in view.sides], infer_schema_length=None)
+#: In place of a headline.
+NOTHING = Headline(
+    factor="",
+    words="Nothing to compare",
+    detail="No measured path is chosen that can be held against the baseline: choose a path and a mode above, or a "
+    "baseline; record more with “python -m rope_prof record”.",
+)
 
 
-def _line(side: OverviewSide) -> dict[str, str | float | int | None]:
-    row, wall, found = side.row, side.row.wall_ns, side.ratio
-    return {
-        "case": row.case.name,
-        "path": row.path,
-        "mode": row.mode,
-        "l2": row.l2,
-        "status": row.status,
-        "kernels_per_call": row.kernels_per_call,
-        "wall_ns": None if wall is None else wall.median,
-        "wall_lo_ns": None if wall is None else wall.lo,
-        "wall_hi_ns": None if wall is None else wall.hi,
-        "rounds": None if wall is None else wall.n,
-        "busy_ns": row.busy_ns,
-        "bubble_corrected_ns": row.bubble_corrected_ns,
-        "bubble_by_replay_ns": row.bubble_by_replay_ns,
-        "bubbles_agree": row.bubbles_agree,
-        "bubble_share": side.bubble_share,
-        "inflation": row.inflation,
-        "baseline_over_this": None if found is None else found.median,
-        "ratio_lo": None if found is None else found.lo,
-        "ratio_hi": None if found is None else found.hi,
-        "max_error": row.max_error,
-        "reason": row.reason,
-    }
+def lost_words(view: Overview) -> str:
+    """Where something loses, or that nothing does."""
+    return f"Slower {'; '.join(view.losses)}." if view.losses else "No measured token count is slower."

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import polars as pl
+
 from rope_prof.analysis.ranks.ranks import RangeAcross, RanksReport, RankUse, Recording
 from rope_prof.analysis.run.rank_spread import RankSpread
-from rope_prof.units import MISSING, counted, duration, microseconds, percent, ratio, significant, size, whole
+from rope_prof.units import MISSING, US, counted, duration, microseconds, percent, ratio, significant, size, whole
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
 from rope_prof.views.blocks.trace import figures, more_ranges
 from rope_prof.views.words.labels import counts
@@ -24,17 +26,33 @@ _TONES: dict[str, Tone] = {"sound": "good", "suspect": "doubt"}
 
 def ranks_blocks(found: RanksReport) -> Iterator[Block]:
     """The verdicts of all traces, then each recording."""
-    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in found.verdicts.items())
-    yield Words(text=f"{counted(found.traces, 'trace')}: {counts}")
+    yield _verdicts(found)
     for recording in found.recordings:
         yield from _recording(recording)
 
 
-def _recording(recording: Recording) -> Iterator[Block]:
+def summary_blocks(found: RanksReport, recording: Recording) -> Iterator[Block]:
+    """The verdicts of all traces, what must be known of that recording, and who is late."""
+    yield _verdicts(found)
+    yield from _head(recording)
+    if not recording.stragglers:
+        yield Words(text="No rank makes the others wait by a figure that counts.")
+
+
+def _verdicts(found: RanksReport) -> Words:
+    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in found.verdicts.items())
+    return Words(text=f"{counted(found.traces, 'trace')}: {counts}")
+
+
+def _head(recording: Recording) -> Iterator[Words]:
     yield Words(text=f"\n{recording.name}", tone="strong")
     yield from (Words(text=f"  {note}", tone="doubt") for note in recording.notes)
     yield Words(text=f"  {clock_line(recording)}")
     yield from (Words(text=f"  {late_line(late)}", tone="strong") for late in recording.stragglers)
+
+
+def _recording(recording: Recording) -> Iterator[Block]:
+    yield from _head(recording)
     ranks = _shown_ranks(recording)
     yield _ranks(ranks, len(recording.ranks))
     doubts = [rank for rank in recording.ranks if rank.reason]
@@ -184,3 +202,29 @@ def _lost(rank: int, why: str) -> str:
 def _between(lo: float | None, hi: float | None) -> str:
     low, high = microseconds(lo), microseconds(hi)
     return low if low == high else f"{low} … {high}"
+
+
+def rank_table(ranks: Sequence[RankUse]) -> pl.DataFrame:
+    """Ranks side by side, as people read them; times in µs, causes that any rank has."""
+    causes = sorted({cause for rank in ranks for cause in rank.idle_by_cause_ns})
+    columns: dict[str, list[object]] = {
+        "rank": [rank.label for rank in ranks],
+        "verdict": [rank.verdict or rank.status for rank in ranks],
+        "kernels": [rank.kernels for rank in ranks],
+        "kernel time, µs": [_us(rank.kernel_ns) for rank in ranks],
+        "busy, µs": [_us(rank.busy_ns) for rank in ranks],
+        "idle, µs": [_us(rank.idle_ns) for rank in ranks],
+        "last to": [None if rank.arrivals is None else rank.arrivals.last for rank in ranks],
+        "costs the others, µs": [None if rank.arrivals is None else _us(rank.arrivals.cost_ns) for rank in ranks],
+        "clock, µs": [None if rank.clock is None else _us(rank.clock.offset_ns) for rank in ranks],
+    }
+    columns |= {f"{cause}, µs": [_us(rank.idle_by_cause_ns.get(cause)) for rank in ranks] for cause in causes}
+    columns["why"] = [rank.reason for rank in ranks]
+    words = ("rank", "verdict", "why")
+    counts = ("kernels", "last to")
+    types = {n: pl.String if n in words else pl.Int64 if n in counts else pl.Float64 for n in columns}
+    return pl.DataFrame(columns, schema=types, strict=False)
+
+
+def _us(ns: int | None) -> float | None:
+    return None if ns is None else round(ns / US, 1)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rope_prof.analysis.requests.requests import BASELINE, LogitsAgreement, Prediction, RequestRow
+import polars as pl
+
+from rope_prof.analysis.requests.requests import BASELINE, MODES, LogitsAgreement, Prediction, RequestRow
 from rope_prof.analysis.stats import Figure as Interval
 from rope_prof.model.end_to_end import STOCK, EndToEnd
-from rope_prof.units import MISSING, milliseconds, significant
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Tone, Words, cells, charted
-from rope_prof.views.draw.requests import (
-    Times,
-    prediction_drawing,
-    request_chart,
-    steps_chart,
-)
+from rope_prof.units import MISSING, MS, milliseconds, significant
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Headline, Picture, Table, Tone, Words, cells, charted
+from rope_prof.views.draw.requests import Times, prediction_chart, request_chart, steps_chart
 from rope_prof.views.words.requests import (
     Steps,
     end_to_end_notes,
@@ -87,13 +84,13 @@ def step_picture(steps: Steps, times: Times) -> Iterator[Picture]:
 
 def prediction_picture(predicted: Sequence[Prediction]) -> Iterator[Picture]:
     """What was predicted from the unfused profile, with what was measured; nothing without a prediction."""
-    drawing = prediction_drawing(predicted)
-    if drawing is not None:
+    chart = prediction_chart(predicted)
+    if chart is not None:
         words = (
             f"The prediction is made of the {BASELINE} profile and the unprofiled {BASELINE} step alone: from one "
             "launch of each rope call left to none. What was saved is measured without a profiler."
         )
-        yield Picture(name="prediction", drawing=drawing, title="Predicted and measured", caption=words)
+        yield charted(chart, "prediction", title="Predicted and measured", caption=words)
 
 
 def share_lines(steps: Steps) -> Iterator[str]:
@@ -165,3 +162,72 @@ def request_blocks(
     yield from steps_table(steps)
     yield from (Words(text=line) for line in prediction_lines(predicted))
     yield Bullets(items=(*doubts, *end_to_end_notes(facts)))
+
+
+def request_headline(rows: Sequence[RequestRow]) -> Headline:
+    """The share of a request's time that the best fused path saves of what the library does by itself, decode as it is
+    served (CUDA graphs) where that was measured; then the other mode, then the chain as served.
+    """
+    fused = [row for row in rows if row.path not in (STOCK, BASELINE)]
+    stock = any(row.request_over_stock for row in fused)
+    saved = {(row.path, row.mode): row.request_over_stock if stock else row.request_gain for row in fused}
+    known = {key: gain for key, gain in saved.items() if gain is not None}
+    mode = next((mode for mode in MODES if any(m == mode for _, m in known)), None)
+    if mode is None:
+        return Headline(
+            factor="",
+            words="No fused path was measured in the model",
+            detail="What was measured stands below; paths that were not say why.",
+        )
+    path = max((p for p, m in known if m == mode), key=lambda name: known[name, mode].median)
+    word, tone = _verdict(known[path, mode])
+    said = [f"Against {STOCK if stock else f'the {BASELINE} chain'}: {share(known[path, mode], bounds=True)}"]
+    other = known.get((path, _OTHER[mode]))
+    said += [f"{_DECODE[_OTHER[mode]]} {share(other, bounds=True)}"] if other is not None else []
+    served = [(row.mode, row.request_gain) for row in fused if row.path == path and row.request_gain and stock]
+    words = f"{', '.join(said)}; paired round by round, with the 95 % interval."
+    if served:
+        words += f" Against the {BASELINE} chain, as served: "
+        words += ", ".join(f"{_DECODE[m]} {share(gain, bounds=True)}" for m, gain in served) + "."
+    if mode == "eager":
+        words += " CUDA graphs were not measured."
+    return Headline(
+        factor=share(known[path, mode]),
+        words=f"{word} with {path} in every layer, {_DECODE[mode]}",
+        detail=words,
+        tone=tone,
+    )
+
+
+_DECODE = {"graph": "under CUDA graphs", "eager": "decode eager"}
+_OTHER = {"graph": "eager", "eager": "graph"}
+
+
+def _verdict(gain: Interval) -> tuple[str, Tone]:
+    if gain.lo is None or gain.hi is None:
+        return "of a request’s time saved, with too few rounds for an interval", ""
+    if gain.lo > 0:
+        return "of a request’s time saved", ""
+    return ("of a request’s time saved: slower", "bad") if gain.hi < 0 else ("saved: no detectable difference", "")
+
+
+def request_frame(rows: Sequence[RequestRow]) -> pl.DataFrame:
+    """One row a path and mode: medians and intervals in ms, savings as shares; null where it was not measured."""
+    columns: dict[str, list[object]] = {
+        "path": [row.path for row in rows],
+        "decode": [row.mode for row in rows],
+        "status": [row.status for row in rows],
+        "reason": [row.reason for row in rows],
+    }
+    kinds: dict[str, type[pl.DataType]] = dict.fromkeys(columns, pl.String)
+    for part in ("prefill", "token", "request"):
+        for end, scale, word in (("ns", MS, "ms"), ("gain", 1.0, "saved")):
+            found: list[Interval | None] = [getattr(row, f"{part}_{end}") for row in rows]
+            for bound, tail in (("median", ""), ("lo", "_lo"), ("hi", "_hi")):
+                name = f"{part}_{word}{tail}"
+                values = [None if one is None else getattr(one, bound) for one in found]
+                columns[name] = [None if value is None else value / scale for value in values]
+                kinds[name] = pl.Float64
+        columns[f"{part}_rounds"] = [None if one is None else one.n for one in (getattr(r, f"{part}_ns") for r in rows)]
+        kinds[f"{part}_rounds"] = pl.Int64
+    return pl.DataFrame(columns, schema=kinds)

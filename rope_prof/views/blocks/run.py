@@ -8,10 +8,12 @@ from itertools import groupby
 
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.stats import Figure
+from rope_prof.model.run import Run
 from rope_prof.units import MISSING, ends, microseconds, ratio
-from rope_prof.views.blocks.model import Cell, Table, Tone
+from rope_prof.views.blocks.model import Cell, Table, Tone, cells
 from rope_prof.views.words.figures import error
 from rope_prof.views.words.labels import apart, case_words, told
+from rope_prof.views.words.machine import machine_facts
 from rope_prof.views.words.trust import DENIED
 
 _TONES: dict[str, Tone] = {"measured": "", "wrong": "bad", "failed": "bad"}
@@ -82,6 +84,12 @@ def _path(row: Row, differ: tuple[bool, bool]) -> Cell:
 
 def _cell(one: Column, row: Row) -> Cell:
     return Cell(text=one.text(row), tone="muted" if one.doubtful(row) else _TONES.get(row.status, "muted"))
+
+
+def machine_table(run: Run, *more: tuple[str, str], title: str = "") -> Table:
+    """What it was recorded on, a fact a row; `more` facts behind those of the run."""
+    rows = tuple(cells(*pair) for pair in (*machine_facts(run).items(), *more))
+    return Table(title=title, head=("", ""), rows=rows)
 
 
 def interval(figure: Figure | None) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
+from rope_prof.analysis.run.sweep import turning_points
 from rope_prof.model.run import OperationFacts
 from rope_prof.units import MISSING
-from rope_prof.views.blocks.model import Cell, Table
-from rope_prof.views.words.labels import counts
-from rope_prof.views.words.sweep import cell, families
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Words
+from rope_prof.views.words.labels import counts, side
+from rope_prof.views.words.sweep import cell, families, turning_words
 from rope_prof.views.words.verdicts import SIGNS
 
 
@@ -17,11 +18,20 @@ def sweep_tables(frame: pl.DataFrame, operation: OperationFacts) -> list[Table]:
     return [_table(title, rows, operation) for title, rows in families(frame, operation)]
 
 
+def turning_blocks(title: str, rows: pl.DataFrame, operation: OperationFacts) -> tuple[Block, ...]:
+    """One family of cases called `title`: where fusing stops to matter, a sentence a path and mode."""
+    turns = turning_points(rows, operation).to_dicts()
+    if not turns:
+        return (Words(text=title, tone="strong"), Words(text="Only the baseline is shown: choose a path beside it."))
+    said = (f"{side(turn['path'], turn['mode'])}: {turning_words(turn, operation)}" for turn in turns)
+    return (Bullets(items=tuple(said), title=title),)
+
+
 def _table(title: str, rows: pl.DataFrame, operation: OperationFacts) -> Table:
     sides = list(dict.fromkeys(rows.select("path", "mode").iter_rows()))
     texts = {(row[operation.swept], row["path"], row["mode"]): cell(row) for row in rows.iter_rows(named=True)}
     body = tuple(
-        (Cell(text=f"{count:,}"), *(_cell(texts.get((count, *side), MISSING)) for side in sides))
+        (Cell(text=f"{count:,}"), *(_cell(texts.get((count, *one), MISSING)) for one in sides))
         for count in rows[operation.swept].unique().sort()
     )
     head = (counts(operation), *(f"{path}\n{mode}" for path, mode in sides))

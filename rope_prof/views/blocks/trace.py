@@ -5,15 +5,17 @@ Names come from the file and are shown letter for letter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import polars as pl
 
 from rope_prof.analysis.trace.accounting import DeviceUse
 from rope_prof.analysis.trace.analyze import Analysis
-from rope_prof.analysis.trace.integrity import Verdict
+from rope_prof.analysis.trace.integrity import Integrity, Verdict
 from rope_prof.analysis.trace.ranges import Outside, RangeUse
 from rope_prof.units import MISSING, US, between, counted, duration, percent, significant, size, whole
 from rope_prof.views.blocks.findings import finding_words, findings_table
-from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, charted, name
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells, charted, name
 from rope_prof.views.draw.trace import idle_chart
 from rope_prof.views.words.causes import CAUSE_WORDS
 
@@ -36,9 +38,31 @@ def trace_blocks(analysis: Analysis, source: str) -> Iterator[Block]:
     yield from account(analysis)
 
 
-def page_blocks(analysis: Analysis, source: str, address: str | None = None) -> Iterator[Block]:
-    """What a page shows under the verdict: what proves the findings, a bar a device, what its causes mean, the tables
-    but that of the ranges. `address`: the trace as the page's address names it, where it does."""
+def verdict_words(judged: Integrity) -> str:
+    """What the findings say of the file as a whole, in a sentence that none of them contradicts."""
+    if judged.verdict == "sound":
+        return _SOUND if judged.findings else "Sound: nothing in the file speaks against its figures."
+    return _VERDICTS[judged.verdict]
+
+
+_SOUND = "Sound: its figures stand, with what follows in mind."
+_VERDICTS: dict[Verdict, str] = {
+    "suspect": "Suspect: read the figures with what follows in mind.",
+    "unusable": "Unusable: there is nothing here to account for.",
+}
+
+
+def page_blocks(analysis: Analysis, source: str, events: int, address: str | None = None) -> Iterator[Block]:
+    """What a page shows: the verdict and each finding with what proves it, a bar a device, the tables but that of the
+    ranges. `address`: the trace as the page's address names it, where it does.
+    """
+    judged, links = analysis.integrity, analysis.links
+    yield Words(text=verdict_words(judged), tone="bad" if judged.verdict == "unusable" else "strong")
+    linked = f", {links.linked:,} GPU events with their launch, {links.unlinked:,} without" if links.linked else ""
+    yield Words(text=f"{analysis.format} · {events:,} events{linked}")
+    yield Bullets(
+        items=tuple(f"{one.code}{f' ×{one.count:,}' if one.count > 1 else ''}: {one.detail}" for one in judged.findings)
+    )
     yield from findings_table(analysis, address)
     chart = idle_chart(analysis, source)
     if chart is not None:
@@ -184,3 +208,25 @@ def _ranges(ranges: tuple[RangeUse, ...], outside: str) -> Table:
 def more_ranges(left: int) -> str:
     """How many ranges a table leaves out; nothing where it has all."""
     return f"{left:,} more by less busy time: --json lists all, --range picks" if left > 0 else ""
+
+
+def range_table(ranges: Sequence[RangeUse]) -> pl.DataFrame:
+    """Ranges by busy time, as people read them; names letter for letter."""
+    several = len({use.device for use in ranges}) > 1
+    frame = pl.DataFrame(
+        {
+            "range": [use.name for use in ranges],
+            "device": [use.device for use in ranges],
+            "calls": [use.calls for use in ranges],
+            "kernels": [use.kernels for use in ranges],
+            "busy, µs": [round(use.busy_ns / US, 1) for use in ranges],
+            "idle, µs": [round(use.idle_ns / US, 1) for use in ranges],
+            "µs a call, median": [
+                None if use.us_per_call is None else round(use.us_per_call.median, 3) for use in ranges
+            ],
+            "10 %": [None if use.us_per_call is None else round(use.us_per_call.lo, 3) for use in ranges],
+            "90 %": [None if use.us_per_call is None else round(use.us_per_call.hi, 3) for use in ranges],
+        },
+        schema_overrides={"µs a call, median": pl.Float64, "10 %": pl.Float64, "90 %": pl.Float64},
+    )
+    return frame if several else frame.drop("device")

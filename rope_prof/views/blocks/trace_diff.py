@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Final
 
 import polars as pl
+from msgspec import to_builtins
 
 from rope_prof.analysis.diff.diff import DiffTerm, RangeChange, TraceDiff
 from rope_prof.analysis.diff.kernels import KernelChange
 from rope_prof.analysis.diff.side import TraceSide
 from rope_prof.units import MISSING, duration, ratio, significant
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Words
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Words, charted
+from rope_prof.views.draw.trace_diff import diff_chart
 from rope_prof.views.words.differences import PARTS, signed, term_words
 from rope_prof.views.words.names import short_name
 
@@ -30,7 +32,9 @@ def diff_blocks(diff: TraceDiff, names: tuple[str, str] | None = None) -> tuple[
     found: list[Block] = [Words(text=diff_sentence(diff), tone="strong"), Words(text=sure(diff))]
     if diff.doubts:
         found.append(Bullets(items=tuple(f"Read with care: {doubt}." for doubt in diff.doubts)))
-    found += [_sides(diff, names), _waterfall(diff), _kernels(diff)]
+    files = names or _files(diff)
+    found.append(charted(diff_chart(diff, " → ".join(files)), "difference"))
+    found += [_sides(diff, files), _waterfall(diff), _kernels(diff)]
     if diff.ranges:
         found.append(_ranges(diff.ranges))
     return tuple(found)
@@ -79,8 +83,12 @@ def sure(diff: TraceDiff) -> str:
     )
 
 
-def _sides(diff: TraceDiff, names: tuple[str, str] | None) -> Table:
-    files = names or tuple(re.split(r"[/\\]", side.source)[-1] for side in (diff.base, diff.cand))
+def _files(diff: TraceDiff) -> tuple[str, str]:
+    before, after = (re.split(r"[/\\]", side.source)[-1] for side in (diff.base, diff.cand))
+    return before, after
+
+
+def _sides(diff: TraceDiff, files: tuple[str, str]) -> Table:
     sides = (("before", files[0], diff.base), ("after", files[1], diff.cand))
     return Table(
         head=("side", "file", "range", "device", "calls", "a call", "busy", "idle", "judged"),
@@ -238,22 +246,8 @@ def diff_json(diff: TraceDiff) -> dict[str, Any]:
             | _pair(row.ns_before, row.ns_after)
             for row in diff.kernels
         ],
-        "ranges": list(_ranges_json(diff.ranges)),
+        "ranges": [to_builtins(one, enc_hook=float) | {"delta_ns": float(one.delta_ns)} for one in diff.ranges],
     }
-
-
-def _ranges_json(ranges: Sequence[RangeChange]) -> Iterator[dict[str, Any]]:
-    for one in ranges:
-        yield {
-            "name": one.name,
-            "calls_before": float(one.calls_before),
-            "calls_after": float(one.calls_after),
-            "busy_before_ns": float(one.busy_before_ns),
-            "busy_after_ns": float(one.busy_after_ns),
-            "idle_before_ns": float(one.idle_before_ns),
-            "idle_after_ns": float(one.idle_after_ns),
-            "delta_ns": float(one.delta_ns),
-        }
 
 
 def _pair(before: Fraction, after: Fraction) -> dict[str, float]:

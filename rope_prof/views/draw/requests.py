@@ -6,14 +6,12 @@ whole request nobody saw it. In a profiled step the rope's own parts are strong,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rope_prof.analysis.requests.requests import Prediction, RequestRow, StepParts
 from rope_prof.analysis.stats import Figure
 from rope_prof.units import MS, duration, milliseconds, significant
-from rope_prof.views.draw.charts import WIDTH, Bar, BarChart
-from rope_prof.views.draw.scale import Scale, linear_scale, round_values
-from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Shape, Text, text_width
+from rope_prof.views.draw.charts import Bar, BarChart, BarMark
 from rope_prof.views.words.labels import side
 from rope_prof.views.words.requests import Steps, share, step_ms, verdict
 
@@ -27,7 +25,7 @@ STEP_LEGEND = (
     ("kernel_fill", "other kernels"),
     ("bubble_fill", "other bubbles, stretched by the profiler"),
 )
-_ROW = 34.0
+PREDICTION_LEGEND = (("rule", "unfused step"), ("bubble", "predicted saving, from the unfused profile alone"))
 
 
 def step_times(rows: Sequence[RequestRow]) -> dict[tuple[str, str], Figure]:
@@ -92,61 +90,31 @@ def _step(label: str, one: StepParts, unprofiled: Figure | None) -> Bar:
     )
 
 
-def prediction_drawing(found: Sequence[Prediction]) -> Drawing | None:
+def prediction_chart(found: Sequence[Prediction]) -> BarChart | None:
     """Of each unprofiled step the part that fusing was predicted to save, with what was saved; None without any."""
     if not found:
         return None
-    notes = [_words(one) for one in found]
-    left = max(text_width(_label(one), 13) for one in found) + 16
-    right = max(map(text_width, notes)) + 16
-    most = max(max(one.bound.step_ns, one.bound.hi_ns, one.saved_ns) for one in found) / MS
-    least = min(min(0.0, one.bound.lo_ns, one.saved_ns) for one in found) / MS
-    at = linear_scale(least, most, left, WIDTH - right)
-    top, bottom = 26.0, 26.0 + _ROW * len(found)
-    shapes: list[Shape] = list(_legend(left))
-    for value in round_values(most):
-        shapes.append(Line(points=((at(value), top), (at(value), bottom)), role="rule"))
-        shapes.append(Text(x=at(value), y=bottom + 16, text=f"{value:,.10g}", role="muted", anchor="middle"))
-    for index, (one, note) in enumerate(zip(found, notes, strict=True)):
-        y = top + _ROW * index
-        lo, hi, step, saved = (
-            at(ns / MS) for ns in (one.bound.lo_ns, one.bound.hi_ns, one.bound.step_ns, one.saved_ns)
-        )
-        shapes += [
-            Text(x=left - 10, y=y + 21, text=_label(one), size=13, anchor="end"),
-            Rect(x=at(0), y=y + 6, width=max(step - at(0), 0), height=22, role="rule"),
-            Rect(x=lo, y=y + 6, width=max(hi - lo, 0.8), height=22, role="bubble", title=note),
-            *_whisker(one, at, y + 17),
-            Marker(x=saved, y=y + 17, role="ink" if one.held else "warn", shape="diamond", size=6, title=note),
-            Text(x=WIDTH - right + 12, y=y + 21, text=note, role="muted" if one.held else "warn"),
-        ]
-    words = "ms of one unprofiled step, eager"
-    shapes.append(Text(x=(left + WIDTH - right) / 2, y=bottom + 34, text=words, role="muted", anchor="middle"))
-    title = "What fusing the rope saves of a step, predicted and measured"
-    return Drawing(width=WIDTH, height=bottom + 42, title=title, shapes=tuple(shapes))
+    return BarChart(
+        rows=tuple(map(_predicted, found)),
+        unit="ms of one unprofiled step, eager",
+        title="What fusing the rope saves of a step, predicted and measured",
+        legend=PREDICTION_LEGEND,
+        marked="measured saving, with its interval",
+    )
 
 
-def _whisker(one: Prediction, at: Scale, y: float) -> Iterator[Shape]:
-    """The interval of what was saved, which may reach outside the prediction where the outcome does not."""
-    if one.saved.lo is not None and one.saved.hi is not None:
-        ends = tuple((at(share * one.bound.step_ns / MS), y) for share in (one.saved.lo, one.saved.hi))
-        yield Line(points=ends, role="ink" if one.held else "warn", width=1.6)
-
-
-def _label(one: Prediction) -> str:
-    return f"{one.path} · {one.phase}"
-
-
-def _words(one: Prediction) -> str:
-    lo, hi = milliseconds(one.bound.lo_ns), milliseconds(one.bound.hi_ns)
-    saved = f"{duration(one.saved_ns)} ({share(one.saved, bounds=True)})"
-    return f"predicted {lo} to {hi} ms, saved {saved}: {verdict(one)}"
-
-
-def _legend(x: float) -> Iterator[Shape]:
-    for role, words in (("rule", "unfused step"), ("bubble", "predicted saving, from the unfused profile alone")):
-        yield Rect(x=x, y=5, width=12, height=12, role=role, radius=2)
-        yield Text(x=x + 18, y=15.5, text=words, role="muted")
-        x += text_width(words) + 42
-    yield Marker(x=x + 6, y=11, role="ink", shape="diamond", size=5)
-    yield Text(x=x + 18, y=15.5, text="measured saving, with its interval", role="muted")
+def _predicted(one: Prediction) -> Bar:
+    """The step with the predicted part of it; the outcome's interval may reach outside where the outcome does not."""
+    lo, hi, step = (ns / MS for ns in (one.bound.lo_ns, one.bound.hi_ns, one.bound.step_ns))
+    note = (
+        f"predicted {milliseconds(one.bound.lo_ns)} to {milliseconds(one.bound.hi_ns)} ms, saved "
+        f"{duration(one.saved_ns)} ({share(one.saved, bounds=True)}): {verdict(one)}"
+    )
+    saved_lo, saved_hi = (None if end is None else end * step for end in (one.saved.lo, one.saved.hi))
+    return Bar(
+        label=side(one.path, one.phase),
+        parts=(("rule", lo, "unfused step"), ("bubble", hi - lo, note), ("rule", step - hi, "unfused step")),
+        note=note,
+        start=min(lo, 0.0),
+        mark=BarMark(value=one.saved_ns / MS, lo=saved_lo, hi=saved_hi, bad=not one.held),
+    )

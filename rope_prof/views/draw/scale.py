@@ -60,8 +60,9 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def round_values(most: float) -> list[float]:
-    """Zero and equal round steps up to `most`, about six of them."""
-    power = 10 ** math.floor(math.log10(most / 6))
-    step = next(m * power for m in (1, 2, 5, 10, 20) if most / (m * power) <= 8)
-    return [k * step for k in range(int(most / step) + 1)]
+def round_values(most: float, low: float = 0.0) -> list[float]:
+    """Zero and equal round steps from `low` up to `most`, about six of them."""
+    span = most - low
+    power = 10 ** math.floor(math.log10(span / 6))
+    step = next(m * power for m in (1, 2, 5, 10, 20) if span / (m * power) <= 8)
+    return [k * step for k in range(math.ceil(low / step), math.floor(most / step) + 1)]

@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from rope_prof.units import MISSING
+from rope_prof.views.blocks.model import Table
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.png import png
 from rope_prof.views.draw.svg import Drawing, svg_file
@@ -33,6 +34,12 @@ def _no_formula(name: str, kind: pl.DataType) -> pl.Expr:
         return column
     text = column.cast(pl.String)
     return pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text).alias(column.meta.output_name())
+
+
+def frame_of(table: Table) -> pl.DataFrame:
+    """That table as a frame of texts, for a viewer who sorts and scrolls."""
+    texts = ([cell.text for cell in row] for row in table.rows)
+    return pl.DataFrame(texts, schema=dict.fromkeys(table.head, pl.String), orient="row")
 
 
 def markdown_of(title: str, table: pl.DataFrame, lines: Sequence[str] = ()) -> bytes:

@@ -136,7 +136,8 @@ def _block(block: Block) -> str:
     if isinstance(block, Words):
         return f"<p{_class(block.tone)}>{text(block.text)}</p>"
     if isinstance(block, Bullets):
-        return f"<ul>{''.join(f'<li>{text(item)}</li>' for item in block.items)}</ul>"
+        items = "".join(f"<li>{text(item)}</li>" for item in block.items)
+        return _under(block.title, f"<ul>{items}</ul>", folded=False)
     if isinstance(block, Code):
         return "".join(f"<pre>{text(line)}</pre>" for line in block.lines)
     if isinstance(block, Table):
@@ -158,9 +159,9 @@ def _class(tone: str, more: str = "") -> str:
 
 def _table(table: Table) -> Iterator[str]:
     if any(table.head):
-        cells = "".join(
-            f"<th{_class('', 'r' if k in table.right else '')}>{text(h)}</th>" for k, h in enumerate(table.head)
-        )
+        heads = (" ".join(name.split("\n")) for name in table.head)  # a terminal breaks them there
+        sides = (_class("", "r" if k in table.right else "") for k in range(len(table.head)))
+        cells = "".join(f"<th{side}>{text(name)}</th>" for side, name in zip(sides, heads, strict=True))
         yield f"<thead><tr>{cells}</tr></thead>"
     yield "<tbody>"
     for row in table.rows:

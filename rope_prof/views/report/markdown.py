@@ -53,10 +53,10 @@ def report_markdown(report: Report, image_base: str = "") -> str:
 
 
 def blocks_markdown(title: str, blocks: Sequence[Block], source: str) -> str:
-    """Those blocks whole under a heading, without pictures: what a page of the dashboard gives away."""
+    """Those blocks whole under a heading (none without a title), without pictures: what a page gives away."""
     writer = _Writer(_ROOMS[0], source, "")
     parts = [writer.block(block) for block in blocks if not isinstance(block, Picture)]
-    return "\n\n".join([f"# {md(title)}", *filter(None, parts)]) + "\n"
+    return "\n\n".join([*([f"# {md(title)}"] if title else []), *filter(None, parts)]) + "\n"
 
 
 def pictures(report: Report) -> Iterator[Picture]:
@@ -113,7 +113,9 @@ class _Writer:
         if isinstance(block, Bullets):
             lines = [f"- {md(clip(item, self.room.letters))}" for item in block.items[: self.room.rows]]
             left = len(block.items) - len(lines)
-            return "\n".join([*lines, *([f"- … and {left} more"] if left else [])])
+            lines += [f"- … and {left} more"] if left else []
+            lines += [f"- Command: {code(block.typed)}"] if block.typed else []
+            return _under(block.title, "\n".join(lines), folded=block.folded)
         if isinstance(block, Code):
             return _fenced([clip(line, self.room.letters) for line in block.lines])
         if isinstance(block, Table):

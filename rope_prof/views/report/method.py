@@ -9,10 +9,10 @@ from rope_prof.model.run import KeyFacts, Run
 from rope_prof.units import significant, size
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Table, Words, cells
 from rope_prof.views.blocks.overview import overview
+from rope_prof.views.blocks.run import machine_table
 from rope_prof.views.draw.waterfall import SPLIT
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.labels import swept
-from rope_prof.views.words.machine import machine_facts
 from rope_prof.views.words.notes import notes
 from rope_prof.views.words.stopped import stopped_words
 from rope_prof.views.words.trust import DENIED
@@ -99,12 +99,11 @@ def _byte_lines(run: Run) -> Iterator[str]:
 
 def machine(data: ReportData) -> tuple[Block, ...]:
     """What it was recorded on."""
-    run, facts = data.run, machine_facts(data.run)
     requests = data.requests
-    if requests is not None and requests.facts.created != run.created:
-        facts["whole requests"] = f"{requests.facts.created}, {requests.facts.machine.device_name}"
-    rows = tuple(cells(*pair) for pair in facts.items())
-    return (Table(head=("", ""), rows=rows),)
+    if requests is None or requests.facts.created == data.run.created:
+        return (machine_table(data.run),)
+    told = f"{requests.facts.created}, {requests.facts.machine.device_name}"
+    return (machine_table(data.run, ("whole requests", told)),)
 
 
 def commands(data: ReportData) -> tuple[Block, ...]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from rope_prof.analysis.comparison.compare import METRICS
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.verdict import SAME_WITHIN
-from rope_prof.units import MISSING, US, ends, gigabytes_per_s, microseconds, number, percent, ratio
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Tone, Words, cells
+from rope_prof.units import MISSING, ends, gigabytes_per_s, microseconds, number, percent, ratio
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells
 from rope_prof.views.blocks.overview import Overview, OverviewSide
-from rope_prof.views.draw.charts import Bar, bars
+from rope_prof.views.blocks.overview_tables import calls_picture
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import LONG, between, error
 from rope_prof.views.words.labels import case_words, counts, family_words, side_label
@@ -52,35 +52,7 @@ def verdict(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         "it excludes 1; UNDECIDED: record more rounds. wall is the host's clock around a loop of calls, device the "
         "device's own; both without a profiler, paired round by round."
     )
-    return (*_waterfall(view), table, *_losing(pairs, data), Words(text=note, tone="muted"))
-
-
-def _waterfall(view: Overview) -> Iterator[Block]:
-    """Where a call's time goes, a bar a side."""
-    rows = []
-    for one in view.sides:
-        row = one.row
-        if row.wall_ns is None or row.busy_ns is None or row.status == "wrong":
-            continue
-        bubble = row.bubble_corrected_ns or 0.0
-        busy = min(row.busy_ns, row.wall_ns.median)
-        parts = (
-            ("kernel", busy / US, f"busy {microseconds(row.busy_ns)} µs"),
-            ("bubble", max(0.0, bubble) / US, f"bubble {one.marked(microseconds(bubble) + ' µs')}"),
-        )
-        note = f"{microseconds(row.wall_ns.median)} µs, bubble {one.marked(percent(one.bubble_share))}"
-        rows.append(Bar(label=one.label, parts=parts, note=note))
-    if rows:
-        legend = (("kernel", "device busy"), ("bubble", "bubble: the device runs nothing"))
-        title = f"Where a call's time goes, {case_words(view.case)}"
-        yield Picture(
-            name="calls",
-            drawing=bars(rows, "µs a call, unprofiled wall time", title, legend),
-            title="Where a call's time goes",
-            caption="Bubble = unprofiled wall time − busy time of the capture; a negative one is not drawn."
-            + (f" {MARKED}" if any(one.denied for one in view.sides) else ""),
-            where="page",
-        )
+    return (*calls_picture(view), table, *_losing(pairs, data), Words(text=note, tone="muted"))
 
 
 def _of(pairs: Sequence[Pair], metric: str) -> list[Pair]:

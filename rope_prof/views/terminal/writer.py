@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -40,8 +40,21 @@ def renderables(block: Block) -> Sequence[RenderableType]:
     if isinstance(block, Words):
         return [Text("\n".join(map(shown, block.text.split("\n"))), style=_STYLES.get(block.tone, ""))]
     if isinstance(block, Bullets):
-        return [Text(shown(item), style="dim") for item in block.items]
+        head = [Text(shown(block.title), style="bold")] if block.title else []
+        return [*head, *(Text(shown(item), style="dim") for item in block.items)]
     return [] if isinstance(block, Picture) else [Text(shown(line)) for line in block.lines]
+
+
+def plain_table(block: Table) -> list[str]:
+    """The lines of a table whose columns are two blanks apart, whatever the terminal's width: for logs and `grep`."""
+    rows = [block.head, *([shown(cell.text) for cell in row] for row in block.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [str.rjust if k in block.right else str.ljust for k in range(len(widths))]
+    return ["  ".join(map(_aligned, sides, row, widths)).rstrip() for row in rows]
+
+
+def _aligned(side: Callable[[str, int], str], text: str, width: int) -> str:
+    return side(text, width)
 
 
 def rich_table(block: Table) -> RichTable:

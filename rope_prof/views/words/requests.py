@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rope_prof.analysis.requests.per_layer import PerLayer
-from rope_prof.analysis.requests.requests import BASELINE, Prediction, StepParts
+from rope_prof.analysis.requests.requests import BASELINE, LogitsAgreement, Prediction, StepParts
 from rope_prof.analysis.stats import Figure
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.units import GIGA, MISSING, MS, ends, microseconds, milliseconds, significant, size
@@ -106,3 +106,13 @@ def share(figure: Figure | None, *, bounds: bool = False) -> str:
     if not bounds or figure.lo is None or figure.hi is None:
         return text
     return f"{text} [{figure.lo:.1%}, {figure.hi:.1%}]"
+
+
+def agree(found: Sequence[LogitsAgreement]) -> str:
+    """Whether the outputs agree, in a sentence."""
+    if not found:
+        return "Outputs were not compared."
+    far = [one.path for one in found if one.rms > one.allowed]
+    if far:
+        return f"Outputs differ by more than rounding explains: {', '.join(far)}."
+    return "Outputs agree: every path’s logits lie within what rounding the rope explains."

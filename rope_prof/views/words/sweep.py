@@ -117,3 +117,25 @@ def turning_words(row: dict[str, Any], operation: OperationFacts) -> str:
     if row["loses_at"]:
         words += f"; slower at {', '.join(f'{n:,}' for n in row['loses_at'])}"
     return words
+
+
+MARKS = (
+    "▼: slower than the baseline in the same mode, the whole interval of the paired ratio below 1. "
+    "?: too few rounds for an interval. Whiskers: 95 % interval of the median; most are smaller than their point."
+)
+FLOOR = (
+    "One pass over the bytes reads and writes each byte once and computes nothing, measured in the same run: "
+    "the device can do no better. Share of it: that pass / the path's device time; the lines above are the host's wall "
+    "time, which holds the launches too."
+)
+
+
+def matters(baseline: str) -> str:
+    """What the sentences above the pictures mean, and where the chosen baseline's difference stands."""
+    words = "Fusing matters where it is faster than the baseline in the same mode for sure."
+    return f"{words} The difference to {baseline} is in the table and at each point." if baseline else words
+
+
+def one_count(run: str, operation: OperationFacts) -> str:
+    """What to do where there is nothing to draw a line through."""
+    return f"What is chosen of run {run} has one value of {operation.swept}: no line to draw. This records a sweep:"
