@@ -7,23 +7,17 @@ from collections.abc import Sequence
 from rope_prof.kernels.imported import imported
 from rope_prof.kernels.operation import Operation, Path
 
-from rope_prof.errors import RopeProfError
-
 
 def path_of(operation: Operation, name: str) -> Path:
-    """The path called `name` of `operation`, or a user's own. Errors: LookupError in one sentence; ImportError."""
+    """The path called `name` of `operation`, or a user's own. Errors: LookupError in one sentence for
+    a name that is none; TypeError for what is no path; whatever the operation's own code raises.
+    """
     if name not in operation.paths:
         return users_path(name, operation.paths)
-    try:
-        found = operation.path(name)
-    except (ImportError, RopeProfError):
-        raise
-    except Exception as error:
-        why = f"{type(error).__name__}: {error}"
-        raise LookupError(f"operation {operation.name!r}: path({name!r}) fails ({why})") from error
+    found = operation.path(name)
     if not isinstance(found, Path) or not callable(found.call):
         said = "a Path whose call cannot be called" if isinstance(found, Path) else type(found).__name__
-        raise LookupError(f"operation {operation.name!r}: path({name!r}) gives {said}; expected kernels.operation.Path")
+        raise TypeError(f"{said} came; expected kernels.operation.Path")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rope_prof.errors import UnavailableError, UsageError
@@ -265,17 +266,26 @@ def _paths(asked: Sequence[str], operation: Operation, find: Callable[[str], obj
     found = {}
     for name in (ours or operation.paths) + own:
         try:
-            if name in own and find is not None:
-                found[name] = bool(getattr(find(name), "triton", False))
+            if name in own:
+                found[name] = bool(getattr((find or partial(path_of, operation))(name), "triton", False))
             else:
-                found[name] = path_of(operation, name).triton
+                found[name] = _needs_triton(operation, name)
         except LookupError as error:
             raise UsageError(str(error)) from error
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] != "triton":
-                raise
-            found[name] = True
     return found
+
+
+def _needs_triton(operation: Operation, name: str) -> bool:
+    """Whether the path called `name` needs Triton, as one that cannot be loaded without it does."""
+    from rope_prof.kernels.paths import path_of
+
+    with own_words(operation.name, f"path({name!r})"):
+        try:
+            return path_of(operation, name).triton
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "triton":
+                raise
+            return True
 
 
 def _modes(asked: Sequence[str]) -> tuple[Mode, ...]:
