@@ -15,6 +15,7 @@ from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, TraceFormat
 from rope_prof.io.trace.read import read_trace
 from tests.builders import kernel, kineto_json, trace
 from tests.io.made import rocm
+from tests.io.made.proton import proton_trace
 from tests.io.packets import data, spans
 
 
@@ -26,6 +27,7 @@ def files(folder: Path) -> dict[str, Path]:
         "nsys": formats.SQLITE + b"\0" * 100,
         "perfetto": data(spans((0, 10))),
         "rocprofv3": rocm.as_json(),
+        "proton_trace": proton_trace((7, [("k", 0.5, 1.25)])),
     }
     for name, raw in found.items():
         (folder / name).write_bytes(raw)

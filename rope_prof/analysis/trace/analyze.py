@@ -12,7 +12,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.accounting import NEEDED, DeviceUse, device_use
 from rope_prof.analysis.trace.backward import caused_by_forward
-from rope_prof.analysis.trace.calls import as_cpu, innermost, recorded_on_cpu
+from rope_prof.analysis.trace.calls import as_cpu, families, innermost, recorded_on_cpu
 from rope_prof.analysis.trace.clocks import early_ns
 from rope_prof.analysis.trace.gaps import Host, device_gaps, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
@@ -57,18 +57,17 @@ class Analysis:
 def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None, device: str | None = None) -> Analysis:
     """Judge and account for a trace.
 
-    `range_pattern` picks ranges by a search in their names (None: all). `device="cpu"` takes the leaf operators of a
+    `range_pattern` picks ranges (None: all): those that are called so or whose family is, else by a search in their
+    names; a text that is no pattern is searched for letter by letter. `device="cpu"` takes the leaf operators of a
     trace without GPU events as kernels, which is else done only where the trace's own metadata says device=cpu.
-    Raises `re.error` for a pattern that is none.
     """
     trace = accounted(trace, device)
-    picked = None if range_pattern is None else re.compile(range_pattern)
     events = launched(trace)
     unlinked = events["launch_start_ns"].null_count()
     host_side = host(trace)
     with ThreadPoolExecutor(_TASKS) as pool:  # frames and arrays let go of the interpreter while they work
         judging = pool.submit(integrity, trace, events)
-        costing = pool.submit(_ranges, trace, events, host_side, picked)
+        costing = pool.submit(_ranges, trace, events, host_side, range_pattern)
         devices = _devices(trace, events, host_side)
         judged, ranges = judging.result(), costing.result()
     answer = Analysis(
@@ -106,7 +105,7 @@ def _devices(trace: Trace, events: pl.DataFrame, host_side: Host) -> tuple[Devic
 
 
 def _ranges(
-    trace: Trace, events: pl.DataFrame, host_side: Host, picked: re.Pattern[str] | None
+    trace: Trace, events: pl.DataFrame, host_side: Host, picked: str | re.Pattern[str] | None
 ) -> tuple[RangeUse, ...]:
     shown = trace.ranges if picked is None else _picked(trace.ranges, picked)
     return range_use(shown, events, host_side, caused_by_forward(trace, events))
@@ -148,9 +147,17 @@ def _withheld(use: RangeUse, reason: str | None) -> RangeUse:
     return use if reason is None else replace(use, us_per_call=None, reason=reason)
 
 
-def _picked(ranges: pl.DataFrame, pattern: re.Pattern[str]) -> pl.DataFrame:
-    names = [name for name in ranges["name"].unique() if name is not None and pattern.search(name)]
-    return ranges.filter(pl.col("name").is_in(names))
+def _picked(ranges: pl.DataFrame, picked: str | re.Pattern[str]) -> pl.DataFrame:
+    """The name itself first, a pattern second: `step[DECODE bs=31]` is a name, though it is a pattern too."""
+    names = ranges["name"].unique().drop_nulls()
+    called = names.filter((names == picked) | (families(names) == picked)) if isinstance(picked, str) else names.clear()
+    if not len(called):
+        try:
+            pattern = re.compile(picked)
+        except re.error:
+            pattern = re.compile(re.escape(str(picked)))
+        called = pl.Series([name for name in names if pattern.search(name)], dtype=pl.String)
+    return ranges.filter(pl.col("name").is_in(called.implode()))
 
 
 def _totals(trace: Trace) -> Iterator[DeviceUse]:

@@ -112,9 +112,27 @@ def numbered(ranges: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+_FAMILIES = (
+    (r"#\d+$", "#*"),
+    (r"((?:, (?:op_id|seq) = )\d+)+.*$", ", op_id = *"),
+    (r"^(step\[.*) toks=\d+", "${1} toks=*"),
+    (
+        r"^execute_(?:\d+_)?context_(\d+)(?:\([^)]*\))?_generation_(\d+)(?:\([^)]*\))?$",
+        "execute_*_context_${1}_generation_${2}",
+    ),
+    (r"^(\[Executor\] _forward_step )\d+:", "${1}*:"),
+)
+
+
 def families(names: pl.Series) -> pl.Series:
-    """Names that differ in their number alone become one: `base#*`, or `base, op_id = *` of PyTorch's emit_nvtx."""
-    base = pl.col("name").str.replace(r"#\d+$", "#*").str.replace(r"((?:, (?:op_id|seq) = )\d+)+.*$", ", op_id = *")
+    """Names that differ in their number alone become one: `base#*`, or `base, op_id = *` of PyTorch's emit_nvtx.
+
+    Steps of engines keep their phase and how many requests are in it: `step[EXTEND bs=4 toks=*]` (SGLang),
+    `execute_*_context_1_generation_7` (vLLM), `[Executor] _forward_step *: 1 ctx reqs, 7 gen reqs` (TensorRT-LLM).
+    """
+    base = pl.col("name")
+    for pattern, family in _FAMILIES:
+        base = base.str.replace(pattern, family)
     frame = names.to_frame("name").with_columns(base=base)
     several = (pl.col("name").n_unique() > 1).over("base")
     return frame.select(pl.when(several).then("base").otherwise("name").alias("family")).to_series()

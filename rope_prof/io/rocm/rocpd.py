@@ -25,9 +25,9 @@ _TEXTS: Final = frozenset(("string", "display_name", "kernel_name", "name", "typ
 _WHERE: Final = ("pid", "tid", "agent_id", "queue_id", "stream_id")
 
 
-def holds_rocpd(path: Path) -> bool:
-    """Whether an SQLite file is such a database; no where it cannot be read."""
-    return any(name.startswith(("rocpd_kernel_dispatch", "rocpd_info_agent")) for name in sqlite_tables(path))
+def holds_rocpd(tables: Sequence[str]) -> bool:
+    """Whether these are the tables of such a database."""
+    return any(name.startswith(("rocpd_kernel_dispatch", "rocpd_info_agent")) for name in tables)
 
 
 def sqlite_tables(path: Path) -> list[str]:

@@ -16,10 +16,11 @@ from rope_prof.io.kineto.reader import KinetoReader
 from rope_prof.io.layout import NATIVE_SUFFIX, SYSTEMS_SUFFIX
 from rope_prof.io.perfetto.blocks import holds_packets
 from rope_prof.io.perfetto.reader import read_perfetto
-from rope_prof.io.rocm.rocpd import holds_rocpd, read_rocpd
+from rope_prof.io.rocm.rocpd import holds_rocpd, read_rocpd, sqlite_tables
 from rope_prof.io.rocm.rocprofv3 import MARK, read_rocprof
 from rope_prof.io.trace.nsys import is_report, read_nsys, read_report
 from rope_prof.io.trace.proton import read_proton
+from rope_prof.io.trace.proton_trace import BEGINS, read_proton_trace
 from rope_prof.io.trace.unpack import Progress, Unpacked
 from rope_prof.model.trace import Trace
 
@@ -52,7 +53,12 @@ class FileStart:
     @cached_property
     def rocpd(self) -> bool:
         """Whether it is SQLite with the tables of rocprofv3."""
-        return self.magic == SQLITE and holds_rocpd(self.path)
+        return holds_rocpd(self.tables)
+
+    @cached_property
+    def tables(self) -> list[str]:
+        """The names of an SQLite file's tables; none where it cannot be read, or is none."""
+        return sqlite_tables(self.path) if self.magic == SQLITE else []
 
     @cached_property
     def packets(self) -> bool:
@@ -88,6 +94,10 @@ def _is_json(start: FileStart) -> bool:
     return start.magic != SQLITE and start.opens in (b"{", b"[") and not start.packets
 
 
+def _is_proton_trace(start: FileStart) -> bool:
+    return start.head.startswith(BEGINS) and b'"call_stack"' in start.head
+
+
 def _is_rocprof(start: FileStart) -> bool:
     return _is_json(start) and MARK in start.head[:4096]
 
@@ -107,7 +117,9 @@ FORMATS: Final = {
         title="Kineto",
         writer="Kineto",
         suffixes=(".json", ".json.gz", ".json.zst"),
-        claims=lambda start: _is_json(start) and not (_is_proton(start) or _is_rocprof(start)),
+        claims=lambda start: (
+            _is_json(start) and not any(other(start) for other in (_is_proton, _is_proton_trace, _is_rocprof))
+        ),
         read=_read_kineto,
     ),
     "nsys": TraceFormat(
@@ -133,6 +145,14 @@ FORMATS: Final = {
         suffixes=(NATIVE_SUFFIX, ".perfetto-trace", f"{NATIVE_SUFFIX}.gz"),
         claims=lambda start: start.packets and not is_report(start.path, start.head),
         read=lambda start: read_perfetto(start.chunks(), str(start.path), start.unpacked.findings),
+    ),
+    "proton_trace": TraceFormat(
+        title="Proton trace",
+        writer="Proton",
+        suffixes=(".chrome_trace",),
+        claims=_is_proton_trace,
+        read=lambda start: read_proton_trace(start.chunks(), str(start.path), start.unpacked.findings),
+        drawn=True,
     ),
     "rocpd": TraceFormat(
         title="rocpd",

@@ -8,6 +8,7 @@ from typing import Final
 
 from rope_prof.errors import TraceError
 from rope_prof.io.trace.cache import cached_trace
+from rope_prof.io.trace.foreign import foreign
 from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, kinds
 from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
 from rope_prof.io.trace.unpack import Progress
@@ -54,6 +55,9 @@ def _read(path: Path, progress: Progress | None) -> Trace:
         if is_archive(path):
             return _only_member(path, progress)
         start = FileStart(path, progress)
+        other = foreign(b"" if start.tables else start.head, start.tables)
+        if other is not None:
+            raise TraceError(f"{str(path)!r} is {other.what}, which is not read: {other.way}")
         found = next((one for one in FORMATS.values() if one.claims(start)), None)
         if found is None:
             raise _unknown(start)

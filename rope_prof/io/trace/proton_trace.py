@@ -1,0 +1,90 @@
+"""Proton's trace data (`data="trace"`) -> `Trace`: one JSON object a stream, one a line, or one object in all.
+
+It holds kernels with their streams and the scopes that they were launched in, but no launches, no device and no time
+zero that another file shares. Source of the facts: Triton's TraceData.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from rope_prof.errors import TraceError
+from rope_prof.io.kineto.args import ints
+from rope_prof.io.kineto.digits import microseconds_to_ns
+from rope_prof.io.trace.proton import MAX_BYTES
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, empty
+
+#: What the beginning of such a file has: nlohmann's JSON sorts its keys.
+BEGINS: Final = b'{"displayTimeUnit":"us","traceEvents":['
+_NONE: Final = msgspec.Raw(b"")
+
+
+class _Event(msgspec.Struct, gc=False):
+    name: str = ""
+    cat: str = ""
+    ph: str = ""
+    tid: int | float | str | None = None
+    ts: msgspec.Raw = _NONE
+    dur: msgspec.Raw = _NONE
+
+
+class _Stream(msgspec.Struct, gc=False):
+    events: list[_Event] = msgspec.field(name="traceEvents", default_factory=list)
+
+
+_decode = msgspec.json.Decoder(_Stream).decode
+
+
+def read_proton_trace(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
+    """The trace; a line that is cut or damaged is left out and said. Errors: TraceError for a too large file."""
+    text = bytearray()
+    for chunk in chunks:
+        text += chunk
+        if len(text) > MAX_BYTES:
+            raise TraceError(f"{source!r} is a Proton trace of more than {MAX_BYTES >> 20} MiB, the limit")
+    events: list[_Event] = []
+    lost = 0
+    for line in bytes(text).splitlines():
+        if not line.strip():
+            continue
+        try:
+            events += [event for event in _decode(line).events if event.ph == "X" and event.cat == "kernel"]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            lost += 1
+    found = list(findings)
+    if lost:
+        detail = "streams of a Proton trace are cut or damaged and are left out"
+        found.append(Finding(code="damaged_events", detail=detail, count=lost))
+    start, start_good = microseconds_to_ns([bytes(event.ts) for event in events])
+    dur, dur_good = microseconds_to_ns([bytes(event.dur) for event in events])
+    good = pl.Series(start_good & dur_good)
+    if unreadable := len(events) - int(good.sum()):
+        detail = "events have no readable start or duration and are left out"
+        found.append(Finding(code="unreadable_times", detail=detail, count=unreadable))
+    rows = pl.DataFrame(
+        [
+            pl.Series("name", [event.name for event in events], dtype=pl.String),
+            ints("stream", [event.tid for event in events]),
+            pl.Series("start_ns", start),
+            pl.Series("dur_ns", dur),
+        ]
+    )
+    known = {name: pl.col(name) for name in rows.columns} | {"kind": pl.lit("kernel"), "device": pl.lit("?")}
+    gpu = rows.filter(good).select(
+        known.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in GPU_EVENTS.items()
+    )
+    return Trace(
+        format="proton_trace",
+        source=source,
+        gpu=gpu,
+        calls=empty(HOST_CALLS),
+        ranges=empty(RANGES),
+        ops=empty(CPU_OPS),
+        overheads=empty(OVERHEADS),
+        events=len(events),
+        findings=tuple(found),
+    )
