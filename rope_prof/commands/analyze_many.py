@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rope_prof.analysis.ranks.ranks import ranks_report
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.trace.dataset import DEFAULT_DATASET, Dataset
+from rope_prof.io.trace.same import one_content
+from rope_prof.io.trace.same import said as said_of
 from rope_prof.io.trace.storage import found
 from rope_prof.ranks.cluster import Cluster
 from rope_prof.ranks.pool import Pool, cores, free_bytes
@@ -65,6 +67,8 @@ def analyze_all(
     rows = dataset.rows()
     if rows is None:
         raise TraceError(f"the analysis in {str(dataset.path)!r} has gone while it was made; run it again")
+    for names in one_content(sources):
+        typer.echo(said_of(names), err=True)
     report = ranks_report(rows.filter(rows["source"].is_in([source.shown for source in sources])))
     if json_:
         extra = {"dataset": str(dataset.path)}

@@ -1,0 +1,25 @@
+"""Four names of one content are said to be one; files that differ in one byte are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rope_prof.cli import main
+from tests.builders import kernel, kineto_json, trace
+
+
+def test_names_of_one_content_are_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    data = kineto_json(trace(kernel(0, 10, launched=(0, 1)), kernel(14, 20, launched=(2, 3))))
+    for name in ("a.json", "b.json", "line\nbreak.json"):
+        (folder / name).write_bytes(data)
+    (folder / "link.json").symlink_to("a.json")
+    (folder / "other.json").write_bytes(data.replace(b"14", b"13", 1) if b"14" in data else data[:-1] + b" ")
+    main(["analyze", str(folder), "-o", str(tmp_path / "out")])
+    told = [line for line in capsys.readouterr().err.splitlines() if "of one content" in line]
+    assert len(told) == 1
+    assert told[0].startswith("4 names of one content: ")
+    assert "line\\nbreak.json" in told[0] and "other.json" not in told[0]
