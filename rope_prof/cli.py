@@ -27,6 +27,7 @@ COMMANDS = {
         "The table of a run: kernels, bubbles, times, speedup, accuracy; what modes and fusing buy, and why.",
     ),
     "compare": ("compare", "compare", "Faster, slower or the same, with intervals."),
+    "gate": ("gate", "gate", "Is this tree slower than a revision? Both are measured in turn, in fresh processes."),
     "dashboard": ("dashboard", "dashboard", "Look at a run in the browser: overview, timeline, kernels."),
     "open": ("open", "open_", "Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."),
     "export": (

@@ -103,7 +103,7 @@ class Tools:
     ) -> Documents:
         """Faster, slower or the same, with intervals: RUN[:PATH[/MODE]] against another, of one run or of two.
 
-        `fail_on`: bounds as `wall>3%`, `device>3%`, `kernels>0`. `exit_code`: 0 all bounds hold, 1 one fails, 4 one
+        `fail_on`: bounds as `wall>3%`, `device>3%`, `kernels>0%`. `exit_code`: 0 all bounds hold, 1 one fails, 4 one
         cannot be judged (which is no pass).
         """
         sides = [self._permitted.first(text) for text in (base, cand)]

@@ -9,18 +9,22 @@ import typer
 from rope_prof.analysis.comparison.gates import Gate, gate
 from rope_prof.analysis.comparison.sides import NotComparableError
 from rope_prof.commands.compare_traces import Stretches, are_traces, compare_traces
-from rope_prof.commands.words import place
+from rope_prof.commands.words import NOT_JUDGED, place
 from rope_prof.errors import RunError, UsageError
+from rope_prof.io.run.redact import cleaner
 from rope_prof.opened.comparison import cleaned_markdown, comparison, sides
 from rope_prof.views.blocks.compare import verdict_table
+from rope_prof.views.exchange.github import comment
+from rope_prof.views.exchange.judged import judged
+from rope_prof.views.exchange.junit import junit
 from rope_prof.views.terminal.writer import plain_table
 from rope_prof.views.words.compare_json import compare_json
 from rope_prof.views.words.comparison import Comparison, gates, method, reasons
 from rope_prof.views.words.names import shown
 
-FORMATS = ("text", "markdown", "json")
-#: The exit code of a bound that is neither kept nor broken, as far as anybody can tell.
-NOT_JUDGED = 4
+FORMATS = ("text", "markdown", "json", "github", "junit")
+#: The formats of other tools, of one pair of sides.
+EXCHANGED = {"github": comment, "junit": junit}
 _SIDE = "RUN[:PATH[/MODE]]"
 
 
@@ -48,7 +52,10 @@ def compare(
         bool, typer.Option("--allow-unknown", help="A bound that cannot be judged passes, and the output says so.")
     ] = False,
     form: Annotated[
-        str, typer.Option("--format", metavar="|".join(FORMATS), help="How to print; markdown is cleaned for others.")
+        str,
+        typer.Option(
+            "--format", metavar="|".join(FORMATS), help="How to print; markdown, github and junit are cleaned."
+        ),
     ] = "text",
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare other devices, shapes and dtypes, and the keys of both sides.")
@@ -81,6 +88,8 @@ def compare(
             raise UsageError(
                 "bounds judge recorded runs, whose rounds are samples; two traces have none: leave them out"
             )
+        if form in EXCHANGED:
+            raise UsageError(f"--format {form} holds bounds of recorded runs; of two traces say text, markdown or json")
         compare_traces(base, cand, parts, "json" if as_json else form, anyway=anyway)
         return
     if parts.given():
@@ -105,6 +114,10 @@ def compare(
         text, removed = cleaned_markdown(found)
         typer.echo(text)
         typer.echo(removed, err=True)
+    elif form in EXCHANGED:
+        clean = cleaner()
+        typer.echo(clean(EXCHANGED[form]([judged(f"{base} to {cand}", found)])), nl=False)
+        typer.echo(clean.sentence(), err=True)
     else:
         typer.echo((compare_json if as_json or form == "json" else compare_text)(found))
     held = {state for _, _, state in found.checked}

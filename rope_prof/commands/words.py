@@ -1,4 +1,4 @@
-"""How a word that names a file or a folder is read, in every command alike: an empty one names nothing.
+"""How a word that names a file or a folder is read, in every command alike: an empty one names nothing; exit codes.
 
 It comes of a shell variable that is not set, and `Path("")` would be the current folder.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
+
+#: The exit code of a bound that is neither kept nor broken, as far as anybody can tell.
+NOT_JUDGED = 4
 
 
 def place(word: str) -> str:

@@ -1,0 +1,122 @@
+"""`gate BASE`: this tree against a revision, for every operation of a matrix, with one answer and an exit code for CI.
+
+Records and compares by the commands of their names; writes what a pull request shows and what a CI system reads.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rope_prof.analysis.comparison.gates import gate as bound
+from rope_prof.analysis.comparison.sides import NotComparableError
+from rope_prof.commands import words
+from rope_prof.commands.gate_matrix import FILE, GatedOperation, Matrix, read_matrix, record_words
+from rope_prof.errors import UsageError
+from rope_prof.io.atomic import write_atomic
+from rope_prof.io.run.redact import cleaner
+from rope_prof.opened.comparison import comparison, side_of
+from rope_prof.opened.run import OpenedRun, open_run
+from rope_prof.views.exchange.github import comment
+from rope_prof.views.exchange.judged import Judged, judged, worst
+from rope_prof.views.exchange.junit import junit
+
+#: Where GitHub shows what a job says of itself.
+SUMMARY = "GITHUB_STEP_SUMMARY"
+
+
+def gate(
+    base: Annotated[str, typer.Argument(help="The git revision that this tree is held against, as origin/main.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", parser=words.path, help="Folder for runs, reports, traces, comment, JUnit.")
+    ] = Path("rope_prof-gate"),
+    matrix: Annotated[
+        Path | None,
+        typer.Option(parser=words.path, help=f"Operations, cases and bounds; default ./{FILE} where there is one."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="A bound that cannot be judged passes, and the answer says so.")
+    ] = False,
+) -> None:
+    """Is this tree slower than a revision? Both are measured in turn, in fresh processes.
+
+    Exit: 0 all bounds hold, 1 a bound fails or a path is broken, 2 usage, 4 a bound cannot be judged.
+    """
+    asked = read_matrix(matrix)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{str(out)!r} holds something already; expected a new folder, as -o gate-1")
+    out.mkdir(parents=True, exist_ok=True)
+    found = [
+        pair
+        for number, one in enumerate(asked.operation)
+        for pair in _measured(one, asked, base, out / f"run-{number}", device, allow_unknown)
+    ]
+    text = _written(found, out)
+    typer.echo(text)
+    state = worst({one.state for one in found})
+    if state != "holds":
+        raise typer.Exit(1 if state == "fails" else words.NOT_JUDGED)
+
+
+def _measured(
+    one: GatedOperation, asked: Matrix, base: str, folder: Path, device: str, allow_unknown: bool
+) -> Iterator[Judged]:
+    """Every judged path of that operation; a sentence in its place where nothing could be recorded or compared."""
+    command = [sys.executable, "-m", "rope_prof", *record_words(one, asked, base, folder, device)]
+    done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
+    sys.stderr.write(done.stderr)
+    if not (folder / "run.json").is_file():
+        said = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
+        yield Judged(name=one.title, error=said[-1] if said else f"record ended with {done.returncode}", ours=True)
+        return
+    run = open_run(folder)
+    bounds = {text: bound(text) for text in (asked.bounds if one.bounds is None else one.bounds)}
+    for path, before in _pairs(run, one.paths):
+        sides = [side_of(f"{folder.name}:{name}", run, name, None) for name in (before, path)]
+        typed = (f"{folder}:{before}", f"{folder}:{path}")
+        try:
+            compared = comparison(typed, *sides, paired=True, bounds=bounds, allow_unknown=allow_unknown)
+        except NotComparableError as error:
+            yield Judged(name=f"{one.title} {path}", error=str(error))
+            continue
+        yield judged(f"{one.title} {path}", compared)
+
+
+def _pairs(run: OpenedRun, asked: Sequence[str]) -> list[tuple[str, str]]:
+    """(a path, the same of the base): `fused` and `fused@1a2b3c4`. Errors: UsageError for a path that has no such."""
+    label = str(run.run.settings.get("against") or "")
+    known = list(dict.fromkeys(facts.key.path for facts in run.run.keys))
+    pairs = [(path, f"{path}@{label}") for path in known if f"{path}@{label}" in known]
+    lost = [path for path in asked if path not in dict(pairs)]
+    if lost or not pairs:
+        raise UsageError(f"no path {', '.join(lost) or 'of both sides'} in the run; it has {', '.join(known)}")
+    return [pair for pair in pairs if not asked or pair[0] in asked]
+
+
+def _written(found: Sequence[Judged], out: Path) -> str:
+    """The comment, cleaned as every export is; beside it JUnit, and of each run its page and its traces."""
+    clean = cleaner()
+    text = clean(comment(found, "Artifacts: the runs, their reports as HTML and their traces for Perfetto."))
+    for name, content in (("comment.md", text), ("junit.xml", clean(junit(found)))):
+        _write(out / name, content)
+    for folder in sorted(path for path in out.iterdir() if (path / "run.json").is_file()):
+        for form, suffix in (("html", "html"), ("perfetto", "pftrace")):
+            made = out / f"{folder.name}.{suffix}"
+            command = [sys.executable, "-m", "rope_prof", "export", str(folder), "--to", form, "-o", str(made)]
+            subprocess.run(command, stdout=sys.stderr, check=False)  # nothing was captured, say: it says so itself
+    summary = os.environ.get(SUMMARY)
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(text)
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomic(path, lambda part: part.write_text(text, encoding="utf-8"))
