@@ -39,6 +39,12 @@ def test_a_corrected_bubble_that_its_cross_check_denies_names_both() -> None:
     assert "≠" not in line(bubble_by_replay_ns=235e3, bubbles_agree=True)
 
 
+def test_a_corrected_bubble_says_its_part_of_the_host_and_of_the_queue() -> None:
+    said = line(bubble_host_ns=204_500.0, bubble_queue_ns=30_500.0)
+    assert "bubble (corrected, unprofiled) 235 µs = host 204 µs + queue 30.5 µs" in said
+    assert "host" not in line(bubble_host_ns=None, bubble_queue_ns=None).partition("bubble")[2]
+
+
 def test_the_group_of_the_side_says_the_same() -> None:
     found, row = told()
     drawn = trace(range_(f"{row.key}#0", 0, 5), kernel(10, 20), range_(f"{row.key}#1", 30, 35), kernel(40, 50))

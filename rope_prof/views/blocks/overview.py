@@ -16,6 +16,7 @@ from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
 from rope_prof.model.run import Case
 from rope_prof.units import MISSING, duration, number, percent, ratio, significant
 from rope_prof.views.blocks.model import Card, Headline, Tone
+from rope_prof.views.words.bubbles import parts_of_bubble
 from rope_prof.views.words.figures import error
 from rope_prof.views.words.headline import more_words
 from rope_prof.views.words.labels import side as side_words
@@ -323,6 +324,7 @@ def cards(view: Overview) -> tuple[Card, ...]:
             before=base.marked(duration(base.row.bubble_corrected_ns)),
             after=side.marked(duration(side.row.bubble_corrected_ns)),
             note=f"{percent(base.bubble_share)} of the call → {percent(side.bubble_share)}; unprofiled"
+            + "".join(f"; {each.label}: {parts}" for each in (base, side) if (parts := parts_of_bubble(each.row)))
             + (f"; {MARKED.removesuffix('.')}" if base.denied or side.denied else ""),
         ),
         Card(

@@ -31,6 +31,7 @@ from rope_prof.model.trace import Trace
 from rope_prof.units import duration, ratio
 from rope_prof.views.perfetto.packets import PerfettoWriter
 from rope_prof.views.perfetto.sides import TrackSide, aligned, draw, lead, own_clock
+from rope_prof.views.words.bubbles import parts_of_bubble
 from rope_prof.views.words.labels import case_words, key_labels
 from rope_prof.views.words.machine import machine_line
 from rope_prof.views.words.run_json import row_json
@@ -144,7 +145,8 @@ def _bubble(row: Row) -> str:
         said.append(f"bubble (profiled) {duration(row.bubble_raw_ns)}{distrust}")
     if row.bubble_corrected_ns is not None:
         denied = f" ≠ {duration(row.bubble_by_replay_ns)} by graph replay" if row.bubbles_agree is False else ""
-        said.append(f"bubble (corrected, unprofiled) {duration(row.bubble_corrected_ns)}{denied}")
+        parts = f" = {found}" if (found := parts_of_bubble(row)) else ""
+        said.append(f"bubble (corrected, unprofiled) {duration(row.bubble_corrected_ns)}{denied}{parts}")
     return "; ".join(said)
 
 
