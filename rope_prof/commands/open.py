@@ -6,6 +6,8 @@ import os
 import sys
 import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,11 +20,15 @@ from rope_prof.errors import UsageError
 from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.io.trace.formats import needs_drawing
-from rope_prof.io.trace.perfetto import check_opens
+from rope_prof.io.trace.perfetto import check_opens, names_kernels_by_stage
 from rope_prof.opened.pictures import case_traces, made_trace, no_trace
 from rope_prof.opened.run import OpenedRun, open_run
+from rope_prof.serve.builds import downloaded, major, ui_version
 from rope_prof.serve.server import Server, Site, open_path, site
 from rope_prof.views.page.index import index_page
+
+#: The last version of Perfetto that is known to take a kernel's name from its render stage alone.
+_WITHOUT_KERNELS = 52
 
 
 def open_(
@@ -37,14 +43,27 @@ def open_(
     online: Annotated[
         bool, typer.Option("--online", help="Hand the trace to ui.perfetto.dev inside the browser instead.")
     ] = False,
+    perfetto: Annotated[
+        Path | None,
+        typer.Option(parser=words.path, metavar="DIR|ZIP", help="Serve this downloaded build of the UI instead."),
+    ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, start no browser.")] = False,
 ) -> None:
     """Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."""
-    site = replace(site_of(target, key), online=online)
+    with ExitStack() as held:
+        site = replace(site_of(target, key), online=online)
+        if perfetto is not None:
+            site = replace(site, ui=held.enter_context(downloaded(perfetto)))
+        _serve(site, target, port, no_browser)
+
+
+def _serve(site: Site, target: Path, port: int, no_browser: bool) -> None:
     with Server(site, port) as server:
         address = f"{server.address}/"
         count = len(site.traces) or 1
         typer.echo(f"{count} trace{'s' if count > 1 else ''} of '{target}' at {address}  (Ctrl-C ends)")
+        for line in version_lines(site):
+            typer.echo(line)
         _hint(server.server_address[1])
         if not no_browser:
             threading.Thread(target=_start_browser, args=(address,), daemon=True).start()
@@ -52,6 +71,22 @@ def open_(
             server.serve_forever()
         except KeyboardInterrupt:
             typer.echo()
+
+
+def version_lines(site: Site) -> Iterator[str]:
+    """Which Perfetto draws it, and what that one cannot."""
+    if site.online:
+        yield "drawn by the newest Perfetto, https://ui.perfetto.dev, in your browser"
+        return
+    version = ui_version(site.ui)
+    yield f"drawn by Perfetto {version}, offline; --online: the newest; --perfetto DIR|ZIP: one that you downloaded"
+    number = major(version)
+    for name, path in site.traces.items():
+        if number is not None and number <= _WITHOUT_KERNELS and names_kernels_by_stage(path):
+            yield (
+                f"{name}: Perfetto {version} calls every kernel of it `Kernel` and draws no arrow; "
+                "--online shows them, and so does `rope_prof export FILE --to perfetto`"
+            )
 
 
 def site_of(target: Path, key: str | None) -> Site:

@@ -18,10 +18,11 @@ from rope_prof.io.perfetto.blocks import holds_packets
 from rope_prof.io.perfetto.reader import read_perfetto
 from rope_prof.io.rocm.rocpd import holds_rocpd, read_rocpd, sqlite_tables
 from rope_prof.io.rocm.rocprofv3 import MARK, read_rocprof
+from rope_prof.io.trace.members import is_archive
 from rope_prof.io.trace.nsys import is_report, read_nsys, read_report
 from rope_prof.io.trace.proton import read_proton
 from rope_prof.io.trace.proton_trace import BEGINS, read_proton_trace
-from rope_prof.io.trace.unpack import Progress, Unpacked
+from rope_prof.io.trace.unpack import ZSTD_MAGIC, Progress, Unpacked
 from rope_prof.model.trace import Trace
 
 SQLITE: Final = b"SQLite format 3\0"
@@ -184,6 +185,8 @@ def needs_drawing(path: Path) -> bool:
     """Whether the Perfetto UI can only open a drawing of that file; no where it cannot be read at all."""
     try:
         start = FileStart(path)
+        if is_archive(path) or start.magic.startswith(ZSTD_MAGIC):
+            return True
         return any(one.drawn and one.claims(start) for one in FORMATS.values())
     except OSError:
         return False

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from rope_prof.errors import TraceError
-from rope_prof.io.perfetto.blocks import holds_packets
+from rope_prof.io.perfetto.blocks import PacketBlocks, holds_packets
+from rope_prof.io.perfetto.match import Matcher
 
 #: Kineto writes a list of devices and of ranks before its events: that far a head may reach.
 _LOOK: Final = 8 << 20
@@ -34,6 +35,15 @@ def check_opens(path: Path) -> None:
         raise TraceError(f"{str(path)!r} is a Proton profile, totals without a timeline; {_EXPECTED}")
     if not holds_packets(data):
         raise TraceError(f"{str(path)!r} is no trace: it starts with {data[:8]!r}; {_EXPECTED}")
+
+
+def names_kernels_by_stage(path: Path) -> bool:
+    """Whether kernels of a native trace are render stages with names of their own, as those of torch's monitor."""
+    try:
+        blocks = PacketBlocks(iter((_head(path),)), str(path))
+        return any("kernel_iid" in shape.values for block in blocks for shape, _ in Matcher().of(block))
+    except (OSError, TraceError):
+        return False
 
 
 def _head(path: Path) -> bytes:
