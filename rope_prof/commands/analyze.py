@@ -16,6 +16,7 @@ from rich.progress import Progress
 from rope_prof.analysis.chains.chains import Chains
 from rope_prof.analysis.chains.chains import chains as chains_of
 from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
+from rope_prof.analysis.fixes.fixes import fixes
 from rope_prof.analysis.trace.analyze import Analysis, accounted, gap_table
 from rope_prof.analysis.trace.analyze import analyze as analysis_of
 from rope_prof.commands import words
@@ -27,6 +28,7 @@ from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import several
 from rope_prof.model.trace import Trace
 from rope_prof.views.blocks.chains import chain_blocks
+from rope_prof.views.blocks.fixes import fix_words
 from rope_prof.views.blocks.trace import trace_blocks
 from rope_prof.views.terminal.writer import printed
 
@@ -94,12 +96,16 @@ def analyze(
     answer = analysis_of(held, range_pattern=range_, device=device)
     if out is not None:
         _write_gaps(held, out, device)
-    found = _chains(held, answer, device, bandwidth) if chains else None
+    found = _chains(held, answer, device, bandwidth)
+    to_fix = fixes(accounted(held, device), answer, found)
+    found = found if chains else None
     if json_:
-        sys.stdout.write(json.dumps(answer.as_json() | _chains_json(found), indent=1, ensure_ascii=False) + "\n")
+        told = answer.as_json() | to_fix.as_json() | _chains_json(found)
+        sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     else:
         console = Console()
-        printed(console, trace_blocks(answer, str(trace)))
+        first, *account = trace_blocks(answer, str(trace))
+        printed(console, (first, *fix_words(to_fix, answer, str(trace)), *account))
         if range_ is not None and answer.devices and not answer.ranges:
             console.print(f"no range that launched GPU work has {range_!r} in its name", markup=False, highlight=False)
         if chains and found is None:

@@ -37,6 +37,12 @@ def order_of(trace: Trace, device: str, launches: pl.Series) -> Order:
     return "in_order" if _NVIDIA.search(name) else "early"
 
 
+def sms_of(trace: Trace, device: str) -> int | None:
+    """How many SMs (CUs) the device has, where the file says it."""
+    count = _properties(trace, device).get("numSms")
+    return count if isinstance(count, int) and count > 0 else None
+
+
 def _properties(trace: Trace, device: str) -> dict[str, Any]:
     held = trace.metadata.get("deviceProperties")
     cards = [card for card in held if isinstance(card, dict)] if isinstance(held, list) else []

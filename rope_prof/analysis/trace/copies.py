@@ -31,13 +31,8 @@ class CopyUse:
 
 def copy_use(events: pl.DataFrame) -> tuple[CopyUse, ...]:
     """The copies of one device's events, the longest time first."""
-    name = pl.col("name").fill_null("")
-    way = pl.concat_str(name.str.extract(_WAY, 1).str.to_uppercase(), pl.lit("to"), name.str.extract(_WAY, 2))
-    kind = pl.when(name.str.contains("(?i)pageable")).then(pl.lit("pageable"))
-    memory = kind.when(name.str.contains("(?i)pinned")).then(pl.lit("pinned"))
-    rows = events.filter(pl.col("kind") == "memcpy").select(
-        "bytes", way.fill_null("?").alias("direction"), memory.alias("memory"), taken=length()
-    )
+    copies = events.filter(pl.col("kind") == "memcpy")
+    rows = copies.select("bytes", *ways(copies["name"]), taken=length())
     summed = rows.group_by("direction", "memory").agg(
         pl.len(), pl.col("taken").sum(), pl.col("bytes").sum(), told=pl.col("bytes").is_not_null().all()
     )
@@ -54,6 +49,17 @@ def copy_use(events: pl.DataFrame) -> tuple[CopyUse, ...]:
             "taken", "direction", "memory", descending=[True, False, False], nulls_last=True
         ).iter_rows()
     )
+
+
+def ways(names: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The `direction` of copies of those names (`?`: not told) and the `memory` of the host's side (null: none)."""
+    name = pl.col("name")
+    way = pl.concat_str(name.str.extract(_WAY, 1).str.to_uppercase(), pl.lit("to"), name.str.extract(_WAY, 2))
+    kind = pl.when(name.str.contains("(?i)pageable")).then(pl.lit("pageable"))
+    memory = kind.when(name.str.contains("(?i)pinned")).then(pl.lit("pinned"))
+    told = names.fill_null("").alias("name").to_frame()
+    found = told.select(way.fill_null("?").alias("direction"), memory.alias("memory"))
+    return found["direction"], found["memory"]
 
 
 def only_copies_ns(events: pl.DataFrame) -> int:

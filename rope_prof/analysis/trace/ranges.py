@@ -82,7 +82,7 @@ def outside(ranges: pl.DataFrame, events: pl.DataFrame) -> Outside | None:
         return None
     lanes = numbered(ranges)
     held = np.zeros(events.height, np.bool_)
-    for _, rows in pairs(_outermost(lanes), events):
+    for _, rows in pairs(outermost(lanes), events):
         held[rows] = True
     kernels = events.filter(pl.col("kind") == "kernel")
     free = events.filter(pl.Series(~held) & pl.col("launch_start_ns").is_not_null() & (pl.col("kind") == "kernel"))
@@ -93,7 +93,7 @@ def outside(ranges: pl.DataFrame, events: pl.DataFrame) -> Outside | None:
     )
 
 
-def _outermost(lanes: pl.DataFrame) -> pl.DataFrame:
+def outermost(lanes: pl.DataFrame) -> pl.DataFrame:
     """The ranges of each thread that no other one of it holds, so that no launch is looked at for every level."""
     lane = ["process", "thread"]
     end = pl.col("host_end_ns").fill_null(FOREVER)

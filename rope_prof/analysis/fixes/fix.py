@@ -1,0 +1,82 @@
+"""One thing to fix: what it is, what removing it takes off the device's span at least and at most, and where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal
+
+Kind = Literal["copies", "launches", "host", "chain", "wait", "communication", "grid", "rank"]
+#: What saves less than this part of its device's span at most is nothing to fix.
+WORTH: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixPlace:
+    """The costliest instance: its time on the file's clock, and what launched it as far as the file tells.
+
+    `operator`: the outermost one on the host; `module`, `line`: of Python, where stacks were recorded.
+    """
+
+    start_ns: int
+    dur_ns: int
+    event: str
+    range: str | None = None
+    operator: str | None = None
+    module: str | None = None
+    line: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """One loss of a device. `lo_ns` to `hi_ns`: what mending it takes off the span; bounds of two may overlap.
+
+    `subject`: the copy's way, the waiting call, the collective, the first kernel of a chain. `count`: instances (gaps,
+    copies, calls of the chain). `within`, `times`: the range that holds most of it, and how often that ran. `each`:
+    kernels of a chain, launches a call of the range, or SMs that a grid leaves idle. `devices`: all that have the same
+    loss; the figures are of the one that has most of it.
+    """
+
+    kind: Kind
+    devices: tuple[str, ...]
+    subject: str
+    count: int
+    lo_ns: int
+    hi_ns: int
+    span_ns: int
+    place: FixPlace
+    within: str | None = None
+    times: int | None = None
+    each: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Of its device's span, at most."""
+        return self.hi_ns / self.span_ns if self.span_ns else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fixes:
+    """All that is worth it, the most first. `reason`: why there is none, where the file is not to be trusted."""
+
+    fixes: tuple[Fix, ...] = ()
+    reason: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields `fixes` and `fixes_withheld` of the JSON of `analyze`."""
+        return {"fixes": [asdict(fix) | {"share": fix.share} for fix in self.fixes], "fixes_withheld": self.reason}
+
+
+def ranked(found: Iterable[Fix]) -> tuple[Fix, ...]:
+    """Those worth it by the middle of their bounds, one loss of several devices once."""
+    order = sorted((fix for fix in found if fix.share >= WORTH), key=lambda fix: (-fix.lo_ns - fix.hi_ns, fix.subject))
+    return tuple(_once(order))
+
+
+def _once(order: Iterable[Fix]) -> Iterator[Fix]:
+    held: dict[tuple[str, str, str | None], Fix] = {}
+    for fix in order:
+        key = fix.kind, fix.subject, fix.within
+        first = held.get(key)
+        held[key] = fix if first is None else replace(first, devices=tuple(dict.fromkeys(first.devices + fix.devices)))
+    yield from held.values()

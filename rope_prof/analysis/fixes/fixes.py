@@ -1,0 +1,59 @@
+"""All losses of a trace, of each device, as things to fix; and a late rank of several as one.
+
+Nothing is said of a trace whose shares are withheld.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import polars as pl
+
+from rope_prof.analysis.chains.chains import Chains
+from rope_prof.analysis.fixes.busy import busy_fixes
+from rope_prof.analysis.fixes.fix import WORTH, Fix, Fixes, ranked
+from rope_prof.analysis.fixes.idle import idle_fixes
+from rope_prof.analysis.fixes.places import LaunchSites
+from rope_prof.analysis.trace.analyze import Analysis
+from rope_prof.analysis.trace.gaps import host
+from rope_prof.analysis.trace.launches import launched
+from rope_prof.model.trace import Trace
+
+
+def fixes(trace: Trace, analysis: Analysis, chains: Chains | None) -> Fixes:
+    """What is worth fixing in an `accounted` trace; `analysis` and `chains` are its own."""
+    reason = analysis.integrity.reason
+    if analysis.integrity.verdict == "unusable" or trace.totals is not None:
+        reason = reason or "the file holds no times of kernels"
+    if reason is not None:
+        return Fixes(reason=reason)
+    events, host_side, sites = launched(trace), host(trace), LaunchSites(trace)
+    found: list[Fix] = []
+    for _, rows in events.group_by("device", maintain_order=True):
+        found += [*idle_fixes(trace, analysis, rows, host_side, sites), *busy_fixes(trace, rows, sites)]
+    found += _chains(chains, events, analysis, sites)
+    return Fixes(fixes=ranked(found))
+
+
+def _chains(chains: Chains | None, events: pl.DataFrame, analysis: Analysis, sites: LaunchSites) -> Iterator[Fix]:
+    spans = {use.device: use.span_ns or 0 for use in analysis.devices}
+    for chain in () if chains is None else chains.chains:
+        if not chain.kernels or chain.saving is None or chain.saving.hi_share < WORTH:
+            continue
+        calls = chains.calls.filter(pl.col("rank") == chain.rank)  # type: ignore[union-attr]
+        cost = pl.col("kernel_ns") + pl.col("bubble_ns")
+        worst = calls.sort(cost, "first_start_ns").row(-1, named=True)
+        first = events.filter((pl.col("device") == chain.device) & (pl.col("start_ns") == worst["first_start_ns"]))
+        place = sites.place(first.row(0, named=True))
+        yield Fix(
+            kind="chain",
+            devices=(chain.device,),
+            subject=chain.names[0],
+            count=chain.calls,
+            lo_ns=chain.saving.lo_ns,
+            hi_ns=chain.saving.hi_ns,
+            span_ns=spans.get(chain.device, 0),
+            place=replace(place, dur_ns=worst["last_end_ns"] - worst["first_start_ns"]),
+            each=chain.kernels,
+        )

@@ -1,0 +1,94 @@
+"""A thing to fix in words: what is lost, what it saves, what to change, where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from rope_prof.analysis.fixes.fix import Fix, Kind
+from rope_prof.units import between, counted, duration, number, percent
+from rope_prof.views.words.names import clipped, short_name
+
+#: What to change, by kind; of a copy by its way.
+_DO: Final[dict[Kind, str]] = {
+    "launches": "capture it in a CUDA graph (torch.compile mode='reduce-overhead'), or fuse its small kernels",
+    "host": "take what the host does there (loading, logging, Python) off this thread, or launch further ahead",
+    "chain": "make one kernel of them: torch.compile, Triton or a fused operator",
+    "wait": "leave the wait out: keep the value on the GPU, or copy it to pinned memory without blocking, read later",
+    "communication": "start it earlier or in buckets, on a stream of its own, so that kernels run meanwhile",
+    "grid": "split its work over more blocks (split-K, smaller tiles), or give it a larger batch",
+    "rank": "look at that rank alone: its input, its clocks, what its host does",
+}
+_COPIES: Final = {
+    "pageable": "pin the host's memory, and copy ahead of need on a stream of its own (non_blocking=True)",
+    "HtoD": "copy ahead of need on a stream of its own, so that kernels run meanwhile, or move fewer bytes",
+    "DtoH": "keep the result on the GPU, or copy it behind the work without waiting for it",
+    "DtoD": "leave the copy out: write where it is read (no clone, contiguous or cat)",
+    "": "copy ahead of need on a stream of its own, or move fewer bytes",
+}
+_RANGE_CHARS: Final = 60
+
+
+def fix_title(fix: Fix) -> str:
+    """What is lost: `10,223 launches come too late, 91.28 in each of 112 calls of decode.layer#*`."""
+    return _TITLES[fix.kind](fix)
+
+
+def fix_do(fix: Fix) -> str:
+    """What to change."""
+    return _DO[fix.kind] if fix.kind != "copies" else next(do for way, do in _COPIES.items() if way in fix.subject)
+
+
+def fix_saves(fix: Fix) -> str:
+    """`185–208 ms`, or `up to 921 ms` where nothing is sure."""
+    return f"up to {duration(fix.hi_ns)}" if fix.lo_ns <= 0 else between(fix.lo_ns, fix.hi_ns)
+
+
+def fix_share(fix: Fix) -> str:
+    """`84 % of device 0`, at most; of several devices the one that loses most."""
+    several = len(fix.devices) > 1
+    return f"{percent(fix.share)} of {'each of devices' if several else 'device'} {', '.join(fix.devices)}"
+
+
+def fix_place(fix: Fix) -> str:
+    """Line, module, operator and range of the costliest instance, as far as the file has them."""
+    place = fix.place
+    told = (("", place.line), ("module ", place.module), ("operator ", place.operator), ("range ", place.range))
+    return ", ".join(f"{word}{clipped(value, _RANGE_CHARS)}" for word, value in told if value)
+
+
+def _launches(fix: Fix) -> str:
+    said = f"{fix.count:,} launches come too late" if fix.count > 1 else "a launch comes too late"
+    if fix.within is None or fix.times is None or fix.each is None:
+        return said
+    if fix.times == 1:
+        return f"{said}, all in {clipped(fix.within, _RANGE_CHARS)}"
+    return f"{said}, {number(fix.each)} in each of {counted(fix.times, 'call')} of {clipped(fix.within, _RANGE_CHARS)}"
+
+
+def _copies(fix: Fix) -> str:
+    way, _, memory = fix.subject.partition(" ")
+    side = f" {'from' if way.startswith('H') else 'to'} {memory} memory" if memory else ""
+    return f"{fix.count:,} copies {way}{side} run with no kernel beside them"
+
+
+def _chain(fix: Fix) -> str:
+    return (
+        f"the same {counted(int(fix.each or 0), 'small kernel')} {fix.count:,} times, from {short_name(fix.subject)} on"
+    )
+
+
+_TITLES: Final[dict[Kind, Callable[[Fix], str]]] = {
+    "copies": _copies,
+    "launches": _launches,
+    "host": lambda fix: (
+        f"the host is elsewhere before {counted(fix.count, 'event')}, once for {duration(fix.place.dur_ns)}"
+    ),
+    "chain": _chain,
+    "wait": lambda fix: f"the GPU runs dry {counted(fix.count, 'time')} behind {fix.subject}",
+    "communication": lambda fix: (
+        f"{short_name(fix.subject)} runs {counted(fix.count, 'time')} with no kernel beside it"
+    ),
+    "grid": lambda fix: f"{short_name(fix.subject)} leaves at least {number(fix.each)} SMs without a block",
+    "rank": lambda fix: fix.subject,
+}
