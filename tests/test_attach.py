@@ -365,3 +365,33 @@ def test_the_names_that_nvtx_keeps_are_bounded(monkeypatch: pytest.MonkeyPatch) 
             attached.call(number)
     assert {name for name, _ in kept} == {f"x#{k}" for k in range(4)}
     assert [payload for _, payload in kept] == list(range(10))
+
+
+def test_hooks_run_outside_of_the_range_and_keep_their_order(tmp_path: Path) -> None:
+    rotary, order = torch.nn.Linear(2, 2), []
+    with torch.no_grad():
+        rotary.register_forward_pre_hook(lambda *_: order.append("before"))
+        rotary.register_forward_hook(lambda *_: order.append("after"))
+        with attach(rotary, path="hooked") as attached:
+            names = ranges(tmp_path, lambda: rotary(torch.ones(1, 2)))["name"].to_list()
+    assert order == ["before", "after"]
+    assert names == ["hooked#0"]
+    assert attached.calls == 1
+    assert "forward" not in vars(rotary)
+
+
+def test_a_fork_inside_a_range_leaves_both_processes_right() -> None:
+    code = (
+        "import os\n"
+        "from rope_prof.attach import attach\n"
+        "def forks():\n"
+        "    child = os.fork()\n"
+        "    return child or 'child'\n"
+        "with attach(forks, path='forked') as attached:\n"
+        "    found = attached.call()\n"
+        "    if found == 'child':\n"
+        "        os._exit(7 if attached.call is not None and attached.calls == 1 else 1)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(found, 0)[1]), attached.calls)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.split() == ["7", "1"], done.stderr
