@@ -8,9 +8,12 @@ A frame's rows have the file's order; nothing here sorts, repairs or drops. Load
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
+
+#: So many events prove a finding: enough to look at, few enough to print.
+NAMED: Final = 3
 
 #: A name of `io.trace.formats.FORMATS`.
 Format = str
@@ -94,7 +97,8 @@ OVERHEADS: dict[str, Any] = {
 class Finding:
     """One thing the file does that a reader must know: a stable `code`, a sentence, how often, what to do about it.
 
-    `events`: the first of those that prove it, each with `kind` (gpu or host), `name`, `start_ns` and `dur_ns`.
+    `events`: the first of those that prove it, each with `kind` (gpu or host), `name`, `start_ns` and `dur_ns`; null
+    is what the file does not say of it.
     """
 
     code: str
@@ -129,6 +133,13 @@ class Trace:
     def totals(self) -> list[dict[str, Any]] | None:
         """Of a profile of totals, whose events have no times, one entry a call path; None of every other file."""
         return self.metadata.get("totals")
+
+
+def proof(frame: pl.DataFrame, kind: str = "gpu") -> tuple[dict[str, Any], ...]:
+    """The first `NAMED` rows of a frame with `name` and `start_ns`, by time, as a finding names them."""
+    by = [pl.col("start_ns"), pl.col("name").fill_null("")]  # whatever the order of the file
+    first = frame.select("name", "start_ns", "dur_ns").bottom_k(NAMED, by=by).sort(by)
+    return tuple({"kind": kind, "name": n, "start_ns": start, "dur_ns": ns} for n, start, ns in first.iter_rows())
 
 
 def empty(schema: dict[str, Any]) -> pl.DataFrame:

@@ -286,8 +286,8 @@ def test_a_byte_order_mark_is_no_cut(tmp_path: Path, data: bytes, pack: Callable
     ("data", "said"),
     [
         (kineto_json(DRAWN).decode().encode("utf-16"), "text in UTF-16"),
-        (b"\x28\xb5\x2f\xfd" + b"0" * 100, "packed by zstd"),
-        (b"PK\x03\x04" + b"0" * 100, "a zip archive"),
+        (b"\x28\xb5\x2f\xfd" + b"0" * 100, "zstd data is damaged"),
+        (b"PK\x03\x04" + b"0" * 100, "a damaged or locked archive"),
     ],
 )
 def test_what_wraps_a_trace_is_named(tmp_path: Path, data: bytes, said: str) -> None:

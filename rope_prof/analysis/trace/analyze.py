@@ -18,9 +18,8 @@ from rope_prof.analysis.trace.gaps import Host, device_gaps, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.openings import left_open
-from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.ranges import Outside, RangeUse, outside, range_use
-from rope_prof.model.trace import Finding, Format, Trace
+from rope_prof.model.trace import Finding, Format, Trace, proof
 
 SCHEMA_VERSION: Final = 1
 #: What starts and ends at 0 is without a time where no other event starts so near to 0.

@@ -17,9 +17,8 @@ from rope_prof.analysis.stats import percentiles
 from rope_prof.analysis.trace.gaps import DEVICE_SYNC, STREAM_SYNC
 from rope_prof.analysis.trace.graph_nodes import GRAPH_LAUNCH
 from rope_prof.analysis.trace.groups import holding
-from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import Bools, frame_union, gaps, length, window
-from rope_prof.model.trace import Finding, Trace
+from rope_prof.model.trace import Finding, Trace, proof
 
 #: Starts before the launch that together are no more than this share of the device's span, are few and short leave the
 #: shares right within that bound.

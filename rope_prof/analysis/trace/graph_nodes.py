@@ -20,9 +20,8 @@ import polars as pl
 from rope_prof.analysis.trace.calls import families, numbered
 from rope_prof.analysis.trace.groups import holding
 from rope_prof.analysis.trace.pairs import pairs
-from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import frame_in_order, length
-from rope_prof.model.trace import Finding, Trace
+from rope_prof.model.trace import Finding, Trace, proof
 
 GRAPH_LAUNCH: Final = r"(?i)graphlaunch"
 _LAUNCH: Final = ("process", "launch_process", "launch_start_ns", "correlation")

@@ -12,9 +12,8 @@ import polars as pl
 
 from rope_prof.analysis.trace.groups import holding
 from rope_prof.analysis.trace.launches import LAUNCHES_KERNEL, restarts
-from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import frame_union
-from rope_prof.model.trace import Finding, Trace
+from rope_prof.model.trace import Finding, Trace, proof
 
 
 def identity(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:

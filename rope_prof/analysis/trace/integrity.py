@@ -7,7 +7,7 @@ Findings that only inform (`INFORMS`) change no verdict.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import polars as pl
@@ -21,9 +21,9 @@ from rope_prof.analysis.trace.graph_nodes import graph_nodes
 from rope_prof.analysis.trace.identity import identity
 from rope_prof.analysis.trace.missing import missing
 from rope_prof.analysis.trace.overlaps import overlaps
-from rope_prof.analysis.trace.proof import ADVICE, proof
+from rope_prof.analysis.trace.proof import shown
 from rope_prof.analysis.trace.spans import frame_union, gaps, total_time, window
-from rope_prof.model.trace import Finding, Trace
+from rope_prof.model.trace import Finding, Trace, proof
 from rope_prof.units import SECOND
 
 Verdict = Literal["sound", "suspect", "unusable"]
@@ -105,8 +105,7 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
     findings.sort(key=lambda found: found.code != "copy_bound")  # what the device waits for is said first
     codes = {f.code for f in findings}
     verdict: Verdict = "unusable" if codes & UNUSABLE else "suspect" if codes - INFORMS else "sound"
-    advised = (replace(f, do=f.do or ADVICE.get(f.code, "")) for f in findings)
-    return Integrity(verdict=verdict, findings=tuple(advised))
+    return Integrity(verdict=verdict, findings=tuple(shown(f, trace) for f in findings))
 
 
 def _no_gpu_events(trace: Trace) -> Finding:

@@ -24,9 +24,8 @@ import polars as pl
 
 from rope_prof.analysis.trace.gaps import DEVICE_SYNC, STREAM_SYNC
 from rope_prof.analysis.trace.launches import LAUNCHES_KERNEL, MOVES
-from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import Bools, Int64s, SpanSet, frame_union, length, union
-from rope_prof.model.trace import Finding, Trace
+from rope_prof.model.trace import Finding, Trace, proof
 
 _FAR = np.int64(1) << 62
 #: A stream's pauses up to this length are those between queued events.

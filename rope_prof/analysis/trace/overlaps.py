@@ -20,9 +20,8 @@ import polars as pl
 from rope_prof.analysis.trace.cards import Order, order_of
 from rope_prof.analysis.trace.graph_nodes import GRAPH_LAUNCH
 from rope_prof.analysis.trace.groups import group_numbers, holding
-from rope_prof.analysis.trace.proof import proof
 from rope_prof.analysis.trace.spans import Bools, InOrder, Int64s, in_order, length
-from rope_prof.model.trace import Finding, Trace
+from rope_prof.model.trace import Finding, Trace, proof
 
 #: So many whole launches inside one event of their stream make its duration impossible on any card.
 INSIDE: Final = 12

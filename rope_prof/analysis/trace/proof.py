@@ -1,16 +1,23 @@
-"""What a finding rests on and what a reader does about it: the events that prove it, and one sentence of advice a code.
+"""What a reader does about a finding: one sentence a code; and which events show what is said of the whole file.
 
 Knows the codes; judges nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 import polars as pl
 
-#: So many events are named: enough to look at, few enough to print.
-NAMED: Final = 3
+from rope_prof.model.trace import Finding, Trace, proof
+
+#: What ended a file early: the last event of a device that was read shows where.
+_ENDS: Final = frozenset(
+    ("cut_gzip", "gzip_damaged", "cut_json", "cut_packets", "damaged_packets", "lost_packets", "no_window_end")
+)
+#: What holds of every event of a device: the first ones show it.
+_EVERY: Final = frozenset(("coarse_clock", "cpu_leaf_operators", "redrawn_calls"))
 
 _AGAIN: Final = "record again, with fewer events (shorter window, fewer activities) or a larger profiler buffer"
 _WHOLE: Final = "copy the file again from where it was written; if it is cut there too, record again"
@@ -53,12 +60,37 @@ ADVICE: Final[dict[str, str]] = {
     "kernels_without_launch": "start the window earlier, or after a synchronisation, to see their launches",
     "unmatched_launches": "nothing: the kernels are counted; ranges and idle causes lack them",
     "unclosed_ranges": "close them, or leave them out: a range that is open at the end counts as no call",
+    "captured_launches": "nothing: they were recorded into a graph; its replays are what ran",
+    "launches_after_last_record": "synchronise before the window ends, so that their kernels are recorded too",
+    "graph_replays_differ": "nothing where nodes are conditional or were disabled; else record again",
+    "stream_overlap": "nothing: busy time counts once what overlaps",
+    "zero_duration": "read counts of these kernels, not their times; a newer profiler takes them",
+    "coarse_clock": "read no gap or kernel below 1 µs; a newer torch writes nanoseconds",
+    "mended_events": "nothing; a newer torch writes strict JSON",
+    "damaged_unread_events": "nothing: no figure reads them",
+    "duplicate_unread_keys": "nothing: no figure reads them",
+    "duplicate_metadata": "nothing for the figures; the last of each is taken",
+    "gzip_trailing": "nothing: what follows the end is not read",
+    "totals_only": "record a timeline too, with torch.profiler or nsys, where gaps are asked for",
+    "untested_schema": "compare a figure with nsys stats; export with a known nsys where they differ",
+    "cpu_leaf_operators": "nothing: these are times of the CPU, and no GPU's",
+    "copies_without_way": "read the .json of torch's monitor, which says it",
+    "damaged_packets": _WHOLE,
+    "cut_packets": _WHOLE,
+    "lost_packets": _AGAIN,
+    "missing_words": _AGAIN,
+    "unknown_clock": _AGAIN,
+    "unpaired_ends": "nothing: they began before the window",
+    "redrawn_calls": "analyze the traces of the run, whose calls stand where they ran",
     "empty_moves": "nothing; or leave out the calls, which cost the host time and move no bytes",
 }
 
 
-def proof(frame: pl.DataFrame, kind: str = "gpu") -> tuple[dict[str, Any], ...]:
-    """The first `NAMED` rows of a frame with `name` and `start_ns`, by time, as a finding names them."""
-    by = [pl.col("start_ns"), pl.col("name").fill_null("")]  # whatever the order of the file
-    first = frame.select("name", "start_ns", "dur_ns").bottom_k(NAMED, by=by).sort(by)
-    return tuple({"kind": kind, "name": n, "start_ns": start, "dur_ns": ns} for n, start, ns in first.iter_rows())
+def shown(finding: Finding, trace: Trace) -> Finding:
+    """The finding with advice, and of one on the whole file with the events that show it."""
+    events = finding.events
+    if not events and finding.code in _ENDS:
+        events = proof(trace.gpu.top_k(1, by=pl.col("start_ns") + pl.col("dur_ns").fill_null(0)))
+    elif not events and finding.code in _EVERY:
+        events = proof(trace.gpu)
+    return replace(finding, events=events, do=finding.do or ADVICE.get(finding.code, ""))

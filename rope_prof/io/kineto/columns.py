@@ -6,7 +6,7 @@ them together in the file's order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from rope_prof.io.kineto.digits import microseconds_to_ns, whole_microseconds
 from rope_prof.io.kineto.events import read_piece
 from rope_prof.io.kineto.groups import Group
 from rope_prof.io.kineto.identity import processes
+from rope_prof.io.kineto.seen import Seen, told
+from rope_prof.model.trace import NAMED
 
 COUNTED: Final = ("mended", "lost", "lost_bytes", "lost_unread", "duplicates", "duplicates_unread")
 
@@ -30,6 +32,7 @@ class Columns:
     texts: pl.Series
     events: int
     counts: dict[str, int]
+    proofs: dict[str, list[Seen]]  # of a count the first events
     whole_us: bool
     window_end: bool
     window_end_ns: int | None
@@ -40,7 +43,7 @@ def read_columns(text: bytes, last: bool) -> Columns:
     """The columns of a piece of the event array; see `kineto_events.read_piece`."""
     piece = read_piece(text, last)
     counts = {code: getattr(piece, code) for code in COUNTED}
-    counts |= {"unreadable_times": 0, "odd_places": 0}
+    proofs = piece.proofs
     names = _Numbers()
     frames: dict[str, pl.DataFrame] = {}
     whole_us = True
@@ -49,16 +52,17 @@ def read_columns(text: bytes, last: bool) -> Columns:
         if not group.count:
             continue
         whole_us = whole_us and whole_microseconds(group.columns["ts"])
-        batch, unreadable = _frame(group, names)
-        frames[frame] = batch
-        counts["unreadable_times"] += unreadable
-        if frame == "gpu":
-            counts["odd_places"] += _odd_places(group.columns)
+        frames[frame], unreadable = _frame(group, names)
+        left = {"unreadable_times": unreadable, "odd_places": _odd_places(group.columns) if frame == "gpu" else []}
+        for what, rows in left.items():
+            counts[what] = counts.get(what, 0) + len(rows)
+            proofs.setdefault(what, []).extend(_told(group, rows[:NAMED]))
     return Columns(
         frames=frames,
         texts=pl.Series(list(map(_plain, names)), dtype=pl.String),
         events=piece.count,
         counts=counts,
+        proofs=proofs,
         whole_us=whole_us,
         window_end=piece.window_end,
         window_end_ns=piece.window_end_ns,
@@ -86,8 +90,14 @@ def _plain(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else str(value)
 
 
-def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
-    """The rows of one frame, and how many are left out for their times."""
+def _told(group: Group, rows: Sequence[int]) -> list[Seen]:
+    held = group.columns
+    category = "kernel" if group.frame == "gpu" else None
+    return [told(category, held["name"][k], held["ts"][k], held["dur"][k]) for k in rows]
+
+
+def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, list[int]]:
+    """The rows of one frame, and those that are left out for their times."""
     held = group.columns
     start, start_good = microseconds_to_ns(held["ts"])
     dur, dur_good = microseconds_to_ns(held["dur"])
@@ -104,7 +114,7 @@ def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, int]:
     elif group.frame == "op":
         columns += _op(held, names)
     batch = pl.DataFrame(columns)
-    unreadable = len(good) - int(good.sum())
+    unreadable: list[int] = (~good).nonzero()[0].tolist()
     return (batch.filter(pl.Series(good)) if unreadable else batch), unreadable
 
 
@@ -121,12 +131,12 @@ def _copy(name: str, kind: Any, source: Any, target: Any) -> str:
     return f"{name} {kind}{ends}"
 
 
-def _odd_places(held: dict[str, list[Any]]) -> int:
+def _odd_places(held: dict[str, list[Any]]) -> list[int]:
     """Events that name a device or a stream which is no whole number."""
     places = {*held["device"], *held["stream"]}
     odd = {place for place in places if place is not None and as_int(place) is None}
     pairs = zip(held["device"], held["stream"], strict=True) if odd else ()
-    return sum(device in odd or stream in odd for device, stream in pairs)
+    return [k for k, (device, stream) in enumerate(pairs) if device in odd or stream in odd]
 
 
 def _op(held: dict[str, list[Any]], names: _Numbers) -> list[pl.Series]:

@@ -23,6 +23,7 @@ from rope_prof.io.kineto.groups import Group
 from rope_prof.io.kineto.mend import lenient_args, mended
 from rope_prof.io.kineto.pieces import array_ends, batches, cuts
 from rope_prof.io.kineto.repeats import Twice, repeated_key, repeats
+from rope_prof.io.kineto.seen import Seen, seen
 from rope_prof.io.kineto.structs import (
     Event,
     Instant,
@@ -32,6 +33,7 @@ from rope_prof.io.kineto.structs import (
     decode_loose,
     decode_loose_list,
 )
+from rope_prof.model.trace import NAMED
 
 _WINDOW_END: Final = "Record Window End"
 _JOIN_MOST: Final = 8
@@ -58,6 +60,7 @@ class Piece:
     lost_unread: int = 0  # of a category that no figure reads
     duplicates: int = 0  # events that hold a key twice that a figure can rest on
     duplicates_unread: int = 0  # or another one
+    proofs: dict[str, list[Seen]] = field(default_factory=dict)  # of each count the first events
     tail: bytes | None = None
 
     def settle(self) -> None:
@@ -84,10 +87,17 @@ class Piece:
         elif loose.ph in ("i", "I"):
             self.mark(loose)
 
-    def note(self, twice: Twice) -> None:
-        """Count what `repeated_key` says of one event."""
-        self.duplicates += twice == "read"
-        self.duplicates_unread += twice == "unread"
+    def note(self, twice: Twice, text: bytes, count: int = 1) -> None:
+        """Count what `repeated_key` says of `count` events of which that is the first."""
+        if twice in ("read", "unread"):
+            self.tell("duplicates" if twice == "read" else "duplicates_unread", text, count)
+
+    def tell(self, what: str, text: bytes, count: int = 1) -> None:
+        """Count `count` events of which that is the first's text."""
+        setattr(self, what, getattr(self, what) + count)
+        known = self.proofs.setdefault(what, [])
+        if len(known) < NAMED:
+            known.append(seen(text))
 
     def mark(self, instant: Instant | OldInstant | Loose) -> None:
         """See whether an instant is the end of the window."""
@@ -108,6 +118,8 @@ def read_piece(text: bytes, last: bool) -> Piece:
         return piece
     body = text if whole.tail is None else text[: len(text) - len(whole.tail)]
     twice = repeats(body)
+    for found, event in twice.texts:
+        whole.note(found, event, 0)
     whole.duplicates, whole.duplicates_unread = twice.read, twice.unread
     return whole
 
@@ -191,7 +203,7 @@ def _decode_from(text: bytes, spans: Sequence[tuple[int, int]], k: int, piece: P
             raise too_deep() from None
         except _DECODE_ERRORS:
             continue
-        piece.note(repeated_key(one))
+        piece.note(repeated_key(one), one)
         return j - k + 1
     return 0
 
@@ -235,13 +247,14 @@ def _mend_into(text: bytes, piece: Piece, final: bool) -> None:
     held = mended(text)
     if held is None:
         if _unread(text):
-            piece.lost_unread += 1
+            piece.tell("lost_unread", text)
             piece.tail = tail
             return
         piece.lost_bytes += len(text)
-        piece.lost += 0 if final and tail is None else 1
+        if not final or tail is not None:
+            piece.tell("lost", text)
     else:
         piece.take(held[0])
-        piece.mended += 1
-        piece.note(repeated_key(held[1]))
+        piece.tell("mended", text)
+        piece.note(repeated_key(held[1]), held[1])
         piece.tail = tail

@@ -16,7 +16,7 @@ from typing import Any, Final
 import polars as pl
 
 from rope_prof.io.kineto.args import as_int, ints
-from rope_prof.model.trace import Finding
+from rope_prof.model.trace import Finding, proof
 
 _NUMBER: Final = re.compile(r"-?\d+\s*$")
 _WORDS: Final = 32  # the words of a process are above so many bits of its number
@@ -64,17 +64,18 @@ def told_apart(
         pl.col("owner_text").replace_strict(owners, default=None, return_dtype=pl.Int64).alias("process")
     )
     count = gpu["owner_text"].n_unique()
+    firsts = proof(gpu.sort("start_ns").unique("owner_text", keep="first"))
     if len(hosts) == count == len(set(owners.values())) and None not in owners.values():
         detail = (
             f"the file holds {count} ranks, each with numbers of its own: their GPUs are told apart by the process of "
             "their events, and joined with the launches of their own process"
         )
-        return gpu, names, [Finding(code="merged_ranks", detail=detail, count=count)]
+        return gpu, names, [Finding(code="merged_ranks", detail=detail, count=count, events=firsts)]
     detail = (
         f"the file holds the launches of {len(hosts)} processes and the events of {count} GPUs under one number: which "
         "launch made which event is not known"
     )
-    return gpu, names, [Finding(code="merged_processes", detail=detail, count=max(len(hosts), count))]
+    return gpu, names, [Finding(code="merged_processes", detail=detail, count=max(len(hosts), count), events=firsts)]
 
 
 def _devices(gpu: pl.DataFrame, several: list[str], names: dict[str, str]) -> tuple[pl.DataFrame, dict[str, str]]:

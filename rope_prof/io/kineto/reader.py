@@ -23,7 +23,18 @@ from rope_prof.io.kineto.events import too_deep
 from rope_prof.io.kineto.identity import told_apart
 from rope_prof.io.kineto.pieces import Events
 from rope_prof.io.kineto.processes import columns_in_order
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+from rope_prof.io.kineto.seen import Seen, told_objects
+from rope_prof.model.trace import (
+    CPU_OPS,
+    GPU_EVENTS,
+    GRAPH_NODES,
+    HOST_CALLS,
+    NAMED,
+    OVERHEADS,
+    RANGES,
+    Finding,
+    Trace,
+)
 
 #: What GPU events have beside the model's columns until it is known whose they are.
 _OWNER: Final[dict[str, Any]] = {"owner": pl.Int64, "owner_text": pl.String}
@@ -38,6 +49,7 @@ class KinetoReader:
         self._numbers: dict[str | None, int] = {}
         self._batches: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._counts: dict[str, int] = defaultdict(int)
+        self._proofs: dict[str, list[Seen]] = defaultdict(list)
         self._whole_us = True
         self._window_end = False
         self._window_end_ns: int | None = None
@@ -61,6 +73,7 @@ class KinetoReader:
     def _take(self, piece: Columns) -> None:
         for code, count in piece.counts.items():
             self._counts[code] += count
+            self._proofs[code] += piece.proofs.get(code, ())[: NAMED - len(self._proofs[code])]
         self._counts["events"] += piece.events
         self._whole_us = self._whole_us and piece.whole_us
         self._window_end = self._window_end or piece.window_end
@@ -74,7 +87,9 @@ class KinetoReader:
     def _leave_out(self, second: Any) -> None:
         """Count what a second event array holds, which other readers take instead of the first."""
         if second is not None:
-            self._counts["second_array"] = len(second) if isinstance(second, list) else 1
+            held = second if isinstance(second, list) else [second]
+            self._counts["second_array"] = len(held)
+            self._proofs["second_array"] = told_objects(held[:NAMED])
 
     def _metadata(self, head: bytes, tail: bytes | None) -> dict[str, Any]:
         """The top-level members but the events; from a cut file what stands before them."""
@@ -175,7 +190,8 @@ class KinetoReader:
             yield Finding(code="cut_json", detail=f"the JSON ends early: {read}")
         for code, (count, detail) in _DETAILS.items():
             if counts[count]:
-                yield Finding(code=code, detail=detail.format(**counts), count=counts[count])
+                events = tuple(self._proofs[count])
+                yield Finding(code=code, detail=detail.format(**counts), count=counts[count], events=events)
         if self._top_repeats:
             detail = f"top-level keys come twice: {', '.join(self._top_repeats[:5])}"
             yield Finding(code="duplicate_metadata", detail=detail, count=len(self._top_repeats))

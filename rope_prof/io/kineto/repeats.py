@@ -42,6 +42,7 @@ class Repeats:
 
     read: int = 0
     unread: int = 0
+    texts: tuple[tuple[Twice, bytes], ...] = ()  # of each form that does, the first event, in the text's order
 
 
 def repeats(text: bytes) -> Repeats:
@@ -58,9 +59,13 @@ def repeats(text: bytes) -> Repeats:
         _, one, counts = np.unique(forms, return_index=True, return_counts=True)
         held = held[one]
     found = Counter[Twice]()
+    seen: dict[int, tuple[Twice, bytes]] = {}
     for k, count in zip(held.tolist(), counts.tolist(), strict=True):
-        found[_repeat(text, begins, ends, k)] += count
-    return Repeats(found["read"], found["unread"])
+        twice, event = _repeat(text, begins, ends, k)
+        found[twice] += count
+        if twice in ("read", "unread"):
+            seen[k] = twice, event
+    return Repeats(found["read"], found["unread"], tuple(seen[k] for k in sorted(seen)))
 
 
 def _begins(text: bytes) -> Places:
@@ -114,13 +119,14 @@ def _hashes(text: bytes, opens: Places, keys: Places) -> _Words:
     return mixed
 
 
-def _repeat(text: bytes, begins: Places, ends: Places, k: int) -> Twice:
-    """What `repeated_key` says of event `k`."""
+def _repeat(text: bytes, begins: Places, ends: Places, k: int) -> tuple[Twice, bytes]:
+    """What `repeated_key` says of event `k`, and its text."""
     for last in range(k, min(k + _JOINED, len(begins))):  # an object inside it looks like an event's begin
-        found = repeated_key(text[begins[k] : ends[last]].rstrip(b", \t\r\n"))
+        event = text[begins[k] : ends[last]].rstrip(b", \t\r\n")
+        found = repeated_key(event)
         if found != "unparsed":
-            return found
-    return "none"
+            return found, event
+    return "none", b""
 
 
 def repeated_key(text: bytes) -> Twice:

@@ -21,7 +21,18 @@ from rope_prof.io.perfetto.scan import scan
 from rope_prof.io.perfetto.words import TraceWords, Track, read_words, signed
 from rope_prof.io.rocm.records import copy_name
 from rope_prof.model.drawn import KEY, NONE, WRITTEN_NS, DrawnTrack, DrawnTracks, read_drawn
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+from rope_prof.model.trace import (
+    CPU_OPS,
+    GPU_EVENTS,
+    GRAPH_NODES,
+    HOST_CALLS,
+    NAMED,
+    OVERHEADS,
+    RANGES,
+    Finding,
+    Trace,
+    proof,
+)
 
 _REALTIME: Final = 1
 _BOOTTIME: Final = 6
@@ -94,6 +105,7 @@ class _Frames:
         self._words = words
         self._drawn = read_drawn(words.metadata.get(KEY, ""))
         self._unread = 0
+        self._seen: dict[str, list[dict[str, Any]]] = {}
         self._wayless = 0
 
     def facts(self) -> dict[str, Any]:
@@ -129,7 +141,8 @@ class _Frames:
         }
         for code, count in counted.items():
             if count:
-                yield Finding(code=code, detail=_DETAILS[code], count=count)
+                events = tuple(self._seen.get(code, ())[:NAMED])
+                yield Finding(code=code, detail=_DETAILS[code], count=count, events=events)
         if self._drawn is not None and any(side["shift_ns"] is None for side in self._drawn.sides):
             yield Finding(code="redrawn_calls", detail=_DETAILS["redrawn_calls"])
 
@@ -148,7 +161,9 @@ class _Frames:
             waits = pl.col("kind").is_in(NODES)
             for name, rows in (("gpu", stages.filter(~waits)), ("nodes", stages.filter(waits))):
                 held[name] = pl.concat([_in_schema(held[name], GPU_EVENTS), rows])
-        self._wayless = int((held["gpu"]["name"] == "Memcpy").sum())
+        wayless = held["gpu"].filter(pl.col("name") == "Memcpy")
+        self._wayless = wayless.height
+        self._seen["copies_without_way"] = list(proof(wayless))
         return {name: _in_schema(frame, _SCHEMAS[name]) for name, frame in held.items()}
 
     def _categorised(self) -> pl.DataFrame:
@@ -257,6 +272,7 @@ class _Frames:
             return rows
         ended = rows.filter(pl.col("dur_ns").is_not_null())
         self._unread += rows.height - ended.height
+        self._seen.setdefault("unreadable_times", []).extend(proof(rows.filter(pl.col("dur_ns").is_null())))
         return ended
 
 

@@ -11,7 +11,18 @@ from typing import Any, Final
 
 import polars as pl
 
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, empty
+from rope_prof.model.trace import (
+    CPU_OPS,
+    GPU_EVENTS,
+    HOST_CALLS,
+    NAMED,
+    OVERHEADS,
+    RANGES,
+    Finding,
+    Trace,
+    empty,
+    proof,
+)
 
 _DIMS: Final = tuple(f"{side}_{dim}" for side in ("grid", "block") for dim in "xyz")
 #: One row per dispatch, and per copy, as far as it has the columns.
@@ -57,11 +68,15 @@ def rocm_trace(
 ) -> Trace:
     """The trace of format `form`. Rows without a start or an end are left out and counted."""
     count = dispatches.height + copies.height + calls.height
-    timed = [frame.filter(pl.col("start_ns") + pl.col("end_ns") > 0) for frame in (dispatches, copies, calls)]
+    taken = (pl.col("start_ns") + pl.col("end_ns") > 0).fill_null(False)
+    timed = [frame.filter(taken) for frame in (dispatches, copies, calls)]
     lost = count - sum(frame.height for frame in timed)
     if lost:
         detail = "records have no readable start or end and are left out"
-        findings = (*findings, Finding(code="unreadable_times", detail=detail, count=lost))
+        untimed = [frame.filter(~taken).with_columns(dur_ns=pl.lit(None)) for frame in (dispatches, copies, calls)]
+        events = [*proof(untimed[0]), *proof(untimed[1]), *proof(untimed[2], "host")]
+        found = Finding(code="unreadable_times", detail=detail, count=lost, events=tuple(events[:NAMED]))
+        findings = (*findings, found)
     marks = pl.col("domain").str.starts_with("MARKER").fill_null(False)
     return Trace(
         format=form,

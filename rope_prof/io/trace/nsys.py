@@ -24,7 +24,7 @@ from rope_prof.io.kineto.args import as_int, ints
 from rope_prof.io.kineto.digits import LIMIT_NS
 from rope_prof.io.layout import SYSTEMS_SUFFIX
 from rope_prof.io.sqlite import tables_of
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, proof
 
 _KERNEL: Final = "CUPTI_ACTIVITY_KIND_KERNEL"
 _MEMCPY: Final = "CUPTI_ACTIVITY_KIND_MEMCPY"
@@ -135,19 +135,19 @@ class _Export:
         frame = self._rows(table, ("start", "end", *extra), where)
         texts = [name for name in extra if name in _TEXTS]
         columns = {n: ints(n, _integers(frame[n].to_list())) for n in frame.columns if n not in texts}
+        columns |= {n: pl.Series(n, list(map(self._text, frame[n])), dtype=pl.String) for n in texts}
         good = columns["start"].is_between(-LIMIT_NS, LIMIT_NS, closed="none").fill_null(False)
         end = columns["end"].is_between(-LIMIT_NS, LIMIT_NS, closed="none")
         good &= end.fill_null(table == "NVTX_EVENTS")
         lost = frame.height - int(good.sum())
         if lost:
             detail = f"rows of {table} have no readable start or end and are left out"
-            self._findings.append(Finding(code="unreadable_times", detail=detail, count=lost))
+            rows = pl.DataFrame([*(columns[n] for n in texts), columns["start"].alias("start_ns")]).filter(~good)
+            named = rows.with_columns(name=pl.coalesce(*texts, pl.lit(table)), dur_ns=pl.lit(None))
+            events = proof(named, "gpu" if table in _GPU_TABLES else "host")
+            self._findings.append(Finding(code="unreadable_times", detail=detail, count=lost, events=events))
         self._events += frame.height - lost
-        kept = {name: column.filter(good) for name, column in columns.items()}
-        for name in texts:
-            values = [v for v, g in zip(frame[name].to_list(), good.to_list(), strict=True) if g]
-            kept[name] = pl.Series(name, [self._text(v) for v in values], dtype=pl.String)
-        return kept
+        return {name: column.filter(good) for name, column in columns.items()}
 
     def _text(self, value: Any) -> str | None:
         """A `StringIds` reference, or text that stands in the column itself."""
@@ -270,6 +270,7 @@ _READ: Final = frozenset((*_MARKS, _HOST_NODE, "CUPTI_ACTIVITY_KIND_OVERHEAD"))
 #: Tables of GPU work and launches, in whatever spelling; those of waits, events and memory are no figure's.
 _KNOWN: Final = re.compile(r"(?i)(?:CUPTI_ACTIVITY_KIND_(?:.*KERNEL|MEMCPY|MEMSET|GRAPH_TRACE|RUNTIME)|NVTX_EVENTS).*$")
 _WHERE: Final = ("deviceId", "streamId", "correlationId", "globalPid")
+_GPU_TABLES: Final = frozenset((_KERNEL, _MEMCPY, _MEMSET, _GRAPH, _HOST_NODE))
 _TEXTS: Final = frozenset(("demangledName", "shortName", "mangledName", "nameId", "text", "textId"))
 
 

@@ -6,6 +6,7 @@ The timeline is that of the dashboard's page Any trace, whose address carries it
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -26,9 +27,9 @@ def finding_words(analysis: Analysis, source: str) -> Iterator[Words]:
         if finding.do:
             yield Words(text=f"    do: {finding.do}", tone="muted")
         if finding.events:
-            shown = ", ".join(f"{event['name']!r} at {_at(analysis, event)}" for event in finding.events)
-            address = timeline_address(analysis, finding.events[0], source)
-            yield Words(text=f"    see: {shown}; {address}", tone="muted")
+            shown = [f"{event['name']!r} at {_at(analysis, event)}" for event in finding.events]
+            addresses = filter(None, (timeline_address(analysis, event, source) for event in finding.events))
+            yield Words(text=f"    see: {'; '.join((', '.join(shown), *islice(addresses, 1)))}", tone="muted")
     if any(finding.events for finding in analysis.integrity.findings):
         text = "  times are from the trace's first event; addresses are of rope_prof dashboard --folder FOLDER"
         yield Words(text=text, tone="muted")
@@ -51,7 +52,9 @@ def findings_table(analysis: Analysis, source: str | None) -> Iterator[Table]:
 
 
 def timeline_address(analysis: Analysis, event: dict[str, Any], source: str) -> str:
-    """The page Any trace with its window around that event."""
+    """The page Any trace with its window around that event; empty where the file does not say when it was."""
+    if event["start_ns"] is None:
+        return ""
     start = event["start_ns"] - (analysis.zero_ns or 0)
     taken = max(event.get("dur_ns") or 0, 0)
     around = max(_AROUND * taken, _LEAST_NS)
@@ -64,4 +67,4 @@ def _title(finding: Finding) -> str:
 
 
 def _at(analysis: Analysis, event: dict[str, Any]) -> str:
-    return duration(event["start_ns"] - (analysis.zero_ns or 0))
+    return "no readable time" if event["start_ns"] is None else duration(event["start_ns"] - (analysis.zero_ns or 0))
