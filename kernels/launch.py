@@ -1,7 +1,7 @@
 """A launch of a compiled kernel with nothing in the way: one driver call on a block of memory packed beforehand.
 
 The ordinary Triton launch costs 15 to 20 µs of host time, most of it in binding and hashing arguments; here a
-`Launch` keeps the grid, the attributes and every argument but the four pointers packed for `cuLaunchKernelEx`, whose
+`Launch` keeps the grid, the attributes and every argument but the pointers packed for `cuLaunchKernelEx`, whose
 ABI does not change between Triton versions. It knows nothing of the operation; whoever builds a `Launch` has checked
 its arguments.
 
@@ -21,6 +21,11 @@ _SCRATCH_SLOTS = 4  # pointers that Triton appends to a kernel's parameters; the
 _PROGRAMMATIC_SERIALIZATION = 6  # CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
 
 PACK_POINTERS = struct.Struct("=4Q").pack_into
+
+
+def packer(pointers: int) -> Callable[..., None]:
+    """What writes so many pointers into `Launch.pointers`, as `PACK_POINTERS` does four."""
+    return struct.Struct(f"={pointers}Q").pack_into
 
 
 class Attribute(ctypes.Structure):
@@ -63,8 +68,8 @@ def driver_error(code: int) -> str:
 class Launch:
     """One kernel, grid and set of integers, ready to go on any stream of its device.
 
-    The caller writes the four pointers into `pointers` with `PACK_POINTERS`, `set_stream` where the stream changed,
-    and calls `launch(config, function, arguments, None)`; a code other than 0 goes to `driver_error`.
+    The caller writes the pointers into `pointers` with `PACK_POINTERS` (four) or a `packer`, `set_stream` where the
+    stream changed, and calls `launch(config, function, arguments, None)`; a code other than 0 goes to `driver_error`.
     """
 
     launch: Callable[..., int]
@@ -81,8 +86,8 @@ class Launch:
         self.stream[0] = stream
 
 
-def packed(compiled: Any, grid: int, integers: tuple[int, ...], *, overlap: bool) -> Launch:
-    """Pack a Triton CompiledKernel with loaded handles, whose parameters are four pointers and then int32s.
+def packed(compiled: Any, grid: int, integers: tuple[int, ...], *, overlap: bool, pointers: int = 4) -> Launch:
+    """Pack a Triton CompiledKernel with loaded handles, whose parameters are `pointers` pointers and then int32s.
 
     `overlap`: programmatic dependent launch; the kernel must wait for its predecessors itself.
     """
@@ -94,10 +99,10 @@ def packed(compiled: Any, grid: int, integers: tuple[int, ...], *, overlap: bool
         attributes=ctypes.addressof(attribute),
         attribute_count=int(overlap),
     )
-    pointers = (ctypes.c_uint64 * 4)()
+    addresses = (ctypes.c_uint64 * pointers)()
     numbers = (ctypes.c_int32 * len(integers))(*integers)
     scratch = ctypes.c_uint64(0)
-    slots = [ctypes.addressof(pointers) + 8 * i for i in range(4)]
+    slots = [ctypes.addressof(addresses) + 8 * i for i in range(pointers)]
     slots += [ctypes.addressof(numbers) + 4 * i for i in range(len(integers))]
     slots += [ctypes.addressof(scratch)] * _SCRATCH_SLOTS
     arguments = (ctypes.c_void_p * len(slots))(*slots)
@@ -106,7 +111,7 @@ def packed(compiled: Any, grid: int, integers: tuple[int, ...], *, overlap: bool
         config=ctypes.byref(config),
         function=ctypes.c_void_p(compiled.function),
         arguments=ctypes.byref(arguments),
-        pointers=pointers,
+        pointers=addresses,
         stream=[0],
         alive=(config, compiled, attribute, numbers, scratch, arguments),
     )

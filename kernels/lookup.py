@@ -21,6 +21,7 @@ from rope_prof.kernels.operation import Argument, Axis, Operation, Output
 OURS: Mapping[str, str] = MappingProxyType(
     {
         "mrope": "rope_prof.kernels.mrope.operation:MROPE",
+        "mrope-kv": "rope_prof.kernels.mrope_kv.operation:MROPE_KV",
         "rmsnorm-quant": "rope_prof.kernels.examples.rmsnorm_quant:RMSNORM_QUANT",
         "silu-mul": "rope_prof.kernels.examples.silu_mul:SILU_MUL",
         "column-amax": "rope_prof.kernels.examples.column_amax:COLUMN_AMAX",

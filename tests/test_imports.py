@@ -27,6 +27,10 @@ TRITON_FILES = {
     "kernels/examples/silu_mul.py",
     "kernels/mrope/fused.py",
     "kernels/mrope/per_token.py",
+    "kernels/mrope/turning.py",
+    "kernels/mrope_kv/cut.py",
+    "kernels/mrope_kv/kernel.py",
+    "kernels/mrope_kv/write.py",
 }
 
 

@@ -18,19 +18,21 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from rope_prof.kernels.launch import PACK_POINTERS, Launch, driver_error, packed
-from rope_prof.kernels.mrope.operator import compiled_call, numbers, shape_of
-from rope_prof.kernels.mrope.shape import MropeShape
+from rope_prof.kernels.mrope.lengths import LENGTHS, Length, divisor, length_of
+from rope_prof.kernels.mrope.operator import compiled_call
+from rope_prof.kernels.mrope.shape import MropeShape, shape_of
+from rope_prof.kernels.mrope.turning import ORDERS, cos_sin_of, positions_of, turned
 from torch._C._dynamo.guards import TensorGuards
 from torch.compiler import is_dynamo_compiling
 
 _DTYPES = (torch.bfloat16, torch.float16, torch.float32)
-_ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
 _WARPS = 1
 _HEADS_A_PROGRAM = 6
 _INT32_END = 2**31
@@ -53,45 +55,6 @@ def _rows(
     is_q = head < Q_HEADS
     base = tl.where(is_q, q_ptr, k_ptr - Q_HEADS * HEAD_DIM) + head * HEAD_DIM
     return base + token * (tl.where(is_q, stride_q, stride_k).to(tl.int64) * ALIGN)
-
-
-@triton.jit
-def _table_rows(t, h, w, pair, ORDER: tl.constexpr, T_PAIRS: tl.constexpr, H_PAIRS: tl.constexpr):
-    """The table row of each pair, once for every phase of the order: pair i takes phase i % 1, 2 or 3.
-
-    Within a phase the row changes only at section borders, so that four neighbouring pairs load as one vector.
-    """
-    if ORDER == 0:  # h, w, h, w, ..., t
-        mixed = pair < 2 * H_PAIRS
-        return tl.where(mixed, h, t), tl.where(mixed, w, t), t + 0 * pair
-    if ORDER == 1:  # t, then h, then w
-        row = tl.where(pair < T_PAIRS, t, tl.where(pair < T_PAIRS + H_PAIRS, h, w))
-        return row, row, row
-    mixed = pair < 3 * H_PAIRS  # t, h, w, t, h, w, ..., t
-    return t + 0 * pair, tl.where(mixed, h, t), tl.where(mixed, w, t)
-
-
-@triton.jit
-def _of_phase(pair, first, second, third, ORDER: tl.constexpr):
-    if ORDER == 0:
-        return tl.where(pair % 2 == 0, first, second)
-    if ORDER == 1:
-        return first
-    return tl.where(pair % 3 == 0, first, tl.where(pair % 3 == 1, second, third))
-
-
-@triton.jit
-def _table(table_ptr, rows, known, pair, PAIRS: tl.constexpr):
-    """cos and sin of each pair from the given rows; NaN where a position is unknown."""
-    at = table_ptr + rows * (2 * PAIRS) + pair
-    nan = float("nan")
-    return tl.load(at, mask=known, other=nan), tl.load(at + PAIRS, mask=known, other=nan)
-
-
-@triton.jit
-def _turned(first, second, cos, sin):
-    a, b = first.to(tl.float32), second.to(tl.float32)
-    return (a * cos - b * sin).to(first.dtype), (b * cos + a * sin).to(first.dtype)
 
 
 @triton.jit(
@@ -119,6 +82,8 @@ def _mrope_kernel(
     ALIGN: tl.constexpr,
     BLOCK_TOKENS: tl.constexpr,
     BLOCK_HEADS: tl.constexpr,
+    SETTLED: tl.constexpr,
+    TRIGGER_FIRST: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):
     BLOCK_PAIRS: tl.constexpr = triton.next_power_of_2(PAIRS)
@@ -133,9 +98,15 @@ def _mrope_kernel(
     whole = lane < (PAIRS if NEOX else 2 * PAIRS)
     if ONE_TENSOR:
         rows = _rows(q_ptr, k_ptr, stride_q, stride_k, token, head, Q_HEADS, HEAD_DIM, ALIGN) + lane
-    if OVERLAP:
-        tl.extra.cuda.gdc_wait()  # nothing that a predecessor may write is touched before this
+    if OVERLAP and TRIGGER_FIRST:
         tl.extra.cuda.gdc_launch_dependents()
+    if SETTLED:  # the caller has said that no kernel which may still run writes these
+        t, h, w = positions_of(positions_ptr, stride_position, token, live)
+        cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+    if OVERLAP:
+        tl.extra.cuda.gdc_wait()  # nothing else that a predecessor may write is touched before this
+        if not TRIGGER_FIRST:
+            tl.extra.cuda.gdc_launch_dependents()
 
     ats = ()
     masks = ()
@@ -157,34 +128,21 @@ def _mrope_kernel(
         if NEOX:
             seconds = seconds + (tl.load(at + PAIRS, mask=mask),)  # type: ignore[assignment]
 
-    at_position = positions_ptr + token
-    t = tl.load(at_position, mask=live, other=0).to(tl.int64)
-    h = tl.load(at_position + stride_position, mask=live, other=0).to(tl.int64)
-    w = tl.load(at_position + 2 * stride_position.to(tl.int64), mask=live, other=0).to(tl.int64)
-    known = (t >= 0) & (t < max_position) & (h >= 0) & (h < max_position) & (w >= 0) & (w < max_position)
-    if BLOCK_PAIRS != PAIRS:
-        known = known & (pair < PAIRS)
-    row_0, row_1, row_2 = _table_rows(t, h, w, pair, ORDER, T_PAIRS, H_PAIRS)
-    cos_0, sin_0 = _table(table_ptr, row_0, known, pair, PAIRS)
-    cos_1, sin_1 = cos_0, sin_0
-    cos_2, sin_2 = cos_0, sin_0
-    if ORDER != 1:
-        cos_1, sin_1 = _table(table_ptr, row_1, known, pair, PAIRS)
-    if ORDER == 2:
-        cos_2, sin_2 = _table(table_ptr, row_2, known, pair, PAIRS)
-    cos = _of_phase(pair, cos_0, cos_1, cos_2, ORDER)
-    sin = _of_phase(pair, sin_0, sin_1, sin_2, ORDER)
+    if not SETTLED:
+        t, h, w = positions_of(positions_ptr, stride_position, token, live)
+        cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
 
     for j in tl.static_range(BLOCK_HEADS):
         at, mask = ats[j], masks[j]
         if NEOX:
-            first, second = _turned(firsts[j], seconds[j], cos, sin)
-            tl.store(at, first, mask=mask)
-            tl.store(at + PAIRS, second, mask=mask)
+            first, second = turned(firsts[j], seconds[j], cos, sin)
+            tl.store(at, first.to(at.dtype.element_ty), mask=mask)
+            tl.store(at + PAIRS, second.to(at.dtype.element_ty), mask=mask)
         else:
             first, second = tl.split(firsts[j].reshape(BLOCK_TOKENS, BLOCK_PAIRS, 2))
-            first, second = _turned(first, second, cos, sin)
-            tl.store(at, tl.join(first, second).reshape(BLOCK_TOKENS, 2 * BLOCK_PAIRS), mask=mask)
+            first, second = turned(first, second, cos, sin)
+            out = tl.join(first, second).reshape(BLOCK_TOKENS, 2 * BLOCK_PAIRS)
+            tl.store(at, out.to(at.dtype.element_ty), mask=mask)
 
 
 #: For whoever compiles it for another card, or counts what has been compiled.
@@ -193,30 +151,36 @@ KERNEL = _mrope_kernel
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """How one program is cut: a pure function of shape and item size, the same for every prompt length."""
+    """How one program is cut: a pure function of shape, item size and length. `trigger_first`: see `lengths`."""
 
     tokens: int
     heads: int
     warps: int
+    trigger_first: bool = False
 
 
-def blocks(shape: MropeShape, itemsize: int) -> Blocks:
+def blocks(shape: MropeShape, itemsize: int, length: Length = "long") -> Blocks:
     """One warp whose every lane moves 16 bytes a row; heads a program: of 5 to 8 that divide them the nearest to six.
 
     Where none does, as many as split the heads into equal programs of about six. Fewer leave too little in flight: a
-    multiprocessor holds 32 programs, and nine heads by threes ran at 62 % of a pass over the bytes.
+    multiprocessor holds 32 programs, and nine heads by threes ran at 62 % of a pass over the bytes. A call that is not
+    long takes about four.
     """
     lanes = triton.next_power_of_2(shape.pairs) * (1 if shape.pairing == "neox" else 2)
     tokens = max(1, _WARPS * 32 * (16 // itemsize) // lanes)
+    if length != "long":
+        return Blocks(tokens, divisor(shape.heads, max(1, 8 // tokens)), _WARPS, trigger_first=length == "decode")
     even = [n for n in range(5, 9) if shape.heads % n == 0]
     programs = max(1, round(shape.heads / _HEADS_A_PROGRAM))
     heads = min(even, key=lambda n: (abs(n - _HEADS_A_PROGRAM), -n)) if even else -(-shape.heads // programs)
     return Blocks(tokens=tokens, heads=heads, warps=_WARPS)
 
 
-def constants(shape: MropeShape, itemsize: int, *, aligned: bool, overlap: bool) -> dict[str, int | bool]:
+def constants(
+    shape: MropeShape, itemsize: int, *, aligned: bool, overlap: bool, settled: bool = False, length: Length = "long"
+) -> dict[str, int | bool]:
     """The compile-time arguments: everything that a compiled kernel depends on but dtype and device."""
-    cut = blocks(shape, itemsize)
+    cut = blocks(shape, itemsize, length)
     return {
         "Q_HEADS": shape.q_heads,
         "HEADS": shape.heads,
@@ -224,11 +188,13 @@ def constants(shape: MropeShape, itemsize: int, *, aligned: bool, overlap: bool)
         "PAIRS": shape.pairs,
         "T_PAIRS": shape.sections[0],
         "H_PAIRS": shape.sections[1],
-        "ORDER": _ORDERS[shape.order],
+        "ORDER": ORDERS[shape.order],
         "NEOX": shape.pairing == "neox",
         "ALIGN": 16 // itemsize if aligned else 1,
         "BLOCK_TOKENS": cut.tokens,
         "BLOCK_HEADS": cut.heads,
+        "SETTLED": settled,
+        "TRIGGER_FIRST": cut.trigger_first,
         "OVERLAP": overlap,
     }
 
@@ -290,7 +256,7 @@ def check_call(
 
 @dataclass(slots=True)
 class Compilations:
-    """Kernels compiled (or loaded from Triton's cache) by this process, and the time the first of each took."""
+    """Kernels compiled (or loaded from Triton's cache) by this process, each in every length, and the time it took."""
 
     count: int = 0
     ns: int = 0
@@ -308,6 +274,7 @@ def launch(
     shape: MropeShape,
     *,
     overlap: bool = True,
+    settled: bool = False,
 ) -> Launch | None:
     """Launch unchecked by Triton's own way; what comes back repeats it the short way, None where there is none.
 
@@ -322,24 +289,31 @@ def launch(
         n % vector == 0 for n in (q.stride(0), k.stride(0), shape.head_dim)
     )
     overlap = overlap and q.is_cuda and torch.version.hip is None and torch.cuda.get_device_capability(q.device)[0] >= 9
-    fixed = constants(shape, itemsize, aligned=aligned, overlap=overlap)
-    align = int(fixed["ALIGN"])
+    length = length_of(tokens * shape.heads)
+    fixed = {
+        each: constants(shape, itemsize, aligned=aligned, overlap=overlap, settled=settled, length=each)
+        for each in LENGTHS
+    }
+    align = int(fixed[length]["ALIGN"])
     integers = (tokens, q.stride(0) // align, k.stride(0) // align, stride_position, table.shape[0])
-    cut = blocks(shape, itemsize)
+    cut = blocks(shape, itemsize, length)
     grid = -(-tokens // cut.tokens) * -(-shape.heads // cut.heads)
     options = {"num_warps": cut.warps} | ({"launch_pdl": True} if overlap else {})
-    variant = (q.device, q.dtype, positions.dtype, *fixed.values())
+    given = (q, k, positions, table, *integers)
+    if not q.is_cuda:
+        _mrope_kernel[(grid,)](*given, **fixed[length], **options)
+        return None
     started = time.perf_counter_ns()
-    if q.is_cuda:
-        with torch.cuda.device(q.device):
-            compiled = _mrope_kernel[(grid,)](q, k, positions, table, *integers, **fixed, **options)
-    else:
-        compiled = _mrope_kernel[(grid,)](q, k, positions, table, *integers, **fixed, **options)
-    if variant not in compilations.variants:
-        compilations.variants.add(variant)
-        compilations.count += 1
-        compilations.ns += time.perf_counter_ns() - started
-    if not (aligned and q.is_cuda and torch.version.hip is None and max(integers) < _INT32_END):
+    with torch.cuda.device(q.device):
+        compiled = _mrope_kernel[(grid,)](*given, **fixed[length], **options)
+        variant = (q.device, q.dtype, positions.dtype, *fixed["long"].values())
+        if variant not in compilations.variants:
+            for other in LENGTHS:  # no new prompt length compiles
+                _mrope_kernel.warmup(*given, grid=(1,), **fixed[other], **options)
+            compilations.variants.add(variant)
+            compilations.count += 1
+            compilations.ns += time.perf_counter_ns() - started
+    if not (aligned and torch.version.hip is None and max(integers) < _INT32_END):
         return None
     if compiled.metadata.global_scratch_size or getattr(compiled.metadata, "profile_scratch_size", 0):
         return None
@@ -356,13 +330,15 @@ class Layout:
     `alone`: this process sees one GPU, so the current device needs no look.
     """
 
-    __slots__ = ("alone", "check", "index", "launch", "shape", "table", "table_ptr")
+    __slots__ = ("alone", "check", "index", "launch", "settled", "shape", "table", "table_ptr")
 
     def __init__(
         self,
         tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
         shape: MropeShape,
         launch: Launch,
+        *,
+        settled: bool = False,
     ) -> None:
         guards = _tensor_guards(
             *tensors,
@@ -371,7 +347,7 @@ class Layout:
         )
         self.check: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], bool] = guards.check
         self.table, self.table_ptr = tensors[3], tensors[3].data_ptr()
-        self.shape, self.launch = shape, launch
+        self.shape, self.settled, self.launch = shape, settled, launch
         self.index = tensors[0].device.index
         self.alone = torch.cuda.device_count() == 1
 
@@ -399,12 +375,15 @@ def fused(
     shape: MropeShape,
     *,
     check: bool = False,
+    settled: bool = False,
 ) -> None:
     """Rotate `q [N, Hq*D]` and `k [N, Hkv*D]` in place, fp32 arithmetic, one rounding, one launch.
 
     `positions [3, N]` rows (t, h, w) or `[N]`, int64; `cos_sin_cache [P, R]` fp32 = [cos | sin]. q and k: last
     stride 1, any row stride, bf16, fp16 or fp32. A token with a position outside the table becomes NaN; with `check`
-    (which synchronises) it raises IndexError before anything is touched.
+    (which synchronises) it raises IndexError before anything is touched. `settled`: the caller states that a kernel
+    without overlapped launch (a copy, most matrix products) has begun since positions and table were written, as in
+    every layer of a served model; they are then read while the kernel ahead still runs.
     For inference: a repeated eager call does not count as a change that autograd would notice.
     Errors: TypeError or ValueError that names the tensor, what was seen and what is expected.
     """
@@ -416,16 +395,17 @@ def fused(
             layout is not None
             and layout.table is cos_sin_cache
             and layout.shape is shape
+            and layout.settled == settled
             and layout.check(q, k, positions, cos_sin_cache)
             and not _dispatch_modes()  # the guards overlook FakeTensorMode and make_fx
             and _repeated(layout, q.data_ptr(), k.data_ptr(), positions.data_ptr(), cos_sin_cache.data_ptr())
         ):
             return
-        if eager(q, k, positions, cos_sin_cache, shape):
+        if eager(q, k, positions, cos_sin_cache, shape, settled):
             return
-        torch.ops.rope_prof.mrope_(q, k, positions, cos_sin_cache, *numbers(shape))
+        torch.ops.rope_prof.mrope_(q, k, positions, cos_sin_cache, *_numbers(shape))
         return
-    _compiled_call(q, k, positions, cos_sin_cache, shape)
+    (_compiled_settled if settled else _compiled)(q, k, positions, cos_sin_cache, shape)
 
 
 def _repeated(layout: Layout, q_ptr: int, k_ptr: int, positions_ptr: int, table_ptr: int) -> bool:
@@ -445,7 +425,9 @@ def _repeated(layout: Layout, q_ptr: int, k_ptr: int, positions_ptr: int, table_
     return True
 
 
-def eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape) -> bool:
+def eager(
+    q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, shape: MropeShape, settled: bool
+) -> bool:
     """Another layout than the last one: find it among the known ones, or check, launch and learn it.
 
     False where the dispatcher must decide: tensor subclasses, tracing and dispatch modes, anything not on a GPU.
@@ -454,7 +436,7 @@ def eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torc
         return False
     if _dispatch_modes() or torch._C._functorch.peek_interpreter_stack() is not None:
         return False
-    name = (q.shape[0], q.stride(), k.stride(), positions.stride(), id(table), shape)
+    name = (q.shape[0], q.stride(), k.stride(), positions.stride(), id(table), shape, settled)
     layout = layouts.known.get(name)
     if (
         layout is not None
@@ -466,12 +448,18 @@ def eager(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torc
         layouts.last = layout
         return True
     check_call(q, k, positions, table, shape)
-    again = launch(q, k, positions, table, shape)
+    again = launch(q, k, positions, table, shape, settled=settled)
     if again is not None:
         if len(layouts.known) >= _KEPT_LAYOUTS:
             layouts.known.clear()
-        layouts.last = layouts.known[name] = Layout((q, k, positions, table), shape, again)
+        layouts.last = layouts.known[name] = Layout((q, k, positions, table), shape, again, settled=settled)
     return True
+
+
+def _numbers(shape: MropeShape) -> tuple[list[int], list[int], str, str]:
+    """What the schema of `mrope_` carries of `shape`: ((q heads, kv heads, head dim, rotary dim), sections, words)."""
+    dims = [shape.q_heads, shape.kv_heads, shape.head_dim, shape.rotary_dim]
+    return dims, list(shape.sections), shape.order, shape.pairing
 
 
 @torch.library.custom_op("rope_prof::mrope_", mutates_args=("q", "k"))
@@ -486,10 +474,13 @@ def mrope_(
     pairing: str,
 ) -> None:
     """The operator of `fused`: `dims` are (q heads, kv heads, head dim, rotary dim), `sections` (t, h, w)."""
-    shape = shape_of(dims, sections, order, pairing)
+    shape = shape_of(" ".join(map(str, (*dims, *sections, order, pairing))))
     check_call(q, k, positions, cos_sin_cache, shape)
     launch(q, k, positions, cos_sin_cache, shape)
 
 
 mrope_.register_fake(lambda *_: None)
-_compiled_call = compiled_call("mrope", fused)
+
+
+_compiled = compiled_call("mrope", fused)
+_compiled_settled = compiled_call("mrope_settled", partial(fused, settled=True))

@@ -5,8 +5,9 @@ Source: the model configurations of ERNIE-4.5-VL; of Qwen2-VL-7B and Qwen3-VL-8B
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Literal, get_args
 
 Order = Literal["ernie", "chunked", "interleaved"]
 Pairing = Literal["interleaved", "neox"]
@@ -38,8 +39,12 @@ class MropeShape:
     theta: float = 500_000.0
     max_position: int = 131_072
     parallel: int = 1
+    #: What an operator's schema carries: all that a kernel depends on. Written here, since no word can be made of whole
+    #: numbers that a tracer holds for unknown.
+    word: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "word", _word(self))
         if self.rotary_dim % 2 or not 0 < self.rotary_dim <= self.head_dim:
             raise ValueError(
                 f"rotary_dim {self.rotary_dim}; expected an even number from 2 to head_dim {self.head_dim}"
@@ -96,6 +101,12 @@ class MropeShape:
         )
 
 
+def _word(shape: MropeShape) -> str:
+    q, k, dim, turned = shape.q_heads, shape.kv_heads, shape.head_dim, shape.rotary_dim
+    t, h, w = shape.sections
+    return f"{q} {k} {dim} {turned} {t} {h} {w} {shape.order} {shape.pairing}"
+
+
 ERNIE_28B = MropeShape(model="28b", q_heads=20, kv_heads=4, hidden=2560, layers=28)
 ERNIE_424B = MropeShape(model="424b", q_heads=64, kv_heads=8, hidden=8192, layers=54)
 QWEN2_VL_7B = MropeShape(
@@ -123,3 +134,16 @@ QWEN3_VL_8B = MropeShape(
     max_position=262_144,
 )
 PRESETS = {shape.model: shape for shape in (ERNIE_28B, ERNIE_424B, QWEN2_VL_7B, QWEN3_VL_8B)}
+
+
+@lru_cache(maxsize=256)
+def shape_of(word: str) -> MropeShape:
+    """The shape that wrote `word`: the same object each time, by which a repeated call is known."""
+    *numbers, order, pairing = word.split()
+    q, k, dim, turned, t, h, w = map(int, numbers)
+    if order not in get_args(Order) or pairing not in get_args(Pairing):
+        raise ValueError(f"order {order!r} and pairing {pairing!r}; expected {get_args(Order)} and {get_args(Pairing)}")
+    return MropeShape(
+        model="operator", q_heads=q, kv_heads=k, hidden=q * dim, layers=1, head_dim=dim, rotary_dim=turned,
+        sections=(t, h, w), order=order, pairing=pairing,  # type: ignore[arg-type]
+    )  # fmt: skip

@@ -166,7 +166,7 @@ def compiled_whole() -> Facts:
         chain.append(error(unfused(x.q, x.k, x.positions, x.cos_sin_cache, shape), exact).max_error)
     return {
         "graphs": len(graphs),
-        "operator_seen": sum("rope_prof.mrope." in graph.print_readable(print_output=False) for graph in graphs),
+        "operator_seen": sum("rope_prof.mrope_q_." in graph.print_readable(print_output=False) for graph in graphs),
         "max_error": max(errors),
         "chain_error": max(chain),
     }
@@ -201,11 +201,39 @@ def compiled_views(name: str) -> Facts:
     values = ring[..., -shape.kv_heads * shape.head_dim :]
     kept = torch.equal(values, before[..., -shape.kv_heads * shape.head_dim :]) and torch.equal(ring[0], before[0])
     return {
-        "functionalized": sum("auto_functionalized" in graph for graph in graphs),
+        "operators": sum(
+            graph.count(f"rope_prof.{name.replace('-', '_').replace('fused', 'mrope')}_{part}_")
+            for graph in graphs
+            for part in "qk"
+        ),
         "others_kept": kept,
         "max_error": max(errors),
         "chain_error": max(chain),
     }
+
+
+def by_inductor(name: str, *, made: bool) -> Facts:
+    """q and k as views of one tensor, from outside the graph or made in it: what Inductor's code allocates."""
+    from torch._inductor.utils import run_and_get_code
+
+    shape, call = small(5, 1), path(name).call
+    x = inputs(shape, 9)
+    exact = tuple(reference(part, x.positions, shape) for part in (x.q, x.k))
+    width = shape.q_heads * shape.head_dim
+
+    def inside(qkv: torch.Tensor) -> torch.Tensor:
+        new = views(shape, qkv * 1.0, x.positions, x.cos_sin_cache)
+        call(new.q, new.k, x.positions, x.cos_sin_cache, shape)
+        return new.qkv
+
+    def outside(q: torch.Tensor, k: torch.Tensor) -> None:
+        call(q, k, x.positions, x.cos_sin_cache, shape)
+
+    step = torch.compile(inside if made else outside, fullgraph=True)
+    result, code = run_and_get_code(step, *((x.qkv,) if made else (x.q, x.k)))
+    out = (result[:, :width], result[:, width : width + x.k.shape[1]]) if made else (x.q, x.k)
+    body = code[0][code[0].index("def call") :].partition("runner =")[0]
+    return {"allocations": body.count("empty_strided"), "max_error": error(out, exact).max_error}
 
 
 def traced(mode: str) -> Facts:
@@ -267,6 +295,8 @@ CASES: dict[str, Callable[[], Facts]] = {
     "compiled_whole": compiled_whole,
     "compiled_views fused": partial(compiled_views, "fused"),
     "compiled_views per-token": partial(compiled_views, "per-token"),
+    "inductor outside": partial(by_inductor, "fused", made=False),
+    "inductor made": partial(by_inductor, "fused", made=True),
     "traced real": partial(traced, "real"),
     "traced fake": partial(traced, "fake"),
     "operator_checks": operator_checks,

@@ -1,0 +1,29 @@
+"""How long a call is, by the rows (tokens x heads) that it moves: what a kernel's cut depends on beside its shape.
+
+Three lengths serve all. A launch that overlaps its predecessor starts some 0.8 programs a nanosecond, so a long call
+wants large programs; a program alone on its multiprocessor waits for its own instructions, so a short one wants small
+programs; and where all of a call's programs find room beside those of its predecessor (`decode`), its dependents may be
+let go before it waits itself. Whoever compiles one length compiles all, so that no new prompt length does.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Length = Literal["decode", "short", "long"]
+LENGTHS: tuple[Length, ...] = ("decode", "short", "long")
+_DECODE_ROWS = 8_192
+_SHORT_ROWS = 32_768
+
+
+def length_of(rows: int) -> Length:
+    """The length of a call that moves so many rows."""
+    return "decode" if rows <= _DECODE_ROWS else "short" if rows <= _SHORT_ROWS else "long"
+
+
+def divisor(heads: int, wanted: int, most: int = 8) -> int:
+    """The divisor of `heads` nearest to `wanted`, the larger of two; as even a cut as can be where none is near."""
+    even = [n for n in range(1, most + 1) if heads % n == 0 and 2 * n > wanted]
+    if even:
+        return min(even, key=lambda n: (abs(n - wanted), -n))
+    return -(-heads // max(1, round(heads / wanted)))

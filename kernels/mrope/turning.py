@@ -1,0 +1,96 @@
+"""What every rotary kernel here shares, as Triton functions: positions, rows of the table by the order, the turn.
+
+Knows the three orders and how a lane finds its cos and sin; knows neither heads nor where anything is written.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+#: `MropeShape.order` as the kernels' constant ORDER.
+ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
+
+
+@triton.jit
+def positions_of(positions_ptr, stride_position, token, live):
+    """(t, h, w) int64 of each token; 0 where it is not live."""
+    at = positions_ptr + token
+    t = tl.load(at, mask=live, other=0).to(tl.int64)
+    h = tl.load(at + stride_position, mask=live, other=0).to(tl.int64)
+    w = tl.load(at + 2 * stride_position.to(tl.int64), mask=live, other=0).to(tl.int64)
+    return t, h, w
+
+
+@triton.jit
+def cos_sin_of(
+    table_ptr,
+    t,
+    h,
+    w,
+    max_position,
+    pair,
+    ORDER: tl.constexpr,
+    PAIRS: tl.constexpr,
+    T_PAIRS: tl.constexpr,
+    H_PAIRS: tl.constexpr,
+):
+    """cos and sin of each pair; NaN for a token with a position outside the table, which must hold < 2^31 elements.
+
+    The row of each pair is found once for every phase of the order (pair i takes phase i % 1, 2 or 3): within a phase
+    it changes only at section borders, so that four neighbouring pairs load as one vector.
+    """
+    known = _below(t, max_position) & _below(h, max_position) & _below(w, max_position)
+    if triton.next_power_of_2(PAIRS) != PAIRS:
+        known = known & (pair < PAIRS)
+    t, h, w = t.to(tl.int32), h.to(tl.int32), w.to(tl.int32)
+    row_0, row_1, row_2 = _rows(t, h, w, pair, ORDER, T_PAIRS, H_PAIRS)
+    cos_0, sin_0 = _row(table_ptr, row_0, known, pair, PAIRS)
+    cos_1, sin_1 = cos_0, sin_0
+    cos_2, sin_2 = cos_0, sin_0
+    if ORDER != 1:
+        cos_1, sin_1 = _row(table_ptr, row_1, known, pair, PAIRS)
+    if ORDER == 2:
+        cos_2, sin_2 = _row(table_ptr, row_2, known, pair, PAIRS)
+    return _of_phase(pair, cos_0, cos_1, cos_2, ORDER), _of_phase(pair, sin_0, sin_1, sin_2, ORDER)
+
+
+@triton.jit
+def _below(index, end):
+    """Whether `0 <= index < end`, in one comparison of unsigned numbers."""
+    return index.to(tl.uint64, bitcast=True) < end.to(tl.uint64)
+
+
+@triton.jit
+def _rows(t, h, w, pair, ORDER: tl.constexpr, T_PAIRS: tl.constexpr, H_PAIRS: tl.constexpr):
+    if ORDER == 0:  # h, w, h, w, ..., t
+        mixed = pair < 2 * H_PAIRS
+        return tl.where(mixed, h, t), tl.where(mixed, w, t), t + 0 * pair
+    if ORDER == 1:  # t, then h, then w
+        row = tl.where(pair < T_PAIRS, t, tl.where(pair < T_PAIRS + H_PAIRS, h, w))
+        return row, row, row
+    mixed = pair < 3 * H_PAIRS  # t, h, w, t, h, w, ..., t
+    return t + 0 * pair, tl.where(mixed, h, t), tl.where(mixed, w, t)
+
+
+@triton.jit
+def _row(table_ptr, row, known, pair, PAIRS: tl.constexpr):
+    at = table_ptr + (row * (2 * PAIRS) + pair)
+    nan = float("nan")
+    return tl.load(at, mask=known, other=nan), tl.load(at + PAIRS, mask=known, other=nan)
+
+
+@triton.jit
+def _of_phase(pair, first, second, third, ORDER: tl.constexpr):
+    if ORDER == 0:
+        return tl.where(pair % 2 == 0, first, second)
+    if ORDER == 1:
+        return first
+    return tl.where(pair % 3 == 0, first, tl.where(pair % 3 == 1, second, third))
+
+
+@triton.jit
+def turned(first, second, cos, sin):
+    """Both lanes of each pair after the turn, in fp32."""
+    a, b = first.to(tl.float32), second.to(tl.float32)
+    return a * cos - b * sin, b * cos + a * sin

@@ -1,0 +1,310 @@
+"""The Triton kernel: packed qkv -> multimodal rotary embedding -> paged KV cache [-> fp8], in one launch.
+
+A program takes a few tokens and either a run of q's heads, which it turns and writes where q lies (or to an output), or
+a run of kv heads, whose k it turns and whose v it copies to the token's slot of the cache. All rows are loaded with
+128-bit accesses before anything is computed; cos and sin come straight into the layout of the rows; one rounding, from
+fp32, also to fp8. Strides, token count, slots, pages and table length are run-time values. It knows nothing of tensors:
+`fused` has checked them and `blocks` has cut the work.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from rope_prof.kernels.mrope.turning import cos_sin_of, positions_of, turned
+
+#: The constant EARLY: when positions and slots, and with the last the table too, are read.
+AFTER_ROWS, BEFORE_ROWS, BEFORE_WAIT, TABLE_BEFORE_WAIT = range(4)
+#: The constant SCALES: what an fp8 cache divides by.
+NO_SCALE, ONE_SCALE, SCALE_A_HEAD = range(3)
+
+
+@triton.jit
+def _to_fp8_grid(value):
+    """fp32 values that e4m3 holds, for Triton's interpreter, whose conversion neither rounds to even nor carries."""
+    near = tl.where(value == value, tl.minimum(tl.maximum(value, -448.0), 448.0), value)
+    bits = near.to(tl.int32, bitcast=True)
+    normal = ((bits + 0x7FFFF + ((bits >> 20) & 1)) & -0x100000).to(tl.float32, bitcast=True)
+    return tl.where(tl.abs(near) < 0.015625, (near + 24576.0) - 24576.0, normal)  # 24576 = 1.5 * 2^14: steps of 2^-9
+
+
+@triton.jit
+def put(at, value, factor, mask, SCALES: tl.constexpr, ROUND: tl.constexpr):
+    """Store fp32 `value`, in fp8 times `factor`: rounded once to even, saturated, NaN kept."""
+    if SCALES > 0:
+        value = value * factor
+        if ROUND:  # a GPU's own conversion does all this
+            value = _to_fp8_grid(value)
+    tl.store(at, value.to(at.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def factor_of(scale_ptr, token, stride_token, head, stride_head, mask):
+    """One over each token's scale of `head`."""
+    at = scale_ptr + token * stride_token.to(tl.int64) + head * stride_head
+    return 1.0 / tl.load(at, mask=mask, other=1.0)
+
+
+@triton.jit
+def slot_at(slot, stride_slot, stride_page, PAGE: tl.constexpr, ALIGN: tl.constexpr):
+    """Where each token's slot begins, in elements; slots are those inside the cache, strides count ALIGN elements."""
+    slot = slot.to(tl.int32)
+    at = (slot // PAGE).to(tl.int64) * (stride_page.to(tl.int64) * ALIGN)
+    return at + (slot % PAGE).to(tl.int64) * (stride_slot.to(tl.int64) * ALIGN)
+
+
+@triton.jit
+def _turn(
+    rows,
+    to_rows,
+    to_head,
+    keep_rows,
+    head,
+    live,
+    write,
+    scale_ptr,
+    scale_token,
+    scale_head,
+    positions_ptr,
+    stride_position,
+    table_ptr,
+    max_position,
+    token,
+    t,
+    h,
+    w,
+    cos,
+    sin,
+    HEADS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    D: tl.constexpr,
+    PAIRS: tl.constexpr,
+    T_PAIRS: tl.constexpr,
+    H_PAIRS: tl.constexpr,
+    ORDER: tl.constexpr,
+    NEOX: tl.constexpr,
+    BLOCK_TOKENS: tl.constexpr,
+    EARLY: tl.constexpr,
+    WHOLE: tl.constexpr,
+    KEEP: tl.constexpr,
+    SCALES: tl.constexpr,
+    ROUND: tl.constexpr,
+):
+    """Turn BLOCK heads from `rows` (pointers to the first lane of each token's `head`) into `to_rows`, `to_head` apart.
+
+    `live` tokens are read and `write` ones written. WHOLE: lanes that are not turned are written too; KEEP: everything
+    turned goes to `keep_rows` as well, unscaled.
+    """
+    BLOCK_D: tl.constexpr = triton.next_power_of_2(D)
+    TAIL: tl.constexpr = D - 2 * PAIRS if WHOLE and NEOX else 0
+    pair = tl.arange(0, triton.next_power_of_2(PAIRS) if NEOX else BLOCK_D // 2)[None, :]
+    lane = pair if NEOX else tl.arange(0, BLOCK_D)[None, :]
+    END: tl.constexpr = PAIRS if NEOX else D
+    LAST: tl.constexpr = D if WHOLE else 2 * PAIRS
+    rest = 2 * PAIRS + tl.arange(0, triton.next_power_of_2(TAIL) if TAIL > 0 else 1)[None, :]
+    firsts = ()
+    seconds = ()
+    tails = ()
+    for j in tl.static_range(BLOCK):
+        mask = live
+        if HEADS % BLOCK != 0:
+            mask = mask & (head + j < HEADS)
+        if TAIL > 0:
+            tails = tails + (tl.load(rows + j * D + rest, mask=mask & (rest < D), other=0.0),)  # type: ignore[assignment]
+        if triton.next_power_of_2(END) != END:
+            mask = mask & (lane < END)
+        firsts = firsts + (tl.load(rows + j * D + lane, mask=mask),)  # type: ignore[assignment]
+        if NEOX:
+            seconds = seconds + (tl.load(rows + j * D + PAIRS + lane, mask=mask),)  # type: ignore[assignment]
+    factor = 1.0
+    if SCALES == 1:
+        factor = factor_of(scale_ptr, token, scale_token, 0, scale_head, write)
+    if EARLY == 0:
+        t, h, w = positions_of(positions_ptr, stride_position, token, live)
+    if EARLY < 3:
+        cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+    for j in tl.static_range(BLOCK):
+        mask = write
+        if HEADS % BLOCK != 0:
+            mask = mask & (head + j < HEADS)
+        if SCALES == 2:
+            factor = factor_of(scale_ptr, token, scale_token, head + j, scale_head, mask)
+        to = to_rows + j * to_head
+        if TAIL > 0:
+            put(to + rest, tails[j].to(tl.float32), factor, mask & (rest < D), SCALES, ROUND)
+        if NEOX:
+            first, second = turned(firsts[j], seconds[j], cos, sin)
+            if triton.next_power_of_2(PAIRS) != PAIRS:
+                mask = mask & (lane < PAIRS)
+            put(to + lane, first, factor, mask, SCALES, ROUND)
+            put(to + PAIRS + lane, second, factor, mask, SCALES, ROUND)
+            if KEEP:
+                kept = live & (head + j < HEADS) & (lane < PAIRS)
+                tl.store(keep_rows + j * D + lane, first.to(keep_rows.dtype.element_ty), mask=kept)
+                tl.store(keep_rows + j * D + PAIRS + lane, second.to(keep_rows.dtype.element_ty), mask=kept)
+        else:
+            first, second = tl.split(firsts[j].reshape(BLOCK_TOKENS, BLOCK_D // 2, 2))
+            first, second = turned(first, second, cos, sin)
+            out = tl.join(first, second).reshape(BLOCK_TOKENS, BLOCK_D)
+            if D != 2 * PAIRS and WHOLE:
+                out = tl.where(lane < 2 * PAIRS, out, firsts[j].to(tl.float32))
+            if LAST != BLOCK_D:
+                mask = mask & (lane < LAST)
+            put(to + lane, out, factor, mask, SCALES, ROUND)
+            if KEEP:
+                kept = live & (head + j < HEADS) & (lane < 2 * PAIRS)
+                tl.store(keep_rows + j * D + lane, out.to(keep_rows.dtype.element_ty), mask=kept)
+
+
+@triton.jit(
+    do_not_specialize=[
+        "tokens",
+        "stride_q",
+        "stride_out",
+        "stride_k",
+        "stride_v",
+        "stride_position",
+        "max_position",
+        "slots_end",
+        "k_page",
+        "k_slot",
+        "k_head",
+        "v_page",
+        "v_slot",
+        "v_head",
+        "k_scale_token",
+        "k_scale_head",
+        "v_scale_token",
+        "v_scale_head",
+    ],
+    do_not_specialize_on_alignment=["positions_ptr", "slots_ptr", "k_scale_ptr", "v_scale_ptr"],
+)
+def mrope_kv_kernel(
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    positions_ptr,
+    table_ptr,
+    k_cache_ptr,
+    v_cache_ptr,
+    slots_ptr,
+    k_scale_ptr,
+    v_scale_ptr,
+    out_ptr,
+    tokens,
+    stride_q,
+    stride_out,
+    stride_k,
+    stride_v,
+    stride_position,
+    max_position,
+    slots_end,
+    k_page,
+    k_slot,
+    k_head,
+    v_page,
+    v_slot,
+    v_head,
+    k_scale_token,
+    k_scale_head,
+    v_scale_token,
+    v_scale_head,
+    Q_HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    D: tl.constexpr,
+    PAIRS: tl.constexpr,
+    T_PAIRS: tl.constexpr,
+    H_PAIRS: tl.constexpr,
+    ORDER: tl.constexpr,
+    NEOX: tl.constexpr,
+    PAGE: tl.constexpr,
+    SCALES: tl.constexpr,
+    ROUND: tl.constexpr,
+    KEEP_K: tl.constexpr,
+    OUTPUT: tl.constexpr,
+    ALIGN: tl.constexpr,
+    CACHE_ALIGN: tl.constexpr,
+    BLOCK_TOKENS: tl.constexpr,
+    BLOCK_Q: tl.constexpr,
+    BLOCK_KV: tl.constexpr,
+    EARLY: tl.constexpr,
+    TRIGGER_FIRST: tl.constexpr,
+    OVERLAP: tl.constexpr,
+):
+    Q_GROUPS: tl.constexpr = (Q_HEADS + BLOCK_Q - 1) // BLOCK_Q
+    GROUPS: tl.constexpr = Q_GROUPS + (KV_HEADS + BLOCK_KV - 1) // BLOCK_KV
+    program = tl.program_id(0)
+    group = program % GROUPS
+    token = (program // GROUPS).to(tl.int64) * BLOCK_TOKENS + tl.arange(0, BLOCK_TOKENS)[:, None]
+    live = token < tokens
+    is_kv = group >= Q_GROUPS
+    t, h, w, slot, cos, sin = 0, 0, 0, 0, 0, 0
+    if OVERLAP and TRIGGER_FIRST:
+        tl.extra.cuda.gdc_launch_dependents()
+    if EARLY >= 2:  # the caller has said that no kernel which may still run writes these
+        t, h, w = positions_of(positions_ptr, stride_position, token, live)
+        slot = tl.load(slots_ptr + token, mask=live & is_kv, other=-1).to(tl.int64)
+    if EARLY == 3:
+        pair = tl.arange(0, triton.next_power_of_2(PAIRS) if NEOX else triton.next_power_of_2(D) // 2)[None, :]
+        cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+    if OVERLAP:
+        tl.extra.cuda.gdc_wait()  # nothing else that a predecessor may write is touched before this
+        if not TRIGGER_FIRST:
+            tl.extra.cuda.gdc_launch_dependents()
+    if EARLY == 1:
+        t, h, w = positions_of(positions_ptr, stride_position, token, live)
+        slot = tl.load(slots_ptr + token, mask=live & is_kv, other=-1).to(tl.int64)
+
+    if is_kv:
+        head = (group - Q_GROUPS) * BLOCK_KV
+        lane = tl.arange(0, triton.next_power_of_2(D))[None, :]
+        v_rows = v_ptr + head * D + token * (stride_v.to(tl.int64) * ALIGN)
+        k_rows = k_ptr + head * D + token * (stride_k.to(tl.int64) * ALIGN)
+        place = slot
+        if EARLY == 0:
+            place = tl.load(slots_ptr + token, mask=live, other=-1).to(tl.int64)
+        rows = ()
+        for j in tl.static_range(BLOCK_KV):
+            mask = live
+            if KV_HEADS % BLOCK_KV != 0:
+                mask = mask & (head + j < KV_HEADS)
+            if triton.next_power_of_2(D) != D:
+                mask = mask & (lane < D)
+            rows = rows + (tl.load(v_rows + j * D + lane, mask=mask),)  # type: ignore[assignment]
+        factor = 1.0
+        if SCALES == 1:
+            factor = factor_of(v_scale_ptr, token, v_scale_token, 0, v_scale_head, live)
+        inside = live & (place.to(tl.uint64, bitcast=True) < slots_end.to(tl.uint64))  # type: ignore[attr-defined]
+        k_head_at = k_head.to(tl.int64) * CACHE_ALIGN
+        v_head_at = v_head.to(tl.int64) * CACHE_ALIGN
+        k_to = k_cache_ptr + slot_at(place, k_slot, k_page, PAGE, CACHE_ALIGN) + head * k_head_at
+        v_to = v_cache_ptr + slot_at(place, v_slot, v_page, PAGE, CACHE_ALIGN) + head * v_head_at
+        _turn(
+            k_rows, k_to, k_head_at, k_rows, head, live, inside, k_scale_ptr, k_scale_token, k_scale_head,
+            positions_ptr, stride_position, table_ptr, max_position, token, t, h, w, cos, sin,
+            KV_HEADS, BLOCK_KV, D, PAIRS, T_PAIRS, H_PAIRS, ORDER, NEOX, BLOCK_TOKENS, EARLY, True, KEEP_K, SCALES,
+            ROUND,
+        )  # fmt: skip
+        for j in tl.static_range(BLOCK_KV):
+            known = inside
+            if KV_HEADS % BLOCK_KV != 0:
+                known = known & (head + j < KV_HEADS)
+            mask = known
+            if triton.next_power_of_2(D) != D:
+                mask = mask & (lane < D)
+            to = v_to + j * v_head_at + lane
+            if SCALES == 0:
+                tl.store(to, rows[j], mask=mask)
+            else:
+                if SCALES == 2:
+                    factor = factor_of(v_scale_ptr, token, v_scale_token, head + j, v_scale_head, known)
+                put(to, rows[j].to(tl.float32), factor, mask, SCALES, ROUND)
+    else:
+        q_head = group * BLOCK_Q
+        q_rows = q_ptr + q_head * D + token * (stride_q.to(tl.int64) * ALIGN)
+        out_rows = out_ptr + q_head * D + token * (stride_out.to(tl.int64) * ALIGN)
+        _turn(
+            q_rows, out_rows, D, q_rows, q_head, live, live, k_scale_ptr, k_scale_token, k_scale_head,
+            positions_ptr, stride_position, table_ptr, max_position, token, t, h, w, cos, sin,
+            Q_HEADS, BLOCK_Q, D, PAIRS, T_PAIRS, H_PAIRS, ORDER, NEOX, BLOCK_TOKENS, EARLY, OUTPUT, False, 0, ROUND,
+        )  # fmt: skip
