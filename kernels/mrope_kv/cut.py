@@ -15,7 +15,7 @@ _ROWS: Mapping[Length, tuple[int, int]] = MappingProxyType({"decode": (4, 2), "s
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Programs:
     """Tokens, q's heads and kv heads (k and v each) a program; whether its dependents are let go before it waits."""
 
     tokens: int
@@ -29,12 +29,12 @@ class Cut:
         return -(-tokens // self.tokens) * (-(-shape.q_heads // self.q_heads) + -(-shape.kv_heads // self.kv_heads))
 
 
-def cut(shape: MropeShape, itemsize: int, length: Length) -> Cut:
+def cut(shape: MropeShape, itemsize: int, length: Length) -> Programs:
     """One warp, whose every lane moves 16 bytes of a row."""
     lanes = triton.next_power_of_2(shape.pairs if shape.pairing == "neox" else shape.head_dim)
     block = max(1, 32 * (16 // itemsize) // lanes)
     q_rows, kv_rows = (max(1, rows // block) for rows in _ROWS[length])
-    return Cut(
+    return Programs(
         block,
         divisor(shape.q_heads, q_rows),
         divisor(shape.kv_heads, min(kv_rows, 4), most=4),

@@ -21,7 +21,7 @@ from rope_prof.kernels.mrope.operator import operator
 from rope_prof.kernels.mrope.shape import MropeShape, shape_of
 from rope_prof.kernels.mrope.turning import ORDERS
 from rope_prof.kernels.mrope_kv.cache import FP8, Layout, Pages, halves, pages_of, scale_strides
-from rope_prof.kernels.mrope_kv.cut import Cut, cut
+from rope_prof.kernels.mrope_kv.cut import Programs, cut
 from rope_prof.kernels.mrope_kv.kernel import (
     BEFORE_ROWS,
     NO_SCALE,
@@ -67,7 +67,7 @@ def constants(
     shape: MropeShape,
     cache: Pages,
     itemsize: int,
-    how: Cut,
+    how: Programs,
     *,
     scales: int,
     aligned: bool,
@@ -111,7 +111,7 @@ def launch(
     keep_k: bool = False,
     settled: bool = False,
     overlap: bool = True,
-    how: Cut | None = None,
+    how: Programs | None = None,
     **tried: int,
 ) -> Launch | None:
     """Launch unchecked by Triton's own way; what comes back repeats it the short way, None where there is none.
@@ -140,7 +140,7 @@ def launch(
     cuts = [how] if how else [cut(shape, itemsize, length) for length in LENGTHS]
     how = how or cut(shape, itemsize, length_of(tokens * (shape.heads + shape.kv_heads)))
 
-    def fixed_for(one: Cut) -> dict[str, int | bool]:
+    def fixed_for(one: Programs) -> dict[str, int | bool]:
         return constants(
             shape, keys, itemsize, one, scales=scales, aligned=aligned, overlap=overlap, keep_k=keep_k,
             output=out is not None, settled=settled, rounded=not q.is_cuda,

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from rope_prof.kernels.mrope_kv.cache import Layout
-from rope_prof.kernels.mrope_kv.cut import Cut
+from rope_prof.kernels.mrope_kv.cut import Programs
 from rope_prof.kernels.mrope_kv.fused import Given, fused, launch
 from rope_prof.kernels.mrope_kv.inputs import Kind, KvInputs, make_kv_ring
 from rope_prof.kernels.mrope_kv.paths import path
@@ -62,7 +62,7 @@ def when(early: int) -> Facts:
     """Positions, slots and table read at another time, heads that no program divides."""
     x, shape = made("fp8-head", "HND", heads=(5, 3))
     given = Given(*x.arguments(shape)[:10])  # type: ignore[arg-type]
-    return judged(x, shape, lambda: launch(given, shape, "HND", how=Cut(2, 2, 2), EARLY=early))
+    return judged(x, shape, lambda: launch(given, shape, "HND", how=Programs(2, 2, 2), EARLY=early))
 
 
 def to_output() -> Facts:
