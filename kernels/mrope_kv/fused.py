@@ -301,7 +301,7 @@ _layouts = _Layouts()
 _raw_stream: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
 _current_device: Any = getattr(torch._C, "_cuda_getDevice", None)
 _dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
-_one_storage: Callable[[torch.Tensor, torch.Tensor], bool] = torch._C._is_alias_of  # noqa: SLF001
+_one_storage: Any = getattr(torch._C, "_is_alias_of")  # noqa: B009  its stub lacks it
 
 
 def fused(
