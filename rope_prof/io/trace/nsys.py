@@ -24,6 +24,7 @@ from rope_prof.io.kineto.args import as_int, ints
 from rope_prof.io.kineto.digits import LIMIT_NS
 from rope_prof.io.layout import SYSTEMS_SUFFIX
 from rope_prof.io.sqlite import tables_of
+from rope_prof.io.trace.tables import ExportTables, FolderTables, SqliteTables
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, proof
 
 _KERNEL: Final = "CUPTI_ACTIVITY_KIND_KERNEL"
@@ -47,7 +48,6 @@ _COPIES: Final = {
 }
 _RANGE_TYPES: Final = (59, 60)
 _DOMAIN_TYPE: Final = 75
-_FETCH: Final = 100_000
 _TESTED: Final = ((3, 16), (3, 28))
 
 
@@ -56,21 +56,29 @@ def read_nsys(path: Path) -> Trace:
     try:
         with tables_of(path) as database:
             database.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
-            return _Export(database, str(path)).trace()
+            return _Export(SqliteTables(database), str(path)).trace()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise TraceError(f"cannot read {str(path)!r} as SQLite: {error}; export it again with nsys") from error
+
+
+def read_nsys_folder(path: Path) -> Trace:
+    """The trace of an export as a folder of Parquet or Arrow files. Errors as of `read_nsys`."""
+    try:
+        return _Export(FolderTables(path), str(path)).trace()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first = str(error).partition("\n")[0]
+        raise TraceError(f"cannot read the export in {str(path)!r}: {first}; export it again with nsys") from error
 
 
 class _Export:
     """One open export; `findings` grow while tables are read."""
 
-    def __init__(self, database: sqlite3.Connection, source: str) -> None:
-        self._database = database
+    def __init__(self, tables: ExportTables, source: str) -> None:
+        self._held = tables
         self._source = source
         self._findings: list[Finding] = []
         self._events = 0
-        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        self._tables = _by_plain_name(str(name) for (name,) in tables)
+        self._tables = _by_plain_name(tables.names())
         if not self._tables.keys() & set(_MARKS):
             raise TraceError(
                 f"{source!r} is SQLite, but no nsys export (tables: {', '.join(sorted(self._tables)[:5]) or 'none'}); "
@@ -110,19 +118,16 @@ class _Export:
             detail = f"tables hold events of a kind that is not read: {', '.join(strange[:5])}"
             self._findings.append(Finding(code="unread_tables", detail=detail, count=len(strange)))
 
-    def _rows(self, table: str, wanted: Sequence[str], where: str = "") -> pl.DataFrame:
+    def _rows(self, table: str, wanted: Sequence[str]) -> pl.DataFrame:
         """Those columns of a table as untyped values; missing columns are null, a missing table has no rows."""
         rows: list[tuple[Any, ...]] = []
-        if table in self._tables:
-            quoted = self._tables[table].replace('"', '""')
-            held = {str(row[1]) for row in self._database.execute(f'PRAGMA table_info("{quoted}")')}
-            columns = ", ".join(f'"{c}"' if c in held else f'NULL AS "{c}"' for c in wanted)
+        if table in self._tables and wanted:
+            name = self._tables[table]
+            held = [column for column in wanted if column in self._held.columns(name)]
+            places = [held.index(column) if column in held else None for column in wanted]
             try:
-                cursor = self._database.execute(
-                    f'SELECT {columns} FROM "{quoted}" {where} ORDER BY rowid' if wanted else ""
-                )
-                while more := cursor.fetchmany(_FETCH):
-                    rows += more
+                for more in self._held.rows(name, held) if held else ():
+                    rows += [tuple(None if k is None else row[k] for k in places) for row in more]
             except sqlite3.OperationalError as error:
                 raise TraceError(f"cannot read table {table} of {self._source!r}: {error}; export it again") from error
             except sqlite3.DatabaseError as error:
@@ -130,9 +135,9 @@ class _Export:
                 self._findings.append(Finding(code="damaged_table", detail=detail))
         return pl.DataFrame({c: pl.Series([r[k] for r in rows], dtype=pl.Object) for k, c in enumerate(wanted)})
 
-    def _timed(self, table: str, extra: Sequence[str], where: str = "") -> dict[str, pl.Series]:
+    def _timed(self, table: str, extra: Sequence[str]) -> dict[str, pl.Series]:
         """Integer columns of a table with start and end; rows without a readable start are left out and counted."""
-        frame = self._rows(table, ("start", "end", *extra), where)
+        frame = self._rows(table, ("start", "end", *extra))
         texts = [name for name in extra if name in _TEXTS]
         columns = {n: ints(n, _integers(frame[n].to_list())) for n in frame.columns if n not in texts}
         columns |= {n: pl.Series(n, list(map(self._text, frame[n])), dtype=pl.String) for n in texts}

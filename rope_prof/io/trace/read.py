@@ -11,6 +11,8 @@ from rope_prof.io.trace.cache import cached_trace
 from rope_prof.io.trace.foreign import foreign
 from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, kinds
 from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
+from rope_prof.io.trace.nsys import read_nsys_folder
+from rope_prof.io.trace.tables import is_export_folder
 from rope_prof.io.trace.unpack import Progress
 from rope_prof.model.trace import Trace
 
@@ -54,6 +56,8 @@ def _read(path: Path, progress: Progress | None) -> Trace:
             raise TraceError(f"{str(path)!r} is no file but a pipe or a device; write the trace to a file first")
         if is_archive(path):
             return _only_member(path, progress)
+        if is_export_folder(path):
+            return read_nsys_folder(path)
         start = FileStart(path, progress)
         other = foreign(b"" if start.tables else start.head, start.tables)
         if other is not None:

@@ -24,6 +24,7 @@ from rope_prof.errors import TraceError, UnavailableError, UsageError
 from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX
 from rope_prof.io.trace.formats import SUFFIXES
 from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
+from rope_prof.io.trace.tables import is_export_folder
 
 #: Archives that a folder is searched for; what they hold counts if its own name does.
 ARCHIVES: Final = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -80,7 +81,7 @@ def several(places: Iterable[str]) -> bool:
     if len(words) != 1 or "://" in words[0] or _is_glob(words[0]):
         return True
     path = Path(words[0])
-    return path.is_dir() or (is_archive(path) and len(members(path, SUFFIXES)) > 1)
+    return (path.is_dir() and not is_export_folder(path)) or (is_archive(path) and len(members(path, SUFFIXES)) > 1)
 
 
 def found(places: Iterable[str]) -> tuple[Source, ...]:
@@ -147,7 +148,7 @@ def _local(place: str) -> Iterator[Source]:
     else:
         raise TraceError(f"no file or folder {place!r}; expected a trace, a folder of traces, a glob or a URL")
     for hit in map(Path, hits):
-        for file in _walk(hit) if hit.is_dir() else (hit,):
+        for file in _walk(hit) if hit.is_dir() and not is_export_folder(hit) else (hit,):
             with contextlib.suppress(FileNotFoundError):  # a file that went while the folder was read
                 stat = file.stat()
                 address, stamp = str(file.absolute()), f"{stat.st_size}-{stat.st_mtime_ns}"
@@ -164,6 +165,10 @@ def _is_glob(text: str) -> bool:
 def _walk(folder: Path) -> Iterator[Path]:
     for at, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith("-cache"))
+        if is_export_folder(Path(at)):
+            folders.clear()
+            yield Path(at)
+            continue
         if DATASET_FILE in files:
             folders.clear()
             continue

@@ -1,0 +1,91 @@
+"""Where the tables of an nsys export lie: an SQLite file, or a folder of Parquet or Arrow files, one a table.
+
+`nsys export --type sqlite`, `--type parquetdir`, `--type arrowdir`: the same tables in each.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import polars as pl
+
+_FETCH: Final = 100_000
+_READERS: Final[dict[str, Callable[..., pl.LazyFrame]]] = {
+    ".parquet": pl.scan_parquet,
+    ".arrow": pl.scan_ipc,
+    ".feather": pl.scan_ipc,
+}
+#: Tables that no other folder of such files has.
+_MARKS: Final = ("StringIds", "META_DATA_EXPORT", "TARGET_INFO_SESSION_START_TIME", "CUPTI_ACTIVITY_KIND_RUNTIME")
+
+
+class ExportTables(Protocol):
+    """The tables of one export."""
+
+    def names(self) -> list[str]:
+        """Of all tables."""
+
+    def columns(self, table: str) -> set[str]:
+        """Of one table."""
+
+    def rows(self, table: str, columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
+        """Those of its columns, in the file's order, many rows at a time."""
+
+
+class SqliteTables:
+    """Of an open database (`io.sqlite`). Errors: sqlite3.Error."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def names(self) -> list[str]:
+        rows = self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return [str(name) for (name,) in rows]
+
+    def columns(self, table: str) -> set[str]:
+        return {str(row[1]) for row in self._database.execute(f'PRAGMA table_info("{_quoted(table)}")')}
+
+    def rows(self, table: str, columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
+        picked = ", ".join(f'"{column}"' for column in columns) or "NULL"
+        cursor = self._database.execute(f'SELECT {picked} FROM "{_quoted(table)}" ORDER BY rowid')
+        while more := cursor.fetchmany(_FETCH):
+            yield more
+
+
+class FolderTables:
+    """Of a folder. Errors: polars' own, for a damaged file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix in _READERS}
+
+    def names(self) -> list[str]:
+        return list(self._files)
+
+    def columns(self, table: str) -> set[str]:
+        return set(self._scan(table).collect_schema())
+
+    def rows(self, table: str, columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
+        frame = self._scan(table).select(columns).collect()
+        each = iter(frame.iter_rows())
+        while more := list(islice(each, _FETCH)):
+            yield more
+
+    def _scan(self, table: str) -> pl.LazyFrame:
+        file = self._files[table]
+        return _READERS[file.suffix](file)
+
+
+def is_export_folder(path: Path) -> bool:
+    """Whether it is a folder that nsys exported."""
+    with suppress(OSError):
+        return path.is_dir() and any((path / f"{name}{suffix}").is_file() for name in _MARKS for suffix in _READERS)
+    return False
+
+
+def _quoted(table: str) -> str:
+    return table.replace('"', '""')
