@@ -128,6 +128,15 @@ def test_other_devices_are_refused_unless_asked_for() -> None:
     assert trace_diff(*sides, anyway=True).after_ns == 10
 
 
+def test_a_range_that_is_open_at_the_end_is_no_call_of_a_side() -> None:
+    opened = [range_("step", 5000, None), kernel(5100, 5900, launched=(5095, 5097))]
+    calls: tuple[Call, ...] = ([("k", 100, 10)], [("k", 100, 10)])
+    side = trace_side(trace(list(_drawn(calls, "step", None, "8x1x1")), opened), "step")
+    assert (side.spans_ns, side.events.height) == ((10, 10), 2)
+    with pytest.raises(UsageError, match="'step' is never closed in 'drawn'"):
+        trace_side(trace(opened), "step")
+
+
 def test_what_is_not_there_is_one_sentence() -> None:
     with pytest.raises(UsageError, match="no range 'stop' in 'drawn'; it has 'step'"):
         trace_side(steps([("k", 100, 10)]), "stop")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -103,3 +104,15 @@ def test_archives_of_nothing_bombs_and_damage_are_a_sentence(tmp_path: Path) -> 
     (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TraceError, match="damaged or locked archive"):
         read_trace(tmp_path / "cut.zip")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "a.json"
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR)  # so that whoever reads after all gets an archive, and does not hang
+    try:
+        os.write(held, b"PK\x03\x04" + b"0" * 300)
+        assert not several([str(pipe)])
+        assert [source.name for source in found([str(tmp_path)])] == ["a.json"]
+    finally:
+        os.close(held)

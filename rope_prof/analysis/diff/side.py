@@ -129,7 +129,9 @@ def _whole(trace: Trace, here: pl.DataFrame, device: str, judged: Integrity, hos
 def _of_range(
     trace: Trace, here: pl.DataFrame, device: str, judged: Integrity, host_side: Host, name: str
 ) -> TraceSide:
-    chosen = _outermost(_named(trace, name))
+    chosen = _outermost(_named(trace, name).filter(pl.col("dur_ns").is_not_null()))
+    if not chosen.height:
+        raise UsageError(f"range {name!r} is never closed in {trace.source!r}: no call; close it, or name another")
     arrays = timed(here)
     pieces = list(pairs(numbered(chosen), here))
     if not pieces:

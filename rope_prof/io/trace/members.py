@@ -28,7 +28,9 @@ _DAMAGE: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, No
 
 
 def is_archive(path: Path) -> bool:
-    """By its content; no for what is no file or cannot be read."""
+    """By its content; no for what is no plain file (a pipe would be waited for) or cannot be read."""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(_TAR_AT + 5)
