@@ -19,7 +19,7 @@ from rope_prof.analysis.comparison.sides import NotComparableError, Side, differ
 from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.stats import Figure
 from rope_prof.cli import main
-from rope_prof.commands.compare import compare_text
+from rope_prof.commands.compare_sides import compare_text
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import append_samples, shipped_runs, write_run
 from rope_prof.io.run.redact import PrivateWords

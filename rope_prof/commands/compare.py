@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from rope_prof.analysis.comparison.gates import Gate, gate
-from rope_prof.analysis.comparison.sides import NotComparableError
-from rope_prof.commands.compare_traces import Stretches, are_traces, compare_traces
-from rope_prof.commands.words import NOT_JUDGED, place
-from rope_prof.errors import RunError, UsageError
-from rope_prof.io.run.redact import cleaner
-from rope_prof.opened.comparison import cleaned_markdown, comparison, sides
-from rope_prof.views.blocks.compare import verdict_table
-from rope_prof.views.exchange.github import comment
-from rope_prof.views.exchange.judged import judged
-from rope_prof.views.exchange.junit import junit
-from rope_prof.views.terminal.writer import plain_table
-from rope_prof.views.words.compare_json import compare_json
-from rope_prof.views.words.comparison import Comparison, gates, method, reasons
-from rope_prof.views.words.names import shown
+from rope_prof.commands.kept import private, say_kept
+from rope_prof.commands.words import place
+from rope_prof.errors import UsageError
+from rope_prof.io.layout import RUN_FILE
+from rope_prof.io.run.history import history_folder
 
 FORMATS = ("text", "markdown", "json", "github", "junit")
-#: The formats of other tools, of one pair of sides.
-EXCHANGED = {"github": comment, "junit": junit}
 _SIDE = "RUN[:PATH[/MODE]]"
 
 
@@ -79,60 +70,26 @@ def compare(
         raise UsageError(f"--json and --format {form} ask for two things; say one")
     if strict and allow_unknown:
         raise UsageError("--strict fails what cannot be judged and --allow-unknown passes it; say one")
-    bounds = bounds_of(fail_on or [])
     for word in (base, cand):
         place(word.partition(":")[0])
-    parts = Stretches(name=range_, base_name=base_range, device=device)
-    if are_traces(base, cand):
-        if bounds or strict or allow_unknown:
-            raise UsageError(
-                "bounds judge recorded runs, whose rounds are samples; two traces have none: leave them out"
-            )
-        if form in EXCHANGED:
-            raise UsageError(f"--format {form} holds bounds of recorded runs; of two traces say text, markdown or json")
-        compare_traces(base, cand, parts, "json" if as_json else form, anyway=anyway)
-        return
-    if parts.given():
-        raise UsageError(
-            "--range, --base-range and --device pick a part of a trace; these are runs: RUN:PATH/MODE does"
-        )
-    try:
-        (left, right), paired = sides(base, cand)
-    except RunError as error:
-        raise NotComparableError(str(error)) from error
-    found = comparison(
-        (base, cand),
-        left,
-        right,
-        paired=paired,
-        anyway=anyway,
-        bounds=bounds,
-        strict=strict,
-        allow_unknown=allow_unknown,
-    )
-    if form == "markdown":
-        text, removed = cleaned_markdown(found)
-        typer.echo(text)
-        typer.echo(removed, err=True)
-    elif form in EXCHANGED:
-        clean = cleaner()
-        typer.echo(clean(EXCHANGED[form]([judged(f"{base} to {cand}", found)])), nl=False)
-        typer.echo(clean.sentence(), err=True)
-    else:
-        typer.echo((compare_json if as_json or form == "json" else compare_text)(found))
-    held = {state for _, _, state in found.checked}
-    if "fails" in held or (strict and "undecided" in held):
-        raise typer.Exit(1)
-    if "undecided" in held and not allow_unknown:
-        raise typer.Exit(NOT_JUDGED)
+    asked: dict[str, Any] = {"form": "json" if as_json else form, "bounds": tuple(fail_on or ()), "strict": strict}
+    asked |= {"allow_unknown": allow_unknown, "anyway": anyway}
+    asked |= {"name": range_, "base_name": base_range, "device": device}
+    inputs = [path for word in (base, cand) for path in _places(word)]
+    inputs += [history_folder()] if history_folder().exists() else []
+    rest = private() if form not in {"text", "json"} else ""
+    say_kept(("compare", base, cand, asked, rest), inputs, partial(_compare, base, cand, asked))
 
 
-def compare_text(found: Comparison) -> str:
-    """Columns two blanks apart, and under them what bounds said, why verdicts are open and how it was measured."""
-    lines = map(shown, [*gates(found), *reasons(found), *method(found)])
-    return "\n".join([*plain_table(verdict_table(found)), "", *lines])
+def _compare(base: str, cand: str, asked: dict[str, Any]) -> None:
+    from rope_prof.commands.compare_sides import compare_sides  # dear to load, and not needed where the answer is kept
+
+    compare_sides(base, cand, **asked)
 
 
-def bounds_of(fail_on: list[str]) -> dict[str, Gate]:
-    """Each bound as typed, and read. Errors: UsageError for one that is none."""
-    return {text: gate(text) for text in fail_on}
+def _places(word: str) -> Iterator[Path]:
+    """The files and run folders that `RUN[:PATH[/MODE]]` can name; a path and a folder may hold colons."""
+    cuts = [len(word), *(i for i, letter in enumerate(word) if letter == ":")]
+    for path in (Path(word[:i]) for i in cuts if i):
+        if path.is_file() or (path / RUN_FILE).exists():
+            yield path

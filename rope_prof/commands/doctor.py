@@ -8,19 +8,24 @@ from typing import Annotated
 
 import typer
 
+from rope_prof.commands.kept import answers_kept
 from rope_prof.errors import UnavailableError
 from rope_prof.io.run.history import history_file, kept_runs
-from rope_prof.io.trace.cache import cache_bytes, cache_folder, clear_cache
+from rope_prof.io.trace.cache import traces_kept
 from rope_prof.units import size
+
+#: What is kept in the user's cache folder to be faster, and goes by `--clear-cache`.
+KEPT = {"parsed traces": traces_kept, "answers": answers_kept}
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
-    clear: Annotated[bool, typer.Option("--clear-cache", help="Delete the parsed traces that are kept.")] = False,
+    clear: Annotated[bool, typer.Option("--clear-cache", help="Delete what is kept of traces and runs.")] = False,
 ) -> None:
     """What this machine can do, and what to do about the rest."""
     if clear:
-        typer.echo(f"{size(clear_cache())} of parsed traces deleted from {cache_folder()}")
+        for what, store in KEPT.items():
+            typer.echo(f"{size(store().clear())} of {what} deleted from {store().folder}")
         return
     try:
         from rope_prof.record.device.devices import find_device
@@ -41,5 +46,6 @@ def doctor(
     here = machine(find_device("auto"))
     known = f"{len(kept_runs(here))} runs of machines like this one in {history_file(here)}, for `compare`"
     typer.echo(f"{'':<8} {'history':<{width}}  {known}")
-    kept = f"{size(cache_bytes())} of parsed traces in {cache_folder()}; `doctor --clear-cache` deletes them"
-    typer.echo(f"{'':<8} {'cache':<{width}}  {kept}")
+    for what, store in KEPT.items():
+        kept = f"{size(store().kept_bytes())} of {what} in {store().folder}; `doctor --clear-cache` deletes them"
+        typer.echo(f"{'':<8} {'cache':<{width}}  {kept}")

@@ -8,20 +8,16 @@ from typing import Annotated
 import typer
 
 from rope_prof.commands import words
-from rope_prof.commands.export_ranks import draw_ranks
-from rope_prof.commands.export_report import export_html, export_markdown
+from rope_prof.commands.kept import Answer, kept, private
 from rope_prof.errors import UsageError
 from rope_prof.io.atomic import write_atomic
-from rope_prof.io.run.archive import write_archive
-from rope_prof.io.run.clean_files import clean_perfetto
-from rope_prof.io.run.redact import cleaner
-from rope_prof.io.trace.dataset import is_dataset
-from rope_prof.opened.exchange import EXCHANGE, exchanged
-from rope_prof.opened.pictures import draw_run, draw_trace
-from rope_prof.opened.run import open_run
+from rope_prof.io.layout import DATASET_FILE
 from rope_prof.units import size
 
+#: Formats of other benchmarks' tools, as `opened.exchange` names them.
+EXCHANGE = ("nvbench", "pytest-benchmark", "github-benchmark", "openmetrics")
 FORMATS = ("perfetto", "html", "markdown", "archive", *EXCHANGE)
+MARKDOWN_FILE = "report.md"
 
 
 def export(
@@ -81,36 +77,75 @@ def export(
 
 def export_archive(source: Path, out: Path) -> None:
     """A cleaned copy; prints what was cleaned and what could not be."""
+    from rope_prof.io.run.archive import write_archive
+
     for line in write_archive(source, out).lines():
         typer.echo(line)
+
+
+def export_html(source: Path, out: Path) -> None:
+    """One page at `out`, written whole or not at all."""
+    if out.is_dir():
+        raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o report.html")
+    answer = _kept(source, "page_answer")
+    _write(out, answer["page"])
+    typer.echo(f"{out}: {size(len(answer['page']))}, one page that makes no request; open it in any browser")
+    typer.echo(answer["said"].decode())
+
+
+def export_markdown(source: Path, out: Path, image_base: str | None) -> None:
+    """`report.md` and its pictures in the folder `out`, the text last."""
+    if out.is_file():
+        raise UsageError(f"{str(out)!r} is a file; expected a folder to write into, as -o report")
+    base = "" if not image_base else image_base.rstrip("/") + "/"
+    if any(c.isspace() or c in "<>\"'()\\" for c in base):
+        raise UsageError(f"--image-base {image_base!r} is no address; expected one as https://example.com/pictures")
+    answer = _kept(source, "markdown_answer", base)
+    for name in sorted(answer.keys() - {"said", "text"}):
+        _write(out / name, answer[name])
+    _write(out / MARKDOWN_FILE, answer["text"])
+    letters = len(answer["text"].decode())
+    typer.echo(f"{out / MARKDOWN_FILE}: {letters:,} characters, pictures beside it")
+    typer.echo(answer["said"].decode())
 
 
 def export_exchange(source: Path, to: str, out: Path) -> None:
     """A run in the format of another tool at `out`; prints what was cleaned and which keys are not in it."""
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o {to}.json")
-    text, said = exchanged(open_run(source), to)
-    write_atomic(out, lambda part: part.write_text(text, encoding="utf-8"))
-    for line in (f"{out}: {size(len(text.encode()))}", *said):
-        typer.echo(line)
+    answer = _kept(source, "exchange_answer", to)
+    _write(out, answer["text"])
+    typer.echo(f"{out}: {size(len(answer['text']))}")
+    typer.echo(answer["said"].decode())
 
 
 def export_perfetto(source: Path, out: Path) -> None:
     """One native trace at `out`, cleaned of private words, secrets and paths, written whole or not at all."""
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o fusion.pftrace")
-    notes: list[str] = []
-    if is_dataset(source):
-        ranks = draw_ranks(source)
-        data, notes = ranks.data, [f"{name}: not in it, none of its ranks has a GPU event" for name in ranks.left_out]
-    elif source.is_dir():
-        data = draw_run(open_run(source)).data
-    else:
-        data = draw_trace(source)
-    clean = cleaner()
-    data = clean_perfetto(data, clean)
-    write_atomic(out, lambda part: part.write_bytes(data))
+    answer = _kept(source, "perfetto_answer")
+    data = answer["trace"]
+    _write(out, data)
     typer.echo(f"{out}: {size(len(data))}; open it with `rope_prof open {out}` or at https://ui.perfetto.dev")
-    typer.echo(clean.sentence())
-    for note in notes:
-        typer.echo(note)
+    typer.echo(answer["said"].decode())
+
+
+def _kept(source: Path, made: str, *words: str) -> Answer:
+    """What that function of `export_answers` makes of `source`, cleaned, from the cache where nothing changed.
+
+    A dataset's ranks lie elsewhere: it is made anew.
+    """
+
+    def make() -> Answer:
+        from rope_prof.commands import export_answers  # dear to load, and not needed where the answer is kept
+
+        answer: Answer = getattr(export_answers, made)(source, *words)
+        return answer
+
+    if (source / DATASET_FILE).is_file():
+        return make()
+    return kept(("export", made, source, *words, private()), (source,), make)
+
+
+def _write(path: Path, data: bytes) -> None:
+    write_atomic(path, lambda part: part.write_bytes(data))

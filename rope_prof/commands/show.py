@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from rope_prof.commands import words
-from rope_prof.commands.printing import print_run
+from rope_prof.commands.kept import say_kept
 from rope_prof.errors import RunError
-from rope_prof.opened.run import open_run
 
 
 def show(
@@ -18,6 +17,13 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the documented JSON instead.")] = False,
 ) -> None:
     """The table of a run: kernels, bubbles, times, speedup, accuracy; what modes and fusing buy, and why."""
+    say_kept(("show", run, as_json), (run,), lambda: _show(run, as_json))
+
+
+def _show(run: Path, as_json: bool) -> None:
+    from rope_prof.commands.printing import print_run  # dear to load, and not needed where the answer is kept
+    from rope_prof.opened.run import open_run
+
     opened = open_run(run)
     print_run(opened, as_json=as_json)
     if opened.folder.dropped_rows:

@@ -11,7 +11,7 @@ import pytest
 
 from rope_prof.cli import main
 from rope_prof.io.trace import cache
-from rope_prof.io.trace.cache import SUFFIX, cache_bytes, cache_folder, cached_trace
+from rope_prof.io.trace.cache import SUFFIX, cached_trace, traces_kept
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, empty
 
 
@@ -84,7 +84,7 @@ def test_other_content_is_parsed(path: Path) -> None:
     reader = Reader(_trace(str(path), start=6))
     assert cached_trace(path, reader).gpu["start_ns"].to_list() == [6]
     assert reader.count == 1
-    assert len(list(cache_folder().iterdir())) == 2
+    assert len(list(traces_kept().folder.iterdir())) == 2
 
 
 def test_one_content_under_two_names_is_parsed_once_and_keeps_its_names(path: Path, tmp_path: Path) -> None:
@@ -97,13 +97,13 @@ def test_one_content_under_two_names_is_parsed_once_and_keeps_its_names(path: Pa
 
 
 def _files(_: Path) -> list[Path]:
-    return sorted(file for file in cache_folder().rglob("*") if file.is_file())
+    return sorted(file for file in traces_kept().folder.rglob("*") if file.is_file())
 
 
 def test_what_lies_beside_a_trace_is_never_believed(path: Path) -> None:
     cached_trace(path, Reader(_trace()))
     beside = path.with_name(path.name + SUFFIX)
-    cache_folder().rename(beside)  # whole, of this very content, and somebody else's to give
+    traces_kept().folder.rename(beside)  # whole, of this very content, and somebody else's to give
     reader = Reader(_trace(str(path), start=6))
     assert cached_trace(path, reader).gpu["start_ns"].to_list() == [6]
     assert reader.count == 1
@@ -111,7 +111,7 @@ def test_what_lies_beside_a_trace_is_never_believed(path: Path) -> None:
 
 def test_a_folder_that_others_can_write_is_not_believed(path: Path) -> None:
     cached_trace(path, Reader(_trace()))
-    cache_folder().chmod(0o777)
+    traces_kept().folder.chmod(0o777)
     reader = Reader(_trace(str(path)))
     cached_trace(path, reader)
     assert reader.count == 1
@@ -122,10 +122,10 @@ def test_it_is_bounded_and_what_was_opened_last_stays(tmp_path: Path, monkeypatc
         file = tmp_path / f"{number}.json"
         file.write_text(f"trace {number}")
         cached_trace(file, Reader(_trace()))
-        for entry in cache_folder().iterdir():
+        for entry in traces_kept().folder.iterdir():
             os.utime(entry, (entry.stat().st_mtime - 10,) * 2)
     cached_trace(tmp_path / "0.json", Reader(_trace()))  # opened again
-    monkeypatch.setattr(cache, "MOST_BYTES", cache_bytes() * 3 // 4)
+    monkeypatch.setattr(cache, "MOST_BYTES", traces_kept().kept_bytes() * 3 // 4)
     (tmp_path / "4.json").write_text("trace 4")
     cached_trace(tmp_path / "4.json", Reader(_trace()))
     monkeypatch.undo()
@@ -140,19 +140,19 @@ def test_it_is_bounded_and_what_was_opened_last_stays(tmp_path: Path, monkeypatc
 
 def test_doctor_deletes_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cached_trace(path, Reader(_trace()))
-    assert cache_bytes() > 0
+    assert traces_kept().kept_bytes() > 0
     assert main(["doctor", "--clear-cache"]) == 0
     assert "of parsed traces deleted" in capsys.readouterr().out
-    assert cache_bytes() == 0
+    assert traces_kept().kept_bytes() == 0
 
 
-@pytest.mark.parametrize("which", range(7))
+@pytest.mark.parametrize("which", range(8))
 @pytest.mark.parametrize("how", ["flip", "cut", "empty", "delete"])
 def test_a_damaged_cache_is_parsed_again_and_mended(path: Path, which: int, how: str) -> None:
     trace = _trace(str(path))
     cached_trace(path, Reader(trace))
     files = _files(path)
-    assert len(files) == 7
+    assert len(files) == 8
     data = bytearray(files[which].read_bytes())
     data[len(data) // 2] ^= 1
     if how == "delete":
@@ -167,8 +167,8 @@ def test_a_damaged_cache_is_parsed_again_and_mended(path: Path, which: int, how:
 
 
 def test_no_cache_where_a_file_stands_in_its_place(path: Path) -> None:
-    cache_folder().parent.mkdir(parents=True)
-    cache_folder().write_text("in the way")
+    traces_kept().folder.parent.mkdir(parents=True)
+    traces_kept().folder.write_text("in the way")
     reader = Reader(_trace(str(path)))
     assert _same(cached_trace(path, reader), reader.trace)
     assert _same(cached_trace(path, reader), reader.trace)
@@ -193,7 +193,7 @@ def test_an_interrupted_write_leaves_no_half_cache(path: Path, monkeypatch: pyte
         cached_trace(path, Reader(_trace()))
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(path.parent / "cache"))
-    assert list(cache_folder().iterdir()) == []
+    assert list(traces_kept().folder.iterdir()) == []
     reader = Reader(_trace())
     cached_trace(path, reader)
     assert reader.count == 1

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from rope_prof.cli import main
-from rope_prof.commands.export_report import write_page, write_text
+from rope_prof.commands.export_answers import markdown_files
 from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.model import Report
+from rope_prof.views.report.html import report_html
 
 TESTS = Path(__file__).resolve().parents[1]
 SHIPPED = TESTS.parent / "traces/h100-ernie28b"
@@ -37,6 +38,16 @@ class Written:
     @property
     def markdown(self) -> str:
         return (self.folder / "report.md").read_text("utf-8")
+
+
+def write_page(made: Report, page: Path) -> None:
+    page.write_bytes(report_html(made).encode())
+
+
+def write_text(made: Report, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in markdown_files(made).items():
+        (folder / ("report.md" if name == "text" else name)).write_bytes(data)
 
 
 def write(run: Path, folder: Path) -> Written:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from rope_prof.commands.export_report import write_page
 from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.model import Code, Report, Section, mapped
 from rope_prof.views.report.html import report_html
 from rope_prof.views.report.method import clipped
 from rope_prof.views.words.names import shown
+from tests.report.conftest import write_page
 from tests.report.report_reading import read
 
 if TYPE_CHECKING:

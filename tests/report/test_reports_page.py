@@ -54,9 +54,9 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT)]
     from tempfile import TemporaryDirectory
 
-    from rope_prof.commands.export_report import write_text
     from rope_prof.opened.report import cleaned_report
     from rope_prof.opened.run import open_run
+    from tests.report.conftest import write_text
 
     with TemporaryDirectory() as scratch:
         made, _ = cleaned_report(open_run(Path("traces/h100-ernie28b")))

@@ -7,7 +7,6 @@ version, holds nothing; where the folder cannot be written nothing is kept.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import msgspec
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.store import user_cache
 from rope_prof.model.history import KeptRun, machine_kind
 from rope_prof.model.run import Machine
 
@@ -31,12 +31,15 @@ class _File(msgspec.Struct, frozen=True):
     runs: tuple[KeptRun, ...]
 
 
+def history_folder() -> Path:
+    """Where all of them are kept."""
+    return user_cache() / "history"
+
+
 def history_file(machine: Machine) -> Path:
-    """Where runs of machines like this one are kept: `rope_prof/history` in XDG_CACHE_HOME, else in `~/.cache`."""
-    told = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(told) if Path(told).is_absolute() else Path.home() / ".cache"
+    """Where runs of machines like this one are kept."""
     name = hashlib.sha256(machine_kind(machine).encode()).hexdigest()[:16]
-    return base / "rope_prof" / "history" / f"{name}.json"
+    return history_folder() / f"{name}.json"
 
 
 def kept_runs(machine: Machine) -> tuple[KeptRun, ...]:

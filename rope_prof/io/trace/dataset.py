@@ -23,7 +23,7 @@ import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
-from rope_prof.io.trace.storage import DATASET_FILE
+from rope_prof.io.layout import DATASET_FILE
 
 SCHEMA_VERSION: Final = 2
 #: Where an analysis of many traces goes that names no folder; the dashboard's page Ranks looks there.

@@ -21,15 +21,13 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rope_prof.errors import TraceError, UnavailableError, UsageError
-from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX
+from rope_prof.io.layout import DATASET_FILE, RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX
 from rope_prof.io.trace.formats import SUFFIXES
 from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
 from rope_prof.io.trace.tables import is_export_folder
 
 #: Archives that a folder is searched for; what they hold counts if its own name does.
 ARCHIVES: Final = (".zip", ".tar", ".tar.gz", ".tgz")
-#: A folder that holds this file is the result of an analysis and no source.
-DATASET_FILE: Final = "fleet.json"
 VARIABLE: Final = "ROPE_PROF_STORAGE_TIMEOUT"
 _TIMEOUT_S: Final = 60.0
 _TRIES: Final = 2

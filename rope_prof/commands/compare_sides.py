@@ -1,0 +1,93 @@
+"""What `compare` prints of two runs, two selections of one, or two traces, and the exit code of its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from rope_prof.analysis.comparison.gates import gate
+from rope_prof.analysis.comparison.sides import NotComparableError
+from rope_prof.commands.compare_traces import Stretches, are_traces, compare_traces
+from rope_prof.commands.words import NOT_JUDGED
+from rope_prof.errors import RunError, UsageError
+from rope_prof.io.run.redact import cleaner
+from rope_prof.opened.comparison import cleaned_markdown, comparison, sides
+from rope_prof.views.blocks.compare import verdict_table
+from rope_prof.views.exchange.github import comment
+from rope_prof.views.exchange.judged import judged
+from rope_prof.views.exchange.junit import junit
+from rope_prof.views.terminal.writer import plain_table
+from rope_prof.views.words.compare_json import compare_json
+from rope_prof.views.words.comparison import Comparison, method, reasons
+from rope_prof.views.words.comparison import gates as held_lines
+from rope_prof.views.words.names import shown
+
+#: The formats of other tools, of one pair of sides.
+EXCHANGED = {"github": comment, "junit": junit}
+
+
+def compare_sides(
+    base: str,
+    cand: str,
+    *,
+    form: str,
+    bounds: Sequence[str],
+    strict: bool,
+    allow_unknown: bool,
+    anyway: bool,
+    name: str | None,
+    base_name: str | None,
+    device: str | None,
+) -> None:
+    """Print it. Errors: UsageError for words that do not go together, NotComparableError, TraceError."""
+    gates = {text: gate(text) for text in bounds}
+    parts = Stretches(name=name, base_name=base_name, device=device)
+    if are_traces(base, cand):
+        if gates or strict or allow_unknown:
+            raise UsageError(
+                "bounds judge recorded runs, whose rounds are samples; two traces have none: leave them out"
+            )
+        if form in EXCHANGED:
+            raise UsageError(f"--format {form} holds bounds of recorded runs; of two traces say text, markdown or json")
+        compare_traces(base, cand, parts, form, anyway=anyway)
+        return
+    if parts.given():
+        raise UsageError(
+            "--range, --base-range and --device pick a part of a trace; these are runs: RUN:PATH/MODE does"
+        )
+    try:
+        (left, right), paired = sides(base, cand)
+    except RunError as error:
+        raise NotComparableError(str(error)) from error
+    found = comparison(
+        (base, cand),
+        left,
+        right,
+        paired=paired,
+        anyway=anyway,
+        bounds=gates,
+        strict=strict,
+        allow_unknown=allow_unknown,
+    )
+    if form == "markdown":
+        text, removed = cleaned_markdown(found)
+        typer.echo(text)
+        typer.echo(removed, err=True)
+    elif form in EXCHANGED:
+        clean = cleaner()
+        typer.echo(clean(EXCHANGED[form]([judged(f"{base} to {cand}", found)])), nl=False)
+        typer.echo(clean.sentence(), err=True)
+    else:
+        typer.echo((compare_json if form == "json" else compare_text)(found))
+    held = {state for _, _, state in found.checked}
+    if "fails" in held or (strict and "undecided" in held):
+        raise typer.Exit(1)
+    if "undecided" in held and not allow_unknown:
+        raise typer.Exit(NOT_JUDGED)
+
+
+def compare_text(found: Comparison) -> str:
+    """Columns two blanks apart, and under them what bounds said, why verdicts are open and how it was measured."""
+    lines = map(shown, [*held_lines(found), *reasons(found), *method(found)])
+    return "\n".join([*plain_table(verdict_table(found)), "", *lines])

@@ -1,0 +1,70 @@
+"""The files that `export` writes and what it says of them, as bytes by name: all that is dear about an export.
+
+Each is cleaned of private words. `said`: what went, for who writes the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rope_prof.commands.export_ranks import draw_ranks
+from rope_prof.commands.kept import Answer
+from rope_prof.io.font import picture_font
+from rope_prof.io.run.clean_files import clean_perfetto
+from rope_prof.io.run.redact import cleaner
+from rope_prof.io.trace.dataset import is_dataset
+from rope_prof.opened.exchange import exchanged
+from rope_prof.opened.pictures import draw_run, draw_trace
+from rope_prof.opened.report import cleaned_report
+from rope_prof.opened.run import open_run
+from rope_prof.views.blocks.model import Report
+from rope_prof.views.draw.palette import palette
+from rope_prof.views.draw.png import png
+from rope_prof.views.draw.svg import svg_file
+from rope_prof.views.report.html import report_html
+from rope_prof.views.report.markdown import GROUNDS, picture_file, pictures, report_markdown
+
+
+def page_answer(source: Path) -> Answer:
+    """`page`: the report of a run."""
+    made, removed = cleaned_report(open_run(source))
+    return {"page": report_html(made).encode(), "said": removed.encode()}
+
+
+def markdown_answer(source: Path, base: str) -> Answer:
+    """`text`: the report of a run; its pictures by the names that it gives them, to lie at `base`."""
+    made, removed = cleaned_report(open_run(source))
+    return {**markdown_files(made, base), "said": removed.encode()}
+
+
+def markdown_files(made: Report, base: str = "") -> dict[str, bytes]:
+    """`text` and every picture of it."""
+    font = picture_font()
+    files = {}
+    for figure in pictures(made):
+        for ground in GROUNDS:
+            colours = palette(ground)
+            files[picture_file(figure, ground, "svg")] = svg_file(figure.drawing, colours).encode()
+            files[picture_file(figure, ground, "png")] = png(figure.drawing, colours, font)
+    return {**files, "text": report_markdown(made, base).encode()}
+
+
+def exchange_answer(source: Path, to: str) -> Answer:
+    """`text`: the figures of a run in the format of another tool."""
+    text, said = exchanged(open_run(source), to)
+    return {"text": text.encode(), "said": "\n".join(said).encode()}
+
+
+def perfetto_answer(source: Path) -> Answer:
+    """`trace`: a run, a trace or the ranks of a dataset for Perfetto."""
+    notes: list[str] = []
+    if is_dataset(source):
+        ranks = draw_ranks(source)
+        data, notes = ranks.data, [f"{name}: not in it, none of its ranks has a GPU event" for name in ranks.left_out]
+    elif source.is_dir():
+        data = draw_run(open_run(source)).data
+    else:
+        data = draw_trace(source)
+    clean = cleaner()
+    data = clean_perfetto(data, clean)
+    return {"trace": data, "said": "\n".join((clean.sentence(), *notes)).encode()}

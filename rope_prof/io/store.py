@@ -1,0 +1,174 @@
+"""What was worked out once, kept as files in the user's own cache folder under a key of what it was made from.
+
+An entry is a folder of files and a list of their digests: what does not match is not there. Entries lie in a folder
+that this user alone can write, written to a temporary name and renamed; at most so many bytes in all: what was not
+opened for longest goes. Where the folder cannot be written, or is not this user's alone, nothing is kept and nothing
+fails. Knows nothing of what the files mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_DIGESTS: Final = "digests.json"
+_CHUNK: Final = 8 << 20
+
+
+def digest(data: bytes) -> str:
+    """The name of a content."""
+    return hashlib.blake2b(data, digest_size=20).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The same of a file, in pieces side by side: a gigabyte in about a second on two cores. Errors: OSError."""
+    size = path.stat().st_size
+    if size <= _CHUNK:
+        return digest(digest(path.read_bytes()).encode())
+    with path.open("rb") as file, ThreadPoolExecutor(2) as pool:
+        pieces = pool.map(lambda at: digest(os.pread(file.fileno(), _CHUNK, at)), range(0, size, _CHUNK))
+        return digest("".join(pieces).encode())
+
+
+def stamps(paths: Iterable[Path]) -> list[tuple[str, int, int, int]]:
+    """(path, bytes, time of the last change, inode) of every file of `paths`, folders to the bottom, in order.
+
+    Errors: OSError for a path that is not there.
+    """
+    found = []
+    for path in paths:
+        for file in sorted(_files(path)):
+            about = file.stat()
+            if not stat.S_ISREG(about.st_mode):
+                raise OSError(f"{file} is no file")
+            found.append((str(file), about.st_size, about.st_mtime_ns, about.st_ino))
+    return found
+
+
+def _files(path: Path) -> Iterable[Path]:
+    if not path.is_dir():
+        return [path]
+    return (Path(at) / name for at, _, names in os.walk(path, followlinks=True) for name in names)
+
+
+def user_cache() -> Path:
+    """The folder of all that this package keeps for the user: `rope_prof` in XDG_CACHE_HOME, else in `~/.cache`."""
+    told = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(told) if Path(told).is_absolute() else Path.home() / ".cache") / "rope_prof"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The files of one entry by name; reading one holds it against its digest."""
+
+    folder: Path
+    digests: dict[str, str]
+
+    def read(self, name: str) -> bytes:
+        """Errors: OSError, KeyError; ValueError for a damaged file."""
+        data = (self.folder / name).read_bytes()
+        if digest(data) != self.digests[name]:
+            raise ValueError(f"{self.folder / name} is damaged")
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The entries in one folder of `user_cache`; together `most_bytes` at most."""
+
+    name: str
+    most_bytes: int
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return user_cache() / self.name
+
+    def kept_bytes(self) -> int:
+        """How much is kept."""
+        return sum(size for _, size, _ in self._entries())
+
+    def clear(self) -> int:
+        """Delete all that is kept; the bytes that are free now."""
+        freed = self.kept_bytes()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return freed - self.kept_bytes()
+
+    def entry(self, key: str) -> Entry | None:
+        """What is kept under `key`, marked as opened now; None where there is none."""
+        folder = self.folder / key
+        if not self._is_ours():
+            return None
+        try:
+            body, _, told = (folder / _DIGESTS).read_text().rpartition("\n")
+            if digest(body.encode()) != told:
+                return None
+            with contextlib.suppress(OSError):
+                os.utime(folder)
+            return Entry(folder, json.loads(body))
+        except (OSError, ValueError):
+            return None
+
+    def keep(self, key: str, files: Iterable[tuple[str, bytes]]) -> None:
+        """Keep the files (name, content) under `key`. No error where that cannot be."""
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self._is_ours():
+                self._keep(key, files)
+                self._shrink(key)
+
+    def _keep(self, key: str, files: Iterable[tuple[str, bytes]]) -> None:
+        """All files under a temporary name, then rename the folder."""
+        part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=self.folder))
+        try:
+            digests = {}
+            for name, data in files:
+                (part / name).write_bytes(data)
+                digests[name] = digest(data)
+            body = json.dumps(digests)
+            (part / _DIGESTS).write_text(f"{body}\n{digest(body.encode())}")
+            shutil.rmtree(self.folder / key, ignore_errors=True)
+            part.rename(self.folder / key)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+    def _is_ours(self) -> bool:
+        """Whether this user owns the folder and nobody else can write into it."""
+        try:
+            about = self.folder.lstat()
+        except OSError:
+            return False
+        mine = not hasattr(os, "getuid") or about.st_uid == os.getuid()
+        return mine and stat.S_ISDIR(about.st_mode) and not about.st_mode & 0o022
+
+    def _entries(self) -> Sequence[tuple[float, int, Path]]:
+        """(when it was opened last, its bytes, its folder) of each entry, the oldest first."""
+        found = []
+        with contextlib.suppress(OSError):
+            for entry in self.folder.iterdir():
+                with contextlib.suppress(OSError):
+                    size = sum(file.stat().st_size for file in entry.iterdir())
+                    found.append((entry.stat().st_mtime, size, entry))
+        return sorted(found)
+
+    def _shrink(self, key: str) -> None:
+        """Let the oldest go until the rest is within the bound; `key` stays."""
+        entries = self._entries()
+        total = sum(size for _, size, _ in entries)
+        for _, size, entry in entries:
+            if total <= self.most_bytes:
+                return
+            if entry.name != key:
+                shutil.rmtree(entry, ignore_errors=True)
+                total -= size

@@ -1,0 +1,145 @@
+"""A kept answer is the answer: of these bytes, these words and this program, or it is worked out again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import typer
+
+from rope_prof.cli import main
+from rope_prof.commands import kept as module
+from rope_prof.commands.kept import answers_kept, kept, say_kept
+from tests.dashboard.drawn_run import write_gpu_run
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+class Maker:
+    """Counts how often it had to work."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> dict[str, bytes]:
+        self.count += 1
+        return {"out": f"answer {self.count}".encode(), "more": b"\0" * 100}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("run.json", "samples.parquet", "deep/a.trace.json.gz"):
+        (folder / name).write_bytes(b"the bytes of " + name.encode())
+    return folder
+
+
+def test_the_second_time_nothing_is_worked_out(folder: Path) -> None:
+    make = Maker()
+    first = kept(("show",), (folder,), make)
+    assert kept(("show",), (folder,), make) == first
+    assert make.count == 1
+
+
+@pytest.mark.parametrize("name", ["run.json", "samples.parquet", "deep/a.trace.json.gz"])
+def test_one_byte_of_any_input_is_another_answer(folder: Path, name: str) -> None:
+    make = Maker()
+    kept(("show",), (folder,), make)
+    file = folder / name
+    before, data = file.stat(), bytearray(file.read_bytes())
+    data[3] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert kept(("show",), (folder,), make)["out"] == b"answer 2"
+
+
+@pytest.mark.parametrize("what", ["words", "new file", "lost file", "program", "folder"])
+def test_whatever_else_it_rests_on_is_another_answer(folder: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, words, inputs = Maker(), ("show",), (folder,)
+    kept(words, inputs, make)
+    if what == "words":
+        words = ("show --json",)
+    elif what == "new file":
+        (folder / "nsight.sqlite").write_bytes(b"")
+    elif what == "lost file":
+        (folder / "samples.parquet").unlink()
+    elif what == "program":
+        monkeypatch.setattr(module, "program", lambda: ["another"])
+    else:
+        inputs = (folder.rename(folder.with_name("moved")),)
+    assert kept(words, inputs, make)["out"] == b"answer 2"
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "empty", "delete"])
+def test_a_damaged_entry_is_worked_out_again_and_mended(folder: Path, how: str) -> None:
+    names = ["digests.json", "more", "out"]
+    for name in names:
+        make = Maker()
+        kept((name,), (folder,), make)
+        (entry,) = (one for one in answers_kept().folder.iterdir() if (one / "out").exists())
+        assert sorted(file.name for file in entry.iterdir()) == names
+        data = bytearray((entry / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        if how == "delete":
+            (entry / name).unlink()
+        else:
+            (entry / name).write_bytes({"flip": bytes(data), "cut": bytes(data[:-9]), "empty": b""}[how])
+        assert kept((name,), (folder,), make)["out"] == b"answer 2"
+        assert kept((name,), (folder,), make)["out"] == b"answer 2"
+        answers_kept().clear()
+
+
+def test_files_that_change_meanwhile_leave_nothing_behind(folder: Path) -> None:
+    def make() -> dict[str, bytes]:
+        (folder / "run.json").write_bytes(b"recorded on")
+        return {"out": b"of both"}
+
+    kept(("show",), (folder,), make)
+    assert answers_kept().kept_bytes() == 0
+
+
+def test_it_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    for number in range(20):
+        kept((number,), (folder,), Maker())
+    assert 0 < answers_kept().kept_bytes() <= 1000
+
+
+def test_an_error_is_raised_each_time_after_what_was_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def say() -> None:
+        typer.echo("the table")
+        raise RuntimeError("lost")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="lost"):
+            say_kept(("show",), (folder,), say)
+        assert capsys.readouterr().out == "the table\n"
+    assert answers_kept().kept_bytes() == 0
+
+
+def test_commands_say_the_same_again_and_doctor_deletes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_gpu_run(tmp_path / "run")
+    out = tmp_path / "out"
+    commands = [
+        ["show", str(run)],
+        ["show", str(run), "--json"],
+        ["compare", f"{run}:unfused", f"{run}:fused", "--fail-on", "wall>3%", "--anyway"],
+        ["export", str(run), "--to", "openmetrics", "-o", str(out)],
+    ]
+    for words in commands:
+        codes, said, files = [], [], []
+        for _ in range(2):
+            codes.append(main(words))
+            said.append(capsys.readouterr())
+            files.append(out.read_bytes() if out.exists() else None)
+            out.unlink(missing_ok=True)
+        assert codes[0] == codes[1] and said[0] == said[1] and said[0].out and files[0] == files[1]
+    assert len(list(answers_kept().folder.iterdir())) == len(commands)
+    assert main(["doctor", "--clear-cache"]) == 0
+    assert "of answers deleted from" in capsys.readouterr().out
+    assert answers_kept().kept_bytes() == 0
