@@ -35,6 +35,8 @@ import ingest_page
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = {"hta": 8.0, "perfetto": 2.5}
+#: Reading native Perfetto takes at most this part of reading the same events as JSON.
+NATIVE_SHARE = 0.5
 BYTES_PER_BYTE = 3.5
 
 OURS = """
@@ -55,6 +57,25 @@ from rope_prof.io.trace.read import read_trace
 began = time.perf_counter()
 trace = read_trace(Path(sys.argv[1]), cache=True)
 print(json.dumps({"version": "", "totals": {}, "open_s": time.perf_counter() - began, "events": trace.events}))
+"""
+READ = """
+import json, sys, time
+from pathlib import Path
+from rope_prof.io.trace.read import read_trace
+began = time.perf_counter()
+trace = read_trace(Path(sys.argv[1]))
+took = time.perf_counter() - began
+totals = {"kernels": trace.gpu.filter(trace.gpu["kind"] == "kernel").height}
+print(json.dumps({"version": "", "totals": totals, "read_s": took, "linked": trace.calls.height}))
+"""
+DRAW = """
+import json, sys
+from pathlib import Path
+from rope_prof.io.trace.read import read_trace
+from rope_prof.views.perfetto.export import perfetto_bytes
+data = perfetto_bytes(read_trace(Path(sys.argv[1])), "the same events")
+Path(sys.argv[2]).write_bytes(data)
+print(json.dumps({"version": "", "totals": {}, "bytes": len(data)}))
 """
 HTA = """
 import json, logging, sys
@@ -177,6 +198,54 @@ def _figures(samples: list[Sample], truth: dict[str, int]) -> dict[str, Any]:
     }
 
 
+def native(trace: Path, rounds: int) -> dict[str, Any] | str:
+    """The same events as native Perfetto, drawn by our export: seconds of `read_trace` alone, and of JSON's in turn."""
+    drawn = trace.with_suffix(".pftrace")
+    made = run([sys.executable, "-c", DRAW, str(trace), str(drawn)])
+    if isinstance(made, str):
+        return made
+    took: dict[str, list[float]] = {"json": [], "native": []}
+    counted = set()
+    for _ in range(rounds):
+        for name, path in (("json", trace), ("native", drawn)):
+            sample = run([sys.executable, "-c", READ, str(path)])
+            if isinstance(sample, str):
+                return sample
+            took[name].append(sample.said["read_s"])
+            counted.add((sample.said["totals"]["kernels"], sample.said["linked"]))
+    medians = {name: statistics.median(values) for name, values in took.items()}
+    drawn.unlink()
+    return {
+        "bytes": made.said["bytes"],
+        "read_s": {name: {"median": medians[name], "lo": min(v), "hi": max(v)} for name, v in took.items()},
+        "share_of_json": medians["native"] / medians["json"],
+        "same_events": len(counted) == 1,
+    }
+
+
+def native_alone(events: int, rounds: int, seed: int, out: Path | None) -> None:
+    """`native` with what it was measured on, printed and written."""
+    before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        truth = asdict(generate.write_trace(trace, events, seed=seed))
+        answer = {
+            "schema_version": 1,
+            "command": "python benchmarks/ingest.py " + " ".join(sys.argv[1:]),
+            "machine": {
+                "cpu": _cpu(),
+                "cores": os.cpu_count(),
+                "load": {"before": before, "after": os.getloadavg()[0]},
+            },
+            "trace": truth,
+            "target_share": NATIVE_SHARE,
+            "native": native(trace, rounds),
+        }
+    print(json.dumps(answer["native"], indent=1))
+    if out is not None:
+        out.write_text(json.dumps(answer, indent=1) + "\n")
+
+
 def reopen(trace: Path) -> dict[str, float] | str:
     """Parse into the cache, then open from it in a fresh process."""
     first = run([sys.executable, "-c", REOPEN, str(trace)])
@@ -212,10 +281,14 @@ def main() -> None:
     parser.add_argument("--linear", type=int, default=0, metavar="EVENTS", help="also ours alone on so many events")
     parser.add_argument("--tools", default="ours,hta,perfetto", help="which, separated by commas")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--native", action="store_true", help="alone: reading native Perfetto against the same as JSON")
     parser.add_argument("--table", action="store_true", help="measure nothing: write docs/ingest.md from docs/results")
     args = parser.parse_args()
     if args.table:
         ingest_page.write()
+        return
+    if args.native:
+        native_alone(args.events, args.rounds, args.seed, args.out)
         return
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/ingest.md"
 RESULTS = ROOT / "docs/results/ingest.json"
 LARGE = ROOT / "docs/results/ingest-4gb.json"
+NATIVE = RESULTS.with_name("ingest-native.json")
 BEGIN = re.compile(r"<!-- SPEED: begin .*? -->\n")
 END = "<!-- SPEED: end -->"
 NAMES = {
@@ -71,6 +72,8 @@ def _notes(said: dict[str, Any], large: dict[str, Any]) -> Iterator[str]:
     if isinstance(cache := said["reopen"], dict):
         first, again = cache["first_s"], cache["again_s"]
         yield f"- Reopening from the cache takes {again:.2f} s in the process, after {first:.1f} s the first time."
+    if NATIVE.exists():
+        yield from _native(json.loads(NATIVE.read_text()))
     run = large["linear"]
     ours, made = run["tools"]["ours"], run["trace"]
     times = made["events"] / large["trace"]["events"]
@@ -84,6 +87,18 @@ def _notes(said: dict[str, Any], large: dict[str, Any]) -> Iterator[str]:
         f"{ours['peak_bytes_per_byte']:.2f} bytes per byte. {times:.1f} times the events took"
     )
     yield f"  {work:.1f} times the processor time."
+
+
+def _native(said: dict[str, Any]) -> Iterator[str]:
+    """How long the same events take as native Perfetto, reading alone."""
+    native, took = said["native"], said["native"]["read_s"]
+    share = _target(native["share_of_json"], said["target_share"], "{:.2f} of the time", most=True)
+    yield (
+        f"- Native Perfetto (`{said['command']}`): {took['native']['median']:.2f} s where the same "
+        f"{said['trace']['events']:,} events take {took['json']['median']:.2f} s as JSON,"
+    )
+    load = said["machine"]["load"]["before"]
+    yield f"  reading alone, {native['bytes'] / 1e6:.0f} MB: {share}. Load before: {load:.1f}."
 
 
 def _targets(said: dict[str, Any]) -> str:

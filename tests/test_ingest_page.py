@@ -17,7 +17,10 @@ import ingest_page
 
 ROOT = Path(__file__).resolve().parents[1] / "rope_prof"
 #: How the source writes a code.
-CODE = r'code="(\w+)"|_found\("(\w+)"|else "(gzip_\w+)"|kind = "(\w+)"|^    "(\w+)": \("'
+CODE = (
+    r'code="(\w+)"|_found\("(\w+)"|else "(gzip_\w+)"|kind = "(gzip_\w+)"'
+    r'|^ +"(\w+)": \(\s*"\w+",\s*"\S+ |^ +\("(\w+)", \(?pl\.col\('
+)
 
 
 def test_the_page_has_the_figures_of_the_results() -> None:

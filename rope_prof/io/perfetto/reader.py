@@ -26,7 +26,6 @@ from rope_prof.model.trace import (
     GPU_EVENTS,
     GRAPH_NODES,
     HOST_CALLS,
-    NAMED,
     OVERHEADS,
     RANGES,
     Finding,
@@ -65,18 +64,24 @@ _OP_NUMBERS: Final = {
 _OP_WORDS: Final = {"input_dims": ("Input Dims", "input_dims"), "input_types": ("Input type", "input_types")}
 
 
+#: code -> (what is counted, sentence)
 _DETAILS: Final = {
-    "damaged_packets": "packets are no protobuf messages and are left out",
-    "lost_packets": "times packets were lost while the file was recorded: its buffer was too small",
-    "missing_words": "names or arguments are numbers of words that the file does not tell",
-    "unknown_clock": "events have no time, or one on a clock that nothing joins to the file's own; they are left out",
-    "unpaired_ends": "ends of events have no begin: what began before the window is not in the file",
-    "unreadable_times": "GPU events and calls never end in the file and are left out",
-    "copies_without_way": "copies do not say which way they went: chains end at them, and waiting for one to the host "
-    "is not told from being late; torch's monitor says it in its .json",
-    "redrawn_calls": "call k of every side is drawn at one instant: the time between calls is the picture's, not the "
-    "GPU's; analyze the traces of the run",
+    "damaged_packets": ("damaged", "packets are no protobuf messages and are left out"),
+    "lost_packets": ("dropped", "times packets were lost while the file was recorded: its buffer was too small"),
+    "missing_words": ("nameless", "names or arguments are numbers of words that the file does not tell"),
+    "unknown_clock": ("untimed", "events have no time, or one on a clock that nothing joins to the file's own"),
+    "unpaired_ends": ("ends", "ends of events have no begin: what began before the window is not in the file"),
+    "unreadable_times": ("unread", "GPU events and calls never end in the file and are left out"),
+    "copies_without_way": (
+        "wayless",
+        "copies do not say which way they went: chains end at them, and a wait for one to "
+        "the host is not told from being late; torch's monitor says it in its .json",
+    ),
 }
+_REDRAWN: Final = (
+    "call k of every side is drawn at one instant: the time between calls is the picture's, not the GPU's; analyze the "
+    "traces of the run"
+)
 
 
 def read_perfetto(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
@@ -131,20 +136,19 @@ class _Frames:
             rest = f"{scan.packets} whole packets are read, {blocks.cut_bytes} bytes are not"
             yield Finding(code="cut_packets", detail=f"the file ends inside a packet: {rest}")
         counted = {
-            "damaged_packets": scan.damaged + self._words.damaged,
-            "lost_packets": scan.dropped,
-            "missing_words": looked.nameless,
-            "unknown_clock": looked.untimed,
-            "unpaired_ends": looked.ends,
-            "unreadable_times": self._unread,
-            "copies_without_way": self._wayless,
+            "damaged": scan.damaged + self._words.damaged,
+            "dropped": scan.dropped,
+            "nameless": looked.nameless,
+            "untimed": looked.untimed,
+            "ends": looked.ends,
+            "unread": self._unread,
+            "wayless": self._wayless,
         }
-        for code, count in counted.items():
-            if count:
-                events = tuple(self._seen.get(code, ())[:NAMED])
-                yield Finding(code=code, detail=_DETAILS[code], count=count, events=events)
+        for code, (what, detail) in _DETAILS.items():
+            if counted[what]:
+                yield Finding(code=code, detail=detail, count=counted[what])
         if self._drawn is not None and any(side["shift_ns"] is None for side in self._drawn.sides):
-            yield Finding(code="redrawn_calls", detail=_DETAILS["redrawn_calls"])
+            yield Finding(code="redrawn_calls", detail=_REDRAWN)
 
     def frames(self) -> dict[str, pl.DataFrame]:
         slices = self._placed(with_roles(self._categorised()))

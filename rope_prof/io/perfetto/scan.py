@@ -91,9 +91,9 @@ def scan(blocks: Iterable[Block]) -> Scan:
                 found.shapes.append(shape)
             ordinals, starts = rows + block.first, block.starts[rows]
             _note(found, shape, ordinals, starts, block.lengths[rows], block.data)
-            kind = "stages" if shape.stage else "events" if shape.kind in (BEGIN, END) else "others"
-            here[kind].append((shape, ordinals, starts))
-            if kind != "others":
+            table = "stages" if shape.stage else "events" if shape.kind in (BEGIN, END) else "others"
+            here[table].append((shape, ordinals, starts))
+            if table != "others":
                 _arguments(found, shape, ordinals, starts, block.data)
         here["others"] = [one for one in here["others"] if one[0].sequence in found.stepped and "at" in one[0].values]
         for kind, wanted in _WANTED.items():
