@@ -18,6 +18,8 @@ from rope_prof.dashboard.kept import forget, kept
 from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import common_range, trace_side
+from rope_prof.analysis.fixes.fix import Fixes
+from rope_prof.analysis.fixes.fixes import fixes
 from rope_prof.analysis.trace.analyze import Analysis, accounted, analyze
 from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.trace.cache import worth_caching
@@ -69,6 +71,14 @@ def worth_fusing(path: Path) -> Chains:
 
 
 @kept(_KEEP)
+def to_fix(path: Path) -> Fixes:
+    """What to fix in it first. Errors: TraceError."""
+    found = opened(path)
+    times = found.analysis.integrity.verdict != "unusable" and found.trace.totals is None
+    return fixes(found.trace, found.analysis, worth_fusing(path) if times else None)
+
+
+@kept(_KEEP)
 def held(before: Path, after: Path, names: tuple[str | None, str | None], *, anyway: bool) -> TraceDiff:
     """Those ranges (None: the whole device) of two files against each other.
 
@@ -91,7 +101,7 @@ def upload(file_id: str, name: str, file: BinaryIO) -> Path:
 
 def _gone(upload: Kept) -> None:
     """The viewer is gone, or has chosen other files: so is the file, and what was made of it."""
-    for function in (opened, lanes, worth_fusing):
+    for function in (opened, lanes, worth_fusing, to_fix):
         forget(function, upload.path)
     upload.folder.cleanup()
 

@@ -21,7 +21,7 @@ from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
 from rope_prof.views.draw.palette import Palette, palette
 from rope_prof.views.timeline.look import zoom_of
-from rope_prof.views.words.labels import side_label
+from rope_prof.views.words.labels import case_words, side_label
 
 if TYPE_CHECKING:
     import polars as pl
@@ -147,7 +147,8 @@ def _case_chooser(folder: RunFolder) -> str:
     options = view.cases(folder.run)
     chosen = view.choose(st.query_params.get("case"), options, "case", view.default_case(folder.run))
     note(chosen.note)
-    return pick("case", "Case", options, chosen.value, width=250, drop=_of_case(folder.path))
+    words = {facts.key.case.name: case_words(facts.key.case) for facts in folder.run.keys}
+    return pick("case", "Case", options, chosen.value, width=250, drop=_of_case(folder.path), text=words.__getitem__)
 
 
 def zoom(name: str) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""What is in this file? Any trace: verdict, idle by cause, timeline, ranges, chains worth fusing."""
+"""What should I fix first? Any trace: three things to fix, verdict, idle by cause, timeline, ranges, chains."""
 
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from rope_prof.io.trace.formats import kinds
 from rope_prof.units import size
 from rope_prof.views.blocks import chains as chain_blocks
 from rope_prof.views.blocks import trace as trace_blocks
+from rope_prof.views.blocks.fixes import fix_blocks
 from rope_prof.views.draw import trace as trace_pictures
 from rope_prof.views.page.blocks import heading, wrap
 from rope_prof.views.timeline.window import Shown, WindowSide, limits
@@ -88,6 +89,7 @@ if without:
     shell.caption(without)
 analysis = found.analysis
 address = None if file is not None else asked
+first = st.container()  # filled last: the timeline need not wait for the chains
 draw(trace_blocks.page_blocks(analysis, label, found.trace.events, address), label, "any-trace-account")
 try:
     lanes = foreign_traces.lanes(path)
@@ -112,6 +114,8 @@ if analysis.ranges:
     table = trace_blocks.range_table(analysis.ranges)
     shell.table(table, words=WORDS, wide="range")
 if analysis.integrity.verdict != "unusable" and found.trace.totals is None:
+    with first, st.spinner("Looking for what to fix"):
+        draw(fix_blocks(foreign_traces.to_fix(path), analysis, address), label, "any-trace-fixes")
     with st.spinner("Looking for chains"):
         worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path)))
     st.html(wrap(seen.palette, heading("Chains worth fusing")))

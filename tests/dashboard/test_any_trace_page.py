@@ -181,3 +181,21 @@ def test_a_walk_over_a_hostile_file(folder: Path, chromium: Browser) -> None:
         assert page.locator("img[src*=evil], a[href^='http://evil']").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
         assert wrong == []
+
+
+def test_what_to_fix_stands_above_the_verdict_with_links(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, folder: Path
+) -> None:
+    kept = tmp_path_factory.mktemp("copies") / "stranger"
+    kept.mkdir()
+    (kept.parent / "run").symlink_to(folder.parent / "run")
+    copy: dict[str, Any] = {"kind": "memcpy", "name": "Memcpy HtoD (Pageable -> Device)"}
+    (kept / "slow.json").write_bytes(kineto_json(trace(kernel(0, 10_000), kernel(10_000, 90_000, **copy))))
+    page = app(monkeypatch, kept, trace="stranger/slow.json")
+    assert not page.exception
+    shown = [block.proto.body for block in page.get("html")]
+    first = next(k for k, text in enumerate(shown) if "One thing to fix" in text)
+    assert first < next(k for k, text in enumerate(shown) if "Sound" in text)
+    assert "1 copies" not in shown[first]
+    assert "pin the host&#x27;s memory" in shown[first]
+    assert "any_trace?trace=stranger%2Fslow.json&amp;trace_zoom=" in shown[first]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rope_prof.cli import main
-from rope_prof.views.report.markdown import LIMIT
+from rope_prof.views.report.markdown import HEAD_LINES, LIMIT
 from rope_prof.views.words.markdown import code, md
 from rope_prof.views.words.names import shown
 from tests.report.report_reading import plain, read, rendered
@@ -103,7 +103,7 @@ def test_image_base_stands_before_every_picture(tmp_path: Path) -> None:
     assert main([*words, "--image-base", "https://example.com/pictures"]) == 0
     page = read(rendered((tmp_path / "out/report.md").read_text("utf-8")))
     links = [f.get("href") or f.get("src") or f.get("srcset") for tag, f in page.tags if tag in {"a", "img", "source"}]
-    assert len(links) == 4
+    assert len(links) == 6  # light and dark before the fold, and those and their SVG behind it
     assert all(link and link.startswith("https://example.com/pictures/before-after.") for link in links)
 
 
@@ -126,3 +126,21 @@ def test_refusals_say_what_to_do(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_it_begins_with_what_a_reviewer_needs_and_one_fold(shipped_report) -> None:  # type: ignore[no-untyped-def]
+    head, fold, rest = shipped_report.markdown.partition("<details>\n<summary>The evidence")
+    lines = head.rstrip().splitlines()
+    assert fold
+    assert len(lines) <= HEAD_LINES
+    assert "the best without it" in lines[4]
+    assert [line.split(" |")[0] for line in lines if line.startswith("| ")] == [
+        *("| a call", "| ---", "| best of each, wall"),
+        *("| compile, wall", "| graph, wall", "| eager, wall", "| eager, device's clock"),
+    ]
+    assert head.count("<picture>") == 1
+    for word in ("Accuracy: ", "Against stock", "7 of 24", "Slower than unfused · compile: fused · compile"):
+        assert word in head
+    assert "Command: `python -m rope_prof record" in head
+    assert rest.rstrip().endswith("</details>")
+    assert rest.index("## 1. Verdict") < rest.index("## 12. ")

@@ -46,13 +46,14 @@ def test_a_fix_is_a_sentence_with_its_bound_its_place_and_what_to_do() -> None:
 
 def test_three_are_shown_and_the_rest_counted() -> None:
     fixes = Fixes(fixes=tuple(replace(FIX, hi_ns=k * MS) for k in (9, 8, 7, 6, 5)))
-    (table,) = fix_blocks(fixes, ANALYSIS, "x.json")
+    table, more = fix_blocks(fixes, ANALYSIS, "x.json")
     assert isinstance(table, Table)
-    assert table.title == "Three things to fix (2 more: --json lists all)"
-    assert [row[3].link for row in table.rows] == ["any_trace?trace=x.json&trace_zoom=6000~16000"] * 3
-    (bare,) = fix_blocks(fixes, ANALYSIS, None)
+    assert isinstance(more, Table)
+    assert (table.title, more.title, len(more.rows), more.folded) == ("Three things to fix", "2 more", 2, True)
+    assert [row[2].link for row in table.rows] == ["any_trace?trace=x.json&trace_zoom=6000~16000"] * 3
+    bare, _ = fix_blocks(fixes, ANALYSIS, None)
     assert isinstance(bare, Table)
-    assert [row[3].link for row in bare.rows] == [""] * 3
+    assert [row[2].link for row in bare.rows] == [""] * 3
 
 
 def test_none_is_an_answer_and_so_is_a_file_that_cannot_be_trusted() -> None:
@@ -67,16 +68,16 @@ def test_none_is_an_answer_and_so_is_a_file_that_cannot_be_trusted() -> None:
     [
         (
             "HtoD pageable",
-            "360 copies HtoD from pageable memory run with no kernel beside them",
+            "360 copies HtoD from pageable memory with no kernel beside",
             "pin the host's memory",
         ),
         (
             "DtoH pinned",
-            "360 copies DtoH to pinned memory run with no kernel beside them",
+            "360 copies DtoH to pinned memory with no kernel beside",
             "keep the result on the GPU",
         ),
-        ("DtoD", "360 copies DtoD run with no kernel beside them", "leave the copy out"),
-        ("?", "360 copies ? run with no kernel beside them", "copy ahead of need"),
+        ("DtoD", "360 copies DtoD with no kernel beside", "leave the copy out"),
+        ("?", "360 copies ? with no kernel beside", "copy ahead of need"),
     ],
 )
 def test_a_copy_is_mended_by_its_way(subject: str, title: str, do: str) -> None:

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from rope_prof.analysis.chains.chains import Chain, Chains
 from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
+from rope_prof.analysis.fixes.fix import WORTH
 from rope_prof.units import MISSING, between, duration, significant, span
 from rope_prof.views.blocks.model import Block, Cell, Table, Words, cells, name
 from rope_prof.views.words.names import short_name, shown
@@ -28,13 +29,17 @@ def chain_blocks(found: Chains) -> Iterator[Block]:
 
 
 def page_blocks(found: Chains) -> Iterator[Block]:
-    """What a page shows: all chains, and the kernels of each to unfold, the most promising one's open."""
+    """What a page shows: all chains, and the kernels of each to unfold; the first's open, if it is worth fixing."""
     if not found.chains:
         yield Words(text=f"{NONE[0].upper()}{NONE[1:]}.")
         return
     yield from chain_overview(found)
     for chain in found.chains[:CHAINS_SHOWN]:
-        yield from chain_kernels(chain, whole=True, folded=chain.rank > 1)
+        yield from chain_kernels(chain, whole=True, folded=chain.rank > 1 or not _worth(chain))
+
+
+def _worth(chain: Chain) -> bool:
+    return chain.saving is None or chain.saving.hi_share >= WORTH
 
 
 def chain_overview(found: Chains) -> Iterator[Block]:

@@ -43,10 +43,12 @@ def fix_blocks(found: Fixes, analysis: Analysis, source: str | None) -> Iterator
     if not found.fixes:
         yield Words(text=_none(found))
         return
-    rows = tuple(_row(fix, analysis, source) for fix in found.fixes[:SHOWN])
-    head = ("saves", "what is lost", "what to change", "where")
-    title = f"{_NAMES[len(rows)]}{_more(found)}"
-    yield Table(title=title, head=head, rows=rows, note=_NOTE)
+    rows = tuple(_row(fix, analysis, source) for fix in found.fixes)
+    head = ("saves", "what is lost, what to change", "where")
+    shown = rows[:SHOWN]
+    yield Table(title=_NAMES[len(shown)], head=head, rows=shown, note=_NOTE, wraps=True)
+    if rows[SHOWN:]:
+        yield Table(title=f"{len(rows) - SHOWN} more", head=head, rows=rows[SHOWN:], folded=True, wraps=True)
 
 
 def _row(fix: Fix, analysis: Analysis, source: str | None) -> tuple[Cell, ...]:
@@ -54,8 +56,7 @@ def _row(fix: Fix, analysis: Analysis, source: str | None) -> tuple[Cell, ...]:
     event = short_name(fix.place.event)
     return (
         Cell(text=fix_saves(fix), small=fix_share(fix)),
-        Cell(text=fix_title(fix)),
-        Cell(text=fix_do(fix)),
+        Cell(text=fix_title(fix), small=fix_do(fix)),
         Cell(text=f"at {_at(fix, analysis)}", link=link, small=", ".join(filter(None, (event, fix_place(fix))))),
     )
 

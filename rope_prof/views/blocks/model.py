@@ -58,7 +58,8 @@ class Bullets:
 class Table:
     """`right` holds the columns of figures. A `folded` one opens under its title; `note` stands under the table.
 
-    `breaks`: the rows that begin a group. `apart`: blanks between two columns of a terminal.
+    `breaks`: the rows that begin a group. `apart`: blanks between two columns of a terminal. `wraps`: cells are
+    sentences, which a page breaks.
     """
 
     head: tuple[str, ...]
@@ -69,6 +70,7 @@ class Table:
     note: str = ""
     breaks: frozenset[int] = frozenset()
     apart: int = 1
+    wraps: bool = False
     where: Where = field(default="both", metadata=_CODE)
 
 
@@ -128,7 +130,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All of it, in order. `source` is the run as it was typed."""
+    """All of it, in order. `source` is the run as it was typed; `brief`: what stands before all sections of a text."""
 
     source: str
     title: str
@@ -136,6 +138,7 @@ class Report:
     headline: Headline | None
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]
+    brief: tuple[Block, ...] = ()
 
 
 T = TypeVar("T")

@@ -104,7 +104,7 @@ class Overview:
     """One case in one look. `candidate` is None where nothing can be held against the baseline.
 
     `best`: best against best, where nobody chose another baseline. `losses`: `than unfused · eager: fused · eager at 1
-    and 64 tokens`, one a baseline, the chosen one first.
+    and 64 tokens`, one a baseline, the chosen one first; `own`: those of the candidate's path alone.
     """
 
     case: Case
@@ -115,6 +115,7 @@ class Overview:
     cells: tuple[tuple[str, tuple[PayoffCell, ...]], ...]
     doubts: tuple[str, ...]
     losses: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
     best: BestAgainstBest | None = None
 
     @property
@@ -151,6 +152,8 @@ def overview(
     swept = tuple(sorted({row.case.swept for row in family}))
     cells = _cells(family, swept, held)
     candidate = _candidate([s for s in sides if wanted is None or wanted(s.row)], baseline)
+    lost = (*_losses(cells, held.label), *losses(_of(family, pairs), family))
+    own = [one for one in lost if candidate is not None and one.side.startswith(f"{candidate.row.path} ·")]
     return Overview(
         case=mine[0].case,
         baseline=baseline,
@@ -159,9 +162,8 @@ def overview(
         sides=sides,
         swept=swept,
         cells=cells,
-        losses=sentences(
-            (*_losses(cells, held.label), *losses(_of(family, pairs), family)), swept, mine[0].case.operation
-        ),
+        losses=sentences(lost, swept, mine[0].case.operation),
+        own=sentences(own, swept, mine[0].case.operation),
         doubts=(*([ON_CPU] if device == "cpu" else []), *held.caveats, *_doubts(sides)),
     )
 
@@ -353,5 +355,9 @@ NOTHING = Headline(
 
 
 def lost_words(view: Overview) -> str:
-    """Where something loses, or that nothing does."""
-    return f"Slower {'; '.join(view.losses)}." if view.losses else "No measured token count is slower."
+    """Where the candidate's path loses, and whether others do."""
+    if not view.losses:
+        return "No measured token count is slower."
+    path = "" if view.candidate is None else view.candidate.row.path
+    said = f"Slower {'; '.join(view.own)}." if view.own else f"{path or 'It'} is slower at no measured token count."
+    return said if view.own == view.losses else f"{said} Other paths lose too: the tables below mark where."

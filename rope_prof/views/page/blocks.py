@@ -132,7 +132,8 @@ def _table(table: Table) -> str:
         for row in table.rows
     )
     grid = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>" if any(table.head) else f"<tbody>{rows}</tbody>"
-    return f'<div class="rp-scroll"><table class="rp-plain">{grid}</table></div>'
+    wraps = " rp-wraps" if table.wraps else ""
+    return f'<div class="rp-scroll"><table class="rp-plain{wraps}">{grid}</table></div>'
 
 
 def _right(table: Table, column: int) -> str:

@@ -1,4 +1,4 @@
-"""A report as Markdown for a pull request: twelve sections, long parts folded, under a limit."""
+"""A report as Markdown for a pull request: a block of `HEAD_LINES`, twelve sections behind one fold, under a limit."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from rope_prof.views.words.names import short_name, shown
 LIMIT = 60_000
 #: Longer names are folded.
 NAME_LENGTH = 72
+#: What a reader sees before the fold has at most so many lines.
+HEAD_LINES = 25
+EVIDENCE = "The evidence, in twelve sections"
 GROUNDS = ("light", "dark")
 NOT_MEASURED = "*not measured*"
 
@@ -83,9 +86,10 @@ class _Writer:
         found = report.headline
         if found is not None:
             parts.append(f"**{md(found.factor)} {md(found.words)}.** {md(found.detail)}")
-        parts += [md(f"{c.title}: {c.before} → {c.after} ({c.note}).") for c in report.cards]
-        parts[3:] = ["\n".join(f"- {part}" for part in parts[3:])] if report.cards and found is not None else parts[3:]
-        parts += [self.section(section) for section in report.sections if section.number is not None]
+        parts += [self.still(b) if isinstance(b, Picture) else self.block(b) for b in report.brief]
+        cards = "\n".join(f"- {md(f'{c.title}: {c.before} → {c.after} ({c.note}).')}" for c in report.cards)
+        sections = [self.section(section) for section in report.sections if section.number is not None]
+        parts.append(_under(EVIDENCE, "\n\n".join(filter(None, (cards, *sections))), folded=True))
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def section(self, section: Section) -> str:
@@ -136,6 +140,10 @@ class _Writer:
         if cell.tone in {"bad", "strong"} and inside:
             inside = f"**{inside}**"
         return f"{inside} ({md(cell.small)})" if cell.small else inside
+
+    def still(self, figure: Picture) -> str:
+        """The picture alone, on one line."""
+        return self.figure(figure).split("\n\n")[0].replace("\n", "")
 
     def figure(self, figure: Picture) -> str:
         light, dark = (self.base + quote(picture_file(figure, ground, "png")) for ground in GROUNDS)

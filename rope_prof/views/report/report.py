@@ -10,6 +10,7 @@ from rope_prof.analysis.run.cases import main_case
 from rope_prof.views.blocks.model import Report, Section
 from rope_prof.views.blocks.overview import cards, headline, overview
 from rope_prof.views.report import accuracy as report_accuracy
+from rope_prof.views.report import brief as report_brief
 from rope_prof.views.report import bubbles as report_bubbles
 from rope_prof.views.report import kernels as report_kernels
 from rope_prof.views.report import method as report_method
@@ -19,6 +20,7 @@ from rope_prof.views.report import timeline as report_timeline
 from rope_prof.views.report import verdict as report_verdict
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.labels import case_words
+from rope_prof.views.words.losses import verdicts
 from rope_prof.views.words.machine import machine_line
 
 #: number, key, title: the order that reviewers of kernel pull requests ask for.
@@ -41,9 +43,10 @@ TITLES = (
 def report(data: ReportData) -> Report:
     """The whole report of a run."""
     case = main_case(data.run)
-    view = None if case is None else overview(data.rows, case.name, data.run.machine.device, headlines=data.headlines)
+    pairs, device = verdicts(data.run, data.samples), data.run.machine.device
+    view = None if case is None else overview(data.rows, case.name, device, pairs=pairs, headlines=data.headlines)
     blocks = {
-        "verdict": report_verdict.verdict(data, view),
+        "verdict": report_verdict.verdict(data, view, pairs),
         "table": report_verdict.table(data, view),
         "timeline": report_timeline.timelines(data, view),
         "kernels": report_kernels.gone(data, view),
@@ -68,4 +71,5 @@ def report(data: ReportData) -> Report:
         headline=None if view is None else headline(view),
         cards=() if view is None else cards(view),
         sections=tuple(sections),
+        brief=report_brief.brief(data, view, blocks["timeline"]),
     )

@@ -14,15 +14,14 @@ from rope_prof.views.blocks.overview_tables import calls_picture
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import LONG, between, error
 from rope_prof.views.words.labels import case_words, counts, family_words, side_label
-from rope_prof.views.words.losses import Pair, losses, main, sentences, verdicts
+from rope_prof.views.words.losses import Pair, losses, main, sentences
 from rope_prof.views.words.trust import MARKED
 
 _TONES: dict[str, Tone] = {"FASTER": "good", "SLOWER": "bad", "SAME": "", "UNDECIDED": "muted", "UNKNOWN": "muted"}
 
 
-def verdict(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
-    """The candidate's verdict in each case, and every place where something loses."""
-    pairs = verdicts(data.run, data.samples)
+def verdict(data: ReportData, view: Overview | None, pairs: Sequence[Pair]) -> tuple[Block, ...]:
+    """The candidate's verdict in each case, and every place where something loses. `pairs`: all verdicts of the run."""
     if view is None or view.candidate is None or not pairs:
         return ()
     side = view.candidate

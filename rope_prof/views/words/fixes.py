@@ -69,7 +69,8 @@ def _launches(fix: Fix) -> str:
 def _copies(fix: Fix) -> str:
     way, _, memory = fix.subject.partition(" ")
     side = f" {'from' if way.startswith('H') else 'to'} {memory} memory" if memory else ""
-    return f"{fix.count:,} copies {way}{side} run with no kernel beside them"
+    runs = "copy" if fix.count == 1 else "copies"
+    return f"{fix.count:,} {runs} {way}{side} with no kernel beside"
 
 
 def _chain(fix: Fix) -> str:
