@@ -23,15 +23,16 @@ import torch
 import triton
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import kernels_kv
 import peers
 from rope_prof.kernels.mrope import fused as fused_module
+from rope_prof.kernels.mrope import paths as kernel_paths
 from rope_prof.kernels.mrope.inputs import PROMPTS, Inputs, make_ring, touched_bytes
 from rope_prof.kernels.mrope.reference import error, reference
 from rope_prof.kernels.mrope.shape import PRESETS, MropeShape
 from rope_prof.kernels.mrope.traffic import least_bytes
 
 from rope_prof.kernels import ceilings
-from rope_prof.kernels import paths as kernel_paths
 
 NODE_LIMIT = 60_000
 Call = Callable[[Inputs], object]
@@ -332,10 +333,19 @@ def main() -> None:
         help="image: a prompt with images; random: the worst for the table",
     )
     parser.add_argument("--seed", type=int, default=20260212)
+    parser.add_argument(
+        "--operation", choices=("mrope", "mrope_kv"), default="mrope", help="mrope_kv: with the cache write"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("kernels.json"))
     options = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("no GPU is available to torch; this benchmark needs an NVIDIA GPU")
+    if options.operation == "mrope_kv":
+        facts = {"schema_version": 1, "machine": machine(), "command": " ".join(sys.argv)}
+        facts |= kernels_kv.measure(options, sys.modules[__name__], facts["machine"]["l2_bytes"])
+        options.output.write_text(json.dumps(facts, indent=1))
+        print(json.dumps(facts["machine"]), *kernels_kv.summary(facts), sep="\n")
+        return
     names = options.path or list(kernel_paths.NAMES)
     paths = {name: kernel_paths.path(name) for name in names}
     found, failed = peers.installed()

@@ -211,3 +211,18 @@ def test_without_a_gpu_it_refuses_in_one_sentence(repository: Path, tmp_path: Pa
     )  # fmt: skip
     assert done.returncode == 1 and done.stdout == "" and not list(tmp_path.iterdir())
     assert done.stderr == "no GPU is available to torch; this benchmark needs an NVIDIA GPU\n"
+
+
+def test_the_summary_of_the_cache_write_says_each_ratio_and_the_means() -> None:
+    import kernels_kv
+
+    us = {"fused": 2.0, "fused-settled": 1.5, "pass 1x512x4xTrue": 1.9, "served": 20.0, "rope-then-index": 10.0,
+          "rope-then-write": 3.0}  # fmt: skip
+    point = {"model": "28b", "tokens": 973, "cache": "same", "limit": "pass 1x512x4xTrue",
+             "us": {name: {"median": value} for name, value in us.items()}}  # fmt: skip
+    fp8 = point | {"cache": "fp8"}
+    lines = kernels_kv.summary({"device": [point, fp8], "accuracy": {"28b same": {"q": {"rounded_share": 0.99999}}}})
+    assert "served 10.00x, rope-then-index 5.00x, rope-then-write 1.50x" in lines[0]
+    assert lines[2] == "of the same-bytes pass, N >= 973: geometric mean 1.053, 1.053 to 1.053"
+    assert lines[3] == "the served chain over fused: geometric mean 10.000, 10.000 to 10.000"
+    assert lines[4] == "correctly rounded, 28b same: q 99.999 %"
