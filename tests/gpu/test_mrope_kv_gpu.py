@@ -1,4 +1,4 @@
-"""The cache write on a real GPU: right in every layout, one launch, nothing compiled anew, right under torch.compile."""
+"""The cache write on a real GPU: right in every layout and under torch.compile, one launch, nothing compiled anew."""
 
 from __future__ import annotations
 
