@@ -1,4 +1,6 @@
-"""What a recording of a script's paths says of each candidate: one verdict a case, by the rules of the analysis."""
+"""What a recording of a script's paths says of each candidate: one verdict a case and L2 state, by the rules of the
+analysis.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ Finding = Word | Literal["WRONG"]
 class FusionVerdict:
     """One candidate against the baseline in one case, each in the mode that is named, by walls of the same rounds.
 
+    `case` ends in the L2 state, as `n4096, hot L2`, where the run has both.
     `speedup` is baseline / candidate, `lo` and `hi` its 95 % interval over `rounds` rounds; None where it was not
     timed, or is WRONG, for the `reason` given.
     """
@@ -27,6 +30,7 @@ class FusionVerdict:
     case: str
     path: str
     baseline: str
+    l2: str
     mode: str | None = None
     baseline_mode: str | None = None
     speedup: float | None = None
@@ -62,21 +66,28 @@ class FusionVerdict:
 
 
 def verdicts(found: Numbers, mode: Mode | None = None) -> tuple[FusionVerdict, ...]:
-    """One a case and candidate, in the order of the run: both sides in `mode`; else each in its own fastest."""
+    """One a case, L2 state and candidate, in the order of the run: both sides in `mode`; else each in its fastest."""
     base = found.run.operation.baseline
-    pairs = dict.fromkeys((facts.key.case, facts.key.path) for facts in found.run.keys if facts.key.path != base)
-    return tuple(_verdict(found, case, path, base, mode) for case, path in pairs)
+    keys = [facts.key for facts in found.run.keys]
+    several = len({key.l2 for key in keys}) > 1
+    asked = dict.fromkeys((key.case, key.l2, key.path) for key in keys if key.path != base)
+    return tuple(
+        _verdict(found, FusionVerdict(word="UNKNOWN", case=words, path=path, baseline=base, l2=l2), case, mode)
+        for case, l2, path in asked
+        for words in (f"{case_words(case)}, {l2} L2" if several else case_words(case),)
+    )
 
 
-def _verdict(found: Numbers, case: Case, path: str, base: str, mode: Mode | None) -> FusionVerdict:
-    there = [facts for facts in found.run.keys if facts.key.case == case and mode in (None, facts.key.mode)]
+def _verdict(found: Numbers, verdict: FusionVerdict, case: Case, mode: Mode | None) -> FusionVerdict:
+    path, base, place = verdict.path, verdict.baseline, (case, verdict.l2)
+    keys = (facts for facts in found.run.keys if (facts.key.case, facts.key.l2) == place)
+    there = [facts for facts in keys if mode in (None, facts.key.mode)]
     mine = [facts for facts in there if facts.key.path == path]
     theirs = [facts for facts in there if facts.key.path == base]
-    verdict = FusionVerdict(word="UNKNOWN", case=case_words(case), path=path, baseline=base)
     wrong = next((facts for facts in mine if facts.status == "wrong"), None)
     if wrong is not None:
         return replace(verdict, word="WRONG", mode=wrong.key.mode, reason=wrong.reason)
-    row = next((row for row in found.modes if row.case == case and row.path == path), None)
+    row = next((row for row in found.modes if (row.case, row.l2) == place and row.path == path), None)
     figure = None if row is None else row.after_all if mode is None else row.fusing.get(mode)
     if row is None or figure is None or row.fastest is None:
         return replace(verdict, reason=_why(mine, theirs, path, base))

@@ -111,7 +111,14 @@ def test_inputs_on_another_device_are_named() -> None:
 
 
 def verdict(word: str = "FASTER", lo: float | None = 1.5, hi: float | None = 1.7, **fields: Any) -> FusionVerdict:
-    known = {"case": "8 elements", "path": "new", "baseline": "old", "mode": "eager", "baseline_mode": "graph"}
+    known = {
+        "case": "8 elements",
+        "l2": "hot",
+        "path": "new",
+        "baseline": "old",
+        "mode": "eager",
+        "baseline_mode": "graph",
+    }
     ratio = None if lo is None or hi is None else (lo + hi) / 2
     return FusionVerdict(word=word, lo=lo, hi=hi, speedup=ratio, rounds=15, **(known | fields))  # type: ignore[arg-type]
 

@@ -17,6 +17,7 @@ import rope_prof
 from rope_prof.cli import main
 from rope_prof.errors import RunError, UnavailableError, UsageError
 from rope_prof.fusion.measured import MeasuredFusion
+from rope_prof.fusion.verdicts import verdicts
 from rope_prof.io.run.folder import read_run, write_run
 from tests.fusion.planted import STEPS, inputs, many, single, wrong
 
@@ -47,6 +48,28 @@ def test_a_planted_difference_is_found_and_what_is_wrong_is_not_ranked(measured:
         "gpu was not held against many at 16 elements: gpu eager is unavailable (path 'gpu' needs an NVIDIA GPU)"
     )
     assert measured.verdict == absent
+
+
+def test_each_state_of_the_cache_has_a_verdict_of_its_own(measured: MeasuredFusion) -> None:
+    found = measured.numbers
+    keys = tuple(replace(facts, key=replace(facts.key, l2="cold")) for facts in found.run.keys)
+    rows = tuple(
+        replace(row, l2="cold", after_all=row.after_all and replace(row.after_all, median=0.5, lo=0.4, hi=0.6))
+        for row in found.modes
+    )
+    both = replace(found, run=replace(found.run, keys=(*found.run.keys, *keys)), modes=(*found.modes, *rows))
+    told = [verdict for verdict in verdicts(both) if verdict.path == "single"]
+    assert [(verdict.l2, verdict.word, verdict.case) for verdict in told] == [
+        ("hot", "FASTER", "16 elements, hot L2"),
+        ("cold", "SLOWER", "16 elements, cold L2"),
+    ]
+    assert told[1].sentence.startswith("single (eager) is 2.00x slower than many (eager) at 16 elements, cold L2; ")
+
+
+def test_a_state_that_the_machine_lacks_is_said_beside_the_other() -> None:
+    found = rope_prof.measure({"many": many, "single": single}, inputs, modes=["eager"], l2=["hot", "cold"], rounds=12)
+    assert [(verdict.l2, verdict.word) for verdict in found.verdicts] == [("cold", "UNKNOWN"), ("hot", "FASTER")]
+    assert "many eager is unavailable" in found.headline or "single eager is unavailable" in found.headline
 
 
 def test_the_table_says_machine_verdicts_and_what_outputs_are_held_against(measured: MeasuredFusion) -> None:

@@ -60,11 +60,15 @@ def asked(*verdicts: FusionVerdict) -> AskedFusion:
     return AskedFusion(Stood(*verdicts))  # type: ignore[arg-type]
 
 
-FAST = FusionVerdict(word="FASTER", case="8", path="new", baseline="old", mode="eager", speedup=1.3, lo=1.25, hi=1.35)
+FAST = FusionVerdict(
+    word="FASTER", case="8", path="new", baseline="old", l2="hot", mode="eager", speedup=1.3, lo=1.25, hi=1.35
+)
 
 
 def test_every_case_must_hold_and_the_message_names_those_that_do_not() -> None:
-    late = FusionVerdict(word="SLOWER", case="9", path="new", baseline="old", mode="eager", speedup=0.5, lo=0.4, hi=0.6)
+    late = FusionVerdict(
+        word="SLOWER", case="9", path="new", baseline="old", l2="hot", mode="eager", speedup=0.5, lo=0.4, hi=0.6
+    )
     with pytest.raises(pytest.fail.Exception, match=r"new must be faster by at least 1.2x, for sure: .*at 9") as caught:
         asked(FAST, late).must_be("faster", by=1.2)
     assert "at 8" not in str(caught.value)
