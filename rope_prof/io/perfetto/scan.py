@@ -7,7 +7,8 @@ packet in the file; what one packet says carries it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -83,7 +84,7 @@ def scan(blocks: Iterable[Block]) -> Scan:
     found, matcher = Scan(), Matcher()
     numbers: dict[int, int] = {}
     parts: dict[str, list[_Part]] = {"events": [], "stages": [], "others": []}
-    for block in blocks:
+    for block in _ahead(blocks):
         here: dict[str, list[tuple[Shape, Int64s, Int64s]]] = {kind: [] for kind in parts}
         for shape, rows in matcher.of(block):
             if id(shape) not in numbers:
@@ -106,6 +107,16 @@ def scan(blocks: Iterable[Block]) -> Scan:
     for resets in found.resets.values():
         resets.sort()
     return found
+
+
+def _ahead(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks, the next one made by another thread while the one at hand is scanned."""
+    each = iter(blocks)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, each, None)
+        while (block := coming.result()) is not None:
+            coming = pool.submit(next, each, None)
+            yield block
 
 
 def _note(found: Scan, shape: Shape, ordinals: Int64s, starts: Int64s, lengths: Int64s, data: Bytes) -> None:
