@@ -1,0 +1,85 @@
+"""For SGLang: its Ernie kernel's signature, and rotary embedding with `FusedSetKVBufferArg` for `MRotaryEmbedding`.
+
+Stands in for `triton_ernie45_rope_fused_inplace` and for `forward_cuda(positions, query, key, offsets,
+fused_set_kv_buffer_arg)` of `sglang.srt.layers.rotary_embedding`, which asserts that saving the KV cache is not
+supported for MRoPE. Imports nothing of SGLang: the argument is whatever has its fields (`value`, `k_buffer`, `v_buffer`,
+`k_scale`, `v_scale`, `cache_loc`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from rope_prof.kernels.mrope.fused import fused
+from rope_prof.kernels.mrope.shape import MropeShape
+
+from integrations.cache_write import RotaryCacheWrite
+
+
+def triton_ernie45_rope_fused_inplace(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    cos_sin_cache: torch.Tensor,
+    positions: torch.Tensor,
+    mrope_section: Sequence[int],
+    head_size: int,
+    rotary_dim: int,
+    is_neox_style: bool,
+) -> None:
+    """q `[N, Hq*D]` and k `[N, Hkv*D]` in place. `mrope_section` is [h, w, t]; the table must be fp32.
+
+    Errors: TypeError for a table of another dtype: SGLang's, cast to bf16, has lost what rounding once needs.
+    """
+    h, w, t = mrope_section
+    heads = (q.shape[1] // head_size, k.shape[1] // head_size)
+    fused(q, k, positions, cos_sin_cache, _shape(heads, head_size, rotary_dim, (t, h, w), is_neox_style))
+
+
+@lru_cache(maxsize=64)
+def _shape(
+    heads: tuple[int, int], head_size: int, rotary_dim: int, sections: tuple[int, int, int], is_neox_style: bool
+) -> MropeShape:
+    return MropeShape(
+        model="ernie", q_heads=heads[0], kv_heads=heads[1], hidden=heads[0] * head_size, layers=1, head_dim=head_size,
+        rotary_dim=rotary_dim, sections=sections, pairing="neox" if is_neox_style else "interleaved",
+    )  # fmt: skip
+
+
+def forward_cuda(
+    layer: RotaryCacheWrite,
+    positions: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    offsets: torch.Tensor | None = None,
+    fused_set_kv_buffer_arg: Any = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(query, key) in place, and k and v in their buffers `[slots, heads, dim]` at `cache_loc`.
+
+    Scales are the numbers that SGLang holds, or tensors. Errors: ValueError without the argument or with offsets.
+    """
+    if fused_set_kv_buffer_arg is None or offsets is not None:
+        raise ValueError(
+            "expected fused_set_kv_buffer_arg and no offsets: without a cache to write call the kernel alone"
+        )
+    given = fused_set_kv_buffer_arg
+    scales = [None if each is None else _scale(each, query.device) for each in (given.k_scale, given.v_scale)]
+    if given.k_buffer.dtype == query.dtype:
+        scales = [None, None]
+    elif None in scales:
+        scales = [_scale(1.0, query.device) if each is None else each for each in scales]
+    value = given.value.view(len(given.value), -1)
+    layer.write(positions, query, key, value, given.k_buffer, given.v_buffer, given.cache_loc, *scales, keep_k=True)
+    return query, key
+
+
+def _scale(value: float | torch.Tensor, device: torch.device) -> torch.Tensor:
+    return value.float() if isinstance(value, torch.Tensor) else _constant(float(value), device)
+
+
+@lru_cache(maxsize=256)
+def _constant(value: float, device: torch.device) -> torch.Tensor:
+    """One tensor a number and device: none is made while a graph is captured again."""
+    return torch.tensor([value], dtype=torch.float32, device=device)
