@@ -2,8 +2,8 @@
 
 Stands in for `triton_ernie45_rope_fused_inplace` and for `forward_cuda(positions, query, key, offsets,
 fused_set_kv_buffer_arg)` of `sglang.srt.layers.rotary_embedding`, which asserts that saving the KV cache is not
-supported for MRoPE. Imports nothing of SGLang: the argument is whatever has its fields (`value`, `k_buffer`, `v_buffer`,
-`k_scale`, `v_scale`, `cache_loc`).
+supported for MRoPE. Imports nothing of SGLang: the argument is whatever has its fields (`value`, `k_buffer`,
+`v_buffer`, `k_scale`, `v_scale`, `cache_loc`).
 """
 
 from __future__ import annotations
