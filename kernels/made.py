@@ -138,7 +138,8 @@ def made(
         _require_places(arguments, tuple(written), shared)
     baseline = next(iter(paths))
     judge, said = _judge(reference, baseline, paths[baseline], first)
-    exact = _exact(judge, first, tuple(written))
+    whose = "reference" if reference is not None else f"baseline {baseline!r}"
+    exact = _raw(judge, first, tuple(written), whose)
     if reference is not None:
         for arguments in given.values():
             _require_alike(_raw(judge, arguments, tuple(written)), paths[baseline], arguments, tuple(written), baseline)
@@ -281,23 +282,23 @@ def _exact(function: Function, arguments: Arguments, written: tuple[int, ...]) -
     return tuple(each.double() for each in _raw(function, arguments, written))
 
 
-def _raw(function: Function, arguments: Arguments, written: tuple[int, ...]) -> Tensors:
-    """What `function` gives of float64 copies, in the dtypes that it gives. Errors: ValueError."""
+def _raw(function: Function, arguments: Arguments, written: tuple[int, ...], whose: str = "reference") -> Tensors:
+    """What `function` gives of float64 copies, in the dtypes that it gives. Errors: ValueError that names `whose`."""
     copies = _copies(arguments, torch.float64)
     try:
         outputs = _listed(function(*copies), copies, written)
     except Exception as error:
-        raise ValueError(
-            f"reference: it fails on float64 arguments ({_said(error)}); expected a function of the same arguments "
-            "that works in float64"
-        ) from error
+        where, wanted = " on float64 arguments", "the same arguments that works in float64"
+        if whose != "reference":
+            where, wanted = "", "the inputs that are given"
+        raise ValueError(f"{whose}: it fails{where} ({_said(error)}); expected a function of {wanted}") from error
     strange = next((each for each in outputs if not isinstance(each, torch.Tensor)), None)
     if strange is not None or not outputs:
         what = type(strange).__name__ if outputs else "nothing"
-        raise ValueError(f"reference: it returns {what}; expected a tensor, or a tuple of tensors")
+        raise ValueError(f"{whose}: it returns {what}; expected a tensor, or a tuple of tensors")
     turned = next((each for each in outputs if each.is_complex()), None)
     if turned is not None:
-        raise ValueError(f"reference: it returns {turned.dtype}; expected real numbers, as torch.view_as_real gives")
+        raise ValueError(f"{whose}: it returns {turned.dtype}; expected real numbers, as torch.view_as_real gives")
     return outputs
 
 

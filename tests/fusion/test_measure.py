@@ -223,6 +223,9 @@ def test_a_verdict_may_be_asked_of_one_mode(measured: MeasuredFusion) -> None:
     [
         ({"reference": lambda x: x.float() if x.dtype == torch.float32 else 1 / 0}, "reference: it fails on float64"),
         ({"reference": lambda _: 3}, "reference: it returns int"),
+        ({"paths": {"a": lambda x: {"y": x}, "b": single}}, "baseline 'a': it returns dict; expected a tensor"),
+        ({"paths": {"a": lambda _: None, "b": single}}, "baseline 'a': it returns nothing"),
+        ({"paths": {"a": lambda _: 1 / 0, "b": single}}, r"baseline 'a': it fails \(ZeroDivisionError"),
         ({"outputs": ("a", "b")}, "outputs names 2 tensors"),
         ({"modes": ["fast"]}, "unknown mode 'fast'"),
         ({"rounds": 0}, "rounds 0"),
