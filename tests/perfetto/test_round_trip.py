@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.analysis.trace.launches import launched
@@ -25,6 +26,11 @@ def again(drawn: Trace, folder: Path) -> Trace:
     path = folder / "again.pftrace"
     path.write_bytes(perfetto_bytes(drawn, drawn.source))
     return read_trace(path)
+
+
+def facts_of(path: Path) -> str:
+    packets = protos.Trace.FromString(path.read_bytes()).packet
+    return next(item.string_value for one in packets for item in one.chrome_events.metadata if item.name == KEY)
 
 
 def said(one: Trace) -> dict[str, object]:
@@ -104,3 +110,14 @@ def test_a_damaged_word_about_the_tracks_is_no_word(tmp_path: Path) -> None:
     path = tmp_path / "other.pftrace"
     path.write_bytes(text)
     assert read_trace(path).gpu.height == ODD.gpu.height
+
+
+def test_streams_that_a_viewer_merges_by_their_numbers_are_tracks_of_their_own(tmp_path: Path) -> None:
+    """Stream 1 of device 0 and thread 1 of process 0: one row in a viewer of the JSON, two tracks of ours."""
+    mine = kernel(100, 200, stream=1, device="0", launched=(10, 20), process=0, thread=1)
+    drawn = trace(mine, kernel(300, 400, stream=0))
+    back = again(drawn, tmp_path)
+    assert sorted(back.gpu.select("device", "stream").rows()) == [("0", 0), ("0", 1)]
+    assert back.calls.select("process", "thread").rows() == [(0, 1)]
+    text = read_drawn(facts_of(tmp_path / "again.pftrace"))
+    assert text is not None and len(text.tracks) == 3
