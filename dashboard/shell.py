@@ -54,6 +54,11 @@ class Seen:
     palette: Palette
     view: view.View
 
+    @property
+    def words(self) -> str:
+        """The case as people say it."""
+        return next((case_words(f.key.case) for f in self.folder.run.keys if f.key.case.name == self.case), self.case)
+
 
 def pages() -> dict[str, Any]:
     """The pages, found by path beside this file."""

@@ -8,8 +8,8 @@ from typing import Protocol
 import polars as pl
 from rope_prof.dashboard.kept import kept
 
-from rope_prof.analysis.trace.calls import call_events
 from rope_prof.analysis.trace.gaps import device_gaps
+from rope_prof.analysis.trace.replays import single_events
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.opened.run import Capture
 from rope_prof.views.timeline.layout import CallTimeline, lay_out
@@ -39,7 +39,7 @@ def call_timeline(folder: RunFolder, key: str, number: int, _found: Capture) -> 
     """Call `number` of that key's trace, laid out. Errors: ValueError for a call that ran nothing on the device."""
     call = _found.calls.row(by_predicate=pl.col("call") == number, named=True)
     gaps = None if call["device"] is None else device_gaps(_found.trace, call["device"])
-    return lay_out(call, call_events(_found.trace, call), gaps)
+    return lay_out(call, single_events(_found.trace, call), gaps)
 
 
 def call_side(
@@ -48,6 +48,7 @@ def call_side(
     """One call of a path, its zero at the call's first device event; `call` is its row of `call_frame`."""
     zero = call["first_start_ns"]
     host_end = lanes.hi_ns if call["host_end_ns"] is None else call["host_end_ns"]
+    launched = call["host_start_ns"] is not None  # else inside a replay, whose launch is all calls'
     return WindowSide(
         id=name,
         title=title,
@@ -55,7 +56,7 @@ def call_side(
         scene=lanes,
         zero_ns=zero,
         end_ns=panel.timeline.end_ns,
-        host_ns=(call["host_start_ns"] - zero, host_end - zero),
+        host_ns=(call["host_start_ns"] - zero, host_end - zero) if launched else (0, 0),
         trusted=panel.trusted,
         call=call["call"],
         calls=tuple(calls),

@@ -172,4 +172,4 @@ def remember(params: MutableMapping[str, str], values: Mapping[str, str]) -> Non
 
 def call_label(value: str) -> str:
     """What the call chooser says of a value of the address."""
-    return "median call" if value == MEDIAN else f"call {value}"
+    return "median call" if value == MEDIAN else f"call #{value}"

@@ -49,7 +49,7 @@ function legend(t) {
   } else found.push([p.kernel, "kernel"]);
   if (tones.has(1)) found.push([p.copy, "copy or set"]);
   const trusted = t.data.sides.some((side) => side.trusted);
-  if (trusted) for (const line of t.data.table.causes) found.push([p.causes[line.name[1]] ?? p.bubble, `idle: ${line.name[1]}`]);
+  if (trusted) for (const line of t.data.table.causes) found.push([p.causes[line.name[1]] ?? p.bubble, `idle: ${line.name[2]}`]);
   if (t.data.sides.some((side) => !side.trusted)) found.push([p.unsure_fill, "idle, stretched by the profiler"]);
   t.part("legend").replaceChildren(
     ...found.map(([colour, text, whole]) => {

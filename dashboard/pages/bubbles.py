@@ -27,7 +27,7 @@ from rope_prof.views.words.trust import ON_CPU
 seen = shell.seen()
 captured = view.captured(seen.folder.run, seen.case)
 if not captured:
-    shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
+    shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     facts = shell.side_chooser(captured)
     giving = st.container(horizontal=True, horizontal_alignment="right")
@@ -38,12 +38,10 @@ with shell.guarded():
     held = captures.held(base)
 shell.notes()
 shell.title(
-    "Why was it idle?", f"Device time without a kernel or a copy, all captured calls, {seen.name} · {seen.case}."
+    "Why was it idle?", f"Device time without a kernel or a copy, all captured calls, {seen.name} · {seen.words}."
 )
 if not found:
-    shell.stop(
-        f"Case {seen.case} in run {seen.name} has no calls to show: its trace is gone or empty; record it again."
-    )
+    shell.stop(f"{seen.words} in run {seen.name} has no calls to show: its trace is gone or empty; record it again.")
 keys = {f.key.name: f.key for f in captured}
 
 
@@ -55,14 +53,14 @@ def timeline(one: Bubbles, gap: Mapping[str, Any]) -> str:
 
 
 sides = list(found.values())
-name = f"{seen.name} · {seen.case}"
+name = f"{seen.name} · {seen.words}"
 words = [lean(sides), ON_CPU if seen.folder.run.machine.device == "cpu" else "", *missing]
 words.append("" if base is None or base.caveat is None else base.caveat)
 account = account_table(sides, held)
 if any(one.idle is not None for one in sides):
-    draw([causes_figure(sides, name)], name, "causes")
+    draw([account, causes_figure(sides, name)], name, "causes")
     shell.caption(*words)
-    draw([account, lengths_figure(sides, name), worst_table(sides, timeline)], name, "account")
+    draw([lengths_figure(sides, name), worst_table(sides, timeline)], name, "account")
     shell.caption(
         "A row’s call and length lead to the timeline, at that call and that gap. Kernel after: the one whose launch "
         "ended the gap; launched by, thread and inside: that launch, its host thread, and the operator or range in "

@@ -27,7 +27,7 @@ seen = shell.seen()
 run = seen.folder.run
 captured = view.captured(run, seen.case)
 if not captured:
-    shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
+    shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
 keys = [f.key for f in captured]
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     facts = shell.side_chooser(captured)
@@ -41,12 +41,10 @@ with shell.guarded():
 chosen_memory = view.choose(st.query_params.get("memory"), list(MEMORIES), "memory", "dram")
 shell.note(chosen_memory.note)
 shell.notes()
-shell.title("Where does GPU time go?", f"Kernels, what they move and what they could, {seen.name} · {seen.case}.")
+shell.title("Where does GPU time go?", f"Kernels, what they move and what they could, {seen.name} · {seen.words}.")
 if not told:
-    shell.stop(
-        f"Case {seen.case} in run {seen.name} has no calls to show: its trace is gone or empty; record it again."
-    )
-name = f"{seen.name} · {seen.case}"
+    shell.stop(f"{seen.words} in run {seen.name} has no calls to show: its trace is gone or empty; record it again.")
+name = f"{seen.name} · {seen.words}"
 paths = list(dict.fromkeys(f.key.path for f in run.keys))
 sides = [Kernels(label=s.label, row=s.row, kernels=one.kernels, calls=one.calls) for s, one in told.values()]
 labels = {s.row.key: s.label for s, _ in told.values()}

@@ -104,6 +104,11 @@ st.html(
                 *calls_picture(found),
                 sides_table(found),
                 *payoff_table(found),
+                *(
+                    [Bullets(items=found.losses, title="Where something is slower", folded=True)]
+                    if found.losses
+                    else []
+                ),
                 *([Bullets(items=found.doubts, title="Read with care")] if found.doubts else []),
                 machine_table(run, ("command", run.command), title="Machine and versions"),
             ],

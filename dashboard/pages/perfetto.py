@@ -8,7 +8,7 @@ from rope_prof.serve.server import embed_path, open_path
 
 seen = shell.seen()
 if not view.captured(seen.folder.run, seen.case):
-    shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
+    shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
 with shell.guarded():
     server = loading.perfetto(seen.folder)
 name = f"{seen.case}{NATIVE_SUFFIX}"

@@ -14,7 +14,7 @@ from rope_prof.views.words.labels import side_label
 seen = shell.seen()
 captured = view.captured(seen.folder.run, seen.case)
 if not captured:
-    shell.stop(f"No trace of case {seen.case} in run {seen.name}; choose another case, or record it again.")
+    shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     facts = shell.side_chooser(captured)
     with shell.guarded():
@@ -65,7 +65,7 @@ if sides:
         sides=tuple(sides),
         fit=timelines.fit(panels),
         axis="from each call's first device event",
-        source=f"{seen.name} · {seen.case}",
+        source=f"{seen.name} · {seen.words}",
         whole="One call, from zero to the next call",
         zoom=zoom,
     )
@@ -77,7 +77,7 @@ if panels:
             "timeline",
             drawing=lambda: timeline_drawing(
                 [Panel(label=p.title, facts=p.facts, timeline=p.timeline, trusted=p.trusted) for p in panels],
-                f"{seen.name} · {seen.case}",
+                f"{seen.name} · {seen.words}",
             ),
             table=lambda: call_table(panels),
             lines=[f"{p.title}: {p.facts}" for p in panels],

@@ -23,6 +23,7 @@ from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, figur
 from rope_prof.analysis.run.series import series
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.analysis.trace.calls import call_frame
+from rope_prof.analysis.trace.replays import single_calls
 from rope_prof.errors import RunError, TraceError
 from rope_prof.io.run.folder import RunFolder, read_run
 from rope_prof.io.trace.read import read_trace
@@ -42,7 +43,7 @@ Read = Callable[[Path], Trace]
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One key's trace with the frame of its calls."""
+    """One key's trace with the frame of its calls (`single_calls`)."""
 
     trace: Trace
     calls: pl.DataFrame
@@ -190,7 +191,8 @@ class OpenedRun:
 
     def _lay_out(self, path: Path, key: Key) -> Capture:
         trace = accounted(self._read(path))
-        return Capture(trace, call_frame(trace, call_pattern(key.name), kind="record_function"))
+        frame = call_frame(trace, call_pattern(key.name), kind="record_function")
+        return Capture(trace, single_calls(trace, frame))
 
     def account(self, facts: KeyFacts) -> Captured | None:
         """Kernels, gaps and median call of that key's trace; None where there is none. Errors: TraceError."""

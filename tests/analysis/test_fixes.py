@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
 from rope_prof.analysis.chains.chains import chains
-from rope_prof.analysis.fixes.fix import Fix, Fixes
+from rope_prof.analysis.fixes.fix import Fix, Fixes, ranked
 from rope_prof.analysis.fixes.fixes import fixes
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.model.trace import Trace
@@ -83,6 +84,15 @@ def test_one_loss_of_two_devices_is_said_once_with_the_larger_bound() -> None:
     drawn = [kernel(0, end, device=device, **copy) for device, end in (("0", 80 * US), ("1", 90 * US))]  # type: ignore[arg-type]
     fix = one(*drawn, kind="copies")
     assert (fix.devices, fix.hi_ns) == (("1", "0"), 90 * US)
+
+
+def test_two_losses_of_one_device_stay_two_though_they_read_alike() -> None:
+    def fix(device: str, each: float) -> Fix:
+        made = one(kernel(0, 80 * US, kind="memcpy", name="Memcpy DtoD"), kind="copies")
+        return replace(made, kind="chain", subject="k", each=each, devices=(device,))
+
+    found = ranked([fix("0", 2), fix("0", 2), fix("1", 2), fix("1", 3)])
+    assert [(each.devices, each.each) for each in found] == [(("0", "1"), 2), (("0",), 2), (("1",), 3)]
 
 
 def test_a_wait_names_the_call_the_operator_and_the_range() -> None:

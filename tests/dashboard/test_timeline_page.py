@@ -180,7 +180,7 @@ def test_a_stretch_is_summed_by_kernel_and_cause_for_all_sides(address: str, chr
         settle(page)
         text = page.locator(".tl-sums").inner_text()
         assert "In the stretch" in text
-        assert "host_late" in text
+        assert "host late" in text
         assert page.locator(".tl-title").all_inner_texts() == ["unfused · eager", "per-token · eager", "fused · eager"]
         page.keyboard.press("Escape")
         settle(page)
@@ -231,7 +231,7 @@ def test_a_call_among_all_calls_is_shown_by_a_click(address: str, chromium: Brow
         page.wait_for_url("**call=1*", timeout=30_000)
         settle(page)
         shown = [box.input_value() for box in page.locator("[data-testid=stSelectbox] input").all()]
-        assert shown[-1] == "call 1"
+        assert shown[-1] == "call #1"
         assert wrong == []
 
 

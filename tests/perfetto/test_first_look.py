@@ -78,10 +78,11 @@ def test_a_case_opens_on_one_call_of_each_side_with_launches_and_streams_pinned(
         page = context.new_page()
         page.goto(f"{server.address}{serve.open_path(f'{CASE}.pftrace')}")
         page.wait_for_function(LOADED)
-        page.wait_for_function("window.app.trace.workspace.pinnedTracks.length >= 12")
+        page.wait_for_function("window.app.trace.workspace.pinnedTracks.length >= 6")
         made = server.made(f"{CASE}.pftrace")
         assert made is not None and made.look is not None
-        assert pinned(page)[:3] == [f"unfused eager · {word}" for word in ("host launches", "stream 7", "bubbles")]
+        words = ("host launches", "stream 7", "bubbles")
+        assert pinned(page) == [f"{path} eager · {word}" for path in ("unfused", "fused") for word in words]
         start, length = page.evaluate(
             "[Number(window.app.trace.timeline.visibleWindow.start.integral),"
             " window.app.trace.timeline.visibleWindow.duration]"
@@ -155,7 +156,7 @@ def test_the_ui_in_a_frame_of_another_port_sends_nothing_away(
             frame = page.frames[1]
             if shown:
                 frame.wait_for_function(LOADED)
-                frame.wait_for_function("window.app.trace.workspace.pinnedTracks.length >= 12")
+                frame.wait_for_function("window.app.trace.workspace.pinnedTracks.length >= 6")
                 assert frame.evaluate("window.app.embeddedMode") is True
                 assert frame.locator(".pf-modal-dialog").count() == 0
                 page.wait_for_timeout(500)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rope_prof.analysis.run.rows import Row, summary
-from rope_prof.views.blocks.overview import Overview, cards, overview
+from rope_prof.views.blocks.overview import Overview, cards, headline, lost_words, overview
 from rope_prof.views.blocks.overview_tables import calls_picture, sides_table, table
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.page.blocks import blocks
@@ -51,3 +51,22 @@ def test_a_call_that_the_profiler_shortens_is_not_said_to_be_stretched() -> None
     assert "fused · eager 0.400x" in text
     assert "stretches" not in text
     assert "stretches a call over 1.5x (fused · eager 2.00x)" in "".join(seen(inflation=2.0).doubts)
+
+
+def test_on_a_cpu_what_was_measured_is_the_answer_whatever_is_chosen() -> None:
+    rounds = samples(unfused_eager=[300e3 + k for k in range(8)], unfused_compile=[100e3 + k for k in range(8)])
+    rows = summary(run(facts(), facts(mode="compile")), rounds, {})
+    case = rows[0].case.name
+    for device, found in (("cpu", "3.00x"), ("cuda", None)):
+        answer = headline(overview(rows, case, device, wanted=lambda row: row.mode == "eager"))
+        assert (None if answer is None else answer.factor) == found
+
+
+def test_the_sentence_of_losses_is_of_the_path_asked_for_and_counts_on_the_others() -> None:
+    view = replace(seen(), losses=("than unfused · compile: fused · compile at 1 token", "than b: c at 2 tokens"))
+    own = replace(view, own=view.losses[:1])
+    assert lost_words(own) == (
+        "Slower than unfused · compile: fused · compile at 1 token. Other paths lose too: where stands below."
+    )
+    assert lost_words(view).startswith("fused is slower at no measured token count. Other paths lose too")
+    assert lost_words(seen()) == "No measured token count is slower."

@@ -74,9 +74,20 @@ def ranked(found: Iterable[Fix]) -> tuple[Fix, ...]:
 
 
 def _once(order: Iterable[Fix]) -> Iterator[Fix]:
-    held: dict[tuple[str, str, str | None], Fix] = {}
+    held: list[Fix] = []
     for fix in order:
-        key = fix.kind, fix.subject, fix.within
-        first = held.get(key)
-        held[key] = fix if first is None else replace(first, devices=tuple(dict.fromkeys(first.devices + fix.devices)))
-    yield from held.values()
+        same = (k for k, one in enumerate(held) if _alike(one, fix) and not set(one.devices) & set(fix.devices))
+        k = next(same, None)
+        if k is None:
+            held.append(fix)
+        else:
+            held[k] = replace(held[k], devices=held[k].devices + fix.devices)
+    yield from held
+
+
+def _alike(one: Fix, other: Fix) -> bool:
+    return _what(one) == _what(other)
+
+
+def _what(fix: Fix) -> tuple[object, ...]:
+    return fix.kind, fix.subject, fix.within, fix.place.line, fix.each if fix.kind == "chain" else None

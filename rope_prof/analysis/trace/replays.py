@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from rope_prof.analysis.trace.calls import call_events
+from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.spans import busy_time, total_time
 from rope_prof.model.trace import Trace
 
@@ -18,6 +19,36 @@ def own_calls(frame: pl.DataFrame) -> pl.DataFrame:
     extent = pl.col("last_end_ns") - pl.col("first_start_ns")
     period = pl.col("first_start_ns").shift(-1) - pl.col("first_start_ns")
     return alive.with_columns(length_ns=period.fill_null(extent), whole=period.is_not_null())
+
+
+def calls_per_range(trace: Trace) -> int:
+    """How many calls a range of a trace of ours holds: those of a graph that is replayed as one."""
+    return int((trace.own or {}).get("calls_per_range", 1))
+
+
+def single_calls(trace: Trace, frame: pl.DataFrame) -> pl.DataFrame:
+    """A `call_frame` of a trace of ours with one row a call, numbered in the order of time: replays are cut.
+
+    The period of a replay's last call is null: what follows is the next replay's launch, and no call.
+    """
+    if calls_per_range(trace) == 1:
+        return frame
+    parts = own_calls(split_replays(trace, frame, calls_per_range(trace)))
+    inside = pl.col("whole") & (pl.col("call").shift(-1) == pl.col("call"))
+    period = pl.when(inside).then("length_ns").otherwise(None)
+    numbered = parts.with_columns(period_ns=period, call=pl.int_range(pl.len(), dtype=pl.Int64))
+    return numbered.select(frame.columns)
+
+
+def single_events(trace: Trace, row: dict[str, Any]) -> pl.DataFrame:
+    """The GPU events of one row of `single_calls`; of a cut replay without its launch, which is all calls'."""
+    if calls_per_range(trace) == 1:
+        return call_events(trace, row)
+    later = (pl.col("device") == row["device"]) & (pl.col("start_ns") >= row["first_start_ns"])
+    events = launched(trace).filter(later).sort("start_ns", "stream", "dur_ns", maintain_order=True)
+    events = events.head(row["events"])  # by order: calls of a replay may overlap
+    blank = [c for c in events.columns if c.startswith("launch_")]
+    return events.with_columns(pl.lit(None, dtype=events.schema[c]).alias(c) for c in blank)
 
 
 def split_replays(trace: Trace, frame: pl.DataFrame, per_range: int) -> pl.DataFrame:

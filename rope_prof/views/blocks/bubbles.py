@@ -18,7 +18,7 @@ from rope_prof.views.blocks.model import Block, Cell, Picture, Table, Tone, cell
 from rope_prof.views.blocks.overview import OverviewSide
 from rope_prof.views.draw.charts import Bar, BarChart, Histogram, HistogramChart
 from rope_prof.views.draw.svg import CAUSE, Drawing
-from rope_prof.views.words.causes import CAUSE_WORDS
+from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
 from rope_prof.views.words.difference import beside, change
 from rope_prof.views.words.trust import DENIED
 
@@ -86,23 +86,27 @@ def causes_figure(found: Sequence[Bubbles], name: str) -> Picture:
         rows=tuple(_bar(one, idle) for one, idle in told),
         unit="share of the idle time under the profiler, %",
         title=title,
-        legend=tuple((f"{CAUSE}{cause}", cause) for cause in used),
+        legend=tuple((f"{CAUSE}{cause}", cause_name(cause)) for cause in used),
     )
-    words = "; ".join(f"{cause}: {CAUSE_WORDS[cause]}" for cause in used)
+    words = "; ".join(f"{cause_name(cause)}: {CAUSE_WORDS[cause]}" for cause in used)
     return charted(chart, "causes", title="Idle time by cause", caption=f"{words}.")
 
 
 def _bar(one: Bubbles, idle: Idle) -> Bar:
     order = [*CAUSE_WORDS]  # the same from bar to bar, so that one cause stands above the other
     parts = [
-        (cause, 100 * share, f"{cause}: {duration(ns)} a call, {percent(share)} of the idle time\n{CAUSE_WORDS[cause]}")
+        (
+            cause,
+            100 * share,
+            f"{cause_name(cause)}: {duration(ns)} a call, {percent(share)} of the idle time\n{CAUSE_WORDS[cause]}",
+        )
         for cause, ns, share in sorted(idle.causes, key=lambda one: order.index(one[0]))
     ]
     row = one.side.row
     return Bar(
         label=one.label,
         parts=tuple((f"{CAUSE}{c}" if one.trusted else "unsure_fill", value, title) for c, value, title in parts),
-        inside=() if one.trusted else tuple(f"{c} {value:.0f} %" for c, value, _ in parts),
+        inside=() if one.trusted else tuple(f"{cause_name(c)} {value:.0f} %" for c, value, _ in parts),
         note=f"{duration(idle.idle_ns)} a call, {'inflation ' + ratio(row.inflation) if row.inflation else 'no wall'}",
     )
 
@@ -133,22 +137,25 @@ def lengths_figure(found: Sequence[Bubbles], name: str) -> Picture:
 
 
 def account_table(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> Table:
-    """The sides side by side: idle time by cause under the profiler, inflation, and what is true without it."""
+    """The sides side by side: what is true without the profiler, then inflation and the idle time under it by cause."""
     causes = [c for c in CAUSE_WORDS if any(one.idle is not None and one.idle.cause_ns(c) for one in found)]
-    raw: list[tuple[str, Callable[[Bubbles], float | None]]] = [
-        ("idle", lambda one: 0.0 if one.idle is None else one.idle.idle_ns),
-        *((c, lambda one, c=c: 0.0 if one.idle is None else one.idle.cause_ns(c)) for c in causes),
-    ]
-    rows = [cells(f"{name}, profiled", *(_raw(one, of, held) for one in found)) for name, of in raw]
-    rows.append(cells("inflation", *(_inflation(one) for one in found)))
     plain: list[tuple[str, Callable[[Bubbles], float | None]]] = [
-        ("bubble, corrected", lambda one: one.side.row.bubble_corrected_ns),
         ("whole call, unprofiled", lambda one: one.side.row.wall_ns.median if one.side.row.wall_ns else None),
+        ("bubble, unprofiled", lambda one: one.side.row.bubble_corrected_ns),
+        ("of it by the host", lambda one: one.side.row.bubble_host_ns),
+        ("of it in the queue", lambda one: one.side.row.bubble_queue_ns),
     ]
-    rows += [cells(name, *(_plain(one, of, held) for one in found)) for name, of in plain]
+    told = [(name, of) for name, of in plain if any(of(one) is not None for one in found)]
+    rows = [cells(name, *(_plain(one, of, held) for one in found)) for name, of in told]
     rows.append(
         cells("bubble, share of that call", *(one.side.marked(percent(one.side.bubble_share)) for one in found))
     )
+    rows.append(cells("inflation by the profiler", *(_inflation(one) for one in found)))
+    raw: list[tuple[str, Callable[[Bubbles], float | None]]] = [
+        ("idle", lambda one: 0.0 if one.idle is None else one.idle.idle_ns),
+        *((cause_name(c), lambda one, c=c: 0.0 if one.idle is None else one.idle.cause_ns(c)) for c in causes),
+    ]
+    rows += [cells(f"{name}, profiled", *(_raw(one, of, held) for one in found)) for name, of in raw]
     if any(one.side.denied for one in found):
         by_replay = (duration(one.side.row.bubble_by_replay_ns) if one.side.denied else "" for one in found)
         rows.append(cells(f"{DENIED} the same by graph replay, which disagrees", *by_replay))
@@ -204,7 +211,7 @@ def _worst(one: Bubbles, gap: Mapping[str, Any], link: str) -> tuple[Cell, ...]:
         one.label,
         Cell(text=str(gap["call"]), link=link),
         Cell(text=microseconds(gap["gap_dur_ns"]), tone=tone, link=link),
-        gap["cause"],
+        cause_name(gap["cause"]),
         *(_name(gap[part]) for part in ("before", "after", "launch_name")),
         MISSING if gap["launch_thread"] is None else str(gap["launch_thread"]),
         _name(inside(gap, one.side.row.key)),
@@ -229,8 +236,8 @@ def _name(name: str | None) -> Cell:
 def bubble_blocks(found: Sequence[Bubbles], name: str) -> tuple[Block, ...]:
     """What a report shows: both pictures, the account, the longest gaps to unfold."""
     return (
-        causes_figure(found, name),
         account_table(found),
+        causes_figure(found, name),
         lengths_figure(found, name),
         worst_table(found, folded=True),
     )

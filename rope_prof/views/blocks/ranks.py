@@ -14,6 +14,7 @@ from rope_prof.analysis.run.rank_spread import RankSpread
 from rope_prof.units import MISSING, US, counted, duration, microseconds, percent, ratio, significant, size, whole
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
 from rope_prof.views.blocks.trace import figures, more_ranges
+from rope_prof.views.words.causes import cause_name
 from rope_prof.views.words.labels import counts
 from rope_prof.views.words.ranks import clock_line, late_line
 
@@ -113,7 +114,7 @@ def _causes(ranks: Sequence[RankUse]) -> Table:
         for rank in ranks
         if rank.idle_by_cause_ns
     ]
-    return figures("Idle by cause", "rank", *causes, rows=rows)
+    return figures("Idle by cause", "rank", *map(cause_name, causes), rows=rows)
 
 
 def _moved(ranks: Sequence[RankUse]) -> Table:

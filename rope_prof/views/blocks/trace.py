@@ -17,7 +17,7 @@ from rope_prof.units import MISSING, US, between, counted, duration, percent, si
 from rope_prof.views.blocks.findings import finding_words, findings_table
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells, charted, name
 from rope_prof.views.draw.trace import idle_chart
-from rope_prof.views.words.causes import CAUSE_WORDS
+from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
 
 TONES: dict[Verdict, Tone] = {"sound": "good", "suspect": "doubt", "unusable": "bad"}
 RANGES_SHOWN = 20
@@ -66,8 +66,8 @@ def page_blocks(analysis: Analysis, source: str, events: int, address: str | Non
     yield from findings_table(analysis, address)
     chart = idle_chart(analysis, source)
     if chart is not None:
-        causes = [words for role, words in chart.legend if words in CAUSE_WORDS]
-        caption = "; ".join(f"{cause}: {CAUSE_WORDS[cause]}" for cause in causes)
+        used = {cause for use in analysis.devices for cause in use.idle_by_cause_ns or {}}
+        caption = "; ".join(f"{cause_name(cause)}: {CAUSE_WORDS[cause]}" for cause in CAUSE_WORDS if cause in used)
         yield charted(chart, "idle", title="Busy and idle by cause", caption=f"{caption}." if caption else "")
     yield from account(analysis, ranges=False)
 
@@ -116,7 +116,7 @@ def _causes(devices: tuple[DeviceUse, ...]) -> Table:
     for use in devices:
         for cause, ns in sorted((use.idle_by_cause_ns or {}).items(), key=lambda item: (-item[1], item[0])):
             share = significant(100 * ns / use.idle_ns) if use.idle_ns and use.idle_share is not None else MISSING
-            rows.append(cells(name(use.device), cause, duration(ns), share))
+            rows.append(cells(name(use.device), cause_name(cause), duration(ns), share))
         if use.gaps is not None:
             longest = (f"{use.gaps:,} gaps, longest", duration(use.gap_max_ns), "")
             rows.append(cells(Cell(text=use.device, name=True, tone="muted"), *longest, tone="muted"))
@@ -181,7 +181,7 @@ def _streams(devices: tuple[DeviceUse, ...]) -> Table:
         ordered = sorted(use.streams, key=lambda stream: -stream.busy_ns)
         for stream in ordered[:STREAMS_SHOWN]:
             causes = sorted(stream.idle_by_cause_ns.items(), key=lambda item: -item[1])[:2]
-            idle = ", ".join(f"{cause} {duration(ns)}" for cause, ns in causes)
+            idle = ", ".join(f"{cause_name(cause)} {duration(ns)}" for cause, ns in causes)
             facts = (str(stream.stream), whole(stream.events), duration(stream.busy_ns), idle)
             rows.append(cells(name(use.device), *facts))
         if len(ordered) > STREAMS_SHOWN:

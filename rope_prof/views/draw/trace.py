@@ -7,7 +7,7 @@ from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.units import MS, duration, significant
 from rope_prof.views.draw.charts import Bar, BarChart
 from rope_prof.views.draw.svg import CAUSE
-from rope_prof.views.words.causes import CAUSE_WORDS
+from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
 
 
 def idle_chart(analysis: Analysis, name: str) -> BarChart | None:
@@ -16,7 +16,7 @@ def idle_chart(analysis: Analysis, name: str) -> BarChart | None:
     if not rows:
         return None
     used = list(dict.fromkeys(role for row in rows for role, _, _ in row.parts))
-    legend = tuple((role, role.removeprefix(CAUSE) if role.startswith(CAUSE) else "busy") for role in used)
+    legend = tuple((role, cause_name(role.removeprefix(CAUSE)) if role.startswith(CAUSE) else "busy") for role in used)
     return BarChart(rows=rows, unit="ms", title=f"{name}: busy and idle by cause", legend=legend)
 
 
@@ -24,7 +24,7 @@ def _bar(use: DeviceUse) -> Bar:
     """One device; of a file without the times of its kernels their sum alone."""
     parts = [("kernel", use.kernel_ns if use.busy_ns is None else use.busy_ns, "busy", "an event runs on the device")]
     parts += [
-        (f"{CAUSE}{cause}", ns, cause, CAUSE_WORDS.get(cause, ""))
+        (f"{CAUSE}{cause}", ns, cause_name(cause), CAUSE_WORDS.get(cause, ""))
         for cause, ns in sorted((use.idle_by_cause_ns or {}).items(), key=lambda item: (-item[1], item[0]))
     ]
     return Bar(

@@ -24,11 +24,12 @@ from itertools import groupby
 from rope_prof.analysis.run.rows import Row, call_pattern
 from rope_prof.analysis.trace.analyze import accounted, analyze
 from rope_prof.analysis.trace.calls import call_frame
-from rope_prof.analysis.trace.replays import own_calls, split_replays
+from rope_prof.analysis.trace.replays import calls_per_range, own_calls, split_replays
 from rope_prof.model.drawn import KEY, DrawnTracks
 from rope_prof.model.run import Case, Key, Run
 from rope_prof.model.trace import Trace
 from rope_prof.units import duration, ratio
+from rope_prof.views.blocks.overview import overview
 from rope_prof.views.perfetto.packets import PerfettoWriter
 from rope_prof.views.perfetto.sides import TrackSide, aligned, draw, lead, own_clock
 from rope_prof.views.words.bubbles import parts_of_bubble
@@ -82,7 +83,7 @@ def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Per
             about = f"{side.trace.source}; call k of every side begins at one instant."
             own = writer.group(side.label, group, f"{about} {_about_bubbles(by_key.get(key.name))}".rstrip())
             flow = draw(writer, own, side, clock, flow, drawn)
-        zooms[case.name] = _zoom(here, origin)
+        zooms[case.name] = _zoom(here, origin, [sides[name] for name in _compared(rows, case) if name in sides])
     writer.metadata({KEY: drawn.as_text()})
     return PerfettoFile(writer.data(), zooms)
 
@@ -161,8 +162,7 @@ def _side(key: Key, label: str, trace: Trace) -> TrackSide:
     frame = call_frame(used, call_pattern(key.name), kind="record_function")
     if not frame.height:
         frame = call_frame(used, call_pattern(key.name))
-    per_range = int((trace.own or {}).get("calls_per_range", 1))
-    return TrackSide(label, used, own_calls(split_replays(used, frame, per_range)))
+    return TrackSide(label, used, own_calls(split_replays(used, frame, calls_per_range(used))))
 
 
 def _case_order(keys: Sequence[Key]) -> _Order:
@@ -182,8 +182,19 @@ class _Order:
         return self.order[key.case]
 
 
-def _zoom(sides: Sequence[TrackSide], origin: int) -> Zoom:
-    """The second call of each side (the first often pays for a cold start), with a little air around it."""
+def _compared(rows: Sequence[Row], case: Case) -> list[str]:
+    """The keys of the two sides that the overview of the case compares; fewer where it compares none."""
+    if not any(row.case == case and row.rank == 0 for row in rows):
+        return []
+    view = overview(rows, case.name)
+    return [side.row.key for side in (view.baseline, view.candidate) if side is not None]
+
+
+def _zoom(sides: Sequence[TrackSide], origin: int, pinned: Sequence[TrackSide]) -> Zoom:
+    """The second call of each side (the first often pays for a cold start), with a little air around it.
+
+    Pinned are two sides, which fit a screen: those compared, else the first.
+    """
     frames = [side.calls for side in sides if side.calls is not None and side.calls.height]
     rooms = [frame["length_ns"].to_list() for frame in frames]
     most = max((len(room) for room in rooms), default=1)
@@ -196,5 +207,5 @@ def _zoom(sides: Sequence[TrackSide], origin: int) -> Zoom:
     air = max((end - start) // 20, 100)
     host = min(max(before, default=0), (end - start) // 10)
     words = ("host launches", "stream", "bubbles")
-    pins = tuple(f"{side.label} · {word}" for side in sides for word in words)
+    pins = tuple(f"{side.label} · {word}" for side in (pinned if len(pinned) == 2 else sides[:2]) for word in words)
     return Zoom(max(start - host - air, 0), end + air, pins)

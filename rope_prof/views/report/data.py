@@ -18,8 +18,7 @@ from rope_prof.analysis.trace.calls import as_cpu, call_events, call_frame, reco
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.idle import placed, told
 from rope_prof.analysis.trace.kernels import KERNELS, kernel_shares
-from rope_prof.analysis.trace.launches import launched
-from rope_prof.analysis.trace.replays import own_calls, split_replays
+from rope_prof.analysis.trace.replays import calls_per_range, single_calls, single_events
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.run import KeyFacts, Run
 from rope_prof.model.trace import Trace
@@ -88,8 +87,6 @@ class ReportData:
 
 def captured(trace: Trace, facts: KeyFacts) -> Captured:
     """The median call of a key's trace, its kernels and its gaps. A CPU trace counts leaf operators."""
-    own = trace.own or {}
-    per_range = int(own.get("calls_per_range", 1))
     source = as_cpu(trace) if recorded_on_cpu(trace) else trace
     frame = call_frame(source, call_pattern(facts.key.name), kind="record_function")
     ran = frame.filter(pl.col("events") > 0)
@@ -105,38 +102,26 @@ def captured(trace: Trace, facts: KeyFacts) -> Captured:
         )
     events = pl.concat([call_events(source, call) for call in ran.iter_rows(named=True)])
     gaps = device_gaps(source, ran["device"][0])
-    timeline, which = _median(source, frame, per_range, gaps)
+    calls = single_calls(source, frame)
+    timeline, which = _median(source, calls, gaps)
+    held = placed(gaps, ran.filter(pl.col("device") == ran["device"][0]), apart=replays_apart(facts.key))
+    if calls is not frame:  # of a replay, the call inside it
+        held = placed(held, calls, apart=False)
     return Captured(
         facts=facts,
         timeline=timeline,
         which=which,
-        calls=frame.height * per_range,
-        kernels=kernel_shares(events, ran.height * per_range),
-        gaps=told(
-            placed(gaps, ran.filter(pl.col("device") == ran["device"][0]), apart=replays_apart(facts.key)), source
-        ),
+        calls=frame.height * calls_per_range(source),
+        kernels=kernel_shares(events, ran.height * calls_per_range(source)),
+        gaps=told(held, source),
     )
 
 
-def _median(trace: Trace, frame: pl.DataFrame, per_range: int, gaps: pl.DataFrame) -> tuple[CallTimeline | None, str]:
+def _median(trace: Trace, calls: pl.DataFrame, gaps: pl.DataFrame) -> tuple[CallTimeline | None, str]:
     """The call of median period laid out; of a graph's replay one of the calls that it holds, without its launch."""
-    if per_range == 1:
-        number = median_call(frame)
-        if number is None:
-            return None, ""
-        row = frame.row(by_predicate=pl.col("call") == number, named=True)
-        return lay_out(row, call_events(trace, row), gaps), f"call {number + 1} of {frame.height}"
-    parts = own_calls(split_replays(trace, frame, per_range)).drop("call").with_row_index("call")
-    parts = parts.with_columns(
-        pl.col("call").cast(pl.Int64), period_ns=pl.when("whole").then("length_ns").otherwise(None)
-    )
-    number = median_call(parts)
+    number = median_call(calls)
     if number is None:
         return None, ""
-    row = parts.row(by_predicate=pl.col("call") == number, named=True)
-    later = (pl.col("device") == row["device"]) & (pl.col("start_ns") >= row["first_start_ns"])
-    events = launched(trace).filter(later).sort("start_ns", "stream", "dur_ns", maintain_order=True)
-    events = events.head(row["events"])  # by order: calls of a replay may overlap
-    blank = [c for c in events.columns if c.startswith("launch_")]
-    events = events.with_columns(pl.lit(None, dtype=events.schema[c]).alias(c) for c in blank)
-    return lay_out(row, events, gaps), f"call {number + 1} of {parts.height} in graph replays"
+    row = calls.row(by_predicate=pl.col("call") == number, named=True)
+    where = " in graph replays" if calls_per_range(trace) > 1 else ""
+    return lay_out(row, single_events(trace, row), gaps), f"call #{number} of {calls.height}{where}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rope_prof.analysis.run.rows import Row
-from rope_prof.units import duration, ratio
+from rope_prof.units import counted, duration, ratio
 from rope_prof.views.timeline.layout import CallTimeline
 from rope_prof.views.words.difference import beside
 from rope_prof.views.words.trust import ON_CPU
@@ -25,20 +25,18 @@ class CallPanel:
 
 
 def panel(label: str, timeline: CallTimeline, row: Row, base: Row | None = None) -> CallPanel:
-    """One call under its heading: kernels, busy, raw bubble, how much the profiler stretched it, and `base` less it."""
-    share = timeline.bubble_share
-    idle = "" if share is None else f" ({share:.0%})"
-    count = "1 kernel" if timeline.kernels == 1 else f"{timeline.kernels} kernels"
-    words = [
-        f"call {timeline.call}",
-        count,
-        f"busy {duration(timeline.busy_ns)}",
-        f"bubble {duration(timeline.bubble_ns)}{idle}",
-        f"{'period' if timeline.next_call else 'last call, no period'} {duration(timeline.end_ns)}",
-    ]
+    """One call under its heading: what it takes unprofiled (beside `base`), then what is drawn, which is profiled."""
+    words = [f"call #{timeline.call}", counted(timeline.kernels, "kernel")]
     if row.wall_ns is not None:
         known = base.wall_ns.median if base is not None and base.wall_ns is not None else None
-        words.append(f"unprofiled {beside(row.wall_ns.median, known)}, inflation {ratio(row.inflation)}")
+        bubble = "" if row.bubble_corrected_ns is None else f", bubble {duration(row.bubble_corrected_ns)}"
+        words.append(f"unprofiled {beside(row.wall_ns.median, known)}{bubble}")
+    period = "period" if timeline.next_call else "no period, length"
+    inflation = "" if row.inflation is None else f", inflation {ratio(row.inflation)}"
+    words.append(
+        f"drawn as profiled: {period} {duration(timeline.end_ns)}, busy {duration(timeline.busy_ns)}, "
+        f"idle {duration(timeline.bubble_ns)}{inflation}"
+    )
     return CallPanel(title=label, facts="  ·  ".join(words), timeline=timeline, trusted=row.raw_trusted)
 
 

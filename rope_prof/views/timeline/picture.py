@@ -13,6 +13,7 @@ from typing import Any
 from rope_prof.units import US, duration, microseconds
 from rope_prof.views.draw.svg import Drawing, Line, Rect, Shape, Text, TimeAxis, fitted, text_width
 from rope_prof.views.timeline.layout import CallTimeline
+from rope_prof.views.words.causes import cause_name
 from rope_prof.views.words.names import short_name, shown
 
 WIDTH = 1180.0
@@ -129,7 +130,7 @@ def _bubbles(panel: Panel, body: float) -> Iterator[Shape]:
     fill, ink = ("bubble_fill", "bubble_ink") if panel.trusted else ("unsure_fill", "muted")
     for row in panel.timeline.bubbles.head(MOST).iter_rows(named=True):
         span = (row["start_ns"], row["start_ns"] + row["dur_ns"])
-        cause = f", {row['cause']}" if row["cause"] else ""
+        cause = f", {cause_name(row['cause'])}" if row["cause"] else ""
         doubt = "" if panel.trusted else "; the capture is unlike the unprofiled calls: not to be trusted"
         title = f"bubble: {duration(row['dur_ns'])}{cause}{doubt}\n{_at(row['start_ns'])}"
         yield Rect(y=y, height=height, role=fill, title=title, time=span)

@@ -22,6 +22,7 @@ from rope_prof.views.timeline.lanes import NO_LINK, Cut, Lane, cut
 from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.scene import Scene, name_key
 from rope_prof.views.timeline.stretch import Stretch, StretchLine, stretch
+from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
 from rope_prof.views.words.names import short_name
 
 #: A name is sent whole up to here; a click on it brings all of it.
@@ -145,7 +146,8 @@ class _Sent:
 
     def entry(self, name: str) -> list[Any]:
         """What the browser knows of a name: key, name, short name, place among the kernels by time or -1."""
-        return [name_key(name), _sent(name), short_name(name, 60), self._hues.get(name, -1)]
+        short = cause_name(name) if name in CAUSE_WORDS else short_name(name, 60)
+        return [name_key(name), _sent(name), short, self._hues.get(name, -1)]
 
     def table(self) -> list[list[Any]]:
         """The entry of each, by its number."""

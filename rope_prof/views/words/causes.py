@@ -15,6 +15,12 @@ CAUSE_WORDS = {
     "unknown": "the launch of the next event is not in the file",
 }
 
+
+def cause_name(cause: str) -> str:
+    """`host late`: what a person reads for the name of a cause."""
+    return cause.replace("_", " ")
+
+
 #: The idle time of a cause in a sentence: "5.1 ms less idle waiting for the host".
 IDLE_WORDS = {
     "host_late": "idle waiting for the host's launch",

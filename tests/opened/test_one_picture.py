@@ -1,0 +1,89 @@
+"""A call is one call, and a figure has one value, on every page that shows it: of the run that ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from rope_prof.analysis.run.cases import main_case
+from rope_prof.analysis.trace.idle import idle
+from rope_prof.analysis.trace.replays import calls_per_range, single_events
+from rope_prof.opened.run import OpenedRun, open_run
+from rope_prof.units import duration
+from rope_prof.views.blocks.bubbles import Bubbles, account_table
+from rope_prof.views.blocks.overview import OverviewSide, cards, overview
+from rope_prof.views.perfetto.export import run_metadata, run_trace
+from rope_prof.views.timeline.captions import panel
+from rope_prof.views.timeline.layout import lay_out, median_call
+
+
+@pytest.fixture(scope="module")
+def run(repository: Path) -> OpenedRun:
+    return open_run(repository / "traces/h100-ernie28b")
+
+
+def names(run: OpenedRun, mode: str) -> list[str]:
+    case = main_case(run.run)
+    found = [f.key.name for f in run.run.keys if f.key.case == case and f.key.mode == mode and f.trace]
+    assert len(found) >= 2
+    return found
+
+
+def test_the_bubble_of_the_default_case_is_one_figure_under_one_name_on_every_page(run: OpenedRun) -> None:
+    case = main_case(run.run)
+    assert case is not None
+    rows = {row.key: row for row in run.rows}
+    (card,) = (one for one in cards(overview(run.rows, case.name)) if one.title == "Bubble a call")
+    said = run_metadata(run.run, run.rows)
+    for name in names(run, "eager"):
+        row, capture, account = rows[name], run.capture(run.run.facts(name)), run.account(run.run.facts(name))
+        assert capture is not None
+        assert account is not None
+        bubble = duration(row.bubble_corrected_ns)
+        number = median_call(capture.calls)
+        call = capture.calls.row(by_predicate=pl.col("call") == number, named=True)
+        drawn = panel(row.path, lay_out(call, single_events(capture.trace, call)), row)
+        assert f"bubble {bubble}" in drawn.facts.split("drawn as profiled")[0]
+        side = Bubbles(side=OverviewSide(label=row.path, row=row), idle=idle(account.gaps, account.calls))
+        told = {line[0].text: line[1].text for line in account_table([side]).rows}
+        assert told["bubble, unprofiled"] == bubble
+        assert f"bubble (corrected, unprofiled) {bubble}" in said[f"rope_prof.figures.{name}"]
+        if row.path in ("unfused", "fused"):
+            assert bubble in (card.before, card.after)
+
+
+@pytest.mark.parametrize("mode", ["eager", "compile", "graph"])
+def test_a_call_is_one_call_on_the_timeline_and_in_the_report(run: OpenedRun, mode: str) -> None:
+    """A replay of 28 calls once stood beside one call: 2.98 ms beside 79.9 µs."""
+    rows = {row.key: row for row in run.rows}
+    for name in names(run, mode):
+        facts = run.run.facts(name)
+        capture, account = run.capture(facts), run.account(facts)
+        assert capture is not None
+        assert account is not None
+        number = median_call(capture.calls)
+        call = capture.calls.row(by_predicate=pl.col("call") == number, named=True)
+        drawn = lay_out(call, single_events(capture.trace, call))
+        assert drawn.kernels == rows[name].kernels_per_call
+        assert account.timeline is not None
+        assert account.which.startswith(f"call #{number} of {capture.calls.height}")
+        assert (account.timeline.kernels, account.timeline.end_ns) == (drawn.kernels, drawn.end_ns)
+        if mode == "graph":
+            wall = rows[name].wall_ns
+            assert wall is not None
+            assert drawn.end_ns == pytest.approx(wall.median, rel=0.15)
+            assert calls_per_range(capture.trace) == 28
+            known = set(capture.calls["call"])
+            assert set(account.gaps["call"]) <= known, "a gap leads to a call that the timeline has"
+
+
+def test_perfetto_opens_with_the_two_sides_that_the_overview_compares(run: OpenedRun) -> None:
+    case = main_case(run.run)
+    assert case is not None
+    facts = [f for f in run.run.keys if f.key.case == case and f.trace]
+    traces = {f.key.name: held for f in facts if (held := run.trace(f)) is not None}
+    pins = run_trace(run.run, run.rows, traces).zooms[case.name].pins
+    words = ("host launches", "stream", "bubbles")
+    assert pins == tuple(f"{path} eager · {word}" for path in ("unfused", "fused") for word in words)
