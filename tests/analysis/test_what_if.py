@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rope_prof.analysis.requests.what_if import host_pieces, replay, what_if
+from rope_prof.analysis.requests.what_if import Pieces, about_replay, host_pieces, replay, what_if
 from rope_prof.analysis.stats import Figure
 from rope_prof.errors import TraceError
 from rope_prof.model.trace import Trace
@@ -144,3 +147,17 @@ def test_a_trace_without_such_steps_is_refused() -> None:
     bare = trace(range_("unfused.decode.step#0", 0, 10), range_("unfused.decode.rope#0", 2, 4))
     with pytest.raises(TraceError, match="launched nothing on a GPU"):
         what_if(bare, "unfused", "decode", step_ns=exactly(100))
+
+
+@given(st.data())
+def test_a_stretch_at_a_time_is_a_step_at_a_time(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 40))
+    drawn = [
+        np.array(data.draw(st.lists(st.sampled_from(values), min_size=count, max_size=count)), float)
+        for values in ([0, 1, 7.3, 500], [0, 0, 3, 90.1, 4000])
+    ]
+    waits = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+    none = np.zeros(count)
+    pieces = Pieces(drawn[0], none, waits & False, waits, drawn[1], none, 0.0)
+    exact = replay(drawn[0], pieces)
+    assert about_replay(drawn[0], pieces) == pytest.approx(exact, rel=1e-12)
