@@ -85,7 +85,7 @@ class Pieces:
     rope_launches: float
 
     @cached_property
-    def stretches(self) -> Stretches:
+    def stretches(self) -> PieceRuns:
         """The pieces cut where waiting begins and ends, and around a wait that enqueues."""
         busy = self.work > 0
         alone = np.flatnonzero(self.waits & busy)
@@ -94,11 +94,11 @@ class Pieces:
         before = np.cumsum(self.work) - self.work
         counts = np.diff(first, append=len(self.ns))
         total = np.add.reduceat(self.work, first)
-        return Stretches(first, counts, np.where(busy, before - np.repeat(before[first], counts), np.inf), total)
+        return PieceRuns(first, counts, np.where(busy, before - np.repeat(before[first], counts), np.inf), total)
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches:
+class PieceRuns:
     """Runs of pieces: `first` piece, how many, the `work` of all; `lead`: enqueued in a run before each of its pieces,
     infinite where the piece enqueues nothing.
     """
