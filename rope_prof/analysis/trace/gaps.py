@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +28,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.groups import group_numbers, holding
 from rope_prof.analysis.trace.launches import NODE_ENDS, launched
-from rope_prof.analysis.trace.spans import EMPTY, Bools, Int64s, SpanSet, frame_union, gaps, join
+from rope_prof.analysis.trace.spans import EMPTY, Bools, Int64s, SpanSet, gaps, in_order, join
 from rope_prof.model.trace import Trace
 
 CAUSES: Final = (
@@ -72,6 +73,13 @@ class Host:
         profiler = join(own, self.overhead.get(None, EMPTY))
         return ("sync", self.sync.get((process, thread), EMPTY)), ("profiler", profiler)
 
+    def kind(self, process: Any, thread: Any) -> tuple[Any, Any]:
+        """What two threads have alike whose rungs are the same."""
+        return (
+            (process, thread) if (process, thread) in self.sync else None,
+            process if process in self.overhead else None,
+        )
+
 
 def by_profiler(trace: Trace) -> pl.DataFrame:
     """The overhead records that the profiler itself is the cause of."""
@@ -85,9 +93,30 @@ def host(trace: Trace) -> Host:
         pl.when(pl.col("process") >= 0).then("process"), pl.col("dur_ns").fill_null(0)
     )
     return Host(
-        sync={(p, t): frame_union(rows) for (p, t), rows in waiting.group_by("process", "thread")},
-        overhead={p: frame_union(rows) for (p,), rows in known.group_by("process")},
+        sync=_unions(waiting, "process", "thread"),
+        overhead={process: held for (process,), held in _unions(known, "process").items()},
     )
+
+
+def _unions(frame: pl.DataFrame, *by: str) -> dict[Any, SpanSet]:
+    """The union of the spans of each group, all groups in one pass."""
+    number, groups = group_numbers(frame.select(by))
+    start = frame["start_ns"].to_numpy().astype(np.int64)
+    end = start + frame["dur_ns"].fill_null(0).to_numpy().astype(np.int64)
+    order = np.lexsort((start, number))
+    order = order[end[order] > start[order]]
+    if not len(order):
+        return dict.fromkeys(groups.iter_rows(), EMPTY)
+    group = number[order]
+    spans = in_order(order, group, start[order], end[order])
+    opens = np.concatenate(([True], (group[1:] != group[:-1]) | (spans.start[1:] > spans.reach[:-1])))
+    first = np.flatnonzero(opens)
+    starts, ends = spans.start[first], spans.reach[np.append(first[1:], len(order)) - 1]
+    cuts = np.searchsorted(group[first], np.arange(groups.height + 1))
+    return {
+        key: SpanSet(starts[low:high], ends[low:high])
+        for key, (low, high) in zip(groups.iter_rows(), pairwise(cuts.tolist()), strict=True)
+    }
 
 
 def _read_back(trace: Trace, waiting: pl.DataFrame) -> pl.DataFrame:
@@ -208,16 +237,35 @@ def edges(start: Int64s, end: Int64s, owner: Int64s) -> Segments:
 
 
 def _ladders(parts: Segments, host_side: Host, first: Rungs) -> Iterator[tuple[Int64s, list[int], list[SpanSet]]]:
-    """Per lane: its segments, the codes of its rungs, and the union of each rung with those above it."""
-    for lane in np.unique(parts.lane).tolist():
-        rungs = first if lane < 0 else (*first, *host_side.rungs(*parts.lanes[lane]))
+    """Per kind of lane: its segments, the codes of its rungs, and the union of each rung with those above it.
+
+    Threads that nothing of their own tells apart share a ladder.
+    """
+    lanes, of_lane = np.unique(parts.lane, return_inverse=True)
+    alike: dict[Any, int] = {}
+    ladders: list[Rungs] = []
+    kind = np.zeros(len(lanes), np.int64)
+    for at, lane in enumerate(lanes.tolist()):
+        place = None if lane < 0 else parts.lanes[lane]
+        told = None if place is None else host_side.kind(*place)
+        if told not in alike:
+            alike[told] = len(ladders)
+            ladders.append(first if place is None else (*first, *host_side.rungs(*place)))
+        kind[at] = alike[told]
+    of_part = kind[of_lane]
+    order = np.argsort(of_part, kind="stable")
+    bounds = np.searchsorted(of_part[order], np.arange(len(ladders) + 1))
+    for number, rungs in enumerate(ladders):
+        rows = order[bounds[number] : bounds[number + 1]]
+        begin, end = int(parts.start[rows].min()), int(parts.end[rows].max())
         above: list[SpanSet] = []
-        for _, instants in rungs:
+        for _, whole in rungs:
+            instants = whole.near(begin, end)
             if above and not len(instants.starts):
                 above.append(above[-1])
             else:
                 above.append(join(above[-1], instants) if above else instants)
-        yield np.flatnonzero(parts.lane == lane), [_CODE[cause] for cause, _ in rungs], above
+        yield rows, [_CODE[cause] for cause, _ in rungs], above
 
 
 def idle_by_cause(parts: Segments, host_side: Host, owners: int = 1, first: Rungs = ()) -> list[dict[str, int]]:
@@ -248,20 +296,21 @@ def cause_table(parts: Segments, host_side: Host, owners: int, first: Rungs = ()
 
 def pieces(parts: Segments, host_side: Host, first: Rungs = ()) -> pl.DataFrame:
     """The same as rows: gap, start_ns, dur_ns, cause, in the order of time; neighbours of one cause are one row."""
-    frames = []
+    found: dict[str, list[Int64s]] = {"gap": [], "start_ns": [], "end": [], "code": []}
     for rows, codes, above in _ladders(parts, host_side, first):
         start, end, row = _cut(parts.start[rows], parts.end[rows], above)
         cause = parts.rest[rows][row]
         for code, instants in reversed(list(zip(codes, above, strict=True))):
             cause = np.where(instants.holds(start), code, cause)
-        columns = {"gap": parts.gap[rows][row], "start_ns": start, "end": end, "code": cause}
-        frames.append(pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64)))
+        for name, column in zip(found, (parts.gap[rows][row], start, end, cause), strict=True):
+            found[name].append(column)
     schema = {"gap": pl.Int64, "start_ns": pl.Int64, "dur_ns": pl.Int64, "cause": pl.String}
-    if not frames:
+    if not found["gap"]:
         return pl.DataFrame(schema=schema)
+    columns = {name: np.concatenate(arrays) for name, arrays in found.items()}
     run = pl.struct("gap", "code").rle_id()
     return (
-        pl.concat(frames)
+        pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64))
         .sort("gap", "start_ns")
         .group_by(run.alias("run"), maintain_order=True)
         .agg(pl.col("gap", "start_ns", "code").first(), pl.col("end").last())

@@ -55,6 +55,11 @@ class SpanSet:
         found: Int64s = np.where(at > 0, self.ends[np.maximum(at - 1, 0)], instants)
         return found
 
+    def near(self, begin: int, end: int) -> SpanSet:
+        """The spans that reach into `[begin, end)`, whole: inside it both sets measure and hold the same."""
+        low, high = np.searchsorted(self.ends, begin, side="right"), np.searchsorted(self.starts, end)
+        return self if high - low == len(self.starts) else SpanSet(self.starts[low:high], self.ends[low:high])
+
     def edges(self) -> Int64s:
         """Every start and end, sorted."""
         return np.stack((self.starts, self.ends), axis=1).reshape(-1)
@@ -80,6 +85,9 @@ def union(starts: Int64s, ends: Int64s) -> SpanSet:
 
 def join(*sets: SpanSet) -> SpanSet:
     """The union of sets."""
+    held = [s for s in sets if len(s.starts)]
+    if len(held) < 2:
+        return held[0] if held else EMPTY
     return union(np.concatenate([s.starts for s in sets]), np.concatenate([s.ends for s in sets]))
 
 
