@@ -8,7 +8,7 @@
 BASE is a tree (run by this Python) or the Python of an environment that has a build installed. Every sample is a
 process of its own; the two builds take turns, so that a busy machine slows both alike. Processor seconds (user and
 system, of the process and its children) are the figure: wall time on a shared machine says nothing. `first` calls find
-an empty cache folder, `again` calls the one that the first has filled.
+an empty cache folder, `again` calls the one that the round before the first has filled.
 """
 
 from __future__ import annotations
@@ -73,27 +73,24 @@ def _tasks() -> list[Task]:
 TASKS = {task.name: task for task in _tasks()}
 
 
-def seconds(build: Path, task: Task, files: dict[str, str]) -> float:
-    """Processor seconds of one call of `task` by `build`. Errors: RuntimeError where the command fails."""
+def seconds(build: Path, task: Task, files: dict[str, str], kept: Path) -> float:
+    """Processor seconds of one call of `task` by `build`, with the cache folder `kept` where the task calls `again`.
+
+    Errors: RuntimeError where the command fails.
+    """
     python, tree = (sys.executable, str(build)) if build.is_dir() else (str(build), "")
-    with tempfile.TemporaryDirectory() as scratch:
-        environment = {**os.environ, "PYTHONPATH": tree, "XDG_CACHE_HOME": scratch, "PYTHONWARNINGS": "ignore"}
-        found = 0.0
-        for turn in range(2 if task.again else 1):
-            words = [word.format(**files, out=f"{scratch}/out{turn}") for word in task.words]
-            if task.again and turn:
-                words = [word.format(**files, out=f"{scratch}/again") for word in task.words]
-            with tempfile.TemporaryFile() as said:
-                child = subprocess.Popen(
-                    [python, "-m", "rope_prof", *words], cwd=scratch, env=environment, stdout=said, stderr=said
-                )
-                _, status, usage = os.wait4(child.pid, 0)
-                child.returncode = os.waitstatus_to_exitcode(status)
-                if child.returncode:
-                    said.seek(0)
-                    raise RuntimeError(f"{task.name} of {build}: {said.read().decode(errors='replace')[-300:]}")
-            found = usage.ru_utime + usage.ru_stime
-    return found
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as said:
+        words = [word.format(**files, out=f"{scratch}/out") for word in task.words]
+        cache = {"XDG_CACHE_HOME": str(kept) if task.again else scratch, "PYTHONWARNINGS": "ignore"}
+        environment = os.environ | cache | {"PYTHONPATH": tree}
+        command = [python, "-m", "rope_prof", *words]
+        child = subprocess.Popen(command, cwd=files["run"], env=environment, stdout=said, stderr=said)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            said.seek(0)
+            raise RuntimeError(f"{task.name} of {build}: {said.read().decode(errors='replace')[-300:]}")
+    return usage.ru_utime + usage.ru_stime
 
 
 def measure(base: Path, tasks: list[Task], rounds: int, events: int) -> dict[str, Any]:
@@ -109,8 +106,8 @@ def measure(base: Path, tasks: list[Task], rounds: int, events: int) -> dict[str
         for turn in range(rounds + 1):
             for task in tasks:
                 for side, build in (("base", base), ("ours", ROOT)) if turn % 2 else (("ours", ROOT), ("base", base)):
-                    taken = seconds(build, task, files)
-                    if turn:  # the first is for bytecode and the page cache
+                    taken = seconds(build, task, files, Path(folder) / side)
+                    if turn:  # the first is for bytecode, the page cache and what `again` finds
                         samples[task.name][side].append(taken)
             print(f"round {turn} of {rounds}", file=sys.stderr)
     machine = {

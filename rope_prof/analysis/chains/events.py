@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rope_prof.analysis.chains.repeats import BREAK, Ints
+from rope_prof.analysis.trace.groups import group_numbers
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.spans import frame_union, length
 from rope_prof.model.trace import Trace
@@ -115,13 +117,25 @@ def _waits_before(trace: Trace, frame: pl.DataFrame) -> Ints:
     waits = trace.calls.filter(pl.col("name").str.contains(_WAIT))
     counts = np.zeros(frame.height, dtype=np.int64)
     launch = _ints(frame["launch_start"])
-    for (process, thread), group in waits.group_by("process", "thread"):
-        mine = frame.select(
-            (pl.col("launch_process").eq_missing(_literal(process))) & (pl.col("launch_thread") == _literal(thread))
-        ).to_series()
-        rows = np.flatnonzero(mine.fill_null(False).to_numpy())
-        counts[rows] = np.searchsorted(np.sort(group["start_ns"].to_numpy()), launch[rows])
+    begun, mine = waits["start_ns"].to_numpy(), _launched_by(frame)
+    for thread, rows in _by_thread(waits, "process", "thread").items():
+        if thread in mine:
+            counts[mine[thread]] = np.searchsorted(np.sort(begun[rows]), launch[mine[thread]])
     return counts
+
+
+def _launched_by(frame: pl.DataFrame) -> dict[tuple[Any, Any], Ints]:
+    """The rows of the events that each thread launched."""
+    return _by_thread(frame, "launch_process", "launch_thread")
+
+
+def _by_thread(frame: pl.DataFrame, process: str, thread: str) -> dict[tuple[Any, Any], Ints]:
+    """The rows of each thread in their order; those without a thread are nobody's."""
+    number, threads = group_numbers(frame.select(process, thread))
+    order = np.argsort(number, kind="stable")
+    bounds = np.searchsorted(number[order], np.arange(threads.height + 1))
+    keys = zip(threads.iter_rows(), pairwise(bounds.tolist()), strict=True)
+    return {key: order[low:high] for key, (low, high) in keys if key[1] is not None}
 
 
 def _bare(trace: Trace, frame: pl.DataFrame) -> Ints:
@@ -151,19 +165,13 @@ def _enters(trace: Trace, frame: pl.DataFrame) -> Bools:
 def _followers(frame: pl.DataFrame, host: pl.DataFrame) -> Iterator[tuple[Ints, pl.DataFrame]]:
     """Per thread of `host` (its rows with it): the events launched by it after another event of their lane."""
     begin, end, lane = _ints(frame["launch_start"]), _ints(frame["launch_end"]), _ints(frame["lane"])
-    for (process, thread), group in host.group_by("process", "thread"):
-        mine = frame.select(
-            pl.col("launch_process").eq_missing(_literal(process)) & (pl.col("launch_thread") == _literal(thread))
-        ).to_series()
-        rows = np.flatnonzero(mine.fill_null(False).to_numpy())
+    mine = _launched_by(frame)
+    for thread, of_host in _by_thread(host, "process", "thread").items():
+        rows = mine.get(thread, np.zeros(0, np.int64))
         rows = rows[(rows > 0) & (lane[rows] == lane[rows - 1]) & (end[rows - 1] != NONE)]
         rows = rows[begin[rows] >= end[rows - 1]]
         if rows.size:
-            yield rows, group
-
-
-def _literal(value: Any) -> pl.Expr:
-    return pl.lit(value, dtype=pl.Int64)
+            yield rows, host[of_host]
 
 
 def _stream_next(frame: pl.DataFrame) -> Ints:
