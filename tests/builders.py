@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Trace
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, PYTHON_CALLS, RANGES, Trace
 
 Span = tuple[int, int]
 
@@ -80,6 +80,11 @@ def op(name: str, start: int, end: int, *, thread: int = 1, **more: Any) -> Draw
     return Drawn({"ops": [{"name": name, "process": 1, "thread": thread} | _span(start, end) | more]})
 
 
+def python(name: str, start: int, end: int, *, thread: int = 1) -> Drawn:
+    """A function of a Python stack."""
+    return Drawn({"python": [{"name": name, "process": 1, "thread": thread} | _span(start, end)]})
+
+
 def overhead(start: int, end: int, *, process: int | None = None, name: str = "Buffer Flush") -> Drawn:
     row = {"name": name, "process": process, "thread": None}
     return Drawn({"overheads": [row | _span(start, end)]})
@@ -90,7 +95,7 @@ def _span(start: int, end: int) -> dict[str, int]:
 
 
 _SCHEMAS = {"gpu": GPU_EVENTS, "calls": HOST_CALLS, "ranges": RANGES, "ops": CPU_OPS, "overheads": OVERHEADS}
-_SCHEMAS |= {"nodes": GRAPH_NODES}
+_SCHEMAS |= {"nodes": GRAPH_NODES, "python": PYTHON_CALLS}
 
 
 def trace(*drawn: Drawn | Iterable[Drawn], **facts: Any) -> Trace:
@@ -120,6 +125,8 @@ def kineto_events(drawn: Trace) -> list[str]:
     for row in drawn.calls.iter_rows(named=True):
         args = {"correlation": row["correlation"]}
         out.append(_event(f"cuda_{row['api']}", row, row["process"], row["thread"], args))
+    frames = drawn.python.iter_rows(named=True)
+    out += [_event("python_function", row, row["process"], row["thread"], {}) for row in frames]
     out += [_event("overhead", row, -1, 0, {}) for row in drawn.overheads.iter_rows(named=True)]
     for row in drawn.gpu.iter_rows(named=True):
         args = {"device": int(row["device"]), "stream": row["stream"], "correlation": row["correlation"]}

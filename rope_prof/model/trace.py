@@ -1,4 +1,4 @@
-"""What a trace is, whatever wrote it: five frames with named schemas and a few facts.
+"""What a trace is, whatever wrote it: a few frames with named schemas and a few facts.
 
 Times are Int64 nanoseconds on the file's own clock. `dur_ns` is as the file gives it; an end is `start_ns + dur_ns`.
 A frame's rows have the file's order; nothing here sorts, repairs or drops. Loaders (`rope_prof.io`) build it,
@@ -83,6 +83,15 @@ CPU_OPS: dict[str, Any] = {
     "input_types": pl.String,
 }
 
+#: One row per Python function that ran on the host, where stacks were recorded; built-in ones are left out.
+PYTHON_CALLS: dict[str, Any] = {
+    "name": pl.String,  # `train.py(34): step`, or `nn.Module: Linear_0`
+    "process": pl.Int64,
+    "thread": pl.Int64,
+    "start_ns": pl.Int64,
+    "dur_ns": pl.Int64,
+}
+
 #: One row per stretch that the profiler itself spent.
 OVERHEADS: dict[str, Any] = {
     "name": pl.String,
@@ -121,6 +130,7 @@ class Trace:
     overheads: pl.DataFrame
     events: int
     nodes: pl.DataFrame = field(default_factory=lambda: empty(GRAPH_NODES))
+    python: pl.DataFrame = field(default_factory=lambda: empty(PYTHON_CALLS))
     findings: tuple[Finding, ...] = ()
     window_end: bool | None = None
     window_end_ns: int | None = None  # when recording ended, where the file says it

@@ -12,7 +12,7 @@ from rope_prof.analysis.fixes.fix import Fix, Fixes, ranked
 from rope_prof.analysis.fixes.fixes import fixes
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.model.trace import Trace
-from tests.builders import Drawn, call, graph, kernel, op, range_, trace
+from tests.builders import Drawn, call, graph, kernel, op, python, range_, trace
 
 US = 1000
 
@@ -107,6 +107,28 @@ def test_a_wait_names_the_call_the_operator_and_the_range() -> None:
     )
     assert (fix.subject, fix.count, fix.hi_ns) == ("aten::item (cudaStreamSynchronize)", 1, 140 * US)
     assert (fix.place.operator, fix.place.range, fix.place.event) == ("aten::item", "step", "cudaStreamSynchronize")
+
+
+def test_waits_are_told_apart_by_the_line_that_made_them() -> None:
+    drawn: list[Drawn] = [
+        kernel(10 * US, 100 * US, launched=(1 * US, 2 * US)),
+        python("train.py(9): main", 0, 900 * US),
+    ]
+    for k in range(2):
+        at = 400 * US * k
+        drawn += [
+            python(f"model\\layer.py({k}): forward", at + 20 * US, at + 251 * US),
+            python("nn.Module: Norm_3", at + 20 * US, at + 251 * US),
+            python("torch/_tensor.py(7): item", at + 21 * US, at + 250 * US),
+            python("contextlib.py(7): inner", at + 21 * US, at + 250 * US),
+            call("cudaStreamSynchronize", at + 22 * US, at + 240 * US),
+            kernel(at + 260 * US, at + 300 * US, launched=(at + 255 * US, at + 256 * US)),
+        ]
+    waits = [fix.place for fix in found(*drawn).fixes if fix.kind == "wait"]
+    assert {(place.line, place.module) for place in waits} == {
+        ("model\\layer.py(0): forward", "Norm_3"),
+        ("model\\layer.py(1): forward", "Norm_3"),
+    }
 
 
 def test_only_communication_with_nothing_beside_it_counts() -> None:

@@ -18,7 +18,7 @@ from rope_prof.io.kineto.digits import LIMIT_NS, microseconds_to_ns
 from rope_prof.io.trace import unpack
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
-from tests.builders import graph, kernel, kineto_events, kineto_json, microseconds, op, overhead, range_, trace
+from tests.builders import graph, kernel, kineto_events, kineto_json, microseconds, op, overhead, python, range_, trace
 
 DRAWN = trace(
     range_("step#1", 0, 5000),
@@ -313,3 +313,14 @@ def test_progress_reaches_the_end(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     read_trace(tmp_path / "t.json", progress=lambda read_, total: seen.append((read_, total)))
     assert seen[-1] == (len(data), len(data))
+
+
+def test_python_stacks_are_kept_but_for_built_in_functions(tmp_path: Path) -> None:
+    stack = (
+        python("train.py(3): step", 0, 90),
+        python("<built-in function len>", 5, 6),
+        python("nn.Module: L_0", 10, 20),
+    )
+    held = read(tmp_path, kineto_json(trace(kernel(100, 110, launched=(10, 20)), *stack)))
+    assert held.python.rows() == [("train.py(3): step", 1, 1, 0, 90), ("nn.Module: L_0", 1, 1, 10, 10)]
+    assert not held.findings

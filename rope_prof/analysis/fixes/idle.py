@@ -116,8 +116,8 @@ def _waits(trace: Trace, idle: pl.DataFrame, device: str, span: int, sites: Laun
     rows = rows.filter(pl.col("call").is_not_null())
     if not rows.height:
         return
-    rows = rows.with_columns(sites.operators(rows), sites.ranges(rows))
-    for (call, operator, within), group in rows.group_by("call", "operator", "range"):
+    rows = rows.with_columns(sites.operators(rows), sites.ranges(rows), sites.lines(rows))
+    for (call, operator, within, _), group in rows.group_by("call", "operator", "range", "line"):
         yield Fix(
             kind="wait",
             devices=(device,),

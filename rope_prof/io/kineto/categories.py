@@ -6,7 +6,9 @@ from functools import cache
 from typing import Final
 
 #: The frames that are built; events of other categories are counted alone.
-FRAMES: Final = ("gpu", "call", "range", "op", "overhead")
+FRAMES: Final = ("gpu", "call", "range", "op", "overhead", "python")
+#: Those of them, and what is not read at all, that no figure rests on: what is damaged of them changes none.
+NO_FIGURE: Final = ("python", "")
 #: Those of them whose events are of several kinds.
 KINDS: Final = ("gpu", "call")
 _GPU: Final = {
@@ -38,4 +40,4 @@ def role(category: str | None) -> tuple[str, str]:
         return "op", ""
     if name == "user_annotation":
         return "range", "record_function"
-    return ("overhead", "") if name == "overhead" else ("", "")
+    return {"overhead": "overhead", "python_function": "python"}.get(name, ""), ""

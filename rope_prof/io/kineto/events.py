@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from rope_prof.errors import TraceError
-from rope_prof.io.kineto.categories import FRAMES, KINDS, role
+from rope_prof.io.kineto.categories import FRAMES, KINDS, NO_FIGURE, role
 from rope_prof.io.kineto.digits import microseconds_to_ns
 from rope_prof.io.kineto.groups import Group
 from rope_prof.io.kineto.mend import lenient_args, mended
@@ -235,7 +235,7 @@ def _unread(text: bytes) -> bool:
     """Whether a damaged text is one whole event of a category that no figure reads: it ends as an event does."""
     found = _CATEGORY.findall(text)
     whole = len(found) == 1 and len(_PHASE.findall(text)) == 1 and text.rstrip().endswith(b"}")
-    return whole and not role(found[0].decode("utf-8", errors="replace"))[0]
+    return whole and role(found[0].decode("utf-8", errors="replace"))[0] in NO_FIGURE
 
 
 def _mend_into(text: bytes, piece: Piece, final: bool) -> None:

@@ -79,6 +79,8 @@ class Group:
         self.count += len(events)
         if not self.frame:
             return
+        if self.frame == "python":  # half of them are built-in functions, which name no place
+            events = [event for event in events if not str(event.name).startswith("<built-in")]
         for name, take in _EVENT.items():
             self.columns.setdefault(name, []).extend(take(events))
         if self.frame in _ARGS:

@@ -2,7 +2,7 @@
 
 Knows the categories, spellings and time format of the files; judges nothing: what is odd becomes a finding.
 Source of the facts: kineto's ChromeTraceLogger and real files. Memory: the frames, and about 60 MB for the piece at
-hand. Flow arrows, Python frames and GPU-side annotations are not kept.
+hand. Flow arrows, built-in functions of Python stacks and GPU-side annotations are not kept.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from rope_prof.model.trace import (
     HOST_CALLS,
     NAMED,
     OVERHEADS,
+    PYTHON_CALLS,
     RANGES,
     Finding,
     Trace,
@@ -139,6 +140,7 @@ class KinetoReader:
             "ranges": self._frame("range", RANGES, texts, kind="record_function"),
             "ops": self._frame("op", CPU_OPS, texts),
             "overheads": self._frame("overhead", OVERHEADS, texts),
+            "python": self._frame("python", PYTHON_CALLS, texts),
         }
         if self._counts["no_array"] and not self._counts["cut"]:
             raise TraceError(

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rope_prof.io.kineto.categories import role
+from rope_prof.io.kineto.categories import NO_FIGURE, role
 
 #: Keys that a figure rests on, of an event that is read and of its args. Of a GPU event every key counts.
 _READ: Final = frozenset(
@@ -149,5 +149,5 @@ def repeated_key(text: bytes) -> Twice:
     if not twice or not isinstance(event, dict):
         return "none"
     frame = role(category)[0] if isinstance(category := event.get("cat"), str) else ""
-    read = twice & _READ and (frame or event.get("ph") in _MARKS or "cat" in twice)
+    read = twice & _READ and (frame not in NO_FIGURE or event.get("ph") in _MARKS or "cat" in twice)
     return "read" if frame == "gpu" or read else "unread"

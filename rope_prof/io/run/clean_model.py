@@ -81,6 +81,7 @@ def clean_trace(trace: Trace, blank: Callable[[str], str]) -> Trace:
         ranges=clean_frame(trace.ranges, blank),
         ops=clean_frame(trace.ops, blank),
         overheads=clean_frame(trace.overheads, blank),
+        python=clean_frame(trace.python, blank),
     )
 
 

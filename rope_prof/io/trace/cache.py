@@ -19,7 +19,17 @@ import polars as pl
 
 from rope_prof import __version__
 from rope_prof.io.store import Entry, Store, digest, file_digest
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+from rope_prof.model.trace import (
+    CPU_OPS,
+    GPU_EVENTS,
+    GRAPH_NODES,
+    HOST_CALLS,
+    OVERHEADS,
+    PYTHON_CALLS,
+    RANGES,
+    Finding,
+    Trace,
+)
 
 #: Folders beside traces that versions before this one left; nothing reads them any more.
 SUFFIX: Final = ".rope_prof-cache"
@@ -63,7 +73,7 @@ def cached_trace(path: Path, read: Callable[[], Trace]) -> Trace:
 
 def _key(path: Path) -> str:
     """Hash of content and shape."""
-    schemas = [GPU_EVENTS, GRAPH_NODES, HOST_CALLS, RANGES, CPU_OPS, OVERHEADS]
+    schemas = [GPU_EVENTS, GRAPH_NODES, HOST_CALLS, RANGES, CPU_OPS, OVERHEADS, PYTHON_CALLS]
     shape = [CACHE_VERSION, __version__, [field.name for field in fields(Trace)], [str(each) for each in schemas]]
     return digest(json.dumps([path.stat().st_size, file_digest(path), shape]).encode())
 
