@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,10 @@ from rope_prof.io.run.folder import read_run
 from rope_prof.model.run import Run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Seconds of one recording.
+LIMIT_S = 55.0
 
 PATHS = """
 import torch
@@ -39,60 +44,69 @@ def search_path(*folders: Path) -> str:
     return os.pathsep.join(filter(None, [*map(str, folders), os.environ.get("PYTHONPATH", "")]))
 
 
-def recorded(repository: Path, folder: Path, *words: str) -> tuple[Run, subprocess.CompletedProcess[str]]:
+def recorded(folder: Path, *words: str, cwd: Path | None = None) -> tuple[Run, subprocess.CompletedProcess[str]]:
+    """A run of a few rounds over 64 tokens. One that takes over `LIMIT_S` is ended, and fails by what it did last."""
     (folder / "broken.py").write_text(PATHS)
-    done = subprocess.run(
-        [sys.executable, "-m", "rope_prof", "record", "--device", "cuda", "-o", str(folder / "run"), *words],
-        env=os.environ | {"PYTHONPATH": search_path(folder, repository)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    short = ["--device", "cuda", "--tokens", "64", "--rounds", "7", "--patience", "30"]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "rope_prof", "record", *short, "-o", str(folder / "run"), *words],
+            env=os.environ | {"PYTHONPATH": search_path(folder, ROOT)},
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_S,
+        )
+    except subprocess.TimeoutExpired as late:
+        said = (late.stderr or b"").decode(errors="replace").splitlines()
+        pytest.fail(f"no end after {LIMIT_S} s; the last it said:\n" + "\n".join(said[-12:]))
     assert "Traceback" not in done.stderr, done.stderr
     return read_run(folder / "run").run, done
 
 
-def test_a_poisoned_context_and_a_full_card_fail_their_own_keys(repository: Path, tmp_path: Path) -> None:
-    """A key that could not be run is `failed`; one that ran and gave other values is `wrong`, whatever ran beside it.
+def told_of(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
+    """(path, mode) -> (status, reason)."""
+    return {(facts.key.path, facts.key.mode): (facts.status, facts.reason or "") for facts in run.keys}
 
-    So `wrong_when_compiled` is wrong in mode compile alone: the compiler that its first call starts, threads and all,
-    is no fault of the path.
+
+def broken(*names: str, modes: tuple[str, ...]) -> list[str]:
+    """Words that measure those paths beside the unfused one."""
+    paths = ["unfused", *(f"broken:{name}" for name in names)]
+    return [*(w for path in paths for w in ("--path", path)), *(w for mode in modes for w in ("--mode", mode))]
+
+
+@pytest.mark.parametrize(("name", "says"), [("poisons", "CUDA|assert"), ("fills", "out of memory")])
+def test_a_poisoned_context_and_a_full_card_fail_their_own_keys(tmp_path: Path, name: str, says: str) -> None:
+    run, done = recorded(tmp_path, *broken(name, modes=("eager", "graph")))
+    found = told_of(run)
+    assert done.returncode == 5, found
+    assert "unfused graph" in done.stdout
+    assert [found["unfused", mode][0] for mode in ("eager", "graph")] == ["measured"] * 2, found
+    assert [found[f"broken:{name}", mode][0] for mode in ("eager", "graph")] == ["failed"] * 2, found
+    assert re.search(says, found[f"broken:{name}", "eager"][1]), found
+
+
+def test_a_path_that_is_wrong_when_compiled_is_wrong_in_that_mode_alone(tmp_path: Path) -> None:
+    """One that ran and gave other values is `wrong`: the compiler that its first call starts, threads and all, is no
+    fault of the path.
     """
-    words = ["--tokens", "64", "--rounds", "7", "--path", "unfused", "--path", "fused"]
-    words += [word for name in ("poisons", "fills", "wrong_when_compiled") for word in ("--path", f"broken:{name}")]
-    run, done = recorded(repository, tmp_path, *words)
-    assert done.returncode == 5
-    assert "fused graph" in done.stdout
-    found = {(f.key.path, f.key.mode): (f.status, f.reason or "") for f in run.keys}
-    told = "\n".join(f"{path} {mode}: {status} {reason}" for (path, mode), (status, reason) in found.items())
-    for path in ("unfused", "fused"):
-        for mode in ("eager", "compile", "graph"):
-            assert found[path, mode][0] == "measured", told
-    for mode in ("eager", "compile", "graph"):
-        assert found["broken:poisons", mode][0] == "failed", told
-        assert found["broken:fills", mode][0] == "failed", told
-    assert "CUDA" in found["broken:poisons", "eager"][1] or "assert" in found["broken:poisons", "eager"][1], told
-    assert "out of memory" in found["broken:fills", "eager"][1], told
-    assert found["broken:wrong_when_compiled", "eager"][0] == "measured", told
-    assert found["broken:wrong_when_compiled", "compile"][0] == "wrong", told
+    run, done = recorded(tmp_path, *broken("wrong_when_compiled", modes=("eager", "compile")))
+    found = told_of(run)
+    assert done.returncode == 0, (found, done.stderr)
+    assert found["broken:wrong_when_compiled", "eager"][0] == "measured", found
+    assert found["broken:wrong_when_compiled", "compile"][0] == "wrong", found
 
 
 def test_a_revision_is_measured_beside_the_tree(repository: Path, tmp_path: Path) -> None:
     if subprocess.run(["git", "-C", str(repository), "rev-parse", "HEAD"], capture_output=True, check=False).returncode:
         pytest.skip("this tree is no git repository")
-    words = ["record", "--device", "cuda", "--tokens", "64", "--rounds", "7", "--path", "fused", "--mode", "graph"]
-    done = subprocess.run(
-        [sys.executable, "-m", "rope_prof", *words, "--against", "HEAD", "--repeats", "2", "-o", str(tmp_path / "run")],
-        env=os.environ | {"PYTHONPATH": search_path(repository)},
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ["--path", "fused", "--mode", "graph", "--against", "HEAD", "--repeats", "2"]
+    run, done = recorded(tmp_path, *words, cwd=repository)
     assert done.returncode == 0, done.stderr
-    folder = read_run(tmp_path / "run")
-    sides = [f.key.path for f in folder.run.keys]
+    sides = [f.key.path for f in run.keys]
     assert len(sides) == 2
     assert sides[1].startswith("fused@")
-    assert folder.samples.drop_nulls("process")["process"].n_unique() == 4
-    assert folder.samples["sm_clock_mhz"].null_count() < folder.samples.height
+    samples = read_run(tmp_path / "run").samples
+    assert samples.drop_nulls("process")["process"].n_unique() == 4
+    assert samples["sm_clock_mhz"].null_count() < samples.height
