@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rope_prof.analysis.comparison.apart import Between
-from rope_prof.analysis.comparison.compare import ALL_METRICS, Verdict, compare, families, judged
+from rope_prof.analysis.comparison.compare import ALL_METRICS, BubbleParts, Verdict, compare, families, judged
 from rope_prof.analysis.comparison.family import Family
 from rope_prof.analysis.comparison.gates import Gate, gate
 from rope_prof.analysis.comparison.sides import NotComparableError, Side, differences
@@ -26,7 +26,7 @@ from rope_prof.io.run.redact import PrivateWords
 from rope_prof.model.run import Key, KeyFacts, Machine
 from rope_prof.model.samples import samples_schema
 from rope_prof.opened.comparison import cleaned_markdown, typed
-from rope_prof.views.blocks.compare import compare_blocks
+from rope_prof.views.blocks.compare import compare_blocks, verdict_table
 from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.words.compare_json import compare_json
 from rope_prof.views.words.comparison import Comparison
@@ -383,6 +383,26 @@ def test_kernels_are_counted_and_bubbles_are_wall_less_busy() -> None:
     assert _with_captures(_captured(3, 20.0), _captured(3, 20.0))["kernels"].word == "SAME"
 
 
+def test_below_a_bubble_stand_its_parts_that_sum_to_it() -> None:
+    times = {"unfused_eager": [100.0] * 20, "fused_eager": [50.0] * 20}
+    device = samples(unfused_eager=[30.0] * 20, fused_eager=[52.0] * 20).with_columns(clock=pl.lit("device"))
+    frame = pl.concat([samples(**times), device.cast(dict(samples(**times).schema))])
+    base = replace(_side(frame, "unfused"), captures={key().name: _captured(25, 20.0)})
+    cand = replace(_side(frame, "fused"), captures={key("fused").name: _captured(1, 40.0)})
+    verdicts = compare(base, cand, paired=True, metrics=ALL_METRICS)
+    found = {v.metric: v for v in verdicts}
+    assert found["bubble"].before_parts == BubbleParts(host=70.0, queue=10.0)
+    assert found["bubble"].after_parts == BubbleParts(host=-2.0, queue=12.0)
+    assert found["wall"].before_parts is None
+    said = Comparison(typed=("b", "c"), base=base, cand=cand, paired=True, command="", verdicts=verdicts)
+    rows = [[cell.text for cell in row] for row in verdict_table(said).rows]
+    assert [row[3:7] for row in rows if row[3] in {"= host", "+ queue"}] == [
+        ["= host", "", "70.0 ns", "-2.00 ns"],
+        ["+ queue", "", "10.0 ns", "12.0 ns"],
+    ]
+    assert _with_captures(_captured(25, 20.0), _captured(1, 40.0))["bubble"].before_parts is None  # no device time
+
+
 def test_the_bubble_of_calls_whose_busy_time_varies_is_as_doubtful_as_they() -> None:
     """A capture is of other calls than the rounds: one path, captured twice, must not come out faster than itself."""
     sure = _with_captures(_captured(25, 20.0, 0.5), _captured(25, 40.0, 0.5))["bubble"]
@@ -537,6 +557,5 @@ def test_every_format_tells_the_same_verdicts(capsys: pytest.CaptureFixture[str]
         assert main(["compare", *sides, "--format", form]) == 0
         table = capsys.readouterr().out.split("\n\n")[0].splitlines()
         rows = table[2:] if form == "markdown" else table[1:]
-        assert [
-            next(word for word in row.replace("|", " ").replace("*", "").split() if word.isupper()) for row in rows
-        ] == words
+        said = [[word for word in row.replace("|", " ").replace("*", "").split() if word.isupper()] for row in rows]
+        assert [found[0] for found in said if found] == words

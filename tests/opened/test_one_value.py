@@ -72,6 +72,10 @@ def test_compare_says_of_both_sides_what_show_says(said: Said, capsys: pytest.Ca
     assert found
     for verdict in found:
         base, cand = rows[verdict["base"]], rows[verdict["cand"]]
+        for row, parts in ((base, verdict["before_parts"]), (cand, verdict["after_parts"])):
+            known = {"host": row["bubble_host_ns"], "queue": row["bubble_queue_ns"]}
+            bubble = verdict["metric"] == "bubble" and None not in known.values()
+            assert parts == (known if bubble else None)
         for row, value in ((base, verdict["before"]), (cand, verdict["after"])):
             if value is None:
                 continue

@@ -41,6 +41,16 @@ METRICS = ("wall", "device")
 ALL_METRICS = (*METRICS, "kernels", "bubble")
 
 
+@dataclass(frozen=True, slots=True)
+class BubbleParts:
+    """What the corrected bubble is the sum of, in ns per call, either may be negative: `host` = wall - device time with a
+    full queue, `queue` = that device time - busy; of the same medians as a run's own table.
+    """
+
+    host: float
+    queue: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """One metric of one pair of keys. `ratio` is baseline / candidate; `reason` says why it is UNKNOWN or UNDECIDED.
@@ -49,6 +59,8 @@ class Verdict:
     Of two runs: `within` is the ratio by their rounds alone, `between` how far runs of the same code differ, which
     `ratio` has in its interval. `p_value`: how likely such a difference is of sides that have none; `chance`: it is
     no more than so many comparisons give. `untimed`: a key that the device of neither side can time.
+    `before_parts`, `after_parts`: of a bubble its two parts, also where it may be none and has no ratio; None where the
+    device was not timed or the key not captured.
     """
 
     case: Case
@@ -65,6 +77,8 @@ class Verdict:
     p_value: float | None = None
     chance: bool = False
     untimed: bool = False
+    before_parts: BubbleParts | None = None
+    after_parts: BubbleParts | None = None
 
 
 def compare(
@@ -175,6 +189,8 @@ def _verdict(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str) -> Ver
     )
     made = _Found(None) if isinstance(found, str) else found
     word, why = _judge_counts(made.ratio) if metric == "kernels" else _judge_times(made)
+    halves = ((sides.base, left), (sides.cand, right)) if metric == "bubble" and bad is None else ()
+    parts = [_parts(side, facts) for side, facts in halves] or [None, None]
     return Verdict(
         case=left.key.case,
         base=left.key.name,
@@ -189,6 +205,8 @@ def _verdict(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str) -> Ver
         between=made.between,
         p_value=made.p_value,
         untimed={left.status, right.status} <= {"unavailable", "checked"},
+        before_parts=parts[0],
+        after_parts=parts[1],
     )
 
 
@@ -325,6 +343,18 @@ def _bubble(side: Side, facts: KeyFacts, factor: float = 1.0) -> Figure | str | 
         ends_said = "" if lo is None or hi is None else f", [{duration(lo)}, {duration(hi)}]"
         return f"the bubble of {label} may be none ({duration(bubble.median)}{ends_said}): there is no ratio"
     return bubble
+
+
+def _parts(side: Side, facts: KeyFacts) -> BubbleParts | None:
+    """The bubble's two parts, by the medians of both clocks."""
+    capture = side.captures.get(facts.key.name)
+    wall, device = (_rounds(side, facts, clock) for clock in METRICS)
+    if not isinstance(capture, CaptureFigures) or isinstance(wall, str) or isinstance(device, str):
+        return None
+    by_wall, by_device = figure(list(wall.values())), figure(list(device.values()))
+    if by_wall is None or by_device is None or capture.busy_ns is None:
+        return None
+    return BubbleParts(by_wall.median - by_device.median, by_device.median - capture.busy_ns)
 
 
 def _counts(sides: _Sides, left: KeyFacts, right: KeyFacts) -> _Found | str:

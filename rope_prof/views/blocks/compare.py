@@ -9,7 +9,7 @@ import polars as pl
 from rope_prof.analysis.comparison.compare import Verdict
 from rope_prof.analysis.comparison.sides import Difference
 from rope_prof.analysis.run.differences import Unlike
-from rope_prof.units import MISSING, ratio, significant
+from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells, name
 from rope_prof.views.words.comparison import Comparison, gates, method, reasons, tally
 from rope_prof.views.words.labels import short
@@ -63,8 +63,19 @@ def compare_blocks(found: Comparison) -> tuple[Block, ...]:
 
 
 def verdict_table(found: Comparison) -> Table:
-    """A row a verdict."""
-    return Table(head=_HEAD, rows=tuple(map(_verdict, found.verdicts)), right=frozenset({5, 6, 7, 8}))
+    """A row a verdict; below a bubble its two parts, which sum to it."""
+    rows = [row for verdict in found.verdicts for row in (_verdict(verdict), *_parts(verdict))]
+    return Table(head=_HEAD, rows=tuple(rows), right=frozenset({5, 6, 7, 8}))
+
+
+def _parts(verdict: Verdict) -> tuple[tuple[Cell, ...], ...]:
+    sides = (verdict.before_parts, verdict.after_parts)
+    if sides == (None, None):
+        return ()
+    hosts = (duration(side.host) if side else MISSING for side in sides)
+    queues = (duration(side.queue) if side else MISSING for side in sides)
+    blank, none = [""] * 3, [""] * 2
+    return cells(*blank, "= host", "", *hosts, *none), cells(*blank, "+ queue", "", *queues, *none)
 
 
 def _verdict(verdict: Verdict) -> tuple[Cell, ...]:
