@@ -35,7 +35,7 @@ def said(request: pytest.FixtureRequest) -> Iterator[Said]:
     folder = TRACES / request.param
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
-        patch.setattr("typer.echo", lines.append)
+        patch.setattr("typer.echo", lambda text, **how: None if how.get("err") else lines.append(text))
         assert main(["show", str(folder), "--json"]) == 0
     yield Said(folder, open_run(folder), json.loads("\n".join(lines)))
 
