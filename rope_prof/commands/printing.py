@@ -27,7 +27,7 @@ from rope_prof.views.terminal.writer import printed
 from rope_prof.views.words.comparable import comparable_line
 from rope_prof.views.words.counters import nsight_notes
 from rope_prof.views.words.headline import best_lines
-from rope_prof.views.words.machine import machine_line
+from rope_prof.views.words.machine import machine_line, ran_line
 from rope_prof.views.words.notes import notes
 from rope_prof.views.words.numbers import number_notes
 from rope_prof.views.words.requests import layer_lines
@@ -43,6 +43,9 @@ def print_run(opened: OpenedRun, *, as_json: bool = False) -> None:
         return
     console = wide_console()
     console.print(f"{opened.run.name} · {machine_line(opened.run.machine)}", markup=False, highlight=False)
+    ran = ran_line(opened.run, opened.samples)
+    if ran is not None:
+        console.print(ran, markup=False, highlight=False)
     tables, lines = _drawn(found)
     nsight = opened.nsight
     for drawn, said in ((tables, lines), (nsight_tables(nsight), nsight_notes(nsight)) if nsight else ([], [])):

@@ -43,8 +43,8 @@ ALL_METRICS = (*METRICS, "kernels", "bubble")
 
 @dataclass(frozen=True, slots=True)
 class BubbleParts:
-    """What the corrected bubble is the sum of, in ns per call, either may be negative: `host` = wall - device time with a
-    full queue, `queue` = that device time - busy; of the same medians as a run's own table.
+    """What the corrected bubble is the sum of, in ns per call, either may be negative: `host` = wall - device time with
+    a full queue, `queue` = that device time - busy; of the same medians as a run's own table.
     """
 
     host: float

@@ -1,4 +1,4 @@
-"""Under which clocks a run's samples were taken: those of another clock than the run's own are counted by key."""
+"""Under which clocks, heat and power a run's samples were taken; those of another clock are counted by key."""
 
 from __future__ import annotations
 
@@ -24,3 +24,14 @@ def other_clock(samples: pl.DataFrame) -> dict[str, int]:
     known = samples.drop_nulls("sm_clock_mhz")
     off = (pl.col("sm_clock_mhz") / usual - 1).abs() > CLOCK_SHARE
     return dict(known.group_by("key").agg(off.sum()).iter_rows())
+
+
+def conditions(samples: pl.DataFrame) -> dict[str, tuple[float, float, float]]:
+    """Column of `samples` -> its least, middle and most; without those that no sample has."""
+    names = ("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "power_mw")
+    known = {name: samples[name].drop_nulls() for name in names if name in samples.columns}
+    return {name: (_at(v, 0), _at(v, 0.5), _at(v, 1)) for name, v in known.items() if v.len()}
+
+
+def _at(values: pl.Series, share: float) -> float:
+    return float(values.quantile(share, "nearest") or 0)

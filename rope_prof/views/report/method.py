@@ -13,6 +13,7 @@ from rope_prof.views.blocks.run import machine_table
 from rope_prof.views.draw.waterfall import SPLIT
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.labels import swept
+from rope_prof.views.words.machine import condition_words
 from rope_prof.views.words.notes import notes
 from rope_prof.views.words.stopped import stopped_words
 from rope_prof.views.words.trust import DENIED
@@ -99,11 +100,11 @@ def _byte_lines(run: Run) -> Iterator[str]:
 
 def machine(data: ReportData) -> tuple[Block, ...]:
     """What it was recorded on."""
-    requests = data.requests
-    if requests is None or requests.facts.created == data.run.created:
-        return (machine_table(data.run),)
-    told = f"{requests.facts.created}, {requests.facts.machine.device_name}"
-    return (machine_table(data.run, ("whole requests", told)),)
+    requests, under = data.requests, condition_words(data.samples)
+    more = [] if under is None else [("while timed", under)]
+    if requests is not None and requests.facts.created != data.run.created:
+        more.append(("whole requests", f"{requests.facts.created}, {requests.facts.machine.device_name}"))
+    return (machine_table(data.run, *more),)
 
 
 def commands(data: ReportData) -> tuple[Block, ...]:

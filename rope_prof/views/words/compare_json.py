@@ -9,7 +9,8 @@ one object per pair of keys and metric: `case`, `base`, `cand` (key names), `met
 rounds alone) and `between` {`factor`, `how`} (how far runs of the same code differ, which `ratio` holds); `p_value`
 (how likely such a difference is of sides without any) and `chance` (it is no more than so many comparisons give);
 `untimed` (a key that neither side's device can time); `before_parts`, `after_parts` {`host`, `queue`} of a bubble, ns
-per call: wall less the device time with a full queue, and that less busy, as in `show --json`; else null; `families`: per metric `judged`, `differ`, `by_chance`, `kept`;
+per call: wall less the device time with a full queue, and that less busy, as in `show --json`; else null;
+`families`: per metric `judged`, `differ`, `by_chance`, `kept`;
 `gates`: `metric`, `percent`, `held` (holds, fails, undecided), `base` and `cand` of each bound asked for;
 `allow_unknown`: whether bounds that are undecided pass.
 """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import polars as pl
+
+from rope_prof.analysis.run.conditions import conditions
 from rope_prof.model.run import Machine, Run
 from rope_prof.units import size
 
@@ -31,7 +34,42 @@ def machine_facts(run: Run) -> dict[str, str]:
         "Triton": found.triton,
         "Python": found.python,
         "host": f"{found.cpu_name}, {found.cpu_cores} cores, {found.platform}",
+        "load": None if found.load is None else f"{found.load:g} over the minute before",
+        "code": _code(found),
         "rope_prof": run.rope_prof,
         "recorded": run.created,
     }
     return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def _code(machine: Machine) -> str | None:
+    """The commit that was measured; None where the run does not say."""
+    if machine.commit is None:
+        return None
+    return f"commit {machine.commit}{', with changes in no commit' if machine.dirty else ''}"
+
+
+#: Column of the samples -> what it is called, its unit, how many of the column's one unit is.
+_UNITS = {
+    "sm_clock_mhz": ("SM", "MHz", 1),
+    "memory_clock_mhz": ("memory", "MHz", 1),
+    "temperature_c": ("temperature", "°C", 1),
+    "power_mw": ("power", "W", 1000),
+}
+
+
+def condition_words(samples: pl.DataFrame) -> str | None:
+    """`SM 1,980 MHz [1,965, 1,980], ...`: middle [least, most] at the ends of the samples; None where nothing says."""
+    said = []
+    for column, values in conditions(samples).items():
+        what, unit, each = _UNITS[column]
+        least, middle, most = (f"{value / each:,.0f}" for value in values)
+        said.append(f"{what} {middle} {unit}" + ("" if least == most else f" [{least}, {most}]"))
+    return ", ".join(said) or None
+
+
+def ran_line(run: Run, samples: pl.DataFrame) -> str | None:
+    """What a run says of its code, its host's load and its card while it was timed; None where it says none of them."""
+    load = None if run.machine.load is None else f"load {run.machine.load:g} before"
+    told = [one for one in (_code(run.machine), load, condition_words(samples)) if one is not None]
+    return f"ran with {'; '.join(told)}" if told else None
