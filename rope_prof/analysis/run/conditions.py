@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import polars as pl
 
 #: A card moves its clock in steps of about a percent while it works; beyond this it is another clock.
@@ -30,8 +32,4 @@ def conditions(samples: pl.DataFrame) -> dict[str, tuple[float, float, float]]:
     """Column of `samples` -> its least, middle and most; without those that no sample has."""
     names = ("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "power_mw")
     known = {name: samples[name].drop_nulls() for name in names if name in samples.columns}
-    return {name: (_at(v, 0), _at(v, 0.5), _at(v, 1)) for name, v in known.items() if v.len()}
-
-
-def _at(values: pl.Series, share: float) -> float:
-    return float(values.quantile(share, "nearest") or 0)
+    return {name: (min(v), median(v), max(v)) for name, v in known.items() if v.len()}
