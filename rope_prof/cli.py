@@ -2,7 +2,8 @@
 5 recorded but for keys that failed; `compare` and `analyze` have more of their own.
 
 Each command is one module of `rope_prof.commands`, and only the one that is asked for is imported: the list of commands
-is a table here. An error of the user's is one line on standard error; anything else is a bug and keeps its traceback.
+is a table here. An error of the user's is one line on standard error, and a member of the document on standard output
+where `--json` was asked for; anything else is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import typer
 from typer.core import TyperGroup
 
 from rope_prof import __version__
-from rope_prof.errors import RopeProfError, UnavailableError, UsageError
+from rope_prof.commands.documents import OneDocument, one_document
+from rope_prof.errors import RopeProfError, StoppedError, UnavailableError, UsageError
 
 #: name -> (module of rope_prof.commands, function, its first sentence), in the order of the help.
 COMMANDS = {
@@ -112,8 +114,10 @@ def _root(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command of `argv`; its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _main(argv)
+        with one_document(words) as document:
+            return _main(words, document)
     except BrokenPipeError:
         sys.stdout = None
         return 1
@@ -121,19 +125,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_interrupts()
 
 
-def _main(argv: Sequence[str] | None) -> int:
+def _main(words: list[str], document: OneDocument | None) -> int:
+    """The exit code of those words; `document` is printed, with the error that ended them."""
+    told: RopeProfError | None = None
+    code = 0
     try:
         group = typer.main.get_command(application())
-        result = group.main(list(sys.argv[1:] if argv is None else argv), prog_name="rope_prof", standalone_mode=False)
+        result = group.main(words, prog_name="rope_prof", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
     except RopeProfError as error:
-        return _say(error, error.exit_code)
+        told = error
     except KeyboardInterrupt:
-        return _say("stopped", 130)
+        told = StoppedError("stopped")
     except BrokenPipeError:
         raise
     except Exception as error:
-        return _usage(error)
-    return result if isinstance(result, int) else 0
+        found = _usage(error)
+        told, code = (found, 0) if isinstance(found, RopeProfError) else (None, found)
+    if told is not None:
+        print(f"error: {told.as_json()['message']}", file=sys.stderr)
+    if document is not None:
+        document.write(told)
+    return code if told is None else told.exit_code
 
 
 def _forget_interrupts() -> None:
@@ -147,19 +160,21 @@ def _forget_interrupts() -> None:
     exec("")
 
 
-def _usage(error: Exception) -> int:
-    """Typer's own errors have a `format_message` (wrong words) or are named Exit and Abort; all else is a bug."""
+def _usage(error: Exception) -> RopeProfError | int:
+    """What it is to a user, or the exit code of what is no error.
+
+    Typer's own errors have a `format_message` (wrong words) or are named Exit and Abort; all else is a bug.
+    """
     if isinstance(error, ModuleNotFoundError) and (missing := str(error.name).partition(".")[0]) in RECORDING:
-        return _say(
+        return UnavailableError(
             f"this command needs {missing}, which is not installed; `pip install {_brings(missing)}` brings it. "
-            "analyze, compare, show and export run without it",
-            UnavailableError.exit_code,
+            "analyze, compare, show and export run without it"
         )
     code = getattr(error, "exit_code", None)
     if type(error).__name__ == "Exit" and isinstance(code, int):
         return code
     if type(error).__name__ == "Abort":
-        return _say("stopped", 130)
+        return StoppedError("stopped")
     message: Any = getattr(error, "format_message", None)
     if message is None:
         raise error
@@ -167,14 +182,8 @@ def _usage(error: Exception) -> int:
         print(message())
         return 2
     words = str(message()).rstrip(".")
-    return _say(UsageError(f"{words}; see `rope_prof --help`"), 2)
+    return UsageError(f"{words}; see `rope_prof --help`")
 
 
 def _brings(missing: str) -> str:
     return "'rope-prof[mcp]'" if missing == "mcp" else "rope-prof"
-
-
-def _say(error: object, code: int) -> int:
-    text = " ".join(str(error).split())
-    print(f"error: {text}", file=sys.stderr)
-    return code

@@ -31,11 +31,13 @@ LARGEST = 256 << 20
 
 
 class RefusedError(RopeProfError):
-    """A command ended with an error; `exit_code` is its."""
+    """A command ended with an error; `exit_code` and `code` are its."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    code = "refused"
+
+    def __init__(self, message: str, exit_code: int, code: str = code) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code, self.code = exit_code, code
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,15 @@ class Answer:
     error: str | None
 
     def document(self) -> dict[str, Any]:
-        """The JSON that it printed. Errors: RefusedError where it printed none."""
+        """The JSON that it printed. Errors: RefusedError where it printed none, or nothing but an error."""
         try:
             found = json.loads(self.printed)
         except ValueError:
             found = None
         if not isinstance(found, dict):
             raise RefusedError(self.error or f"the command ended with code {self.exit_code}", self.exit_code)
+        if found.keys() == {"schema_version", "error"}:
+            raise RefusedError(found["error"]["message"], self.exit_code, found["error"]["code"])
         return found
 
 

@@ -52,9 +52,7 @@ def _honest(tool: Callable[..., Awaitable[Documents]]) -> Callable[..., Awaitabl
         try:
             return await tool(*args, **more)
         except RopeProfError as error:
-            code = type(error).__name__.removesuffix("Error").lower()
-            said = {"code": code, "exit_code": error.exit_code, "message": " ".join(str(error).split())}
-            raise ToolError(json.dumps({"error": said}, ensure_ascii=False)) from error
+            raise ToolError(json.dumps({"error": error.as_json()}, ensure_ascii=False)) from error
 
     return answered
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from rope_prof.analysis.trace.analyze import Analysis, accounted, gap_table
 from rope_prof.analysis.trace.analyze import analyze as analysis_of
 from rope_prof.commands import words
 from rope_prof.commands.analyze_many import Many, analyze_all
+from rope_prof.commands.documents import emit
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.formats import kinds
@@ -101,7 +101,7 @@ def analyze(
     found = found if chains else None
     if json_:
         told = answer.as_json() | to_fix.as_json() | _chains_json(found)
-        sys.stdout.write(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+        emit(told)
     else:
         console = Console()
         first, *account = trace_blocks(answer, str(trace))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rope_prof.analysis.ranks.ranks import ranks_report
+from rope_prof.commands.documents import emit
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.trace.dataset import DEFAULT_DATASET, Dataset
 from rope_prof.io.trace.same import one_content
@@ -72,7 +72,7 @@ def analyze_all(
     report = ranks_report(rows.filter(rows["source"].is_in([source.shown for source in sources])))
     if json_:
         extra = {"dataset": str(dataset.path)}
-        sys.stdout.write(json.dumps(report.as_json() | extra, indent=1, ensure_ascii=False) + "\n")
+        emit(report.as_json() | extra)
     else:
         printed(Console(), ranks_blocks(report))
         typer.echo(f"\nin {dataset.path}: {_kept(tally)}; the dashboard's page Ranks draws it")

@@ -9,6 +9,7 @@ import typer
 from rope_prof.analysis.comparison.gates import gate
 from rope_prof.analysis.comparison.sides import NotComparableError
 from rope_prof.commands.compare_traces import Stretches, are_traces, compare_traces
+from rope_prof.commands.documents import emit
 from rope_prof.commands.words import NOT_JUDGED
 from rope_prof.errors import RunError, UsageError
 from rope_prof.io.run.redact import cleaner
@@ -78,8 +79,10 @@ def compare_sides(
         clean = cleaner()
         typer.echo(clean(EXCHANGED[form]([judged(f"{base} to {cand}", found)])), nl=False)
         typer.echo(clean.sentence(), err=True)
+    elif form == "json":
+        emit(compare_json(found))
     else:
-        typer.echo((compare_json if form == "json" else compare_text)(found))
+        typer.echo(compare_text(found))
     held = {state for _, _, state in found.checked}
     if "fails" in held or (strict and "undecided" in held):
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import common_range, range_uses, trace_side
+from rope_prof.commands.documents import emit
 from rope_prof.errors import UsageError
 from rope_prof.io.run.redact import cleaner
 from rope_prof.io.trace.cache import worth_caching
@@ -47,7 +47,7 @@ def compare_traces(base: str, cand: str, parts: Stretches, form: str, *, anyway:
     """Print what changed. Errors: TraceError for what cannot be read, NotComparableError for other devices."""
     found = compared(Path(base), Path(cand), parts, anyway=anyway)
     if form == "json":
-        typer.echo(json.dumps(diff_json(found), indent=1, ensure_ascii=False))
+        emit(diff_json(found))
     elif form == "markdown":
         clean = cleaner()
         names = f"{Path(base).name} → {Path(cand).name}"

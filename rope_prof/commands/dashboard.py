@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from rope_prof.commands import words
+from rope_prof.commands.documents import VERSION, emit
 from rope_prof.dashboard import FOLDER
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.io.run.folder import read_run
@@ -43,6 +44,9 @@ def dashboard(
         typer.Option(help="Another name by which a browser may reach it, as through a proxy of yours; may repeat."),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the address as JSON (docs/schema/address.json).")
+    ] = False,
 ) -> None:
     """Look at a run in the browser: overview, timeline, kernels."""
     if find_spec("streamlit") is None:
@@ -61,6 +65,8 @@ def dashboard(
     try:
         _await(child, chosen)
         typer.echo(f"dashboard on {address} (Ctrl-C ends it)")
+        if as_json:
+            emit({"schema_version": VERSION, "address": address, "traces": []}, at_once=True)
         if browser:
             webbrowser.open(address)
         child.wait()

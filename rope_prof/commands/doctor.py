@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from rope_prof.commands.documents import VERSION, emit
 from rope_prof.commands.kept import answers_kept
 from rope_prof.errors import UnavailableError
 from rope_prof.io.run.history import history_file, kept_runs
@@ -19,13 +19,17 @@ KEPT = {"parsed traces": traces_kept, "answers": answers_kept}
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/schema/doctor.json).")] = False,
     clear: Annotated[bool, typer.Option("--clear-cache", help="Delete what is kept of traces and runs.")] = False,
 ) -> None:
     """What this machine can do, and what to do about the rest."""
     if clear:
-        for what, store in KEPT.items():
-            typer.echo(f"{size(store().clear())} of {what} deleted from {store().folder}")
+        deleted = {what: (store().clear(), store().folder) for what, store in KEPT.items()}
+        for what, (held, folder) in deleted.items():
+            typer.echo(f"{size(held)} of {what} deleted from {folder}")
+        if as_json:
+            gone = [{"what": what, "bytes": held, "folder": str(at)} for what, (held, at) in deleted.items()]
+            emit({"schema_version": VERSION, "deleted": gone})
         return
     try:
         from rope_prof.record.device.devices import find_device
@@ -36,7 +40,7 @@ def doctor(
         ) from error
     found = checks()
     if as_json:
-        typer.echo(json.dumps({"schema_version": 1, "checks": [asdict(check) for check in found]}, indent=1))
+        emit({"schema_version": VERSION, "checks": [asdict(check) for check in found]})
         return
     width = max(len(check.name) for check in found)
     for check in found:

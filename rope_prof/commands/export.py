@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rope_prof.commands import words
+from rope_prof.commands.documents import VERSION, emit
 from rope_prof.commands.kept import Answer, kept, private
 from rope_prof.errors import UsageError
 from rope_prof.io.atomic import write_atomic
@@ -57,43 +58,50 @@ def export(
             "--image-base", metavar="URL", help="markdown: where the pictures will lie; without it, beside it."
         ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/schema/export.json).")] = False,
 ) -> None:
     """Write a run or a trace for Perfetto, a report of a run, a cleaned copy, or its figures for other tools."""
     if image_base is not None and to != "markdown":
         raise UsageError(f"--image-base goes with --to markdown, not with --to {to!r}")
-    if to == "perfetto":
-        export_perfetto(source, out)
-    elif to == "html":
-        export_html(source, out)
-    elif to == "markdown":
-        export_markdown(source, out, image_base)
-    elif to == "archive":
-        export_archive(source, out)
-    elif to in EXCHANGE:
-        export_exchange(source, to, out)
-    else:
-        raise UsageError(f"unknown --to {to!r}; expected one of {', '.join(map(repr, FORMATS))}")
-
-
-def export_archive(source: Path, out: Path) -> None:
-    """A cleaned copy; prints what was cleaned and what could not be."""
-    from rope_prof.io.run.archive import write_archive
-
-    for line in write_archive(source, out).lines():
+    said = _written(source, to, out, image_base)
+    for line in said:
         typer.echo(line)
+    if as_json:
+        files = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
+        total = sum(path.stat().st_size for path in files)
+        emit({"schema_version": VERSION, "to": to, "out": str(out), "bytes": total, "notes": list(said)})
 
 
-def export_html(source: Path, out: Path) -> None:
+def _written(source: Path, to: str, out: Path, image_base: str | None) -> list[str]:
+    """Write it; what there is to say: where it is, what was cleaned, what could not be, what is not in it."""
+    if to == "perfetto":
+        return export_perfetto(source, out)
+    if to == "html":
+        return export_html(source, out)
+    if to == "markdown":
+        return export_markdown(source, out, image_base)
+    if to == "archive":
+        from rope_prof.io.run.archive import write_archive
+
+        return list(write_archive(source, out).lines())
+    if to in EXCHANGE:
+        return export_exchange(source, to, out)
+    raise UsageError(f"unknown --to {to!r}; expected one of {', '.join(map(repr, FORMATS))}")
+
+
+def export_html(source: Path, out: Path) -> list[str]:
     """One page at `out`, written whole or not at all."""
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o report.html")
     answer = _kept(source, "page_answer")
     _write(out, answer["page"])
-    typer.echo(f"{out}: {size(len(answer['page']))}, one page that makes no request; open it in any browser")
-    typer.echo(answer["said"].decode())
+    return [
+        f"{out}: {size(len(answer['page']))}, one page that makes no request; open it in any browser",
+        *answer["said"].decode().splitlines(),
+    ]
 
 
-def export_markdown(source: Path, out: Path, image_base: str | None) -> None:
+def export_markdown(source: Path, out: Path, image_base: str | None) -> list[str]:
     """`report.md` and its pictures in the folder `out`, the text last."""
     if out.is_file():
         raise UsageError(f"{str(out)!r} is a file; expected a folder to write into, as -o report")
@@ -105,29 +113,29 @@ def export_markdown(source: Path, out: Path, image_base: str | None) -> None:
         _write(out / name, answer[name])
     _write(out / MARKDOWN_FILE, answer["text"])
     letters = len(answer["text"].decode())
-    typer.echo(f"{out / MARKDOWN_FILE}: {letters:,} characters, pictures beside it")
-    typer.echo(answer["said"].decode())
+    return [f"{out / MARKDOWN_FILE}: {letters:,} characters, pictures beside it", *answer["said"].decode().splitlines()]
 
 
-def export_exchange(source: Path, to: str, out: Path) -> None:
-    """A run in the format of another tool at `out`; prints what was cleaned and which keys are not in it."""
+def export_exchange(source: Path, to: str, out: Path) -> list[str]:
+    """A run in the format of another tool at `out`; what was cleaned and which keys are not in it."""
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o {to}.json")
     answer = _kept(source, "exchange_answer", to)
     _write(out, answer["text"])
-    typer.echo(f"{out}: {size(len(answer['text']))}")
-    typer.echo(answer["said"].decode())
+    return [f"{out}: {size(len(answer['text']))}", *answer["said"].decode().splitlines()]
 
 
-def export_perfetto(source: Path, out: Path) -> None:
+def export_perfetto(source: Path, out: Path) -> list[str]:
     """One native trace at `out`, cleaned of private words, secrets and paths, written whole or not at all."""
     if out.is_dir():
         raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o fusion.pftrace")
     answer = _kept(source, "perfetto_answer")
     data = answer["trace"]
     _write(out, data)
-    typer.echo(f"{out}: {size(len(data))}; open it with `rope_prof open {out}` or at https://ui.perfetto.dev")
-    typer.echo(answer["said"].decode())
+    return [
+        f"{out}: {size(len(data))}; open it with `rope_prof open {out}` or at https://ui.perfetto.dev",
+        *answer["said"].decode().splitlines(),
+    ]
 
 
 def _kept(source: Path, made: str, *words: str) -> Answer:

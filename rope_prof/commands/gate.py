@@ -5,18 +5,20 @@ Records and compares by the commands of their names; writes what a pull request 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rope_prof.analysis.comparison.gates import gate as bound
 from rope_prof.analysis.comparison.sides import NotComparableError
 from rope_prof.commands import words
+from rope_prof.commands.documents import VERSION, emit
 from rope_prof.commands.gate_matrix import FILE, GatedOperation, Matrix, read_matrix, record_words
 from rope_prof.errors import UsageError
 from rope_prof.io.atomic import write_atomic
@@ -26,6 +28,7 @@ from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.exchange.github import comment
 from rope_prof.views.exchange.judged import Judged, judged, worst
 from rope_prof.views.exchange.junit import junit
+from rope_prof.views.words.compare_json import compare_json
 
 #: Where GitHub shows what a job says of itself.
 SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -44,6 +47,7 @@ def gate(
     allow_unknown: Annotated[
         bool, typer.Option("--allow-unknown", help="A bound that cannot be judged passes, and the answer says so.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON (docs/schema/gate.json).")] = False,
 ) -> None:
     """Is this tree slower than a revision? Both are measured in turn, in fresh processes.
 
@@ -61,8 +65,20 @@ def gate(
     text = _written(found, out)
     typer.echo(text)
     state = worst({one.state for one in found})
+    if as_json:
+        emit({"schema_version": VERSION, "state": state, "out": str(out), "judged": [_told(one) for one in found]})
     if state != "holds":
         raise typer.Exit(1 if state == "fails" else words.NOT_JUDGED)
+
+
+def _told(one: Judged) -> dict[str, Any]:
+    """One pair of sides as JSON; `comparison` is the document of `compare --json`."""
+    broken = [
+        {"key": key.facts.key.name, "status": key.facts.status, "reason": key.facts.reason, "fails": key.fails}
+        for key in one.broken
+    ]
+    compared = None if one.comparison is None else json.loads(compare_json(one.comparison))
+    return {"name": one.name, "state": one.state, "reason": one.error, "broken": broken, "comparison": compared}
 
 
 def _measured(

@@ -23,6 +23,7 @@ from typing import Any, Final, TextIO
 import typer
 
 from rope_prof import __version__
+from rope_prof.commands.documents import asked, emit, given
 from rope_prof.io.run.redact import private_words
 from rope_prof.io.store import Store, digest, file_digest, stamps
 
@@ -111,8 +112,10 @@ def say_kept(words: Sequence[object], inputs: Sequence[Path], say: Callable[[], 
 
     Where `say` raises anything but an exit, what it printed until then is printed and nothing is kept.
     """
-    answer = kept((*words, *_terminal()), inputs, lambda: _said(say))
+    answer = kept((*words, asked(), *_terminal()), inputs, lambda: _said(say))
     _print(answer["out"].decode(), answer["err"].decode())
+    if "json" in answer and given() is None:
+        emit(answer["json"].decode())
     code = int(answer["code"])
     if code:
         raise typer.Exit(code)
@@ -131,7 +134,9 @@ def _said(say: Callable[[], None]) -> Answer:
     if failed is not None:
         _print(out.getvalue(), err.getvalue())
         raise failed
-    return {"out": out.getvalue().encode(), "err": err.getvalue().encode(), "code": str(code).encode()}
+    answer = {"out": out.getvalue().encode(), "err": err.getvalue().encode(), "code": str(code).encode()}
+    document = given()
+    return answer if document is None else answer | {"json": document.encode()}
 
 
 def _print(out: str, err: str) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from rope_prof import __version__
 from rope_prof.commands import words
-from rope_prof.commands.printing import print_requests
+from rope_prof.commands.printing import emit_recorded, print_requests
 from rope_prof.commands.recorded import default_folder
 from rope_prof.io.run.folder import is_run, write_run
 from rope_prof.io.run.writer import writing
@@ -44,6 +44,9 @@ def model(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Fills the weights and the prompt, and shuffles the rounds.")] = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was measured as JSON (docs/schema/record.json).")
+    ] = False,
 ) -> None:
     """Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path."""
     from rope_prof.kernels.mrope.paths import NAMES
@@ -73,6 +76,8 @@ def model(
         record_model(options, found, folder, memory, _say)
     print_requests(open_run(folder).requests)
     typer.echo(f"\nrecorded in {folder}")
+    if as_json:
+        emit_recorded(folder)
 
 
 def _say(line: str) -> None:

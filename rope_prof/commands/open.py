@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from rope_prof.commands import words
+from rope_prof.commands.documents import VERSION, emit
 from rope_prof.errors import UsageError
 from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.run.folder import RunFolder
@@ -48,22 +49,27 @@ def open_(
         typer.Option(parser=words.path, metavar="DIR|ZIP", help="Serve this downloaded build of the UI instead."),
     ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, start no browser.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the address as JSON (docs/schema/address.json).")
+    ] = False,
 ) -> None:
     """Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."""
     with ExitStack() as held:
         site = replace(site_of(target, key), online=online)
         if perfetto is not None:
             site = replace(site, ui=held.enter_context(downloaded(perfetto)))
-        _serve(site, target, port, no_browser)
+        _serve(site, target, port, no_browser, as_json)
 
 
-def _serve(site: Site, target: Path, port: int, no_browser: bool) -> None:
+def _serve(site: Site, target: Path, port: int, no_browser: bool, as_json: bool) -> None:
     with Server(site, port) as server:
         address = f"{server.address}/"
         count = len(site.traces) or 1
         typer.echo(f"{count} trace{'s' if count > 1 else ''} of '{target}' at {address}  (Ctrl-C ends)")
         for line in version_lines(site):
             typer.echo(line)
+        if as_json:
+            emit({"schema_version": VERSION, "address": address, "traces": sorted(site.traces)}, at_once=True)
         _hint(server.server_address[1])
         if not no_browser:
             threading.Thread(target=_start_browser, args=(address,), daemon=True).start()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
 
 from rope_prof.analysis.requests.per_layer import per_layer
@@ -14,8 +15,9 @@ from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.run.rank_spread import rank_spread
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.run.sweep import sweep
+from rope_prof.commands.documents import VERSION, emit
 from rope_prof.opened.requests import OpenedRequests
-from rope_prof.opened.run import OpenedRun
+from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.blocks.counters import nsight_tables
 from rope_prof.views.blocks.model import Bullets, Table
 from rope_prof.views.blocks.numbers import number_tables
@@ -39,7 +41,7 @@ def print_run(opened: OpenedRun, *, as_json: bool = False) -> None:
     """Print the table, or the JSON, of `opened` to standard output."""
     found = opened.numbers
     if as_json:
-        typer.echo(run_json(opened.run, found.rows, _requests_json(opened.requests, found.rows), numbers_json(found)))
+        emit(run_document(opened))
         return
     console = wide_console()
     console.print(f"{opened.run.name} · {machine_line(opened.run.machine)}", markup=False, highlight=False)
@@ -51,6 +53,17 @@ def print_run(opened: OpenedRun, *, as_json: bool = False) -> None:
     for drawn, said in ((tables, lines), (nsight_tables(nsight), nsight_notes(nsight)) if nsight else ([], [])):
         printed(console, [*drawn, Bullets(items=tuple(said))])
     print_requests(opened.requests, found.rows)
+
+
+def run_document(opened: OpenedRun) -> str:
+    """The JSON of `opened`, as `show --json` prints it."""
+    found = opened.numbers
+    return run_json(opened.run, found.rows, _requests_json(opened.requests, found.rows), numbers_json(found))
+
+
+def emit_recorded(folder: Path) -> None:
+    """The document of a command that recorded into `folder`: where that is, and what `show` says of it."""
+    emit({"schema_version": VERSION, "folder": str(folder), "show": json.loads(run_document(open_run(folder)))})
 
 
 def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:

@@ -12,7 +12,7 @@ from rope_prof.analysis.comparison.history import kept
 from rope_prof.commands import words
 from rope_prof.commands.foreign_options import foreign_word
 from rope_prof.commands.nsight_options import asked_tools, run_tools
-from rope_prof.commands.printing import print_run
+from rope_prof.commands.printing import emit_recorded, print_run
 from rope_prof.commands.progress import RichProgress
 from rope_prof.commands.record_ranks import record_on_ranks
 from rope_prof.commands.recorded import default_folder, next_commands
@@ -125,6 +125,9 @@ def record(
     ncu: Annotated[
         Path | None, typer.Option(parser=words.path, help="The ncu program, where it is not found by itself.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was recorded as JSON (docs/schema/record.json).")
+    ] = False,
 ) -> None:
     """Measure every path on this machine and write a run folder."""
     values = parse_values(
@@ -153,7 +156,7 @@ def record(
     here = place()
     if here is not None:
         _only_fresh(resume, nsight)
-        record_on_ranks(options, here, device=device, name=name, out=out)
+        record_on_ranks(options, here, device=device, name=name, out=out, as_json=as_json)
         return
     if resume:
         _only_resume(options, out)
@@ -169,6 +172,7 @@ def record(
             against=against,
             python=python,
             repeats=repeats,
+            as_json=as_json,
         ),
         (nsight, nsys, ncu),
     )
@@ -187,6 +191,7 @@ class Wanted:
     against: str | None = None
     python: str | None = None
     repeats: int = 1
+    as_json: bool = False
 
 
 def _patience(seconds: float) -> float:
@@ -236,7 +241,7 @@ def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | N
                     against=side.revision if side else None,
                 )
             folder = wanted.out if wanted.out is not None else default_folder(run)
-            _record(run, found, folder, tools, resume=wanted.resume, workers=workers)
+            _record(run, found, folder, tools, resume=wanted.resume, workers=workers, as_json=wanted.as_json)
         finally:
             if workers is not None:
                 workers.close()
@@ -300,6 +305,7 @@ def _record(
     *,
     resume: bool = False,
     workers: Workers | None = None,
+    as_json: bool = False,
 ) -> None:
     from rope_prof.record.session import record_run
 
@@ -314,6 +320,8 @@ def _record(
     typer.echo(f"\nrecorded in {folder}\n\nnext:")
     for line in next_commands(folder):
         typer.echo(f"  {line}")
+    if as_json:
+        emit_recorded(folder)
     if failed is not None:
         raise UnavailableError(failed)
     if not any(facts.status in {"measured", "checked", "wrong"} for facts in done.keys):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rope_prof.commands.printing import print_run
+from rope_prof.commands.printing import emit_recorded, print_run
 from rope_prof.commands.progress import RichProgress
 from rope_prof.commands.recorded import default_folder, next_commands
 from rope_prof.opened.run import open_run
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from rope_prof.record.loop.plan import Options
 
 
-def record_on_ranks(options: Options, here: Place, *, device: str, name: str | None, out: Path | None) -> None:
+def record_on_ranks(
+    options: Options, here: Place, *, device: str, name: str | None, out: Path | None, as_json: bool = False
+) -> None:
     """Record on this rank, at once with the others, into one run folder. Errors: LostRankError names a dead rank."""
     from rope_prof.record.device.devices import find_device
     from rope_prof.record.session import fresh_run
@@ -37,6 +39,8 @@ def record_on_ranks(options: Options, here: Place, *, device: str, name: str | N
     for line in next_commands(folder):
         typer.echo(f"  {line}")
     typer.echo(f"  python -m rope_prof analyze {folder}    # the ranks' traces side by side")
+    if as_json:
+        emit_recorded(folder)
 
 
 class Silent:

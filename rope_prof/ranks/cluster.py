@@ -32,6 +32,8 @@ _ADDRESS: Final = re.compile(r"(?:(?:tcp|tls|ws|wss|ucx)://)?(?:\[[^\]]+\]|[^:/\
 class ClusterError(RopeProfError):
     """A Dask cluster cannot be reached, has lost its workers, or went away."""
 
+    code = "cluster"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:

@@ -32,6 +32,8 @@ _GRACE_S: Final = 1.0
 class LostRankError(RopeProfError):
     """A rank died or ended early; the message names it and says what is kept."""
 
+    code = "lost-rank"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:

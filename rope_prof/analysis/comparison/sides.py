@@ -29,6 +29,8 @@ _NAMED = 4
 class NotComparableError(RopeProfError):
     """The sides differ in what must be alike: the device, or the keys that they hold."""
 
+    code = "not-comparable"
+
     exit_code = 3
 
 

@@ -40,6 +40,8 @@ T = TypeVar("T")
 class StorageError(TraceError):
     """A trace that is there (or was) could not be fetched: not the trace's fault, worth another try."""
 
+    code = "storage"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:

@@ -24,6 +24,8 @@ from rope_prof.record.loop.timing import Subject
 class InterruptedRecordingError(RopeProfError):
     """Ctrl-C: what was done is kept; the message says how to go on."""
 
+    code = "interrupted"
+
 
 @dataclass(slots=True)
 class Recorder:

@@ -52,6 +52,8 @@ _PACKAGES = {
 class NsightError(UnavailableError):
     """A tool of NVIDIA's is missing, may not do what it should, or left nothing that can be used."""
 
+    code = "nsight"
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
