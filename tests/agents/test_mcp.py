@@ -95,7 +95,7 @@ def test_errors_are_json_with_a_code(tmp_path: Path) -> None:
 
     (tmp_path / "empty.json").write_text("{}")
     codes = [refused(one) for one in talk(ask, tmp_path)]
-    assert [one["code"] for one in codes] == ["refused", "usage", "usage", "usage", "refused", "usage"]
+    assert [one["code"] for one in codes] == ["run", "usage", "usage", "usage", "trace", "usage"]
     assert "no run in" in codes[0]["message"]
     assert all(one["exit_code"] for one in codes)
 
