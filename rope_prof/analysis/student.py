@@ -9,8 +9,6 @@ from __future__ import annotations
 from functools import lru_cache
 from math import inf
 
-from mpmath import betainc, findroot
-
 #: Below it the tail is a half less what lies near zero: x is so near 1 there that its digits are lost.
 _NEAR_ZERO = 0.5
 
@@ -18,6 +16,8 @@ _NEAR_ZERO = 0.5
 @lru_cache(maxsize=4096)
 def tail(t: float, freedom: float) -> float:
     """The probability of a value below -`t`, of a t that is not negative."""
+    from mpmath import betainc
+
     if t == inf:
         return 0.0
     squared = float(t) ** 2
@@ -29,6 +29,8 @@ def tail(t: float, freedom: float) -> float:
 @lru_cache(maxsize=256)
 def quantile(probability: float, freedom: float) -> float:
     """The value below which the share `probability` lies, which is above a half and below 1."""
+    from mpmath import findroot
+
     left, above = 1 - probability, 1.0
     while tail(above, freedom) > left:
         above *= 2
