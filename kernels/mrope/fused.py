@@ -25,7 +25,6 @@ import torch
 import triton
 import triton.language as tl
 from rope_prof.kernels.launch import PACK_POINTERS, Launch, driver_error, packed
-from rope_prof.kernels.mrope.lengths import LENGTHS, Length, divisor, length_of
 from rope_prof.kernels.mrope.operator import compiled_call
 from rope_prof.kernels.mrope.shape import MropeShape, shape_of
 from rope_prof.kernels.mrope.turning import ORDERS, cos_sin_of, positions_of, turned
@@ -83,7 +82,6 @@ def _mrope_kernel(
     BLOCK_TOKENS: tl.constexpr,
     BLOCK_HEADS: tl.constexpr,
     SETTLED: tl.constexpr,
-    TRIGGER_FIRST: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):
     BLOCK_PAIRS: tl.constexpr = triton.next_power_of_2(PAIRS)
@@ -98,15 +96,12 @@ def _mrope_kernel(
     whole = lane < (PAIRS if NEOX else 2 * PAIRS)
     if ONE_TENSOR:
         rows = _rows(q_ptr, k_ptr, stride_q, stride_k, token, head, Q_HEADS, HEAD_DIM, ALIGN) + lane
-    if OVERLAP and TRIGGER_FIRST:
-        tl.extra.cuda.gdc_launch_dependents()
     if SETTLED:  # the caller has said that no kernel which may still run writes these
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
     if OVERLAP:
         tl.extra.cuda.gdc_wait()  # nothing else that a predecessor may write is touched before this
-        if not TRIGGER_FIRST:
-            tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_launch_dependents()
 
     ats = ()
     masks = ()
@@ -151,25 +146,21 @@ KERNEL = _mrope_kernel
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """How one program is cut: a pure function of shape, item size and length. `trigger_first`: see `lengths`."""
+    """How one program is cut: a pure function of shape and item size, the same for every prompt length."""
 
     tokens: int
     heads: int
     warps: int
-    trigger_first: bool = False
 
 
-def blocks(shape: MropeShape, itemsize: int, length: Length = "long") -> Blocks:
+def blocks(shape: MropeShape, itemsize: int) -> Blocks:
     """One warp whose every lane moves 16 bytes a row; heads a program: of 5 to 8 that divide them the nearest to six.
 
     Where none does, as many as split the heads into equal programs of about six. Fewer leave too little in flight: a
-    multiprocessor holds 32 programs, and nine heads by threes ran at 62 % of a pass over the bytes. A call that is not
-    long takes about four.
+    multiprocessor holds 32 programs, and nine heads by threes ran at 62 % of a pass over the bytes.
     """
     lanes = triton.next_power_of_2(shape.pairs) * (1 if shape.pairing == "neox" else 2)
     tokens = max(1, _WARPS * 32 * (16 // itemsize) // lanes)
-    if length != "long":
-        return Blocks(tokens, divisor(shape.heads, max(1, 8 // tokens)), _WARPS, trigger_first=length == "decode")
     even = [n for n in range(5, 9) if shape.heads % n == 0]
     programs = max(1, round(shape.heads / _HEADS_A_PROGRAM))
     heads = min(even, key=lambda n: (abs(n - _HEADS_A_PROGRAM), -n)) if even else -(-shape.heads // programs)
@@ -177,10 +168,10 @@ def blocks(shape: MropeShape, itemsize: int, length: Length = "long") -> Blocks:
 
 
 def constants(
-    shape: MropeShape, itemsize: int, *, aligned: bool, overlap: bool, settled: bool = False, length: Length = "long"
+    shape: MropeShape, itemsize: int, *, aligned: bool, overlap: bool, settled: bool = False
 ) -> dict[str, int | bool]:
     """The compile-time arguments: everything that a compiled kernel depends on but dtype and device."""
-    cut = blocks(shape, itemsize, length)
+    cut = blocks(shape, itemsize)
     return {
         "Q_HEADS": shape.q_heads,
         "HEADS": shape.heads,
@@ -194,7 +185,6 @@ def constants(
         "BLOCK_TOKENS": cut.tokens,
         "BLOCK_HEADS": cut.heads,
         "SETTLED": settled,
-        "TRIGGER_FIRST": cut.trigger_first,
         "OVERLAP": overlap,
     }
 
@@ -256,7 +246,7 @@ def check_call(
 
 @dataclass(slots=True)
 class Compilations:
-    """Kernels compiled (or loaded from Triton's cache) by this process, each in every length, and the time it took."""
+    """Kernels compiled (or loaded from Triton's cache) by this process, and the time the first of each took."""
 
     count: int = 0
     ns: int = 0
@@ -289,27 +279,21 @@ def launch(
         n % vector == 0 for n in (q.stride(0), k.stride(0), shape.head_dim)
     )
     overlap = overlap and q.is_cuda and torch.version.hip is None and torch.cuda.get_device_capability(q.device)[0] >= 9
-    length = length_of(tokens * shape.heads)
-    fixed = {
-        each: constants(shape, itemsize, aligned=aligned, overlap=overlap, settled=settled, length=each)
-        for each in LENGTHS
-    }
-    align = int(fixed[length]["ALIGN"])
+    fixed = constants(shape, itemsize, aligned=aligned, overlap=overlap, settled=settled)
+    align = int(fixed["ALIGN"])
     integers = (tokens, q.stride(0) // align, k.stride(0) // align, stride_position, table.shape[0])
-    cut = blocks(shape, itemsize, length)
+    cut = blocks(shape, itemsize)
     grid = -(-tokens // cut.tokens) * -(-shape.heads // cut.heads)
     options = {"num_warps": cut.warps} | ({"launch_pdl": True} if overlap else {})
     given = (q, k, positions, table, *integers)
     if not q.is_cuda:
-        _mrope_kernel[(grid,)](*given, **fixed[length], **options)
+        _mrope_kernel[(grid,)](*given, **fixed, **options)
         return None
     started = time.perf_counter_ns()
     with torch.cuda.device(q.device):
-        compiled = _mrope_kernel[(grid,)](*given, **fixed[length], **options)
-        variant = (q.device, q.dtype, positions.dtype, *fixed["long"].values())
+        compiled = _mrope_kernel[(grid,)](*given, **fixed, **options)
+        variant = (q.device, q.dtype, positions.dtype, *fixed.values())
         if variant not in compilations.variants:
-            for other in LENGTHS:  # no new prompt length compiles
-                _mrope_kernel.warmup(*given, grid=(1,), **fixed[other], **options)
             compilations.variants.add(variant)
             compilations.count += 1
             compilations.ns += time.perf_counter_ns() - started

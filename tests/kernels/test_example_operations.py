@@ -28,13 +28,14 @@ def test_the_chain_is_right_in_every_layout_and_tells_its_bytes(name: str) -> No
     calls = found.calls(case, 2, CPU, None, seed=1)
     require_calls(calls, 2, found, CPU)
     known, chain = limits(found, case, calls[0]), found.path(found.paths[0]).call
-    out = run_once(chain, copied(calls[0]), found)
+    ran = copied(calls[0])
+    out = run_once(chain, ran, found)
     accuracy = judged(out, found, case, calls[0], known, "bf16")
     assert not accuracy.wrong
     assert [one.name for one in accuracy.outputs] == [output.name for output in found.outputs]
     assert layout_errors(chain, calls[0], out, found, known.errors)[1] == ()
     least = found.moved_bytes(case, None)
-    assert least is not None and require_bytes(found, case, "fused", calls[0], out) == least
+    assert least is not None and require_bytes(found, case, "fused", ran, out) == least
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -145,5 +146,6 @@ def test_inputs_on_another_device_name_the_field() -> None:
 def test_paths_are_found_by_name_alone() -> None:
     for name in EXAMPLES:
         assert isinstance(operation(name).path("unfused"), Path)
-        with pytest.raises(LookupError, match="unknown path 'other'; expected 'unfused', 'fused'"):
+        expected = ", ".join(map(repr, operation(name).paths))
+        with pytest.raises(LookupError, match=f"unknown path 'other'; expected {expected}"):
             operation(name).path("other")
