@@ -30,6 +30,11 @@ COMMANDS = {
     ),
     "compare": ("compare", "compare", "Faster, slower or the same, with intervals."),
     "gate": ("gate", "gate", "Is this tree slower than a revision? Both are measured in turn, in fresh processes."),
+    "baseline": (
+        "baseline",
+        "baseline",
+        "Recordings kept under names, to compare with; their history over commits.",
+    ),
     "dashboard": ("dashboard", "dashboard", "Look at a run in the browser: overview, timeline, kernels."),
     "open": ("open", "open_", "Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."),
     "export": (
@@ -64,8 +69,11 @@ def function(name: str) -> Callable[..., None]:
 
 def command(name: str) -> Any:
     """That command with its options."""
+    found = function(name)
+    if isinstance(found, typer.Typer):  # a group with commands of its own
+        return typer.main.get_command(found)
     alone = typer.Typer(**_PANEL)  # type: ignore[arg-type]
-    alone.command(name)(function(name))
+    alone.command(name)(found)
     return typer.main.get_command(alone)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rope_prof import __version__
-from rope_prof.cli import COMMANDS, function
+from rope_prof.cli import COMMANDS, command
 
 HEAVY = ("torch", "triton", "polars", "streamlit", "plotly", "pandas", "numpy", "nvtx", "viztracer")
 
@@ -132,7 +132,7 @@ def test_a_command_imports_itself_alone_and_no_library_that_measures_or_draws(re
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_the_command_says(name: str) -> None:
-    assert (function(name).__doc__ or "").startswith(COMMANDS[name][2])
+    assert (command(name).help or "").startswith(COMMANDS[name][2])
 
 
 def test_the_version_is_printed(repository: Path) -> None:

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from rope_prof.commands.kept import private, say_kept
-from rope_prof.commands.words import place
+from rope_prof.commands.words import Store, place
 from rope_prof.errors import UsageError
 from rope_prof.io.layout import RUN_FILE
 from rope_prof.io.run.history import history_folder
+from rope_prof.model.baseline import PREFIX
 
 FORMATS = ("text", "markdown", "json", "github", "junit")
-_SIDE = "RUN[:PATH[/MODE]]"
+_SIDE = "RUN[:PATH[/MODE]] or baseline:NAME[:PATH[/MODE]]"
 
 
 def compare(
@@ -59,6 +60,7 @@ def compare(
         str | None, typer.Option("--base-range", metavar="NAME", help="Two traces: what it is called in BASE.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="Two traces: the device, else the busiest of each.")] = None,
+    store: Store = None,
 ) -> None:
     """Faster, slower or the same, with intervals.
 
@@ -74,7 +76,10 @@ def compare(
         place(word.partition(":")[0])
     asked: dict[str, Any] = {"form": "json" if as_json else form, "bounds": tuple(fail_on or ()), "strict": strict}
     asked |= {"allow_unknown": allow_unknown, "anyway": anyway}
-    asked |= {"name": range_, "base_name": base_range, "device": device}
+    asked |= {"name": range_, "base_name": base_range, "device": device, "store": store}
+    if base.startswith(PREFIX) or cand.startswith(PREFIX):  # a name means another run tomorrow
+        _compare(base, cand, asked)
+        return
     inputs = [path for word in (base, cand) for path in _places(word)]
     inputs += [history_folder()] if history_folder().exists() else []
     rest = private() if form not in {"text", "json"} else ""

@@ -12,8 +12,10 @@ from rope_prof.commands.compare_traces import Stretches, are_traces, compare_tra
 from rope_prof.commands.documents import emit
 from rope_prof.commands.words import NOT_JUDGED
 from rope_prof.errors import RunError, UsageError
+from rope_prof.io.run.baselines import Baselines
 from rope_prof.io.run.redact import cleaner
-from rope_prof.opened.comparison import cleaned_markdown, comparison, sides
+from rope_prof.opened.baselines import compared_sides
+from rope_prof.opened.comparison import cleaned_markdown, comparison
 from rope_prof.views.blocks.compare import verdict_table
 from rope_prof.views.exchange.github import comment
 from rope_prof.views.exchange.judged import judged
@@ -40,6 +42,7 @@ def compare_sides(
     name: str | None,
     base_name: str | None,
     device: str | None,
+    store: str | None,
 ) -> None:
     """Print it. Errors: UsageError for words that do not go together, NotComparableError, TraceError."""
     gates = {text: gate(text) for text in bounds}
@@ -58,19 +61,21 @@ def compare_sides(
             "--range, --base-range and --device pick a part of a trace; these are runs: RUN:PATH/MODE does"
         )
     try:
-        (left, right), paired = sides(base, cand)
+        with compared_sides(Baselines(store), base, cand) as ((left, right), paired, known):
+            found = comparison(
+                (base, cand),
+                left,
+                right,
+                paired=paired,
+                anyway=anyway,
+                bounds=gates,
+                strict=strict,
+                allow_unknown=allow_unknown,
+                known=known,
+                store=store,
+            )
     except RunError as error:
         raise NotComparableError(str(error)) from error
-    found = comparison(
-        (base, cand),
-        left,
-        right,
-        paired=paired,
-        anyway=anyway,
-        bounds=gates,
-        strict=strict,
-        allow_unknown=allow_unknown,
-    )
     if form == "markdown":
         text, removed = cleaned_markdown(found)
         typer.echo(text)

@@ -1,4 +1,4 @@
-"""`gate BASE`: this tree against a revision, for every operation of a matrix, with one answer and an exit code for CI.
+"""`gate BASE`: this tree against a revision or a baseline, for every operation of a matrix; one answer, an exit code.
 
 Records and compares by the commands of their names; writes what a pull request shows and what a CI system reads.
 """
@@ -10,11 +10,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rope_prof.analysis.comparison.compare import Known
 from rope_prof.analysis.comparison.gates import gate as bound
 from rope_prof.analysis.comparison.sides import NotComparableError
 from rope_prof.commands import words
@@ -22,7 +25,11 @@ from rope_prof.commands.documents import VERSION, emit
 from rope_prof.commands.gate_matrix import FILE, GatedOperation, Matrix, read_matrix, record_words
 from rope_prof.errors import UsageError
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.run.baselines import Baselines
 from rope_prof.io.run.redact import cleaner
+from rope_prof.model.baseline import PREFIX
+from rope_prof.opened.baselines import before as known_before
+from rope_prof.opened.baselines import is_baseline, newest
 from rope_prof.opened.comparison import comparison, side_of
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.exchange.github import comment
@@ -35,7 +42,12 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
 def gate(
-    base: Annotated[str, typer.Argument(help="The git revision that this tree is held against, as origin/main.")],
+    base: Annotated[
+        str,
+        typer.Argument(
+            help="The git revision that this tree is held against, as origin/main; or baseline:NAME, a kept recording."
+        ),
+    ],
     out: Annotated[
         Path, typer.Option("-o", "--out", parser=words.path, help="Folder for runs, reports, traces, comment, JUnit.")
     ] = Path("rope_prof-gate"),
@@ -48,19 +60,23 @@ def gate(
         bool, typer.Option("--allow-unknown", help="A bound that cannot be judged passes, and the answer says so.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON (docs/schema/gate.json).")] = False,
+    store: words.Store = None,
 ) -> None:
     """Is this tree slower than a revision? Both are measured in turn, in fresh processes.
 
     Exit: 0 all bounds hold, 1 a bound fails or a path is broken, 2 usage, 4 a bound cannot be judged.
     """
     asked = read_matrix(matrix)
+    kept = GateBaseline(Baselines(store), base.removeprefix(PREFIX)) if is_baseline(base) else None
+    if kept is not None:
+        newest(kept.store, kept.name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{str(out)!r} holds something already; expected a new folder, as -o gate-1")
     out.mkdir(parents=True, exist_ok=True)
     found = [
         pair
         for number, one in enumerate(asked.operation)
-        for pair in _measured(one, asked, base, out / f"run-{number}", device, allow_unknown)
+        for pair in _measured(one, asked, kept or base, out / f"run-{number}", device, allow_unknown)
     ]
     text = _written(found, out)
     typer.echo(text)
@@ -81,11 +97,20 @@ def _told(one: Judged) -> dict[str, Any]:
     return {"name": one.name, "state": one.state, "reason": one.error, "broken": broken, "comparison": compared}
 
 
+@dataclass(frozen=True, slots=True)
+class GateBaseline:
+    """The base is a baseline of that name."""
+
+    store: Baselines
+    name: str
+
+
 def _measured(
-    one: GatedOperation, asked: Matrix, base: str, folder: Path, device: str, allow_unknown: bool
+    one: GatedOperation, asked: Matrix, base: str | GateBaseline, folder: Path, device: str, allow_unknown: bool
 ) -> Iterator[Judged]:
     """Every judged path of that operation; a sentence in its place where nothing could be recorded or compared."""
-    command = [sys.executable, "-m", "rope_prof", *record_words(one, asked, base, folder, device)]
+    revision = base if isinstance(base, str) else None
+    command = [sys.executable, "-m", "rope_prof", *record_words(one, asked, revision, folder, device)]
     done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
     sys.stderr.write(done.stderr)
     if not (folder / "run.json").is_file():
@@ -94,25 +119,48 @@ def _measured(
         return
     run = open_run(folder)
     bounds = {text: bound(text) for text in (asked.bounds if one.bounds is None else one.bounds)}
-    for path, before in _pairs(run, one.paths):
-        sides = [side_of(f"{folder.name}:{name}", run, name, None) for name in (before, path)]
-        typed = (f"{folder}:{before}", f"{folder}:{path}")
+    with ExitStack() as files:
         try:
-            compared = comparison(typed, *sides, paired=True, bounds=bounds, allow_unknown=allow_unknown)
+            before, label, known = _base(run, base, files)
         except NotComparableError as error:
-            yield Judged(name=f"{one.title} {path}", error=str(error))
-            continue
-        yield judged(f"{one.title} {path}", compared)
+            yield Judged(name=one.title, error=str(error))
+            return
+        for path, other in _pairs(run, before, one.paths, label):
+            sides = side_of(f"{label}:{other}", before, other, None), side_of(f"{folder.name}:{path}", run, path, None)
+            typed = (f"{label}:{other}", f"{folder}:{path}")
+            try:
+                paired = before is run
+                found = comparison(
+                    typed, *sides, paired=paired, bounds=bounds, allow_unknown=allow_unknown, known=known
+                )
+            except NotComparableError as error:
+                yield Judged(name=f"{one.title} {path}", error=str(error))
+                continue
+            yield judged(f"{one.title} {path}", found)
 
 
-def _pairs(run: OpenedRun, asked: Sequence[str]) -> list[tuple[str, str]]:
-    """(a path, the same of the base): `fused` and `fused@1a2b3c4`. Errors: UsageError for a path that has no such."""
-    label = str(run.run.settings.get("against") or "")
-    known = list(dict.fromkeys(facts.key.path for facts in run.run.keys))
-    pairs = [(path, f"{path}@{label}") for path in known if f"{path}@{label}" in known]
+def _base(run: OpenedRun, base: str | GateBaseline, files: ExitStack) -> tuple[OpenedRun, str, Known | None]:
+    """(the run that holds the base, how it is typed, what is known of such runs): `run` itself of a revision."""
+    if isinstance(base, str):
+        return run, str(run.path), None
+    one = newest(base.store, base.name, run.run)
+    return open_run(files.enter_context(base.store.opened(one))), f"{PREFIX}{base.name}", known_before(base.store, one)
+
+
+def _pairs(run: OpenedRun, base: OpenedRun, asked: Sequence[str], label: str) -> list[tuple[str, str]]:
+    """(a path, the same of the base): `fused` and `fused@1a2b3c4`, or of a baseline `fused` and its own.
+
+    Errors: UsageError for a path that has no such.
+    """
+    ending = f"@{run.run.settings.get('against') or ''}" if base is run else ""
+    known, theirs = ([facts.key.path for facts in one.run.keys] for one in (run, base))
+    pairs = [(path, f"{path}{ending}") for path in dict.fromkeys(known) if f"{path}{ending}" in theirs]
     lost = [path for path in asked if path not in dict(pairs)]
     if lost or not pairs:
-        raise UsageError(f"no path {', '.join(lost) or 'of both sides'} in the run; it has {', '.join(known)}")
+        raise UsageError(
+            f"no path {', '.join(lost) or 'of both sides'} in the run and {label}; "
+            f"they have {', '.join(dict.fromkeys((*known, *theirs)))}"
+        )
     return [pair for pair in pairs if not asked or pair[0] in asked]
 
 

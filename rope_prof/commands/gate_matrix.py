@@ -65,10 +65,11 @@ def read_matrix(path: Path | None) -> Matrix:
     return found
 
 
-def record_words(one: GatedOperation, matrix: Matrix, base: str, folder: Path, device: str) -> list[str]:
-    """The words of `record` that measure that operation at `base` and here, into `folder`."""
+def record_words(one: GatedOperation, matrix: Matrix, base: str | None, folder: Path, device: str) -> list[str]:
+    """The words of `record` that measure that operation at `base` (None: nowhere else) and here, into `folder`."""
     repeats, rounds = one.repeats or matrix.repeats, one.rounds or matrix.rounds
-    words = ["record", "--operation", one.operation, "--against", base, "--repeats", str(repeats)]
+    words = ["record", "--operation", one.operation, "--repeats", str(repeats)]
+    words += [] if base is None else ["--against", base]
     words += ["--device", device, "--quick", "-o", str(folder)]
     words += [] if rounds is None else ["--rounds", str(rounds)]
     for option, given in (("--path", one.paths), ("--mode", one.modes)):

@@ -6,6 +6,7 @@ It comes of a shell variable that is not set, and `Path("")` would be the curren
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -23,3 +24,15 @@ def place(word: str) -> str:
 def path(word: str) -> Path:
     """That word as a path. Errors: those of `place`."""
     return Path(place(word))
+
+
+#: Where baselines lie, in every command alike.
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        parser=place,
+        metavar="FOLDER|URL",
+        help="Where baselines lie; default $ROPE_PROF_BASELINES, else rope_prof/baselines in the user's data folder.",
+    ),
+]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from rope_prof.analysis.comparison.apart import larger
 from rope_prof.analysis.comparison.compare import ALL_METRICS, Known, compare
 from rope_prof.analysis.comparison.gates import Gate, check
 from rope_prof.analysis.comparison.history import known as known_before
@@ -35,17 +36,22 @@ def comparison(
     bounds: Mapping[str, Gate] | None = None,
     strict: bool = False,
     allow_unknown: bool = False,
+    known: Known | None = None,
+    store: str | None = None,
 ) -> Comparison:
-    """All that `compare` prints of two sides, which were typed as `words`. Errors: those of `compare.compare`."""
+    """All that `compare` prints of two sides, which were typed as `words`. Errors: those of `compare.compare`.
+
+    `known`: how far runs of the same code differed, where more is known than this machine kept; `store`: as typed.
+    """
     gates = bounds or {}
-    before = None if paired else history(base, cand)
+    before = None if paired else history(base, cand, known)
     verdicts = compare(base, cand, paired=paired, anyway=anyway, metrics=ALL_METRICS, known=before)
     return Comparison(
         typed=words,
         base=base,
         cand=cand,
         paired=paired,
-        command=typed(*words, list(gates), strict=strict, anyway=anyway, allow_unknown=allow_unknown),
+        command=typed(*words, list(gates), strict=strict, anyway=anyway, allow_unknown=allow_unknown, store=store),
         verdicts=verdicts,
         checked=check(list(gates.values()), verdicts),
         allow_unknown=allow_unknown,
@@ -54,10 +60,16 @@ def comparison(
     )
 
 
-def history(base: Side, cand: Side) -> Known | None:
-    """What runs of the same code differed by on machines like that of both sides; None where those are two kinds."""
+def history(base: Side, cand: Side, known: Known | None = None) -> Known | None:
+    """What runs of the same code differed by on machines like that of both sides; None where those are two kinds.
+
+    Of what is `known` elsewhere and what runs that were kept here say, the larger counts.
+    """
     one, other = (machine_kind(side.run.machine) for side in (base, cand))
-    return partial(known_before, kept_runs(base.run.machine)) if one == other else None
+    if one != other:
+        return None
+    here = partial(known_before, kept_runs(base.run.machine))
+    return here if known is None else lambda key, clock: larger(here(key, clock), known(key, clock))
 
 
 def sides(base: str, cand: str) -> tuple[tuple[Side, Side], bool]:
@@ -71,6 +83,11 @@ def sides(base: str, cand: str) -> tuple[tuple[Side, Side], bool]:
     opened = open_run(first)
     ours = _picked(base, opened, *left)
     return (ours, _picked(cand, opened if one else open_run(second), *right)), one
+
+
+def folder_of(word: str) -> Path:
+    """The folder that `RUN[:PATH[/MODE]]` names."""
+    return _words(word)[0]
 
 
 def _words(text: str) -> tuple[Path, str | None, str | None]:
@@ -116,9 +133,19 @@ def cleaned_markdown(found: Comparison, words: PrivateWords | None = None) -> tu
     return blocks_markdown("", (*blocks, said), "").rstrip("\n"), clean.sentence()
 
 
-def typed(base: str, cand: str, fail_on: list[str], *, strict: bool, anyway: bool, allow_unknown: bool = False) -> str:
+def typed(
+    base: str,
+    cand: str,
+    fail_on: list[str],
+    *,
+    strict: bool,
+    anyway: bool,
+    allow_unknown: bool = False,
+    store: str | None = None,
+) -> str:
     """The command, so that it can be typed again."""
     bounds = [word for text in fail_on for word in ("--fail-on", text)]
+    bounds += [] if store is None else ["--store", store]
     said = {"--strict": strict, "--allow-unknown": allow_unknown, "--anyway": anyway}
     flags = [flag for flag, on in said.items() if on]
     return shlex.join(["python", "-m", "rope_prof", "compare", base, cand, *bounds, *flags])

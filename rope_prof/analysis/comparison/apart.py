@@ -44,6 +44,11 @@ class Between:
         return self.factor - 1
 
 
+def larger(*found: Between | None) -> Between | None:
+    """The one with the largest factor; None where nothing is known."""
+    return max((one for one in found if one is not None), key=lambda one: one.factor, default=None)
+
+
 def anchors(base: Run, ours: pl.DataFrame, cand: Run, theirs: pl.DataFrame, key: Key, clock: str) -> Between | None:
     """By the reference calls of that key's case and rank which both runs timed; None where they are too few."""
     names = [

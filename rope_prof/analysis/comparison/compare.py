@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from math import log, sqrt
 from typing import TYPE_CHECKING
 
-from rope_prof.analysis.comparison.apart import Between, anchors, apart_ratio, one_side, over_processes, widened
+from rope_prof.analysis.comparison.apart import Between, anchors, apart_ratio, larger, one_side, over_processes, widened
 from rope_prof.analysis.comparison.family import ALPHA, Family, chance_alone, chance_apart, holm
 from rope_prof.analysis.comparison.sides import NotComparableError, Side, differences, partners, refusal
 from rope_prof.analysis.run.processes import over_pairs, pair_logs, turns
@@ -158,8 +158,7 @@ class _Sides:
     def between(self, key: Key, clock: str) -> Between | None:
         """How far two runs of the same code differ in that key, as far as anything says so."""
         before = self.known(key, clock) if self.known is not None else None
-        found = [one for one in (before, self._anchored(key, clock)) if one is not None]
-        return max(found, key=lambda one: one.factor, default=None)
+        return larger(before, self._anchored(key, clock))
 
     def _anchored(self, key: Key, clock: str) -> Between | None:
         group = (key.case, key.rank, clock)

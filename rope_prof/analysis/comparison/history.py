@@ -8,7 +8,7 @@ commit is, without changes that are in no commit; of a path that ships in a pack
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import exp, log
 
@@ -36,7 +36,7 @@ def kept(run: Run, samples: pl.DataFrame) -> KeptRun | None:
         medians[name][clock] = ns
     told = [one for one in run.keys if run.machine.commit is not None or ":" not in one.key.path]
     keys = {
-        one.key.name: KeptKey(group=_group(one.key), medians_ns=medians[one.key.name])
+        one.key.name: KeptKey(group=group(one.key), medians_ns=medians[one.key.name])
         for one in told
         if one.status == "measured" and one.key.name in medians
     }
@@ -49,7 +49,8 @@ def _code(run: Run) -> str | None:
     return None if run.machine.dirty is not False else run.machine.commit
 
 
-def _group(key: Key) -> str:
+def group(key: Key) -> str:
+    """Keys whose times are alike: mode and L2 state."""
     return f"{key.mode} {key.l2}"
 
 
@@ -60,7 +61,7 @@ def known(runs: Sequence[KeptRun], key: Key, clock: str) -> Between | None:
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
     for run in runs:
         for name, one in run.keys.items():
-            if one.group == _group(key) and clock in one.medians_ns:
+            if one.group == group(key) and clock in one.medians_ns:
                 values[run.code, name].append(one.medians_ns[clock])
                 seen.add(run.created)
     for mine in values.values():
@@ -69,3 +70,14 @@ def known(runs: Sequence[KeptRun], key: Key, clock: str) -> Between | None:
         return None
     share = float(percentiles(np.array(apart), COVERAGE)[0])
     return Between(exp(share), f"what {COVERAGE:.0%} of {len(apart)} pairs of kept runs of the same code stay within")
+
+
+def known_with(
+    runs: Sequence[KeptRun], spread: Mapping[str, Mapping[str, float]], key: Key, clock: str
+) -> Between | None:
+    """As `known`; where `runs` are too few, what was known when the baseline was kept (`NamedRun.spread`)."""
+    factor = spread.get(group(key), {}).get(clock)
+    found = known(runs, key, clock)
+    if found is not None or factor is None:
+        return found
+    return Between(factor, "what runs of the same code stayed within where the baseline was kept")

@@ -28,8 +28,10 @@ HOLDER_FILE: Final = ".writer.json"
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, what: str = "run", option: str = "-o") -> Iterator[None]:
     """Be the one writer of the run in `folder`, which is made where it is not there yet, and gone where nothing came.
+
+    `what` lies there, and the `option` that names another folder, for the errors.
 
     Errors: RunError that names the other writer, or says why the folder cannot be written.
     """
@@ -42,17 +44,17 @@ def writing(folder: Path) -> Iterator[None]:
             lock.acquire(blocking=False)
     except Timeout:
         raise RunError(
-            f"run {str(folder)!r} is being written by {_holder(folder)}; wait until it ends, or choose another folder "
-            "with -o"
+            f"{what} {str(folder)!r} is being written by {_holder(folder)}; wait until it ends, or choose another "
+            f"folder with {option}"
         ) from None
     except FileExistsError:
         raise RunError(
-            f"{str(folder)!r} is a file; expected a folder that is new or empty: choose another with -o"
+            f"{str(folder)!r} is a file; expected a folder that is new or empty: choose another with {option}"
         ) from None
     except OSError as error:
         raise RunError(
             f"cannot write to {str(folder)!r} ({error.strerror or error}); free space, check its permissions or choose "
-            "another folder with -o"
+            f"another folder with {option}"
         ) from error
     try:
         with suppress(OSError):  # a full disk: the lock holds all the same

@@ -185,7 +185,7 @@ def _is_trace(name: str, of_run: bool) -> bool:
 
 
 def _remote(place: str) -> Iterator[Source]:
-    system, path = _system(place)
+    system, path = file_system(place)
 
     def listing() -> dict[str, dict[str, Any]]:
         if _is_glob(path):
@@ -197,7 +197,7 @@ def _remote(place: str) -> Iterator[Source]:
             return {path: system.info(path)}
         return dict(system.find(path, detail=True))
 
-    listed = _within(timeout_s(), listing, place, "list")
+    listed = answered(timeout_s(), listing, place, "list")
     runs = {name.rpartition("/")[0] for name in listed if name.rpartition("/")[2] == RUN_FILE}
     hidden = [name.rpartition("/")[0] + "/" for name in listed if name.rpartition("/")[2] == DATASET_FILE]
     hidden += [f"{run}/{RANKS_FOLDER}/" for run in runs]
@@ -211,7 +211,8 @@ def _remote(place: str) -> Iterator[Source]:
         yield Source(address=address, size=size, stamp=f"{size}-{mark}".replace('"', ""))
 
 
-def _system(place: str) -> tuple[Any, str]:
+def file_system(place: str) -> tuple[Any, str]:
+    """(what fsspec opens that URL with, the path inside it). Errors: UnavailableError for a package that is missing."""
     try:
         url_to_fs = import_module("fsspec.core").url_to_fs
     except ImportError:
@@ -235,7 +236,7 @@ def _lacks(place: str, package: str) -> UnavailableError:
     )
 
 
-def _within(seconds: float, work: Callable[[], T], place: str, verb: str) -> T:
+def answered(seconds: float, work: Callable[[], T], place: str, verb: str) -> T:
     """What `work` gives, within `seconds`. It runs in a thread of its own, since a store may never answer."""
     answer: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
@@ -266,7 +267,7 @@ def _taken(answer: queue.SimpleQueue[tuple[bool, Any]], seconds: float, place: s
 
 def _copy(source: Source, path: Path) -> None:
     """The object into `path`, a few megabytes at a time; each has its own time limit."""
-    system, inside = _system(source.address)
+    system, inside = file_system(source.address)
     chunks: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
     room = threading.Semaphore(2)
     stopped = threading.Event()
