@@ -1,21 +1,31 @@
-"""`baseline set|list|show|rm`: recordings kept under names, in a folder or behind a URL."""
+"""`baseline set|list|show|history|rm`: recordings kept under names, in a folder or behind a URL."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from rope_prof.analysis.comparison.changes import NamedHistory, histories
 from rope_prof.commands import words
+from rope_prof.commands.printing import wide_console
+from rope_prof.errors import UsageError
+from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run.baselines import Baselines
+from rope_prof.io.run.redact import cleaner
 from rope_prof.model.baseline import PREFIX, NamedRun
 from rope_prof.opened.baselines import baseline as made_baseline
 from rope_prof.opened.run import open_run
+from rope_prof.units import size
 from rope_prof.views.blocks.baselines import kept_table, names_table, newest_table
-from rope_prof.views.terminal.writer import plain_table
+from rope_prof.views.blocks.history import history_blocks, history_report
+from rope_prof.views.blocks.model import Words, mapped
+from rope_prof.views.report.html import report_html
+from rope_prof.views.terminal.writer import plain_table, printed
 
 baseline = typer.Typer(
     help="Recordings kept under names, to compare with; their history over commits.",
@@ -66,6 +76,49 @@ def show(name: _Name, as_json: _Json = False, store: words.Store = None) -> None
         _json([_document(one) for one in found])
         return
     _print([*plain_table(kept_table(found)), "", *plain_table(newest_table(found[-1]))])
+
+
+@baseline.command()
+def history(
+    name: _Name,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", parser=words.path, metavar="FILE.html", help="Write one page that makes no request."
+        ),
+    ] = None,
+    as_json: _Json = False,
+    store: words.Store = None,
+) -> None:
+    """The medians of NAME over its recordings, and where their level changed (extra history)."""
+    found = histories(Baselines(store).all(name))
+    if out is not None:
+        if out.is_dir():
+            raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o history.html")
+        clean = cleaner()
+        page = report_html(mapped(history_report(found), clean)).encode("utf-8")
+        write_atomic(out, lambda part: part.write_bytes(page))
+        typer.echo(f"{out}: {size(len(page))}, one page that makes no request; open it in any browser", err=as_json)
+        typer.echo(clean.sentence(), err=as_json)
+    if as_json:
+        document = {"schema_version": 1, "name": name, "histories": [_history(one) for one in found]}
+        typer.echo(json.dumps(document, indent=1, allow_nan=False))
+    elif out is None:
+        console = wide_console()
+        for one in found:
+            printed(console, [Words(text=f"{one.operation} on {one.device}", tone="strong"), *history_blocks(one)])
+
+
+def _history(one: NamedHistory) -> dict[str, Any]:
+    """Its recordings and lines; each change with its word."""
+    lines = [
+        asdict(line) | {"changes": [asdict(change) | {"word": change.word} for change in line.changes]}
+        for line in one.lines
+    ]
+    recordings = [_document(each) for each in one.recordings]
+    for each in recordings:
+        del each["keys"]
+    return asdict(one) | {"recordings": recordings, "lines": lines}
 
 
 @baseline.command()

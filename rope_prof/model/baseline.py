@@ -32,6 +32,12 @@ class BaselineKey:
     rank: int
     figures_ns: Mapping[str, KeptFigure]
 
+    @property
+    def label(self) -> str:
+        """`fused graph cold, h8192-n64-bf16`; the rank where it is not the first."""
+        rank = f" rank {self.rank}" if self.rank else ""
+        return f"{self.path} {self.mode} {self.l2}, {self.case}{rank}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRun:

@@ -22,14 +22,14 @@ def names_table(found: Sequence[NamedRun]) -> Table:
     return Table(head=head, rows=rows, right=frozenset({7}), apart=2)
 
 
-def kept_table(found: Sequence[NamedRun]) -> Table:
+def kept_table(found: Sequence[NamedRun], title: str = "") -> Table:
     """A row a recording, as given; whether its run is still there to compare with."""
     rows = tuple(
         (*cells(str(number)), name(one.operation), *_about(one), *cells("yes" if one.files else "figures alone"))
         for number, one in enumerate(found, start=1)
     )
     head = ("", "operation", "recorded", "code", "device", "same code within", "note", "run")
-    return Table(head=head, rows=rows, right=frozenset({0}), apart=2)
+    return Table(title=title, head=head, rows=rows, right=frozenset({0}), apart=2)
 
 
 def _about(one: NamedRun) -> tuple[Cell, ...]:

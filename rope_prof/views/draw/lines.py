@@ -21,7 +21,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 210.0, 14.0, 52.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One measurement; `lo` and `hi` are the ends of its interval, `bad` marks one that loses, `unsure` one without."""
+    """One measurement; `lo` and `hi` are the ends of its interval, `bad` marks one that loses, `unsure` one without.
+
+    `said` stands above the mark.
+    """
 
     x: float
     y: float
@@ -29,7 +32,13 @@ class Point:
     hi: float | None = None
     bad: bool = False
     unsure: bool = False
+    said: str = ""
     title: str = ""
+
+    @property
+    def sign(self) -> str:
+        """What stands above its mark."""
+        return " ".join(filter(None, ("▼" if self.bad else "?" if self.unsure else "", self.said)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +145,8 @@ def _line(one: Series, x_of: Scale, y_of: Scale) -> Iterator[Shape]:
             yield Line(points=((x, y_of(p.lo)), (x, y_of(p.hi))), role=one.role, width=1.2)
         ink = "warn" if p.bad else one.role
         yield Marker(x=x, y=y, role=ink, shape=MARKS[one.mark % 4], hollow=one.hollow, title=p.title)
-        if p.bad or p.unsure:
-            sign = "▼" if p.bad else "?"
-            yield Text(x=x, y=y - 9, text=sign, role=ink, size=11, anchor="middle", bold=True)
+        if p.sign:
+            yield Text(x=x, y=y - 9, text=p.sign, role=ink, size=11, anchor="middle", bold=True)
 
 
 def _end_labels(ends: list[tuple[float, Series]], x: float, top: float, bottom: float) -> Iterator[Shape]:

@@ -115,7 +115,7 @@ def _line(one: Series, palette: Palette) -> go.Scatter:
             "color": [colour(palette, "warn") if p.bad else paint for p in points],
             "line": {"width": 1.6},
         },
-        text=["▼" if p.bad else "?" if p.unsure else "" for p in points],
+        text=[plotly_text(p.sign) for p in points],
         textposition="top center",
         textfont={"color": [colour(palette, "warn") if p.bad else paint for p in points]},
         error_y=whiskers if known and not one.bound else None,
