@@ -34,6 +34,7 @@ PAGES = {
     "kernels": "Kernels",
     "sweep": "Sweep",
     "compare": "Compare",
+    "history": "History",
     "end_to_end": "End to end",
     "any_trace": "Any trace",
     "two_traces": "Two traces",
@@ -41,7 +42,7 @@ PAGES = {
     "perfetto": "Perfetto",
 }
 #: Rooms that need no key of the run, and may be looked at where it has none.
-_KEYLESS = ("end_to_end", "any_trace", "two_traces", "ranks")
+_KEYLESS = ("end_to_end", "any_trace", "two_traces", "ranks", "history")
 
 
 @dataclass(frozen=True, slots=True)

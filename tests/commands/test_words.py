@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -18,19 +19,30 @@ def _holds_a_path(hint: Any) -> bool:
     return hint is Path or any(_holds_a_path(part) for part in get_args(hint) if get_origin(hint) is not Annotated)
 
 
+def _leaves() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """(words, what runs them) of every command, those of a group each by itself: `baseline set`."""
+    for name in COMMANDS:
+        group = getattr(command(name), "commands", None)
+        if group is None:
+            yield name, function(name)
+        else:
+            yield from ((f"{name} {one}", made.callback) for one, made in group.items())
+
+
 def _places() -> list[tuple[str, str]]:
     """(command, parameter) of everything that names a file or a folder."""
     found = []
-    for name in COMMANDS:
-        hints = get_type_hints(function(name))
+    for name, called in _leaves():
+        hints = get_type_hints(called)
         found += [(name, one) for one, hint in hints.items() if _holds_a_path(hint) or one in ALSO.get(name, ())]
     return found
 
 
 def _command(name: str, empty: str) -> list[str]:
     """A command line of `name` with one empty word, and any word for what else it needs."""
-    line = [name]
-    for param in command(name).params:
+    line = name.split()
+    made = command(line[0])
+    for param in (made.commands[line[1]] if len(line) > 1 else made).params:
         word = "" if param.name == empty else "x"
         if param.name != empty and not param.required:
             continue
@@ -39,10 +51,11 @@ def _command(name: str, empty: str) -> list[str]:
 
 
 def test_every_command_with_a_run_or_a_trace_is_tried() -> None:
-    names = {name for name, _ in _places()}
+    names = {name.split()[0] for name, _ in _places()}
     assert names == set(COMMANDS) - {"doctor"}
     assert ("export", "out") in _places()
     assert ("dashboard", "folder") in _places()
+    assert ("baseline set", "run") in _places()
 
 
 @pytest.mark.parametrize(("name", "empty"), _places())

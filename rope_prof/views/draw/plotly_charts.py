@@ -120,6 +120,7 @@ def _line(one: Series, palette: Palette) -> go.Scatter:
         textfont={"color": [colour(palette, "warn") if p.bad else paint for p in points]},
         error_y=whiskers if known and not one.bound else None,
         customdata=[_text(p.title or f"{one.label}: {significant(p.y)} at {p.x:,.6g}") for p in points],
+        cliponaxis=False,
         hovertemplate=_HOVER,
     )
 
