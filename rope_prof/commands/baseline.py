@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 
 from rope_prof.analysis.comparison.changes import NamedHistory, histories
 from rope_prof.commands import words
+from rope_prof.commands.documents import VERSION, emit
 from rope_prof.commands.printing import wide_console
 from rope_prof.errors import UsageError
 from rope_prof.io.atomic import write_atomic
@@ -42,12 +42,16 @@ def set_(
     name: _Name,
     run: Annotated[Path, typer.Argument(parser=words.path, metavar="RUN", help="The run folder to keep a copy of.")],
     note: Annotated[str, typer.Option(help="What to say of it in the history.")] = "",
+    as_json: _Json = False,
     store: words.Store = None,
 ) -> None:
     """Keep that run as the newest of NAME, for its operation and kind of machine; older ones stay in the history."""
     opened = open_run(run)
     kept = Baselines(store)
     one = kept.put(made_baseline(name, opened, note), opened.folder)
+    if as_json:
+        _json([_document(one)])
+        return
     typer.echo(
         f"{PREFIX}{name} is now {one.operation} of {one.code} on {one.device}, {one.created[:10]}, "
         f"{len(one.keys)} keys, kept as recorded in {kept.address}"
@@ -101,8 +105,7 @@ def history(
         typer.echo(f"{out}: {size(len(page))}, one page that makes no request; open it in any browser", err=as_json)
         typer.echo(clean.sentence(), err=as_json)
     if as_json:
-        document = {"schema_version": 1, "name": name, "histories": [_history(one) for one in found]}
-        typer.echo(json.dumps(document, indent=1, allow_nan=False))
+        emit({"schema_version": VERSION, "name": name, "histories": [_history(one) for one in found]})
     elif out is None:
         console = wide_console()
         for one in found:
@@ -122,10 +125,14 @@ def _history(one: NamedHistory) -> dict[str, Any]:
 
 
 @baseline.command()
-def rm(name: _Name, store: words.Store = None) -> None:
+def rm(name: _Name, as_json: _Json = False, store: words.Store = None) -> None:
     """Delete NAME with all its recordings and their history."""
     kept = Baselines(store)
-    typer.echo(f"{kept.remove(name)} recordings of {PREFIX}{name} deleted from {kept.address}")
+    gone = kept.remove(name)
+    if as_json:
+        emit({"schema_version": VERSION, "name": name, "deleted": gone})
+        return
+    typer.echo(f"{gone} recordings of {PREFIX}{name} deleted from {kept.address}")
 
 
 def _document(one: NamedRun) -> dict[str, Any]:
@@ -137,7 +144,7 @@ def _document(one: NamedRun) -> dict[str, Any]:
 
 
 def _json(found: list[dict[str, Any]]) -> None:
-    typer.echo(json.dumps({"schema_version": 1, "baselines": found}, indent=1, allow_nan=False))
+    emit({"schema_version": VERSION, "baselines": found})
 
 
 def _print(lines: list[str]) -> None:
