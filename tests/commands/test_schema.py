@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from referencing import Registry, Resource
 from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.cli import COMMANDS, command, main
 from rope_prof.commands.printing import emit_recorded
+from rope_prof.io.run.folder import write_run
+from tests.runs import MACHINE, facts, run
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = sorted(path.parent for path in (ROOT / "traces").glob("*/run.json"))
@@ -32,7 +35,7 @@ NAMES = re.compile(
     r"/(settings|case|methods|graph_gap_ns|idle_by_cause_ns|bandwidths|fusing|verdicts|modes/\d+/wall_ns)(/[^/]*)?$"
 )
 WORDS: dict[str, tuple[str, list[object]]] = {
-    **{f"show {run.name}": ("show", ["show", run]) for run in RUNS},
+    **{f"show {folder.name}": ("show", ["show", folder]) for folder in RUNS},
     "compare": ("compare", ["compare", f"{RUN}:unfused", f"{RUN}:fused", "--fail-on", "wall>3%"]),
     "compare runs": ("compare", ["compare", RUN, ROOT / "traces/h200-nsight", "--anyway"]),
     "diff": ("diff", ["compare", *TRACES]),
@@ -91,8 +94,13 @@ def test_a_document_keeps_its_schema_and_no_field_more(printed: Printed, case: s
     assert places
 
 
-def test_a_recording_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    emit_recorded(SMALL)
+@pytest.mark.parametrize("gpu", [True, False])
+def test_a_recording_is_told(gpu: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A machine without a GPU lacks half of what is told of one."""
+    if not gpu:
+        here = replace(MACHINE, device="cpu", capability=None, cuda=None, driver=None, triton=None, l2_bytes=None)
+        write_run(tmp_path, replace(run(facts(status="pending")), machine=here))
+    emit_recorded(SMALL if gpu else tmp_path)
     document = json.loads(capsys.readouterr().out)
     assert faults("record", document) == []
     assert faults("record", document | {"other": 1})
