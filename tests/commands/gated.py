@@ -56,7 +56,7 @@ modes = ["eager"]
 name = "twice"
 """
 #: name of a branch -> (text of the operation, its replacement). The slower one takes 10 % more time by the clock, which
-#: a busy machine may not tell, and half as many kernels more, which any does.
+#: a busy machine may not tell, and twice as many kernels, which any does.
 CHANGES = {
     "slower": ("    time.sleep(SLEEP_S)\n    return x * 2", "    time.sleep(SLEEP_S * 1.1)\n    return x * 1 * 2"),
     "same": ("return x * 2\n\n\nclass", "return 2 * x\n\n\nclass"),
