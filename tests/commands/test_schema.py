@@ -32,7 +32,7 @@ TRACES = [RUN / f"{path}.eager.cold.28b-tp1-n973-bf16-image.r0.trace.json.gz" fo
 SCHEMAS = {file.stem: json.loads(file.read_text("utf-8")) for file in (ROOT / "docs/schema").glob("*.json")}
 #: Objects whose members are names of the user's or of the machine.
 NAMES = re.compile(
-    r"/(settings|case|methods|graph_gap_ns|idle_by_cause_ns|bandwidths|fusing|verdicts|modes/\d+/wall_ns)(/[^/]*)?$"
+    r"/(settings|case|methods|graph_gap_ns|idle_by_cause_ns|bandwidths|fusing|verdicts|modes/\d+/wall_ns|keys|figures_ns|spread)(/[^/]*)?$"
 )
 WORDS: dict[str, tuple[str, list[object]]] = {
     **{f"show {folder.name}": ("show", ["show", folder]) for folder in RUNS},
@@ -45,6 +45,7 @@ WORDS: dict[str, tuple[str, list[object]]] = {
     "analyze many": ("many", ["analyze", *TRACES, "-o", "dataset"]),
     "doctor": ("doctor", ["doctor"]),
     "export": ("export", ["export", TRACES[1], "--to", "perfetto", "-o", "out.pftrace"]),
+    "baseline": ("baseline", ["baseline", "set", "main", SMALL, "--store", "kept"]),
     "export archive": ("export", ["export", SMALL, "--to", "archive", "-o", "copy"]),
 }
 Printed = Callable[..., tuple[int, dict[str, Any]]]

@@ -16,6 +16,7 @@ from rope_prof.io.run import baselines
 from rope_prof.io.run.baselines import Baselines
 from rope_prof.views.blocks.history import history_blocks, history_report
 from rope_prof.views.blocks.model import Bullets, Picture, Words
+from tests.commands.test_schema import faults
 from tests.opened.test_baselines import put, recorded
 
 
@@ -94,6 +95,7 @@ def test_it_is_told_as_text_as_json_and_as_a_page(
     assert main(["baseline", "history", "main", "-o", str(page), "--json"]) == 0
     out = capsys.readouterr()
     assert "one page" in out.err
+    assert faults("history", json.loads(out.out)) == []
     (said,) = json.loads(out.out)["histories"]
     (change,) = (change for line in said["lines"] for change in line["changes"])
     assert (change["at"], change["word"]) == (3, "SLOWER")
