@@ -52,6 +52,12 @@ def end(at: int, track: int = 1, sequence: int = 1) -> Any:
     return made
 
 
+def track(number: int, name: str) -> Any:
+    made = packet()
+    made.track_descriptor.uuid, made.track_descriptor.name = number, name
+    return made
+
+
 def spans(*drawn: tuple[int, int], name: str = "k", category: str = "kernel", track: int = 1, **args: Any) -> list[Any]:
     """Begin and end of each (start, end)."""
     args = {"device": 0, "stream": 7, **args}

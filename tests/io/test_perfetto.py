@@ -202,7 +202,7 @@ def test_pairs_are_those_of_a_stack() -> None:
     begins = random.random(600) < 0.5
     begin_rows, end_rows, loose = pairs(track, at, begins)
     stacks: dict[int, list[int]] = {0: [], 1: [], 2: []}
-    ends, none = {}, 0
+    ends, none = {}, []
     for row in range(600):
         stack = stacks[int(track[row])]
         if begins[row]:
@@ -210,6 +210,6 @@ def test_pairs_are_those_of_a_stack() -> None:
         elif stack:
             ends[stack.pop()] = row
         else:
-            none += 1
-    assert begin_rows.tolist() == np.flatnonzero(begins).tolist() and loose == none
+            none.append(row)
+    assert begin_rows.tolist() == np.flatnonzero(begins).tolist() and loose.tolist() == none
     assert end_rows.tolist() == [ends.get(int(row), -1) for row in begin_rows]

@@ -14,8 +14,10 @@ from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.analysis.trace.proof import ADVICE
 from rope_prof.io.kineto.reader import KinetoReader
 from rope_prof.io.rocm.records import CALLS, COPIES, DISPATCHES, rocm_trace
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import NAMED
 from rope_prof.views.blocks.findings import finding_words
+from tests.io.packets import begin, data, end, spans, track, words
 
 
 def kernel(number: int, **args: Any) -> dict[str, Any]:
@@ -104,6 +106,48 @@ def test_a_dispatch_of_rocm_without_a_time_is_named() -> None:
     empty = (pl.DataFrame(schema=COPIES), pl.DataFrame(schema=CALLS))
     (finding,) = rocm_trace("t", "rocpd", dispatches, *empty, device_names={}).findings
     assert [(event["kind"], event["name"]) for event in finding.events] == [("gpu", "k1")]
+
+
+def on_clock(number: int, made: Any) -> Any:
+    made.timestamp_clock_id = number
+    return made
+
+
+def noted(number: int, made: Any) -> Any:
+    made.track_event.debug_annotations.add(name_iid=number, int_value=1)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("code", "made", "told"),
+    [
+        (
+            "unpaired_ends",
+            [track(3, "stream 7"), end(9, track=4), end(5, track=3), spans((10, 20))],
+            [("host", "(unnamed, on track stream 7)", 5, None), ("host", "(unnamed, on track 4)", 9, None)],
+        ),
+        ("unknown_clock", [on_clock(200, begin(5, "late", "kernel")), spans((0, 10))], [("host", "late", None, None)]),
+        (
+            "missing_words",
+            [
+                words(categories={1: "kernel"}),
+                track(1, "STREAM [7] AGENT [0]"),
+                begin(2, 9, 1),
+                end(6),
+                spans((20, 30)),
+            ],
+            [("gpu", "(unnamed, on track STREAM [7] AGENT [0])", 2, 4)],
+        ),
+        ("missing_words", [spans((0, 10)), noted(9, begin(20, "k", "kernel")), end(30)], [("host", "k", 20, 10)]),
+    ],
+)
+def test_events_of_a_native_trace_are_named_by_what_it_tells(
+    tmp_path: Path, code: str, made: list[Any], told: list[tuple[Any, ...]]
+) -> None:
+    path = tmp_path / "a.pftrace"
+    path.write_bytes(data(*made))
+    (one,) = [finding for finding in read_trace(path).findings if finding.code == code]
+    assert [tuple(event.values()) for event in one.events] == told and one.count == len(told)
 
 
 def codes(repository: Path) -> set[str]:

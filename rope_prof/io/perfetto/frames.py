@@ -21,6 +21,7 @@ from rope_prof.io.perfetto.scan import ABSENT, BEGIN, Scan, ScannedTable
 from rope_prof.io.perfetto.shapes import BLOB, DOUBLE, TEXT, WORD
 from rope_prof.io.perfetto.slices import pairs
 from rope_prof.io.perfetto.words import TraceWords, annotation, epochs
+from rope_prof.model.trace import NAMED
 
 _TRACK_OF: Final = 1 << 40
 
@@ -36,6 +37,8 @@ class Looked:
     unclosed: int = 0
     ends: int = 0
     _times: dict[str, Int64s] = field(default_factory=dict)
+    _odd: dict[str, list[pl.DataFrame]] = field(default_factory=lambda: defaultdict(list))
+    _wordless: list[Int64s] = field(default_factory=list)  # packets whose arguments have no name
 
     def __post_init__(self) -> None:
         self._times = times(self.scan, self.words)
@@ -48,13 +51,18 @@ class Looked:
         kinds = np.array([shape.kind for shape in self.scan.shapes] or [0])[table.shape]
         timed = at != ABSENT
         self.untimed += int(np.count_nonzero(~timed))
+        self._untimed(table, timed, track)
         rows = np.flatnonzero(timed)
-        begin, end, self.ends = pairs(track[rows], at[rows], kinds[rows] == BEGIN)
+        begin, end, loose = pairs(track[rows], at[rows], kinds[rows] == BEGIN)
+        self.ends, loose = len(loose), rows[loose]
+        first = loose[np.argsort(at[loose], kind="stable")[:NAMED]]
+        names = self._names(_picked(table, first), count=False)
+        self._odd["ends"].append(_odd(names, track[first], start_ns=nullable("", at[first])))
         begin, closed = rows[begin], end >= 0
         stop = np.where(closed, at[rows[np.maximum(end, 0)]] if len(rows) else 0, ABSENT)
         self.unclosed = int(np.count_nonzero(~closed))
         picked = _picked(table, begin)
-        return pl.DataFrame(
+        found = pl.DataFrame(
             [
                 pl.Series("ordinal", picked.ordinal),
                 pl.Series("track", track[begin]),
@@ -64,6 +72,8 @@ class Looked:
                 nullable("dur_ns", np.where(closed, stop - at[begin], ABSENT)),
             ]
         )
+        self._odd["nameless"].append(found.filter(pl.col("name").is_null()).select(*_ODD))
+        return found
 
     @cached_property
     def stages(self) -> pl.DataFrame:
@@ -71,6 +81,7 @@ class Looked:
         table, at = self.scan.stages, self._times["stages"]
         timed = at != ABSENT
         self.untimed += int(np.count_nonzero(~timed))
+        self._untimed(table, timed, np.full(len(table), ABSENT))
         table, at = _picked(table, np.flatnonzero(timed)), at[timed]
         stage, queue, kernel = (self._by_word(table, of, w) for of, w in _STAGE_WORDS)
         name = self._names(table, count=False)
@@ -88,8 +99,25 @@ class Looked:
             ]
         )
         self.nameless += found["name"].null_count()
+        nameless = found.filter(pl.col("name").is_null()).with_columns(track=pl.lit(None, pl.Int64))
+        self._odd["nameless"].append(nameless.select(*_ODD))
         sides = (pl.concat_str([f"{s}_{d}" for d in "xyz"], separator="x").alias(s) for s in ("grid", "block"))
         return found.with_columns(*sides).drop(f"{s}_{d}" for s in ("grid", "block") for d in "xyz")
+
+    def odd(self, what: str) -> pl.DataFrame:
+        """track (null: none), name, start_ns, dur_ns of the first of what a count names, as far as the file tells."""
+        if what == "nameless" and self._wordless:
+            packets = np.unique(np.concatenate(self._wordless))
+            stages = self.stages.with_columns(track=pl.lit(None, pl.Int64))
+            self._odd[what] += [
+                rows.filter(pl.col("ordinal").is_in(packets)).select(*_ODD) for rows in (self.slices, stages)
+            ]
+            self._wordless.clear()
+        return pl.concat(self._odd[what]) if self._odd[what] else pl.DataFrame(schema=_ODD)
+
+    def _untimed(self, table: ScannedTable, timed: npt.NDArray[np.bool_], track: Int64s) -> None:
+        rows = np.flatnonzero(~timed)[:NAMED]
+        self._odd["untimed"].append(_odd(self._names(_picked(table, rows), count=False), track[rows]))
 
     def argument(self, ordinal: pl.Series, names: Iterable[str]) -> pl.Series:
         """The value of the first of these arguments that each packet has: Int64, or text where any of them is one."""
@@ -162,6 +190,7 @@ class Looked:
             return [(name, np.arange(len(ordinals)))]
         told = self._looked_up(table, sequence, ordinals, np.full(len(ordinals), name, np.int64))
         self.nameless += told.null_count()
+        self._wordless.append(ordinals[told.is_null().to_numpy()])
         texts = told.unique().drop_nulls().to_list()
         return [(text, np.flatnonzero((told == text).fill_null(False).to_numpy())) for text in texts]
 
@@ -227,6 +256,15 @@ class Looked:
             told = [self.words.default_track.get((sequence, one), ABSENT) for one in epoch.tolist()]
             track[rows] = np.array(told, np.uint64).view(np.int64) if ABSENT not in told else ABSENT
         return track
+
+
+#: An event as a finding names it, and its track.
+_ODD: Final = pl.Schema({"track": pl.Int64, "name": pl.String, "start_ns": pl.Int64, "dur_ns": pl.Int64})
+
+
+def _odd(name: pl.Series, track: Int64s, start_ns: pl.Series | None = None) -> pl.DataFrame:
+    rows = pl.DataFrame([nullable("track", track), name.alias("name")])
+    return rows.with_columns(start_ns=start_ns, dur_ns=None).cast(_ODD)
 
 
 _STAGE_WORDS: Final = (("stage_iid", "queue"), ("queue_iid", "queue"), ("kernel_iid", "kernel"))

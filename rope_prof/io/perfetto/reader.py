@@ -26,6 +26,7 @@ from rope_prof.model.trace import (
     GPU_EVENTS,
     GRAPH_NODES,
     HOST_CALLS,
+    NAMED,
     OVERHEADS,
     RANGES,
     Finding,
@@ -146,9 +147,24 @@ class _Frames:
         }
         for code, (what, detail) in _DETAILS.items():
             if counted[what]:
-                yield Finding(code=code, detail=detail, count=counted[what])
+                events = tuple(self._seen.get(code) or self._odd(what))[:NAMED]
+                yield Finding(code=code, detail=detail, count=counted[what], events=events)
         if self._drawn is not None and any(side["shift_ns"] is None for side in self._drawn.sides):
             yield Finding(code="redrawn_calls", detail=_REDRAWN)
+
+    def _odd(self, what: str) -> list[dict[str, Any]]:
+        """The first events of a count; one without a name is named by its track."""
+        rows = self._looked.odd(what)
+        tracks = {
+            track: self._words.tracks.get(track % (1 << 64), Track()).name for track in rows["track"].drop_nulls()
+        }
+        on_gpu = [track for track in tracks if "device" in _place(track, self._words)]
+        track = pl.col("track").replace_strict(tracks, default=None, return_dtype=pl.String).replace("", None)
+        unnamed = pl.format("(unnamed, on track {})", track.fill_null(pl.col("track").cast(pl.String)))
+        rows = rows.with_columns(name=pl.coalesce("name", unnamed, pl.lit("(unnamed)")))
+        gpu = pl.col("track").is_null() | pl.col("track").is_in(on_gpu)
+        both = [*proof(rows.filter(gpu)), *proof(rows.filter(~gpu), "host")]
+        return sorted(both, key=lambda event: (event["start_ns"] is None, event["start_ns"] or 0))
 
     def frames(self) -> dict[str, pl.DataFrame]:
         slices = self._placed(with_roles(self._categorised()))

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from rope_prof.io.perfetto.blocks import Int64s
 
 
-def pairs(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> tuple[Int64s, Int64s, int]:
-    """(rows of begins, the row of the end of each: -1 for none, ends without a begin). Rows come in the file's order.
+def pairs(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> tuple[Int64s, Int64s, Int64s]:
+    """(rows of begins, the row of the end of each: -1 for none, rows of ends without a begin), in the file's order.
 
     Events of one instant keep the file's order. An end closes the innermost slice that is open on its track.
     """
@@ -37,7 +37,7 @@ def pairs(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> tuple[Int
     opened = np.flatnonzero(begins)
     begin_rows, end_rows = order[opened], end[opened]
     back = np.argsort(begin_rows, kind="stable")
-    return begin_rows[back], end_rows[back], int(np.count_nonzero(idle))
+    return begin_rows[back], end_rows[back], np.sort(order[idle])
 
 
 def _in_time(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> Int64s:
