@@ -31,6 +31,8 @@ from rope_prof.opened.pictures import made_trace
 from rope_prof.serve.server import Server, open_path, site
 from rope_prof.views.timeline.scene import Scene, scene
 
+#: Begins the name of an uploaded file in an address; the file's own name follows.
+UPLOADED: Final = "upload:"
 _KEEP: Final = 4
 
 

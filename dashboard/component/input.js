@@ -52,8 +52,23 @@ function listen(t) {
   on(t.box, "keydown", (event) => key(t, event));
   // With nothing focused the keys are the timeline's.
   on(document, "keydown", (event) => { if (event.target === document.body) key(t, event); });
+  on(document, "click", (event) => linked(t, event));
   on(t.box, "click", (event) => pressed(t, event.target.closest("[data-do]")));
   on(t.box, "change", (event) => changed(t, event.target));
+}
+
+// A link of the page to a place on this timeline moves it there: no page is opened, so an uploaded file stays.
+function linked(t, event) {
+  const link = event.target.closest("a[href]");
+  const start = t.data && t.data.links;
+  if (!link || !start || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  const address = link.getAttribute("href");
+  if (!address.startsWith(start)) return;
+  const [lo, hi] = address.slice(start.length).split("~").map((us) => 1000 * us);
+  if (!(lo < hi)) return;
+  event.preventDefault();
+  look(t, lo, hi);
+  t.box.scrollIntoView({ block: "center" });
 }
 
 function wheel(t, event, { x }) {

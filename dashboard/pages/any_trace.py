@@ -12,6 +12,7 @@ from rope_prof.io.trace.formats import kinds
 from rope_prof.units import size
 from rope_prof.views.blocks import chains as chain_blocks
 from rope_prof.views.blocks import trace as trace_blocks
+from rope_prof.views.blocks.findings import timeline_of
 from rope_prof.views.blocks.fixes import fix_blocks
 from rope_prof.views.draw import trace as trace_pictures
 from rope_prof.views.page.blocks import heading, wrap
@@ -56,7 +57,14 @@ shell.notes()
 
 if file is not None and st.session_state.get("trace-uploaded", True):
     path, label = foreign_traces.upload(file.file_id, file.name, file), file.name
+    address = f"{foreign_traces.UPLOADED}{file.name}"  # means this file as long as this session has it
+elif asked and asked.startswith(foreign_traces.UPLOADED):
+    shell.stop(
+        f"“{asked.removeprefix(foreign_traces.UPLOADED)}” went with the session that it was uploaded in: drop it "
+        "again, and choose its place in the tables."
+    )
 elif asked:
+    address = asked
     with shell.guarded():
         path, label = allowed_files.resolve(folders, asked), asked
 else:
@@ -88,7 +96,6 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
 if without:
     shell.caption(without)
 analysis = found.analysis
-address = None if file is not None else asked
 first = st.container()  # filled last: the timeline need not wait for the chains
 draw(trace_blocks.page_blocks(analysis, label, found.trace.events, address), label, "any-trace-account")
 try:
@@ -107,6 +114,7 @@ else:
         source=label,
         whole="In the whole file",
         zoom=zoom,
+        links=timeline_of(address),
     )
     timeline_component.timeline(shown, seen.palette, "any-trace", zoom_name=view.TRACE_ZOOM)
 if analysis.ranges:

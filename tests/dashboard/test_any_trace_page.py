@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sys
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +156,30 @@ def test_a_chain_shows_its_names_as_text() -> None:
     assert "<img" not in text
 
 
+def slow() -> bytes:
+    """A copy that takes its time in the middle of 2 ms."""
+    copy: dict[str, Any] = {"kind": "memcpy", "name": "Memcpy HtoD (Pageable -> Device)"}
+    ends = [kernel(0, 10_000), kernel(1_990_000, 2_000_000)]
+    return kineto_json(trace(*ends, kernel(1_020_000, 1_060_000, **copy)))
+
+
+def test_an_uploaded_file_has_links_to_its_timeline(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = app(monkeypatch, folder)
+    found.file_uploader(key="trace-upload").upload("my slow.json", slow()).run()
+    assert not found.exception
+    links = re.findall(r'href="([^"]*)"', html_of(found))
+    start = "any_trace?trace=upload%3Amy%20slow.json&trace_zoom="
+    places = [unescape(link).removeprefix(start) for link in links if unescape(link).startswith(start)]
+    assert "940~1140" in places and sent(found)["links"] == start
+    found.query_params["trace"], found.query_params["trace_zoom"] = "upload:my slow.json", "940~1140"
+    found.run()
+    assert sent(found)["window"] == [940_000, 1_140_000]
+    found.file_uploader(key="trace-upload").clear().run()
+    found.query_params["trace"] = "upload:my slow.json"
+    found.run()
+    assert not found.exception and "went with the session" in html_of(found)
+
+
 @pytest.mark.browser
 def test_a_walk_over_a_hostile_file(folder: Path, chromium: Browser) -> None:
     SHOTS.mkdir(exist_ok=True)
@@ -181,6 +207,22 @@ def test_a_walk_over_a_hostile_file(folder: Path, chromium: Browser) -> None:
         assert page.locator("img[src*=evil], a[href^='http://evil']").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
         assert wrong == []
+
+
+@pytest.mark.browser
+def test_a_link_of_an_uploaded_file_moves_its_timeline(folder: Path, chromium: Browser) -> None:
+    with dashboard(str(folder.parent / "run")) as address, opened(chromium) as (page, wrong):
+        page.goto(f"{address}/any_trace")
+        page.wait_for_selector(".rp-stop", timeout=60_000)
+        file = {"name": "my slow.json", "mimeType": "", "buffer": slow()}
+        page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+        settle(page)
+        page.get_by_text("What proves it").click()
+        page.locator("a[href$='trace_zoom=940~1140']").first.click()
+        settle(page)
+        assert window_of(page) == (940_000, 1_140_000)
+        assert "trace_zoom=940~1140" in page.url.replace("%7E", "~")
+        assert page.get_by_text("my slow.json").count() and wrong == []
 
 
 def test_what_to_fix_stands_above_the_verdict_with_links(

@@ -59,7 +59,12 @@ def timeline_address(analysis: Analysis, event: dict[str, Any], source: str) -> 
     taken = max(event.get("dur_ns") or 0, 0)
     around = max(_AROUND * taken, _LEAST_NS)
     window = zoom_text((start - around, start + taken + around))
-    return f"any_trace?trace={quote(source, safe='')}&trace_zoom={window}"
+    return f"{timeline_of(source)}{window}"
+
+
+def timeline_of(source: str) -> str:
+    """The page Any trace with that trace, as far as its window."""
+    return f"any_trace?trace={quote(source, safe='')}&trace_zoom="
 
 
 def _title(finding: Finding) -> str:

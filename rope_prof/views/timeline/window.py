@@ -64,7 +64,8 @@ class WindowSide:
 class Shown:
     """What is the same for all looks: `id` changes where an old window means nothing; `zoom` is the address's.
 
-    `whole` heads the table of sums where no stretch is chosen.
+    `whole` heads the table of sums where no stretch is chosen. Links of the page that begin with `links` and end with a
+    window in µs move this timeline instead of opening the page anew.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Shown:
     source: str
     whole: str
     zoom: tuple[float, float] | None = None
+    links: str = ""
 
 
 def limits(sides: Sequence[WindowSide]) -> tuple[float, float]:
@@ -103,6 +105,7 @@ def window(shown: Shown, look: Look, palette: Palette) -> dict[str, Any]:
         "seq": look.seq,
         "axis": shown.axis,
         "source": shown.source,
+        "links": shown.links,
         "palette": _colours(palette),
         "fit": shown.fit,
         "limits": (least, most),
