@@ -53,9 +53,16 @@ def test_an_event_that_holds_several_launches_where_they_cannot_overlap(card: st
     assert codes(drawn(stretched(10, 1, ROW[10 + holds][1] + 2), card=card))["impossible_overlap"] >= 1
 
 
+@pytest.mark.parametrize("card", [H100, "NVIDIA B200", ""])
+@pytest.mark.parametrize("holds", [4, 6, 8, 11, 30])
+def test_an_event_that_holds_more_launches_than_early_ones_ever_do(card: str, holds: int) -> None:
+    assert codes(drawn(stretched(10, 1, ROW[10 + holds][1] + 2), card=card))["impossible_overlap"] >= 1
+    assert not DOUBTS & codes(drawn(stretched(10, 1, ROW[12][1] + 2), card=card)).keys()
+
+
 def test_properties_tell_the_card_where_its_name_does_not() -> None:
     facts = {"metadata": {"deviceProperties": [{"id": 0, "name": "", "computeMajor": 8}]}}
-    rows = [kernel(a, b, launched=(k, k + 1), correlation=k + 1) for k, (a, b) in enumerate(stretched(10, 1, 560))]
+    rows = [kernel(a, b, launched=(k, k + 1), correlation=k + 1) for k, (a, b) in enumerate(stretched(10, 1, 500))]
     assert "impossible_overlap" in codes(trace(rows, **facts))
     facts["metadata"]["deviceProperties"][0]["computeMajor"] = 9
     assert "impossible_overlap" not in codes(trace(rows, **facts))

@@ -1,7 +1,7 @@
 """GPU events of one stream that run at the same time: a launch overlap, a record that is there twice, or no true time.
 
 A stream works in order. Programmatic dependent launch lets the next kernel begin early, so that two or three overlap at
-their edges; nothing lets a stream begin *and* end a dozen launches inside one event, work on eight launches at once, or
+their edges; nothing lets a stream begin *and* end four launches inside one event, work on eight launches at once, or
 take up twice the time that passes. Cards without it (`cards`) begin a launch when the one before has ended, and a
 stream's graph launches do so on every card: what holds several whole launches there has no true duration.
 A graph's own nodes may overlap, on branches; a kernel that holds several nodes of its stream in fewer than half of its
@@ -23,8 +23,9 @@ from rope_prof.analysis.trace.groups import group_numbers, holding
 from rope_prof.analysis.trace.spans import Bools, InOrder, Int64s, in_order, length
 from rope_prof.model.trace import Finding, Trace, proof
 
-#: So many whole launches inside one event of their stream make its duration impossible on any card.
-INSIDE: Final = 12
+#: So many whole launches inside one event of their stream make its duration impossible on any card. Real programmatic
+#: overlap (H100, B200) holds none: what waits for the event before it ends after that one.
+INSIDE: Final = 4
 #: So many do where launches of a stream cannot overlap.
 SEVERAL: Final = 2
 #: So many nodes of a graph launch inside another one of their stream.
