@@ -7,16 +7,22 @@ fired: an authorizer lets a statement read tables alone, the schema is not trust
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
+
+from rope_prof.model.trace import Finding
 
 #: Steps of SQLite's engine that one statement may take: reading 50 million rows of ten columns takes a billion.
 MOST_STEPS: Final = 4_000_000_000
 LOOK_EVERY: Final = 1_000_000
+_FETCH: Final = 100_000
+_OF_GPU: Final = re.compile("(?i)kernel|mem_?copy|memcpy|memset|graph_trace")
 #: What a reader of tables does. A view asks for the reading of what stands behind it, under its own name.
 _ALLOWED: Final = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION))
 _PRAGMAS: Final = frozenset(("table_info",))
@@ -37,6 +43,32 @@ def tables_of(path: Path) -> Iterator[sqlite3.Connection]:
         limit_steps(database)
         database.set_authorizer(_reading)
         yield database
+
+
+def fetched(cursor: sqlite3.Cursor) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows, many at a time; where a table is damaged those before come first, then sqlite3.DatabaseError."""
+    while True:
+        rows: list[tuple[Any, ...]] = []
+        try:
+            rows.extend(islice(cursor, _FETCH))
+        except sqlite3.DatabaseError:
+            yield rows
+            raise
+        if not rows:
+            return
+        yield rows
+
+
+def damaged_table(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], why: Exception) -> Finding:
+    """Said of a table that breaks off after `rows`, with the last of them and its time, where they have one."""
+    last = dict(zip(columns, rows[-1], strict=True)) if rows else {}
+    start, end = (time if isinstance(time := last.get(side), int) else None for side in ("start", "end"))
+    taken = None if start is None or end is None else end - start
+    name = f"row {len(rows)} of {table}, the last that is read" if rows else f"row 1 of {table}"
+    event = {"kind": "gpu" if _OF_GPU.search(table) else "host", "name": name, "start_ns": start, "dur_ns": taken}
+    return Finding(
+        code="damaged_table", detail=f"table {table} breaks off after {len(rows)} rows ({why})", events=(event,)
+    )
 
 
 def limit_steps(database: sqlite3.Connection) -> None:

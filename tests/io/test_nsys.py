@@ -13,6 +13,7 @@ from rope_prof.analysis.trace.calls import call_frame
 from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.trace import nsys
 from rope_prof.io.trace.read import read_trace
+from tests.io.made.damage import break_off
 
 PID = 4242 << 24
 OTHER = 4243 << 24
@@ -53,6 +54,20 @@ def launch(start: int, end: int, correlation: int, process: int = PID, name: int
 def nvtx(start: int, end: int | None, **more: Any) -> dict[str, Any]:
     known = {"start": start, "end": end, "eventType": 59, "text": None, "textId": 5, "globalTid": PID + 7}
     return known | {"domainId": 0, "int64Value": None} | more
+
+
+def test_a_damaged_table_keeps_the_rows_before_and_names_the_last(tmp_path: Path) -> None:
+    kernels = [kernel(100 * k, 100 * k + 40, k + 1) for k in range(2000)]
+    launches = [launch(100 * k - 50, 100 * k - 20, k + 1) for k in range(3)]
+    path = export(tmp_path / "t.sqlite", CUPTI_ACTIVITY_KIND_RUNTIME=launches, CUPTI_ACTIVITY_KIND_KERNEL=kernels)
+    break_off(path, 0.7)
+    held = read_trace(path)
+    (found,) = (one for one in held.findings if one.code == "damaged_table")
+    count = held.gpu.height
+    assert 1000 < count < 2000 and f"breaks off after {count} rows" in found.detail
+    (event,) = found.events
+    assert event["name"] == f"row {count} of CUPTI_ACTIVITY_KIND_KERNEL, the last that is read"
+    assert (event["kind"], event["start_ns"], event["dur_ns"]) == ("gpu", 100 * (count - 1), 40)
 
 
 def test_joins_on_correlation_and_process(tmp_path: Path) -> None:

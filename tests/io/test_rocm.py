@@ -12,6 +12,7 @@ from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.errors import TraceError
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
+from tests.io.made.damage import break_off
 from tests.io.made.rocm import BASE, EVENTS, PID, TID, as_json, as_pftrace, write_rocpd
 
 FORMS = ["rocpd, times in rows", "rocpd, timestamps and tracks", "JSON", "pftrace"]
@@ -94,3 +95,18 @@ def test_a_view_of_the_database_is_not_entered(tmp_path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("CREATE VIEW rocpd_kernel_dispatch_evil AS SELECT 1")
     assert read_trace(path).gpu.height == 5
+
+
+def test_a_damaged_table_keeps_the_rows_before_and_names_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE rocpd_kernel_dispatch (id, start, end, agent_id, kernel_id)")
+        rows = [(k, BASE + 100 * k, BASE + 100 * k + 40, 0, 5) for k in range(2000)]
+        database.executemany("INSERT INTO rocpd_kernel_dispatch VALUES (?, ?, ?, ?, ?)", rows)
+    break_off(path, 0.5)
+    trace = read_trace(path)
+    (found,) = (one for one in trace.findings if one.code == "damaged_table")
+    (event,) = found.events
+    count = trace.gpu.height
+    assert 500 < count < 2000 and event["name"].startswith(f"row {count} of rocpd_kernel_dispatch")
+    assert (event["kind"], event["start_ns"], event["dur_ns"]) == ("gpu", BASE + 100 * (count - 1), 40)

@@ -31,7 +31,7 @@ ADVICE: Final[dict[str, str]] = {
     "gzip_checksum": _WHOLE,
     "cut_json": _WHOLE,
     "damaged_events": _WHOLE,
-    "damaged_table": "export the report again with nsys",
+    "damaged_table": "export the report again with nsys, or record again with rocprofv3",
     "unread_tables": "export the report again with an nsys whose schema is known (3.16 to 3.28)",
     "duplicate_keys": "find what edited the file, and analyze the file as the profiler wrote it",
     "duplicate_events": "find what merged or edited the file, and analyze the file as the profiler wrote it",

@@ -17,10 +17,9 @@ import polars as pl
 from rope_prof.errors import TraceError
 from rope_prof.io.kineto.args import ints
 from rope_prof.io.rocm.records import CALLS, COPIES, DISPATCHES, rocm_trace
-from rope_prof.io.sqlite import tables_of
+from rope_prof.io.sqlite import damaged_table, fetched, tables_of
 from rope_prof.model.trace import Finding, Trace
 
-_FETCH: Final = 100_000
 _TEXTS: Final = frozenset(("string", "display_name", "kernel_name", "name", "type", "extdata", "product_name"))
 _WHERE: Final = ("pid", "tid", "agent_id", "queue_id", "stream_id")
 
@@ -91,14 +90,12 @@ class _Database:
         picked = ", ".join(f'"{c}"' if c in held else f'NULL AS "{c}"' for c in columns)
         rows: list[tuple[Any, ...]] = []
         try:
-            cursor = self._database.execute(f'SELECT {picked} FROM "{quoted}" ORDER BY rowid')
-            while more := cursor.fetchmany(_FETCH):
+            for more in fetched(self._database.execute(f'SELECT {picked} FROM "{quoted}" ORDER BY rowid')):
                 rows += more
         except sqlite3.OperationalError as error:
             raise TraceError(f"cannot read table {table} of {self._source!r}: {error}; write it again") from error
         except sqlite3.DatabaseError as error:
-            detail = f"table {table} breaks off after {len(rows)} rows ({error})"
-            self._findings.append(Finding(code="damaged_table", detail=detail))
+            self._findings.append(damaged_table(table, columns, rows, error))
         each = list(zip(*rows, strict=True)) or [()] * len(columns)
         made = [
             pl.Series(c, [v if isinstance(v, str) else None for v in values], dtype=pl.String)

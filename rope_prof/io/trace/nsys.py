@@ -23,7 +23,7 @@ from rope_prof.errors import TraceError, UnavailableError
 from rope_prof.io.kineto.args import as_int, ints
 from rope_prof.io.kineto.digits import LIMIT_NS
 from rope_prof.io.layout import SYSTEMS_SUFFIX
-from rope_prof.io.sqlite import tables_of
+from rope_prof.io.sqlite import damaged_table, tables_of
 from rope_prof.io.trace.tables import ExportTables, FolderTables, SqliteTables
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, proof
 
@@ -131,8 +131,7 @@ class _Export:
             except sqlite3.OperationalError as error:
                 raise TraceError(f"cannot read table {table} of {self._source!r}: {error}; export it again") from error
             except sqlite3.DatabaseError as error:
-                detail = f"table {table} breaks off after {len(rows)} rows ({error})"
-                self._findings.append(Finding(code="damaged_table", detail=detail))
+                self._findings.append(damaged_table(table, wanted, rows, error))
         return pl.DataFrame({c: pl.Series([r[k] for r in rows], dtype=pl.Object) for k, c in enumerate(wanted)})
 
     def _timed(self, table: str, extra: Sequence[str]) -> dict[str, pl.Series]:

@@ -14,6 +14,8 @@ from typing import Any, Final, Protocol
 
 import polars as pl
 
+from rope_prof.io.sqlite import fetched
+
 _FETCH: Final = 100_000
 _READERS: Final[dict[str, Callable[..., pl.LazyFrame]]] = {
     ".parquet": pl.scan_parquet,
@@ -53,8 +55,7 @@ class SqliteTables:
     def rows(self, table: str, columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
         picked = ", ".join(f'"{column}"' for column in columns) or "NULL"
         cursor = self._database.execute(f'SELECT {picked} FROM "{_quoted(table)}" ORDER BY rowid')
-        while more := cursor.fetchmany(_FETCH):
-            yield more
+        yield from fetched(cursor)
 
 
 class FolderTables:
