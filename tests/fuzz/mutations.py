@@ -201,14 +201,14 @@ def duration_over_several_in_order(trace: Trace, draw: random.Random) -> Outcome
 
 
 @kind
-def duration_over_a_dozen_anywhere(trace: Trace, draw: random.Random) -> Outcome | None:
-    """On a card with programmatic dependent launch: a dozen whole launches inside one are impossible."""
+def duration_over_several_anywhere(trace: Trace, draw: random.Random) -> Outcome | None:
+    """On a card with programmatic dependent launch: four whole launches inside one are impossible."""
     lanes = [rows for rows in in_lanes(trace) if rows.height > 20 and rows["events"].max() == 1]
     if not lanes:
         return None
     rows = draw.choice(lanes)
-    at = draw.randint(0, rows.height - 18)
-    return said(analyze(stretched(trace, rows["row"][at], rows["end"][at + 14] + 1500)), "impossible_overlap")
+    at, over = draw.randint(0, rows.height - 18), draw.randint(5, 14)
+    return said(analyze(stretched(trace, rows["row"][at], rows["end"][at + over] + 1500)), "impossible_overlap")
 
 
 @kind
