@@ -77,7 +77,7 @@ CASE_TRACE = f"_x_ <b>hostile<b>/fused.eager.cold.{CASE}.r0.trace.json.gz"
 def test_the_waterfall_paints(shipped: str, chromium: Browser) -> None:
     with opened(chromium) as (page, wrong):
         goto(page, shipped)
-        picture = page.locator("img.rp-picture")
+        picture = page.locator("img.rp-picture").first
         assert picture.evaluate("(image) => image.complete && image.naturalWidth") > 1000
         drawn = picture.evaluate(
             """(image) => {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from html import unescape
 from io import BytesIO
@@ -45,12 +47,11 @@ class Shown:
 
 @pytest.fixture(scope="module", params=RUNS)
 def shown(request: pytest.FixtureRequest) -> Shown:
-    folder, printed = TRACES / request.param, []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("typer.echo", printed.append)
-        opened = open_run(folder)
+    folder = TRACES / request.param
+    opened = open_run(folder)
+    with redirect_stdout(io.StringIO()) as printed:
         print_run(opened, as_json=True)
-    return Shown(opened, tuple(json.loads(printed[0])["keys"]))
+    return Shown(opened, tuple(json.loads(printed.getvalue())["keys"]))
 
 
 def of(field: str, end: str = "median") -> Callable[[Key], float | None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +35,9 @@ class Said:
 @pytest.fixture(scope="module", params=RUNS)
 def said(request: pytest.FixtureRequest) -> Iterator[Said]:
     folder = TRACES / request.param
-    with pytest.MonkeyPatch.context() as patch:
-        lines: list[str] = []
-        patch.setattr("typer.echo", lambda text, **how: None if how.get("err") else lines.append(text))
+    with redirect_stdout(io.StringIO()) as printed:
         assert main(["show", str(folder), "--json"]) == 0
-    yield Said(folder, open_run(folder), json.loads("\n".join(lines)))
+    yield Said(folder, open_run(folder), json.loads(printed.getvalue()))
 
 
 def test_the_perfetto_export_carries_the_table_that_show_prints(said: Said) -> None:
