@@ -145,6 +145,7 @@ def test_odd_times_lose_nothing(perfetto_sql: PerfettoSql, write: Write) -> None
         range_("open", -500, None),
         range_("inner", -400, -100),
         range_("crosses", -200, 50),
+        range_("after", 55, 58),  # without it the end of `crosses` would be the window's
         call("cudaLaunchKernel", -300, -100, correlation=1),
         call("cuLaunchKernel", -250, -150),
         kernel(-90, -90, correlation=1),
