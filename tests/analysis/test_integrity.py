@@ -76,11 +76,11 @@ def _row(count: int, first: int = 1) -> list[Drawn]:
     return [kernel(100 * k, 100 * k + 50, launched=(100 * k - 30, 100 * k - 20)) for k in range(first, first + count)]
 
 
-@pytest.mark.parametrize("inside", [2, 11, 12, 30])
+@pytest.mark.parametrize("inside", [2, 3, 4, 30])
 def test_a_stretched_kernel_that_swallows_its_followers_is_no_launch_overlap(inside: int) -> None:
     long = kernel(650, 700 + 100 * inside, launched=(610, 620), name="stretched")
     verdict, codes = found(GOOD, long, _row(inside, 7), _row(3, 9 + inside))
-    if inside < 12:
+    if inside < 4:
         assert verdict == "sound"
     else:
         assert (verdict, codes["impossible_overlap"]) == ("suspect", 1)
