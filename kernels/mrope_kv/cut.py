@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import triton
-from rope_prof.kernels.mrope.lengths import Length, divisor
 from rope_prof.kernels.mrope.shape import MropeShape
+from rope_prof.kernels.mrope_kv.lengths import Length, divisor
 
 #: Rows (tokens x heads) a program of q, and of k and v each.
 _ROWS: Mapping[Length, tuple[int, int]] = MappingProxyType({"decode": (4, 2), "short": (8, 8), "long": (12, 8)})

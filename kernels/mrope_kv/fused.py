@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import torch
 from rope_prof.kernels.launch import Launch, driver_error, packed, packer
-from rope_prof.kernels.mrope.lengths import LENGTHS, length_of
 from rope_prof.kernels.mrope.operator import operator
 from rope_prof.kernels.mrope.shape import MropeShape, shape_of
 from rope_prof.kernels.mrope.turning import ORDERS
@@ -30,6 +29,7 @@ from rope_prof.kernels.mrope_kv.kernel import (
     TABLE_BEFORE_WAIT,
     mrope_kv_kernel,
 )
+from rope_prof.kernels.mrope_kv.lengths import LENGTHS, length_of
 from torch._C._dynamo.guards import TensorGuards
 from torch.compiler import is_dynamo_compiling
 

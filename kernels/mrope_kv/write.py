@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from rope_prof.kernels.mrope.lengths import divisor
 from rope_prof.kernels.mrope_kv.cache import Layout, pages_of, scale_strides
 from rope_prof.kernels.mrope_kv.kernel import factor_of, put, slot_at
+from rope_prof.kernels.mrope_kv.lengths import divisor
 
 #: (rows, columns, warps, overlapped) of the pass that are tried at every point.
 PASS_TILES = tuple(
