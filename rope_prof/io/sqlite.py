@@ -32,7 +32,7 @@ _FUNCTIONS: Final = frozenset(("typeof", "cast", "count", "min", "max", "sum"))
 
 @contextmanager
 def tables_of(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that can read the tables in `path` and do nothing else.
+    """A connection that can read the tables in `path` and do nothing else; text that is not UTF-8 has U+FFFD in it.
 
     Raises sqlite3.DatabaseError for a damaged file, and for a statement over the limit (`interrupted`).
     """
@@ -42,7 +42,11 @@ def tables_of(path: Path) -> Iterator[sqlite3.Connection]:
         database.execute("PRAGMA query_only = ON")
         limit_steps(database)
         database.set_authorizer(_reading)
-        yield database
+        database.text_factory = _text
+        try:
+            yield database
+        except UnicodeDecodeError as error:  # a message of the engine that quotes the file, Python 3.11's sqlite3
+            raise sqlite3.DatabaseError(f"a name in it is no UTF-8 ({error.reason})") from error
 
 
 def fetched(cursor: sqlite3.Cursor) -> Iterator[list[tuple[Any, ...]]]:
@@ -74,6 +78,10 @@ def damaged_table(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, 
 def limit_steps(database: sqlite3.Connection) -> None:
     """Stop a statement of `database` after `MOST_STEPS` in all with `interrupted`."""
     database.set_progress_handler(_counter(MOST_STEPS), LOOK_EVERY)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", errors="replace")
 
 
 def _counter(most: int) -> Callable[[], int]:

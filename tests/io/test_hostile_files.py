@@ -135,6 +135,20 @@ def test_a_view_in_the_place_of_a_table_is_not_entered(tmp_path: Path) -> None:
                 database.execute(statement).fetchall()
 
 
+def test_names_that_are_no_text_cost_their_table_or_are_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    export(path, "CREATE TABLE notes (x INTEGER)").close()
+    sound = path.read_bytes()
+    path.write_bytes(sound.replace(b"notes", b"not\xe9s"))
+    assert read_trace(path).gpu.height == 3
+    path.write_bytes(sound.replace(b"CUPTI_ACTIVITY_KIND_KERNEL", b"CUPTI_ACTIVITY_KIND_KERN\xe9L"))
+    assert (trace := read_trace(path)).gpu.is_empty()
+    assert analyze(trace).integrity.verdict != "sound"
+    path.write_bytes(sound.replace(b"CREATE TABLE notes", b"CREATE TABL\xe9 notes"))
+    with pytest.raises(TraceError, match="SQLite"):
+        read_trace(path)
+
+
 def test_a_statement_is_stopped_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.sqlite"
     export(path, rows=2000).close()

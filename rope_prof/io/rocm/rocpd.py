@@ -43,9 +43,8 @@ def read_rocpd(path: Path) -> Trace:
     """The trace of a rocpd database. Errors: TraceError for a damaged one."""
     try:
         with tables_of(path) as database:
-            database.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
             return _Database(database, str(path)).trace()
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+    except sqlite3.DatabaseError as error:
         raise TraceError(f"cannot read {str(path)!r} as SQLite: {error}; write it again with rocprofv3") from error
 
 

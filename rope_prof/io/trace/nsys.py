@@ -55,9 +55,8 @@ def read_nsys(path: Path) -> Trace:
     """The trace of an nsys SQLite export. Raises `TraceError` where the file is no export or is damaged throughout."""
     try:
         with tables_of(path) as database:
-            database.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
             return _Export(SqliteTables(database), str(path)).trace()
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+    except sqlite3.DatabaseError as error:
         raise TraceError(f"cannot read {str(path)!r} as SQLite: {error}; export it again with nsys") from error
 
 
