@@ -1,12 +1,13 @@
 """README says what is so: its figures are the shipped run's, its options exist, its files are there.
 
-`python tests/test_readme.py` writes the table of figures.
+`python tests/test_readme.py` writes the tables of figures.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
@@ -14,10 +15,39 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "traces/h100-ernie28b"
-BEGIN = re.compile(r"<!-- TABLE: begin .*? -->\n")
-END = "<!-- TABLE: end -->"
 #: A compiler leaves the launch of a hand-written kernel as it is and copies around it: `show` has those rows.
 LEFT_OUT = {("per-token", "compile"), ("fused", "compile")}
+
+
+def best() -> str:
+    """The Markdown table of each side in its best mode, with what only one mode or clock says."""
+    from rope_prof.analysis.run.headline import ModeStep
+    from rope_prof.io.run.folder import read_run
+    from rope_prof.opened.run import OpenedRun
+    from rope_prof.units import microseconds, ratio
+
+    def said(step: ModeStep) -> str:
+        return f"{ratio(step.ratio.median)} [{step.ratio.lo:.3g}, {step.ratio.hi:.3g}]"
+
+    lines = [
+        "| tokens | best without it, µs | fused, µs | best against best | graph, both | compile, both | eager, both |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in OpenedRun(read_run(RUN)).headlines:
+        if one.path == "fused" and one.best is not None:
+            same = {step.cand_mode: said(step) for step in one.same}
+            sides = (
+                f"{microseconds(one.best.before_ns)} ({one.best.base_mode})",
+                f"{microseconds(one.best.after_ns)} ({one.best.cand_mode})",
+            )
+            cells = (
+                f"{one.case['tokens']:,}",
+                *sides,
+                f"**{said(one.best)}**",
+                *(same[mode] for mode in ("graph", "compile", "eager")),
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def figures() -> str:
@@ -58,19 +88,21 @@ def figures() -> str:
     return "\n".join(lines) + "\n"
 
 
-def split() -> tuple[str, str, str]:
-    """README before, between and after the marks of the table."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    begin = BEGIN.search(text)
-    assert begin is not None, "README.md has lost the marks of its table"
-    end = text.index(END)
+def split(text: str, table: str) -> tuple[str, str, str]:
+    """`text` before, between and after the marks of that table."""
+    begin = re.search(rf"<!-- {table}: begin .*? -->\n", text)
+    assert begin is not None, f"README.md has lost the marks of {table}"
+    end = text.index(f"<!-- {table}: end -->")
     return text[: begin.end()], text[begin.end() : end], text[end:]
 
 
-def test_the_figures_are_those_of_the_shipped_run() -> None:
+@pytest.mark.parametrize(("table", "made"), [("BEST", best), ("TABLE", figures)])
+def test_the_figures_are_those_of_the_shipped_run(table: str, made: Callable[[], str]) -> None:
     if not RUN.is_dir():
         pytest.skip(f"no run in '{RUN}'")
-    assert split()[1] == figures(), "run `python tests/test_readme.py`"
+    assert split((ROOT / "README.md").read_text(encoding="utf-8"), table)[1] == made(), (
+        "run `python tests/test_readme.py`"
+    )
 
 
 def test_every_option_that_it_names_exists() -> None:
@@ -89,7 +121,9 @@ def test_every_option_that_it_names_exists() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
     assert named
     assert named <= known
-    for command in re.findall(r"python -m rope_prof (\w+)", text):
+    rows = re.findall(r"^\| [^|`]+ \| `(\w+)", text, flags=re.MULTILINE)
+    assert {"record", "analyze", "gate"} <= set(rows)
+    for command in (*rows, *re.findall(r"python -m rope_prof (\w+)", text)):
         assert command in names, command
 
 
@@ -106,7 +140,7 @@ def test_the_json_contract_names_every_field() -> None:
 
     from rope_prof.analysis.run.rows import Row
 
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/json.md").read_text(encoding="utf-8")
     contract = text[text.index("keys[] ") : text.index("Times are ns per call")]
     derived = {"accuracy"}
     renamed = {"throttled": "throttled_samples", "other_clock": "other_clock_samples"}
@@ -124,5 +158,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    before, _, after = split()
-    (ROOT / "README.md").write_text(before + figures() + after, encoding="utf-8")
+    page = ROOT / "README.md"
+    for name, table in (("BEST", best), ("TABLE", figures)):
+        first, _, rest = split(page.read_text(encoding="utf-8"), name)
+        page.write_text(first + table() + rest, encoding="utf-8")

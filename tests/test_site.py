@@ -53,7 +53,9 @@ def test_the_site_builds_and_every_document_is_a_page(copy: Path) -> None:
     assert "excluded from the built site" not in done.stderr
     for page in (*(ROOT / "docs").glob("*.md"), Path("security.md"), Path("changelog.md"), Path("skill.md")):
         assert (site / page.stem / "index.html").is_file(), page
-    assert "files/kernels/mrope/reference.py.txt" in (site / "index.html").read_text()
+    assert "files/kernels/mrope/reference.py.txt" in (site / "any-fusion/index.html").read_text()
+    assert "<summary>Every path and mode" in (page := (site / "index.html").read_text())
+    assert page.count("<table>") >= 4
     assert (site / "files/kernels/mrope/reference.py.txt").read_bytes() == (
         ROOT / "kernels/mrope/reference.py"
     ).read_bytes()
