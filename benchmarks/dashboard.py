@@ -153,6 +153,7 @@ def timeline_page(browser: Browser, address: str) -> Page:
 
 def zooms(page: Page, rounds: int) -> list[float]:
     """In by a third of the window each, down to single kernels, and out again."""
+    page.locator(".tl canvas").focus()
     steps = [-300] * (rounds // 2) + [300] * (rounds - rounds // 2)
     return [interaction(page, lambda step=step: page.mouse.wheel(0, step)) for step in steps]  # type: ignore[misc]
 

@@ -71,11 +71,14 @@ function linked(t, event) {
   t.box.scrollIntoView({ block: "center" });
 }
 
+// A plain wheel scrolls the page until the canvas has the focus: who passes by is not held up.
 function wheel(t, event, { x }) {
   if (!t.data) return;
-  event.preventDefault();
   const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1;
   const across = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
+  const mine = t.canvas.matches(":focus") || event.ctrlKey || event.metaKey || event.shiftKey;
+  if (!mine && Math.abs(across) <= Math.abs(event.deltaY)) return;
+  event.preventDefault();
   if (event.shiftKey || Math.abs(across) > Math.abs(event.deltaY)) pan(t, (across * unit) / 1200);
   else zoom(t, Math.exp(Math.max(-1.2, Math.min(1.2, event.deltaY * unit * 0.0022))), t.ns(Math.max(x, GUTTER)));
 }
@@ -156,7 +159,8 @@ function key(t, event) {
 function letGo(t) {
   if (!t.part("keys").hidden) keys(t);
   else if (t.stretch) choose(t, null);
-  else pick(t, null);
+  else if (t.picked || t.name) pick(t, null);
+  else t.canvas.blur();
 }
 
 function keys(t) {

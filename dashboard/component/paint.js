@@ -139,7 +139,7 @@ function row(t, c, side, lane, right) {
     if (width > 26 && !merged) {
       const text = label(t, lane, i, width - 8, c);
       if (text) {
-        c.fillStyle = inkOn(fill);
+        c.fillStyle = alpha < 0.6 ? p.ink : inkOn(fill); // what is pale lets the ground through
         c.fillText(text, x0 + 4, lane.top + lane.height / 2 + 0.5);
       }
     }

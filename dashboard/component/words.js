@@ -1,7 +1,8 @@
 // The page around the canvas: legend, sums, facts, tip, keys. Names are put down as text nodes, never as markup.
 
 const KEYS = [
-  ["wheel", "zoom at the pointer; sideways or with Shift: pan"],
+  ["wheel", "once the timeline is clicked: zoom at the pointer; before that the page scrolls"],
+  ["Ctrl + wheel", "zoom at the pointer at once; sideways or with Shift: pan"],
   ["drag", "pan"],
   ["Shift + drag, or E", "select a stretch to sum it"],
   ["click", "all facts of a span, and every other of its name"],
@@ -161,15 +162,24 @@ function lines(t, body, found, colour) {
 function factSheet(t) {
   const place = t.part("facts");
   const picked = t.data.picked;
-  const head = el("div", "tl-head");
-  if (!t.picked || !picked) {
-    head.append(el("h3", "", "Nothing picked"));
-    place.replaceChildren(head, el("p", "tl-hint", "Click a kernel, a launch or a bubble for all its facts; click a line of the table for every span of that name. Hold Shift and drag to sum a stretch."));
+  const held = Boolean(t.picked && picked);
+  place.classList.toggle("tl-docked", held);
+  if (!held) {
+    place.replaceChildren(el("p", "tl-hint", "Nothing picked. Click a kernel, a launch or a bubble for all its facts; click a line of the table for every span of that name. Hold Shift and drag to sum a stretch."));
     return;
   }
-  head.append(el("h3", "", picked.role), el("span", "", `${(picked.item + 1).toLocaleString("en-US")} of ${picked.of.toLocaleString("en-US")} · ${picked.where}`));
+  const head = el("div", "tl-head");
+  const close = el("button", "", "Close");
+  close.type = "button";
+  close.title = "Let go (Esc)";
+  close.onclick = () => pick(t, null);
+  head.append(el("h3", "", picked.role), el("span", "", `${(picked.item + 1).toLocaleString("en-US")} of ${picked.of.toLocaleString("en-US")} · ${picked.where}`), close);
   const list = el("dl");
-  for (const [label, text] of picked.facts) list.append(el("dt", "", label), el("dd", "", text));
+  for (const [label, text] of picked.facts) {
+    const pair = el("div");
+    pair.append(el("dt", "", label), el("dd", "", text));
+    list.append(pair);
+  }
   place.replaceChildren(head, el("p", "tl-name", picked.name), list);
 }
 

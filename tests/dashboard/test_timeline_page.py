@@ -97,6 +97,11 @@ def test_the_zoom_survives_every_other_control_and_the_address_has_it(address: s
         whole = window_of(page)
         x, y = point(page, 100_000, "kernel")
         page.mouse.move(x, y)
+        page.mouse.wheel(0, 200)
+        page.wait_for_function("() => document.querySelector('[data-testid=stMain]').scrollTop > 0")
+        assert window_of(page) == whole, "a plain wheel scrolls the page"
+        page.locator(".tl canvas").focus()
+        page.mouse.move(*point(page, 100_000, "kernel"))
         for _ in range(5):
             page.mouse.wheel(0, -240)
         settle(page)
@@ -123,7 +128,9 @@ def test_the_zoom_survives_every_other_control_and_the_address_has_it(address: s
         assert window_of(page) == (NEAR(zoomed[0], abs=1), NEAR(zoomed[1], abs=1))
         x, y = point(page, (zoomed[0] + zoomed[1]) / 2, "kernel")
         page.mouse.move(x, y)
+        page.keyboard.down("Control")
         page.mouse.wheel(0, -240)
+        page.keyboard.up("Control")
         settle(page)
         zoomed = window_of(page)  # the links were drawn before this one
         page.get_by_role("link", name="Kernels").click()
@@ -145,6 +152,8 @@ def test_a_click_tells_all_and_table_and_timeline_follow_each_other(address: str
         name = page.locator(".tl-name").inner_text()
         assert name == NAMES[0]
         assert "152x1x1" in page.locator(".tl-facts").inner_text()
+        facts = page.locator(".tl-facts").bounding_box()
+        assert facts is not None and facts["y"] + facts["height"] <= 800, "docked inside the window"
         chosen = page.locator('.tl tbody tr[aria-selected="true"] td').first
         assert chosen.get_attribute("title") == name
         page.keyboard.press(".")
