@@ -12,7 +12,8 @@ import streamlit as st
 from rope_prof.dashboard import shell
 from rope_prof.views.blocks.model import Block, Picture
 from rope_prof.views.draw.plotly_charts import plotly_chart
-from rope_prof.views.page.blocks import blocks, heading, key, wrap
+from rope_prof.views.page.blocks import blocks, key, wrap
+from rope_prof.views.page.writer import heading
 
 PLOT = {"displaylogo": False, "scrollZoom": True, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import polars as pl
 from rope_prof.dashboard.kept import kept
@@ -13,19 +12,9 @@ from rope_prof.analysis.trace.replays import single_events
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.opened.run import Capture
 from rope_prof.views.timeline.layout import CallTimeline, lay_out
+from rope_prof.views.timeline.picture import Panel
 from rope_prof.views.timeline.scene import Scene, scene
 from rope_prof.views.timeline.window import CallTime, WindowSide
-
-
-class Laid(Protocol):
-    """One call laid out: its facts, and whether its bubbles can be believed."""
-
-    @property
-    def facts(self) -> str: ...
-    @property
-    def timeline(self) -> CallTimeline: ...
-    @property
-    def trusted(self) -> bool: ...
 
 
 @kept(64)
@@ -43,7 +32,7 @@ def call_timeline(folder: RunFolder, key: str, number: int, _found: Capture) -> 
 
 
 def call_side(
-    panel: Laid, title: str, name: str, lanes: Scene, calls: Sequence[CallTime], call: dict[str, int]
+    panel: Panel, title: str, name: str, lanes: Scene, calls: Sequence[CallTime], call: dict[str, int]
 ) -> WindowSide:
     """One call of a path, its zero at the call's first device event; `call` is its row of `call_frame`."""
     zero = call["first_start_ns"]
@@ -76,7 +65,7 @@ def call_times(found: Capture) -> tuple[CallTime, ...]:
     )
 
 
-def fit(panels: Sequence[Laid]) -> tuple[float, float]:
+def fit(panels: Sequence[Panel]) -> tuple[float, float]:
     """The shared window: the longest call, and at most a quarter of it for what the host did before zero."""
     end = max(panel.timeline.reach_ns for panel in panels)
     lead = min(panel.timeline.lead_ns for panel in panels)

@@ -15,7 +15,8 @@ from rope_prof.views.blocks import trace as trace_blocks
 from rope_prof.views.blocks.findings import timeline_of
 from rope_prof.views.blocks.fixes import fix_blocks
 from rope_prof.views.draw import trace as trace_pictures
-from rope_prof.views.page.blocks import heading, wrap
+from rope_prof.views.page.blocks import wrap
+from rope_prof.views.page.writer import heading
 from rope_prof.views.timeline.window import Shown, WindowSide, limits
 
 LIMIT = "up to 1 GB"

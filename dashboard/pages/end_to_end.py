@@ -12,7 +12,8 @@ from rope_prof.views.blocks import requests as report_requests
 from rope_prof.views.blocks.model import Block, Bullets, Picture, Words, mapped
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.page.blocks import heading, hero, wrap
+from rope_prof.views.page.blocks import hero, wrap
+from rope_prof.views.page.writer import heading
 from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.timeline.window import Shown

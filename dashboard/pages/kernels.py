@@ -18,7 +18,8 @@ from rope_prof.views.blocks.kernels import (
     time_figure,
 )
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.page.blocks import heading, wrap
+from rope_prof.views.page.blocks import wrap
+from rope_prof.views.page.writer import heading
 from rope_prof.views.words.counters import compute_notes
 from rope_prof.views.words.numbers import ceilings_line
 from rope_prof.views.words.trust import ON_CPU

@@ -8,6 +8,8 @@ from rope_prof.dashboard import loading, rank_datasets, shell, timeline_componen
 from rope_prof.errors import RopeProfError
 from rope_prof.views.blocks.ranks import rank_table, summary_blocks
 from rope_prof.views.draw import ranks as ranks_figures
+from rope_prof.views.page.blocks import wrap
+from rope_prof.views.page.writer import heading
 from rope_prof.views.timeline.window import Shown, limits
 
 WORDS = ("rank", "verdict", "why")
@@ -36,7 +38,7 @@ shell.notes()
 draw(summary_blocks(report, recording), recording.name, "ranks-summary")
 
 if recording.ranges and len(recording.ranks) > 1:
-    st.html('<div class="rp"><section><h2>A call of each range, over the ranks’ median</h2></section></div>')
+    st.html(wrap(seen.palette, heading("A call of each range, over the ranks’ median")))
     source = f"{name.value} · {recording.name}"
     plot(lambda: ranks_figures.heat_figure(recording, seen.palette, source), "ranks-heat")
     rest = len(recording.ranges) - ranks_figures.RANGES_DRAWN

@@ -3,11 +3,10 @@
 import polars as pl
 import streamlit as st
 
-from rope_prof.analysis.run.rows import INFLATION_LIMIT
 from rope_prof.dashboard import baseline, downloads, loading, shell, timeline_component, timelines, view
-from rope_prof.views.timeline.captions import call_caption, call_table, panel
+from rope_prof.views.timeline.captions import call_caption, call_panel, call_table
 from rope_prof.views.timeline.layout import call_options, median_call
-from rope_prof.views.timeline.picture import Panel, timeline_drawing
+from rope_prof.views.timeline.picture import timeline_drawing
 from rope_prof.views.timeline.window import Shown
 from rope_prof.views.words.labels import side_label
 
@@ -45,7 +44,7 @@ for f in facts:
     try:
         row_of = rows[f.key.name]
         laid = timelines.call_timeline(seen.folder, f.key.name, number, capture)
-        drawn = panel(label, laid, row_of, None if base is None else base.of(row_of))
+        drawn = call_panel(label, laid, row_of, None if base is None else base.of(row_of))
         lanes = timelines.captured_scene(seen.folder, f.key.name, capture)
     except ValueError as error:
         missing.append(f"{label}: {error}.")
@@ -75,14 +74,11 @@ if panels:
         downloads.offer(
             seen,
             "timeline",
-            drawing=lambda: timeline_drawing(
-                [Panel(label=p.title, facts=p.facts, timeline=p.timeline, trusted=p.trusted) for p in panels],
-                f"{seen.name} · {seen.words}",
-            ),
+            drawing=lambda: timeline_drawing(panels, f"{seen.name} · {seen.words}"),
             table=lambda: call_table(panels),
-            lines=[f"{p.title}: {p.facts}" for p in panels],
+            lines=[f"{p.label}: {p.facts}" for p in panels],
             traces=[
                 (view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None
             ],
         )
-shell.caption(call_caption(panels, INFLATION_LIMIT), *missing)
+shell.caption(call_caption(panels), *missing)

@@ -26,7 +26,8 @@ from rope_prof.opened.pictures import case_traces, made_trace, no_trace
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.serve.builds import downloaded, major, ui_version
 from rope_prof.serve.server import Server, Site, open_path, site
-from rope_prof.views.page.index import index_page
+from rope_prof.views.report.html import report_html
+from rope_prof.views.report.index import trace_index
 
 #: The last version of Perfetto that is known to take a kernel's name from its render stage alone.
 _WITHOUT_KERNELS = 52
@@ -142,7 +143,7 @@ def _index(opened: OpenedRun, traces: dict[str, Path], drawn: tuple[str, ...]) -
     links = {name: open_path(path.name) for name, path in traces.items()}
     sizes = {name: path.stat().st_size for name, path in traces.items()}
     together = {name.removesuffix(NATIVE_SUFFIX): open_path(name) for name in drawn}
-    return index_page(opened.run, opened.rows, links, sizes, together)
+    return report_html(trace_index(opened.run, opened.rows, links, sizes, together), served=True)
 
 
 def _hint(port: int) -> None:

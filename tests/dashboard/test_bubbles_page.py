@@ -65,7 +65,7 @@ def test_a_row_names_run_case_path_mode_call_and_zoom_of_its_gap(drawn: Path, mo
 def test_what_is_stretched_is_struck_out_and_said(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = html_of(app(monkeypatch, drawn, "bubbles"))
     assert "Grey or struck out: the profiler stretches fused · eager over 1.5x" in text
-    assert 'class="rp-unsure"' in text
+    assert 'class="doubt' in text
     none = html_of(app(monkeypatch, drawn, "bubbles", base="none"))
     assert "in brackets" not in none
 
@@ -93,10 +93,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_click_on_a_row_opens_the_timeline_there(hostile: str, chromium: Browser) -> None:
     with opened(chromium) as (page, wrong):
         page.goto(f"{hostile}/bubbles?path=unfused,fused")
-        page.wait_for_selector(".rp-plain a", timeout=60_000)
+        page.wait_for_selector(".rp .wide a", timeout=60_000)
         for name in HOSTILE[:2]:
-            assert page.locator(f".rp-plain [title={name!r}], .rp-plain td").filter(has_text="evil").count() > 0, name
-        link = page.locator(".rp-plain a").first
+            assert page.locator(f".rp .wide [title={name!r}], .rp .wide td").filter(has_text="evil").count() > 0, name
+        link = page.locator(".rp .wide a").first
         query = dict(parse_qsl((link.get_attribute("href") or "").split("?")[1]))
         link.click()
         settle(page)

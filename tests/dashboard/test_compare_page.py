@@ -167,7 +167,7 @@ def test_two_sides_in_a_browser(chromium: Browser, hostile: str, scheme: str, si
         page.wait_for_selector("[data-testid=stStatusWidget]", state="detached", timeout=60_000)
         assert page.locator("main b b, main a[href*=evil], img[src*=evil]").count() == 0
         assert NAME in page.locator("[data-testid=stCode]").inner_text()
-        assert "2 FASTER" in page.locator(".rp-plain").first.inner_text()
+        assert "2 FASTER" in page.locator(".rp .wide").first.inner_text()
         page.screenshot(path=str(SHOTS / f"compare-{width}-{scheme}.png"))
         page.get_by_role("button", name="Swap sides").click()
         page.wait_for_url("**from_path=fused**", timeout=30_000)

@@ -15,7 +15,7 @@ from rope_prof.units import duration
 from rope_prof.views.blocks.bubbles import Bubbles, account_table
 from rope_prof.views.blocks.overview import OverviewSide, cards, overview
 from rope_prof.views.perfetto.export import run_metadata, run_trace
-from rope_prof.views.timeline.captions import panel
+from rope_prof.views.timeline.captions import call_panel
 from rope_prof.views.timeline.layout import lay_out, median_call
 
 
@@ -44,7 +44,7 @@ def test_the_bubble_of_the_default_case_is_one_figure_under_one_name_on_every_pa
         bubble = duration(row.bubble_corrected_ns)
         number = median_call(capture.calls)
         call = capture.calls.row(by_predicate=pl.col("call") == number, named=True)
-        drawn = panel(row.path, lay_out(call, single_events(capture.trace, call)), row)
+        drawn = call_panel(row.path, lay_out(call, single_events(capture.trace, call)), row)
         assert f"bubble {bubble}" in drawn.facts.split("drawn as profiled")[0]
         side = Bubbles(side=OverviewSide(label=row.path, row=row), idle=idle(account.gaps, account.calls))
         told = {line[0].text: line[1].text for line in account_table([side]).rows}

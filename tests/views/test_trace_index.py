@@ -11,7 +11,8 @@ from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.stats import Figure
 from rope_prof.io.run.schema import MROPE
 from rope_prof.model.run import Machine, Run
-from rope_prof.views.page.index import index_page
+from rope_prof.views.report.html import report_html
+from rope_prof.views.report.index import trace_index
 
 CASE = MROPE.case({"model": "28b", "tp": 1, "tokens": 973, "dtype": "bf16", "prompt": "image"})
 MACHINE = Machine(
@@ -61,7 +62,7 @@ def page(*rows: Row, name: str = "a run", links: dict[str, str] | None = None) -
         keys=(),
     )
     addresses = {each.key: f"/open/{each.path}" for each in rows} if links is None else links
-    return index_page(run, rows, addresses, dict.fromkeys(addresses, 2048))
+    return report_html(trace_index(run, rows, addresses, dict.fromkeys(addresses, 2048), {}), served=True)
 
 
 class Seen(HTMLParser):
@@ -78,11 +79,14 @@ class Seen(HTMLParser):
         self.text += data
 
     def links(self) -> list[str | None]:
-        return [attributes["href"] for tag, attributes in self.tags if tag == "a"]
+        return [found["href"] for tag, found in self.tags if tag == "a" and not str(found["href"]).startswith("#")]
 
 
-def widths(text: str, name: str) -> list[float]:
-    return [float(found) for found in re.findall(rf'class="{name}" style="width:([\d.]+)%"', text)]
+def drawn(text: str) -> list[tuple[str, float]]:
+    """(what it is, how long it takes in µs by its scale) of each part of the bars, legend left out."""
+    found = re.findall(r'<rect[^>]* width="([\d.]+)" height="22[^>]*class="f-(kernel|bubble)"', text)
+    whole = sum(float(width) for width, _ in found[:2])
+    return [(role, float(width) / whole) for width, role in found]
 
 
 def test_every_trace_is_a_link() -> None:
@@ -98,22 +102,22 @@ def test_a_key_without_a_trace_says_why_and_is_no_link() -> None:
 
 
 def test_busy_and_bubble_share_one_scale() -> None:
-    """The longest call of a case fills its bar; any other is drawn at its share of that."""
+    """Each part as long as its time, whichever call of the case it is of."""
     text = page(row("unfused", busy_ns=80e3, wall_ns=320e3), row("fused", busy_ns=4e3, wall_ns=8e3))
-    assert widths(text, "busy") == [25.0, 1.25]
-    assert widths(text, "bubble") == [75.0, 1.25]
-    assert 'class="bar distrusted"' not in text
+    parts = [("kernel", 0.25), ("bubble", 0.75), ("kernel", 0.0125), ("bubble", 0.0125)]
+    assert [(role, round(part, 4)) for role, part in drawn(text)] == parts
+    assert 'class="doubt' not in text
 
 
-def test_a_raw_bubble_is_drawn_pale() -> None:
+def test_a_raw_bubble_is_struck_out_and_not_drawn() -> None:
     text = page(row("unfused", busy_ns=50e3, wall_ns=None, raw_ns=150e3))
-    assert widths(text, "bubble") == [75.0]
-    assert 'class="bar distrusted"' in text
+    assert '<td class="doubt r">150 µs</td>' in text
+    assert drawn(text) == []
 
 
 def test_a_negative_bubble_is_written_but_not_drawn() -> None:
     text = page(row("fused", busy_ns=10e3, wall_ns=8e3))
-    assert widths(text, "bubble") == [0.0]
+    assert [role for role, _ in drawn(text)] == ["kernel"]
     assert "-2.00 µs" in text
 
 
@@ -121,10 +125,12 @@ def test_a_negative_bubble_is_written_but_not_drawn() -> None:
 def test_a_name_is_shown_letter_for_letter_and_runs_nothing(name: str) -> None:
     seen = Seen(page(row(name, busy_ns=1.0, wall_ns=2.0), name=name))
     assert seen.text.count(name) >= 3
-    assert {tag for tag, _ in seen.tags}.isdisjoint({"script", "img", "link", "iframe"})
+    assert {tag for tag, _ in seen.tags}.isdisjoint({"script", "img", "iframe"})
+    assert [found["href"] for tag, found in seen.tags if tag == "link"] == ["data:,"]
 
 
 def test_the_page_asks_for_nothing() -> None:
     text = page(row("unfused", busy_ns=80e3, wall_ns=320e3))
-    assert "http" not in text
+    assert "http:" not in text
+    assert "https:" not in text
     assert "url(" not in text

@@ -65,7 +65,7 @@ def test_a_raw_bubble_above_the_stated_inflation_is_greyed(hostile: Path) -> Non
     found = seen(hostile)
     stretched = [s for s in found.sides if not s.raw_trusted]
     assert stretched, "the drawn run must hold a stretched path"
-    assert blocks([sides_table(found)], LIGHT).count("rp-unsure") == len(stretched)
+    assert blocks([sides_table(found)], LIGHT).count('class="doubt') == len(stretched)
     assert any("stretches" in text for text in found.doubts)
 
 

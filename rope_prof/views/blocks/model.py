@@ -24,7 +24,7 @@ _CODE: dict[str, bool] = {"code": True}
 class Cell:
     """One cell. `name`: a name from a file, shown letter for letter; `small`: what stands under or behind the text.
 
-    `link`: an address inside the dashboard; a report, which has none, leaves it out.
+    `link`: an address of the server that hands the page out; a report, which has none, leaves it out.
     """
 
     text: str

@@ -15,7 +15,7 @@ from rope_prof.views.words.verdicts import SIGNS
 
 def sweep_tables(frame: pl.DataFrame, operation: OperationFacts) -> list[Table]:
     """One table per family of cases and L2 state: a row per swept value, a column per path and mode."""
-    return [_table(title, rows, operation) for title, rows in families(frame, operation)]
+    return [family_table(title, rows, operation) for title, rows in families(frame, operation)]
 
 
 def turning_blocks(title: str, rows: pl.DataFrame, operation: OperationFacts) -> tuple[Block, ...]:
@@ -27,7 +27,8 @@ def turning_blocks(title: str, rows: pl.DataFrame, operation: OperationFacts) ->
     return (Bullets(items=tuple(said), title=title),)
 
 
-def _table(title: str, rows: pl.DataFrame, operation: OperationFacts) -> Table:
+def family_table(title: str, rows: pl.DataFrame, operation: OperationFacts, *, folded: bool = False) -> Table:
+    """One family of cases called `title`; a cell reads as `views.words.sweep.cell_note` says."""
     sides = list(dict.fromkeys(rows.select("path", "mode").iter_rows()))
     texts = {(row[operation.swept], row["path"], row["mode"]): cell(row) for row in rows.iter_rows(named=True)}
     body = tuple(
@@ -35,7 +36,7 @@ def _table(title: str, rows: pl.DataFrame, operation: OperationFacts) -> Table:
         for count in rows[operation.swept].unique().sort()
     )
     head = (counts(operation), *(f"{path}\n{mode}" for path, mode in sides))
-    return Table(title=title, head=head, rows=body, right=frozenset(range(len(head))))
+    return Table(title=title, head=head, rows=body, right=frozenset(range(len(head))), folded=folded)
 
 
 def _cell(text: str) -> Cell:

@@ -1,24 +1,22 @@
-"""Blocks as HTML of a page of the dashboard. Every text is escaped; what a page shows stands inside `wrap`.
+"""Blocks on a page of the dashboard: what stands inside `wrap` follows the viewer's palette.
 
-Plain markup without script, so that it paints at once and follows the viewer's ground by `currentColor`; the colours
-of meanings come from the palette as inline custom properties.
+It paints at once and follows the viewer's ground by `currentColor`; the colours of meanings are custom properties.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 
-from rope_prof.views.blocks.model import Block, Bullets, Card, Cell, Code, Headline, Picture, Table, Tone, Words
+from rope_prof.views.blocks.model import Block, Card, Headline, Picture, Words
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.svg import MARGIN, Drawing, Marker, Rect, lines_of, placed, svg_file
-from rope_prof.views.words.names import short_name, shown
+from rope_prof.views.page.writer import Writer, text
+from rope_prof.views.words.names import short_name
 
 #: Longer names are shortened, with all of it where the mouse is over them.
 NAME_LENGTH = 44
-#: How a tone looks; others have no look of their own.
-_TONES: dict[Tone, str] = {"bad": "rp-warn", "doubt": "rp-unsure", "muted": "rp-muted", "strong": "rp-strong"}
 _COLOURS = ("kernel", "bubble", "launch", "copy", "warn", "unsure", "muted", "rule", "panel", "ink")
 
 
@@ -36,9 +34,8 @@ def kicker(words: str) -> str:
 def hero(found: Headline, *more: Words) -> str:
     """The one number in large letters, its sentence, and what must be said with it."""
     number, unit = found.factor[:-1], found.factor[-1:].replace("x", "×")
-    tone = {"bad": " rp-warn", "doubt": " rp-doubt"}.get(found.tone, "")
-    big = f'<div class="rp-big{tone}">{text(number)}<span>{text(unit)}</span></div>' if number else ""
-    lines = "".join(f'<p class="{"rp-slower" if one.tone == "bad" else ""}">{text(one.text)}</p>' for one in more)
+    big = f'<div class="rp-big {found.tone}">{text(number)}<span>{text(unit)}</span></div>' if number else ""
+    lines = "".join(f'<p class="{one.tone}">{text(one.text)}</p>' for one in more)
     return f'<div class="rp-hero">{big}<div><h1>{text(found.words)}</h1><p>{text(found.detail)}</p>{lines}</div></div>'
 
 
@@ -53,43 +50,27 @@ def cards(found: Iterable[Card]) -> str:
     return f'<div class="rp-cards">{each}</div>' if each else ""
 
 
-def text(value: str) -> str:
-    """That text letter for letter; control characters become visible."""
-    return escape(shown(value), quote=True)
-
-
-def heading(title: str) -> str:
-    """What stands over a table or picture; nothing without a title."""
-    return f'<h3 class="rp-head">{text(title)}</h3>' if title else ""
-
-
 def key(words: str) -> str:
     """A quiet line."""
-    return f'<p class="rp-key">{text(words)}</p>' if words else ""
+    return f'<p class="muted">{text(words)}</p>' if words else ""
 
 
-def blocks(found: Sequence[Block], palette: Palette) -> str:
+def blocks(found: Iterable[Block], palette: Palette) -> str:
     """Those blocks one after the other."""
-    return "".join(_block(block, palette) for block in found)
+    return _PageWriter(palette).blocks(found)
 
 
-def _block(block: Block, palette: Palette) -> str:
-    if isinstance(block, Words):
-        return f'<p class="rp-key {_TONES.get(block.tone, "")}">{text(block.text)}</p>'
-    if isinstance(block, Bullets) and not block.items:
-        return ""
-    if isinstance(block, Bullets):
-        items = "".join(f"<li>{text(item)}</li>" for item in block.items)
-        return f'{heading(block.title)}<ul class="rp-doubts">{items}</ul>'
-    if isinstance(block, Code):
-        return "".join(f"<pre>{text(line)}</pre>" for line in block.lines)
-    if isinstance(block, Table):
-        return f"{_under(block.title, _table(block), folded=block.folded)}{key(block.note)}"
-    return _figure(block, palette)
+class _PageWriter(Writer):
+    def __init__(self, palette: Palette) -> None:
+        self.palette = palette
 
+    def name(self, name: str) -> str:
+        if len(name) <= NAME_LENGTH:
+            return text(name)
+        return f'<span title="{text(name)}">{text(short_name(name, NAME_LENGTH))}</span>'
 
-def _figure(figure: Picture, palette: Palette) -> str:
-    return f"{_under(figure.title, hovered(figure.drawing, palette), folded=figure.folded)}{key(figure.caption)}"
+    def figure(self, figure: Picture) -> str:
+        return f"{hovered(figure.drawing, self.palette)}{key(figure.caption)}"
 
 
 def picture(svg: str, alt: str) -> str:
@@ -116,39 +97,3 @@ def _spot(shape: Marker | Rect, width: float, height: float) -> str:
         return f' style="left:{left:.3f}%;top:{top:.3f}%"'
     sides = f"width:{100 * shape.width / width:.3f}%;height:{100 * shape.height / height:.3f}%"
     return f' class="rp-box" style="left:{left:.3f}%;top:{top:.3f}%;{sides}"'
-
-
-def _under(title: str, body: str, *, folded: bool) -> str:
-    if folded:
-        return f'<details class="rp-fold"><summary>{text(title)}</summary>{body}</details>'
-    return f"{heading(title)}{body}"
-
-
-def _table(table: Table) -> str:
-    heads = (" ".join(name.split("\n")) for name in table.head)  # a terminal breaks them there
-    head = "".join(f"<th{_right(table, k)}>{text(name)}</th>" for k, name in enumerate(heads))
-    rows = "".join(
-        f"<tr>{''.join(f'<td{_right(table, k)}>{_cell(cell)}</td>' for k, cell in enumerate(row))}</tr>"
-        for row in table.rows
-    )
-    grid = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>" if any(table.head) else f"<tbody>{rows}</tbody>"
-    wraps = " rp-wraps" if table.wraps else ""
-    return f'<div class="rp-scroll"><table class="rp-plain{wraps}">{grid}</table></div>'
-
-
-def _right(table: Table, column: int) -> str:
-    return ' class="rp-r"' if column in table.right else ""
-
-
-def _cell(cell: Cell) -> str:
-    inside = _name(cell.text) if cell.name else text(cell.text)
-    if cell.link:
-        inside = f'<a href="{escape(cell.link, quote=True)}">{inside}</a>'
-    inside += f"<small>{text(cell.small)}</small>" if cell.small else ""
-    return f'<span class="{_TONES[cell.tone]}">{inside}</span>' if cell.tone in _TONES else inside
-
-
-def _name(name: str) -> str:
-    if len(name) <= NAME_LENGTH:
-        return text(name)
-    return f'<span title="{text(name)}">{text(short_name(name, NAME_LENGTH))}</span>'

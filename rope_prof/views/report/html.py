@@ -8,27 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
 from dataclasses import fields
 from html import escape
 from importlib.resources import files
 
-from rope_prof.views.blocks.model import (
-    Block,
-    Bullets,
-    Card,
-    Cell,
-    Code,
-    Headline,
-    Picture,
-    Report,
-    Section,
-    Table,
-    Words,
-)
+from rope_prof.views.blocks.model import Card, Headline, Picture, Report, Section
 from rope_prof.views.draw.palette import DARK, LIGHT, Palette
 from rope_prof.views.draw.svg import CAUSE, colour, svg_inline
-from rope_prof.views.words.names import short_name, shown
+from rope_prof.views.page.writer import Writer, text
+from rope_prof.views.words.names import short_name
 
 _BUTTONS = (
     ("in", "+", "zoom in"),
@@ -43,10 +31,10 @@ NOT_MEASURED = "not measured"
 NAME_LENGTH = 72
 
 
-def report_html(report: Report) -> str:
-    """The page. Its only addresses are its own sections."""
+def report_html(report: Report, *, served: bool = False) -> str:
+    """The page. Its only addresses are its own sections; one that is `served` has links too, and no script."""
     style = f"{_colours()}{_asset('report.css')}"
-    script = _asset("report.js")
+    script = "" if served else _asset("report.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
@@ -64,17 +52,14 @@ def report_html(report: Report) -> str:
         f"{_headline(report.headline)}{_cards(report.cards)}</header>\n"
     )
     links = "".join(f'<a href="#{escape(s.key, quote=True)}">{text(s.title)}</a>' for s in sections)
-    body = "\n".join(map(_section, sections))
+    writer = _ReportWriter(served=served)
+    body = "\n".join(_section(section, writer) for section in sections)
+    end = "" if served else f"<script>{script}</script>\n"
+    promise = "" if served else " This page makes no request and needs no server."
     return (
         f'{head}{top}<nav aria-label="sections"><div>{links}</div></nav>\n<main>\n{body}\n</main>\n'
-        "<footer>Written by rope_prof. This page makes no request and needs no server.</footer>\n"
-        f"<script>{script}</script>\n</body>\n</html>\n"
+        f"<footer>Written by rope_prof.{promise}</footer>\n{end}</body>\n</html>\n"
     )
-
-
-def text(value: str) -> str:
-    """That text letter for letter; control characters become visible."""
-    return escape(shown(value), quote=True)
 
 
 def _asset(name: str) -> str:
@@ -106,12 +91,11 @@ def _roles(palette: Palette) -> list[str]:
 
 def _headline(found: Headline | None) -> str:
     if found is None:
-        words = "No measured path beside the baseline."
-        return f'<div class="hero"><div><strong>Nothing to compare</strong><p>{words}</p></div></div>'
+        return ""
     tone = f" {found.tone}" if found.tone else ""
+    big = f"<b>{text(found.factor)}</b>" if found.factor else ""
     return (
-        f'<div class="hero{tone}"><b>{text(found.factor)}</b><div><strong>{text(found.words)}</strong>'
-        f"<p>{text(found.detail)}</p></div></div>"
+        f'<div class="hero{tone}">{big}<div><strong>{text(found.words)}</strong><p>{text(found.detail)}</p></div></div>'
     )
 
 
@@ -124,73 +108,33 @@ def _cards(cards: tuple[Card, ...]) -> str:
     return f'<div class="cards">{each}</div>' if cards else ""
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, writer: Writer) -> str:
     number = "" if section.number is None else str(section.number)
     blocks = [block for block in section.blocks if block.where != "markdown"]
-    body = "\n".join(map(_block, blocks)) or f'<p class="muted">{NOT_MEASURED}</p>'
+    body = writer.blocks(blocks) or f'<p class="muted">{NOT_MEASURED}</p>'
     key = escape(section.key, quote=True)
     return f'<section id="{key}"><h2><i>{number}</i>{text(section.title)}</h2>\n{body}\n</section>'
 
 
-def _block(block: Block) -> str:
-    if isinstance(block, Words):
-        return f"<p{_class(block.tone)}>{text(block.text)}</p>"
-    if isinstance(block, Bullets):
-        items = "".join(f"<li>{text(item)}</li>" for item in block.items)
-        return _under(block.title, f"<ul>{items}</ul>", folded=False)
-    if isinstance(block, Code):
-        return "".join(f"<pre>{text(line)}</pre>" for line in block.lines)
-    if isinstance(block, Table):
-        table = f'<div class="wide"><table>{"".join(_table(block))}</table></div>'
-        return _under(block.title, table, folded=block.folded)
-    return _under(block.title, _figure(block), folded=block.folded)
+class _ReportWriter(Writer):
+    def __init__(self, *, served: bool) -> None:
+        self.linked = ' target="_blank" rel="noopener"' if served else None
 
+    def name(self, name: str) -> str:
+        """A name whole; a long one short, and whole once it is opened."""
+        whole = f"<code>{text(name)}</code>"
+        if len(name) <= NAME_LENGTH:
+            return whole
+        return f"<details><summary><code>{text(short_name(name, NAME_LENGTH))}</code></summary>{whole}</details>"
 
-def _under(title: str, body: str, *, folded: bool) -> str:
-    if folded:
-        return f"<details><summary>{text(title)}</summary>{body}</details>"
-    return f"<h3>{text(title)}</h3>{body}" if title else body
-
-
-def _class(tone: str, more: str = "") -> str:
-    names = " ".join(filter(None, (tone, more)))
-    return f' class="{names}"' if names else ""
-
-
-def _table(table: Table) -> Iterator[str]:
-    if any(table.head):
-        heads = (" ".join(name.split("\n")) for name in table.head)  # a terminal breaks them there
-        sides = (_class("", "r" if k in table.right else "") for k in range(len(table.head)))
-        cells = "".join(f"<th{side}>{text(name)}</th>" for side, name in zip(sides, heads, strict=True))
-        yield f"<thead><tr>{cells}</tr></thead>"
-    yield "<tbody>"
-    for row in table.rows:
-        yield f"<tr>{''.join(_cell(cell, right=k in table.right) for k, cell in enumerate(row))}</tr>"
-    yield "</tbody>"
-
-
-def _cell(cell: Cell, *, right: bool) -> str:
-    inside = _name(cell.text) if cell.name else text(cell.text)
-    small = f"<small>{text(cell.small)}</small>" if cell.small else ""
-    return f"<td{_class(cell.tone, 'r' if right else '')}>{inside}{small}</td>"
-
-
-def _name(name: str) -> str:
-    """A name whole; a long one short, and whole once it is opened."""
-    whole = f"<code>{text(name)}</code>"
-    if len(name) <= NAME_LENGTH:
-        return whole
-    return f"<details><summary><code>{text(short_name(name, NAME_LENGTH))}</code></summary>{whole}</details>"
-
-
-def _figure(figure: Picture) -> str:
-    caption = f"<figcaption>{text(figure.caption)}</figcaption>" if figure.caption else ""
-    if figure.drawing.axis is None:
-        return f"<figure>{svg_inline(figure.drawing)}{caption}</figure>"
-    buttons = "".join(
-        f'<button type="button" data-do="{do}" aria-label="{label}">{sign}</button>' for do, sign, label in _BUTTONS
-    )
-    return (
-        f'<figure><div class="bar">{buttons}<span>{_HELP}</span></div>{svg_inline(figure.drawing)}'
-        f'<div class="info" aria-live="polite"></div>{caption}</figure>'
-    )
+    def figure(self, figure: Picture) -> str:
+        caption = f"<figcaption>{text(figure.caption)}</figcaption>" if figure.caption else ""
+        if figure.drawing.axis is None:
+            return f"<figure>{svg_inline(figure.drawing)}{caption}</figure>"
+        buttons = "".join(
+            f'<button type="button" data-do="{do}" aria-label="{label}">{sign}</button>' for do, sign, label in _BUTTONS
+        )
+        return (
+            f'<figure><div class="bar">{buttons}<span>{_HELP}</span></div>{svg_inline(figure.drawing)}'
+            f'<div class="info" aria-live="polite"></div>{caption}</figure>'
+        )

@@ -85,7 +85,7 @@ class _Writer:
         parts = [f"# {md(report.title)}", md(report.kicker)]
         found = report.headline
         if found is not None:
-            parts.append(f"**{md(found.factor)} {md(found.words)}.** {md(found.detail)}")
+            parts.append(f"**{md(f'{found.factor} {found.words}'.strip())}.** {md(found.detail)}")
         parts += [self.still(b) if isinstance(b, Picture) else self.block(b) for b in report.brief]
         cards = "\n".join(f"- {md(f'{c.title}: {c.before} → {c.after} ({c.note}).')}" for c in report.cards)
         sections = [self.section(section) for section in report.sections if section.number is not None]

@@ -7,7 +7,7 @@ without data stays and says that it was not measured.
 from __future__ import annotations
 
 from rope_prof.analysis.run.cases import main_case
-from rope_prof.views.blocks.model import Report, Section
+from rope_prof.views.blocks.model import Headline, Report, Section
 from rope_prof.views.blocks.overview import cards, headline, overview
 from rope_prof.views.report import accuracy as report_accuracy
 from rope_prof.views.report import brief as report_brief
@@ -23,6 +23,7 @@ from rope_prof.views.words.labels import case_words
 from rope_prof.views.words.losses import verdicts
 from rope_prof.views.words.machine import machine_line
 
+_NOTHING = Headline(factor="", words="Nothing to compare", detail="No measured path beside the baseline.")
 #: number, key, title: the order that reviewers of kernel pull requests ask for.
 TITLES = (
     (1, "verdict", "Verdict"),
@@ -68,7 +69,7 @@ def report(data: ReportData) -> Report:
         source=data.source,
         title=f"{data.run.name}: does fusing help?",
         kicker=" · ".join(words),
-        headline=None if view is None else headline(view),
+        headline=(None if view is None else headline(view)) or _NOTHING,
         cards=() if view is None else cards(view),
         sections=tuple(sections),
         brief=report_brief.brief(data, view, blocks["timeline"]),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rope_prof.analysis.run.rows import INFLATION_LIMIT, Row
+from rope_prof.analysis.run.rows import Row
 from rope_prof.model.run import Case
-from rope_prof.units import duration, ratio
+from rope_prof.units import ratio
 from rope_prof.views.blocks.model import Block, Picture, Words
 from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import Captured, ReportData
-from rope_prof.views.timeline.picture import MOST, Panel, timeline_drawing
+from rope_prof.views.timeline.captions import call_panel, doubt_words
+from rope_prof.views.timeline.picture import Panel, timeline_drawing
 from rope_prof.views.words.labels import case_words, side_label
 from rope_prof.views.words.trust import ON_CPU
 
@@ -32,7 +33,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         blocks.append(
             Picture(
                 name="before-after",
-                drawing=timeline_drawing([_panel(row, one, data.rows) for row, one in both], title),
+                drawing=timeline_drawing([_panel(row, one, data) for row, one in both], title),
                 caption=_caption(both, data),
                 where="markdown",
             )
@@ -42,7 +43,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         mine = [(row, one) for row, one in found if row.case == case and row.rank == 0]
         if mine:
             title = case_words(case)
-            drawing = timeline_drawing([_panel(row, one, data.rows) for row, one in mine], title, case.name)
+            drawing = timeline_drawing([_panel(row, one, data) for row, one in mine], title, case.name)
             blocks.append(
                 Picture(
                     name=case.name,
@@ -61,24 +62,9 @@ def _order(case: Case, data: ReportData) -> int:
     return next(i for i, row in enumerate(data.rows) if row.case == case)
 
 
-def _panel(row: Row, one: Captured, rows: Sequence[Row]) -> Panel:
-    timeline = one.timeline
-    assert timeline is not None
-    share = timeline.bubble_share
-    kernels = "1 kernel" if timeline.kernels == 1 else f"{timeline.kernels} kernels"
-    words = [
-        one.which,
-        kernels,
-        f"busy {duration(timeline.busy_ns)}",
-        f"bubble {duration(timeline.bubble_ns)}" + ("" if share is None else f" ({share:.0%})"),
-        f"{'period' if timeline.next_call else 'last call, no period'} {duration(timeline.end_ns)}",
-    ]
-    if row.wall_ns is not None:
-        words.append(f"unprofiled {duration(row.wall_ns.median)}, inflation {ratio(row.inflation)}")
-    if timeline.spans.height > MOST:
-        words.append(f"{timeline.spans.height - MOST} more events not drawn")
-    label = side_label(row, rows)
-    return Panel(label=label, facts="  ·  ".join(words), timeline=timeline, trusted=row.raw_trusted)
+def _panel(row: Row, one: Captured, data: ReportData) -> Panel:
+    assert one.timeline is not None
+    return call_panel(side_label(row, data.rows), one.timeline, row, which=one.which)
 
 
 def _caption(found: Sequence[tuple[Row, Captured]], data: ReportData) -> str:
@@ -92,11 +78,7 @@ def _caption(found: Sequence[tuple[Row, Captured]], data: ReportData) -> str:
         f"{'; '.join(sides)}. Zero is each call's first device event; the pale band ends where the next call begins; "
     )
     text += "numbers in the shade are bubbles in µs. "
-    if not all(row.raw_trusted for row, _ in found):
-        text += (
-            f"Grey bubbles: stretched over {INFLATION_LIMIT:g}x, unprofiled they are narrower; or captured calls that "
-            f"took under 1/{INFLATION_LIMIT:g} of the unprofiled time, and tell nothing. "
-        )
+    text += doubt_words([_panel(row, one, data) for row, one in found])
     if data.run.machine.device == "cpu":
         text += ON_CPU
     return text.strip()

@@ -23,7 +23,7 @@ _LANE = 26.0
 _HEAD = 34.0
 _FOOT = 12.0
 _LEGEND = 26.0
-#: Spans of one call that are drawn; what is over is counted in the panel's facts.
+#: Spans of one call that are drawn; what is over is counted behind the panel's facts.
 MOST = 3000
 
 LEGEND = (
@@ -109,7 +109,9 @@ def _panel(panel: Panel, top: float) -> Iterator[Shape]:
     yield Rect(x=0, y=top + 6, width=WIDTH, height=_HEAD - 8, role="paper")
     yield Text(x=0, y=top + 22, text=label, size=14, bold=True, title=panel.label if label != panel.label else "")
     room = WIDTH - _RIGHT - text_width(label, 14, bold=True) - 24
-    yield Text(x=WIDTH - _RIGHT, y=top + 22, text=fitted(panel.facts, room), role="muted", anchor="end")
+    over = max(0, timeline.spans.height - MOST)
+    facts = f"{panel.facts}  ·  {over:,} more events not drawn" if over else panel.facts
+    yield Text(x=WIDTH - _RIGHT, y=top + 22, text=fitted(facts, room), role="muted", anchor="end")
     height = _LANE * len(timeline.lanes)
     yield Rect(y=body, height=height, role="panel", time=(0, timeline.end_ns))
     for index, lane in enumerate(timeline.lanes):

@@ -11,13 +11,14 @@ from typing import Any
 import polars as pl
 
 from rope_prof.analysis.requests.steps import StepCalls
-from rope_prof.analysis.run.rows import INFLATION_LIMIT, raw_trusted
+from rope_prof.analysis.run.rows import raw_trusted
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.calls import call_events
 from rope_prof.model.trace import Trace
-from rope_prof.units import duration, ratio
+from rope_prof.units import duration
 from rope_prof.views.draw.svg import Drawing
-from rope_prof.views.timeline.layout import CallTimeline, lay_out, median_call
+from rope_prof.views.timeline.captions import doubt_words, panel_facts
+from rope_prof.views.timeline.layout import lay_out, median_call
 from rope_prof.views.timeline.picture import Panel, timeline_drawing
 from rope_prof.views.words.trust import ON_CPU
 
@@ -46,22 +47,9 @@ def step_panel(
     timeline = lay_out(row, call_events(trace, row), gaps)
     unprofiled = None if step_ns is None else step_ns.median
     inflation = calls.inflation(unprofiled)
-    words = [str(row["range"]), *_counted(timeline)]
-    if unprofiled is None:
-        words.append("no unprofiled step")
-    else:
-        words.append(f"unprofiled step {duration(unprofiled)}, stretched {ratio(inflation)}")
-    return Panel(label=path, facts="  ·  ".join(words), timeline=timeline, trusted=raw_trusted(inflation))
-
-
-def _counted(timeline: CallTimeline) -> list[str]:
-    share = timeline.bubble_share
-    return [
-        "1 kernel" if timeline.kernels == 1 else f"{timeline.kernels:,} kernels",
-        f"{'period' if timeline.next_call else 'first to last event'} {duration(timeline.end_ns)}",
-        f"busy {duration(timeline.busy_ns)}",
-        f"bubble {duration(timeline.bubble_ns)}" + ("" if share is None else f" ({share:.0%})"),
-    ]
+    words = "no unprofiled step" if unprofiled is None else f"unprofiled step {duration(unprofiled)}"
+    facts = panel_facts(str(row["range"]), timeline, words, inflation)
+    return Panel(label=path, facts=facts, timeline=timeline, trusted=raw_trusted(inflation))
 
 
 def layer_drawing(panels: Sequence[Panel], part: str, layer: int, phase: str) -> Iterator[Drawing]:
@@ -82,9 +70,5 @@ def step_caption(panels: Sequence[Panel], part: str, layer: int) -> str:
     )
     on_cpu = any(lane.label == "operators" for panel in panels for lane in panel.timeline.lanes)
     text += f"{ON_CPU} " if on_cpu else "Kernels are timed by the device itself. "
-    if any(not panel.trusted for panel in panels):
-        text += (
-            f"Grey bubbles: profiled, the step takes over {INFLATION_LIMIT:g}x its unprofiled time, or under "
-            f"1/{INFLATION_LIMIT:g} of it, or nobody knows how much. "
-        )
+    text += doubt_words(panels)
     return text.strip()

@@ -25,6 +25,8 @@ def is_sweep(frame: pl.DataFrame, operation: OperationFacts) -> bool:
 
 def families(frame: pl.DataFrame, operation: OperationFacts) -> list[tuple[str, pl.DataFrame]]:
     """(`28b · TP 1 · bf16 · image prompt · cold L2`, its rows on the first rank) of each family of cases."""
+    if frame.is_empty():
+        return []
     first = frame.filter(pl.col("rank") == 0)
     return [
         (family_words(case_of(rows.row(0, named=True), operation), str(l2)), rows)
@@ -63,11 +65,16 @@ def sweep_notes(frame: pl.DataFrame, operation: OperationFacts) -> list[str]:
     lines = turning_notes(frame, operation)
     if frame.height:
         lines.append(uncertainty_note(frame.filter(pl.col("rank") == 0), operation))
-        lines.append(
-            f"a cell: µs a call, speedup over {operation.baseline} in the same mode, share of one pass over the bytes; "
-            f"{MEANING}"
-        )
+        lines.append(cell_note(operation))
     return lines
+
+
+def cell_note(operation: OperationFacts) -> str:
+    """What a cell says."""
+    return (
+        f"a cell: µs a call, speedup over {operation.baseline} in the same mode, share of one pass over the bytes; "
+        f"{MEANING}"
+    )
 
 
 def turning_notes(frame: pl.DataFrame, operation: OperationFacts) -> list[str]:
