@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.errors import TraceError
-from rope_prof.io.perfetto import blocks, match
+from rope_prof.io.perfetto import blocks, match, texts
+from rope_prof.io.perfetto.frames import Looked
+from rope_prof.io.perfetto.scan import scan
 from rope_prof.io.perfetto.slices import pairs
+from rope_prof.io.perfetto.words import read_words
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
 from tests.io.packets import CLEARED, begin, data, end, packet, spans, words
@@ -38,6 +42,14 @@ def times(trace: Trace) -> list[tuple[str, int, int]]:
 
 def codes(trace: Trace) -> dict[str, int]:
     return {found.code: found.count for found in trace.findings}
+
+
+def noted(at: int, args: list[tuple[int, int]]) -> list[Any]:
+    """A kernel of 5 ns whose arguments are (number of the name, value)."""
+    first = begin(at, "k", "kernel")
+    for number, value in args:
+        first.track_event.debug_annotations.add(name_iid=number, int_value=value)
+    return [first, end(at + 5)]
 
 
 def test_a_kernel_is_read_to_the_nanosecond_with_what_it_says(read: Any) -> None:
@@ -70,6 +82,26 @@ def test_words_that_are_missing_are_counted_and_withhold(read: Any) -> None:
     trace = read(data(words(categories={1: "kernel"}), begin(0, 9, 1), end(10), spans((20, 30))))
     assert codes(trace) == {"missing_words": 1}
     assert analyze(trace).devices[0].idle_share is None
+
+
+def test_arguments_that_nobody_reads_are_left_out_and_those_read_are_not(read: Any) -> None:
+    """Told before, told anew after the sequence was cleared, and never told: the last is counted, whatever it was."""
+    args = [(1, 5), (2, 99)]
+    made = [words(notes={1: "correlation", 2: "share of the span"}), *noted(10, args), *noted(30, args)]
+    trace = read(data(made))
+    assert trace.gpu["correlation"].to_list() == [5, 5] and not trace.findings
+    again = [words(notes={2: "correlation"}), *noted(50, [(2, 7)]), *noted(70, [(1, 8)])]
+    trace = read(data(made, again))
+    assert trace.gpu["correlation"].to_list() == [5, 5, 7, None]
+    assert codes(trace) == {"missing_words": 1}
+
+
+def test_an_argument_that_the_scan_was_not_asked_for_is_a_fault_of_the_program() -> None:
+    found = scan(iter(()), frozenset({"correlation"}))
+    look = Looked(found, read_words(found))
+    assert look.numbers(pl.Series([], dtype=pl.Int64), "correlation").is_empty()
+    with pytest.raises(KeyError, match="stream"):
+        look.numbers(pl.Series([], dtype=pl.Int64), "stream")
 
 
 def test_slices_nest_on_their_track_whatever_the_order_in_the_file(read: Any) -> None:
@@ -193,6 +225,37 @@ def test_numbers_of_every_width_are_read() -> None:
     found, sizes = blocks.varints(np.frombuffer(bytes(raw) + bytes(16), np.uint8), np.array(places))
     assert [int(one) % (1 << 64) for one in found] == numbers
     assert places == [0, *np.cumsum(sizes)[:-1].tolist()]
+
+
+def test_numbers_of_one_length_are_those_that_are_looked_for() -> None:
+    for length in range(1, 11):
+        low, high = (1 << 7 * (length - 1) if length > 1 else 0), min((1 << 7 * length) - 1, (1 << 64) - 1)
+        wanted = [low, high, (low + high) // 3]
+        raw = np.frombuffer(b"".join(_encoded(one) for one in wanted) + bytes(16), np.uint8)
+        at = np.arange(3) * length
+        assert blocks.numbers(raw, at, length).tolist() == blocks.varints(raw, at)[0].tolist()
+
+
+def _encoded(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes((*out, number))
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 24])
+@pytest.mark.parametrize("spread", [texts.SPREAD, np.uint64(0)])
+def test_texts_are_told_apart_even_where_their_sums_are_alike(
+    monkeypatch: pytest.MonkeyPatch, length: int, spread: np.uint64
+) -> None:
+    monkeypatch.setattr(texts, "SPREAD", spread)  # 0: the sum is the last word alone
+    rng = np.random.default_rng(length)
+    raw = rng.integers(0, 3, 40_000, np.uint8)
+    places = rng.integers(0, len(raw) - 40, 3_000)
+    held, which = texts.distinct(raw, places, length)
+    assert [held[k] for k in which] == [raw[at : at + length].tobytes() for at in places.tolist()]
+    assert len(set(held)) == len(held)
 
 
 def test_pairs_are_those_of_a_stack() -> None:

@@ -120,9 +120,14 @@ class Looked:
         self._odd["untimed"].append(_odd(self._names(_picked(table, rows), count=False), track[rows]))
 
     def argument(self, ordinal: pl.Series, names: Iterable[str]) -> pl.Series:
-        """The value of the first of these arguments that each packet has: Int64, or text where any of them is one."""
+        """The value of the first of these arguments that each packet has: Int64, or text where any of them is one.
+
+        Errors: KeyError for a name that was not among those that the scan was asked for.
+        """
         found: pl.Series | None = None
         for name in names:
+            if self.scan.wanted is not None and name not in self.scan.wanted:
+                raise KeyError(name)
             for ordinals, values in self._arguments.get(name, ()):
                 laid = self._laid(ordinal, ordinals, values)
                 if found is None:
@@ -268,6 +273,12 @@ def _odd(name: pl.Series, track: Int64s, start_ns: pl.Series | None = None) -> p
 
 
 _STAGE_WORDS: Final = (("stage_iid", "queue"), ("queue_iid", "queue"), ("kernel_iid", "kernel"))
+
+
+def on_tracks(table: ScannedTable, tracks: Iterable[int]) -> ScannedTable:
+    """The packets on these tracks, and those that leave theirs to be told by their sequence."""
+    wanted = np.array([ABSENT, *tracks], np.int64)
+    return _picked(table, np.flatnonzero(np.isin(table.values["track"], wanted)))
 
 
 def _picked(table: ScannedTable, rows: Int64s) -> ScannedTable:

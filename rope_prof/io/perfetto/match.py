@@ -24,7 +24,8 @@ class Matcher:
 
     def of(self, block: Block) -> Iterator[tuple[Shape, Int64s]]:
         """(a shape, the packets of `block` that have it); each packet comes once, a shape can come more than once."""
-        order = np.argsort(block.lengths, kind="stable")
+        small = block.lengths.astype(np.uint16) if block.lengths.max(initial=0) < 1 << 16 else block.lengths
+        order = np.argsort(small, kind="stable")
         lengths = block.lengths[order]
         edges = np.flatnonzero(np.diff(lengths)) + 1
         for rows in np.split(order, edges):

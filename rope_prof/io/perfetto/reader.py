@@ -15,7 +15,7 @@ import polars as pl
 from rope_prof.errors import TraceError
 from rope_prof.io.kineto.categories import NODES
 from rope_prof.io.perfetto.blocks import PacketBlocks
-from rope_prof.io.perfetto.frames import Looked
+from rope_prof.io.perfetto.frames import Looked, on_tracks
 from rope_prof.io.perfetto.roles import STAGES, with_roles
 from rope_prof.io.perfetto.scan import scan
 from rope_prof.io.perfetto.words import TraceWords, Track, read_words, signed
@@ -63,6 +63,17 @@ _OP_NUMBERS: Final = {
     "forward_thread": ("Fwd thread id", "forward_thread"),
 }
 _OP_WORDS: Final = {"input_dims": ("Input Dims", "input_dims"), "input_types": ("Input type", "input_types")}
+_SHAPES: Final = ("grid", "block")
+_DEVICE: Final = ("device", "device id")
+#: The arguments that are read; a file says more.
+_READ: Final = frozenset(
+    name
+    for names in (
+        *(names for table in (_NUMBERS, _WORDS, _OP_NUMBERS, _OP_WORDS) for names in table.values()),
+        *(_SHAPES, _DEVICE, ("src_agent", "api", "kind", "domain", "payload", WRITTEN_NS)),
+    )
+    for name in names
+)
 
 
 #: code -> (what is counted, sentence)
@@ -88,14 +99,17 @@ _REDRAWN: Final = (
 def read_perfetto(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
     """The trace. Errors: TraceError for a file over a limit, or without a packet that can be read."""
     blocks = PacketBlocks(iter(chunks), source)
-    found = scan(blocks)
+    found = scan(blocks, _READ)
     if not found.packets or found.damaged == found.packets:
         raise TraceError(
             f"{source!r} holds no whole packet of a Perfetto trace ({blocks.broken or 'it ends inside the first'}); "
             "record again"
         )
     words = read_words(found)
-    made = _Frames(Looked(found, words), words)
+    drawn = read_drawn(words.metadata.get(KEY, ""))
+    if drawn is not None:  # other tracks only explain these
+        found.events = on_tracks(found.events, drawn.tracks)
+    made = _Frames(Looked(found, words), words, drawn)
     frames = made.frames()
     held = made.findings(blocks)
     facts = made.facts()
@@ -106,10 +120,10 @@ def read_perfetto(chunks: Iterable[bytes], source: str, findings: Sequence[Findi
 class _Frames:
     """Builds the frames of one file."""
 
-    def __init__(self, looked: Looked, words: TraceWords) -> None:
+    def __init__(self, looked: Looked, words: TraceWords, drawn: DrawnTracks | None) -> None:
         self._looked = looked
         self._words = words
-        self._drawn = read_drawn(words.metadata.get(KEY, ""))
+        self._drawn = drawn
         self._unread = 0
         self._seen: dict[str, list[dict[str, Any]]] = {}
         self._wayless = 0
@@ -223,8 +237,8 @@ class _Frames:
         look, ordinal = self._looked, rows["ordinal"]
         columns = {name: look.numbers(ordinal, *args) for name, args in _NUMBERS.items()}
         columns |= {name: look.words_of(ordinal, *args) for name, args in _WORDS.items()}
-        columns |= {name: _shapes(look.words_of(ordinal, name)) for name in ("grid", "block")}
-        device = look.words_of(ordinal, "device", "device id")
+        columns |= {name: _shapes(look.words_of(ordinal, name)) for name in _SHAPES}
+        device = look.words_of(ordinal, *_DEVICE)
         several = self._drawn is not None and len(self._drawn.sides) > 1
         if self._drawn is None:
             rows = self._of_a_gpu(rows)

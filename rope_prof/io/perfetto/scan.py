@@ -15,9 +15,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from rope_prof.io.perfetto.blocks import Block, Bytes, Int64s, varints
+from rope_prof.io.perfetto.blocks import Block, Bytes, Int64s, numbers
 from rope_prof.io.perfetto.match import Matcher
+from rope_prof.io.perfetto.notes import Notes
 from rope_prof.io.perfetto.shapes import BLOB, DOUBLE, TEXT, ArgKey, Shape
+from rope_prof.io.perfetto.texts import distinct
 
 BEGIN, END = 1, 2
 #: The values of an event; those of a render stage.
@@ -70,6 +72,7 @@ class Scan:
     counted: int = 0  # events and stages
     damaged: int = 0
     dropped: int = 0
+    wanted: frozenset[str] | None = None  # the arguments that are read by their names; None: all
 
     def text_list(self) -> list[str]:
         return [text.decode("utf-8", errors="replace") for text in self.texts]
@@ -79,30 +82,31 @@ _Part = tuple[Int64s, npt.NDArray[np.int32], dict[str, Int64s]]
 _WANTED: Final = {"events": EVENT_FIELDS, "stages": STAGE_FIELDS, "others": OTHER_FIELDS}
 
 
-def scan(blocks: Iterable[Block]) -> Scan:
-    """Read all blocks."""
-    found, matcher = Scan(), Matcher()
-    numbers: dict[int, int] = {}
-    parts: dict[str, list[_Part]] = {"events": [], "stages": [], "others": []}
+def scan(blocks: Iterable[Block], wanted: frozenset[str] | None = None) -> Scan:
+    """Read all blocks. `wanted`: only the arguments of these names, as far as a name is known when its packets come."""
+    found, matcher, notes = Scan(wanted=wanted), Matcher(), Notes(wanted)
+    numbered: dict[int, int] = {}
+    parts: dict[str, list[_Part]] = {kind: [] for kind in _WANTED}
     for block in _ahead(blocks):
         here: dict[str, list[tuple[Shape, Int64s, Int64s]]] = {kind: [] for kind in parts}
         for shape, rows in matcher.of(block):
-            if id(shape) not in numbers:
-                numbers[id(shape)] = len(found.shapes)
+            if id(shape) not in numbered:
+                numbered[id(shape)] = len(found.shapes)
                 found.shapes.append(shape)
             ordinals, starts = rows + block.first, block.starts[rows]
-            _note(found, shape, ordinals, starts, block.lengths[rows], block.data)
+            told = _note(found, shape, ordinals, starts, block.lengths[rows], block.data)
+            notes.learn(shape.sequence, told)
             table = "stages" if shape.stage else "events" if shape.kind in (BEGIN, END) else "others"
             here[table].append((shape, ordinals, starts))
-            if table != "others":
-                _arguments(found, shape, ordinals, starts, block.data)
+        for shape, ordinals, starts in (*here["events"], *here["stages"]):
+            _arguments(found, notes, shape, ordinals, starts, block.data)
         here["others"] = [one for one in here["others"] if one[0].sequence in found.stepped and "at" in one[0].values]
-        for kind, wanted in _WANTED.items():
+        for kind, fields in _WANTED.items():
             if here[kind]:
-                parts[kind].append(_columns(here[kind], wanted, numbers, block.data))
+                parts[kind].append(_columns(here[kind], fields, numbered, block))
         found.packets += len(block.starts)
-    for kind, wanted in _WANTED.items():
-        setattr(found, kind, _joined(wanted, parts[kind]))
+    for kind, fields in _WANTED.items():
+        setattr(found, kind, _table(fields, *([part[k] for part in parts[kind]] for k in range(3))))  # type: ignore[arg-type]
     found.rare.sort(key=lambda packet: packet[0])
     for resets in found.resets.values():
         resets.sort()
@@ -119,8 +123,8 @@ def _ahead(blocks: Iterable[Block]) -> Iterator[Block]:
             yield block
 
 
-def _note(found: Scan, shape: Shape, ordinals: Int64s, starts: Int64s, lengths: Int64s, data: Bytes) -> None:
-    """What a packet says beside its event."""
+def _note(found: Scan, shape: Shape, ordinals: Int64s, starts: Int64s, lengths: Int64s, data: Bytes) -> list[bytes]:
+    """What a packet says beside its event; the packets that name things."""
     if shape.damaged:
         found.damaged += len(ordinals)
     if shape.dropped:
@@ -131,39 +135,46 @@ def _note(found: Scan, shape: Shape, ordinals: Int64s, starts: Int64s, lengths: 
         found.resets[shape.sequence] += ordinals.tolist()
     if shape.defaults:
         found.stepped.add(shape.sequence)
-    if shape.rare:
-        rows = zip(ordinals.tolist(), starts.tolist(), lengths.tolist(), strict=True)
-        found.rare += ((number, data[start : start + length].tobytes()) for number, start, length in rows)
+    if not shape.rare:
+        return []
+    places = zip(starts.tolist(), lengths.tolist(), strict=True)
+    rare = [data[start : start + length].tobytes() for start, length in places]
+    found.rare += zip(ordinals.tolist(), rare, strict=True)
+    return rare
 
 
 def _columns(
-    here: list[tuple[Shape, Int64s, Int64s]], wanted: tuple[str, ...], numbers: dict[int, int], data: Bytes
+    here: list[tuple[Shape, Int64s, Int64s]], wanted: tuple[str, ...], numbered: dict[int, int], block: Block
 ) -> _Part:
-    ordinal = np.concatenate([ordinals for _, ordinals, _ in here])
-    shape = np.concatenate([np.full(len(rows), numbers[id(one)], np.int32) for one, rows, _ in here])
+    """One kind of packet of a block, in the file's order."""
+    there = np.zeros(len(block.starts), bool)
+    for _, ordinals, _ in here:
+        there[ordinals - block.first] = True
+    rank = np.cumsum(there, dtype=np.int64) - 1
+    rows = [rank[ordinals - block.first] for _, ordinals, _ in here]
+    shape = np.empty(np.count_nonzero(there), np.int32)
+    for (one, _, _), row in zip(here, rows, strict=True):
+        shape[row] = numbered[id(one)]
     values = {}
     for name in wanted:
-        places = [
-            starts + one.values[name] if name in one.values else np.full(len(starts), -1) for one, _, starts in here
-        ]
-        values[name] = _read(data, np.concatenate(places))
-    return ordinal, shape, values
+        values[name] = np.full(len(shape), ABSENT, np.int64)
+        by_length: dict[int, list[tuple[Int64s, Int64s]]] = defaultdict(list)
+        for (one, _, starts), row in zip(here, rows, strict=True):
+            if name in one.values:
+                offset, length = one.values[name]
+                by_length[length].append((row, starts + offset))
+        for length, parts in by_length.items():
+            row, places = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+            values[name][row] = numbers(block.data, places, length)
+    return np.flatnonzero(there) + block.first, shape, values
 
 
-def _read(data: Bytes, places: Int64s) -> Int64s:
-    there = places >= 0
-    if there.all():
-        return varints(data, places)[0]
-    out = np.full(len(places), ABSENT, np.int64)
-    if there.any():
-        out[there] = varints(data, places[there])[0]
-    return out
-
-
-def _arguments(found: Scan, shape: Shape, ordinals: Int64s, starts: Int64s, data: Bytes) -> None:
+def _arguments(found: Scan, notes: Notes, shape: Shape, ordinals: Int64s, starts: Int64s, data: Bytes) -> None:
     for offset, length in shape.texts.values():
         found.names.append(ScannedArgument(ordinals, _texts(found, data, starts + offset, length)))
     for key, offset, length in shape.args:
+        if not notes.reads(shape.sequence, key[:2], found.resets):
+            continue
         places = starts + offset
         values: npt.NDArray[Any]
         if key[2] in (TEXT, BLOB):
@@ -171,29 +182,15 @@ def _arguments(found: Scan, shape: Shape, ordinals: Int64s, starts: Int64s, data
         elif key[2] == DOUBLE:
             values = np.ndarray((len(data) - 7,), np.dtype("<f8"), data, strides=(1,))[places]
         else:
-            values = varints(data, places)[0]
+            values = numbers(data, places, length)
         found.args[shape.sequence, key].append(ScannedArgument(ordinals, values))
 
 
 def _texts(found: Scan, data: Bytes, places: Int64s, length: int) -> Int64s:
-    """The numbers of the texts of that length at these places; each distinct one is looked at once."""
-    if not length:
-        return np.full(len(places), found.texts.setdefault(b"", len(found.texts)))
-    taken = np.ndarray((len(data) - length + 1,), f"S{length}", data, strides=(1,))[places]
-    each, which = np.unique(taken, return_inverse=True)
-    known = [found.texts.setdefault(text, len(found.texts)) for text in each.tolist()]
+    """The numbers of the texts of that length at these places."""
+    texts, which = distinct(data, places, length)
+    known = [found.texts.setdefault(text, len(found.texts)) for text in texts]
     return np.array(known, np.int64)[which]
-
-
-def _joined(wanted: tuple[str, ...], parts: list[_Part]) -> ScannedTable:
-    """All blocks as one, in the file's order."""
-    table = _table(wanted, *([part[k] for part in parts] for k in range(3)))  # type: ignore[arg-type]
-    if not len(table):
-        return table
-    where = np.full(int(table.ordinal.max()) + 1, -1, np.int64)
-    where[table.ordinal] = np.arange(len(table))
-    order = where[where >= 0]
-    return ScannedTable(table.ordinal[order], table.shape[order], {k: v[order] for k, v in table.values.items()})
 
 
 def _table(

@@ -62,7 +62,7 @@ class Shape:
     flags: int = 0
     dropped: bool = False
     category: int | str | None = None  # the number of a word, or the text
-    values: dict[str, int] = field(default_factory=dict)
+    values: dict[str, tuple[int, int]] = field(default_factory=dict)  # offset, length: that of a shape never varies
     texts: dict[str, tuple[int, int]] = field(default_factory=dict)
     args: list[tuple[ArgKey, int, int]] = field(default_factory=list)  # key, offset, length
 
@@ -113,7 +113,7 @@ class _Walk:
         shape = self.shape
         for number, wire, start, end, value in self.fields(0, len(self.data)):
             if wire == _VARINT and number == _TIMESTAMP:
-                shape.values["at"] = start
+                shape.values["at"] = start, end - start
             elif wire == _VARINT and number in (_SEQUENCE, _FLAGS, _CLEARED, _DROPPED, _CLOCK, _FIRST):
                 self.keep(start, end)
                 self._constant(number, value)
@@ -145,7 +145,7 @@ class _Walk:
         shape = self.shape
         for number, wire, start, end, value in self.fields(begin, stop):
             if wire == _VARINT and number in _EVENT_VALUES:
-                shape.values[_EVENT_VALUES[number]] = start
+                shape.values[_EVENT_VALUES[number]] = start, end - start
             elif number == 9 and wire == _VARINT:
                 self.keep(start, end)
                 shape.kind = value
@@ -195,7 +195,7 @@ class _Walk:
         shape = self.shape
         for number, wire, start, end, _ in self.fields(begin, stop):
             if wire == _VARINT and number in _STAGE_VALUES:
-                shape.values[_STAGE_VALUES[number]] = start
+                shape.values[_STAGE_VALUES[number]] = start, end - start
             elif number == 17 and wire == _BYTES:
                 shape.texts["name"] = (start, end - start)
             elif number == 6 and wire == _BYTES:
@@ -218,9 +218,9 @@ class _Walk:
         for number, wire, start, end, _ in self.fields(begin, stop):
             if wire == _BYTES and number in (1, 2):
                 side = "grid" if number == 1 else "block"
-                for dim, kind, place, _, _ in self.fields(start, end):
+                for dim, kind, place, after, _ in self.fields(start, end):
                     if kind == _VARINT and dim in _DIMS:
-                        self.shape.values[f"{side}_{_DIMS[dim]}"] = place
+                        self.shape.values[f"{side}_{_DIMS[dim]}"] = place, after - place
             elif wire == _BYTES and number == 3:
                 self._launch_argument(start, end)
 
