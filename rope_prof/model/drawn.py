@@ -16,6 +16,8 @@ VERSION: Final = 1
 #: A duration as the trace has it, where a slice cannot be that long: negative, or none at all.
 WRITTEN_NS: Final = "duration as written"
 NONE: Final = "none"
+#: The name of a range as the trace has it, where what is drawn is for people.
+WRITTEN_NAME: Final = "name as written"
 #: Of a trace's metadata, what an analysis asks for.
 _METADATA: Final = ("deviceProperties", "distributedInfo", "device", "totals")
 

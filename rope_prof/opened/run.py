@@ -23,7 +23,7 @@ from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, figur
 from rope_prof.analysis.run.series import series
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.analysis.trace.calls import call_frame
-from rope_prof.analysis.trace.replays import single_calls
+from rope_prof.analysis.trace.replays import named_calls, single_calls
 from rope_prof.errors import RunError, TraceError
 from rope_prof.io.run.folder import RunFolder, read_run
 from rope_prof.io.trace.read import read_trace
@@ -192,7 +192,7 @@ class OpenedRun:
     def _lay_out(self, path: Path, key: Key) -> Capture:
         trace = accounted(self._read(path))
         frame = call_frame(trace, call_pattern(key.name), kind="record_function")
-        return Capture(trace, single_calls(trace, frame))
+        return Capture(named_calls(trace, key.name), single_calls(trace, frame))
 
     def account(self, facts: KeyFacts) -> Captured | None:
         """Kernels, gaps and median call of that key's trace; None where there is none. Errors: TraceError."""

@@ -78,7 +78,7 @@ def test_a_refusal_is_the_sentence_of_the_command_and_can_be_waived(
     found.toggle(key="pick-anyway").set_value(True).run()
     assert asked(found, "anyway") == "yes"
     assert typed(found)[-1] == "--anyway"
-    assert found.dataframe[0].value["case"].to_list() == ["28b-tp1-n973-bf16-image"] * 4
+    assert found.dataframe[0].value["case"].to_list() == ["973 tokens"] * 4
 
 
 def test_the_baseline_of_every_page_is_where_it_starts(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rope_prof.analysis.comparison.compare import compare
 from rope_prof.analysis.run.cases import main_case
 from rope_prof.analysis.trace.idle import idle
 from rope_prof.analysis.trace.replays import calls_per_range, single_events
+from rope_prof.opened.comparison import side_of
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.units import duration
 from rope_prof.views.blocks.bubbles import Bubbles, account_table
@@ -87,3 +89,23 @@ def test_perfetto_opens_with_the_two_sides_that_the_overview_compares(run: Opene
     pins = run_trace(run.run, run.rows, traces).zooms[case.name].pins
     words = ("host launches", "stream", "bubbles")
     assert pins == tuple(f"{path} eager · {word}" for path in ("unfused", "fused") for word in words)
+
+
+def test_no_range_that_a_person_sees_is_named_by_a_case(run: OpenedRun) -> None:
+    """The timeline once named a call `unfused.eager.cold.28b-tp1-n973-bf16-image.r0#18`."""
+    for name in (*names(run, "eager"), *names(run, "graph")):
+        capture = run.capture(run.run.facts(name))
+        assert capture is not None
+        shown = capture.trace.ranges["name"].to_list()
+        assert not [one for one in shown if run.run.facts(name).key.case.name in one]
+        word = "replay" if calls_per_range(capture.trace) > 1 else "call"
+        assert f"{word} #1" in shown
+
+
+def test_compare_says_both_bubbles_also_where_there_is_no_ratio(run: OpenedRun) -> None:
+    rows = {row.key: row for row in run.rows}
+    base, cand = (side_of(path, run, path, "eager") for path in ("unfused", "fused"))
+    found = [one for one in compare(base, cand, paired=True, metrics=("bubble",)) if one.metric == "bubble"]
+    assert "UNKNOWN" in {one.word for one in found}
+    for one in found:
+        assert (one.before, one.after) == tuple(rows[key].bubble_corrected_ns for key in (one.base, one.cand))

@@ -194,12 +194,12 @@ def test_call_k_of_both_sides_starts_at_one_instant(perfetto_sql: PerfettoSql, w
     )
     zero = rows[0]["ts"]
     assert [(row["track"], row["name"], row["ts"] - zero, row["dur"]) for row in rows] == [
-        ("fused eager · calls", "call 0", 0, 30),
-        ("unfused eager · calls", "call 0", 0, 100),
-        ("fused eager · calls", "call 1", 100, 30),
-        ("unfused eager · calls", "call 1", 100, 100),
-        ("fused eager · calls", "call 2", 200, 10),
-        ("unfused eager · calls", "call 2", 200, 50),
+        ("fused eager · calls", "call #0", 0, 30),
+        ("unfused eager · calls", "call #0", 0, 100),
+        ("fused eager · calls", "call #1", 100, 30),
+        ("unfused eager · calls", "call #1", 100, 100),
+        ("fused eager · calls", "call #2", 200, 10),
+        ("unfused eager · calls", "call #2", 200, 50),
     ]
     kernels = perfetto_sql(path, "select ts from slice where category = 'kernel' order by ts")
     assert [row["ts"] - zero for row in kernels] == [0, 0, 40, 100, 100, 140, 200, 200, 240]
@@ -231,12 +231,17 @@ def test_a_replay_of_a_graph_is_cut_into_its_calls(perfetto_sql: PerfettoSql, wr
     )
     zero = rows[0]["ts"]
     assert [(row["name"], row["ts"] - zero, row["kernels"]) for row in rows[:4]] == [
-        ("call 0", 0, 2),
-        ("call 1", 100, 2),
-        ("call 2", 200, 2),
-        ("call 3", 660, 2),  # the longest side of call 2 has the pause before the next replay
+        ("call #0", 0, 2),
+        ("call #1", 100, 2),
+        ("call #2", 200, 2),
+        ("call #3", 660, 2),  # the longest side of call 2 has the pause before the next replay
     ]
-    assert [row["dur"] for row in rows] == [20, 20, 460, 20, 20, 16]
+    assert [row["dur"] for row in rows] == [20, 20, 16, 20, 20, 16], (
+        "a replay's last call has no period, as on every page"
+    )
+    said = perfetto_sql(path, "select name from slice where category = 'range' and name glob 'replay*' order by ts")
+    assert [row["name"] for row in said] == ["replay #0", "replay #1"]
+    assert set(read_trace(path).ranges["name"]) == {*eager[slow].ranges["name"], *drawn.ranges["name"]}
 
 
 def test_counters_say_what_runs_and_what_waits(perfetto_sql: PerfettoSql, write: Write) -> None:

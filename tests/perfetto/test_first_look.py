@@ -89,8 +89,8 @@ def test_a_case_opens_on_one_call_of_each_side_with_launches_and_streams_pinned(
         )
         assert start == pytest.approx(made.look.start_ns, abs=2)
         assert start + length == pytest.approx(made.look.end_ns, abs=2)
-        calls = asked(page, f"name = 'call 1' and ts >= {made.look.start_ns} and ts + dur <= {made.look.end_ns}")
-        sides = asked(page, "name = 'call 0'")
+        calls = asked(page, f"name = 'call #1' and ts >= {made.look.start_ns} and ts + dur <= {made.look.end_ns}")
+        sides = asked(page, "name = 'call #0'")
         assert calls == sides >= 4
         assert outside.seen == []
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from rope_prof.analysis.run.rows import Row, summary
+from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.overview import Overview, cards, headline, lost_words, overview
-from rope_prof.views.blocks.overview_tables import calls_picture, sides_table, table
+from rope_prof.views.blocks.overview_tables import calls_picture, payoff_table, sides_table, table
 from rope_prof.views.draw.palette import LIGHT
+from rope_prof.views.draw.svg import Rect
 from rope_prof.views.page.blocks import blocks
 from rope_prof.views.page.blocks import cards as drawn_cards
 from tests.runs import facts, run, samples
@@ -70,3 +75,17 @@ def test_the_sentence_of_losses_is_of_the_path_asked_for_and_counts_on_the_other
     )
     assert lost_words(view).startswith("fused is slower at no measured token count. Other paths lose too")
     assert lost_words(seen()) == "No measured token count is slower."
+
+
+def test_bars_are_to_scale_where_nothing_was_captured_and_empty_columns_are_left_out(repository: Path) -> None:
+    """A sweep is timed alone: its bars were six equal slivers, 487 and 5.27 µs long, above columns of dashes."""
+    rows = open_run(repository / "traces/h200-sweep").rows
+    found = overview(rows, "28b-tp1-n1024-bf16-image")
+    (picture,) = calls_picture(found)
+    bars = {shape.title: shape.width for shape in picture.drawing.shapes if isinstance(shape, Rect) and shape.title}
+    assert len(bars) == len(found.sides) == 6
+    walls = [side.row.wall_ns.median for side in found.sides if side.row.wall_ns]
+    assert [width / max(bars.values()) for width in bars.values()] == pytest.approx([w / max(walls) for w in walls])
+    assert sides_table(found).head == ("path · mode", "µs a call", "to baseline")
+    (pays,) = payoff_table(found)
+    assert pays.wraps

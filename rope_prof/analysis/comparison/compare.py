@@ -186,9 +186,10 @@ def _verdict(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str) -> Ver
     found: _Found | str = bad or (
         _counts(sides, left, right) if metric == "kernels" else _times(sides, left, right, metric)
     )
-    made = _Found(None) if isinstance(found, str) else found
-    word, why = _judge_counts(made.ratio) if metric == "kernels" else _judge_times(made)
     halves = ((sides.base, left), (sides.cand, right)) if metric == "bubble" and bad is None else ()
+    plain = [_plain_bubble(side, facts) for side, facts in halves] or [None, None]
+    made = _Found(None, *plain) if isinstance(found, str) else found
+    word, why = _judge_counts(made.ratio) if metric == "kernels" else _judge_times(made)
     parts = [_parts(side, facts) for side, facts in halves] or [None, None]
     return Verdict(
         case=left.key.case,
@@ -342,6 +343,15 @@ def _bubble(side: Side, facts: KeyFacts, factor: float = 1.0) -> Figure | str | 
         ends_said = "" if lo is None or hi is None else f", [{duration(lo)}, {duration(hi)}]"
         return f"the bubble of {label} may be none ({duration(bubble.median)}{ends_said}): there is no ratio"
     return bubble
+
+
+def _plain_bubble(side: Side, facts: KeyFacts) -> float | None:
+    """Wall less busy by their medians: the bubble of a run's own table, also where it may be none."""
+    capture, wall = side.captures.get(facts.key.name), _rounds(side, facts, "wall")
+    if not isinstance(capture, CaptureFigures) or isinstance(wall, str) or capture.busy_ns is None:
+        return None
+    by_wall = figure(list(wall.values()))
+    return None if by_wall is None else by_wall.median - capture.busy_ns
 
 
 def _parts(side: Side, facts: KeyFacts) -> BubbleParts | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -24,6 +26,18 @@ def own_calls(frame: pl.DataFrame) -> pl.DataFrame:
 def calls_per_range(trace: Trace) -> int:
     """How many calls a range of a trace of ours holds: those of a graph that is replayed as one."""
     return int((trace.own or {}).get("calls_per_range", 1))
+
+
+def in_words(names: pl.Series, key_name: str, per_range: int) -> pl.Series:
+    """Names of ranges, those around calls of that key (`<key>#18`) for people: `call #18`, of a graph `replay #7`."""
+    word = "call" if per_range == 1 else "replay"
+    return names.str.replace(f"^{re.escape(key_name)}#(\\d+)$", f"{word} #$1")
+
+
+def named_calls(trace: Trace, key_name: str) -> Trace:
+    """A trace of ours to be looked at: the ranges around calls of that key `in_words`."""
+    words = in_words(trace.ranges["name"], key_name, calls_per_range(trace))
+    return replace(trace, ranges=trace.ranges.with_columns(words))
 
 
 def single_calls(trace: Trace, frame: pl.DataFrame) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from rope_prof.io.perfetto.roles import STAGES, with_roles
 from rope_prof.io.perfetto.scan import scan
 from rope_prof.io.perfetto.words import TraceWords, Track, read_words, signed
 from rope_prof.io.rocm.records import copy_name
-from rope_prof.model.drawn import KEY, NONE, WRITTEN_NS, DrawnTrack, DrawnTracks, read_drawn
+from rope_prof.model.drawn import KEY, NONE, WRITTEN_NAME, WRITTEN_NS, DrawnTrack, DrawnTracks, read_drawn
 from rope_prof.model.trace import (
     CPU_OPS,
     GPU_EVENTS,
@@ -275,6 +275,7 @@ class _Frames:
         look, ordinal = self._looked, rows["ordinal"]
         kind = look.words_of(ordinal, "kind")
         return rows.with_columns(
+            name=pl.coalesce(look.words_of(ordinal, WRITTEN_NAME), "name") if self._drawn else pl.col("name"),
             kind=pl.when(pl.col("role") == "").then(kind).otherwise("role"),
             domain=look.words_of(ordinal, "domain"),
             payload=look.numbers(ordinal, "payload"),

@@ -12,7 +12,7 @@ from rope_prof.analysis.run.differences import Unlike
 from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells, name
 from rope_prof.views.words.comparison import Comparison, gates, method, reasons, tally
-from rope_prof.views.words.labels import short
+from rope_prof.views.words.labels import case_phrases, short
 from rope_prof.views.words.verdicts import value
 
 #: So many facts stand open; the rest is folded.
@@ -64,7 +64,8 @@ def compare_blocks(found: Comparison) -> tuple[Block, ...]:
 
 def verdict_table(found: Comparison) -> Table:
     """A row a verdict; below a bubble its two parts, which sum to it."""
-    rows = [row for verdict in found.verdicts for row in (_verdict(verdict), *_parts(verdict))]
+    cases = case_phrases([verdict.case for verdict in found.verdicts])
+    rows = [row for verdict in found.verdicts for row in (_verdict(verdict, cases[verdict.case]), *_parts(verdict))]
     return Table(head=_HEAD, rows=tuple(rows), right=frozenset({5, 6, 7, 8}))
 
 
@@ -78,14 +79,14 @@ def _parts(verdict: Verdict) -> tuple[tuple[Cell, ...], ...]:
     return cells(*blank, "= host", "", *hosts, *none), cells(*blank, "+ queue", "", *queues, *none)
 
 
-def _verdict(verdict: Verdict) -> tuple[Cell, ...]:
+def _verdict(verdict: Verdict, case: str) -> tuple[Cell, ...]:
     found = verdict.ratio
     interval = MISSING
     if found is not None and found.lo is not None and found.hi is not None:
         exact = verdict.metric == "kernels"
         interval = "exact" if exact else f"[{significant(found.lo, 4)}, {significant(found.hi, 4)}]"
     return cells(
-        name(verdict.case.name),
+        name(case),
         name(short(verdict.base)),
         name(short(verdict.cand)),
         verdict.metric,

@@ -17,25 +17,30 @@ from rope_prof.views.words.trust import MARKED
 from rope_prof.views.words.verdicts import MEANING, SIGNS
 
 _LEGEND = (("kernel", "device busy"), ("bubble", "bubble: the device runs nothing"))
+_WHOLE = ("muted", "whole call: no capture tells busy from bubble")
+#: So many columns of figures have their intervals under them, or a page is too narrow.
+_BESIDE = 6
 
 
 def calls_picture(view: Overview) -> Iterator[Picture]:
-    """Where a call's time goes, a bar a side; nothing where no side was timed and captured."""
-    rows = tuple(
-        _bar(one)
-        for one in view.sides
-        if one.row.wall_ns is not None and one.row.busy_ns is not None and one.row.status != "wrong"
-    )
-    if rows:
-        title = f"Where a call's time goes, {case_words(view.case)}"
-        chart = BarChart(rows=rows, unit="µs a call, unprofiled wall time", title=title, legend=_LEGEND)
-        words = "Bubble = unprofiled wall time − busy time of the capture; a negative one is not drawn."
-        words += f" {MARKED}" if any(one.denied for one in view.sides) else ""
-        yield charted(chart, "calls", title="Where a call's time goes", caption=words, where="page")
+    """Where a call's time goes, a bar a side; whole where it was not captured. Nothing where no side was timed."""
+    sides = [one for one in view.sides if one.row.wall_ns is not None and one.row.status != "wrong"]
+    if not sides:
+        return
+    captured = [one for one in sides if one.row.busy_ns is not None]
+    legend = (*(_LEGEND if captured else ()), *(() if len(captured) == len(sides) else (_WHOLE,)))
+    title = f"Where a call's time goes, {case_words(view.case)}"
+    chart = BarChart(rows=tuple(map(_bar, sides)), unit="µs a call, unprofiled wall time", title=title, legend=legend)
+    words = "Bubble = unprofiled wall time − busy time of the capture; a negative one is not drawn." if captured else ""
+    words += f" {MARKED}" if any(one.denied for one in view.sides) else ""
+    yield charted(chart, "calls", title="Where a call's time goes", caption=words, where="page")
 
 
 def _bar(one: OverviewSide) -> Bar:
     row, wall, bubble = one.row, _median(one.row.wall_ns) or 0.0, one.row.bubble_corrected_ns or 0.0
+    if row.busy_ns is None:
+        words = f"{microseconds(wall)} µs"
+        return Bar(label=one.label, parts=((_WHOLE[0], wall / US, f"{words}, not captured"),), note=words)
     busy = min(row.busy_ns or 0.0, wall)
     return Bar(
         label=one.label,
@@ -48,11 +53,20 @@ def _bar(one: OverviewSide) -> Bar:
 
 
 def sides_table(view: Overview) -> Table:
-    """Of each timed side what a call takes, against the baseline, and how much of it is bubble; raw ones beside."""
-    rows = tuple(_side(one, view.baseline) for one in view.sides if one.row.wall_ns)
+    """Of each timed side what a call takes, against the baseline, and how much of it is bubble; raw ones beside.
+
+    A column without a figure is left out.
+    """
+    rows = [_side(one, view.baseline) for one in view.sides if one.row.wall_ns]
     head = ("path · mode", "µs a call", "to baseline", "busy", "bubble", "of the call", "by replay", "raw", "inflation")
+    told = [k for k in range(len(head)) if any(row[k].text != MISSING for row in rows)]
     note = "raw: share of the profiled call; struck out where the profiler stretches the call too much."
-    return Table(head=head, rows=rows, right=frozenset(range(1, len(head))), note=note)
+    return Table(
+        head=tuple(head[k] for k in told),
+        rows=tuple(tuple(row[k] for k in told) for row in rows),
+        right=frozenset(range(1, len(told))),
+        note=note if "raw" in (head[k] for k in told) else "",
+    )
 
 
 def _side(one: OverviewSide, base: OverviewSide | None) -> tuple[Cell, ...]:
@@ -74,6 +88,7 @@ def payoff_table(view: Overview) -> Iterator[Table]:
         head=("", *head),
         rows=tuple(cells(name, *map(_payoff, found)) for name, found in view.cells),
         right=frozenset(range(1, len(head) + 1)),
+        wraps=len(head) > _BESIDE,
         note=f"Speedup over {view.baseline.label}, wall time a call, with the 95 % interval of the ratio. {MEANING}.",
     )
 

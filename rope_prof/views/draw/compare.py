@@ -15,7 +15,7 @@ from rope_prof.units import ratio, significant
 from rope_prof.views.draw.scale import Scale, log_scale, log_ticks
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Shape, Text, fitted, text_width
 from rope_prof.views.words.difference import difference
-from rope_prof.views.words.labels import short
+from rope_prof.views.words.labels import case_phrases, short
 from rope_prof.views.words.verdicts import value
 
 WIDTH = 1180.0
@@ -78,9 +78,9 @@ def forest(verdicts: Sequence[Verdict], title: str) -> Drawing:
 def row_labels(rows: Sequence[Verdict]) -> list[str]:
     """The case, with what else the rows do not share: candidate's path and mode, metric."""
     sides, metrics = {(short(v.base), short(v.cand)) for v in rows}, {v.metric for v in rows}
-    labels = []
+    cases, labels = case_phrases([v.case for v in rows]), []
     for v in rows:
-        words = [v.case.name]
+        words = [cases[v.case]]
         if len(sides) > 1:
             words.append(short(v.cand))
         if len(metrics) > 1:

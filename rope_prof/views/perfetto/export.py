@@ -24,7 +24,7 @@ from itertools import groupby
 from rope_prof.analysis.run.rows import Row, call_pattern
 from rope_prof.analysis.trace.analyze import accounted, analyze
 from rope_prof.analysis.trace.calls import call_frame
-from rope_prof.analysis.trace.replays import calls_per_range, own_calls, split_replays
+from rope_prof.analysis.trace.replays import own_calls, single_calls
 from rope_prof.model.drawn import KEY, DrawnTracks
 from rope_prof.model.run import Case, Key, Run
 from rope_prof.model.trace import Trace
@@ -162,7 +162,7 @@ def _side(key: Key, label: str, trace: Trace) -> TrackSide:
     frame = call_frame(used, call_pattern(key.name), kind="record_function")
     if not frame.height:
         frame = call_frame(used, call_pattern(key.name))
-    return TrackSide(label, used, own_calls(split_replays(used, frame, calls_per_range(used))))
+    return TrackSide(label, used, own_calls(single_calls(used, frame)), key.name)
 
 
 def _case_order(keys: Sequence[Key]) -> _Order:

@@ -18,7 +18,8 @@ import polars as pl
 
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.launches import launched
-from rope_prof.model.drawn import NONE, WRITTEN_NS, DrawnTracks
+from rope_prof.analysis.trace.replays import calls_per_range, in_words
+from rope_prof.model.drawn import NONE, WRITTEN_NAME, WRITTEN_NS, DrawnTracks
 from rope_prof.model.trace import Trace
 from rope_prof.units import US
 from rope_prof.views.perfetto.packets import PerfettoWriter, Slice, Value, lanes
@@ -58,11 +59,24 @@ def _last(edges: Int64s, at: Int64s) -> Int64s:
 
 @dataclass(frozen=True, eq=False)
 class TrackSide:
-    """One trace to draw. `calls` are its rows of `call_frame`, in the order of time; None: a foreign trace."""
+    """One trace to draw. `calls` are its rows of `single_calls`, in the order of time; None: a foreign trace.
+
+    `key_name`: the key whose calls they are, which is taken off the names of their ranges.
+    """
 
     label: str
     trace: Trace
     calls: pl.DataFrame | None = None
+    key_name: str | None = None
+
+    @property
+    def ranges(self) -> pl.DataFrame:
+        """The ranges under the names that are drawn; those that differ as the trace has them in a column of theirs."""
+        if self.key_name is None:
+            return self.trace.ranges
+        words = in_words(self.trace.ranges["name"], self.key_name, calls_per_range(self.trace))
+        written = pl.when(words != pl.col("name")).then("name")
+        return self.trace.ranges.with_columns(written.alias(WRITTEN_NAME), name=words)
 
 
 def lead(side: TrackSide) -> int:
@@ -127,7 +141,7 @@ def draw(
     if side.calls is not None:
         _call_track(writer, group, side, clock)
     hosted = _HostTracks(writer, group, side, clock, drawn)
-    hosted.draw("ranges", side.trace.ranges, "range")
+    hosted.draw("ranges", side.ranges, "range")
     _host_tracks(writer, group, side, host, host_starts, out, drawn)
     devices = events["device"].unique().sort().to_list()
     for device in devices:
@@ -179,16 +193,18 @@ def _call_track(writer: PerfettoWriter, group: int, side: TrackSide, clock: Trac
     assert side.calls is not None
     starts = clock.device(side.calls["first_start_ns"]).tolist()
     slices = []
-    for number, (start, row) in enumerate(zip(starts, side.calls.iter_rows(named=True), strict=True)):
+    for start, row in zip(starts, side.calls.iter_rows(named=True), strict=True):
         args: dict[str, Value] = {
-            "range": row["range"],
             "kernels": row["kernels"],
             "busy µs": row["busy_ns"] / US,
-            "period µs": row["length_ns"] / US if row["whole"] else None,
-            "bubble µs": (row["length_ns"] - row["busy_ns"]) / US if row["whole"] else None,
+            "period µs": None if row["period_ns"] is None else row["period_ns"] / US,
+            "bubble µs": None if row["period_ns"] is None else (row["period_ns"] - row["busy_ns"]) / US,
         }
-        slices.append(Slice(start, start + row["length_ns"], f"call {number}", "call", args, colour="call"))
-    about = "One call from its first kernel to the next call's first kernel (the last: to its own last)."
+        length = row["last_end_ns"] - row["first_start_ns"] if row["period_ns"] is None else row["period_ns"]
+        slices.append(Slice(start, start + length, f"call #{row['call']}", "call", args, colour="call"))
+    about = (
+        "One call from its first kernel to the next call's first kernel (the last, also of a replay: to its own last)."
+    )
     for lane in lanes(slices, nest=False):
         writer.lane(f"{side.label} · calls", group, lane, about)
 
@@ -196,7 +212,7 @@ def _call_track(writer: PerfettoWriter, group: int, side: TrackSide, clock: Trac
 #: Columns of ranges and operators that are arguments of their slices, if there is one.
 _HOST_ARGS = (
     *("kind", "domain", "payload", "input_dims", "input_types"),
-    *("external", "sequence", "forward_thread"),
+    *("external", "sequence", "forward_thread", WRITTEN_NAME),
 )
 #: Category of a slice on the host -> the frame that it is from.
 _FRAME_OF = {"range": "ranges", "operator": "ops", "overhead": "overheads"}

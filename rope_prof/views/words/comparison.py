@@ -11,7 +11,7 @@ from rope_prof.analysis.comparison.sides import Difference, Side
 from rope_prof.analysis.run.differences import Unlike
 from rope_prof.analysis.stats import LEAST_APART
 from rope_prof.units import MISSING
-from rope_prof.views.words.labels import short
+from rope_prof.views.words.labels import case_phrases, family_words, short
 from rope_prof.views.words.machine import machine_line
 
 _HELD = {"fails": "FAILS", "undecided": "CANNOT BE JUDGED", "holds": "holds"}
@@ -45,10 +45,13 @@ def tally(found: Comparison) -> list[tuple[str, list[tuple[str, int]]]]:
 
 def gates(found: Comparison) -> list[str]:
     """What each bound said; then which keys are under none."""
+    cases = case_phrases([v.case for v in found.verdicts])
     words = _HELD | ({"undecided": _ALLOWED} if found.allow_unknown else {})
-    lines = [f"{words[held]}: {_bound(g)} for {short(v.cand)} ({v.case.name})" for g, v, held in found.checked]
+    lines = [f"{words[held]}: {_bound(g)} for {short(v.cand)} ({cases[v.case]})" for g, v, held in found.checked]
     metrics = {g.metric for g, _, _ in found.checked}
-    free = [f"{short(v.cand)}, {v.metric} ({v.case.name})" for v in found.verdicts if v.untimed and v.metric in metrics]
+    free = [
+        f"{short(v.cand)}, {v.metric} ({cases[v.case]})" for v in found.verdicts if v.untimed and v.metric in metrics
+    ]
     return [*lines, *([f"under no bound, since no side can time them: {_few(free)}"] if free else [])]
 
 
@@ -58,10 +61,11 @@ def _bound(gate: Gate) -> str:
 
 def reasons(found: Comparison) -> list[str]:
     """Why a verdict is open; one line for all verdicts of one reason."""
+    cases = case_phrases([v.case for v in found.verdicts])
     lines: dict[tuple[str, str], list[str]] = {}
     for v in found.verdicts:
         if v.reason:
-            named = f"{short(v.cand)}, {v.metric} ({v.case.name})"
+            named = f"{short(v.cand)}, {v.metric} ({cases[v.case]})"
             lines.setdefault((v.word, v.reason), []).append(named)
     return [f"{word}, {reason}: {_few(named)}" for (word, reason), named in lines.items()]
 
@@ -79,7 +83,7 @@ def method(found: Comparison) -> list[str]:
         _pairing(found),
         *_between(found.verdicts),
         *_families(found),
-        f"Rounds: {_rounds(found.verdicts)}; L2 state: {_states(found)}.",
+        f"Rounds: {_rounds(found.verdicts)}; L2 state: {_states(found)}{_family(found)}.",
         *_machines(found),
         *([f"The runs differ in {'; '.join(map(_unlike, found.unlike))}."] if found.unlike else []),
         *(f"Compared although they differ in {one}." for one in found.differences),
@@ -149,6 +153,12 @@ def _rounds(verdicts: Sequence[Verdict]) -> str:
 
 def _states(found: Comparison) -> str:
     return ", ".join(dict.fromkeys(facts.key.l2 for side in (found.base, found.cand) for facts in side.keys))
+
+
+def _family(found: Comparison) -> str:
+    """What all cases share; none where they are of several families, which the table tells apart."""
+    shared = {family_words(v.case) for v in found.verdicts}
+    return f"; all cases: {shared.pop()}" if len(shared) == 1 else ""
 
 
 def _machines(found: Comparison) -> list[str]:
