@@ -188,7 +188,7 @@ def _verdict(sides: _Sides, left: KeyFacts, right: KeyFacts, metric: str) -> Ver
     )
     halves = ((sides.base, left), (sides.cand, right)) if metric == "bubble" and bad is None else ()
     plain = [_plain_bubble(side, facts) for side, facts in halves] or [None, None]
-    made = _Found(None, *plain) if isinstance(found, str) else found
+    made = _Found(None, plain[0], plain[1]) if isinstance(found, str) else found
     word, why = _judge_counts(made.ratio) if metric == "kernels" else _judge_times(made)
     parts = [_parts(side, facts) for side, facts in halves] or [None, None]
     return Verdict(
