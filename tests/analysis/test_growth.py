@@ -1,15 +1,18 @@
-"""Many threads take work in proportion: nothing looks through the spans of all of them for each of them."""
+"""Many threads and many ranges around the same launches take work in proportion to what the file holds."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from rope_prof.analysis.trace import gaps
+from rope_prof.analysis.trace import gaps, pairs, ranges, shared
 from rope_prof.analysis.trace.analyze import analyze
-from rope_prof.analysis.trace.spans import SpanSet, join
-from tests.builders import Drawn, kernel, sync, trace
+from rope_prof.analysis.trace.spans import InOrder, Int64s, SpanSet, in_order, join
+from tests.builders import Drawn, kernel, range_, sync, trace
 
 THREADS = 300
+RANGES = 500
 
 
 def _drawn(*, waits: bool) -> list[Drawn]:
@@ -38,3 +41,28 @@ def test_spans_are_joined_in_proportion_to_the_threads(waits: bool, monkeypatch:
     assert device.kernels == THREADS
     assert sum(device.idle_by_cause_ns.values()) == device.idle_ns > 0
     assert joined < 20 * THREADS  # every thread against every span would be THREADS times THREADS
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_ranges_around_the_same_launches_do_not_each_look_at_all_of_them(
+    nested: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = 0
+
+    def counted(row: Int64s, *spans: Int64s) -> InOrder:
+        nonlocal looked_at
+        looked_at += len(row)
+        return in_order(row, *spans)
+
+    for module in (pairs, shared):
+        monkeypatch.setattr(module, "in_order", counted)
+    monkeypatch.setattr(ranges, "accounts", partial(shared.accounts, many=10 * RANGES))
+    drawn: list[Drawn] = []
+    for k in range(RANGES):
+        drawn.append(kernel(10 * k + 5, 10 * k + 9, launched=(10 * k + 1, 10 * k + 2), correlation=k + 1))
+        end = 20 * RANGES - 10 * k if nested else 10 * k + 5 * RANGES
+        drawn.append(range_(f"r{k}a", 10 * k, end))
+    answer = analyze(trace(*drawn))
+    assert len(answer.ranges) == RANGES
+    assert max(use.kernels for use in answer.ranges) == (RANGES if nested else RANGES // 2)
+    assert looked_at < RANGES**2 // 8  # of over a quarter of RANGES times RANGES pairs

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rope_prof.analysis.trace import calls as calls_module
+from rope_prof.analysis.trace import ranges as ranges_module
+from rope_prof.analysis.trace import shared
 from rope_prof.analysis.trace.accounting import others_on
-from rope_prof.analysis.trace.calls import call_events, call_frame, numbered
+from rope_prof.analysis.trace.calls import call_events, call_frame, last_begun, numbered
 from rope_prof.analysis.trace.gaps import host, idle_by_cause, segments
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.pairs import FOREVER, Gaps, once_each, pairs, run_gaps, runs, timed
@@ -53,6 +59,32 @@ def test_a_range_gets_what_each_of_its_calls_alone_would(held: Trace) -> None:
         expected.setdefault((row["range"], row["device"]), Counter()).update(alone)
     found = range_use(held.ranges, events, host(held))
     assert {(use.name, use.device): use.idle_by_cause_ns for use in found} == {k: dict(v) for k, v in expected.items()}
+
+
+@settings(max_examples=30, deadline=None)
+@given(nested(), st.lists(st.tuples(st.integers(-60, 200), st.integers(1, 250), st.integers(1, 2)), max_size=9))
+def test_calls_that_hold_much_in_common_get_what_each_alone_would(held: Trace, more: list[tuple[int, ...]]) -> None:
+    crossing = trace(*(range_(f"x{k % 3}", lo, lo + ns, thread=of) for k, (lo, ns, of) in enumerate(more))).ranges
+    held = replace(held, ranges=pl.concat([held.ranges, crossing]))
+    events = launched(held)
+    alone = range_use(held.ranges, events, host(held)), call_frame(held, ".*")
+    for size in (1, 3, 1000):
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (calls_module, ranges_module):
+                patch.setattr(module, "accounts", partial(shared.accounts, many=0))
+            patch.setattr(shared, "cell_size", lambda _, size=size: size)
+            assert range_use(held.ranges, events, host(held)) == alone[0]
+            assert call_frame(held, ".*").sort("call", "device").equals(alone[1].sort("call", "device"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(nested())
+def test_the_last_range_begun_is_found_without_looking_at_each_pair(held: Trace) -> None:
+    ordered, events = numbered(held.ranges), launched(held)
+    last = np.full(events.height, -1, np.int64)
+    for number, rows in pairs(ordered, events):
+        np.maximum.at(last, rows, number)
+    assert last_begun(ordered, events).to_list() == last.tolist()
 
 
 @settings(max_examples=40, deadline=None)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.accounting import device_use
@@ -20,8 +19,9 @@ from rope_prof.analysis.trace.calls import last_begun, numbered
 from rope_prof.analysis.trace.gaps import Host, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
-from rope_prof.analysis.trace.pairs import pairs, run_totals, runs, timed
+from rope_prof.analysis.trace.pairs import timed
 from rope_prof.analysis.trace.ranges import RangeUse, range_use
+from rope_prof.analysis.trace.shared import accounts
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.model.trace import Trace
 
@@ -132,15 +132,12 @@ def _of_range(
     chosen = _outermost(_named(trace, name).filter(pl.col("dur_ns").is_not_null()))
     if not chosen.height:
         raise UsageError(f"range {name!r} is never closed in {trace.source!r}: no call; close it, or name another")
-    arrays = timed(here)
-    pieces = list(pairs(numbered(chosen), here))
-    if not pieces:
+    ordered = numbered(chosen)
+    totals = [account.totals for account in accounts(ordered, here, timed(here))]
+    if not totals:
         raise UsageError(f"range {name!r} launched no GPU work on device {device} in {trace.source!r}")
-    totals = pl.concat([run_totals(runs(calls, rows, arrays), arrays) for calls, rows in pieces])
-    owner = np.full(here.height, -1, np.int64)
-    for calls, rows in pieces:
-        owner[rows] = calls
-    own = here.with_columns(call=pl.Series(owner)).filter(pl.col("call") >= 0)
+    found = pl.concat(totals)
+    own = here.with_columns(call=last_begun(ordered, here)).filter(pl.col("call") >= 0)
     uses = range_use(chosen.with_columns(name=pl.lit(name)), here, host_side)
     return _side(
         trace,
@@ -148,8 +145,8 @@ def _of_range(
         name=name,
         device=device,
         judged=judged,
-        spans=tuple(totals.sort("call").select(pl.col("last_end_ns") - pl.col("first_start_ns")).to_series()),
-        busy=int(totals["busy_ns"].sum()),
+        spans=tuple(found.sort("call").select(pl.col("last_end_ns") - pl.col("first_start_ns")).to_series()),
+        busy=int(found["busy_ns"].sum()),
         causes=uses[0].idle_by_cause_ns,
         host_side=host_side,
     )

@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.launches import FOR_THREAD, launched
-from rope_prof.analysis.trace.pairs import FOREVER, pairs, run_totals, runs, timed
+from rope_prof.analysis.trace.pairs import FOREVER, by_thread, pairs, timed
+from rope_prof.analysis.trace.shared import accounts
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, Trace
 
 CALLS: dict[str, Any] = {
@@ -70,7 +71,7 @@ def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """One row per range and device, in the order of host_start_ns; `events` come from `launched`."""
     ranges = numbered(ranges)
     arrays = timed(events)
-    totals = [run_totals(runs(calls, rows, arrays), arrays) for calls, rows in pairs(ranges, events)]
+    totals = [account.totals for account in accounts(ranges, events, arrays)]
     found = pl.concat(totals) if totals else pl.DataFrame(schema=_TOTALS)
     rows = ranges.join(found, on="call", how="left", maintain_order="left")
     rows = rows.with_columns(pl.col("kernels", "events", "kernel_ns", "busy_ns", "inner_gap_ns").fill_null(0))
@@ -156,8 +157,8 @@ def inside(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
 def last_begun(ordered: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     """For each row of `events` the number of the range (of `numbered`) that holds its launch and began last, or -1."""
     last = np.full(events.height, -1, np.int64)
-    for calls, rows in pairs(ordered, events):
-        np.maximum.at(last, rows, calls)
+    for lane in by_thread(ordered, events):
+        last[lane.rows] = np.maximum(last[lane.rows], lane.last())
     return pl.Series(last)
 
 

@@ -14,12 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-import numpy as np
 import polars as pl
 
-from rope_prof.analysis.trace.calls import families, numbered
+from rope_prof.analysis.trace.calls import families, last_begun, numbered
 from rope_prof.analysis.trace.groups import holding
-from rope_prof.analysis.trace.pairs import pairs
 from rope_prof.analysis.trace.spans import frame_in_order, length
 from rope_prof.model.trace import Finding, Trace, proof
 
@@ -106,10 +104,9 @@ def _places(trace: Trace, rows: pl.DataFrame) -> pl.DataFrame:
     columns = ("launch", "launch_process", "launch_thread", "launch_start_ns")
     launches = rows.select(columns).unique("launch", maintain_order=True)
     ordered = numbered(trace.ranges.filter(pl.col("dur_ns").is_not_null()))
-    last = np.full(launches.height, -1, np.int64)
-    for calls, at in pairs(ordered, launches):
-        np.maximum.at(last, at, calls)
-    found = launches.with_columns(call=pl.Series(last)).filter(pl.col("call") >= 0).sort("launch_start_ns")
+    found = (
+        launches.with_columns(call=last_begun(ordered, launches)).filter(pl.col("call") >= 0).sort("launch_start_ns")
+    )
     family = ordered.select(families(ordered["range"])).to_series()
     return found.with_columns(range=family.gather(found["call"])).select(
         "launch", place=pl.format("{} {}", "range", pl.int_range(pl.len()).over("call"))

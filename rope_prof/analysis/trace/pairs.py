@@ -7,7 +7,7 @@ pairs stay numbers, and the frames are gathered only where a row is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,32 +24,114 @@ FOREVER = 1 << 62
 MOST_PAIRS = 1_000_000
 
 
-def pairs(ranges: pl.DataFrame, events: pl.DataFrame, most: int = MOST_PAIRS) -> Iterator[tuple[Int64s, Int64s]]:
-    """Call numbers and rows of `events`, in pieces of about `most` pairs, by call and launch; no call is cut in two.
+@dataclass(frozen=True, eq=False)
+class ThreadCalls:
+    """The ranges of one thread and what was launched in them: call `calls[i]` holds `rows[low[i]:high[i]]`.
+
+    `rows` are those of the events that a launch of the thread, or one made for it, is known of, in the order of launch.
+    """
+
+    calls: Int64s
+    low: Int64s
+    high: Int64s
+    rows: Int64s
+
+    def of(self, which: Int64s) -> ThreadCalls:
+        """Those calls alone."""
+        return ThreadCalls(self.calls[which], self.low[which], self.high[which], self.rows)
+
+    def held(self) -> Bools:
+        """Which of `rows` any call holds."""
+        steps = np.zeros(len(self.rows) + 1, np.int64)
+        np.add.at(steps, self.low, 1)
+        np.add.at(steps, self.high, -1)
+        return np.cumsum(steps[:-1]) > 0
+
+    def last(self) -> Int64s:
+        """For each of `rows` the last call that holds it, or -1."""
+        size, length = len(self.rows), self.high - self.low
+        level = np.frexp(length)[1] - 1  # a call is two stretches of 2**level rows; from above to single rows
+        found = np.full(size, -1, np.int64)
+        for k in range(int(level.max(initial=-1)), -1, -1):
+            whole, half = found.copy(), 1 << k
+            np.maximum(found[half:], whole[: max(size - half, 0)], out=found[half:])
+            mine = np.flatnonzero(level == k)
+            for at in (self.low[mine], self.high[mine] - half):
+                np.maximum.at(found, at, self.calls[mine])
+        return found
+
+
+def by_thread(ranges: pl.DataFrame, events: pl.DataFrame) -> Iterator[ThreadCalls]:
+    """One for each thread of `ranges`, in the order in which they first come.
 
     `ranges` come from `calls.numbered`, `events` need the columns launch_process, _thread and _start_ns; with
     launch_for_thread a launch is also in the ranges of the thread that waits for it.
     """
     other = pl.col("launch_for_thread") if "launch_for_thread" in events.columns else pl.lit(None, dtype=pl.Int64)
     linked = events.select(
-        "launch_process", "launch_thread", "launch_start_ns", other.alias("for"), row=pl.int_range(pl.len())
+        row=pl.int_range(pl.len()),
+        at="launch_start_ns",
+        process="launch_process",
+        thread="launch_thread",
+        other=other,
     )
-    linked = linked.filter(pl.col("launch_start_ns").is_not_null()).sort("launch_start_ns", maintain_order=True)
-    for (process, thread), group in ranges.group_by("process", "thread", maintain_order=True):
-        here = linked
-        if process is not None:
-            here = here.filter(pl.col("launch_process").eq_missing(process))
-        if thread is not None:
-            here = here.filter(pl.col("launch_thread").eq_missing(thread) | (pl.col("for") == thread).fill_null(False))
-        starts, rows = here["launch_start_ns"].to_numpy(), here["row"].to_numpy()
-        low = np.searchsorted(starts, group["host_start_ns"].to_numpy())
-        high = np.searchsorted(starts, group["host_end_ns"].fill_null(FOREVER).to_numpy())
-        counts = np.maximum(high - low, 0)
-        calls = group["call"].to_numpy()
+    linked = linked.filter(pl.col("at").is_not_null()).sort("at", maintain_order=True)
+    waited = linked.filter(pl.col("other").is_not_null() & pl.col("other").ne_missing(pl.col("thread")))
+    known = pl.concat([linked, waited.with_columns(thread="other")]).sort("process", "thread", "at", "row")
+    row, at = known["row"].to_numpy(), known["at"].to_numpy()
+    places = _places(known)
+    begin, end = ranges["host_start_ns"].to_numpy(), ranges["host_end_ns"].fill_null(FOREVER).to_numpy()
+    calls = ranges["call"].to_numpy()
+    number, threads = group_numbers(ranges.select("process", "thread"))
+    order = np.argsort(number, kind="stable")
+    cuts = np.searchsorted(number[order], np.arange(threads.height + 1))
+    for k, (process, thread) in enumerate(threads.iter_rows()):
+        if process is None or thread is None:
+            mine = pl.lit(process is None) | pl.col("process").eq_missing(process)
+            mine &= pl.lit(thread is None) | pl.col("thread").eq_missing(thread) | pl.col("other").eq_missing(thread)
+            here = linked.filter(mine)
+            rows, starts = here["row"].to_numpy(), here["at"].to_numpy()
+        else:
+            place = places.get((process, thread), slice(0))
+            rows, starts = row[place], at[place]
+        which = order[cuts[k] : cuts[k + 1]]
+        low, high = np.searchsorted(starts, begin[which]), np.searchsorted(starts, end[which])
+        yield ThreadCalls(calls[which], low, np.maximum(low, high), rows)
+
+
+def _places(known: pl.DataFrame) -> dict[tuple[int | None, int | None], slice]:
+    """Where the rows of each (process, thread) stand in a frame that is sorted by them."""
+    number, threads = group_numbers(known.select("process", "thread"))
+    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(number)]
+    return dict(zip(threads.iter_rows(), map(slice, cuts, cuts[1:]), strict=False))
+
+
+def pairs(ranges: pl.DataFrame, events: pl.DataFrame, most: int = MOST_PAIRS) -> Iterator[tuple[Int64s, Int64s]]:
+    """Call numbers and rows of `events`, in pieces of about `most` pairs; no call is cut in two.
+
+    Of a thread they come by call and launch. `ranges` and `events` as in `by_thread`.
+    """
+    yield from expanded(by_thread(ranges, events), most)
+
+
+def expanded(found: Iterable[ThreadCalls], most: int = MOST_PAIRS) -> Iterator[tuple[Int64s, Int64s]]:
+    """The pairs of those lanes as `pairs` gives them."""
+    calls: list[Int64s] = []
+    rows: list[Int64s] = []
+    waiting = 0
+    for lane in found:
+        counts = lane.high - lane.low
         for piece in _pieces(counts, most):
-            at = _expand(low[piece], counts[piece])
-            if len(at):
-                yield np.repeat(calls[piece], counts[piece]), rows[at]
+            size = int(counts[piece].sum())
+            if waiting and waiting + size > most:
+                yield np.concatenate(calls), np.concatenate(rows)
+                calls, rows, waiting = [], [], 0
+            if size:
+                calls.append(np.repeat(lane.calls[piece], counts[piece]))
+                rows.append(lane.rows[_expand(lane.low[piece], counts[piece])])
+                waiting += size
+    if waiting:
+        yield np.concatenate(calls), np.concatenate(rows)
 
 
 def _pieces(counts: Int64s, most: int) -> Iterator[slice]:

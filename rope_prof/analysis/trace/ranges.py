@@ -20,18 +20,9 @@ from rope_prof.analysis.stats import tenths_of
 from rope_prof.analysis.trace.accounting import others_on
 from rope_prof.analysis.trace.calls import families, numbered
 from rope_prof.analysis.trace.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
-from rope_prof.analysis.trace.pairs import (
-    FOREVER,
-    Gaps,
-    TimedEvents,
-    once_each,
-    pairs,
-    run_gaps,
-    run_totals,
-    runs,
-    timed,
-)
-from rope_prof.analysis.trace.spans import total_time
+from rope_prof.analysis.trace.pairs import FOREVER, Gaps, TimedEvents, by_thread, once_each, timed
+from rope_prof.analysis.trace.shared import accounts
+from rope_prof.analysis.trace.spans import Int64s, total_time
 from rope_prof.units import US
 
 _TIMES: Final = ("device", "kind", "start_ns", "dur_ns")
@@ -80,10 +71,9 @@ def outside(ranges: pl.DataFrame, events: pl.DataFrame) -> Outside | None:
     """What falls in none of `ranges`; None where there are none. `events` come from `launched`."""
     if not ranges.height:
         return None
-    lanes = numbered(ranges)
     held = np.zeros(events.height, np.bool_)
-    for _, rows in pairs(outermost(lanes), events):
-        held[rows] = True
+    for lane in by_thread(numbered(ranges), events):
+        held[lane.rows] |= lane.held()
     kernels = events.filter(pl.col("kind") == "kernel")
     free = events.filter(pl.Series(~held) & pl.col("launch_start_ns").is_not_null() & (pl.col("kind") == "kernel"))
     return Outside(
@@ -94,7 +84,7 @@ def outside(ranges: pl.DataFrame, events: pl.DataFrame) -> Outside | None:
 
 
 def outermost(lanes: pl.DataFrame) -> pl.DataFrame:
-    """The ranges of each thread that no other one of it holds, so that no launch is looked at for every level."""
+    """The ranges of each thread that no other one of it holds."""
     lane = ["process", "thread"]
     end = pl.col("host_end_ns").fill_null(FOREVER)
     reach = end.cum_max().shift(1).over(lane)
@@ -116,10 +106,10 @@ def range_use(
     family = ordered.select(families(ordered["range"]), closed=pl.col("host_end_ns").is_not_null())
     totals: list[pl.DataFrame] = []
     causes: list[pl.DataFrame] = []
-    for calls, rows in pairs(ordered, events):
-        found = runs(calls, rows, arrays)
-        totals.append(run_totals(found, arrays))
-        causes += _causes(run_gaps(found), arrays, launches, host_side, rungs, family)
+    for account in accounts(ordered, events, arrays):
+        totals.append(account.totals)
+        for calls, gaps in ((None, account.gaps), *account.alike):
+            causes += _causes(gaps, calls, arrays, launches, host_side, rungs, family)
     if not totals:
         return ()
     rows_of = _named(pl.concat(totals), family).filter(pl.col("device").is_not_null())
@@ -137,18 +127,12 @@ def range_use(
 
 def _backward(ordered: pl.DataFrame, caused: pl.DataFrame, family: pl.DataFrame) -> dict[tuple[str, str], list[int]]:
     """Kernels and their time by (family, device), of work that the ranges' forward operators caused."""
-    totals: dict[tuple[str, str], list[int]] = {}
-    for calls, rows in pairs(ordered, caused):
-        work = caused[rows].select("device", "kind", "dur_ns").with_columns(family=family["family"].gather(calls))
-        summed = (
-            work.filter(pl.col("kind") == "kernel")
-            .group_by("family", "device")
-            .agg(pl.len(), pl.col("dur_ns").clip(lower_bound=0).cast(pl.Int128).sum())
-        )
-        for name, device, count, ns in summed.iter_rows():
-            held = totals.setdefault((name, device), [0, 0])
-            held[0], held[1] = held[0] + count, held[1] + int(ns)
-    return totals
+    found = [account.totals for account in accounts(ordered, caused, timed(caused))]
+    if not found:
+        return {}
+    sums = (pl.col(name).cast(pl.Int128).sum() for name in ("kernels", "kernel_ns"))
+    rows = _named(pl.concat(found), family).group_by("family", "device").agg(*sums)
+    return {(name, device): [int(count), int(ns)] for name, device, count, ns in rows.iter_rows()}
 
 
 def _named(frame: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
@@ -159,13 +143,17 @@ def _named(frame: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
 
 def _causes(
     found: Gaps,
+    calls: Int64s | None,
     arrays: TimedEvents,
     launches: Launches,
     host_side: Host,
     rungs: dict[Any, Rungs],
     family: pl.DataFrame,
 ) -> Iterator[pl.DataFrame]:
-    """For each device nanoseconds by family and cause, of the gaps of one piece; each distinct gap is judged once."""
+    """For each device nanoseconds by family and cause, of the gaps of one piece; each distinct gap is judged once.
+
+    With `calls` each of them has all of the gaps.
+    """
     device = arrays.device[found.after]
     for number in np.unique(device).tolist():
         here = found.of(np.flatnonzero(device == number)) if len(arrays.devices) > 1 else found
@@ -173,10 +161,13 @@ def _causes(
         one = here.of(kept)
         parts = parted(one.start, one.end, one.before, one.after, launches)
         name = arrays.devices[number]
-        table = cause_table(parts, host_side, len(kept), rungs[name])
-        columns = {cause: table[place, code] for code, cause in enumerate(CAUSES) if table[:, code].any()}
-        rows = _named(pl.DataFrame({"call": here.call, **columns}), family)
-        exact = pl.Int64 if len(place) * int(np.abs(table).max(initial=0)) < 1 << 62 else pl.Int128
+        table = cause_table(parts, host_side, len(kept), rungs[name])[place]
+        owner = here.call
+        if calls is not None:
+            table, owner = np.repeat(table.sum(axis=0, keepdims=True), len(calls), axis=0), calls
+        columns = {cause: table[:, code] for code, cause in enumerate(CAUSES) if table[:, code].any()}
+        rows = _named(pl.DataFrame({"call": owner, **columns}), family)
+        exact = pl.Int64 if len(table) * int(np.abs(table).max(initial=0)) < 1 << 62 else pl.Int128
         yield rows.group_by("family").agg(pl.col(*columns).cast(exact).sum()).with_columns(device=pl.lit(name))
 
 

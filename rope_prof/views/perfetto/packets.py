@@ -7,8 +7,11 @@ order of time, an end before the begin at the same instant; the reader sorts tra
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
     from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket
@@ -22,6 +25,8 @@ _BEGIN, _END, _COUNTER = 1, 2, 4
 _EXPLICIT: Final = 3
 _COUNT: Final = 2
 _CLEARED, _NEEDED = 1, 2
+#: Where nothing is open on a lane: after every end.
+_FREE: Final = (1 << 63) - 1
 
 
 class Slice(NamedTuple):
@@ -43,27 +48,32 @@ def lanes(slices: Iterable[Slice], *, nest: bool) -> list[list[Slice]]:
     With `nest` a slice may lie wholly inside another of its lane, as calls do on a thread; without, nothing overlaps.
     """
     found: list[list[Slice]] = []
-    open_ends: list[list[float]] = []
+    stacks: list[list[int]] = []  # the ends of what is open on each lane, the first to come on top
+    room = np.zeros(1, np.int64)  # of each lane the end on top
+    closing: list[tuple[int, int]] = []
     for one in sorted(slices, key=lambda s: (s.start_ns, -_end(s))):
         end = _end(one)
-        number = next((k for k, ends in enumerate(open_ends) if _fits(ends, one.start_ns, end, nest)), len(found))
+        while closing and closing[0][0] <= one.start_ns:
+            _, number = heapq.heappop(closing)
+            stacks[number].pop()
+            room[number] = stacks[number][-1] if stacks[number] else _FREE
+        fits = room[: len(found)] >= (end if nest else _FREE)
+        number = int(fits.argmax()) if fits.any() else len(found)
         if number == len(found):
             found.append([])
-            open_ends.append([])
+            stacks.append([])
+            room = np.append(room, room) if number == len(room) else room
+            room[number] = _FREE
         found[number].append(one)
-        open_ends[number].append(end)
+        if end > one.start_ns:
+            stacks[number].append(end)
+            room[number] = end
+            heapq.heappush(closing, (end, number))
     return found
 
 
-def _fits(ends: list[float], start: float, end: float, nest: bool) -> bool:
-    """Whether a lane takes the span, once the slices that are over are taken off its stack of `ends`."""
-    while ends and ends[-1] <= start:
-        ends.pop()
-    return not ends or (nest and end <= ends[-1])
-
-
-def _end(one: Slice) -> float:
-    return float("inf") if one.end_ns is None else one.end_ns
+def _end(one: Slice) -> int:
+    return _FREE - 1 if one.end_ns is None else one.end_ns
 
 
 class PerfettoWriter:
