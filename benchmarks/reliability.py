@@ -45,7 +45,7 @@ ERRORS: Final = ("ENOSPC", "EROFS", "EACCES", "EIO", "ESTALE", "EDQUOT")
 AT_A_WRITE: Final = ("kill", *ERRORS, "exclusive", "power", "second writer")
 AFTERWARDS: Final = ("clock set back", "file deleted", "newer schema")
 KINDS: Final = (*AT_A_WRITE, *AFTERWARDS)
-LONGEST_S: Final = 120
+LONGEST_S: Final = 900
 RECORD: Final = ("record", "--device", "cpu", "--tokens", "1,2", "--path", "unfused", "--rounds", "2", "--no-isolate")
 LOADED: Final = (
     *("filelock", "triton", "torch.profiler", "polars", "scipy", "tests.record.storage_bench"),

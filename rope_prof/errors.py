@@ -15,9 +15,18 @@ class RopeProfError(Exception):
     exit_code = 1
     code = "error"
 
+    def __str__(self) -> str:
+        """The sentence. What it quotes of a file may break lines or steer a terminal: that is blanked."""
+        text = super().__str__()
+        return text if text.isprintable() else "".join(map(_shown, text))
+
     def as_json(self) -> dict[str, Any]:
         """What a script or an agent is told (docs/schema/error.json)."""
         return {"code": self.code, "exit_code": self.exit_code, "message": " ".join(str(self).split())}
+
+
+def _shown(letter: str) -> str:
+    return letter if letter.isprintable() else " " if letter.isspace() else "\ufffd"
 
 
 class UsageError(RopeProfError):

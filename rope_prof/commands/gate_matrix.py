@@ -8,6 +8,7 @@ import msgspec
 
 from rope_prof.analysis.comparison.gates import gate
 from rope_prof.errors import UsageError
+from rope_prof.io.damaged import DAMAGED
 
 FILE = "rope_prof.toml"
 #: What is bounded where nobody says: time on both clocks, and kernels, whose count has no spread.
@@ -56,7 +57,7 @@ def read_matrix(path: Path | None) -> Matrix:
         found = msgspec.toml.decode(file.read_bytes(), type=Matrix)
     except OSError as error:
         raise UsageError(f"cannot read {str(file)!r}: {error.strerror}") from error
-    except (msgspec.DecodeError, ValueError) as error:
+    except DAMAGED as error:
         raise UsageError(f"{str(file)!r}: {error}; see docs/gate.md for its fields") from error
     if not found.operation:
         raise UsageError(f"{str(file)!r} names no [[operation]]; leave the list out to gate the one that ships")

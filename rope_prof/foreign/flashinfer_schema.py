@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from rope_prof.errors import UsageError
+from rope_prof.io.damaged import DAMAGED
 
 #: The schema's words -> torch's; None: torch has no such thing to compute with.
 DTYPES: Mapping[str, str | None] = MappingProxyType(
@@ -226,5 +227,5 @@ def _decoded(path: Path, data: bytes | None, kind: type[T], what: str) -> T:
         raise UsageError(f"{what} {str(path)!r}: no such file")
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    except DAMAGED as error:
         raise UsageError(f"{what} {path.name!r}: {str(error)[0].lower()}{str(error)[1:]}") from error

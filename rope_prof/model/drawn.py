@@ -6,8 +6,10 @@ One JSON text among the file's metadata (`KEY`). The events carry what is theirs
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, Final, Literal, TypedDict
+
+import msgspec
 
 from rope_prof.model.trace import Finding, Trace
 
@@ -65,21 +67,65 @@ class DrawnTracks:
         return json.dumps({"version": VERSION, "sides": self.sides, "tracks": tracks}, ensure_ascii=False)
 
 
+_Number = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_Frame = Literal["gpu", "nodes", "calls", "ranges", "ops", "overheads"]
+
+
+class _Event(TypedDict):
+    kind: Literal["gpu", "host"]
+    name: str
+    start_ns: _Number | None
+    dur_ns: _Number | None
+
+
+class _Found(msgspec.Struct):
+    code: str
+    detail: str
+    count: _Number
+    events: list[_Event]
+    do: str
+
+
+class _Facts(TypedDict):
+    format: str
+    events: _Number
+    findings: list[_Found]
+    window_end: bool | None
+    window_end_ns: _Number | None
+    base_time_ns: _Number | None
+    device_names: dict[str, str]
+    metadata: dict[str, Any]
+    own: dict[str, Any] | None
+
+
+class _Side(TypedDict):
+    label: str
+    shift_ns: _Number | None
+    facts: _Facts
+
+
+class _Told(msgspec.Struct):
+    version: Literal[1]
+    sides: list[_Side]
+    tracks: dict[_Number, tuple[_Number, _Frame, str | None, _Number | None, _Number | None, _Number | None]]
+
+
 def read_drawn(text: str) -> DrawnTracks | None:
     """What such a text says; None for one of another version, or that is damaged."""
     try:
-        told = json.loads(text)
-        if told["version"] != VERSION:
-            return None
-        names = ("side", "frame", "device", "stream", "process", "thread")
-        tracks = {int(n): DrawnTrack(**dict(zip(names, t, strict=True))) for n, t in told["tracks"].items()}
-        sides = [dict(side) for side in told["sides"]]
-        if any(not 0 <= track.side < len(sides) for track in tracks.values()):
-            return None
-        for side in sides:
-            side["facts"]["findings"] = tuple(
-                Finding(**found | {"events": tuple(found["events"])}) for found in side["facts"]["findings"]
-            )
-        return DrawnTracks(sides, tracks)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        told = msgspec.json.decode(text, type=_Told)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
+    tracks = {
+        number: DrawnTrack(side=side, frame=frame, device=device, stream=stream, process=process, thread=thread)
+        for number, (side, frame, device, stream, process, thread) in told.tracks.items()
+    }
+    if any(not 0 <= track.side < len(told.sides) for track in tracks.values()):
+        return None
+    return DrawnTracks([_side(side) for side in told.sides], tracks)
+
+
+def _side(told: _Side) -> dict[str, Any]:
+    findings = (Finding(**msgspec.structs.asdict(one)) for one in told["facts"]["findings"])
+    facts = told["facts"] | {"findings": tuple(replace(one, events=tuple(one.events)) for one in findings)}
+    return told | {"facts": facts}

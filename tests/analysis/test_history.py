@@ -79,8 +79,9 @@ def test_the_file_is_bounded_replaces_a_resumed_run_and_damage_holds_nothing(
     left = history.kept_runs(here)
     assert len(left) == history.MOST_RUNS
     assert left[-1].created == f"abc{history.MOST_RUNS + 7}"
-    history.history_file(here).write_bytes(b'{"version": 1, "machine": 3}')
-    assert history.kept_runs(here) == ()
+    for damaged in (b'{"version": 1, "machine": 3}', b'{"version": 1, "machine": "\xe9"}', b'{"x":' + b"[" * 100_000):
+        history.history_file(here).write_bytes(damaged)
+        assert history.kept_runs(here) == ()
     history.keep(here, first)
     assert history.kept_runs(here) == (first,)
     assert machine_kind(here) != machine_kind(replace(here, torch="1.0"))

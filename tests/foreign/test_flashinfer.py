@@ -224,6 +224,19 @@ def test_a_workload_that_is_off_names_line_and_field(tmp_path: Path, line: dict[
         defined(put(tmp_path / "d.json", definition()), [], file)
 
 
+@pytest.mark.parametrize("data", [b'{"name": "\xe9"}', b'{"x":' + b"[" * 100_000])
+def test_a_file_that_is_no_text_of_json_is_one_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "d.json").write_bytes(data)
+    with pytest.raises(UsageError, match=r"definition 'd.json': "):
+        defined(tmp_path / "d.json", [], None)
+
+
+def test_an_error_is_one_line_whatever_it_quotes(tmp_path: Path) -> None:
+    sources = [{"path": "a\nb\x1b[31m.py", "content": ""}]
+    with pytest.raises(UsageError, match="the file among its sources: a b\ufffd"):
+        made(tmp_path, solution(sources=sources))
+
+
 def test_what_does_not_go_together_names_the_field(tmp_path: Path) -> None:
     file = put(tmp_path / "d.json", definition())
     with pytest.raises(UsageError, match="has no open axis 'tokens'; it has 'batch_size'"):

@@ -38,12 +38,12 @@ _VALUES: Final = (
 )
 _BYTES: Final = (b"\xe9", b'"', b"\\", b",", b"}", b"]", b"{", b"[", b"\n", b"\xf0\x9f", b"\x00", b":", b"\x7f", b"/")
 #: (how, where, how long, which): where is a share of the input's length.
-_CHANGE: Final = st.tuples(st.integers(0, 5), st.integers(0, 9999), st.integers(0, 40), st.integers(0, 17))
+_CHANGE: Final = st.tuples(st.integers(0, 6), st.integers(0, 9999), st.integers(0, 40), st.integers(0, 17))
 Change = tuple[int, int, int, int]
 
 
 def changed(data: bytes, change: Change) -> bytes:
-    """One change: a byte, a hole, a doubled piece, another value, a cut, a word between."""
+    """One change: a byte, a hole, a doubled piece, another value, a cut, a bit, a word between."""
     how, where, length, which = change
     at = where * len(data) // 10_000
     to = at + length
@@ -59,6 +59,8 @@ def changed(data: bytes, change: Change) -> bytes:
         return data if colon < 0 or not ends else data[: colon + 1] + _VALUES[which] + data[min(ends) :]
     if how == 4:
         return data[:at] if length == 0 else data
+    if how == 5:
+        return data[:at] + bytes(byte ^ 1 << which % 8 for byte in data[at : at + 1]) + data[at + 1 :]
     return data[:at] + _VALUES[which] + data[at:]
 
 
@@ -104,7 +106,7 @@ class Fuzzer:
         try:
             TARGETS[kind].tried(data, self.folder)
         except RopeProfError as error:
-            assert str(error).strip() and "\n" not in str(error), f"no one line: {error}"
+            assert str(error).strip() and str(error).isprintable(), f"no one line: {error}"
             outcome = type(error).__name__
         except BaseException:
             self.keep.write_bytes(data)

@@ -1,165 +1,143 @@
-"""What the fuzzer reads: for each kind of file a small corpus to begin with, and what is done with an input.
+"""What the fuzzer reads: for each kind of file a corpus to begin with (`corpora`), and what is done with an input.
 
-Nothing here runs, writes outside its folder or reaches a library's binary reader with made-up bytes but SQLite's, which
-is made for that.
+Nothing here runs or writes outside its folder. Tables of Parquet and Arrow are drawn from columns that were mutated:
+made-up bytes reach only binary readers that are made for files of strangers (SQLite, protobuf, archives).
 """
 
 from __future__ import annotations
 
-import gzip
 import json
-import sqlite3
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+import msgspec
+import polars as pl
 
 from rope_prof.analysis.trace.analyze import analyze
+from rope_prof.commands.gate_matrix import read_matrix
+from rope_prof.foreign.flashinfer_schema import Definition, read_definition, read_solution, read_workloads
+from rope_prof.io.run.baselines import Baselines
 from rope_prof.io.run.clean_files import clean_file
 from rope_prof.io.run.clean_json import clean_json
-from rope_prof.io.run.folder import read_run, write_run
+from rope_prof.io.run.folder import read_run
 from rope_prof.io.run.nsight import read_nsight
 from rope_prof.io.run.redact import PrivateWords
 from rope_prof.io.run.requests import read_end_to_end
 from rope_prof.io.trace.ncu import from_csv
 from rope_prof.io.trace.perfetto import check_opens
 from rope_prof.io.trace.read import read_trace
-from tests import runs
+from rope_prof.model.drawn import KEY
+from tests.foreign.written import definition
+from tests.fuzz import corpora
+from tests.fuzz.corpora import Corpus
+from tests.io import packets
 
 _WORDS: Final = PrivateWords({"cnryuser": "user", "/home/cnryhome": "home"})
-#: An analysis costs five times as much as a reading.
-_ANALYZE_EVERY: Final = 16
+#: An analysis costs twenty times as much as a reading.
+_ANALYZE_EVERY: Final = 64
+_DEFINITION: Final = msgspec.convert(definition(), Definition)
 
 
 @dataclass(frozen=True)
 class Target:
     """`corpus(folder)`: inputs that read. `tried(data, folder)`: read one. `weight`: its share of all tries."""
 
-    corpus: Callable[[Path], list[bytes]]
+    corpus: Corpus
     tried: Callable[[bytes, Path], None]
     weight: int = 1
 
 
-def kineto_corpus(_: Path) -> list[bytes]:
-    """One small trace as an object, a list, indented and packed, with host calls, ranges and operators."""
-    times = {"ts": 10.5, "dur": 5.25}
-    kernel = {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, **times}
-    launch = {"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 2, "ts": 4, "dur": 2}
-    span = {"ph": "X", "cat": "user_annotation", "name": "step#0", "pid": 1, "tid": 2, "ts": 1, "dur": 30}
-    told = {"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "args": {"name": "python"}}
-    op = {"ph": "X", "cat": "cpu_op", "name": "aten::mul", "pid": 1, "tid": 2, "ts": 3, "dur": 4}
-    events: list[dict[str, Any]] = [told, span, op | {"args": {"External id": 1, "Input Dims": [[2, 3]]}}]
-    for number in range(4):
-        events.append(launch | {"ts": 4 + 20 * number, "args": {"correlation": number + 1}})
-        args = {"device": 0, "stream": 7, "correlation": number + 1, "grid": [8, 1, 1], "block": [128, 1, 1]}
-        events.append(kernel | {"ts": 10.5 + 20 * number, "args": args})
-    top = {"schemaVersion": 1, "deviceProperties": [{"id": 0, "name": "GPU"}], "traceEvents": events, "traceName": "t"}
-    plain = [json.dumps(top).encode(), json.dumps(events).encode(), json.dumps(top, indent=1).encode()]
-    return [*plain, gzip.compress(plain[0], mtime=0)]
-
-
-def proton_corpus(_: Path) -> list[bytes]:
-    """A profile with one kernel below one scope."""
-    metrics = {"time (ns)": 1000, "count": 2, "device_id": "0", "device_type": "CUDA"}
-    kernel = {"frame": {"name": "k", "type": "function"}, "metrics": metrics, "children": []}
-    scope = {"frame": {"name": "scope", "type": "function"}, "metrics": {}, "children": [kernel]}
-    root = {"frame": {"name": "ROOT", "type": "function"}, "metrics": {"time (ns)": 0}, "children": [scope]}
-    devices = {"CUDA": {"0": {"arch": "90", "clock_rate": 1980000, "num_sms": 132}}}
-    return [json.dumps([root, devices]).encode()]
-
-
-def nsys_corpus(folder: Path) -> list[bytes]:
-    """An export with kernels, runtime calls and ranges."""
-    path = folder / "corpus.sqlite"
-    made = sqlite3.connect(path)
-    made.execute("PRAGMA page_size = 512")
-    made.execute("CREATE TABLE StringIds (id INTEGER, value TEXT)")
-    made.executemany("INSERT INTO StringIds VALUES (?, ?)", [(1, "k"), (2, "cudaLaunchKernel_v7000"), (3, "step#0")])
-    where = "deviceId INTEGER, streamId INTEGER, correlationId INTEGER, shortName INTEGER, globalPid INTEGER"
-    made.execute(f"CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (start INTEGER, end INTEGER, {where})")
-    calls = "start INTEGER, end INTEGER, globalTid INTEGER, correlationId INTEGER, nameId INTEGER"
-    made.execute(f"CREATE TABLE CUPTI_ACTIVITY_KIND_RUNTIME ({calls})")
-    made.execute("CREATE TABLE NVTX_EVENTS (start INTEGER, end INTEGER, text TEXT, globalTid INTEGER, textId INTEGER)")
-    made.execute("INSERT INTO NVTX_EVENTS VALUES (0, 100, NULL, 1, 3)")
-    for k in range(4):
-        made.execute("INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME VALUES (?, ?, 1, ?, 2)", (20 * k + 1, 20 * k + 3, k))
-        row = (20 * k + 5, 20 * k + 9, k)
-        made.execute("INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES (?, ?, 0, 7, ?, 1, 1)", row)
-    made.commit()
-    made.close()
-    data = path.read_bytes()
-    path.unlink()
-    return [data]
-
-
-def run_corpus(folder: Path) -> list[bytes]:
-    """A `run.json` with keys that need no samples, so that it stands alone."""
-    keys = [runs.facts(path, status="failed", reason="no") for path in ("unfused", "fused")]
-    write_run(folder / "corpus-run", runs.run(*keys))
-    return [(folder / "corpus-run" / "run.json").read_bytes()]
-
-
-def shipped(name: str) -> Callable[[Path], list[bytes]]:
-    """The smallest file of that name among the shipped runs."""
-
-    def found(_: Path) -> list[bytes]:
-        from rope_prof.io.run.folder import shipped_runs
-
-        files = sorted(shipped_runs().rglob(name), key=lambda path: path.stat().st_size)
-        return [files[0].read_bytes()]
-
-    return found
-
-
-def ncu_corpus(_: Path) -> list[bytes]:
-    """What `ncu --csv --page raw` prints."""
-    head = '"ID","Process ID","Kernel Name","Block Size","Grid Size","Device","gpu__time_duration.sum"'
-    range_name = '"rope_prof:Push/Pop_Range:PL_Type:PL_Value:CLR_Type:Color:Msg_Type:Msg"'
-    rows = ('"","","","","","","ns",""', '"0","1","k","(128, 1, 1)","(8, 1, 1)","0","1,234","<default>"', "")
-    return ["\n".join((f"{head},{range_name}", *rows)).encode()]
-
-
-def text_corpus(_: Path) -> list[bytes]:
-    """Texts that hold private things, for the cleaner."""
-    return [
-        b"run by cnryuser at /home/cnryhome/x.py --token=abcdefgh https://u:pw@example.org/x C:\\Users\\bob\\x ",
-        b'{"env": {"A": "b"}, "argv": ["x", "--password", "p w"], "name": "k</home/bob/x.cu:1>"}',
-    ]
-
-
-def _read_trace(data: bytes, folder: Path) -> None:
-    path = folder / "trace.json"
-    path.write_bytes(data)
+def _analyzed(path: Path, data: bytes) -> None:
     trace = read_trace(path)
     if zlib.crc32(data) % _ANALYZE_EVERY == 0:
         json.dumps(analyze(trace).as_json())
 
 
-def _read_run(data: bytes, folder: Path) -> None:
-    path = folder / "run" / "run.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    read_run(path.parent)
+def _trace_named(name: str) -> Callable[[bytes, Path], None]:
+    """Read a trace from a file of that name."""
 
-
-def _in_run(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], None]:
     def tried(data: bytes, folder: Path) -> None:
-        (folder / "run").mkdir(exist_ok=True)
-        (folder / "run" / name).write_bytes(data)
-        read(folder / "run")
+        (folder / name).write_bytes(data)
+        _analyzed(folder / name, data)
 
     return tried
 
 
+def _read_as(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], None]:
+    """Read the file of that name."""
+
+    def tried(data: bytes, folder: Path) -> None:
+        (folder / name).write_bytes(data)
+        read(folder / name)
+
+    return tried
+
+
+def _in_run(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], None]:
+    """Read the run folder that holds it under that name, and nothing else."""
+
+    def tried(data: bytes, folder: Path) -> None:
+        (folder / "run").mkdir(exist_ok=True)
+        (folder / "run" / name).write_bytes(data)
+        read(folder / "run")
+        (folder / "run" / name).unlink()
+
+    return tried
+
+
+def _read_drawn(data: bytes, folder: Path) -> None:
+    """A drawing that says that of itself."""
+    about = packets.packet()
+    about.chrome_events.metadata.add(name=KEY, string_value=data.decode("utf-8", errors="replace"))
+    drawn = [packets.track(number, "stream 7") for number in (1, 2)]
+    path = folder / "drawn.pftrace"
+    path.write_bytes(packets.data(about, *drawn, packets.spans((10, 20), (30, 45)), packets.spans((10, 25), track=2)))
+    _analyzed(path, data)
+
+
+def _read_tables(data: bytes, folder: Path) -> None:
+    """A folder of the tables that `data` tells, a column a line; Parquet or Arrow. What is no column is left out."""
+    tables: dict[str, pl.DataFrame] = {}
+    for line in data.splitlines():
+        try:
+            table, column, values = line.decode().split(" ", 2)
+            made = pl.Series(column, json.loads(values), strict=False).to_frame()
+            tables[table] = pl.concat([tables.get(table, pl.DataFrame()), made], how="horizontal")
+        except Exception:  # what polars makes no column of is no file either
+            continue
+    place = folder / "tables"
+    place.mkdir(exist_ok=True)
+    for old in place.iterdir():
+        old.unlink()
+    arrow = zlib.crc32(data) % 2
+    for number, (name, frame) in enumerate(tables.items()):
+        file = place / ("".join(letter for letter in name if letter.isalnum() or letter == "_")[:80] or str(number))
+        with suppress(pl.exceptions.PolarsError):
+            frame.write_ipc(f"{file}.arrow") if arrow else frame.write_parquet(f"{file}.parquet")
+    _analyzed(place, data)
+
+
+def _read_baseline(data: bytes, folder: Path) -> None:
+    place = folder / "store" / "main"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "20260101000000-aaaaaaaa.json").write_bytes(data)
+    with suppress(ValueError, KeyError, TypeError, OSError, RecursionError):  # it must stand where it says it does
+        (place / "20260101000000-aaaaaaaa.json").rename(place / f"{json.loads(data)['id']}.json")
+    try:
+        store = Baselines(str(folder / "store"))
+        store.names()
+        store.all("main")
+    finally:
+        for file in place.iterdir():
+            file.unlink()
+
+
 def _read_ncu(data: bytes, _folder: Path) -> None:
     list(from_csv(data.decode("utf-8", errors="replace"), "rope_prof"))
-
-
-def _check_opens(data: bytes, folder: Path) -> None:
-    path = folder / "opens.json"
-    path.write_bytes(data)
-    check_opens(path)
 
 
 def _clean(data: bytes, _folder: Path) -> None:
@@ -172,14 +150,38 @@ def _clean(data: bytes, _folder: Path) -> None:
     clean_json(data, _WORDS)
 
 
+def _clean_binary(data: bytes, _folder: Path) -> None:
+    clean_file("x.bin", data, _WORDS)
+
+
+_read_trace: Final = _trace_named("trace.json")
+
+#: Weights: a million inputs shall take an hour; what costs little is tried the more.
 TARGETS: Final = {
-    "kineto": Target(kineto_corpus, _read_trace, weight=8),
-    "proton": Target(proton_corpus, _read_trace, weight=2),
-    "nsys": Target(nsys_corpus, _read_trace, weight=2),
-    "run.json": Target(run_corpus, _read_run, weight=2),
-    "end_to_end.json": Target(shipped("end_to_end.json"), _in_run("end_to_end.json", read_end_to_end)),
-    "nsight.json": Target(shipped("nsight.json"), _in_run("nsight.json", read_nsight)),
-    "ncu csv": Target(ncu_corpus, _read_ncu),
-    "perfetto ui": Target(kineto_corpus, _check_opens),
-    "cleaner": Target(lambda folder: [*text_corpus(folder), *kineto_corpus(folder)], _clean, weight=2),
+    "kineto": Target(corpora.kineto_corpus, _read_trace, weight=8),
+    "torch monitor": Target(corpora.monitor_corpus, _read_trace),
+    "perfetto": Target(corpora.perfetto_corpus, _read_trace, weight=2),
+    "drawn by us": Target(corpora.drawn_corpus, _read_drawn),
+    "proton": Target(corpora.proton_corpus, _read_trace, weight=3),
+    "proton trace": Target(corpora.proton_trace_corpus, _read_trace, weight=2),
+    "nsys": Target(corpora.nsys_corpus, _read_trace, weight=2),
+    "nsys folder": Target(corpora.export_folder_corpus, _read_tables, weight=2),
+    "rocpd": Target(corpora.rocpd_corpus, _read_trace),
+    "rocprofv3": Target(corpora.rocprof_corpus, _read_trace, weight=2),
+    "archive": Target(corpora.archive_corpus, _read_trace, weight=2),
+    "tar.gz": Target(corpora.tar_gz_corpus, _trace_named("trace.tar.gz")),
+    "run.json": Target(corpora.run_corpus, _in_run("run.json", read_run), weight=3),
+    "end_to_end.json": Target(
+        corpora.shipped("end_to_end.json"), _in_run("end_to_end.json", read_end_to_end), weight=2
+    ),
+    "nsight.json": Target(corpora.shipped("nsight.json"), _in_run("nsight.json", read_nsight), weight=2),
+    "baseline": Target(corpora.baseline_corpus, _read_baseline, weight=2),
+    "ncu csv": Target(corpora.ncu_corpus, _read_ncu, weight=2),
+    "perfetto ui": Target(corpora.kineto_corpus, _read_as("opens.json", check_opens), weight=2),
+    "definition": Target(corpora.definition_corpus, _read_as("definition.json", read_definition), weight=2),
+    "solution": Target(corpora.solution_corpus, _read_as("a.json", lambda path: read_solution(path, _DEFINITION))),
+    "workload": Target(corpora.workload_corpus, _read_as("a.jsonl", lambda path: read_workloads(path, _DEFINITION))),
+    "rope_prof.toml": Target(corpora.matrix_corpus, _read_as("rope_prof.toml", read_matrix), weight=2),
+    "cleaner": Target(corpora.cleaner_corpus, _clean, weight=4),
+    "cleaner, packed": Target(corpora.binary_corpus, _clean_binary, weight=4),
 }

@@ -21,7 +21,7 @@ from rope_prof.io.perfetto.slices import pairs
 from rope_prof.io.perfetto.words import read_words
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
-from tests.io.packets import CLEARED, begin, data, end, packet, spans, words
+from tests.io.packets import CLEARED, begin, data, end, packet, spans, track, words
 
 
 @pytest.fixture
@@ -276,3 +276,11 @@ def test_pairs_are_those_of_a_stack() -> None:
             none.append(row)
     assert begin_rows.tolist() == np.flatnonzero(begins).tolist() and loose.tolist() == none
     assert end_rows.tolist() == [ends.get(int(row), -1) for row in begin_rows]
+
+
+def test_words_that_are_no_utf8_are_read_with_a_mark(read: Any) -> None:
+    sound = data(track(1, "QUEUE [7]"), spans((10, 20), (30, 45), name="kernel_of_mine"), words(names={1: "word"}))
+    for word in (b"QUEUE [7]", b"word"):
+        assert word in sound
+        assert read(sound.replace(word, word[:2] + b"\xe9" + word[3:])).gpu.height == 2
+    assert set(read(sound.replace(b"of_mine", b"of\xe9mine")).gpu["name"]) == {"kernel_of\ufffdmine"}

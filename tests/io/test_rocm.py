@@ -88,6 +88,15 @@ def test_damage_is_one_sentence_or_a_finding(tmp_path: Path) -> None:
         read_trace(tmp_path / "b.db")
 
 
+def test_numbers_beyond_64_bits_are_as_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    odd = b"9" * 30
+    path.write_bytes(as_json().replace(b"%d" % (BASE + 10_000), odd).replace(b'"bytes": 4096', b'"bytes": ' + odd))
+    trace = read_trace(path)
+    assert trace.gpu.height == 4
+    assert [(one.code, one.count) for one in trace.findings] == [("unreadable_times", 2)], "a kernel and a call"
+
+
 def test_a_view_of_the_database_is_not_entered(tmp_path: Path) -> None:
     """rocprofv3's own views stand over its tables; the tables themselves are read."""
     path = tmp_path / "a.db"

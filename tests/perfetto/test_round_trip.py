@@ -121,3 +121,26 @@ def test_streams_that_a_viewer_merges_by_their_numbers_are_tracks_of_their_own(t
     assert back.calls.select("process", "thread").rows() == [(0, 1)]
     text = read_drawn(facts_of(tmp_path / "again.pftrace"))
     assert text is not None and len(text.tracks) == 3
+
+
+@pytest.mark.parametrize(
+    ("sound", "forged"),
+    [
+        ('"label": "one"', '"label": 5'),
+        ('"shift_ns": 0', '"shift_ns": 1e400'),
+        ('"shift_ns": 0', '"shift_ns": 99999999999999999999'),
+        ('"label": "one", ', ""),
+        ('"gpu", "0"', '"gpu", "\\ud800"'),
+        ('"gpu", "0"', '"elsewhere", "0"'),
+        ('"findings": []', '"findings": [{"code": []}]'),
+        ('"device_names": {}', '"device_names": []'),
+    ],
+)
+def test_a_text_that_no_drawing_of_ours_carries_is_not_believed(sound: str, forged: str) -> None:
+    drawn = DrawnTracks()
+    drawn.begin("one", trace(kernel(0, 5)), 0)
+    drawn.track(7, "gpu", device="0")
+    text = drawn.as_text()
+    assert read_drawn(text) is not None
+    assert sound in text
+    assert read_drawn(text.replace(sound, forged)) is None

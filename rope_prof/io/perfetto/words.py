@@ -105,9 +105,9 @@ def read_words(scan: Scan) -> TraceWords:
         if packet.HasField("trace_packet_defaults"):
             _defaults(words, packet.trace_packet_defaults, (sequence, epoch))
         for item in packet.chrome_events.metadata:
-            words.metadata.setdefault(item.name, item.string_value)
+            words.metadata.setdefault(_text(item.name), _text(item.string_value))
         for process in packet.process_tree.processes:
-            words.processes.setdefault(process.pid, next(iter(process.cmdline), ""))
+            words.processes.setdefault(process.pid, _text(next(iter(process.cmdline), "")))
     return words
 
 
@@ -122,9 +122,9 @@ def _interned(data: Any) -> Iterator[tuple[str, int, str]]:
         (data.gpu_specifications, "queue"),
     ):
         for entry in entries:
-            yield table, entry.iid, entry.name
+            yield table, entry.iid, _text(entry.name)
     for entry in data.debug_annotation_string_values:
-        yield "word", entry.iid, entry.str.decode("utf-8", errors="replace")
+        yield "word", entry.iid, _text(entry.str)
     for context in data.graphics_contexts:
         yield "context", context.iid, str(context.pid)
     for unknown in UnknownFieldSet(data):
@@ -138,7 +138,7 @@ def _numbered(data: bytes) -> tuple[int, str]:
     from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
     entry = protos.InternedComputeKernel.FromString(data)
-    return entry.iid, entry.demangled_name or entry.name
+    return entry.iid, _text(entry.demangled_name or entry.name)
 
 
 def _track(words: TraceWords, told: Any) -> None:
@@ -146,12 +146,12 @@ def _track(words: TraceWords, told: Any) -> None:
     before = words.tracks.get(told.uuid, Track())
     process = thread = None
     process_name = before.process_name
-    name = told.name or told.static_name or before.name
+    name = _text(told.name or told.static_name) or before.name
     if told.HasField("process"):
-        process, process_name = told.process.pid, told.process.process_name or process_name
+        process, process_name = told.process.pid, _text(told.process.process_name) or process_name
     if told.HasField("thread"):
         process, thread = told.thread.pid, told.thread.tid
-        name = name or told.thread.thread_name
+        name = name or _text(told.thread.thread_name)
     words.tracks[told.uuid] = Track(
         name=name,
         parent=told.parent_uuid if told.HasField("parent_uuid") else before.parent,
@@ -183,6 +183,12 @@ def _plain(note: Any) -> Any:
     if note.array_values:
         return [_plain(one) for one in note.array_values]
     if note.dict_entries:
-        return {one.name: _plain(one) for one in note.dict_entries}
+        return {_text(one.name): _plain(one) for one in note.dict_entries}
     value = note.WhichOneof("value")
-    return None if value is None else getattr(note, value)
+    found = None if value is None else getattr(note, value)
+    return _text(found) if isinstance(found, bytes) else found
+
+
+def _text(told: str | bytes) -> str:
+    """A text of a packet: where its bytes are no UTF-8 the library gives those."""
+    return told if isinstance(told, str) else told.decode("utf-8", errors="replace")

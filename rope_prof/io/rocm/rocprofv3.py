@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 
 from rope_prof.errors import TraceError
+from rope_prof.io.kineto.args import ints
 from rope_prof.io.rocm.records import CALLS, COPIES, DISPATCHES, rocm_trace
 from rope_prof.model.trace import Finding, Trace
 
@@ -144,7 +145,15 @@ def read_rocprof(chunks: Iterable[bytes], source: str, findings: Sequence[Findin
 
 
 def _joined(parts: list[list[dict[str, Any]]], schema: dict[str, Any]) -> pl.DataFrame:
-    return pl.concat([pl.DataFrame(part, schema=schema) for part in parts] or [pl.DataFrame(schema=schema)])
+    """All rows; a number that does not fit Int64 is null, as in any file."""
+    rows = [row for part in parts for row in part]
+    columns = {name: [row.get(name) for row in rows] for name in schema}
+    return pl.DataFrame(
+        [
+            ints(name, values) if schema[name] == pl.Int64 else pl.Series(name, values, dtype=schema[name])
+            for name, values in columns.items()
+        ]
+    )
 
 
 def _agents(process: _Process) -> dict[int, tuple[str, tuple[bool, str]]]:

@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 
 from rope_prof.errors import RunError, UsageError
+from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.layout import RUN_FILE, SAMPLES_FILE
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.io.run.shelf import Shelf, shelf
@@ -130,7 +131,7 @@ class Baselines:
                     "install a newer rope_prof"
                 )
             found = msgspec.json.decode(data, type=NamedRun)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except DAMAGED as error:
             raise RunError(
                 f"{where!r} in {self.address!r} is damaged ({error}); delete it, or all: baseline rm {name}"
             ) from error

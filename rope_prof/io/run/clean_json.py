@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.run.redact import PrivateWords
 from rope_prof.io.run.secrets import BLANK, SECRET_FIELD
 from rope_prof.model.run import Run
@@ -72,7 +73,7 @@ def clean_json(data: bytes, words: PrivateWords) -> CleanJson:
         members = msgspec.json.decode(cleaned, type=dict[str, msgspec.Raw])
     except msgspec.ValidationError:  # a list: whole, and of no format with fields
         return CleanJson(cleaned, 0, True)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except DAMAGED:
         return CleanJson(_outside_too(text, words).encode("utf-8", errors="surrogateescape"), 0, False)
     known = _known(members)
     left = {name: value for name, value in members.items() if known is None or name in known}

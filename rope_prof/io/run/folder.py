@@ -16,6 +16,7 @@ import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, SAMPLES_FILE
 from rope_prof.io.run.checks import require_facts, require_samples, unambiguous
 from rope_prof.io.run.nsight import read_nsight
@@ -107,7 +108,7 @@ def _read_facts(folder: Path) -> Run:
                 "install a newer rope_prof"
             )
         run = decoded(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except DAMAGED as error:
         raise RunError(
             f"{RUN_FILE} of run {str(folder)!r} is damaged ({error}); restore the file or record again"
         ) from error

@@ -8,6 +8,7 @@ import msgspec
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.damaged import DAMAGED
 from rope_prof.model.nsight import NSIGHT_FILE, NSIGHT_VERSION, Nsight
 
 
@@ -26,7 +27,7 @@ def read_nsight(folder: Path) -> Nsight | None:
                 "install a newer rope_prof, or record again with --nsight"
             )
         return msgspec.json.decode(data, type=Nsight)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except DAMAGED as error:
         raise RunError(
             f"{str(path)!r} is damaged ({error}); restore the file, or record again with --nsight"
         ) from error

@@ -11,6 +11,7 @@ import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.run.checks import require_samples
 from rope_prof.model.end_to_end import SCHEMA_VERSION, EndToEnd
 from rope_prof.model.samples import samples_schema
@@ -44,7 +45,7 @@ def read_end_to_end(folder: Path) -> EndToEndFolder | None:
     try:
         data = path.read_bytes()
         facts = msgspec.json.decode(data, type=EndToEnd)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         raise RunError(f"{str(path)!r} is damaged ({error}); restore the file or run `model` again") from error
     if facts.schema_version > SCHEMA_VERSION:
         raise RunError(

@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 
 from rope_prof.errors import TraceError
+from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.kineto.args import ints
 from rope_prof.io.kineto.digits import microseconds_to_ns
 from rope_prof.io.trace.proton import MAX_BYTES
@@ -53,7 +54,7 @@ def read_proton_trace(chunks: Iterable[bytes], source: str, findings: Sequence[F
             continue
         try:
             events += [event for event in _decode(line).events if event.ph == "X" and event.cat == "kernel"]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except DAMAGED:
             lost += 1
     found = list(findings)
     if lost:
