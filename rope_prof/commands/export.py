@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +16,11 @@ from rope_prof.io.atomic import write_atomic
 from rope_prof.io.layout import DATASET_FILE
 from rope_prof.units import size
 
+#: Those that hold a trace, or a part of one.
+PARTS = ("kineto", "perfetto")
 #: Formats of other benchmarks' tools, as `opened.exchange` names them.
 EXCHANGE = ("nvbench", "pytest-benchmark", "github-benchmark", "openmetrics")
-FORMATS = ("perfetto", "html", "markdown", "archive", *EXCHANGE)
+FORMATS = ("perfetto", "kineto", "html", "markdown", "archive", *EXCHANGE)
 MARKDOWN_FILE = "report.md"
 
 
@@ -32,6 +35,7 @@ def export(
             "--to",
             metavar="|".join(FORMATS),
             help="perfetto: one native trace, both sides of each fusion on one timeline. "
+            "kineto: any trace as JSON of torch.profiler. "
             "html: the run as one page that needs nothing else. "
             "markdown: the evidence for a pull request, with pictures. "
             "archive: a copy without host, user, environment and paths. "
@@ -48,10 +52,22 @@ def export(
             "--out",
             parser=words.path,
             metavar="PATH",
-            help="FILE.pftrace; FILE.html; a folder for markdown; a folder, .zip, .tar or .tar.gz for archive; "
+            help="FILE.pftrace; FILE.json.gz or .json for kineto; FILE.html; a folder for markdown; a folder, .zip, "
+            ".tar or .tar.gz for archive; "
             "else a file.",
         ),
     ],
+    cut: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RANGE|START:END",
+            help="kineto, perfetto: only one call of a range, by its name or a pattern, or the time from START to END "
+            "since the trace's begin, as 120ms:125.5ms. What ran in it stays whole, with its launches.",
+        ),
+    ] = None,
+    call: Annotated[
+        int | None, typer.Option(help="--cut RANGE: which call, from 0 on; else the one of median length.")
+    ] = None,
     image_base: Annotated[
         str | None,
         typer.Option(
@@ -60,10 +76,14 @@ def export(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/schema/export.json).")] = False,
 ) -> None:
-    """Write a run or a trace for Perfetto, a report of a run, a cleaned copy, or its figures for other tools."""
+    """Write a run or a trace for others: all of a trace or a part, a report of a run, a cleaned copy, its figures."""
     if image_base is not None and to != "markdown":
         raise UsageError(f"--image-base goes with --to markdown, not with --to {to!r}")
-    said = _written(source, to, out, image_base)
+    if call is not None and cut is None:
+        raise UsageError(f"--call {call} without --cut RANGE")
+    if cut is not None and to not in PARTS:
+        raise UsageError(f"--cut goes with --to {' or '.join(PARTS)}, not with --to {to!r}")
+    said = _written(source, to, out, image_base, cut, call)
     for line in said:
         typer.echo(line)
     if as_json:
@@ -72,8 +92,10 @@ def export(
         emit({"schema_version": VERSION, "to": to, "out": str(out), "bytes": total, "notes": list(said)})
 
 
-def _written(source: Path, to: str, out: Path, image_base: str | None) -> list[str]:
+def _written(source: Path, to: str, out: Path, image_base: str | None, cut: str | None, call: int | None) -> list[str]:
     """Write it; what there is to say: where it is, what was cleaned, what could not be, what is not in it."""
+    if to == "kineto" or cut is not None:
+        return export_part(source, to, out, cut, call)
     if to == "perfetto":
         return export_perfetto(source, out)
     if to == "html":
@@ -123,6 +145,23 @@ def export_exchange(source: Path, to: str, out: Path) -> list[str]:
     answer = _kept(source, "exchange_answer", to)
     _write(out, answer["text"])
     return [f"{out}: {size(len(answer['text']))}", *answer["said"].decode().splitlines()]
+
+
+def export_part(source: Path, to: str, out: Path, cut: str | None, call: int | None) -> list[str]:
+    """A trace, or what runs in a part of it, cleaned as `export_perfetto`."""
+    if source.is_dir():
+        raise UsageError(f"{str(source)!r} is a folder; expected one trace: name a file in it")
+    if out.is_dir():
+        raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o step.json.gz")
+    answer = _kept(source, "part_answer", to, cut or "", "" if call is None else str(call))
+    data = answer["trace"]
+    if to == "kineto" and out.suffix == ".gz":
+        data = gzip.compress(data, 6, mtime=0)
+    _write(out, data)
+    return [
+        f"{out}: {size(len(data))}; `rope_prof analyze {out}`, or open it at https://ui.perfetto.dev",
+        *answer["said"].decode().splitlines(),
+    ]
 
 
 def export_perfetto(source: Path, out: Path) -> list[str]:

@@ -10,11 +10,15 @@ from pathlib import Path
 from rope_prof.commands.export_ranks import draw_ranks
 from rope_prof.commands.kept import Answer
 from rope_prof.io.font import picture_font
+from rope_prof.io.kineto.writer import kineto_bytes
 from rope_prof.io.run.clean_files import clean_perfetto
+from rope_prof.io.run.clean_model import clean_whole_trace
 from rope_prof.io.run.redact import cleaner
 from rope_prof.io.trace.dataset import is_dataset
+from rope_prof.io.trace.read import read_trace
+from rope_prof.opened.cuts import part_of
 from rope_prof.opened.exchange import exchanged
-from rope_prof.opened.pictures import draw_run, draw_trace
+from rope_prof.opened.pictures import draw_run, draw_trace, drawn
 from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.model import Report
@@ -68,3 +72,12 @@ def perfetto_answer(source: Path) -> Answer:
     clean = cleaner()
     data = clean_perfetto(data, clean)
     return {"trace": data, "said": "\n".join((clean.sentence(), *notes)).encode()}
+
+
+def part_answer(source: Path, to: str, asked: str, call: str) -> Answer:
+    """`trace`: a part of a trace, or all of it where `asked` is empty, as JSON of Kineto or for Perfetto."""
+    part, said = part_of(read_trace(source), asked or None, int(call) if call else None)
+    clean = cleaner()
+    part = clean_whole_trace(part, clean)
+    data = kineto_bytes(part) if to == "kineto" else clean_perfetto(drawn(part, source), clean)
+    return {"trace": data, "said": "\n".join((*said, clean.sentence())).encode()}

@@ -21,7 +21,7 @@ NONE: Final = "none"
 #: The name of a range as the trace has it, where what is drawn is for people.
 WRITTEN_NAME: Final = "name as written"
 #: Of a trace's metadata, what an analysis asks for.
-_METADATA: Final = ("deviceProperties", "distributedInfo", "device", "totals")
+ASKED_METADATA: Final = ("deviceProperties", "distributedInfo", "device", "totals")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class DrawnTracks:
             "window_end_ns": trace.window_end_ns,
             "base_time_ns": trace.base_time_ns,
             "device_names": trace.device_names,
-            "metadata": {key: trace.metadata[key] for key in _METADATA if key in trace.metadata},
+            "metadata": {key: trace.metadata[key] for key in ASKED_METADATA if key in trace.metadata},
             "own": trace.own,
         }
         self.sides.append({"label": label, "shift_ns": shift_ns, "facts": facts})

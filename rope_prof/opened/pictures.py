@@ -10,6 +10,7 @@ from rope_prof.errors import RunError, TraceError
 from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.io.trace.read import read_trace
+from rope_prof.model.trace import Trace
 from rope_prof.opened.run import OpenedRun
 from rope_prof.serve.server import FirstLook, MadeFile
 from rope_prof.views.perfetto.export import PerfettoFile, perfetto_bytes, run_trace
@@ -35,7 +36,11 @@ def no_trace(folder: RunFolder) -> RunError:
 
 def draw_trace(path: Path) -> bytes:
     """Any trace with its bubbles. Errors: TraceError for a file without a timeline."""
-    trace = read_trace(path)
+    return drawn(read_trace(path), path)
+
+
+def drawn(trace: Trace, path: Path) -> bytes:
+    """A trace that was read from `path`, or a part of it. Errors: as `draw_trace`."""
     frames = (trace.gpu, trace.calls, trace.ranges, trace.ops)
     if not any(frame.height for frame in frames):
         raise TraceError(

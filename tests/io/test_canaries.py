@@ -252,6 +252,36 @@ def test_no_export_holds_one(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert re.search(r"removed before writing: .*token", capsys.readouterr().out)
 
 
+def written_trace() -> str:
+    """A Kineto trace whose every field that is read and written again holds all of them."""
+    text = json.loads(trace_text())
+    said = [{"code": "odd", "detail": one, "do": one, "events": [{"name": one}]} for one in TEXTS]
+    text["rope_prof"] = {"device": "cuda", "key": {"path": TEXTS}, "findings": said, **NAMED}
+    text["deviceProperties"] = [{"id": 0, "name": " ".join(TEXTS), "x": TEXTS, **NAMED}]
+    text["distributedInfo"] = {"rank": 0, "pg_config": TEXTS, **NAMED}
+    for number, one in enumerate(TEXTS):
+        for cat in ("cpu_op", "user_annotation", "python_function", "cuda_runtime", "overhead"):
+            args = {"correlation": number + 1, "Input Dims": [one], "Input type": [one]}
+            place = {"ph": "X", "cat": cat, "name": f"{cat} {one}", "pid": 1, "tid": 1}
+            text["traceEvents"].append(place | {"ts": 10.5 * number, "dur": 1.0, "args": args})
+        groups = {"Collective name": one, "Process Group Name": one, "correlation": number + 1, "device": 0}
+        kernel = {"ph": "X", "cat": "kernel", "name": one, "pid": 0, "tid": 9, "ts": 10.5 * number, "dur": 1}
+        text["traceEvents"].append(kernel | {"args": groups})
+    return json.dumps(text)
+
+
+@pytest.mark.parametrize("cut", [(), ("--cut", "0us:100s")], ids=["whole", "part"])
+@pytest.mark.parametrize("to", ["kineto", "perfetto"])
+def test_no_part_of_a_trace_holds_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], to: str, cut: tuple[str, ...]
+) -> None:
+    (tmp_path / "a.json").write_text(written_trace())
+    out = tmp_path / ("part.pftrace" if to == "perfetto" else "part.json.gz")
+    assert main(["export", str(tmp_path / "a.json"), "--to", to, *cut, "-o", str(out)]) == 0
+    assert found([out]) == []
+    assert re.search(r"removed before writing: .*token", capsys.readouterr().out)
+
+
 def test_no_perfetto_file_in_an_archive_holds_one(run: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     data = draw_run(open_run(run)).data

@@ -106,7 +106,7 @@ def _devices(trace: Trace, events: pl.DataFrame, host_side: Host) -> tuple[Devic
 def _ranges(
     trace: Trace, events: pl.DataFrame, host_side: Host, picked: str | re.Pattern[str] | None
 ) -> tuple[RangeUse, ...]:
-    shown = trace.ranges if picked is None else _picked(trace.ranges, picked)
+    shown = trace.ranges if picked is None else ranges_called(trace.ranges, picked)
     return range_use(shown, events, host_side, caused_by_forward(trace, events))
 
 
@@ -146,8 +146,11 @@ def _withheld(use: RangeUse, reason: str | None) -> RangeUse:
     return use if reason is None else replace(use, us_per_call=None, reason=reason)
 
 
-def _picked(ranges: pl.DataFrame, picked: str | re.Pattern[str]) -> pl.DataFrame:
-    """The name itself first, a pattern second: `step[DECODE bs=31]` is a name, though it is a pattern too."""
+def ranges_called(ranges: pl.DataFrame, picked: str | re.Pattern[str]) -> pl.DataFrame:
+    """The ranges that `picked` means: those of that name or family, else those whose name holds the pattern.
+
+    `step[DECODE bs=31]` is a name, though it is a pattern too.
+    """
     names = ranges["name"].unique().drop_nulls()
     called = names.filter((names == picked) | (families(names) == picked)) if isinstance(picked, str) else names.clear()
     if not len(called):

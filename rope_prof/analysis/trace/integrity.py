@@ -36,6 +36,7 @@ INFORMS: Final = frozenset(
         "captured_launches",
         "copies_without_way",
         "copy_bound",
+        "cut",
         "damaged_unread_events",
         "duplicate_metadata",
         "duplicate_unread_keys",

@@ -17,6 +17,7 @@ _GPU: Final = {
     "gpu_memset": "memset",
     "memcpy": "memcpy",
     "memset": "memset",
+    "gpu_graph": "graph",  # our own writer's: a whole graph launch
     "graph_host_node": "host_node",
     "graph_event_node": "event_node",
 }

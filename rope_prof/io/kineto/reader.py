@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
 import polars as pl
 
 from rope_prof.errors import TraceError
@@ -156,7 +157,7 @@ class KinetoReader:
             source=self._source,
             **_old_ranges(frames),
             events=self._counts["events"],
-            findings=(*self._findings(frames["gpu"]), *merged),
+            findings=_with_written(own, (*self._findings(frames["gpu"]), *merged)),
             window_end=self._window_end,
             window_end_ns=self._window_end_ns,
             base_time_ns=base,
@@ -201,6 +202,21 @@ class KinetoReader:
             yield Finding(
                 code="coarse_clock", detail="times are whole microseconds: shorter gaps and kernels read as 0"
             )
+
+
+def _with_written(own: Any, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What was found, and before it what a file of `io.kineto.writer` says was found in the trace that it is of."""
+    written = own.get("findings") if isinstance(own, dict) else None
+    told = tuple(filter(None, map(_written, written if isinstance(written, list) else ())))
+    codes = {one.code for one in told}
+    return (*told, *(one for one in found if one.code not in codes))
+
+
+def _written(said: Any) -> Finding | None:
+    try:
+        return msgspec.convert(said, Finding)
+    except msgspec.ValidationError:
+        return None
 
 
 #: code -> (what is counted, sentence)

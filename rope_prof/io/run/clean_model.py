@@ -5,12 +5,15 @@ Keys keep their names, by which samples, files and figures are found; who writes
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from rope_prof.io.run.clean_json import clean_word
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.io.run.nsight import read_nsight
 from rope_prof.io.run.requests import EndToEndFolder, read_end_to_end
@@ -76,6 +79,7 @@ def clean_trace(trace: Trace, blank: Callable[[str], str]) -> Trace:
     """`trace` with the texts of all its frames cleaned, each different one once."""
     return replace(
         trace,
+        nodes=clean_frame(trace.nodes, blank),
         gpu=clean_frame(trace.gpu, blank),
         calls=clean_frame(trace.calls, blank),
         ranges=clean_frame(trace.ranges, blank),
@@ -83,6 +87,22 @@ def clean_trace(trace: Trace, blank: Callable[[str], str]) -> Trace:
         overheads=clean_frame(trace.overheads, blank),
         python=clean_frame(trace.python, blank),
     )
+
+
+def clean_whole_trace(trace: Trace, blank: Callable[[str], str]) -> Trace:
+    """The same with the texts of its facts, for a file that holds them."""
+    return replace(
+        clean_trace(trace, partial(clean_word, blank=blank)),  # shapes and types of operators are JSON texts
+        device_names=_clean_facts(trace.device_names, blank),
+        metadata=_clean_facts(trace.metadata, blank),
+        own=_clean_facts(trace.own, blank),
+        findings=_clean(trace.findings, blank),
+    )
+
+
+def _clean_facts(facts: Any, blank: Callable[[str], str]) -> Any:
+    """What JSON can hold, also without the values of fields that name a machine or a person."""
+    return json.loads(clean_word(json.dumps(facts), blank), strict=False)
 
 
 def clean_frame(frame: pl.DataFrame, blank: Callable[[str], str]) -> pl.DataFrame:
