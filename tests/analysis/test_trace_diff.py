@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -177,6 +178,47 @@ def test_a_trace_against_itself_differs_in_nothing() -> None:
     assert not any(part.delta_ns for part in (*found.terms, *found.kernels, *found.ranges))
 
 
+def test_without_ranges_order_tells_what_was_fused() -> None:
+    """The chain's kernels run elsewhere too: names alone took them for the same kernels, fewer of them."""
+    chain: Call = [
+        ("mul", 100, 9),
+        ("gemm", 200, 50),
+        ("mul", 300, 9),
+        ("add", 310, 9),
+        ("mul", 320, 9),
+        ("attn", 400, 50),
+    ]
+    fused: Call = [("mul", 100, 9), ("gemm", 200, 50), ("rope", 300, 9), ("attn", 400, 50)]
+    found = compared(steps(*[chain] * 8), steps(*[fused] * 8))
+    rows = {row.change: row for row in found.kernels if row.change != "same"}
+    assert list(rows) == ["fused"]
+    assert (rows["fused"].before, rows["fused"].after) == (("mul", "add", "mul"), ("rope",))
+
+
+def test_sides_that_run_nothing_alike_are_not_said_to_be_fused() -> None:
+    many: Call = [(f"k{k}", 100 + 2 * k, 1) for k in range(300)]
+    found = compared(steps(many), steps([("other", 100, 10)]))
+    assert {row.change for row in found.kernels} == {"gone", "new"}
+    assert len(found.kernels) == 301
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("step[DECODE bs=31 toks={k}]", "step[DECODE bs=31 toks=*]"),
+        ("execute_{k}_context_0(sq0)_generation_32(sq32)", "execute_*_context_0_generation_32"),
+        ("aten::copy_, op_id = {k}", "aten::copy_, op_id = *"),
+    ],
+)
+def test_a_phase_is_picked_by_the_name_that_analyze_gives_it(name: str, family: str) -> None:
+    drawn = [range_(name.format(k=k), 1000 * k, 1000 * k + 900) for k in range(3)]
+    drawn += [kernel(1000 * k + 100, 1000 * k + 110, launched=(1000 * k + 5, 1000 * k + 7)) for k in range(3)]
+    assert trace_side(trace(drawn), family).spans_ns == (10, 10, 10)
+    alone = trace(drawn[0], drawn[3])
+    assert common_range(range_uses(trace(drawn)), range_uses(alone)) == family
+    assert trace_side(alone, family).spans_ns == (10,)
+
+
 def test_the_shipped_decode_steps_say_what_fusing_changed(repository: Path) -> None:
     run = repository / "traces/h100-ernie28b"
     base, cand = (read_trace(run / f"end_to_end.{path}.decode.trace.json.gz") for path in ("unfused", "fused"))
@@ -185,4 +227,29 @@ def test_the_shipped_decode_steps_say_what_fusing_changed(repository: Path) -> N
     assert (first.change, first.within, first.after) == ("fused", "decode.rope#*", ("_mrope_kernel",))
     assert (first.count_before, first.count_after) == (28 * 25, 28)
     assert found.terms[0].place == "decode.rope#*"
+    bare = trace_diff(*(trace_side(replace(one, ranges=one.ranges.clear())) for one in (base, cand)))
+    assert (bare.kernels[0].change, bare.kernels[0].count_before, bare.kernels[0].count_after) == ("fused", 2800, 112)
     assert sum(term.delta_ns for term in found.terms) == found.after_ns - found.before_ns
+
+
+def _stretches(one: Trace) -> Iterator[tuple[str | None, str]]:
+    """What of a trace can be compared: each device as a whole, and each range that launched work there."""
+    for device in one.gpu["device"].unique().sort().to_list():
+        yield None, device
+    yield from ((use.name, use.device) for use in range_uses(one)[:6])
+
+
+@pytest.mark.parametrize("form", ["json.gz", "sqlite"])
+def test_each_stretch_of_each_real_trace_closes_against_each_other_one(real_traces: Path, form: str) -> None:
+    read = [read_trace(path) for path in sorted(real_traces.glob(f"*.{form}"))]
+    sides = [trace_side(one, *stretch) for one in read if one.gpu.height for stretch in _stretches(one)]
+    assert len(sides) >= 4
+    for base, cand in zip(sides, [*sides[1:], sides[0]], strict=True):
+        found = trace_diff(base, cand, anyway=True)
+        assert sum((term.delta_ns for term in found.terms), Fraction(0)) == found.after_ns - found.before_ns
+        for copies, part in ((False, "kernels"), (True, "copies")):
+            rows = sum((row.delta_ns for row in found.kernels if row.copies == copies), Fraction(0))
+            assert rows == sum((term.delta_ns for term in found.terms if term.part == part), Fraction(0))
+        for side in (base, cand):
+            assert side.span_ns == side.busy_ns + sum(side.idle_by_cause_ns.values())
+            assert side.busy_ns == side.kernel_ns + side.copy_ns + side.overlap_ns

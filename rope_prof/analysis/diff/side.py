@@ -6,7 +6,6 @@ what events run beside each other (busy − their sum, zero or less). Idle lies 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +14,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.accounting import device_use
 from rope_prof.analysis.trace.analyze import accounted
-from rope_prof.analysis.trace.calls import last_begun, numbered
+from rope_prof.analysis.trace.calls import bases, families, last_begun, numbered
 from rope_prof.analysis.trace.gaps import Host, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
@@ -27,7 +26,6 @@ from rope_prof.model.trace import Trace
 
 #: Kinds that move bytes rather than compute.
 MOVES: Final = ("memcpy", "memset")
-_FAMILY = "#*"
 _FOREVER: Final = 1 << 62
 _OFFERED = 6
 
@@ -88,13 +86,19 @@ def trace_side(trace: Trace, name: str | None = None, device: str | None = None)
 
 
 def common_range(base: Sequence[RangeUse], cand: Sequence[RangeUse]) -> str | None:
-    """The range to compare where nobody names one: on both sides, of two calls or more, with the most busy time.
+    """The range to compare where nobody names one: on both sides, with the most busy time; one of several calls first.
 
     None where there is no such range: then the devices' whole spans are compared. Takes what `analyze` says of ranges.
     """
-    sides = [{use.name: use for use in uses if use.calls > 1} for uses in (base, cand)]
+    names = [bases(pl.Series([use.name for use in uses], dtype=pl.String)) for uses in (base, cand)]
+    sides = [dict(zip(own, uses, strict=True)) for own, uses in zip(names, (base, cand), strict=True)]
     shared = sides[0].keys() & sides[1].keys()
-    return max(shared, key=lambda name: (min(side[name].busy_ns for side in sides), name), default=None)
+
+    def rank(name: str) -> tuple[bool, int, str]:
+        uses = [side[name] for side in sides]
+        return min(use.calls for use in uses) > 1, min(use.busy_ns for use in uses), name
+
+    return max(shared, key=rank, default=None)
 
 
 def range_uses(trace: Trace) -> tuple[RangeUse, ...]:
@@ -189,19 +193,17 @@ def _innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> tuple[pl.Series, p
     """Of the range that began last before each launch inside it: its number, and its name without a trailing one."""
     ordered = numbered(ranges)
     number = last_begun(ordered, events)
-    names = ordered["range"].str.replace(r"#\d+$", _FAMILY)
+    names = families(ordered["range"])
     return number, names.gather(number.set(number < 0, None))
 
 
-def _is(name: str) -> pl.Expr:
-    """Whether a range is one of `name`: that very name, or `base#` and a number where it is a family."""
-    if name.endswith(_FAMILY):
-        return pl.col("name").str.contains(f"^{re.escape(name.removesuffix(_FAMILY))}#\\d+$")
-    return pl.col("name") == name
+def _is(names: pl.Series, name: str) -> pl.Series:
+    """Which ranges are of `name`: that very name, or one of the family so called (`step#*`), be it there alone."""
+    return ((names == name) | (bases(names) == name)).fill_null(False)
 
 
 def _named(trace: Trace, name: str) -> pl.DataFrame:
-    chosen = trace.ranges.filter(_is(name))
+    chosen = trace.ranges.filter(_is(trace.ranges["name"], name))
     if chosen.height:
         # The same call marked by NVTX and by record_function counts once.
         kind = chosen["kind"].value_counts().sort("count", "kind", descending=True)["kind"][0]
@@ -216,9 +218,10 @@ def _named(trace: Trace, name: str) -> pl.DataFrame:
 def _inside(ranges: pl.DataFrame, name: str) -> pl.DataFrame:
     """The ranges inside one of `name`, on whichever thread of its process; not those of that name."""
     end = (pl.col("start_ns") + pl.col("dur_ns")).fill_null(_FOREVER)
-    chosen = ranges.filter(_is(name)).select("process", "start_ns", around_end_ns=end).sort("start_ns")
+    mine = _is(ranges["name"], name)
+    chosen = ranges.filter(mine).select("process", "start_ns", around_end_ns=end).sort("start_ns")
     reached = pl.col("around_end_ns").cum_max().over("process")
-    others = ranges.filter(~_is(name).fill_null(False)).sort("start_ns", maintain_order=True)
+    others = ranges.filter(~mine).sort("start_ns", maintain_order=True)
     held = others.join_asof(  # both are sorted; polars cannot see it within groups
         chosen.with_columns(reached), on="start_ns", by="process", strategy="backward", check_sortedness=False
     )

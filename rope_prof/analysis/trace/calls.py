@@ -131,12 +131,16 @@ def families(names: pl.Series) -> pl.Series:
     Steps of engines keep their phase and how many requests are in it: `step[EXTEND bs=4 toks=*]` (SGLang),
     `execute_*_context_1_generation_7` (vLLM), `[Executor] _forward_step *: 1 ctx reqs, 7 gen reqs` (TensorRT-LLM).
     """
-    base = pl.col("name")
-    for pattern, family in _FAMILIES:
-        base = base.str.replace(pattern, family)
-    frame = names.to_frame("name").with_columns(base=base)
+    frame = pl.DataFrame({"name": names, "base": bases(names)})
     several = (pl.col("name").n_unique() > 1).over("base")
     return frame.select(pl.when(several).then("base").otherwise("name").alias("family")).to_series()
+
+
+def bases(names: pl.Series) -> pl.Series:
+    """The family that each name would be of, also one that is there alone."""
+    for pattern, family in _FAMILIES:
+        names = names.str.replace(pattern, family)
+    return names
 
 
 def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
