@@ -70,7 +70,7 @@ _READ: Final = frozenset(
     name
     for names in (
         *(names for table in (_NUMBERS, _WORDS, _OP_NUMBERS, _OP_WORDS) for names in table.values()),
-        *(_SHAPES, _DEVICE, ("src_agent", "api", "kind", "domain", "payload", WRITTEN_NS)),
+        *(_SHAPES, _DEVICE, ("src_agent", "api", "kind", "domain", "payload", WRITTEN_NS, WRITTEN_NAME)),
     )
     for name in names
 )
