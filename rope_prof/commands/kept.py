@@ -76,7 +76,7 @@ def kept(words: Sequence[object], inputs: Sequence[Path], make: Callable[[], Ans
 def program() -> list[Any]:
     """What computes: our code as it lies on the disk, Python, the machine's kind, the libraries."""
     files = stamps([Path(__file__).parents[1]])
-    code = [(name, size, changed) for name, size, changed, _ in files if name.endswith(".py")]
+    code = [(name, size, changed) for name, size, changed, _ in files if name.endswith((".py", ".c"))]
     return [__version__, sys.version, platform.machine(), [_version(name) for name in _LIBRARIES], code]
 
 

@@ -29,16 +29,18 @@ _CALLS: Final = {
 }
 
 
+#: Category in lower case -> its frame and kind, of all that are read.
+READ: Final[dict[str, tuple[str, str]]] = {
+    **{category: ("gpu", kind) for category, kind in _GPU.items()},
+    **{category: ("call", api) for category, api in _CALLS.items()},
+    **dict.fromkeys(("cpu_op", "operator"), ("op", "")),
+    "user_annotation": ("range", "record_function"),
+    "overhead": ("overhead", ""),
+    "python_function": ("python", ""),
+}
+
+
 @cache
 def role(category: str | None) -> tuple[str, str]:
     """(frame, kind) by the category's lower-case spelling; the frame is empty for what is not read."""
-    name = (category or "").lower()
-    if name in _GPU:
-        return "gpu", _GPU[name]
-    if name in _CALLS:
-        return "call", _CALLS[name]
-    if name in ("cpu_op", "operator"):
-        return "op", ""
-    if name == "user_annotation":
-        return "range", "record_function"
-    return {"overhead": "overhead", "python_function": "python"}.get(name, ""), ""
+    return READ.get((category or "").lower(), ("", ""))

@@ -44,7 +44,7 @@ def read_columns(text: bytes, last: bool) -> Columns:
     piece = read_piece(text, last)
     counts = {code: getattr(piece, code) for code in COUNTED}
     proofs = piece.proofs
-    names = _Numbers()
+    names = Numbered()
     frames: dict[str, pl.DataFrame] = {}
     whole_us = True
     for frame in FRAMES:
@@ -59,7 +59,7 @@ def read_columns(text: bytes, last: bool) -> Columns:
             proofs.setdefault(what, []).extend(_told(group, rows[:NAMED]))
     return Columns(
         frames=frames,
-        texts=pl.Series(list(map(_plain, names)), dtype=pl.String),
+        texts=names.series(),
         events=piece.count,
         counts=counts,
         proofs=proofs,
@@ -70,8 +70,12 @@ def read_columns(text: bytes, last: bool) -> Columns:
     )
 
 
-class _Numbers(dict[Any, int]):
+class Numbered(dict[Any, int]):
     """Each distinct value once, numbered as it comes."""
+
+    def series(self) -> pl.Series:
+        """The values as texts, in the order of their numbers."""
+        return pl.Series(list(map(_plain, self)), dtype=pl.String)
 
     def __missing__(self, value: Any) -> int:
         number = self[value] = len(self)
@@ -96,7 +100,7 @@ def _told(group: Group, rows: Sequence[int]) -> list[Seen]:
     return [told(category, held["name"][k], held["ts"][k], held["dur"][k]) for k in rows]
 
 
-def _frame(group: Group, names: _Numbers) -> tuple[pl.DataFrame, list[int]]:
+def _frame(group: Group, names: Numbered) -> tuple[pl.DataFrame, list[int]]:
     """The rows of one frame, and those that are left out for their times."""
     held = group.columns
     start, start_good = microseconds_to_ns(held["ts"])
@@ -123,10 +127,13 @@ def _copies_named(held: dict[str, list[Any]]) -> list[Any]:
     if not any(held["copy_kind"]):
         return held["name"]
     rows = zip(held["name"], held["copy_kind"], held["source"], held["target"], strict=True)
-    return [_copy(name, *said) if name == "Memcpy" and said[0] else name for name, *said in rows]
+    return [copy_named(*row) for row in rows]
 
 
-def _copy(name: str, kind: Any, source: Any, target: Any) -> str:
+def copy_named(name: Any, kind: Any, source: Any, target: Any) -> Any:
+    """The name of one copy, of what the file says of it."""
+    if name != "Memcpy" or not kind:
+        return name
     ends = f" ({source} -> {target})".title() if isinstance(source, str) and isinstance(target, str) else ""
     return f"{name} {kind}{ends}"
 
@@ -139,22 +146,22 @@ def _odd_places(held: dict[str, list[Any]]) -> list[int]:
     return [k for k, (device, stream) in enumerate(pairs) if device in odd or stream in odd]
 
 
-def _op(held: dict[str, list[Any]], names: _Numbers) -> list[pl.Series]:
+def _op(held: dict[str, list[Any]], names: Numbered) -> list[pl.Series]:
     return [
         *(ints(name, held[name]) for name in ("external", "sequence", "forward_thread")),
-        names.told("input_dims", held["dims"], _text),
-        names.told("input_types", held["types"], _text),
+        names.told("input_dims", held["dims"], text_of),
+        names.told("input_types", held["types"], text_of),
     ]
 
 
-def _gpu(held: dict[str, list[Any]], thread: pl.Series, names: _Numbers) -> list[pl.Series]:
+def _gpu(held: dict[str, list[Any]], thread: pl.Series, names: Numbered) -> list[pl.Series]:
     devices = held["device"]
     if None in devices:
         devices = [pid if device is None else device for device, pid in zip(devices, held["pid"], strict=True)]
     return [
-        names.told("device", devices, _device),
+        names.told("device", devices, device_text),
         processes("owner", held["pid"]),
-        names.told("owner_text", held["pid"], _device),
+        names.told("owner_text", held["pid"], device_text),
         ints("stream", held["stream"]).fill_null(thread),
         ints("external", held["external"]),
         *(ints(name, [number or None for number in held[name]]) for name in ("correlation", "graph", "graph_node")),
@@ -162,20 +169,20 @@ def _gpu(held: dict[str, list[Any]], thread: pl.Series, names: _Numbers) -> list
         ints("bytes", held["bytes"]),
         names.told("collective", held["collective"], _plain),
         names.told("group", held["group"], _plain),
-        names.told("grid", held["grid"], _shape),
-        names.told("block", held["block"], _shape),
+        names.told("grid", held["grid"], shape),
+        names.told("block", held["block"], shape),
     ]
 
 
-def _text(raw: bytes) -> str | None:
+def text_of(raw: bytes) -> str | None:
     return raw.decode("utf-8", errors="replace") if raw else None
 
 
-def _device(value: Any) -> str:
+def device_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else "?" if value is None else str(value)
 
 
-def _shape(raw: bytes) -> str | None:
+def shape(raw: bytes) -> str | None:
     """`[8, 1, 1]` -> `8x1x1`; None where the file has none (AMD graph kernels)."""
     sides = raw.strip().strip(b"[]").replace(b" ", b"").replace(b"\n", b"").split(b",")
     return "x".join(side.decode("ascii", errors="replace") for side in sides) if raw and sides != [b""] else None

@@ -2,7 +2,8 @@
 
 A piece's columns depend on its text alone, so who reads it changes no figure. The helpers are plain children on pipes
 (no fork, and the caller's `__main__` is not imported again), started for files over `WORTH_BYTES` where there are
-cores for them, and ended with the reading, however it ends. `ROPE_PROF_READERS` sets the number of processes.
+cores for them and ended with the reading, however it ends. `ROPE_PROF_READERS` sets the number of processes; where it
+is not set the compiled scan (`scanner`) reads alone, which costs less than the pipes of helpers do.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from rope_prof.errors import TraceError, UsageError
-from rope_prof.io.kineto.columns import Columns, read_columns
+from rope_prof.io.kineto.columns import Columns
+from rope_prof.io.kineto.scanner import columns_of, ready
 
 #: Below it (over a second to read) a helper's start costs more than it gives.
 WORTH_BYTES: Final = 48 << 20
@@ -46,14 +48,16 @@ def columns_in_order(pieces: Iterable[tuple[bytes, bool]], packed_bytes: int = 0
     given = seen = index = 0
     try:
         for index, (text, last) in enumerate(pieces, start=1):
-            if not helpers and beside and max(seen, packed_bytes) >= WORTH_BYTES:
+            worth = max(seen, packed_bytes)
+            alone = ready(worth) and VARIABLE not in os.environ
+            if not helpers and beside and not alone and worth >= WORTH_BYTES:
                 helpers = [_Helper(results) for _ in range(beside)]
             seen += len(text)
             free = min(helpers, key=lambda helper: helper.held, default=None)
             if free is not None and free.held < _QUEUED:
                 free.give(index - 1, text, last)
             else:
-                done[index - 1] = read_columns(text, last)
+                done[index - 1] = columns_of(text, last)
             del text
             _collect(results, done)
             while given in done:
@@ -62,7 +66,7 @@ def columns_in_order(pieces: Iterable[tuple[bytes, bool]], packed_bytes: int = 0
         while given < index:
             own = next((job for helper in helpers if (job := helper.take_back()) is not None), None)
             if own is not None:
-                done[own[0]] = read_columns(own[1], own[2])
+                done[own[0]] = columns_of(own[1], own[2])
             _collect(results, done, wait=own is None and given not in done)
             while given in done:
                 yield done.pop(given)
@@ -170,7 +174,7 @@ def serve() -> None:
         size, last = int.from_bytes(head[:-1], "little"), bool(head[-1])
         answer: Any
         try:
-            answer = read_columns(source.read(size), last)
+            answer = columns_of(source.read(size), last)
         except Exception as error:
             answer = error
         try:

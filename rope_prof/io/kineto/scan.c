@@ -1,0 +1,352 @@
+/* The text of a piece of Kineto's event array -> columns of integers, in one pass.
+ *
+ * Takes what profilers write and what the strict decoder (structs.py) takes, and nothing else: at anything odd (a key
+ * twice, a time that is not plain digits, a number that is no integer, a control character, an escaped key) it gives
+ * up, and the piece is read in Python. So whatever it gives is what Python would have given.
+ */
+#include <stdint.h>
+#include <string.h>
+
+typedef const uint8_t *Text;
+
+#define NONE INT64_MIN
+#define MOST_KEYS 64
+#define MOST_DEPTH 32
+
+/* The columns; scanner.py has the same list. Those from COPY_KIND to GROUP are strings, from GRID on any JSON value. */
+enum { CATEGORY, NAME, START, DUR, PID, TID, DEVICE, STREAM, CORRELATION, EXTERNAL, EXTERNAL_2021, REGISTERS, SHARED,
+       GRAPH, GRAPH_NODE, BYTES, SEQUENCE, FORWARD_THREAD, COPY_KIND, SOURCE, TARGET, COLLECTIVE, GROUP,
+       GRID, BLOCK, DIMS, TYPES, COLUMNS };
+#define ARG(word) {word, sizeof word - 1}
+static const struct { const char *word; int64_t size; } ARGS[COLUMNS] = {
+    [DEVICE] = ARG("device"), [STREAM] = ARG("stream"), [CORRELATION] = ARG("correlation"),
+    [EXTERNAL] = ARG("External id"), [EXTERNAL_2021] = ARG("external id"), [REGISTERS] = ARG("registers per thread"),
+    [SHARED] = ARG("shared memory"), [GRAPH] = ARG("graph id"), [GRAPH_NODE] = ARG("graph node id"),
+    [BYTES] = ARG("bytes"), [SEQUENCE] = ARG("Sequence number"), [FORWARD_THREAD] = ARG("Fwd thread id"),
+    [COPY_KIND] = ARG("copy kind"), [SOURCE] = ARG("src kind"), [TARGET] = ARG("dst kind"),
+    [COLLECTIVE] = ARG("Collective name"), [GROUP] = ARG("Process Group Name"), [GRID] = ARG("grid"),
+    [BLOCK] = ARG("block"), [DIMS] = ARG("Input Dims"), [TYPES] = ARG("Input type")};
+
+typedef struct { Text at; int64_t size; } Span;
+typedef struct { uint64_t seen; int count; Span keys[MOST_KEYS]; } Keys;
+
+typedef struct {
+    Text end;
+    /* the event at hand */
+    int64_t value[COLUMNS];
+    Span text[COLUMNS];
+    Span phase, category, name;
+    int odd;       /* a field that is read is no integer, no string or no plain time: not what columns hold */
+    int refused;   /* one is no scalar: the strict decoder refuses it in a complete event */
+    int decimals;  /* its start has a point */
+    /* distinct texts */
+    int64_t *text_at, *text_size, texts, most_texts;
+    int32_t *table;
+    uint64_t mask;
+    Text begin;
+} Scan;
+
+static Text blanks(Text p) {
+    while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t') p++;
+    return p;
+}
+
+/* The closing quote of the string whose first character is at p, or NULL. */
+static Text string_end(const Scan *s, Text p) {
+    const uint64_t ones = 0x0101010101010101u;
+    for (;;) {
+        while (s->end - p >= 8) { /* the lowest marked byte is a quote, a backslash or a control character */
+            uint64_t word, quote, slash, marks;
+            memcpy(&word, p, 8);
+            quote = word ^ ones * '"', slash = word ^ ones * '\\';
+            marks = (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((word - ones * 0x20) & ~word)) & ones << 7;
+            if (marks) { p += __builtin_ctzll(marks) >> 3; break; }
+            p += 8;
+        }
+        if (*p == '"') return p;
+        if (*p < 0x20) return 0;
+        if (*p == '\\') {
+            if (!strchr("\"\\/bfnrt", p[1]) || !p[1]) return 0;
+            p++;
+        }
+        p++;
+        if (p > s->end) return 0;
+    }
+}
+
+static int digit(uint8_t c) { return (uint8_t)(c - '0') <= 9; }
+
+/* The end of the JSON number at p, or NULL. */
+static Text number_end(Text p) {
+    if (*p == '-') p++;
+    if (*p == '0') p++;
+    else if (digit(*p)) while (digit(*p)) p++;
+    else return 0;
+    if (*p == '.') {
+        if (!digit(*++p)) return 0;
+        while (digit(*p)) p++;
+    }
+    if ((*p | 0x20) == 'e') {
+        p++;
+        if (*p == '+' || *p == '-') p++;
+        if (!digit(*p)) return 0;
+        while (digit(*p)) p++;
+    }
+    return p;
+}
+
+/* Whether the key is new in its object. */
+static int is_new(Keys *keys, Span key) {
+    uint64_t bit = 1ull << ((key.size * 7 + key.at[0] + key.at[key.size / 2] * 3 + key.at[key.size - 1] * 5) & 63);
+    if (keys->count == MOST_KEYS) return 0;
+    if (keys->seen & bit)
+        for (int k = 0; k < keys->count; k++)
+            if (keys->keys[k].size == key.size && !memcmp(keys->keys[k].at, key.at, key.size)) return 0;
+    keys->seen |= bit;
+    keys->keys[keys->count++] = key;
+    return 1;
+}
+
+/* The key at p and what follows its colon, or NULL. */
+static Text key_at(const Scan *s, Text p, Keys *keys, Span *key) {
+    Text end;
+    if (*p != '"' || !(end = string_end(s, p + 1)) || end == p + 1) return 0;
+    *key = (Span){p + 1, end - p - 1};
+    if (memchr(key->at, '\\', key->size) || !is_new(keys, *key)) return 0;
+    p = blanks(end + 1);
+    return *p == ':' ? blanks(p + 1) : 0;
+}
+
+static Text value_end(const Scan *s, Text p, int depth) {
+    if (depth > MOST_DEPTH) return 0;
+    switch (*p) {
+    case '"': p = string_end(s, p + 1); return p ? p + 1 : 0;
+    case 't': return strncmp((const char *)p, "true", 4) ? 0 : p + 4;
+    case 'f': return strncmp((const char *)p, "false", 5) ? 0 : p + 5;
+    case 'n': return strncmp((const char *)p, "null", 4) ? 0 : p + 4;
+    case '[':
+        p = blanks(p + 1);
+        if (*p == ']') return p + 1;
+        for (;;) {
+            if (!(p = value_end(s, p, depth + 1))) return 0;
+            p = blanks(p);
+            if (*p == ']') return p + 1;
+            if (*p != ',') return 0;
+            p = blanks(p + 1);
+        }
+    case '{': {
+        Keys keys = {.seen = 0, .count = 0};
+        Span key;
+        p = blanks(p + 1);
+        if (*p == '}') return p + 1;
+        for (;;) {
+            if (!(p = key_at(s, p, &keys, &key)) || !(p = value_end(s, p, depth + 1))) return 0;
+            p = blanks(p);
+            if (*p == '}') return p + 1;
+            if (*p != ',') return 0;
+            p = blanks(p + 1);
+        }
+    }
+    default: return number_end(p);
+    }
+}
+
+/* A scalar for an integer column: what is no integer is odd, what is no scalar refused. */
+static Text integer(Scan *s, Text p, int column) {
+    Text end = value_end(s, p, 0), q = p;
+    uint64_t found = 0;
+    if (!end || *p == 'n') return end;
+    if (*p == '[' || *p == '{' || *p == 't' || *p == 'f') s->refused = 1;
+    if (*q == '-') q++;
+    for (; q < end && digit(*q); q++) found = found * 10 + (*q - '0');
+    if (q != end || end - p > 18) s->odd = 1;
+    else s->value[column] = *p == '-' ? -(int64_t)found : (int64_t)found;
+    return end;
+}
+
+/* A scalar that is to be a string. */
+static Text string(Scan *s, Text p, Span *into) {
+    Text end = value_end(s, p, 0);
+    if (!end || *p == 'n') return end;
+    if (*p == '[' || *p == '{' || *p == 't' || *p == 'f') s->refused = 1;
+    if (*p == '"') *into = (Span){p + 1, end - p - 2};
+    else s->odd = 1;
+    return end;
+}
+
+/* Microseconds with up to three decimals, in nanoseconds. */
+static Text time_at(Scan *s, Text p, int column) {
+    Text end = value_end(s, p, 0), q = p, first;
+    uint64_t found = 0;
+    int places = 3;
+    if (!end) return 0;
+    if (*q == '-') q++;
+    for (first = q; digit(*q); q++) found = found * 10 + (*q - '0');
+    if (q - first > 15 + (*first == '1')) { s->odd = 1; return end; }
+    if (*q == '.') {
+        if (column == START) s->decimals = 1;
+        for (q++; places && digit(*q); q++, places--) found = found * 10 + (*q - '0');
+    }
+    while (places--) found *= 10;
+    if (q != end || q == first) s->odd = 1;
+    else s->value[column] = *p == '-' ? -(int64_t)found : (int64_t)found;
+    return end;
+}
+
+static Text args_at(Scan *s, Text p) {
+    Keys keys = {.seen = 0, .count = 0};
+    Span key;
+    if (*p != '{') {
+        if (*p != 'n') s->refused = 1;
+        return value_end(s, p, 0);
+    }
+    p = blanks(p + 1);
+    if (*p == '}') return p + 1;
+    for (;;) {
+        int column = DEVICE;
+        if (!(p = key_at(s, p, &keys, &key))) return 0;
+        while (column < COLUMNS && (ARGS[column].size != key.size || memcmp(ARGS[column].word, key.at, key.size)))
+            column++;
+        if (column == COLUMNS) p = value_end(s, p, 0);
+        else if (column >= GRID) {
+            Text end = value_end(s, p, 0);
+            if (end) s->text[column] = (Span){p, end - p};
+            p = end;
+        } else if (column >= COPY_KIND) p = string(s, p, &s->text[column]);
+        else p = integer(s, p, column);
+        if (!p) return 0;
+        p = blanks(p);
+        if (*p == '}') return p + 1;
+        if (*p != ',') return 0;
+        p = blanks(p + 1);
+    }
+}
+
+static int is(Span key, const char *word) {
+    return (size_t)key.size == strlen(word) && !memcmp(key.at, word, key.size);
+}
+
+/* The event at p into the scan's fields; its end, or NULL. */
+static Text event_at(Scan *s, Text p) {
+    Keys keys = {.seen = 0, .count = 0};
+    Span key, none = {0, 0};
+    s->odd = s->refused = s->decimals = 0;
+    s->phase = s->category = s->name = none;
+    for (int k = 0; k < COLUMNS; k++) s->value[k] = NONE, s->text[k] = none;
+    if (*p != '{') return 0;
+    p = blanks(p + 1);
+    if (*p == '}') return 0;
+    for (;;) {
+        if (!(p = key_at(s, p, &keys, &key))) return 0;
+        if (is(key, "ph")) {
+            if (*p != '"') return 0;
+            p = string(s, p, &s->phase);
+        } else if (is(key, "cat")) {
+            if (*p != '"' && *p != 'n') return 0;
+            p = string(s, p, &s->category);
+        } else if (is(key, "name")) {
+            if (*p != '"') return 0;
+            p = string(s, p, &s->name);
+        } else if (is(key, "pid")) p = integer(s, p, PID);
+        else if (is(key, "tid")) p = integer(s, p, TID);
+        else if (is(key, "ts")) p = time_at(s, p, START);
+        else if (is(key, "dur")) p = time_at(s, p, DUR);
+        else if (is(key, "args")) p = args_at(s, p);
+        else p = value_end(s, p, 0);
+        if (!p) return 0;
+        p = blanks(p);
+        if (*p == '}') return p + 1;
+        if (*p != ',') return 0;
+        p = blanks(p + 1);
+    }
+}
+
+/* The number of a text: the same for the same bytes. -1 where there is no room for more. */
+static int64_t number_of(Scan *s, Span text) {
+    uint64_t hash = 0x9E3779B97F4A7C15u ^ (uint64_t)text.size;
+    int64_t k = 0;
+    for (; k + 8 <= text.size; k += 8) {
+        uint64_t word;
+        memcpy(&word, text.at + k, 8);
+        hash = (hash ^ word) * 0xD6E8FEB86659FD93u;
+        hash ^= hash >> 32;
+    }
+    for (; k < text.size; k++) hash = (hash ^ text.at[k]) * 0xD6E8FEB86659FD93u;
+    hash ^= hash >> 29;
+    for (uint64_t at = hash & s->mask;; at = (at + 1) & s->mask) {
+        int32_t known = s->table[at] - 1;
+        if (known < 0) {
+            if (s->texts == s->most_texts) return -1;
+            s->text_at[s->texts] = text.at - s->begin, s->text_size[s->texts] = text.size;
+            s->table[at] = (int32_t)++s->texts;
+            return s->texts - 1;
+        }
+        if (s->text_size[known] == text.size && !memcmp(s->begin + s->text_at[known], text.at, text.size)) return known;
+    }
+}
+
+/* The place of a category in `known` (lower-case words, each with its NUL, then an empty one), or -1; -2: not ASCII. */
+static int64_t category_of(Span said, const char *known) {
+    for (int64_t k = 0; k < said.size; k++)
+        if (said.at[k] >= 0x80 || said.at[k] == '\\') return -2;
+    for (int64_t number = 0; *known; number++, known += strlen(known) + 1) {
+        int64_t k = 0;
+        if ((int64_t)strlen(known) != said.size) continue;
+        while (k < said.size && (said.at[k] | ((uint8_t)(said.at[k] - 'A') < 26) << 5) == known[k]) k++;
+        if (k == said.size) return number;
+    }
+    return -1;
+}
+
+/* Rows of `columns` (COLUMNS of them, `most` values each); negative where the piece is not for this scan.
+ *
+ * `known`: the categories that are read, as in `category_of`; `python`: the one whose built-in functions are left out.
+ * `told`: events, texts, where the array ended (-1: not), whether the window's end came and when, whether a start of
+ * an event that is read has decimals.
+ */
+int64_t scan(Text text, int64_t size, int64_t last, const char *known, int64_t python, int64_t *columns, int64_t most,
+             int64_t *text_at, int64_t *text_size, int64_t most_texts, int32_t *table, int64_t slots, int64_t *told) {
+    Scan s = {.end = text + size, .begin = text, .text_at = text_at, .text_size = text_size,
+              .most_texts = most_texts, .table = table, .mask = (uint64_t)slots - 1};
+    int64_t row = 0, events = 0;
+    Text p = blanks(text);
+    told[2] = -1, told[3] = told[4] = told[5] = 0;
+    for (;;) {
+        if (!(p = event_at(&s, p)) || p > s.end || s.phase.size != 1) return -1;
+        events++;
+        switch (s.phase.at[0]) {
+        case 'X': {
+            int64_t category = s.category.at ? category_of(s.category, known) : -1;
+            if (category == -2 || s.refused) return -1;
+            if (category < 0) break;
+            if (category == python && s.name.size >= 9 && !memcmp(s.name.at, "<built-in", 9)) break;
+            if (s.odd || s.value[START] == NONE || s.value[DUR] == NONE || s.value[PID] == NONE || !s.name.at) return -1;
+            if (row == most) return -1;
+            s.value[CATEGORY] = category, s.text[NAME] = s.name;
+            told[5] |= s.decimals;
+            for (int k = 0; k < COLUMNS; k++) {
+                if (s.text[k].at && (s.value[k] = number_of(&s, s.text[k])) < 0) return -1;
+                columns[k * most + row] = s.value[k];
+            }
+            row++;
+            break;
+        }
+        case 'i':
+        case 'I':
+            if (s.name.size >= 17 && !memcmp(s.name.at, "Record Window End", 17)) {
+                if (s.value[START] == NONE) return -1;
+                told[3] = 1, told[4] = s.value[START];
+            }
+            break;
+        case 'M': case 's': case 'f': case 'C': break;
+        default: return -1;
+        }
+        p = blanks(p);
+        if (*p == ',') { p = blanks(p + 1); continue; }
+        if (last ? *p != ']' || p >= s.end : p != s.end) return -1;
+        break;
+    }
+    told[0] = events, told[1] = s.texts;
+    if (last) told[2] = p + 1 - text;
+    return row;
+}
