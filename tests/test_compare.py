@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rope_prof.analysis.comparison.apart import Between
-from rope_prof.analysis.comparison.compare import ALL_METRICS, BubbleParts, Verdict, compare, families, judged
+from rope_prof.analysis.comparison.compare import ALL_METRICS, Verdict, compare, families, judged
+from rope_prof.analysis.comparison.evidence import BubbleParts
 from rope_prof.analysis.comparison.family import Family
 from rope_prof.analysis.comparison.gates import Gate, gate
 from rope_prof.analysis.comparison.sides import NotComparableError, Side, differences

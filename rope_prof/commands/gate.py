@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rope_prof.analysis.comparison.compare import Known
+from rope_prof.analysis.comparison.evidence import Known
 from rope_prof.analysis.comparison.gates import gate as bound
 from rope_prof.analysis.comparison.sides import NotComparableError
 from rope_prof.commands import words

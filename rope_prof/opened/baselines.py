@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rope_prof.analysis.comparison.compare import Known
+from rope_prof.analysis.comparison.evidence import Known
 from rope_prof.analysis.comparison.history import group, kept, known, known_with
 from rope_prof.analysis.comparison.sides import NotComparableError, Side
 from rope_prof.analysis.run.series import series

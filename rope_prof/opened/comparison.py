@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from rope_prof.analysis.comparison.apart import larger
-from rope_prof.analysis.comparison.compare import ALL_METRICS, Known, compare
+from rope_prof.analysis.comparison.compare import ALL_METRICS, compare
+from rope_prof.analysis.comparison.evidence import Known
 from rope_prof.analysis.comparison.gates import Gate, check
 from rope_prof.analysis.comparison.history import known as known_before
 from rope_prof.analysis.comparison.sides import Side, differences
