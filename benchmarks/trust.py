@@ -369,7 +369,7 @@ class Machinery:
 
     def device_spin(self, share: float) -> Stage:
         """A spinning kernel at the end of the graph, of `share` of the graph's time; one graph serves both sides."""
-        path, alone, spin = self._spun()
+        path, alone, spin = self.spun()
         graph_ns = self._device_ns(self._plain("plain", "graph"))
         spin.set(CALIBRATION)
         alone_ns = self._device_ns(alone)
@@ -407,7 +407,7 @@ class Machinery:
         taken = [found for _ in range(5) if (found := on_device(subject, self.device))]
         return min(ns * subject.step / calls for calls, ns in taken)
 
-    def _spun(self) -> tuple[Subject, Subject, Any]:
+    def spun(self) -> tuple[Subject, Subject, Any]:
         """(the path's graph with a spin at its end, a graph of the spin alone, the spin whose length both read)."""
         import spin
 

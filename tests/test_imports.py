@@ -127,7 +127,7 @@ def test_a_command_imports_itself_alone_and_no_library_that_measures_or_draws(re
     modules = {{f"rope_prof.commands.{{module}}" for module, _, _ in COMMANDS.values()}}
     assert modules & set(sys.modules) == {{f"rope_prof.commands.{{COMMANDS[{name!r}][0]}}"}}
     """
-    assert loaded_by(code, repository) <= {"polars", "numpy"}
+    assert loaded_by(code, repository) <= (set() if name in {"show", "compare", "export"} else {"polars", "numpy"})
 
 
 @pytest.mark.parametrize("name", COMMANDS)

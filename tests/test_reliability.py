@@ -31,8 +31,8 @@ def test_a_write_that_is_not_settled_breaks_one(repository: Path, what: str) -> 
     """
     code = (
         "import benchmarks.reliability as laws, rope_prof.io.atomic as atomic, sys\n"
-        "settle = atomic._to_disk\n"
-        f"atomic._to_disk = lambda path: None if path.{what}() else settle(path)\n"
+        "settle = atomic.to_disk\n"
+        f"atomic.to_disk = lambda path: None if path.{what}() else settle(path)\n"
         "laws.load()\n"
         "tries = (laws.one(40 + n, 'power', n, resume=False, bench='stand-in') for n in range(0, 34, 3))\n"
         "sys.exit(0 if any(one['broken'] for one in tries) else 1)\n"

@@ -226,7 +226,7 @@ def test_both_graphs_of_a_device_spin_end_in_one_spin(trust: ModuleType, monkeyp
     monkeypatch.setattr("rope_prof.record.bench.subjects.in_mode", lambda *_: (lambda n: log.append(f"call {n}"), True))
     machinery = object.__new__(trust.Machinery)
     machinery.device, machinery.case, machinery.path, machinery.ring = device, CASE, "fused", ring
-    path, alone, _ = machinery._spun()
+    path, alone, _ = machinery.spun()
     assert graphs == [[*(f"call {n}" for n in range(28)), "spin"], ["spin"]]
     assert path.step == alone.step == 28 and path.one_step and alone.one_step
 

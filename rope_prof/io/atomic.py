@@ -27,17 +27,17 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         write(part)
         part.chmod(0o666 & ~_umask())
-        _to_disk(part)
+        to_disk(part)
         part.replace(path)
         with suppress(OSError):  # a file system that has no such thing; the name itself is there
-            _to_disk(path.parent)
+            to_disk(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def _to_disk(part: Path) -> None:
+def to_disk(part: Path) -> None:
     """Let the bytes of a file, or the names in a folder, be on the disk before what comes next: a file system may carry
     out a write and a rename, or two renames, in either order.
     """

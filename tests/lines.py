@@ -1,0 +1,155 @@
+"""How many lines the house has, and for which uses: those that it had when it was last judged, and each one since.
+
+    python -m tests.lines [TREE]     # rope_prof and dashboard of that checkout, else of this one
+
+A file counts for the first use below whose pattern it fits, and of another file the definitions that stand behind its
+name. What fits none serves uses that stood at the commit `BASE`, also where those have grown. That commit by the same
+count: `git archive cd54db3 | tar x -C DIR; python -m tests.lines DIR`.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import Counter
+from fnmatch import fnmatch
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("rope_prof", "dashboard")
+BASE = "cd54db3"
+OLD = f"the uses of {BASE}"
+#: A use that came after `BASE` -> the files that serve it alone, or `file: definitions` of one that serves others too.
+USES = {
+    "callables of a script, and in pytest": "rope_prof/fusion/* rope_prof/testing.py rope_prof/pytest_plugin.py",
+    "any operation, and what it says of itself": """
+        rope_prof/foreign/* rope_prof/commands/foreign_options.py rope_prof/io/run/schema.py
+        rope_prof/record/bench/claims.py rope_prof/record/bench/operations.py
+        rope_prof/model/run.py: OperationFacts OutputAccuracy AxisFacts LayoutError
+        rope_prof/record/bench/accuracy.py: OutputDeviation deviations _require_alike _require_repeated ShapeError _said
+        rope_prof/record/loop/plan.py: parse_values facts_of operation_of _whole_number _split
+        rope_prof/record/loop/describe.py: own_words
+        rope_prof/views/words/labels.py: AxisValue axes""",
+    "a path in a process of its own, several a side, tampering": """
+        rope_prof/record/worker/* rope_prof/record/bench/copies.py rope_prof/record/bench/layouts.py
+        rope_prof/record/device/provenance.py rope_prof/analysis/run/processes.py rope_prof/analysis/student.py
+        rope_prof/commands/record.py: Wanted _require_workers _why_together _revision _patience
+        rope_prof/record/session.py: last_process
+        rope_prof/analysis/stats.py: DrawnRounds interval_of_logs drawn_mean""",
+    "verdicts over runs, and gates": """
+        rope_prof/analysis/comparison/apart.py rope_prof/analysis/comparison/family.py
+        rope_prof/analysis/comparison/gates.py rope_prof/commands/gate*.py dashboard/gate.py""",
+    "best against best, closure by side, clocks and heat": """
+        rope_prof/analysis/run/headline.py rope_prof/views/words/headline.py rope_prof/views/report/brief.py
+        rope_prof/analysis/run/closure.py rope_prof/analysis/run/conditions.py rope_prof/analysis/requests/per_layer.py
+        rope_prof/model/samples.py: conditions_schema
+        rope_prof/analysis/comparison/evidence.py: BubbleParts
+        rope_prof/analysis/comparison/compare.py: _replayed_once
+        rope_prof/record/device/throttle.py: Conditions""",
+    "baselines under names and their history": """
+        rope_prof/*/baseline*.py rope_prof/*/history.py rope_prof/io/run/shelf.py dashboard/*/history.py
+        rope_prof/analysis/comparison/changes.py""",
+    "findings that prove a trace wrong; whose work a range owns": """
+        rope_prof/analysis/trace/backward.py rope_prof/analysis/trace/cards.py rope_prof/analysis/trace/clocks.py
+        rope_prof/analysis/trace/collectives.py rope_prof/analysis/trace/copies.py
+        rope_prof/analysis/trace/graph_nodes.py rope_prof/analysis/trace/identity.py
+        rope_prof/analysis/trace/openings.py rope_prof/analysis/trace/proof.py rope_prof/analysis/trace/workers.py
+        rope_prof/io/kineto/identity.py rope_prof/io/kineto/seen.py rope_prof/io/trace/same.py
+        rope_prof/views/blocks/findings.py
+        rope_prof/analysis/trace/overlaps.py: _launches _held_nodes _holds _depth _graphs_cross _early _joined
+        rope_prof/analysis/trace/missing.py: _must_have_run _theirs _recorded _moved_nothing
+        rope_prof/analysis/trace/launches.py: _behind _joined _latest restarts
+        rope_prof/analysis/trace/ranges.py: outside _backward Outside outermost
+        rope_prof/views/blocks/trace.py: _communication outside_words more_ranges""",
+    "traces of Perfetto, ROCm, Proton's timeline, Arrow tables": """
+        rope_prof/io/perfetto/* rope_prof/io/rocm/* rope_prof/io/sqlite.py rope_prof/io/trace/foreign.py
+        rope_prof/io/trace/members.py rope_prof/io/trace/proton_trace.py rope_prof/io/trace/tables.py
+        rope_prof/model/drawn.py
+        rope_prof/views/perfetto/sides.py: _node_tracks
+        rope_prof/io/trace/nsys.py: read_nsys_folder
+        rope_prof/io/trace/unpack.py: Unpacked._unzstd""",
+    "two traces: what changed and why": """
+        rope_prof/analysis/diff/* rope_prof/views/*/trace_diff.py rope_prof/commands/compare_traces.py
+        dashboard/pages/two_traces.py""",
+    "what to do about a trace": "rope_prof/analysis/fixes/* rope_prof/views/*/fixes.py",
+    "figures for other tools": """
+        rope_prof/views/exchange/* rope_prof/opened/exchange.py rope_prof/commands/export_answers.py
+        rope_prof/commands/export.py: export_exchange""",
+    "agents, and one document a command": """
+        rope_prof/agents/* rope_prof/commands/mcp.py rope_prof/commands/documents.py""",
+    "charts to zoom": """
+        rope_prof/views/draw/plotly_charts.py rope_prof/views/draw/chart.py dashboard/drawing.py""",
+    "copies without secrets, one writer, answers kept": """
+        rope_prof/io/run/clean_*.py rope_prof/io/run/secrets.py rope_prof/io/run/writer.py rope_prof/io/store.py
+        rope_prof/commands/kept.py""",
+    "Perfetto of one's own": "rope_prof/serve/builds.py rope_prof/serve/hosts.py",
+}
+
+
+def files(tree: Path) -> dict[str, int]:
+    """Each Python file of the packages -> its lines, as `wc -l` counts them."""
+    found = (path for folder in FOLDERS for path in sorted((tree / folder).rglob("*.py")))
+    return {path.relative_to(tree).as_posix(): path.read_bytes().count(b"\n") for path in found}
+
+
+def patterns(words: str) -> dict[str, tuple[str, ...]]:
+    """File, or pattern of files -> the definitions of it; none for all of it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in words.strip().splitlines():
+        file, of, names = line.partition(":")
+        found |= {file.strip(): tuple(names.split())} if of else dict.fromkeys(file.split(), ())
+    return found
+
+
+def defined(source: str) -> dict[str, int]:
+    """Each definition at the top of a module, and of its classes -> its lines with the blank ones before it."""
+    found, above = {}, 0
+    for node in ast.parse(source).body:
+        inner = node.body if isinstance(node, ast.ClassDef) else []
+        for one in (node, *inner):
+            if isinstance(one, ast.FunctionDef | ast.ClassDef):
+                name = one.name if one is node else f"{node.name}.{one.name}"  # type: ignore[attr-defined]
+                first = min(each.lineno for each in (one, *one.decorator_list))
+                found[name] = (one.end_lineno or first) - (above if one is node else first - 2)
+        above = node.end_lineno or above
+    return found
+
+
+def by_use(tree: Path) -> Counter[str]:
+    """Lines of each use. Errors: KeyError for a file or a definition that is gone."""
+    counted, sums, uses = files(tree), Counter[str](), {use: patterns(words) for use, words in USES.items()}
+    for use, found in uses.items():
+        for pattern, names in found.items():
+            if names:
+                lines = defined((tree / pattern).read_text(encoding="utf-8"))
+                taken = sum(lines[name] for name in names)
+                sums[use] += taken
+                counted[pattern] -= taken
+                continue
+            fitting = [file for file in counted if fnmatch(file, pattern)]
+            if not fitting:
+                raise KeyError(pattern)
+            sums[use] += sum(counted.pop(file) for file in fitting)
+    sums[OLD] = sum(counted.values())
+    return sums
+
+
+def by_room(tree: Path) -> Counter[str]:
+    """Lines of `rope_prof/analysis`, `dashboard` and the others."""
+    sums: Counter[str] = Counter()
+    for file, lines in files(tree).items():
+        parts = file.split("/")
+        sums["/".join(parts[:2]) if parts[0] == "rope_prof" and len(parts) > 2 else parts[0]] += lines
+    return sums
+
+
+def main(tree: Path) -> None:
+    """Print both counts; of a tree without this file, which has the uses of `BASE` alone, the first."""
+    counts = [by_room(tree)] + ([by_use(tree)] if (tree / "tests/lines.py").exists() else [])
+    for sums in counts:
+        rows = [*sorted(sums.items()), ("all", sum(sums.values()))]
+        sys.stdout.write("\n".join(f"{name:58} {lines:7,}" for name, lines in rows) + "\n\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT)
