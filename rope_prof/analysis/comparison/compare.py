@@ -129,7 +129,8 @@ def _verdict(sides: BothSides, left: KeyFacts, right: KeyFacts, metric: str) -> 
     try:
         made = evidence(sides, left, right, metric)
     except WithheldError as error:
-        made, withheld = Evidence(None, *(one.plain_bubble() for one in halves)), str(error)
+        before, after = [one.plain_bubble() for one in halves] or [None, None]
+        made, withheld = Evidence(None, before, after), str(error)
     word, why = _judge_counts(made.ratio) if metric == "kernels" else _judge_times(made)
     if metric == "wall" and word in {"FASTER", "SLOWER"} and why is None:
         why = _replayed_once(*(one.step_of_one_replay() for one in both))
