@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rope_prof.analysis.run.decomposition import Decomposition, decompose, decompositions
 from tests.built_runs import (
     BYTES_PER_NS,
+    EMPTY_BUSY_NS,
     FUSED,
     HOT_GAP_NS,
     NODE_GAP_NS,
@@ -115,6 +116,26 @@ def test_bytes_that_cannot_be_close_nothing(path: str, mode: str) -> None:
     found = split(built(truths | {path: many}), mode=mode)
     assert not found.closes
     assert f"{path} is said to move" in (found.reason or "") or f"{path} {mode} is said to move" in (found.reason or "")
+
+
+def no_gaps(made: Built) -> Built:
+    """As if a launch, and a node, cost nothing beyond their own busy time: each ceiling's device time is that alone."""
+    own = {
+        c.key_name: c.busy_ns or EMPTY_BUSY_NS for c in made.run.ceilings if c.name in ("graph_node", "empty_launch")
+    }
+    of = (pl.col("calls") * pl.col("key").replace_strict(own, default=None)).round().cast(made.samples.schema["ns"])
+    frame = made.samples.with_columns(
+        ns=pl.when(pl.col("clock") == "device").then(of).otherwise(None).fill_null(pl.col("ns"))
+    )
+    return replace(made, samples=frame)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_device_gaps_that_are_none_close_nothing(mode: str) -> None:
+    found = split(no_gaps(built()), mode=mode)
+    assert [side.gaps_ns for side in found.sides] == pytest.approx([0, 0], abs=1)
+    assert [side.closes for side in found.sides] == [False, mode == "graph"]
+    assert not found.closes
 
 
 def test_launches_that_overlap_have_no_gaps() -> None:
