@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rope_prof.units import counted
+
 SCHEMA_VERSION = 2
 
 Value = str | int
@@ -37,6 +39,12 @@ class AxisFacts:
     def title(self) -> str:
         """What the axis itself is called: `TP` of the form `TP {}`, else its name."""
         return self.form.removesuffix(" {}") if self.form.endswith(" {}") else self.name
+
+    def phrase(self, value: Value) -> str:
+        """`64 tokens`, `image prompt`; its form where it has no noun."""
+        if not self.noun:
+            return self.form.format(value)
+        return counted(value, self.noun) if isinstance(value, int) else f"{value} {self.noun}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +99,12 @@ class Case:
         return "-".join(axis.form.format(value).lower().replace(" ", "") for axis, (_, value) in pairs)
 
     @property
+    def words(self) -> str:
+        """`28b · TP 1 · 973 tokens · bf16 · image prompt`."""
+        pairs = zip(self.operation.axes, self.values, strict=True)
+        return " · ".join(axis.phrase(value) for axis, (_, value) in pairs)
+
+    @property
     def swept(self) -> int:
         """The value on the swept axis."""
         return int(self[self.operation.swept])
@@ -123,8 +137,8 @@ class Key:
 
     @property
     def words(self) -> str:
-        """`fused eager, 28b-tp1-n973-bf16-image`: what a recording says it is at."""
-        return f"{self.side}, {self.case.name}"
+        """`fused eager, 28b · TP 1 · 973 tokens · bf16 · image prompt`: what a recording says it is at."""
+        return f"{self.side}, {self.case.words}"
 
     @property
     def name(self) -> str:

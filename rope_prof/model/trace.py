@@ -116,6 +116,11 @@ class Finding:
     events: tuple[dict[str, Any], ...] = ()
     do: str = ""
 
+    @property
+    def title(self) -> str:
+        """What a person reads for the code: `kernels without launch`."""
+        return self.code.replace("_", " ")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:

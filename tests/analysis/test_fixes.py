@@ -168,7 +168,7 @@ def test_nothing_is_said_of_a_file_that_is_not_to_be_trusted() -> None:
     answer = found(kernel(10, 20, launched=(500_000, 500_010)), kernel(900_000, 900_010, launched=(890_000, 890_001)))
     assert answer.fixes == ()
     assert answer.reason is not None
-    assert "kernel_before_launch" in answer.reason
+    assert "kernel before launch" in answer.reason
     assert answer.as_json()["fixes_withheld"] == answer.reason
 
 

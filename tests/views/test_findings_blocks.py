@@ -41,7 +41,7 @@ def texts(table: Table) -> list[list[str]]:
 
 def test_a_finding_names_its_events_the_place_on_the_timeline_and_what_to_do() -> None:
     lines = [words.text for words in finding_words(answer(), "a b.json")]
-    assert lines[0].startswith("  kernel_before_launch: GPU events start before their launch call does")
+    assert lines[0].startswith("  kernel before launch: GPU events start before their launch call does")
     assert lines[1] == (
         "    do: record again; if it stays, update the driver or the profiler: their clocks do not agree"
     )
@@ -51,10 +51,10 @@ def test_a_finding_names_its_events_the_place_on_the_timeline_and_what_to_do() -
 
 def test_the_page_links_each_event_where_the_trace_has_an_address() -> None:
     (linked,), (bare,) = findings_table(answer(), "x.json"), findings_table(answer(), None)
-    assert texts(linked) == texts(bare) == [["kernel_before_launch", "early", "500 µs"]]
+    assert texts(linked) == texts(bare) == [["kernel before launch", "early", "500 µs"]]
     assert [row[2].link for row in linked.rows] == ["any_trace?trace=x.json&trace_zoom=460~560"]
     assert [row[2].link for row in bare.rows] == [""]
-    assert "kernel_before_launch: record again" in linked.note
+    assert "kernel before launch: record again" in linked.note
 
 
 def test_copies_have_their_way_bytes_and_rate() -> None:

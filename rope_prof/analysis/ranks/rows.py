@@ -105,7 +105,7 @@ def row_set(trace: Trace, answer: Analysis, *, name: str) -> pl.DataFrame:
     codes = [finding for finding in judged.findings if judged.verdict == "unusable"]
     head = about | {
         "row": "trace",
-        "reason": judged.reason or "; ".join(f"{f.code}: {f.detail}" for f in codes) or None,
+        "reason": judged.reason or "; ".join(f"{f.title}: {f.detail}" for f in codes) or None,
         "findings": json.dumps([asdict(finding) for finding in judged.findings], ensure_ascii=False),
         "format": answer.format,
         "events": trace.events,

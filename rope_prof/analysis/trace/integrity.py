@@ -78,7 +78,7 @@ class Integrity:
     def reason(self) -> str | None:
         """Why shares are withheld: the findings that make them untrustworthy; None where nothing does."""
         doubts = [f for f in self.findings if f.code not in INFORMS and f.code not in KEEPS_SHARES]
-        return "; ".join(f"{f.code}: {f.detail}" for f in doubts) or None
+        return "; ".join(f"{f.title}: {f.detail}" for f in doubts) or None
 
 
 def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
@@ -110,7 +110,7 @@ def integrity(trace: Trace, events: pl.DataFrame) -> Integrity:
 
 
 def _no_gpu_events(trace: Trace) -> Finding:
-    held = {"cpu_op": trace.ops, "runtime and driver calls": trace.calls, "ranges": trace.ranges}
+    held = {"CPU operators": trace.ops, "runtime and driver calls": trace.calls, "ranges": trace.ranges}
     parts = ", ".join(f"{frame.height} {name}" for name, frame in held.items() if frame.height)
     advice = _RECORD_AGAIN.get(trace.format, "docs/formats.md says what is read of such a file and how to record it")
     detail = f"no GPU events in {trace.events} events ({parts or 'nothing that is known'}); {advice}"

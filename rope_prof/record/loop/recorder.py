@@ -176,7 +176,7 @@ class Recorder:
         nodes = {c.key_name: c for c in timed if c.name == "graph_node"}
         if not nodes:
             return
-        self.progress.step(f"tracing the graph nodes of {case.name}")
+        self.progress.step(f"tracing the graph nodes of {case.words}")
         rank = next(iter(nodes.values())).rank
         for ceiling, subject in self.bench.ceilings(case, rank, ("graph_node",)):
             known = nodes.get(ceiling.key_name)

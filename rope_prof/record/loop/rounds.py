@@ -73,7 +73,7 @@ class Rounds:
 
     def _ceilings(self, case: Case, rank: int) -> list[tuple[Ceiling, Subject]]:
         """Those that run here; the others are entered with their reasons."""
-        self.progress.step(f"warming up the ceilings of {case.name}")
+        self.progress.step(f"warming up the ceilings of {case.words}")
         live = []
         for ceiling, subject in self.bench.ceilings(case, rank):
             entry = ceiling
@@ -130,11 +130,11 @@ class Rounds:
                 self.book.add(taken)
                 watch.add([sample for sample in taken if sample.key in left])
                 done = number + 1
-                self.progress.step(f"timing {case.name}, round {done} of {most}", 1)
+                self.progress.step(f"timing {case.words}, round {done} of {most}", 1)
                 why = watch.reason(done, left)
                 if why is not None:
                     break
         finally:
             self.book.flush()
-        self.progress.step(f"timed {case.name}", most - done)
+        self.progress.step(f"timed {case.words}", most - done)
         return done, why

@@ -21,9 +21,9 @@ _LEAST_NS = 5_000
 
 
 def finding_words(analysis: Analysis, source: str) -> Iterator[Words]:
-    """Each finding as lines: code and detail, what to do, the events that prove it and where to look at the first."""
+    """Each finding as lines: name and detail, what to do, the events that prove it and where to look at the first."""
     for finding in analysis.integrity.findings:
-        yield Words(text=f"  {_title(finding)}: {finding.detail}")
+        yield Words(text=f"  {finding_title(finding)}: {finding.detail}")
         if finding.do:
             yield Words(text=f"    do: {finding.do}", tone="muted")
         if finding.events:
@@ -41,12 +41,13 @@ def findings_table(analysis: Analysis, source: str | None) -> Iterator[Table]:
     for finding in analysis.integrity.findings:
         for event in finding.events:
             link = "" if source is None else timeline_address(analysis, event, source)
-            rows.append(cells(_title(finding), name(event["name"] or ""), Cell(text=_at(analysis, event), link=link)))
+            at = Cell(text=_at(analysis, event), link=link)
+            rows.append(cells(finding_title(finding), name(event["name"] or ""), at))
         if not finding.events and finding.do:
-            rows.append(cells(_title(finding), "", ""))
+            rows.append(cells(finding_title(finding), "", ""))
     if rows:
         head = ("finding", "event", "at, from the first event")
-        done = [f"{finding.code}: {finding.do}" for finding in analysis.integrity.findings if finding.do]
+        done = [f"{finding.title}: {finding.do}" for finding in analysis.integrity.findings if finding.do]
         note = "\n".join(dict.fromkeys(done))
         yield Table(title="What proves it", head=head, rows=tuple(rows), right=frozenset({2}), note=note, folded=True)
 
@@ -67,8 +68,9 @@ def timeline_of(source: str) -> str:
     return f"any_trace?trace={quote(source, safe='')}&trace_zoom="
 
 
-def _title(finding: Finding) -> str:
-    return f"{finding.code}{f' x{finding.count}' if finding.count > 1 else ''}"
+def finding_title(finding: Finding) -> str:
+    """`kernels without launch ×2,276`."""
+    return f"{finding.title}{f' ×{finding.count:,}' if finding.count > 1 else ''}"
 
 
 def _at(analysis: Analysis, event: dict[str, Any]) -> str:

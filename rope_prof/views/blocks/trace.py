@@ -14,7 +14,7 @@ from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.integrity import Integrity, Verdict
 from rope_prof.analysis.trace.ranges import Outside, RangeUse
 from rope_prof.units import MISSING, US, between, counted, duration, percent, significant, size, whole
-from rope_prof.views.blocks.findings import finding_words, findings_table
+from rope_prof.views.blocks.findings import finding_title, finding_words, findings_table
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells, charted, name
 from rope_prof.views.draw.trace import idle_chart
 from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
@@ -60,9 +60,7 @@ def page_blocks(analysis: Analysis, source: str, events: int, address: str | Non
     yield Words(text=verdict_words(judged), tone="bad" if judged.verdict == "unusable" else "strong")
     linked = f", {links.linked:,} GPU events with their launch, {links.unlinked:,} without" if links.linked else ""
     yield Words(text=f"{analysis.format} · {events:,} events{linked}")
-    yield Bullets(
-        items=tuple(f"{one.code}{f' ×{one.count:,}' if one.count > 1 else ''}: {one.detail}" for one in judged.findings)
-    )
+    yield Bullets(items=tuple(f"{finding_title(one)}: {one.detail}" for one in judged.findings))
     yield from findings_table(analysis, address)
     chart = idle_chart(analysis, source)
     if chart is not None:

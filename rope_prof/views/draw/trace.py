@@ -44,5 +44,5 @@ def _share(ns: int, use: DeviceUse) -> str:
 def verdict_lines(analysis: Analysis) -> list[str]:
     """The verdict on the file and every finding, a sentence each."""
     judged = analysis.integrity
-    found = [f"{finding.code}: {finding.detail}" for finding in judged.findings]
+    found = [f"{finding.title}: {finding.detail}" for finding in judged.findings]
     return [f"The trace is {judged.verdict}.", *found]

@@ -31,7 +31,7 @@ def _suite(root: Tree.Element, one: Judged) -> None:
     suite = Tree.SubElement(root, "testsuite", name=_clean(one.name))
     kept = one.comparison is not None and one.comparison.allow_unknown
     for gate, verdict, held in one.checked:
-        case = _case(suite, one.name, f"{short(verdict.cand)} ({verdict.case.name}): {gate.metric}>{gate.percent:g}%")
+        case = _case(suite, one.name, f"{short(verdict.cand)} ({verdict.case.words}): {gate.metric}>{gate.percent:g}%")
         case.set("time", f"{(verdict.after or 0) / SECOND:.9f}" if verdict.metric != "kernels" else "0")
         said = f"{verdict.word}: baseline / candidate {ratio(verdict.ratio.median if verdict.ratio else None)}"
         if held == "fails":

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rope_prof.model.run import Case, Key, OperationFacts
-from rope_prof.units import counted
+from rope_prof.model.run import AxisFacts, Case, Key, OperationFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,7 @@ class AxisValue:
     @property
     def phrase(self) -> str:
         """`64 tokens`, `image prompt`; its label where it has no noun."""
-        if not self.noun:
-            return self.label
-        return counted(self.value, self.noun) if isinstance(self.value, int) else f"{self.value} {self.noun}"
+        return AxisFacts(name=self.name, form=self.form, noun=self.noun).phrase(self.value)
 
 
 def axes(case: Case) -> tuple[AxisValue, ...]:
@@ -84,7 +81,7 @@ class Keyed(Placed, Sided, Protocol):
 
 def case_words(case: Case) -> str:
     """`28b · TP 1 · 973 tokens · bf16 · image prompt`."""
-    return " · ".join(axis.phrase for axis in axes(case))
+    return case.words
 
 
 def family_words(case: Case, l2: str = "") -> str:
