@@ -22,6 +22,7 @@ from rope_prof.analysis.fixes.fix import Fixes
 from rope_prof.analysis.fixes.fixes import fixes
 from rope_prof.analysis.trace.analyze import Analysis, accounted, analyze
 from rope_prof.io.layout import NATIVE_SUFFIX
+from rope_prof.io.run.nsight import counters_beside
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.formats import FORMATS, SUFFIXES
 from rope_prof.io.trace.perfetto import check_opens
@@ -74,10 +75,10 @@ def worth_fusing(path: Path) -> Chains:
 
 @kept(_KEEP)
 def to_fix(path: Path) -> Fixes:
-    """What to fix in it first. Errors: TraceError."""
+    """What to fix in it first. Errors: TraceError, RunError."""
     found = opened(path)
     times = found.analysis.integrity.verdict != "unusable" and found.trace.totals is None
-    return fixes(found.trace, found.analysis, worth_fusing(path) if times else None)
+    return fixes(found.trace, found.analysis, worth_fusing(path) if times else None, counters_beside(path))
 
 
 @kept(_KEEP)

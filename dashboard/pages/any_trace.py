@@ -124,7 +124,7 @@ if analysis.ranges:
     shell.table(table, words=WORDS, wide="range")
 if analysis.integrity.verdict != "unusable" and found.trace.totals is None:
     with first, st.spinner("Looking for what to fix"):
-        draw(fix_blocks(foreign_traces.to_fix(path), analysis, address), label, "any-trace-fixes")
+        draw(fix_blocks(foreign_traces.to_fix(path), analysis.zero_ns, address), label, "any-trace-fixes")
     with st.spinner("Looking for chains"):
         worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path)))
     st.html(wrap(seen.palette, heading("Chains worth fusing")))

@@ -22,6 +22,7 @@ from rope_prof.commands import words
 from rope_prof.commands.analyze_many import Many, analyze_all
 from rope_prof.commands.documents import emit
 from rope_prof.errors import TraceError, UsageError
+from rope_prof.io.run.nsight import counters_beside
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.formats import kinds
 from rope_prof.io.trace.read import read_trace
@@ -97,7 +98,7 @@ def analyze(
     if out is not None:
         _write_gaps(held, out, device)
     found = _chains(held, answer, device, bandwidth)
-    to_fix = fixes(accounted(held, device), answer, found)
+    to_fix = fixes(accounted(held, device), answer, found, counters_beside(trace))
     found = found if chains else None
     if json_:
         told = answer.as_json() | to_fix.as_json() | _chains_json(found)
@@ -105,7 +106,7 @@ def analyze(
     else:
         console = Console()
         first, *account = trace_blocks(answer, str(trace))
-        printed(console, (first, *fix_words(to_fix, answer, str(trace)), *account))
+        printed(console, (first, *fix_words(to_fix, answer.zero_ns, str(trace)), *account))
         if range_ is not None and answer.devices and not answer.ranges:
             console.print(f"no range that launched GPU work has {range_!r} in its name", markup=False, highlight=False)
         if chains and found is None:

@@ -11,6 +11,7 @@ from rope_prof.analysis.chains.chains import chains
 from rope_prof.analysis.fixes.fix import Fix, Fixes, ranked
 from rope_prof.analysis.fixes.fixes import fixes
 from rope_prof.analysis.trace.analyze import analyze
+from rope_prof.model.nsight import KernelCounters
 from rope_prof.model.trace import Trace
 from tests.builders import Drawn, call, graph, kernel, op, python, range_, trace
 
@@ -183,3 +184,26 @@ def test_a_shifted_clock_changes_no_bound(shift: int) -> None:
     assert moved(
         Trace(format="kineto", source="", overheads=held.overheads, events=1, window_end=True, **later)
     ) == moved(held)
+
+
+def counted(name: str, warps: float, peak: float) -> KernelCounters:
+    return KernelCounters(key="k", name=name, occupancy_percent=warps, dram_percent=peak, l2_percent=5, sm_percent=9)
+
+
+@pytest.mark.parametrize(
+    ("counters", "lost_us"),
+    [
+        ([("one_kernel", 30.0, 40.0)], 60),
+        ([("one_kernel", 30.0, 40.0), ("one_kernel", 70.0, 40.0)], None),  # another launch of it fills the device
+        ([("one_kernel", 30.0, 85.0)], None),  # few warps, and yet at the peak of the memory
+        ([("kernel", 30.0, 40.0)], None),  # of another kernel, whose name ends alike
+    ],
+)
+def test_few_warps_are_a_loss_where_nothing_is_near_its_peak(
+    counters: list[tuple[str, float, float]], lost_us: int | None
+) -> None:
+    long = kernel(0, 100 * US, name="void ns::one_kernel<int>(int)")
+    held = trace(long, kernel(100 * US, 105 * US, name="one_kernel"))
+    answer = fixes(held, analyze(held), None, [counted(*one) for one in counters])
+    found = [(fix.subject, fix.each, fix.hi_ns) for fix in answer.fixes if fix.kind == "occupancy"]
+    assert found == ([] if lost_us is None else [("one_kernel", 30.0, lost_us * US)])

@@ -56,7 +56,7 @@ def test_the_page_names_the_late_rank_and_draws_it_first(place: Path, monkeypatc
     shown = app(monkeypatch, place, place / "work")
     assert not shown.exception
     text = html_of(shown)
-    assert "Rank 4 is late by" in text
+    assert "rank 4 is late" in text
     assert "<b>rope" not in text
     assert "6 sound, 1 unreadable" in text
     (chart,) = shown.get("plotly_chart")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rope_prof.analysis.fixes.late import late_fixes
 from rope_prof.analysis.ranks.clock import Collective, clocks
 from rope_prof.analysis.ranks.ranks import ranks_report, recorded_apart
 from rope_prof.analysis.ranks.rows import no_rows, row_set
@@ -62,6 +63,21 @@ def test_the_late_rank_its_cost_and_its_range_are_named() -> None:
     across = {each.name: each for each in one.ranges}["rope"]
     assert across.call_ns == (5_000.0, 6_000.0, 8_000.0, 5_000.0)
     assert (across.worst, across.median_ns) == ("2", 5_500.0)
+
+
+def test_a_late_rank_is_a_thing_to_fix_that_leads_to_its_own_timeline() -> None:
+    (one,) = ranks_report(job(offsets={2: 5_000}, late={2: 3_000})).recordings
+    (fix,) = late_fixes(one)
+    assert (fix.kind, fix.devices, fix.hi_ns, fix.count) == ("rank", ("2",), 24_000, 8)
+    assert (fix.within, fix.each) == ("rope", 24_000)
+    drawn = rank_trace(2, 4, late={2: 3_000})
+    came = drawn.gpu.filter(pl.col("name").str.contains("nccl"))["start_ns"] - (analyze(drawn).zero_ns or 0)
+    assert fix.place.start_ns + fix.place.dur_ns in came.to_list()
+    assert fix.place.dur_ns == 3_000
+    text = printed(job(late={2: 3_000}), 1_000)
+    assert "One thing to fix" in text
+    assert "rank 2 is late, last to 8 of 8 collectives; it loses 24.0 µs in rope" in text
+    assert "any_trace?trace=%2Fjobs%2Fa%2Frank2.json&trace_zoom=" in text
 
 
 @settings(max_examples=25, deadline=None)
@@ -180,6 +196,6 @@ def test_tables_fit_eighty_columns_and_cut_no_figure(size: int) -> None:
     text = printed(job(size, late={1: 3_000}, range_name="[bold]a.range.of.a.long.name.forward"))
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
-    assert "Rank 1 is late by" in text
+    assert "rank 1 is late" in " ".join(text.split())
     assert "[bold]a" in "".join(text.split())
     assert ("8 more ranks" in text) == (size == 40)

@@ -34,7 +34,7 @@ ANALYSIS = analyze(trace(kernel(2 * MS, 12 * MS)))
 
 
 def test_a_fix_is_a_sentence_with_its_bound_its_place_and_what_to_do() -> None:
-    lines = [words.text for words in fix_words(Fixes(fixes=(FIX,)), ANALYSIS, "a b.json")]
+    lines = [words.text for words in fix_words(Fixes(fixes=(FIX,)), ANALYSIS.zero_ns, "a b.json")]
     assert lines[:4] == [
         "One thing to fix",
         "  1. 5.00–6.00 ms, 60 % of device 0: 360 launches come too late, 10 in each of 36 calls of layer#*",
@@ -46,20 +46,20 @@ def test_a_fix_is_a_sentence_with_its_bound_its_place_and_what_to_do() -> None:
 
 def test_three_are_shown_and_the_rest_counted() -> None:
     fixes = Fixes(fixes=tuple(replace(FIX, hi_ns=k * MS) for k in (9, 8, 7, 6, 5)))
-    table, more = fix_blocks(fixes, ANALYSIS, "x.json")
+    table, more = fix_blocks(fixes, ANALYSIS.zero_ns, "x.json")
     assert isinstance(table, Table)
     assert isinstance(more, Table)
     assert (table.title, more.title, len(more.rows), more.folded) == ("Three things to fix", "2 more", 2, True)
     assert [row[2].link for row in table.rows] == ["any_trace?trace=x.json&trace_zoom=6000~16000"] * 3
-    bare, _ = fix_blocks(fixes, ANALYSIS, None)
+    bare, _ = fix_blocks(fixes, ANALYSIS.zero_ns, None)
     assert isinstance(bare, Table)
     assert [row[2].link for row in bare.rows] == [""] * 3
 
 
 def test_none_is_an_answer_and_so_is_a_file_that_cannot_be_trusted() -> None:
-    (words,) = fix_blocks(Fixes(), ANALYSIS, None)
+    (words,) = fix_blocks(Fixes(), ANALYSIS.zero_ns, None)
     assert words == Words(text="Nothing to fix: no loss takes 1 % of a device's time or more.")
-    (words,) = fix_words(Fixes(reason="clock_shift: so"), ANALYSIS, "x")
+    (words,) = fix_words(Fixes(reason="clock_shift: so"), ANALYSIS.zero_ns, "x")
     assert words.text == "What to fix is not said: clock_shift: so"
 
 
@@ -87,5 +87,5 @@ def test_a_copy_is_mended_by_its_way(subject: str, title: str, do: str) -> None:
 
 
 def test_what_saves_nothing_for_sure_says_up_to() -> None:
-    (_, line, *_) = fix_words(Fixes(fixes=(replace(FIX, lo_ns=-3),)), ANALYSIS, "x")
+    (_, line, *_) = fix_words(Fixes(fixes=(replace(FIX, lo_ns=-3),)), ANALYSIS.zero_ns, "x")
     assert line.text.startswith("  1. up to 6.00 ms, 60 % of device 0")

@@ -1,9 +1,12 @@
-"""What of a device's busy time is no compute: copies and communication that run alone, grids that leave SMs idle."""
+"""What of a device's busy time is no compute: copies and communication that run alone, grids that leave SMs idle, and
+kernels whose counters say that too few warps run to keep anything of the device busy.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import polars as pl
@@ -14,10 +17,14 @@ from rope_prof.analysis.trace.cards import sms_of
 from rope_prof.analysis.trace.collectives import collectives, communicates
 from rope_prof.analysis.trace.copies import ways
 from rope_prof.analysis.trace.spans import SpanSet, frame_union, join, window
+from rope_prof.model.nsight import KernelCounters
 from rope_prof.model.trace import Trace
 
 #: A shorter kernel takes about what any kernel takes, whatever its grid.
 LEAST_NS: Final = 10_000
+#: A kernel with fewer active warps than this, in percent, waits for latency, unless something is this near its peak.
+FEW_WARPS: Final = 50.0
+NEAR_PEAK: Final = 60.0
 
 
 def busy_fixes(trace: Trace, events: pl.DataFrame, sites: LaunchSites) -> Iterator[Fix]:
@@ -58,6 +65,27 @@ def _grids(kernels: pl.DataFrame, sms: int, span: int, sites: LaunchSites) -> It
     for (name,), group in rows.with_columns(idle).group_by("name"):
         free = sms - int(group["blocks"].max())  # type: ignore[arg-type]
         yield _fix("grid", str(name), group, int(group["lost"].sum()), span, sites, free)
+
+
+def occupancy_fixes(events: pl.DataFrame, counters: Iterable[KernelCounters], sites: LaunchSites) -> Iterator[Fix]:
+    """Kernels of one device that few warps run of, by name: at its peak, what they use most would take that part."""
+    start, end = window(events)
+    low: dict[str, list[tuple[float, float]]] = {}
+    for one in counters:
+        peaks = [share for share in (one.dram_percent, one.l2_percent, one.sm_percent) if share is not None]
+        if one.occupancy_percent is not None and peaks:
+            low.setdefault(one.name, []).append((one.occupancy_percent, max(peaks)))
+    for name, seen in low.items():
+        warps, peak = max(seen)[0], max(peak for _, peak in seen)  # of all its launches the best one
+        rows = events.filter((pl.col("kind") == "kernel") & _called(name) & (pl.col("dur_ns") >= LEAST_NS))
+        if warps < FEW_WARPS and peak < NEAR_PEAK and rows.height:
+            most = int(int(rows["dur_ns"].sum()) * (1 - peak / 100))
+            yield _fix("occupancy", name, rows, most, end - start, sites, warps)
+
+
+def _called(name: str) -> pl.Expr:
+    """Kernels of that name: the tools that count write `f` where a trace has `void ns::f<int>(...)`."""
+    return pl.col("name").str.contains(rf"(?:^|[\s:]){re.escape(name)}(?:$|[<(])")
 
 
 def _blocks(text: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
-Kind = Literal["copies", "launches", "host", "chain", "wait", "communication", "grid", "rank"]
+Kind = Literal["copies", "launches", "host", "chain", "wait", "communication", "grid", "occupancy", "rank"]
 #: What saves less than this part of its device's span at most is nothing to fix.
 WORTH: Final = 0.01
 
@@ -15,7 +15,8 @@ WORTH: Final = 0.01
 class FixPlace:
     """The costliest instance: its time on the file's clock, and what launched it as far as the file tells.
 
-    `operator`: the outermost one on the host; `module`, `line`: of Python, where stacks were recorded.
+    `operator`: the outermost one on the host; `module`, `line`: of Python, where stacks were recorded. `source`: the
+    trace, where it is one of several.
     """
 
     start_ns: int
@@ -25,16 +26,18 @@ class FixPlace:
     operator: str | None = None
     module: str | None = None
     line: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
     """One loss of a device. `lo_ns` to `hi_ns`: what mending it takes off the span; bounds of two may overlap.
 
-    `subject`: the copy's way, the waiting call, the collective, the first kernel of a chain. `count`: instances (gaps,
-    copies, calls of the chain). `within`, `times`: the range that holds most of it, and how often that ran. `each`:
-    kernels of a chain, launches a call of the range, or SMs that a grid leaves idle. `devices`: all that have the same
-    loss; the figures are of the one that has most of it.
+    `subject`: the copy's way, the waiting call, the collective, the first kernel of a chain, how a rank is late.
+    `count`: instances (gaps, copies, calls of the chain). `within`, `times`: the range that holds most of it, and how
+    often that ran. `each`: kernels of a chain, launches a call of the range, SMs that a grid leaves idle, percent of
+    the warps that fit, or ns that a late rank loses in the range. `devices`: all that have the same loss, or that rank;
+    the figures are of the one that has most of it.
     """
 
     kind: Kind

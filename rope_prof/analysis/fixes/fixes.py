@@ -1,28 +1,29 @@
-"""All losses of a trace, of each device, as things to fix; and a late rank of several as one.
+"""All losses of a trace, of each device, as things to fix.
 
 Nothing is said of a trace whose shares are withheld.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import polars as pl
 
 from rope_prof.analysis.chains.chains import Chains
-from rope_prof.analysis.fixes.busy import busy_fixes
+from rope_prof.analysis.fixes.busy import busy_fixes, occupancy_fixes
 from rope_prof.analysis.fixes.fix import WORTH, Fix, Fixes, ranked
 from rope_prof.analysis.fixes.idle import idle_fixes
 from rope_prof.analysis.fixes.places import LaunchSites
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.gaps import host
 from rope_prof.analysis.trace.launches import launched
+from rope_prof.model.nsight import KernelCounters
 from rope_prof.model.trace import Trace
 
 
-def fixes(trace: Trace, analysis: Analysis, chains: Chains | None) -> Fixes:
-    """What is worth fixing in an `accounted` trace; `analysis` and `chains` are its own."""
+def fixes(trace: Trace, analysis: Analysis, chains: Chains | None, counters: Sequence[KernelCounters] = ()) -> Fixes:
+    """What is worth fixing in an `accounted` trace; `analysis` and `chains` are its own, `counters` of its kernels."""
     reason = analysis.integrity.reason
     if analysis.integrity.verdict == "unusable" or trace.totals is not None:
         reason = reason or "the file holds no times of kernels"
@@ -32,6 +33,7 @@ def fixes(trace: Trace, analysis: Analysis, chains: Chains | None) -> Fixes:
     found: list[Fix] = []
     for _, rows in events.group_by("device", maintain_order=True):
         found += [*idle_fixes(trace, analysis, rows, host_side, sites), *busy_fixes(trace, rows, sites)]
+        found += occupancy_fixes(rows, counters, sites)
     found += _chains(chains, events, analysis, sites)
     return Fixes(fixes=ranked(found))
 

@@ -37,12 +37,18 @@ class Clock:
     spread_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Arrivals:
-    """One rank at the collectives: how often it came last, and how long the others waited for it alone."""
+    """One rank at the collectives: how often it came last, and how long the others waited for it alone.
+
+    `worst_start_ns`: when it came, on its own clock, to the one that they waited longest at, for `worst_wait_ns`; None
+    where it never came last.
+    """
 
     last: int
     cost_ns: int
+    worst_start_ns: int | None = None
+    worst_wait_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +92,7 @@ def clocks(ranks: Sequence[Mapping[str, Collective]]) -> Clocks:
         )
         return Clocks(collectives=count, reason=reason)
     found = tuple(Clock(offset_ns=int(o), spread_ns=int(s)) for o, s in zip(offset, spread, strict=True))
-    return Clocks(collectives=count, clocks=found, arrivals=_arrivals(starts - offset[:, None]))
+    return Clocks(collectives=count, clocks=found, arrivals=_arrivals(starts - offset[:, None], offset))
 
 
 def _count(one: Collective | None) -> int:
@@ -104,13 +110,15 @@ def _middle(table: Int64s) -> Int64s:
     return middle
 
 
-def _arrivals(starts: Int64s) -> tuple[Arrivals, ...]:
-    """Of each collective the last rank to come, and its distance to the last but one."""
+def _arrivals(starts: Int64s, offset: Int64s) -> tuple[Arrivals, ...]:
+    """Of each collective, on one clock, the last rank to come, and its distance to the last but one."""
     ordered = np.sort(starts, axis=0)
     waited = ordered[-1] - ordered[-2]
     last = np.argmax(starts, axis=0)
     found = []
     for rank in range(starts.shape[0]):
         mine = (last == rank) & (waited > 0)
-        found.append(Arrivals(last=int(mine.sum()), cost_ns=int(waited[mine].sum())))
+        worst = int(np.argmax(np.where(mine, waited, 0)))
+        place = (int(starts[rank, worst] + offset[rank]), int(waited[worst])) if mine.any() else (None, None)
+        found.append(Arrivals(int(mine.sum()), int(waited[mine].sum()), *place))
     return tuple(found)

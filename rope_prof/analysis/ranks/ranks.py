@@ -54,6 +54,7 @@ class RankUse:
     outside_ns: int | None
     idle_by_cause_ns: dict[str, int]
     start_ns: int | None  # of its first GPU event, on its own clock
+    zero_ns: int | None  # of the first event of its file, on the same clock: zero of its timeline
     wall_clock: bool  # whether that clock counts from 1970
     clock: Clock | None
     arrivals: Arrivals | None
@@ -215,6 +216,7 @@ def _rank(trace: dict[str, Any], part: pl.DataFrame, clock: Clock | None, arrive
         outside_ns=trace["outside_ns"],
         idle_by_cause_ns={cause: ns for cause, ns in causes.items() if ns},
         start_ns=trace["start_ns"],
+        zero_ns=trace.get("zero_ns"),
         wall_clock=bool(trace["wall_clock"]),
         clock=clock,
         arrivals=arrived,

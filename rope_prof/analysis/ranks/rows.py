@@ -57,6 +57,7 @@ ROWS: Final[dict[str, Any]] = {
     "call_hi_ns": pl.Float64,
     "start_ns": pl.Int64,
     "end_ns": pl.Int64,
+    "zero_ns": pl.Int64,  # of a trace: the first start of anything, zero of its timeline
     "starts_ns": pl.List(pl.Int64),
     "ends_ns": pl.List(pl.Int64),
     "seconds": pl.Float64,  # that the analysis took
@@ -112,6 +113,7 @@ def row_set(trace: Trace, answer: Analysis, *, name: str) -> pl.DataFrame:
         "outside_kernels": None if answer.outside_ranges is None else answer.outside_ranges.kernels,
         "outside_ns": None if answer.outside_ranges is None else answer.outside_ranges.kernel_ns,
         **_window(trace),
+        "zero_ns": None if answer.zero_ns is None else (trace.base_time_ns or 0) + answer.zero_ns,
     }
     rows = [head]
     rows += [about | _device(use) for use in answer.devices]

@@ -9,7 +9,7 @@ import msgspec
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.damaged import DAMAGED
-from rope_prof.model.nsight import NSIGHT_FILE, NSIGHT_VERSION, Nsight
+from rope_prof.model.nsight import NSIGHT_FILE, NSIGHT_VERSION, KernelCounters, Nsight
 
 
 def read_nsight(folder: Path) -> Nsight | None:
@@ -33,6 +33,12 @@ def read_nsight(folder: Path) -> Nsight | None:
         ) from error
     except OSError as error:
         raise RunError(f"cannot read {str(path)!r} ({error.strerror}); check its permissions") from error
+
+
+def counters_beside(trace: Path) -> tuple[KernelCounters, ...]:
+    """What Nsight Compute counted in the run folder that holds that trace; none of any other. Errors: RunError."""
+    found = read_nsight(trace.parent)
+    return () if found is None or found.compute is None else found.compute.kernels
 
 
 def write_nsight(folder: Path, found: Nsight) -> None:

@@ -66,9 +66,9 @@ class Dataset:
         }
 
     def rows(self) -> pl.DataFrame | None:
-        """All rows, in the order of their sources; None where there are none."""
+        """All rows, in the order of their sources; None where there are none. What an older version had not is null."""
         frames = list(self._files(None))
-        return pl.concat(frames).sort("source", maintain_order=True) if frames else None
+        return pl.concat(frames, how="diagonal").sort("source", maintain_order=True) if frames else None
 
     def _files(self, columns: list[str] | None) -> Iterator[pl.DataFrame]:
         """The newest rows of every trace; what is damaged is as if it was not there, and is written anew."""

@@ -28,7 +28,7 @@ def finding_words(analysis: Analysis, source: str) -> Iterator[Words]:
             yield Words(text=f"    do: {finding.do}", tone="muted")
         if finding.events:
             shown = [f"{event['name']!r} at {_at(analysis, event)}" for event in finding.events]
-            addresses = filter(None, (timeline_address(analysis, event, source) for event in finding.events))
+            addresses = filter(None, (timeline_address(analysis.zero_ns, event, source) for event in finding.events))
             yield Words(text=f"    see: {'; '.join((', '.join(shown), *islice(addresses, 1)))}", tone="muted")
     if any(finding.events for finding in analysis.integrity.findings):
         text = "  times are from the trace's first event; addresses are of rope_prof dashboard --folder FOLDER"
@@ -40,7 +40,7 @@ def findings_table(analysis: Analysis, source: str | None) -> Iterator[Table]:
     rows = []
     for finding in analysis.integrity.findings:
         for event in finding.events:
-            link = "" if source is None else timeline_address(analysis, event, source)
+            link = "" if source is None else timeline_address(analysis.zero_ns, event, source)
             at = Cell(text=_at(analysis, event), link=link)
             rows.append(cells(finding_title(finding), name(event["name"] or ""), at))
         if not finding.events and finding.do:
@@ -52,11 +52,11 @@ def findings_table(analysis: Analysis, source: str | None) -> Iterator[Table]:
         yield Table(title="What proves it", head=head, rows=tuple(rows), right=frozenset({2}), note=note, folded=True)
 
 
-def timeline_address(analysis: Analysis, event: dict[str, Any], source: str) -> str:
+def timeline_address(zero_ns: int | None, event: dict[str, Any], source: str) -> str:
     """The page Any trace with its window around that event; empty where the file does not say when it was."""
     if event["start_ns"] is None:
         return ""
-    start = event["start_ns"] - (analysis.zero_ns or 0)
+    start = event["start_ns"] - (zero_ns or 0)
     taken = max(event.get("dur_ns") or 0, 0)
     around = max(_AROUND * taken, _LEAST_NS)
     window = zoom_text((start - around, start + taken + around))

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import Final
 
 from rope_prof.analysis.fixes.fix import Fix, Fixes
-from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.units import duration
 from rope_prof.views.blocks.findings import timeline_address
 from rope_prof.views.blocks.model import Block, Cell, Table, Words
@@ -23,8 +22,8 @@ _NOTHING: Final = "Nothing to fix: no loss takes 1 % of a device's time or more.
 _NOTE: Final = "Each bound stands by itself, on the profiled clock: two may be the same time, so they do not add up."
 
 
-def fix_words(found: Fixes, analysis: Analysis, source: str) -> Iterator[Words]:
-    """The first lines for a terminal."""
+def fix_words(found: Fixes, zero_ns: int | None, source: str) -> Iterator[Words]:
+    """The first lines for a terminal; `zero_ns`: the first start of anything in the file."""
     if not found.fixes:
         yield Words(text=_none(found), tone="strong")
         return
@@ -33,17 +32,17 @@ def fix_words(found: Fixes, analysis: Analysis, source: str) -> Iterator[Words]:
         yield Words(text=f"  {number}. {fix_saves(fix)}, {fix_share(fix)}: {fix_title(fix)}")
         yield Words(text=f"     do: {fix_do(fix)}", tone="muted")
         place = fix_place(fix)
-        at = f"{short_name(fix.place.event)} at {_at(fix, analysis)}{f', {place}' if place else ''}"
-        yield Words(text=f"     see: {at}; {_address(fix, analysis, source)}", tone="muted")
+        at = f"{short_name(fix.place.event)} at {_at(fix, zero_ns)}{f', {place}' if place else ''}"
+        yield Words(text=f"     see: {at}; {_address(fix, zero_ns, source)}", tone="muted")
     yield Words(text=f"  {_NOTE}", tone="muted")
 
 
-def fix_blocks(found: Fixes, analysis: Analysis, source: str | None) -> Iterator[Block]:
+def fix_blocks(found: Fixes, zero_ns: int | None, source: str | None) -> Iterator[Block]:
     """A table for a page or report, each row with a link to its place; `source` None: the trace has no address."""
     if not found.fixes:
         yield Words(text=_none(found))
         return
-    rows = tuple(_row(fix, analysis, source) for fix in found.fixes)
+    rows = tuple(_row(fix, zero_ns, source) for fix in found.fixes)
     head = ("saves", "what is lost, what to change", "where")
     shown = rows[:SHOWN]
     yield Table(title=_NAMES[len(shown)], head=head, rows=shown, note=_NOTE, wraps=True)
@@ -51,13 +50,13 @@ def fix_blocks(found: Fixes, analysis: Analysis, source: str | None) -> Iterator
         yield Table(title=f"{len(rows) - SHOWN} more", head=head, rows=rows[SHOWN:], folded=True, wraps=True)
 
 
-def _row(fix: Fix, analysis: Analysis, source: str | None) -> tuple[Cell, ...]:
-    link = "" if source is None else _address(fix, analysis, source)
+def _row(fix: Fix, zero_ns: int | None, source: str | None) -> tuple[Cell, ...]:
+    link = "" if source is None else _address(fix, zero_ns, source)
     event = short_name(fix.place.event)
     return (
         Cell(text=fix_saves(fix), small=fix_share(fix)),
         Cell(text=fix_title(fix), small=fix_do(fix)),
-        Cell(text=f"at {_at(fix, analysis)}", link=link, small=", ".join(filter(None, (event, fix_place(fix))))),
+        Cell(text=f"at {_at(fix, zero_ns)}", link=link, small=", ".join(filter(None, (event, fix_place(fix))))),
     )
 
 
@@ -70,9 +69,9 @@ def _more(found: Fixes) -> str:
     return f" ({left} more: --json lists all)" if left > 0 else ""
 
 
-def _at(fix: Fix, analysis: Analysis) -> str:
-    return duration(fix.place.start_ns - (analysis.zero_ns or 0))
+def _at(fix: Fix, zero_ns: int | None) -> str:
+    return duration(fix.place.start_ns - (zero_ns or 0))
 
 
-def _address(fix: Fix, analysis: Analysis, source: str) -> str:
-    return timeline_address(analysis, asdict(fix.place), source)
+def _address(fix: Fix, zero_ns: int | None, source: str) -> str:
+    return timeline_address(zero_ns, asdict(fix.place), fix.place.source or source)

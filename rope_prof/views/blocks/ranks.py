@@ -9,14 +9,17 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
+from rope_prof.analysis.fixes.fix import Fixes
+from rope_prof.analysis.fixes.late import late_fixes
 from rope_prof.analysis.ranks.ranks import RangeAcross, RanksReport, RankUse, Recording
 from rope_prof.analysis.run.rank_spread import RankSpread
 from rope_prof.units import MISSING, US, counted, duration, microseconds, percent, ratio, significant, size, whole
+from rope_prof.views.blocks.fixes import fix_blocks, fix_words
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
 from rope_prof.views.blocks.trace import figures, more_ranges
 from rope_prof.views.words.causes import cause_name
 from rope_prof.views.words.labels import counts
-from rope_prof.views.words.ranks import clock_line, late_line
+from rope_prof.views.words.ranks import clock_line
 
 RANKS_SHOWN = 32
 RANGES_SHOWN = 12
@@ -36,6 +39,7 @@ def summary_blocks(found: RanksReport, recording: Recording) -> Iterator[Block]:
     """The verdicts of all traces, what must be known of that recording, and who is late."""
     yield _verdicts(found)
     yield from _head(recording)
+    yield from fix_blocks(_late(recording), 0, "")
     if not recording.stragglers:
         yield Words(text="No rank makes the others wait by a figure that counts.")
 
@@ -49,11 +53,16 @@ def _head(recording: Recording) -> Iterator[Words]:
     yield Words(text=f"\n{recording.name}", tone="strong")
     yield from (Words(text=f"  {note}", tone="doubt") for note in recording.notes)
     yield Words(text=f"  {clock_line(recording)}")
-    yield from (Words(text=f"  {late_line(late)}", tone="strong") for late in recording.stragglers)
+
+
+def _late(recording: Recording) -> Fixes:
+    return Fixes(fixes=tuple(late_fixes(recording)))
 
 
 def _recording(recording: Recording) -> Iterator[Block]:
     yield from _head(recording)
+    if recording.stragglers:
+        yield from fix_words(_late(recording), 0, "")
     ranks = _shown_ranks(recording)
     yield _ranks(ranks, len(recording.ranks))
     doubts = [rank for rank in recording.ranks if rank.reason]

@@ -17,6 +17,7 @@ _DO: Final[dict[Kind, str]] = {
     "wait": "leave the wait out: keep the value on the GPU, or copy it to pinned memory without blocking, read later",
     "communication": "start it earlier or in buckets, on a stream of its own, so that kernels run meanwhile",
     "grid": "split its work over more blocks (split-K, smaller tiles), or give it a larger batch",
+    "occupancy": "give it more warps: fewer registers a thread, less shared memory, other blocks, or more of them",
     "rank": "look at that rank alone: its input, its clocks, what its host does",
 }
 _COPIES: Final = {
@@ -45,7 +46,9 @@ def fix_saves(fix: Fix) -> str:
 
 
 def fix_share(fix: Fix) -> str:
-    """`84 % of device 0`, at most; of several devices the one that loses most."""
+    """`84 % of device 0`, at most; of several devices the one that loses most; of a late rank, of the ranks' span."""
+    if fix.kind == "rank":
+        return f"{percent(fix.share)} of the span"
     several = len(fix.devices) > 1
     return f"{percent(fix.share)} of {'each of devices' if several else 'device'} {', '.join(fix.devices)}"
 
@@ -79,6 +82,13 @@ def _chain(fix: Fix) -> str:
     )
 
 
+def _late(fix: Fix) -> str:
+    said = f"rank {fix.devices[0]} is late, {fix.subject}"
+    if fix.within is None or fix.each is None:
+        return f"{said}; no range of its own is longer"
+    return f"{said}; it loses {duration(fix.each)} in {clipped(fix.within, _RANGE_CHARS)}"
+
+
 _TITLES: Final[dict[Kind, Callable[[Fix], str]]] = {
     "copies": _copies,
     "launches": _launches,
@@ -91,5 +101,9 @@ _TITLES: Final[dict[Kind, Callable[[Fix], str]]] = {
         f"{short_name(fix.subject)} runs {counted(fix.count, 'time')} with no kernel beside it"
     ),
     "grid": lambda fix: f"{short_name(fix.subject)} leaves at least {number(fix.each)} SMs without a block",
-    "rank": lambda fix: fix.subject,
+    "occupancy": lambda fix: (
+        f"{short_name(fix.subject)} runs {percent(fix.each / 100 if fix.each else 0.0)} of the warps that fit, and "
+        "nothing of the device is near its peak"
+    ),
+    "rank": _late,
 }
