@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -82,12 +82,14 @@ def to_fix(path: Path) -> Fixes:
 
 
 @kept(_KEEP)
-def held(before: Path, after: Path, names: tuple[str | None, str | None], *, anyway: bool) -> TraceDiff:
-    """Those ranges (None: the whole device) of two files against each other.
+def held(
+    before: Path, after: Path, names: tuple[str | None, str | None], labels: tuple[str, str], *, anyway: bool
+) -> TraceDiff:
+    """Those ranges (None: the whole device) of two files, known as `labels`, against each other.
 
     Errors: UsageError for a range that launched nothing, NotComparableError for other devices unless `anyway`.
     """
-    traces = opened(before).trace, opened(after).trace
+    traces = [replace(opened(path).trace, source=label) for path, label in zip((before, after), labels, strict=True)]
     sides = [trace_side(trace, name) for trace, name in zip(traces, names, strict=True)]
     return trace_diff(*sides, anyway=anyway)
 

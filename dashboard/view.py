@@ -19,6 +19,7 @@ NO_BASELINE = "none"
 #: The timeline's window in the address, `LO~HI` in µs (`views.timeline_look.zoom_text`), or FIT for all of it.
 ZOOM = "zoom"
 TRACE_ZOOM = "trace_zoom"  # the same for the page of any trace
+PAIR_ZOOM = "pair_zoom"  # the same for two traces on one scale
 STEP_ZOOM = "step_zoom"  # the same for the profiled steps of whole requests
 FIT = "fit"
 

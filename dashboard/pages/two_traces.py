@@ -6,14 +6,20 @@ from pathlib import Path
 import streamlit as st
 from rope_prof.dashboard.drawing import draw
 
-from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell
+from rope_prof.analysis.diff.side import TraceSide
+from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell, timeline_component, view
 from rope_prof.units import size
 from rope_prof.views.blocks.model import Picture, mapped
-from rope_prof.views.blocks.trace_diff import change_frame, diff_blocks, diff_sentence
+from rope_prof.views.blocks.trace_diff import ALIGNED, change_frame, diff_blocks, diff_sentence
+from rope_prof.views.draw.stack import stacked
 from rope_prof.views.report.markdown import blocks_markdown
+from rope_prof.views.timeline.aligned import aligned_drawing, aligned_pair, calls_of, common_window
+from rope_prof.views.timeline.window import Shown
 
 SIDES = {"before": "Before", "after": "After"}
 WHOLE = "the whole device"
+#: So many calls of a side can be chosen; the address takes any.
+MOST_CALLS = 500
 
 seen = shell.seen()
 folders = loading.trace_folders()
@@ -24,7 +30,9 @@ def opens(side: str) -> None:
     """The chosen file of that side into the address; its range begins anew."""
     st.query_params[side] = st.session_state[f"two-{side}"]
     for one in SIDES:
-        st.query_params.pop(f"{one}_range", None)
+        for word in ("range", "call"):
+            st.query_params.pop(f"{one}_{word}", None)
+    shell.zoomed(view.PAIR_ZOOM, view.FIT)
 
 
 def chosen(side: str) -> tuple[Path, str] | None:
@@ -50,13 +58,40 @@ def chosen(side: str) -> tuple[Path, str] | None:
 
 def ranged(side: str, path: Path, start: str | None) -> str | None:
     """The range of that side: what the address says, else `start`; None for the whole device."""
-    known = list(dict.fromkeys(use.name for use in foreign_traces.opened(path).analysis.ranges))
-    asked = st.query_params.get(f"{side}_range", start if start in known else WHOLE)
+    shared = [] if start is None else [start]  # of a family that may be there once, under its one name
+    known = list(dict.fromkeys([*shared, *(use.name for use in foreign_traces.opened(path).analysis.ranges)]))
+    asked = st.query_params.get(f"{side}_range", start or WHOLE)
     value = asked if asked in known else WHOLE
-    if asked != value:
+    if asked not in (value, WHOLE):
         shell.note(f"no range '{asked}' in {SIDES[side].lower()}; showing {WHOLE}")
-    found = shell.pick(f"{side}_range", f"Range {SIDES[side].lower()}", [WHOLE, *known], value, width=320)
+    label = f"Range {SIDES[side].lower()}"
+    found = shell.pick(f"{side}_range", label, [WHOLE, *known], value, width=320, text=lambda name: f"{side}: {name}")
     return None if found == WHOLE else found
+
+
+def called(side: str, of: TraceSide) -> int | None:
+    """Which call of that side is drawn: what the address says, else None, the median one."""
+    numbers = {f"{k + 1}": number for k, number in enumerate(calls_of(of))}
+    asked = view.choose(st.query_params.get(f"{side}_call"), [view.MEDIAN, *numbers], "call", view.MEDIAN)
+    shell.note(asked.note)
+    if len(numbers) == 1:
+        return None
+    label = f"Call {SIDES[side].lower()}"
+    options = [view.MEDIAN, *list(numbers)[:MOST_CALLS]]
+    shell.pick(
+        f"{side}_call",
+        label,
+        options if asked.value in options else [*options, asked.value],
+        asked.value,
+        width=230,
+        text=lambda call: f"{side}: {'median call' if call == view.MEDIAN else f'call {call} of {len(numbers)}'}",
+    )
+    return numbers.get(asked.value)
+
+
+def allow() -> None:
+    """The toggle's state into the address."""
+    st.query_params["anyway"] = "yes" if st.session_state["two-anyway"] else "no"
 
 
 shell.title("What changed between two traces?", "The same question of any two files, or of two ranges of one.")
@@ -71,26 +106,51 @@ if before is None or after is None:
         f"Choose a trace on each side, or drop two files. Files are opened from {', '.join(folders)} alone; “dashboard "
         "--folder FOLDER” permits another folder. Nothing leaves this machine."
     )
+zoom = shell.zoom(view.PAIR_ZOOM)
 with shell.guarded(), st.spinner("Reading both traces"):
     start = foreign_traces.shared_range(before[0], after[0])
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     with shell.guarded():
         ranges = ranged("before", before[0], start), ranged("after", after[0], start)
-    anyway = st.toggle("Compare anyway", key="two-anyway", help="As --anyway: other devices")
+    st.session_state["two-anyway"] = st.query_params.get("anyway") == "yes"
+    anyway = st.toggle("Compare anyway", key="two-anyway", on_change=allow, help="As --anyway: other devices")
     giving = st.container(horizontal=True, horizontal_alignment="right")
 shell.notes()
+labels = Path(before[1]).name, Path(after[1]).name
 with shell.guarded():
-    diff = foreign_traces.held(before[0], after[0], ranges, anyway=anyway)
-title = f"{Path(before[1]).name} → {Path(after[1]).name}"
-answer, *rest = diff_blocks(diff, names=(Path(before[1]).name, Path(after[1]).name))
+    diff = foreign_traces.held(before[0], after[0], ranges, labels, anyway=anyway)
+title = " → ".join(labels)
+answer, *rest = diff_blocks(diff, names=labels)
 st.html(f'<p class="rp-answer">{escape(diff_sentence(diff))}</p>')
-draw(rest, title, "two-traces")
-shell.caption(" · ".join(f"{Path(name).name}, {size(path.stat().st_size)}" for path, name in (before, after)))
+at = next(k for k, block in enumerate(rest) if isinstance(block, Picture)) + 1
+draw(rest[:at], title, "two-traces")
+with st.container(horizontal=True, vertical_alignment="center", key="rp-calls"):
+    st.html(f'<h3 class="rp-head">{escape(ALIGNED)}</h3>', width="content")
+    calls = called("before", diff.base), called("after", diff.cand)
+shell.notes()
+sides = aligned_pair(diff, [foreign_traces.lanes(path) for path, _ in (before, after)], labels, calls)
+shown = Shown(
+    id="/".join(map(str, (*(path for path, _ in (before, after)), *ranges, *calls))),
+    sides=sides,
+    fit=common_window(sides),
+    axis="from each call's first GPU event",
+    source=title,
+    whole="One call, from its first GPU event to its last",
+    zoom=zoom,
+)
+timeline_component.timeline(shown, seen.palette, "two-traces-timeline", zoom_name=view.PAIR_ZOOM)
+draw(rest[at:], title, "two-traces-tables")
+shell.caption(
+    " · ".join(f"{name}, {size(path.stat().st_size)}" for (path, _), name in zip((before, after), labels, strict=True)),
+    "The address of this page holds both files of a permitted folder, ranges, calls and the window.",
+)
 with giving:
     downloads.offer(
         seen,
         "two_traces",
-        drawing=lambda: next(block.drawing for block in rest if isinstance(block, Picture)),
+        drawing=lambda: stacked(
+            [*(one.drawing for one in rest if isinstance(one, Picture)), aligned_drawing(sides, ALIGNED)], title
+        ),
         table=lambda: change_frame(diff),
         markdown=(
             "Markdown",

@@ -16,7 +16,7 @@ from rope_prof.io.layout import RUN_FILE
 from rope_prof.io.run.history import history_folder
 from rope_prof.model.baseline import PREFIX
 
-FORMATS = ("text", "markdown", "json", "github", "junit")
+FORMATS = ("text", "markdown", "html", "json", "github", "junit")
 _SIDE = "RUN[:PATH[/MODE]] or baseline:NAME[:PATH[/MODE]]"
 
 
@@ -46,7 +46,9 @@ def compare(
     form: Annotated[
         str,
         typer.Option(
-            "--format", metavar="|".join(FORMATS), help="How to print; markdown, github and junit are cleaned."
+            "--format",
+            metavar="|".join(FORMATS),
+            help="How to print; cleaned, but for text and json. html: two traces.",
         ),
     ] = "text",
     anyway: Annotated[

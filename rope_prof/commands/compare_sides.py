@@ -56,6 +56,8 @@ def compare_sides(
             raise UsageError(f"--format {form} holds bounds of recorded runs; of two traces say text, markdown or json")
         compare_traces(base, cand, parts, form, anyway=anyway)
         return
+    if form == "html":
+        raise UsageError("--format html draws two traces; of two runs say markdown, or export each with --to html")
     if parts.given():
         raise UsageError(
             "--range, --base-range and --device pick a part of a trace; these are runs: RUN:PATH/MODE does"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,15 @@ from rope_prof.errors import UsageError
 from rope_prof.io.run.redact import cleaner
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.read import read_trace
-from rope_prof.views.blocks.model import mapped
+from rope_prof.model.trace import Trace
+from rope_prof.views.blocks.model import Bullets, mapped
 from rope_prof.views.blocks.trace_diff import diff_blocks, diff_json
+from rope_prof.views.report.html import report_html
 from rope_prof.views.report.markdown import blocks_markdown
+from rope_prof.views.report.trace_diff import diff_report
 from rope_prof.views.terminal.writer import printed
+from rope_prof.views.timeline.aligned import aligned_drawing, aligned_pair
+from rope_prof.views.timeline.scene import scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +52,34 @@ def are_traces(base: str, cand: str) -> bool:
 
 def compare_traces(base: str, cand: str, parts: Stretches, form: str, *, anyway: bool) -> None:
     """Print what changed. Errors: TraceError for what cannot be read, NotComparableError for other devices."""
-    found = compared(Path(base), Path(cand), parts, anyway=anyway)
+    traces = [read_trace(Path(path), cache=worth_caching(Path(path))) for path in (base, cand)]
+    found = compared(traces, parts, anyway=anyway)
     if form == "json":
         emit(diff_json(found))
-    elif form == "markdown":
+    elif form in ("markdown", "html"):
         clean = cleaner()
-        names = f"{Path(base).name} → {Path(cand).name}"
-        typer.echo(blocks_markdown(clean(names), mapped(diff_blocks(found), clean), clean(names)))
+        names = Path(base).name, Path(cand).name
+        if form == "html":
+            picture = aligned_drawing(aligned_pair(found, [scene(one) for one in traces], names), " → ".join(names))
+            typer.echo(report_html(mapped(diff_report(found, names, picture), clean)))
+        else:
+            again = Bullets(items=(), typed=_typed(found, base, cand, anyway=anyway))
+            title = clean(" → ".join(names))
+            typer.echo(blocks_markdown(title, mapped((*diff_blocks(found), again), clean), title))
         typer.echo(clean.sentence(), err=True)
     else:
         printed(Console(), diff_blocks(found))
 
 
-def compared(base: Path, cand: Path, parts: Stretches, *, anyway: bool = False) -> TraceDiff:
-    """The stretches of both files held against each other."""
-    traces = [read_trace(path, cache=worth_caching(path)) for path in (base, cand)]
+def _typed(diff: TraceDiff, base: str, cand: str, *, anyway: bool) -> str:
+    """The command, with what was compared said in full, so that it can be typed again."""
+    words = [f"--base-range={diff.base.name}", f"--range={diff.cand.name}"] if diff.base.name and diff.cand.name else []
+    words += [f"--device={diff.cand.device}"] if diff.base.device == diff.cand.device else []
+    return shlex.join(["python", "-m", "rope_prof", "compare", base, cand, *words, *(["--anyway"] if anyway else [])])
+
+
+def compared(traces: Sequence[Trace], parts: Stretches, *, anyway: bool = False) -> TraceDiff:
+    """The stretches of both traces held against each other."""
     name = parts.name
     base_name = parts.base_name or name
     if name is None and base_name is None:

@@ -48,8 +48,21 @@ def test_json_and_markdown_say_the_same(pair: tuple[str, str], capsys: pytest.Ca
     assert main(["compare", *pair, "--format", "markdown"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("# before.json → after.json")
+    assert "--base-range=step#\\*" in said.out or "'--base-range=step#*'" in said.out
     assert "149 µs" in said.out and "3 kernels a call became 1 in rope" in said.out
     assert str(Path(pair[0]).parent) not in said.out
+
+
+def test_the_page_holds_both_timelines_and_asks_nobody(
+    pair: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", *pair, "--format", "html"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("<!DOCTYPE html>")
+    assert 'data-zoom="aligned"' in page and "One call of each side, as profiled, on one scale" in page
+    assert "before: before.json" in page and "after: after.json" in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", ""), "a name, no address"
+    assert str(Path(pair[0]).parent) not in page
 
 
 def test_a_range_of_one_trace_against_another_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

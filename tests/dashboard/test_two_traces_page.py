@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -69,6 +70,24 @@ def test_the_answer_comes_first_and_names_are_letters(folder: Path, monkeypatch:
     assert "<img src=http" not in text
     assert len(found.get("plotly_chart")) == 1
     assert found.selectbox(key="pick-before_range").value == "step"
+
+
+def test_the_address_holds_calls_and_the_waiver_and_errors_name_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = {"before": "mine/before.json", "after": "mine/other.json"}
+    refused = app(monkeypatch, folder, **sides)
+    said = html_of(refused)
+    assert "before.json" in said and str(folder) not in said.split("rp-stop")[1]
+    found = app(monkeypatch, folder, **sides, anyway="yes", before_call="3", after_call="99")
+    assert not found.exception
+    assert "no call &#x27;99&#x27;" in html_of(found)
+    assert found.selectbox(key="pick-before_call").value == "3"
+    (component,) = found.get("bidi_component")
+    answer = json.loads(component.proto.json or component.proto.mixed.json)
+    assert [side["title"] for side in answer["sides"]] == ["before: before.json", "after: other.json"]
+    assert "call 3 of 8 of step" in answer["sides"][0]["facts"]
+    assert "One call of each side, as profiled, on one scale" in html_of(found)
 
 
 def test_the_range_is_in_the_address_and_an_unknown_one_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from rope_prof.analysis.diff.diff import DiffTerm, RangeChange, TraceDiff
 from rope_prof.analysis.diff.kernels import KernelChange
 from rope_prof.analysis.diff.side import TraceSide
 from rope_prof.units import MISSING, duration, ratio, significant
-from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Words, charted
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Words, charted
+from rope_prof.views.draw.svg import Drawing
 from rope_prof.views.draw.trace_diff import diff_chart
 from rope_prof.views.words.differences import PARTS, signed, term_words
 from rope_prof.views.words.names import short_name
@@ -25,15 +26,27 @@ RANGES_SHOWN: Final = 12
 #: Terms under this part of the larger side are not worth a word in the sentence.
 _WORTH: Final = 0.005
 _IN_SENTENCE: Final = 3
+ALIGNED: Final = "One call of each side, as profiled, on one scale"
+ALIGNED_NOTE: Final = (
+    "Zero is each call’s first GPU event, its end where its pale ground ends. Of neighbours too short to be told apart "
+    "a box is as high as it is filled."
+)
 
 
-def diff_blocks(diff: TraceDiff, names: tuple[str, str] | None = None) -> tuple[Block, ...]:
-    """All of it, the sentence first. `names` of the two files, where their paths are not what a user knows them by."""
+def diff_blocks(
+    diff: TraceDiff, names: tuple[str, str] | None = None, aligned: Drawing | None = None
+) -> tuple[Block, ...]:
+    """All of it, the sentence first; `aligned`: one call of each side, drawn.
+
+    `names` of the two files, where their paths are not what a user knows them by.
+    """
     found: list[Block] = [Words(text=diff_sentence(diff), tone="strong"), Words(text=sure(diff))]
     if diff.doubts:
         found.append(Bullets(items=tuple(f"Read with care: {doubt}." for doubt in diff.doubts)))
     files = names or _files(diff)
     found.append(charted(diff_chart(diff, " → ".join(files)), "difference"))
+    if aligned is not None:
+        found.append(Picture(name="aligned", drawing=aligned, title=ALIGNED, caption=ALIGNED_NOTE))
     found += [_sides(diff, files), _waterfall(diff), _kernels(diff)]
     if diff.ranges:
         found.append(_ranges(diff.ranges))

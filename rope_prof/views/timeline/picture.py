@@ -62,7 +62,7 @@ def timeline_drawing(panels: Sequence[Panel], title: str, name: str = "") -> Dra
         height=height + 42,
         title=title,
         shapes=tuple(shapes),
-        ticks=tuple(_ticks(axis)),
+        ticks=tuple(time_ticks(axis)),
         axis=axis,
         name=name,
     )
@@ -95,7 +95,8 @@ def nice_ticks(low: float, high: float, most: int = 10) -> list[float]:
     return [k * step + 0.0 for k in range(first, math.floor(high / step) + 1)]
 
 
-def _ticks(axis: TimeAxis) -> Iterator[Shape]:
+def time_ticks(axis: TimeAxis) -> Iterator[Shape]:
+    """Lines at round times, with their µs under them."""
     for us in nice_ticks(axis.lo / US, axis.hi / US):
         x = axis.at(us * US)
         yield Line(points=((x, axis.y0), (x, axis.y1)), role="rule")
