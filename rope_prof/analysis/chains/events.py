@@ -17,6 +17,7 @@ import polars as pl
 
 from rope_prof.analysis.chains.repeats import BREAK, Ints
 from rope_prof.analysis.trace.groups import group_numbers
+from rope_prof.analysis.trace.kernel_class import ATTENTION, CONVOLUTION, GEMM
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.spans import frame_union, length
 from rope_prof.model.trace import Trace
@@ -26,10 +27,7 @@ Bools = npt.NDArray[np.bool_]
 SMALL_NS = 20_000
 #: Kernels that a pointwise fusion does not take in, however short: matrix products, convolutions, attention,
 #: collectives, sorts. Matched without case, anywhere in the name.
-NOT_POINTWISE = (
-    r"(?i)gemm|gemv|nvjet|cutlass|xmma|cublas|cijk_|matmul|triton_tem_|convol|conv\dd|conv_|wgrad|dgrad|winograd"
-    r"|flash|fmha|attention|attn|nccl|rccl|moe|radixsort|devicescan|gathertopk"
-)
+NOT_POINTWISE = rf"(?i){GEMM}|{CONVOLUTION}|{ATTENTION}|flash|nccl|rccl|moe|radixsort|devicescan|gathertopk"
 _WAIT = r"Synchronize$"
 _NONE = np.iinfo(np.int64).min
 

@@ -1,0 +1,1 @@
+"""Parts of a trace as a viewer picks them: grouped, folded."""
