@@ -16,6 +16,7 @@ from rope_prof.dashboard import requests, shell, view
 from rope_prof.errors import RopeProfError
 from rope_prof.views.draw.requests import Times
 from rope_prof.views.timeline.layout import call_options
+from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.picture import Panel
 from rope_prof.views.timeline.step import PART_WORDS, usual_step
 from rope_prof.views.timeline.window import WindowSide
@@ -112,6 +113,7 @@ def _step_label(value: str) -> str:
 
 def _fit() -> None:
     shell.zoomed(view.STEP_ZOOM, view.FIT)
+    shell.looked(view.STEP_ZOOM, Look())
     st.session_state[_FITS] = st.session_state.get(_FITS, 0) + 1
 
 

@@ -20,7 +20,7 @@ from rope_prof.errors import RopeProfError
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
 from rope_prof.views.draw.palette import Palette, palette
-from rope_prof.views.timeline.look import zoom_of
+from rope_prof.views.timeline.look import WORDS, Look, look_asked, look_words, zoom_of
 from rope_prof.views.words.labels import case_words, side_label
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def header(pages: dict[str, Any], page: str) -> Seen:
         note(sentence)
     view.remember(st.query_params, {"run": name, "case": case, **settled.address})
     zoom(view.ZOOM)
+    look(view.ZOOM)
     _link(pages, links)
     return Seen(name, folder, case, palette(st.context.theme.type), settled)
 
@@ -158,29 +159,57 @@ def _case_chooser(folder: RunFolder) -> str:
 
 
 def zoom(name: str) -> tuple[float, float] | None:
-    """The window that the address asks for under `name`; None, with a note where it is none, for all of it.
-
-    The links of a page were drawn before the viewer zoomed in it: where one brings its window back, the newer one wins.
-    """
-    asked = st.query_params.get(name, view.FIT)
-    memory = st.session_state.setdefault("zooms", {})
-    linked, newer = memory.get(name, (None, None))
-    if newer is not None and asked == linked:
-        asked = newer
+    """The window that the address asks for under `name`; None, with a note where it is none, for all of it."""
+    asked = _newest(name) or view.FIT
     found = zoom_of(asked)
     if found is None and asked != view.FIT:
         note(f"no zoom '{asked}'; expected two times in µs as in '-10~250'; showing all of it")
         asked = view.FIT
-    memory[name] = (asked, asked)
-    view.remember(st.query_params, {name: asked})
+    _told(name, asked, linked=asked)
     return found
 
 
 def zoomed(name: str, text: str) -> None:
     """The viewer's new window under `name`, in the address and for the links that still have the old one."""
-    memory = st.session_state.setdefault("zooms", {})
-    memory[name] = (memory.get(name, (None, None))[0], text)
-    view.remember(st.query_params, {name: text})
+    _told(name, text)
+
+
+def look(zoom_name: str) -> Look:
+    """The rest of the look that the address asks for beside that zoom: picked span, stretch, search, groups."""
+    words = {name: _newest(f"{_beside(zoom_name)}{name}") or "" for name in WORDS}
+    for name, word in words.items():
+        _told(f"{_beside(zoom_name)}{name}", word, linked=word)
+    return look_asked(words)
+
+
+def looked(zoom_name: str, now: Look) -> None:
+    """The viewer's new look, as `zoomed`."""
+    for name, word in look_words(now).items():
+        _told(f"{_beside(zoom_name)}{name}", word)
+
+
+def _beside(zoom_name: str) -> str:
+    return zoom_name.removesuffix(view.ZOOM)
+
+
+def _newest(name: str) -> str | None:
+    """What the address says under `name`.
+
+    The links of a page were drawn before the viewer changed it there: where one brings it back, the newer one wins.
+    """
+    asked = st.query_params.get(name)
+    linked, newer = st.session_state.setdefault("told", {}).get(name, (None, None))
+    return newer if newer is not None and (asked or "") == (linked or "") else asked
+
+
+def _told(name: str, text: str, linked: str | None = None) -> None:
+    """Write that into the address, nothing where it is empty; `linked` is what links will say from now on."""
+    memory = st.session_state.setdefault("told", {})
+    memory[name] = (memory.get(name, (None, None))[0] if linked is None else linked, text)
+    if text:
+        view.remember(st.query_params, {name: text})
+    else:
+        st.query_params.pop(name, None)
 
 
 def pick(

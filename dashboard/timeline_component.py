@@ -1,4 +1,4 @@
-"""The timeline as a component of Streamlit: mounts it, hands its look to the views, writes its zoom into the address.
+"""The timeline as a component of Streamlit: mounts it, hands its look to the views, writes it into the address.
 
 The component owns its viewport. What it sends is one state, `look`; a click on a row of the overlaid calls is the
 trigger `call`. It lives in a fragment, so that a zoom reruns nothing but itself.
@@ -19,7 +19,7 @@ from rope_prof.views.timeline.look import look_of
 from rope_prof.views.timeline.window import Shown, window
 
 _FOLDER = Path(__file__).parent / "component"
-_SCRIPTS = ("data.js", "paint.js", "words.js", "input.js", "main.js")
+_SCRIPTS = ("data.js", "find.js", "paint.js", "words.js", "flame.js", "input.js", "main.js")
 
 
 def _text(*names: str) -> str:
@@ -35,7 +35,7 @@ _component = st.components.v2.component(
 def timeline(
     shown: Shown, palette: Palette, key: str, on_call: Callable[[int], None] | None = None, zoom_name: str = view.ZOOM
 ) -> None:
-    """Draw `shown` under that `key`, its zoom in the address as `zoom_name`.
+    """Draw `shown` under that `key`, its zoom in the address as `zoom_name`, the rest of its look beside it.
 
     `on_call` gets the number of a call that was clicked among the overlaid ones.
     """
@@ -43,6 +43,7 @@ def timeline(
     def looked() -> None:
         look = look_of(st.session_state[key].get("look"))
         shell.zoomed(zoom_name, view.FIT if look.window is None else zoom_text(look.window))
+        shell.looked(zoom_name, look)
 
     def called() -> None:
         number = st.session_state[key].get("call")
@@ -50,7 +51,8 @@ def timeline(
             on_call(int(number))
 
     state: Any = st.session_state.get(key) or {}
-    data = window(shown, look_of(state.get("look")), palette)
+    sent = state.get("look")
+    data = window(shown, shown.start if sent is None else look_of(sent), palette)
     result = _component(key=key, data=data, on_look_change=looked, on_call_change=called)
     if result.get("call") is not None:
         st.rerun()

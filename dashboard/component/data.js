@@ -22,7 +22,7 @@ function decoded(data) {
   for (const side of data.sides) {
     for (const lane of side.lanes) {
       for (const part of ["start", "end", "link"]) if (lane[part] !== undefined) lane[part] = f8(lane[part]);
-      for (const part of ["name", "item", "count", "linkLane"]) if (lane[part] !== undefined) lane[part] = i4(lane[part]);
+      for (const part of ["name", "group", "item", "count", "linkLane"]) if (lane[part] !== undefined) lane[part] = i4(lane[part]);
       for (const part of ["tone", "fill", "hit"]) if (lane[part] !== undefined) lane[part] = bytes(lane[part]);
     }
     const calls = side.calls;

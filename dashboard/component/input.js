@@ -54,6 +54,7 @@ function listen(t) {
   on(document, "keydown", (event) => { if (event.target === document.body) key(t, event); });
   on(document, "click", (event) => linked(t, event));
   on(t.box, "click", (event) => pressed(t, event.target.closest("[data-do]")));
+  on(t.part("find"), "input", (event) => t.data && seek(t, event.target.value));
   on(t.box, "change", (event) => changed(t, event.target));
 }
 
@@ -142,11 +143,13 @@ function near(t, start, end) {
 function key(t, event) {
   if (!t.data || event.ctrlKey || event.metaKey || event.altKey) return;
   const inside = event.composedPath()[0];
+  if (inside === t.part("find")) return typing(t, event);
   if (inside && (/^(SELECT|TEXTAREA)$/.test(inside.tagName) || (inside.tagName === "INPUT" && inside.type !== "checkbox"))) return;
   const acts = {
     w: () => zoom(t, 0.6), s: () => zoom(t, 1 / 0.6), a: () => pan(t, -0.25), d: () => pan(t, 0.25),
     ArrowLeft: () => pan(t, -0.25), ArrowRight: () => pan(t, 0.25), "+": () => zoom(t, 0.6), "-": () => zoom(t, 1 / 0.6),
     f: () => fit(t), e: () => mode(t), ".": () => neighbour(t, 1), ",": () => neighbour(t, -1), "?": () => keys(t),
+    "/": () => t.part("find").focus(), n: () => step(t, 1), N: () => step(t, -1),
     z: () => (t.stretch ? look(t, ...t.stretch) : t.picked && near(t, t.picked.start, t.picked.end)), Escape: () => letGo(t),
   };
   const act = acts[event.key] ?? acts[event.key.toLowerCase()];
@@ -154,6 +157,16 @@ function key(t, event) {
   event.preventDefault();
   event.stopPropagation();
   act();
+}
+
+// In the search field all keys are its own but these.
+function typing(t, event) {
+  event.stopPropagation();
+  if (event.key === "Enter") step(t, event.shiftKey ? -1 : 1);
+  else if (event.key === "Escape") {
+    seek(t, "");
+    t.canvas.focus({ preventScroll: true });
+  }
 }
 
 function letGo(t) {
@@ -176,16 +189,24 @@ function pressed(t, node) {
   if (!node || !t.data || node.tagName !== "BUTTON") return;
   const acts = {
     in: () => zoom(t, 0.6), out: () => zoom(t, 1 / 0.6), fit: () => fit(t), select: () => mode(t), keys: () => keys(t),
+    next: () => step(t, 1), prev: () => step(t, -1), table: () => under(t, "table"), flame: () => under(t, "flame"),
     png: () => t.canvas.toBlob((blob) => save(blob, "timeline.png")),
     csv: () => save(new Blob([csv(t)], { type: "text/csv" }), "timeline.csv"),
   };
   acts[node.dataset.do]();
 }
 
+function under(t, what) {
+  t.below = what;
+  dress(t);
+  ask(t, 0);
+}
+
 function changed(t, node) {
   const what = node.dataset.do;
   if (!what) return;
-  t[what] = node.type === "checkbox" ? node.checked : node.value;
+  t[what === "flame-by" ? "flame" : what] = node.type === "checkbox" ? node.checked : node.value;
+  if (what === "group") t.name = null; // it was a group of the other kind
   dress(t);
   redraw(t);
   ask(t, 0);

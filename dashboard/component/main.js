@@ -10,6 +10,7 @@ function created(root) {
   const t = {
     root, box, canvas: box.querySelector("canvas"), part: (name) => box.querySelector(`.tl-${name}`),
     data: null, view: { lo: 0, hi: 1 }, fitted: true, width: 0, height: 0, seq: 0, waiting: 0, dirty: false, timer: 0, frame: 0,
+    group: "name", find: "", hit: null, want: 0, only: false, below: "table", flame: "",
     colour: "kind", ops: false, overlay: false, stretch: null, picked: null, name: null, mode: "pan", pointer: null, hover: null, drag: null, reveal: false,
   };
   keyList(t);
@@ -47,15 +48,17 @@ function received(t, data) {
     [t.view.lo, t.view.hi] = data.window;
     t.fitted = data.window.join() === data.fit.join();
     Object.assign(t, { colour: data.colour, ops: data.ops, overlay: data.overlay, stretch: data.table.stretch, name: data.wanted });
+    Object.assign(t, { group: data.group, find: data.find, hit: null, want: 0, only: data.only, below: data.below, flame: data.flameBy });
     Object.assign(t, { picked: null, hover: null, drag: null, waiting: 0, dirty: false });
     clearTimeout(t.timer);
     t.seq = Math.max(t.seq, data.seq);
   } else if (t.fitted && fit !== data.fit.join()) [t.view.lo, t.view.hi] = data.fit;
   if (data.seq >= t.waiting) t.waiting = 0;
-  if (data.picked && (fresh || (t.picked && data.seq >= t.seq))) {
+  if (data.picked && (fresh || ((t.picked || t.hit !== null) && data.seq >= t.seq))) {
     t.picked = data.picked;
     if (t.step) show(t, data.picked);
     t.step = false;
+    if (t.hit !== null) t.ops = data.ops; // a hit among operators brings them
   } else if (!data.picked && data.seq >= t.seq) t.picked = null;
   t.height = placed(t.data);
   dress(t);
@@ -63,6 +66,7 @@ function received(t, data) {
   t.box.dataset.asked = t.seq;
   redraw(t);
   if (t.dirty && !t.waiting) send(t);
+  if (t.want && data.found.text === t.find) step(t, t.want);
 }
 
 // Colours, controls, legend and tables follow the state.
@@ -79,8 +83,12 @@ function dress(t) {
   for (const label of t.box.querySelectorAll(".tl-check")) label.style.display = label.hidden ? "none" : "";
   t.box.querySelector('[data-do="select"]').setAttribute("aria-pressed", String(t.mode === "select"));
   t.canvas.classList.toggle("tl-cross", t.mode === "select");
+  for (const name of ["table", "flame"]) t.box.querySelector(`.tl-tabs [data-do="${name}"]`).setAttribute("aria-pressed", String(t.below === name));
+  t.part("sums").hidden = t.below !== "table";
+  found(t);
   legend(t);
   sums(t);
+  flameGraph(t);
   factSheet(t);
 }
 
@@ -123,6 +131,12 @@ function send(t) {
     stretch: t.stretch,
     picked: t.picked ? [t.picked.side, t.picked.lane, t.picked.item] : null,
     name: t.name,
+    group: t.group,
+    find: t.find,
+    hit: t.hit,
+    only: t.only,
+    below: t.below,
+    flame: t.flame,
   });
 }
 
@@ -182,13 +196,14 @@ function follow(t, key) {
 }
 
 function pick(t, hit) {
+  t.hit = null;
   if (!hit) {
     if (!t.picked && !t.name) return;
     t.picked = null;
     t.name = null;
   } else {
     const { side, lane, i } = hit;
-    const key = t.data.names[lane.name[i]][0];
+    const key = t.data.names[groupOf(lane, i)][0];
     t.picked = { side: side.id, lane: lane.lane, item: lane.item[i], start: lane.start[i], end: lane.end[i], key };
     t.name = lane.role === "kernel" || lane.role === "bubble" ? key : null;
     t.reveal = true;
@@ -206,13 +221,14 @@ function neighbour(t, by) {
     pick(t, { side, lane, i });
     return;
   }
+  t.hit = null;
   t.picked = { ...t.picked, item: Math.max(0, t.picked.item + by) };
   const side = t.data.sides.find((one) => one.id === t.picked.side);
   const lane = side && side.byLane.get(t.picked.lane);
   const i = lane ? lane.item.indexOf(t.picked.item) : -1;
   t.step = true;
   if (i >= 0) {
-    Object.assign(t.picked, { start: lane.start[i], end: lane.end[i], key: t.data.names[lane.name[i]][0] });
+    Object.assign(t.picked, { start: lane.start[i], end: lane.end[i], key: t.data.names[groupOf(lane, i)][0] });
     if (lane.role === "kernel" || lane.role === "bubble") t.name = t.picked.key;
     show(t, t.picked);
     t.reveal = true;

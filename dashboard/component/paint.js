@@ -20,7 +20,7 @@ function fillOf(t, side, lane, i) {
   if (tone === 6) return side.trusted ? p.causes[t.data.names[lane.name[i]][1]] ?? p.bubble : p.unsure_fill;
   if (tone === 0) {
     if (t.colour !== "kernel") return p.kernel;
-    const place = t.data.names[lane.name[i]][3];
+    const place = t.data.names[groupOf(lane, i)][3];
     return place >= 0 && place < p.kernels.length ? p.kernels[place] : p.unsure;
   }
   return [p.kernel, p.copy, p.launch, p.unsure, p.unsure_fill, p.rule][tone];
@@ -112,10 +112,9 @@ function ground(t, c, side, right) {
 }
 
 function row(t, c, side, lane, right) {
-  const { data } = t;
-  const p = data.palette;
-  const { start, end, name } = lane;
-  const chosen = t.name;
+  const p = t.data.palette;
+  const { start, end } = lane;
+  const chosen = marking(t);
   const from = Math.max(0, above(end, t.view.lo) - 1);
   c.font = lane.height > 24 ? PLAIN : SMALL;
   c.textBaseline = "middle";
@@ -129,9 +128,8 @@ function row(t, c, side, lane, right) {
     const fill = fillOf(t, side, lane, i);
     let alpha = merged ? 0.35 + (0.65 * lane.fill[i]) / 255 : 1;
     if (chosen) {
-      const same = data.names[name[i]][0] === chosen || (merged && data.wanted === chosen && lane.hit[i]);
-      const about = lane.role === "kernel" || lane.role === "bubble";
-      if (!same) alpha *= about ? 0.34 : 0.7;
+      const about = lane.role === "kernel" || lane.role === "bubble" || !t.name;
+      if (!stands(t, lane, i)) alpha *= about ? 0.34 : 0.7;
     }
     c.globalAlpha = alpha;
     c.fillStyle = fill;

@@ -11,6 +11,7 @@ const KEYS = [
   ["A  D", "earlier, later"],
   ["F", "fit: show all"],
   ["Z", "zoom to the stretch, else to the picked span"],
+  ["/  N  Shift + N", "search names; the next hit, the hit before"],
   [",  .", "the neighbour before, after"],
   ["Esc", "let go of stretch and span"],
   ["?", "this list"],
@@ -20,7 +21,7 @@ const HEADS = [
   ["count", "spans that touch the stretch"],
   ["sum", "their time inside the stretch"],
   ["mean", "of their whole lengths"],
-  ["share", "sum over the length of the stretch; over 100 % where several devices or streams run at once"],
+  ["share", "of kernels: of all GPU time in the stretch; of idle time: of the stretch"],
 ];
 
 function el(tag, kind, text) {
@@ -81,7 +82,7 @@ function sums(t) {
   const first = el("tr");
   const second = el("tr");
   first.append(el("th", "", ""));
-  second.append(el("th", "", "kernel"));
+  second.append(el("th", "", t.data.groups.find(([by]) => by === t.data.group)[1]));
   const several = table.titles.length > 1;
   for (const title of table.titles) {
     const cell = el("th", "tl-title tl-first", title);
@@ -106,7 +107,7 @@ function sums(t) {
   lines(t, body, table.kernels, colour);
   if (table.more) body.append(separator(table.more, table.titles.length));
   if (table.causes.length) {
-    body.append(separator("idle, by cause", table.titles.length));
+    body.append(separator("idle, by cause: share of the stretch", table.titles.length));
     lines(t, body, table.causes, (line) => palette.causes[line.name[1]] ?? palette.bubble);
   }
   if (!table.kernels.length && !table.causes.length) body.append(separator("nothing ran and nothing waited here", table.titles.length));

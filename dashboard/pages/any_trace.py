@@ -17,6 +17,7 @@ from rope_prof.views.blocks.fixes import fix_blocks
 from rope_prof.views.draw import trace as trace_pictures
 from rope_prof.views.page.blocks import wrap
 from rope_prof.views.page.writer import heading
+from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.window import Shown, WindowSide, limits
 
 LIMIT = "up to 1 GB"
@@ -30,6 +31,7 @@ names = allowed_files.offered(folders)
 def opens(name: str | None) -> None:
     """Another file, by its name, or the uploaded one: the old window means nothing there."""
     shell.zoomed(view.TRACE_ZOOM, view.FIT)
+    shell.looked(view.TRACE_ZOOM, Look())
     st.session_state["trace-uploaded"] = name is None
     if name is None:
         st.query_params.pop("trace", None)
@@ -54,6 +56,7 @@ with st.container(horizontal=True, vertical_alignment="top", key="rp-open"):
     st.text_input("Or its path inside one", key="trace-path", on_change=typed)
     file = st.file_uploader(f"Or a file of yours, {LIMIT}", key="trace-upload", on_change=opens, args=(None,))
 zoom = shell.zoom(view.TRACE_ZOOM)
+start = shell.look(view.TRACE_ZOOM)
 shell.notes()
 
 if file is not None and st.session_state.get("trace-uploaded", True):
@@ -115,6 +118,7 @@ else:
         source=label,
         whole="In the whole file",
         zoom=zoom,
+        start=start,
         links=timeline_of(address),
     )
     timeline_component.timeline(shown, seen.palette, "any-trace", zoom_name=view.TRACE_ZOOM)

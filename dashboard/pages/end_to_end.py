@@ -37,6 +37,7 @@ if found is None:
 
 facts, times, files = found.folder.facts, step_times(found.rows), found.traces
 zoom = shell.zoom(view.STEP_ZOOM)
+start = shell.look(view.STEP_ZOOM)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     st.html(wrap(seen.palette, hero(report_requests.request_headline(found.rows))))
     giving = st.container(horizontal=True, horizontal_alignment="right", width="content")
@@ -88,6 +89,7 @@ if files:
             source=f"{seen.name} · {phase}",
             whole=PART_TITLES[look.part],
             zoom=zoom,
+            start=start,
         )
         timeline_component.timeline(shown, seen.palette, "end-to-end", look.show_call, zoom_name=view.STEP_ZOOM)
         shell.caption(step_caption(drawn.panels, look.part, int(look.layer)))

@@ -81,6 +81,7 @@ else:
         source=recording.name,
         whole="From each rank's first GPU event to its last",
         zoom=shell.zoom(view.TRACE_ZOOM),
+        start=shell.look(view.TRACE_ZOOM),
     )
     timeline_component.timeline(shown, seen.palette, "ranks", zoom_name=view.TRACE_ZOOM)
     shell.caption(f"Time is {common_zero(recording)[1]}.")

@@ -28,6 +28,7 @@ view.remember(st.query_params, {"call": call})
 with shell.guarded():
     base = baseline.guarded_chosen(seen)
 zoom = shell.zoom(view.ZOOM)
+start = shell.look(view.ZOOM)
 shell.notes()
 panels, sides, missing = [], [], []
 keys = [f.key for f in captured]
@@ -67,6 +68,7 @@ if sides:
         source=f"{seen.name} · {seen.words}",
         whole="One call, from zero to the next call",
         zoom=zoom,
+        start=start,
     )
     timeline_component.timeline(shown, seen.palette, "timeline", show_call)
 if panels:

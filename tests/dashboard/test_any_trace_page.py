@@ -133,7 +133,7 @@ def test_the_window_that_the_viewer_zoomed_to_does_not_follow_to_another_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = app(monkeypatch, folder, trace="stranger/cpu.json", trace_zoom="fit")
-    found.session_state["zooms"] = {"trace_zoom": ("fit", "0~1")}
+    found.session_state["told"] = {"trace_zoom": ("fit", "0~1")}
     found.selectbox(key="trace-name").set_value("stranger/bad.json").run()
     assert found.query_params["trace_zoom"] in ("fit", ["fit"])
 

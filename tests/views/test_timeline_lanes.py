@@ -104,7 +104,7 @@ def test_a_long_lane_is_cut_from_what_was_merged_before_as_from_its_spans(share:
     bare = replace(whole, levels=())
     lo, hi = 7_000_300, 7_000_300 + int(42_000_000 * share)
     pixel = (hi - lo) / 1000
-    fast, slow = (cut(one, lo, hi, pixel, wanted=3) for one in (whole, bare))
+    fast, slow = (cut(one, lo, hi, pixel, marks=one.codes == 3) for one in (whole, bare))
     assert fast.exact == slow.exact
     assert fast.part.counts.sum() == pytest.approx(slow.part.counts.sum(), abs=2 * pixel / 1000 + 2)
     assert len(fast.part.starts) <= 2 * 1000 + 600
@@ -118,6 +118,6 @@ def test_a_merged_block_knows_whether_it_holds_the_wanted_name(wanted: int, hit:
     codes = np.zeros(100, np.int64)
     codes[50] = 3
     one = lane("", "kernel", starts, starts + 5, codes, codes, codes)
-    found = cut(one, 0, 1000, 200.0, keep=10, wanted=wanted)
+    found = cut(one, 0, 1000, 200.0, keep=10, marks=one.codes == wanted)
     assert not found.exact
     assert found.hit.sum() == hit

@@ -16,7 +16,7 @@ from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.units import zoom_text
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.timeline.facts import facts
-from rope_prof.views.timeline.look import Look, look_of, zoom_of
+from rope_prof.views.timeline.look import Look, look_asked, look_of, look_words, zoom_of
 from rope_prof.views.timeline.scene import MOST_LANES, Scene, name_key, scene
 from rope_prof.views.timeline.stretch import stretch
 from rope_prof.views.timeline.window import CallTime, Shown, WindowSide, limits, window
@@ -127,8 +127,11 @@ def test_two_stretches_that_touch_add_up(a: int, b: int, c: int) -> None:
 def test_on_one_stream_kernels_and_causes_fill_the_stretch() -> None:
     found = stretch([(drawn(), 100, 450)])
     assert sum(line.cells[0].sum_ns for line in found.kernels + found.causes if line.cells[0]) == 350
-    shares = [line.cells[0].share for line in found.kernels + found.causes if line.cells[0]]
-    assert sum(share for share in shares if share is not None) == pytest.approx(1)
+    shares, idle = (
+        sum(line.cells[0].share or 0 for line in lines if line.cells[0]) for lines in (found.kernels, found.causes)
+    )
+    assert shares == pytest.approx(1), "kernels share the GPU's time"
+    assert idle == pytest.approx(170 / 350), "causes the stretch"
 
 
 def test_a_stretch_is_side_by_side_and_what_is_left_out_is_summed() -> None:
@@ -207,7 +210,24 @@ json_like = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["window", "width", "seq", "stretch", "picked", "name", "colour"]), json_like))
+PARTS = [
+    "window",
+    "width",
+    "seq",
+    "stretch",
+    "picked",
+    "name",
+    "colour",
+    "group",
+    "find",
+    "hit",
+    "only",
+    "below",
+    "flame",
+]
+
+
+@given(st.dictionaries(st.sampled_from(PARTS), json_like, max_size=4))
 def test_whatever_the_browser_sends_there_is_an_answer(sent: dict[str, Any]) -> None:
     answer = window(shown(side(drawn())), look_of(sent), LIGHT)
     json.dumps(answer, allow_nan=False)
@@ -223,6 +243,74 @@ def test_the_address_keeps_a_window_to_the_nanosecond(lo: float, length: float) 
 @pytest.mark.parametrize("text", [None, "", "fit", "1", "2~1", "a~b", "nan~1", "1~inf", "1~2~3", "1e400~2e400"])
 def test_no_window_in_the_address_is_none(text: str | None) -> None:
     assert zoom_of(text) is None
+
+
+def found(answer: dict[str, Any], role: str) -> list[str]:
+    """The names of what is drawn on the first lane of that role."""
+    numbers = np.frombuffer(b64decode(lane(answer, role)["name"]), "<i4").tolist()
+    return [answer["names"][number][1] for number in numbers]
+
+
+def named() -> Scene:
+    """Kernels whose names no call of the host holds."""
+    return scene(
+        trace(
+            kernel(100, 200, name="alpha", launched=(60, 80)),
+            kernel(230, 260, name="beta", launched=(110, 120)),
+            kernel(400, 450, name="alpha", launched=(380, 390)),
+            range_("outer", 50, 420),
+        )
+    )
+
+
+def test_a_search_counts_what_lies_in_the_part_and_steps_from_hit_to_hit() -> None:
+    lanes = side(named())
+    told = [window(shown(lanes), look_of({"find": "ALPHA", "hit": hit}), LIGHT) for hit in (None, 0, 1, 2)]
+    assert told[0]["found"] == {"text": "ALPHA", "count": 2, "at": None, "next": 0}
+    assert [one["picked"] and one["picked"]["name"] for one in told] == [None, "alpha", "alpha", None]
+    assert [one["found"]["at"] for one in told] == [None, 0, 1, None]
+    assert told[2]["picked"]["start"] == 300
+    later = window(shown(lanes), look_of({"find": "alpha", "window": [50, 400]}), LIGHT)
+    assert later["found"]["next"] == 1, "the first that begins in the window"
+    both = window(shown(lanes, side(named(), id="other")), look_of({"find": "alpha", "hit": 3}), LIGHT)
+    assert (both["found"]["count"], both["picked"]["side"]) == (4, "other")
+    assert window(shown(lanes), look_of({"find": "outer"}), LIGHT)["found"]["count"] == 1
+
+
+def test_only_what_is_found_is_drawn_and_summed_with_its_share_of_all() -> None:
+    answer = window(shown(side(drawn())), look_of({"find": "b", "only": True}), LIGHT)
+    assert (found(answer, "kernel"), found(answer, "range"), found(answer, "launch")) == (["b"], [], [])
+    assert found(answer, "bubble"), "idle time stays"
+    (line,) = answer["table"]["kernels"]
+    assert (line["name"][1], line["cells"][0][3]) == ("b", "16.7 %")
+    picked = window(shown(side(drawn())), look_of({"find": "b", "only": True, "hit": 0}), LIGHT)["picked"]
+    assert (picked["item"], picked["of"]) == (1, 3), "its place is that among all"
+
+
+def test_kernels_are_grouped_marked_and_coloured_by_group() -> None:
+    key = name_key("copy")
+    look = {"group": "class", "name": key}
+    answer = window(shown(side(drawn())), look_of(look), LIGHT)
+    assert answer["group"] == "class"
+    assert [line["name"][1] for line in answer["table"]["kernels"]] == ["other", "copy"]
+    groups = np.frombuffer(b64decode(lane(answer, "kernel")["group"]), "<i4").tolist()
+    assert [answer["names"][number][1] for number in groups] == ["other", "other", "copy"]
+    assert list(b64decode(lane(answer, "kernel")["hit"])) == [0, 0, 1]
+    alone = window(shown(side(drawn())), look_of(look | {"only": True, "picked": ["s", 3, 2]}), LIGHT)
+    assert found(alone, "kernel") == ["a"]
+    assert (alone["picked"]["key"], alone["picked"]["name"]) == (key, "a")
+    assert [word for word, _ in answer["groups"]] == ["name", "class", "range", "stream", "rank"]
+    assert window(shown(side(drawn())), look_of({"group": "operator"}), LIGHT)["group"] == "name"
+
+
+def test_the_address_keeps_a_look() -> None:
+    sent = {"picked": ["fused~x.eager", 3, 17], "stretch": [0, 2000], "name": "abc", "group": "class", "find": "gemm"}
+    look = look_of(sent | {"only": True, "ops": True, "colour": "kernel", "below": "flame", "flame": "range"})
+    assert look_asked(look_words(look)) == look
+    assert set(look_words(Look()).values()) == {""}
+    assert look_asked({}) == Look()
+    assert look_asked({"pick": "a~b~c", "stretch": "x", "group": "<b>", "below": "?"}) == Look()
+    assert window(shown(side(drawn()), start=look), Look(id="another"), LIGHT)["find"] == "gemm"
 
 
 def test_a_call_without_a_kernel_is_told_from_a_launch() -> None:

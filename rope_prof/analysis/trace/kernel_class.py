@@ -40,7 +40,13 @@ def kernel_class(events: pl.DataFrame) -> pl.Series:
     fits = [pl.when(pl.col("name").str.contains(f"(?i){it}")).then(pl.lit(word)) for word, it in _NAMED.items()]
     named = names.with_columns(told=pl.coalesce(*fits, pl.lit("other")))
     rows = events.select("kind", pl.col("name").fill_null(""), talks=communicates(events))
-    kind = pl.when(pl.col("kind").is_in(["memcpy", "memset"])).then(pl.lit("copy"))
-    kind = kind.when(pl.col("kind") == "graph").then(pl.lit("graph")).when("talks").then(pl.lit("communication"))
+    kind = (
+        pl.when(pl.col("kind").is_in(["memcpy", "memset"]))
+        .then(pl.lit("copy"))
+        .when(pl.col("kind") == "graph")
+        .then(pl.lit("graph"))
+        .when("talks")
+        .then(pl.lit("communication"))
+    )
     found = rows.join(named, on="name", how="left", maintain_order="left")
     return found.select(kind.otherwise("told").alias("class")).to_series()

@@ -91,10 +91,16 @@ class Lane:
         return self.spans.slice(lo, hi)
 
 
-def lane(label: str, role: str, starts: Int64s, ends: Int64s, codes: Int64s, tones: Int64s, rows: Int64s) -> Lane:
-    """The lane of spans that are sorted and do not overlap, with its levels where it is long."""
+def lane(
+    label: str, role: str, starts: Int64s, ends: Int64s, codes: Int64s, tones: Int64s, rows: Int64s,
+    items: Int64s | None = None,
+) -> Lane:  # fmt: skip
+    """The lane of spans that are sorted and do not overlap, with its levels where it is long.
+
+    `items`: the places of the spans in the lane that they were taken of, whose `rows` those are.
+    """
     spans = Part(
-        starts=starts, ends=ends, codes=codes, tones=tones, items=np.arange(len(starts)),
+        starts=starts, ends=ends, codes=codes, tones=tones, items=np.arange(len(starts)) if items is None else items,
         counts=np.ones(len(starts), np.int64), busy=ends - starts,
     )  # fmt: skip
     return Lane(label=label, role=role, spans=spans, rows=rows, levels=tuple(_levels(spans)))
@@ -176,7 +182,7 @@ def depth_of(starts: Int64s, ends: Int64s) -> Int64s:
 class Cut:
     """The part of a lane inside a window: spans of a pixel and a half or more one by one, shorter neighbours merged.
 
-    `hit`: whether any span of an entry has the wanted name. `exact`: nothing is merged.
+    `hit`: whether any span of an entry is marked. `exact`: nothing is merged.
     """
 
     part: Part
@@ -184,15 +190,17 @@ class Cut:
     exact: bool
 
 
-def cut(lane: Lane, lo: int, hi: int, pixel_ns: float, *, keep: int = 600, wanted: int | None = None) -> Cut:
-    """That lane in [lo, hi) at `pixel_ns` a pixel; up to `keep` spans are never merged."""
+def cut(
+    lane: Lane, lo: int, hi: int, pixel_ns: float, *, keep: int = 600, marks: npt.NDArray[np.bool_] | None = None
+) -> Cut:
+    """That lane in [lo, hi) at `pixel_ns` a pixel; up to `keep` spans are never merged; `marks`: of each span."""
     first, last = lane.slice(lo, hi)
     if last - first <= keep:
         part = lane.spans.of(first, last)
     else:
         base = next((level for step, level in reversed(lane.levels) if step <= pixel_ns / 2), lane.spans)
         part = merged(base.of(*base.slice(lo, hi)), lo, max(_CELL * pixel_ns, 1.0))
-    return Cut(part=part, hit=_hit(lane, first, last, part, wanted), exact=bool(np.all(part.counts == 1)))
+    return Cut(part=part, hit=_hit(lane, first, last, part, marks), exact=bool(np.all(part.counts == 1)))
 
 
 def merged(part: Part, origin: int, step: float) -> Part:
@@ -223,10 +231,10 @@ def _longest(busy: Int64s, heads: Int64s, group: Int64s) -> Int64s:
     return most[np.concatenate(([True], group[most][1:] != group[most][:-1]))]
 
 
-def _hit(lane: Lane, first: int, last: int, part: Part, wanted: int | None) -> npt.NDArray[np.bool_]:
-    if wanted is None:
+def _hit(lane: Lane, first: int, last: int, part: Part, marks: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+    if marks is None:
         return np.zeros(len(part.starts), bool)
-    begun = lane.starts[first:last][lane.codes[first:last] == wanted]
+    begun = lane.starts[first:last][marks[first:last]]
     ends = np.maximum(part.ends, part.starts + 1)
     found: npt.NDArray[np.bool_] = np.searchsorted(begun, ends) > np.searchsorted(begun, part.starts)
     return found

@@ -13,13 +13,12 @@ from hashlib import blake2b
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.model.trace import Trace
-from rope_prof.views.timeline.lanes import NO_LINK, TONES, Int64s, Lane, Names, lanes_of
+from rope_prof.views.timeline.lanes import NO_LINK, TONES, Lane, Names, lanes_of
 
 #: Most lanes of one role; what is left out is counted in `Scene.hidden`.
 MOST_LANES: Final = {"range": 6, "op": 6, "launch": 16, "kernel": 24, "bubble": 8}
@@ -31,8 +30,8 @@ _NEVER: Final = 0
 class Scene:
     """One trace, ready to be cut. `events` are the rows of `launched`, `gaps` those of `device_gaps` by device.
 
-    `keys` are short stand-ins for `names`, safe where a name is too long to be sent; `kernel_ns` is each name's summed
-    kernel time; `hidden` says how many lanes of a role are not drawn.
+    `keys` are short stand-ins for `names`, safe where a name is too long to be sent; `hidden` says how many lanes of a
+    role are not drawn.
     """
 
     trace: Trace
@@ -41,14 +40,9 @@ class Scene:
     lanes: tuple[Lane, ...]
     names: tuple[str, ...]
     keys: tuple[str, ...]
-    kernel_ns: Int64s
     lo_ns: int
     hi_ns: int
     hidden: dict[str, int]
-
-    def code_of(self, key: str | None) -> int | None:
-        """The number of the name with that key; None where this trace has no such name."""
-        return self.keys.index(key) if key in self.keys else None
 
 
 def name_key(name: str) -> str:
@@ -79,7 +73,6 @@ def scene(trace: Trace) -> Scene:
         lanes=tuple(_linked(kept, events)),
         names=names.all(),
         keys=tuple(map(name_key, names.all())),
-        kernel_ns=_kernel_time(kernels, len(names.all())),
         lo_ns=lo,
         hi_ns=hi,
         hidden=hidden,
@@ -182,10 +175,3 @@ def _linked(lanes: Sequence[Lane], events: pl.DataFrame) -> Iterable[Lane]:
             at[same] = number
         known = (begun != NO_LINK) & (at >= 0)
         yield replace(lane, links=np.where(known, begun + length[lane.rows], NO_LINK), link_lanes=at)
-
-
-def _kernel_time(kernels: Sequence[Lane], count: int) -> Int64s:
-    total: npt.NDArray[np.float64] = np.zeros(count)
-    for lane in kernels:
-        total += np.bincount(lane.codes, weights=lane.ends - lane.starts, minlength=count)
-    return total.astype(np.int64)

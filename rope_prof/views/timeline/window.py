@@ -6,27 +6,26 @@ once, each with its key, shortened for its box; texts are put on the page as tex
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from rope_prof.analysis.selection.grouping import known_groupings
 from rope_prof.units import duration, significant
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.timeline.facts import facts
-from rope_prof.views.timeline.lanes import NO_LINK, Cut, Lane, cut
+from rope_prof.views.timeline.flame import flames
+from rope_prof.views.timeline.lanes import NO_LINK, Cut, cut
 from rope_prof.views.timeline.look import Look
+from rope_prof.views.timeline.marks import Question, codes_of, drawn, hits, marked
 from rope_prof.views.timeline.scene import Scene, name_key
 from rope_prof.views.timeline.stretch import Stretch, StretchLine, stretch
-from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
-from rope_prof.views.words.names import short_name
+from rope_prof.views.timeline.wire import SentNames, f8, i4, u1
+from rope_prof.views.words.groupings import GROUPING_WORDS
 
-#: A name is sent whole up to here; a click on it brings all of it.
-LONGEST_NAME: Final = 400
 MOST_CALLS: Final = 200
 _SPARE: Final = 0.25  # of the window, on either side, so that a pan has something to show
 
@@ -62,7 +61,9 @@ class WindowSide:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What is the same for all looks: `id` changes where an old window means nothing; `zoom` is the address's.
+    """What is the same for all looks: `id` changes where an old window means nothing.
+
+    `zoom` and `start` are the window and the rest of the look that the address tells.
 
     `whole` heads the table of sums where no stretch is chosen. Links of the page that begin with `links` and end with a
     window in µs move this timeline instead of opening the page anew.
@@ -76,6 +77,7 @@ class Shown:
     whole: str
     zoom: tuple[float, float] | None = None
     links: str = ""
+    start: Look = field(default_factory=Look)
 
 
 def limits(sides: Sequence[WindowSide]) -> tuple[float, float]:
@@ -92,12 +94,16 @@ def window(shown: Shown, look: Look, palette: Palette) -> dict[str, Any]:
     A look at another picture says nothing of this one but how wide and how coloured it is.
     """
     if look.id not in (None, shown.id):
-        look = Look(width=look.width, seq=look.seq, colour=look.colour)
+        look = replace(shown.start, width=look.width, seq=look.seq, colour=look.colour)
+    groups = _groupings(shown.sides)
+    if look.group not in groups:
+        look = replace(look, group="name", name=None)
     lo, hi = look.window or shown.zoom or shown.fit
+    found, look = _sought(shown.sides, look, lo)
     least, most = limits(shown.sides)
     span = hi - lo
     have = (max(least, lo - _SPARE * span), min(most, hi + _SPARE * span))
-    names = _Sent(shown.sides)
+    names = SentNames(tuple(side.scene for side in shown.sides), look.group)
     pixel = span / look.width
     sides = [_side(side, look, have, pixel, names) for side in shown.sides]
     return {
@@ -119,6 +125,14 @@ def window(shown: Shown, look: Look, palette: Palette) -> dict[str, Any]:
         "ops": look.ops,
         "overlay": look.overlay,
         "wanted": look.name,
+        "group": look.group,
+        "groups": [[by, GROUPING_WORDS[by]] for by in groups],
+        "find": look.find,
+        "only": look.only,
+        "found": found,
+        "below": look.below,
+        "flameBy": look.flame,
+        "flame": flames(_parts(shown.sides, look), look.flame) if look.below == "flame" else None,
         "sides": sides,
         "picked": _picked(shown.sides, look),
         "table": _table(shown.sides, look, names),
@@ -127,52 +141,55 @@ def window(shown: Shown, look: Look, palette: Palette) -> dict[str, Any]:
     }
 
 
+def _groupings(sides: Sequence[WindowSide]) -> list[str]:
+    """The groupings that any side tells of."""
+    known = {by for side in sides for by in known_groupings(side.scene.trace)}
+    return [by for by in GROUPING_WORDS if by in known]
+
+
+def _sought(sides: Sequence[WindowSide], look: Look, lo: float) -> tuple[dict[str, Any], Look]:
+    """What the search finds, side by side by time, and the look with the hit that it asks for picked.
+
+    `next`: the number of the first hit that begins in the window or later.
+    """
+    found = [
+        hits(
+            side.scene,
+            look.find,
+            (side.zero_ns + side.begin_ns, side.zero_ns + side.end_ns),
+            None if side.host_ns is None else (side.zero_ns + side.host_ns[0], side.zero_ns + side.host_ns[1]),
+        )
+        for side in sides
+    ]
+    counts = [len(one.starts) for one in found]
+    at, told = look.hit, {"text": look.find, "count": sum(counts), "at": None, "next": 0}
+    before = 0
+    for side, one, count in zip(sides, found, counts, strict=True):
+        later = int(np.searchsorted(one.starts, lo + side.zero_ns))
+        if later < count:
+            told["next"] = before + later
+            break
+        before += count
+    for side, one, count in zip(sides, found, counts, strict=True):
+        if at is not None and at < count:
+            lane = int(one.lanes[at])
+            picked = (side.id, lane, int(one.items[at]))
+            ops = look.ops or side.scene.lanes[lane].role == "op"
+            return told | {"at": look.hit}, replace(look, picked=picked, ops=ops)
+        at = None if at is None else at - count
+    return told, replace(look, hit=None)
+
+
 def _colours(palette: Palette) -> dict[str, Any]:
     found = {field.name: getattr(palette, field.name) for field in fields(palette)}
     return found | {"causes": dict(palette.causes)}
 
 
-class _Sent:
-    """The names that one answer needs, numbered in the order in which they are met."""
-
-    def __init__(self, sides: Sequence[WindowSide]) -> None:
-        self._at: dict[str, int] = {}
-        time: dict[str, int] = {}
-        for scene in {id(side.scene): side.scene for side in sides}.values():
-            for code in np.flatnonzero(scene.kernel_ns).tolist():
-                time[scene.names[code]] = time.get(scene.names[code], 0) + int(scene.kernel_ns[code])
-        ordered = sorted(time, key=lambda name: (-time[name], name))
-        self._hues = {name: hue for hue, name in enumerate(ordered)}
-
-    def number(self, name: str) -> int:
-        return self._at.setdefault(name, len(self._at))
-
-    def entry(self, name: str) -> list[Any]:
-        """What the browser knows of a name: key, name, short name, place among the kernels by time or -1."""
-        short = cause_name(name) if name in CAUSE_WORDS else short_name(name, 60)
-        return [name_key(name), _sent(name), short, self._hues.get(name, -1)]
-
-    def table(self) -> list[list[Any]]:
-        """The entry of each, by its number."""
-        return [self.entry(name) for name in self._at]
-
-    def legend(self) -> list[int]:
-        """The numbers of the kernels that take the most time, the most expensive first."""
-        found = [name for name in self._hues if name in self._at][:8]
-        return [self._at[name] for name in found]
-
-
-def _sent(name: str) -> str:
-    """The name, cut where it is very long."""
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
-
-
-def _side(side: WindowSide, look: Look, have: tuple[float, float], pixel: float, names: _Sent) -> dict[str, Any]:
+def _side(side: WindowSide, look: Look, have: tuple[float, float], pixel: float, names: SentNames) -> dict[str, Any]:
     scene = side.scene
     lo, hi = int(have[0]) + side.zero_ns, int(have[1]) + side.zero_ns + 1
-    wanted = scene.code_of(look.name)
     lanes = [
-        _lane(number, lane, cut(lane, lo, hi, pixel, wanted=wanted), side, names)
+        _lane(number, side, _cut_lane(scene, number, look.question, (lo, hi), pixel), look.group, names)
         for number, lane in enumerate(scene.lanes)
         if look.ops or lane.role != "op"
     ]
@@ -193,30 +210,39 @@ def _side(side: WindowSide, look: Look, have: tuple[float, float], pixel: float,
     }
 
 
-def _lane(number: int, lane: Lane, found: Cut, side: WindowSide, names: _Sent) -> dict[str, Any]:
-    part = found.part
-    codes, back = np.unique(part.codes, return_inverse=True)
-    numbers = np.array([names.number(side.scene.names[code]) for code in codes.tolist()], np.int64)
+def _cut_lane(scene: Scene, number: int, question: Question, window: tuple[int, int], pixel: float) -> Cut:
+    lane = drawn(scene, number, question)
+    marks = marked(scene, number, question)
+    if lane is not scene.lanes[number]:  # only what is marked
+        marks = np.ones(len(lane.starts), np.bool_)
+    return cut(lane, *window, pixel, marks=marks)
+
+
+def _lane(number: int, side: WindowSide, found: Cut, by: str, names: SentNames) -> dict[str, Any]:
+    lane, part = side.scene.lanes[number], found.part
     sent: dict[str, Any] = {
         "lane": number,
         "label": lane.label,
         "role": lane.role,
         "exact": found.exact,
-        "start": _f8(part.starts - side.zero_ns),
-        "end": _f8(part.ends - side.zero_ns),
-        "name": _i4(numbers[back] if len(numbers) else back),
-        "item": _i4(part.items),
-        "tone": _u1(part.tones),
+        "start": f8(part.starts - side.zero_ns),
+        "end": f8(part.ends - side.zero_ns),
+        "name": i4(names.numbers(side.scene.names, part.codes)),
+        "item": i4(part.items),
+        "tone": u1(part.tones),
+        "hit": u1(found.hit),
     }
+    if lane.role == "kernel" and by != "name":
+        groups, codes = codes_of(side.scene, lane, by)
+        sent["group"] = i4(names.numbers(groups, codes[part.items]))
     if not found.exact:
         extent = np.maximum(part.ends - part.starts, 1)
-        sent |= {"count": _i4(part.counts), "fill": _u1(np.clip(255 * part.busy / extent, 1, 255))}
-        sent["hit"] = _u1(found.hit)
+        sent |= {"count": i4(part.counts), "fill": u1(np.clip(255 * part.busy / extent, 1, 255))}
     if lane.links is not None and lane.link_lanes is not None:
         single = np.where(part.counts == 1, lane.links[part.items], NO_LINK)
         known = single != NO_LINK
-        sent["link"] = _f8(np.where(known, single - side.zero_ns, np.nan))
-        sent["linkLane"] = _i4(np.where(known, lane.link_lanes[part.items], -1))
+        sent["link"] = f8(np.where(known, single - side.zero_ns, np.nan))
+        sent["linkLane"] = i4(np.where(known, lane.link_lanes[part.items], -1))
     return sent
 
 
@@ -241,10 +267,10 @@ def _overlaid(side: WindowSide, have: tuple[float, float], pixel: float) -> dict
         "lengths": [call.length_ns for call in calls],
         "shown": side.call,
         "more": max(0, len(side.calls) - len(calls)),
-        "row": _i4(np.concatenate(rows or empty)),
-        "start": _f8(np.concatenate(starts or empty)),
-        "end": _f8(np.concatenate(ends or empty)),
-        "tone": _u1(np.concatenate(tones or empty)),
+        "row": i4(np.concatenate(rows or empty)),
+        "start": f8(np.concatenate(starts or empty)),
+        "end": f8(np.concatenate(ends or empty)),
+        "tone": u1(np.concatenate(tones or empty)),
     }
 
 
@@ -261,6 +287,7 @@ def _picked(sides: Sequence[WindowSide], look: Look) -> dict[str, Any] | None:
         return None
     item = min(max(item, 0), len(lane.starts) - 1)
     name = side.scene.names[int(lane.codes[item])]
+    groups, codes = codes_of(side.scene, lane, look.group)
     return {
         "side": side.id,
         "lane": number,
@@ -269,21 +296,28 @@ def _picked(sides: Sequence[WindowSide], look: Look) -> dict[str, Any] | None:
         "end": int(lane.ends[item]) - side.zero_ns,
         "role": lane.role,
         "of": len(lane.starts),
-        "key": name_key(name),
+        "key": name_key(groups[int(codes[item])]),
         "name": name,
         "where": f"{side.title} · {lane.label or lane.role}",
         "facts": facts(side.scene, lane, item, side.zero_ns),
     }
 
 
-def _table(sides: Sequence[WindowSide], look: Look, names: _Sent) -> dict[str, Any]:
-    """The table of the stretch, or of each side's own part where none is chosen."""
+def _parts(sides: Sequence[WindowSide], look: Look) -> list[tuple[str, Scene, int, int]]:
+    """Of each side title, scene and the part that is summed: the stretch, or its own part where none is chosen."""
     spans = [look.stretch or (side.begin_ns, side.end_ns) for side in sides]
+    return [
+        (side.title, side.scene, side.zero_ns + round(lo), side.zero_ns + round(hi))
+        for side, (lo, hi) in zip(sides, spans, strict=True)
+    ]
+
+
+def _table(sides: Sequence[WindowSide], look: Look, names: SentNames) -> dict[str, Any]:
+    """The table of the stretch, or of each side's own part where none is chosen."""
     found = stretch(
-        [
-            (side.scene, side.zero_ns + round(lo), side.zero_ns + round(hi))
-            for side, (lo, hi) in zip(sides, spans, strict=True)
-        ]
+        [(scene, lo, hi) for _, scene, lo, hi in _parts(sides, look)],
+        by=look.group,
+        find=look.find if look.only else "",
     )
     lines = partial(map, partial(_line, names))
     return {
@@ -296,7 +330,7 @@ def _table(sides: Sequence[WindowSide], look: Look, names: _Sent) -> dict[str, A
     }
 
 
-def _line(names: _Sent, line: StretchLine) -> dict[str, Any]:
+def _line(names: SentNames, line: StretchLine) -> dict[str, Any]:
     return {"name": names.entry(line.name), "tone": line.tone, "cells": list(_cells(line))}
 
 
@@ -309,20 +343,4 @@ def _cells(line: StretchLine) -> Iterator[list[str] | None]:
 def _more(found: Stretch) -> str:
     if not found.more:
         return ""
-    return f"{found.more:,} more kernel names with {', '.join(duration(ns) for ns in found.more_ns)}"
-
-
-def _b64(array: npt.NDArray[Any]) -> str:
-    return b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
-
-
-def _f8(array: npt.NDArray[Any]) -> str:
-    return _b64(array.astype("<f8"))
-
-
-def _i4(array: npt.NDArray[Any]) -> str:
-    return _b64(array.astype("<i4"))
-
-
-def _u1(array: npt.NDArray[Any]) -> str:
-    return _b64(array.astype("u1"))
+    return f"{found.more:,} more with {', '.join(duration(ns) for ns in found.more_ns)}"
