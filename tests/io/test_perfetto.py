@@ -284,3 +284,11 @@ def test_words_that_are_no_utf8_are_read_with_a_mark(read: Any) -> None:
         assert word in sound
         assert read(sound.replace(word, word[:2] + b"\xe9" + word[3:])).gpu.height == 2
     assert set(read(sound.replace(b"of_mine", b"of\xe9mine")).gpu["name"]) == {"kernel_of\ufffdmine"}
+
+
+def test_a_table_of_words_that_is_damaged_inside_is_said(read: Any) -> None:
+    damaged = words(names={1: "word"})
+    damaged.interned_data.MergeFromString(b"\xc2\x3e\x01\xff")  # of kernels, which the library does not know yet
+    trace = read(data(damaged, spans((10, 20))))
+    assert trace.gpu.height == 1
+    assert codes(trace) == {"damaged_packets": 1}

@@ -92,8 +92,11 @@ def read_words(scan: Scan) -> TraceWords:
         sequence = packet.trusted_packet_sequence_id
         epoch = int(epochs(scan, sequence, np.array([ordinal]))[0])
         if packet.HasField("interned_data"):
-            for table, number, word in _interned(packet.interned_data):
-                words.tables[table, sequence][epoch].setdefault(number, word)
+            try:
+                for table, number, word in _interned(packet.interned_data):
+                    words.tables[table, sequence][epoch].setdefault(number, word)
+            except DecodeError:  # a table that the library left packed
+                words.damaged += 1
         if packet.HasField("track_descriptor"):
             _track(words, packet.track_descriptor)
         if packet.HasField("clock_snapshot"):
