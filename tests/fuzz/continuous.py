@@ -2,10 +2,10 @@
 
     python -m tests.fuzz.continuous --seconds 28800 --seed 1      # a night
 
-Hypothesis draws a kind of file, one of its corpus (`targets`) and some changes of bytes, numbers and structure; each
-input is read in this process. The first other exception, or one input that takes `LONGEST_S` of processor time or up
-to twice that, ends the run: hypothesis makes the input smaller as long as it fails, and it is written to `--keep`. CI
-goes on for two minutes, the tests for a few hundred.
+Hypothesis draws a kind of file, one of its corpus (`corpora`) and some changes of bytes, numbers and structure; what
+each of them makes of the one before is read in this process (`targets`). The first other exception, or one input that
+takes `LONGEST_S` of processor time or up to twice that, ends the run: hypothesis makes the input smaller as long as it
+fails, and it is written to `--keep`. CI goes on for two minutes, the tests for a few hundred.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Fuzzer:
 
         @hypothesis.seed(seed)
         @settings(
-            max_examples=most,
+            max_examples=-(-most // 2),
             database=None,
             deadline=None,
             phases=(Phase.generate, Phase.shrink),
@@ -95,7 +95,7 @@ class Fuzzer:
             data = seeds[which % len(seeds)]
             for change in changes:
                 data = changed(data, change)
-            self.one(kind, data)
+                self.one(kind, data)
 
         holds()
 

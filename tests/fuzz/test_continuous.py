@@ -12,10 +12,10 @@ from tests.fuzz.targets import TARGETS, Target
 
 
 def test_a_few_inputs_of_every_kind_are_read_or_refused(tmp_path: Path) -> None:
-    fuzzer = continuous.run(seconds=60, most=300, seed=3, keep=tmp_path / "found")
-    assert fuzzer.outcomes.total() >= 300
+    fuzzer = continuous.run(seconds=60, most=600, seed=3, keep=tmp_path / "found")
+    assert fuzzer.outcomes.total() >= 600
     tried = {kind: {outcome for of, outcome in fuzzer.outcomes if of == kind} for kind in TARGETS}
-    assert sum(map(bool, tried.values())) >= len(TARGETS) * 3 // 4
+    assert sum(map(bool, tried.values())) >= len(TARGETS) // 2
     assert tried["kineto"] >= {"read", "TraceError"}
     assert not (tmp_path / "found").exists()
     assert fuzzer.lines()[0].startswith(f"{fuzzer.outcomes.total()} inputs")
