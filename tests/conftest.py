@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 #: What tests keep of traces is theirs, and goes with them.
 _CACHE = tempfile.TemporaryDirectory(prefix="rope_prof-tests-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
+#: The same draws everywhere, however slow the machine: what fails can be run again. New inputs are the fuzzer's.
+settings.load_profile("ci")
 ROOT = Path(__file__).resolve().parents[1]
 
 #: No GPU, no first-run pages, no traffic of the browser's own.

@@ -84,7 +84,7 @@ def _model(seed: int, layers: int) -> tuple[Host, list[int]]:
     return host, planted
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(8, 30), st.booleans())
 def test_the_rope_chain_of_a_whole_model_ends_where_its_function_ends(seed: int, layers: int, ranges: bool) -> None:
     host, planted = _model(seed, layers)

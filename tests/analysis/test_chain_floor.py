@@ -196,7 +196,7 @@ def _flows(draw: st.DrawFn) -> tuple[list[Op], int]:
     return ops, entered + written
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_flows())
 def test_the_floor_is_never_above_what_really_enters_and_leaves(flow: tuple[list[Op], int]) -> None:
     ops, moved = flow

@@ -40,7 +40,7 @@ def _model(seed: int, layers: int = 24, others: int = 12, **how: Any) -> tuple[M
     return machine, planted
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(10, 30), st.integers(500, 30_000))
 def test_the_planted_chain_ranks_first_at_its_boundaries(seed: int, layers: int, launch_ns: int) -> None:
     machine, planted = _model(seed, layers, launch_ns=launch_ns)

@@ -65,7 +65,7 @@ def _chain(machine: Machine) -> Chain:
     return next(chain for chain in chains(machine.trace()).chains if chain.names[0] == NAMES[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     LAYERS,
     st.sampled_from([6, 15, 30]),

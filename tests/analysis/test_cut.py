@@ -79,7 +79,7 @@ def drawings(draw: st.DrawFn) -> Trace:
     return trace(drawn)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(drawings(), st.integers(0, 300), st.integers(1, 200))
 def test_gaps_between_kept_events_have_the_length_and_cause_that_they_have_in_the_whole(
     whole: Trace, start: int, length: int
@@ -95,7 +95,7 @@ def test_gaps_between_kept_events_have_the_length_and_cause_that_they_have_in_th
     assert here.rows() == inside.rows()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(drawings(), st.integers(0, 300), st.integers(1, 200))
 def test_what_runs_in_the_window_stays_whole_with_its_launch_and_no_other_launch_stays(
     whole: Trace, start: int, length: int

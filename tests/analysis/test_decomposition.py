@@ -65,7 +65,7 @@ _TRUTHS = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(_TRUTHS, _TRUTHS)
 def test_terms_and_residual_add_up_to_the_wall_that_is_saved(base: Truth, cand: Truth) -> None:
     made = built({"unfused": base, "fused": cand}, rounds=8, noise=0.2)
@@ -76,7 +76,7 @@ def test_terms_and_residual_add_up_to_the_wall_that_is_saved(base: Truth, cand: 
     assert sum(part.saved_ns for part in found.parts) == pytest.approx(found.residual.saved_ns, abs=1e-3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(_TRUTHS, _TRUTHS)
 def test_swapping_the_sides_changes_every_sign(base: Truth, cand: Truth) -> None:
     made = built({"unfused": base, "fused": cand}, rounds=8, noise=0.2)

@@ -131,7 +131,7 @@ def traces(draw: st.DrawFn) -> list[Drawn]:
     return drawn
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(traces(), st.randoms(use_true_random=False))
 def test_the_account_closes_in_any_order(drawn: list[Drawn], rng: Any) -> None:
     held = trace(*drawn)

@@ -47,7 +47,7 @@ def nested(draw: st.DrawFn) -> Trace:
     return trace(*drawn)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(nested())
 def test_a_range_gets_what_each_of_its_calls_alone_would(held: Trace) -> None:
     events = launched(held)
@@ -61,7 +61,7 @@ def test_a_range_gets_what_each_of_its_calls_alone_would(held: Trace) -> None:
     assert {(use.name, use.device): use.idle_by_cause_ns for use in found} == {k: dict(v) for k, v in expected.items()}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(nested(), st.lists(st.tuples(st.integers(-60, 200), st.integers(1, 250), st.integers(1, 2)), max_size=9))
 def test_calls_that_hold_much_in_common_get_what_each_alone_would(held: Trace, more: list[tuple[int, ...]]) -> None:
     crossing = trace(*(range_(f"x{k % 3}", lo, lo + ns, thread=of) for k, (lo, ns, of) in enumerate(more))).ranges
@@ -77,7 +77,7 @@ def test_calls_that_hold_much_in_common_get_what_each_alone_would(held: Trace, m
             assert call_frame(held, ".*").sort("call", "device").equals(alone[1].sort("call", "device"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(nested())
 def test_the_last_range_begun_is_found_without_looking_at_each_pair(held: Trace) -> None:
     ordered, events = numbered(held.ranges), launched(held)
@@ -87,7 +87,7 @@ def test_the_last_range_begun_is_found_without_looking_at_each_pair(held: Trace)
     assert last_begun(ordered, events).to_list() == last.tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(nested(), st.integers(1, 5))
 def test_where_the_pieces_are_cut_changes_nothing(held: Trace, most: int) -> None:
     events = launched(held)
@@ -98,7 +98,7 @@ def test_where_the_pieces_are_cut_changes_nothing(held: Trace, most: int) -> Non
         assert len(calls) <= most or len(set(calls.tolist())) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(nested())
 def test_each_gap_is_kept_once_and_every_gap_finds_its_own(held: Trace) -> None:
     events = launched(held)

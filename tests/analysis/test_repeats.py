@@ -28,7 +28,7 @@ def _planted(
     return np.concatenate([*parts, rng.integers(0, filler, 3)]), tuple(starts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(16, 40), st.integers(5, 40))
 def test_a_planted_word_is_found_at_its_boundaries(seed: int, times: int, filler: int) -> None:
     text, starts = _planted(np.random.default_rng(seed), WORD, times, filler)
@@ -88,7 +88,7 @@ def test_no_word_reaches_over_a_break() -> None:
     assert {len(repeat.starts) for repeat in found} == {30}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-1, 4), max_size=80), st.integers(1, 4))
 def test_places_hold_their_word_and_share_nothing(symbols: list[int], copies: int) -> None:
     text = np.array(symbols * copies, dtype=np.int64)

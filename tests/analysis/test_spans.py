@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rope_prof.analysis.trace.spans import busy_time, gaps, join, total_time, union
@@ -19,7 +19,6 @@ def frame(spans: list[tuple[int, int]]) -> pl.DataFrame:
     return pl.DataFrame(spans, schema={"start_ns": pl.Int64, "dur_ns": pl.Int64}, orient="row")
 
 
-@settings(deadline=None)
 @given(SPANS, st.randoms(use_true_random=False))
 def test_union_is_the_covered_instants_and_order_free(spans: list[tuple[int, int]], rng: object) -> None:
     covered = {t for start, length in spans for t in range(start, start + length)}
@@ -35,7 +34,6 @@ def test_union_is_the_covered_instants_and_order_free(spans: list[tuple[int, int
     assert (again.starts.tolist(), again.ends.tolist()) == (held.starts.tolist(), held.ends.tolist())
 
 
-@settings(deadline=None)
 @given(SPANS)
 def test_busy_and_gaps_fill_the_window(spans: list[tuple[int, int]]) -> None:
     held = frame(spans)

@@ -58,7 +58,7 @@ def test_too_few_rounds_decide_nothing() -> None:
     assert (turn["matters_to"], turn["stops_at"], turn["loses_at"], turn["undecided"]) == (None, 1, [], [1, 64])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.dictionaries(st.sampled_from([1, 4, 16, 64]), st.floats(0.2, 3), min_size=1))
 def test_no_count_is_on_both_sides_of_the_turning_point(factors: dict[int, float]) -> None:
     (turn,) = turning_points(swept(dict(sorted(factors.items())), rounds=6), MROPE).to_dicts()

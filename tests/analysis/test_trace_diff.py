@@ -154,7 +154,7 @@ _CALL = st.lists(st.tuples(_NAMES, st.integers(5, 800), st.integers(0, 80)), min
 
 
 @given(st.lists(_CALL, min_size=1, max_size=8), st.lists(_CALL, min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_parts_and_kernels_close_exactly_and_swapping_turns_every_sign(before: list[Call], after: list[Call]) -> None:
     base, cand = steps(*before, inner="in"), steps(*after, inner="in")
     found, turned = compared(base, cand), compared(cand, base)

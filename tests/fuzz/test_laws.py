@@ -26,7 +26,6 @@ from tests.builders import kineto_json
 MORE = int(os.environ.get("ROPE_PROF_FUZZ", "1"))
 quick = settings(
     max_examples=40 * MORE,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rope_prof.analysis.trace.analyze import analyze
@@ -39,7 +39,6 @@ def codes(held: Trace) -> dict[str, int]:
     return {finding.code: finding.count for finding in held.findings}
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(10**17), 10**17), max_size=50))
 def test_digits_are_read_exactly(values: list[int]) -> None:
     read_back, good = microseconds_to_ns([microseconds(ns).encode() for ns in values])
@@ -47,7 +46,6 @@ def test_digits_are_read_exactly(values: list[int]) -> None:
     assert good.all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(9 * 10**17, 11 * 10**18).map(lambda ns: ns * (-1) ** (ns % 7 == 0)), max_size=20))
 def test_times_since_1970_are_read_exactly_and_never_wrap(values: list[int]) -> None:
     """Files of spring 2024 hold microseconds of the wall clock: sixteen digits before the point."""

@@ -100,7 +100,7 @@ def told(columns: Columns) -> dict[str, Any]:
     return facts | {"frames": frames}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(event() | st.sampled_from(OTHERS), min_size=1, max_size=12), st.sampled_from([1, 300, 1 << 20]))
 def test_every_decoder_reads_the_same_and_finds_each_repeat(events: list[str], batch: int) -> None:
     text = ",\n".join(events).encode()
@@ -170,7 +170,7 @@ def _refuse(_: bytes) -> Any:
     raise UnicodeDecodeError("utf-8", b"", 0, 1, "refused by the test")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(event(READ), min_size=1, max_size=12))
 def test_what_profilers_write_is_taken_at_once(events: list[str]) -> None:
     """Else the slower decoders would do all the work and nothing would say so."""
@@ -180,7 +180,7 @@ def test_what_profilers_write_is_taken_at_once(events: list[str]) -> None:
         assert read_columns(",\n".join(events).encode(), last=False).events == len(events)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(0, 200), st.integers(0, 300))
 def test_batches_leave_nothing_out_but_commas(parts: list[bytes], size: int, end: int) -> None:
     text = b'}, {"a'.join(parts)

@@ -67,7 +67,7 @@ def pieces(path: Path) -> list[tuple[bytes, bool]]:
     return list(Events(iter(Unpacked(path)), str(path)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(event() | st.sampled_from(OTHERS), min_size=1, max_size=6), st.booleans())
 def test_whatever_the_scan_takes_it_reads_as_python_does(events: list[str], last: bool) -> None:
     is_taken((",\n".join(events) + ('], "traceName": "x"}' if last else "")).encode(), last)

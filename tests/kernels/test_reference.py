@@ -69,7 +69,7 @@ def test_a_mix_up_of_any_two_rows_is_seen(order: Order, pairing: Pairing, rotary
         assert error((wrong,), (exact,)).max_error > 0.5
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     order=st.sampled_from(ORDERS),
     pairing=st.sampled_from(PAIRINGS),

@@ -80,7 +80,7 @@ def test_a_late_rank_is_a_thing_to_fix_that_leads_to_its_own_timeline() -> None:
     assert "any_trace?trace=%2Fjobs%2Fa%2Frank2.json&trace_zoom=" in text
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(-(10**12), 10**12), min_size=2, max_size=6), st.integers(0, 3_000))
 def test_clocks_are_told_from_the_ends_of_collectives_exactly(offsets: list[int], late: int) -> None:
     begins = [k * STEP_NS + 1_751_410_836_000_000_000 for k in range(9)]

@@ -18,7 +18,7 @@ from rope_prof.views.words.names import shown
 from tests.report.report_reading import plain, read, rendered
 
 NASTY = st.text(alphabet=st.sampled_from(list("ab_*`|\\<>[]()!#@:$~&;=+-. 1\n\t\x1bé中")), max_size=30)
-quick = settings(max_examples=200, deadline=None)
+quick = settings(max_examples=200)
 
 
 def spaced(text: str) -> str:

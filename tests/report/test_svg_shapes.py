@@ -34,7 +34,7 @@ from rope_prof.views.draw.svg import (
 from rope_prof.views.timeline.picture import nice_ticks
 
 AXIS = TimeAxis(lo=0, hi=1000, x0=100, x1=300, y0=0, y1=50)
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 
 
 def drawing(*shapes: Shape, title: str = "t") -> Drawing:

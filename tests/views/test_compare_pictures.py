@@ -95,7 +95,7 @@ def test_rows_say_what_they_do_not_share() -> None:
     assert "64 tokens · per-token eager cold · device" in both
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(1e-3, 1e3), st.floats(1, 3), st.floats(1, 3)), min_size=1, max_size=6))
 def test_nothing_is_drawn_outside_the_axis(ratios: list[tuple[float, float, float]]) -> None:
     made = forest([verdict(Figure(m, m / below, m * above, 60)) for m, below, above in ratios], "t")

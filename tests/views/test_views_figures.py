@@ -89,7 +89,7 @@ def test_names_come_back_letter_for_letter(name: str) -> None:
     assert len(short_name(name, 30)) <= max(30, len(name) if len(name) <= 30 else 30)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 1000)), min_size=1, max_size=20), st.integers(1, 4))
 def test_kernel_shares_add_up(found: list[tuple[str, int]], calls: int) -> None:
     events = pl.DataFrame(

@@ -64,7 +64,7 @@ def drawn_call(found: list[tuple[int, int, int]]) -> Trace:
     return trace(range_("c#0", 0, 500), *events, *following)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(spans)
 def test_busy_and_bubbles_are_the_window_with_and_without_causes(found: list[tuple[int, int, int]]) -> None:
     drawn = drawn_call(found)
@@ -75,7 +75,7 @@ def test_busy_and_bubbles_are_the_window_with_and_without_causes(found: list[tup
     assert with_causes.busy_ns == call["busy_ns"]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(spans)
 def test_no_two_spans_of_a_lane_overlap_and_none_is_lost(found: list[tuple[int, int, int]]) -> None:
     picture = laid(drawn_call(found))
