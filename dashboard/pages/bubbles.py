@@ -19,6 +19,8 @@ from rope_prof.views.blocks.bubbles import (
     gap_frame,
     lean,
     lengths_figure,
+    parts_figure,
+    profiled_table,
     worst_table,
 )
 from rope_prof.views.draw.stack import stacked
@@ -56,11 +58,11 @@ sides = list(found.values())
 name = f"{seen.name} · {seen.words}"
 words = [lean(sides), ON_CPU if seen.folder.run.machine.device == "cpu" else "", *missing]
 words.append("" if base is None or base.caveat is None else base.caveat)
-account = account_table(sides, held)
+draw([*parts_figure(sides, name), account_table(sides, held)], name, "account")
 if any(one.idle is not None for one in sides):
-    draw([account, causes_figure(sides, name)], name, "causes")
+    draw([causes_figure(sides, name), profiled_table(sides, held)], name, "causes")
     shell.caption(*words)
-    draw([lengths_figure(sides, name), worst_table(sides, timeline)], name, "account")
+    draw([lengths_figure(sides, name), worst_table(sides, timeline)], name, "gaps")
     shell.caption(
         "A row’s call and length lead to the timeline, at that call and that gap. Kernel after: the one whose launch "
         "ended the gap; launched by, thread and inside: that launch, its host thread, and the operator or range in "
@@ -70,7 +72,6 @@ if any(one.idle is not None for one in sides):
     shell.caption(f"No gap at all: {', '.join(without)}." if without else "")
 else:
     shell.caption("No gap in any of the captured calls: the device was never idle between their events.", *words)
-    draw([account], name, "account")
 with giving:
     stem = "-".join((seen.name.replace("/", "-"), seen.case, "bubbles"))
     downloads.offer(

@@ -64,7 +64,7 @@ if sides:
         id="calls",
         sides=tuple(sides),
         fit=timelines.fit(panels),
-        axis="from each call's first device event",
+        axis="from each call's first device event, as profiled",
         source=f"{seen.name} · {seen.words}",
         whole="One call, from zero to the next call",
         zoom=zoom,
@@ -76,7 +76,7 @@ if panels:
         downloads.offer(
             seen,
             "timeline",
-            drawing=lambda: timeline_drawing(panels, f"{seen.name} · {seen.words}"),
+            drawing=lambda: timeline_drawing(panels, f"As profiled: {seen.name} · {seen.words}"),
             table=lambda: call_table(panels),
             lines=[f"{p.label}: {p.facts}" for p in panels],
             traces=[

@@ -71,7 +71,7 @@ def ranged(side: str, path: Path, start: str | None) -> str | None:
 
 def called(side: str, of: TraceSide) -> int | None:
     """Which call of that side is drawn: what the address says, else None, the median one."""
-    numbers = {f"{k + 1}": number for k, number in enumerate(calls_of(of))}
+    numbers = {f"{k}": number for k, number in enumerate(calls_of(of))}
     asked = view.choose(st.query_params.get(f"{side}_call"), [view.MEDIAN, *numbers], "call", view.MEDIAN)
     shell.note(asked.note)
     if len(numbers) == 1:
@@ -84,7 +84,7 @@ def called(side: str, of: TraceSide) -> int | None:
         options if asked.value in options else [*options, asked.value],
         asked.value,
         width=230,
-        text=lambda call: f"{side}: {'median call' if call == view.MEDIAN else f'call {call} of {len(numbers)}'}",
+        text=lambda call: f"{side}: {'median call' if call == view.MEDIAN else f'call #{call} of {len(numbers)}'}",
     )
     return numbers.get(asked.value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rope_prof.analysis.diff.order import aligned
@@ -21,6 +21,7 @@ def longest(left: str, right: str) -> int:
     return row[-1]
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS)
 def test_it_is_a_longest_common_subsequence(left: str, right: str) -> None:
     pairs = aligned(left, right)
@@ -29,6 +30,7 @@ def test_it_is_a_longest_common_subsequence(left: str, right: str) -> None:
     assert all(one[0] < two[0] and one[1] < two[1] for one, two in pairwise(pairs))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(8, 32))
 def test_windows_lose_nothing_of_sequences_that_are_alike(layers: int, window: int) -> None:
     left, right = "gxyzn" * layers, "gfn" * layers  # three in the middle of each layer became one

@@ -1,4 +1,4 @@
-"""Bubbles: its rows lead to the timeline of the very gap, the baseline stands beside, stretched gaps are struck out."""
+"""Bubbles: its rows lead to the timeline of the very gap, what no profiler stretches stands first."""
 
 from __future__ import annotations
 
@@ -62,10 +62,11 @@ def test_a_row_names_run_case_path_mode_call_and_zoom_of_its_gap(drawn: Path, mo
         assert inside, "the window holds a gap of that call"
 
 
-def test_what_is_stretched_is_struck_out_and_said(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_profiler_stretches_stands_before_what_is_grey(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = html_of(app(monkeypatch, drawn, "bubbles"))
-    assert "Grey or struck out: the profiler stretches fused · eager over 1.5x" in text
-    assert 'class="doubt' in text
+    assert "Grey: the profiler stretches fused · eager over 1.5x" in text
+    assert 'class="doubt' not in text
+    assert text.index("Bubble of a call, unprofiled") < text.index("The same under the profiler")
     none = html_of(app(monkeypatch, drawn, "bubbles", base="none"))
     assert "in brackets" not in none
 

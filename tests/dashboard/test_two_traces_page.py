@@ -86,7 +86,7 @@ def test_the_address_holds_calls_and_the_waiver_and_errors_name_the_file(
     (component,) = found.get("bidi_component")
     answer = json.loads(component.proto.json or component.proto.mixed.json)
     assert [side["title"] for side in answer["sides"]] == ["before: before.json", "after: other.json"]
-    assert "call 3 of 8 of step" in answer["sides"][0]["facts"]
+    assert "call #3 of 8 of step" in answer["sides"][0]["facts"]
     assert "One call of each side, as profiled, on one scale" in html_of(found)
 
 

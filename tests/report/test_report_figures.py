@@ -125,7 +125,8 @@ def test_the_caption_names_the_calls_and_the_inflation(shipped_report, shipped_j
     for key in keys:  # type: ignore[attr-defined]
         if key["case"]["tokens"] == 973 and (key["path"], key["mode"]) in {("unfused", "eager"), ("fused", "eager")}:
             assert ratio(key["inflation"]) in text
-    assert len(re.findall(r"call `#\d+` of \d+, the one of median period", text)) == 2
+    assert len(re.findall(r"call `#\d+` of \d+ \(stretched [\d.]+x\)", text)) == 2
+    assert "gaps, and the host" in text, "on which clock it is drawn"
 
 
 def test_a_section_without_data_says_so(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_median_call_is_drawn_unless_another_is_asked_for() -> None:
     assert (median_of(diff.base), calls_of(diff.base)) == (2, [0, 1, 2])
     sides = aligned_pair(diff, [scene(one) for one in traces], ("a", "b"), (1, None))
     assert (sides[0].call, sides[0].zero_ns, sides[0].end_ns) == (1, 1_001_000, 920)
-    assert "call 2 of 3 of step" in sides[0].facts
+    assert "call #1 of 3 of step" in sides[0].facts
 
 
 def test_neighbours_too_short_to_be_told_apart_are_as_high_as_they_are_filled() -> None:

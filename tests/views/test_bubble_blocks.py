@@ -13,9 +13,12 @@ from rope_prof.views.blocks.bubbles import (
     HeldBubbles,
     account_frame,
     account_table,
+    bubble_blocks,
     causes_figure,
     lean,
     lengths_figure,
+    parts_figure,
+    profiled_table,
     worst_table,
 )
 from rope_prof.views.blocks.overview import OverviewSide
@@ -76,15 +79,39 @@ def test_what_is_stretched_is_said() -> None:
 
 
 def test_the_account_gives_the_difference_to_the_baseline_but_not_of_itself() -> None:
-    table = account_table([GREY, SOUND], HeldBubbles(label="unfused", bubbles=GREY))
+    table = profiled_table([GREY, SOUND], HeldBubbles(label="unfused", bubbles=GREY))
     rows = {row[0].text: row[1:] for row in table.rows}
     assert [cell.text for cell in rows["launch, profiled"]] == ["1.00 µs", "300 ns (−70 %)"]
-    assert [cell.tone for cell in rows["launch, profiled"]] == ["doubt", ""]
+    assert [cell.tone for cell in rows["launch, profiled"]] == ["muted", ""]
     assert [cell.text for cell in rows["sync, profiled"]] == ["0 ns", "100 ns"]
     assert [cell.tone for cell in rows["inflation by the profiler"]] == ["bad", ""]
     frame = account_frame([GREY, SOUND], HeldBubbles(label="unfused", bubbles=GREY))
     assert frame["change to unfused"].to_list() == [None, None, pytest.approx(-0.7), None]
     assert frame["trusted"].to_list() == [False, False, True, True]
+
+
+def test_what_no_profiler_stretches_comes_first_and_to_scale() -> None:
+    sides = [
+        replace(one, side=replace(one.side, row=replace(one.side.row, bubble_host_ns=host, bubble_queue_ns=queue)))
+        for one, host, queue in ((GREY, 400.0, 100.0), (SOUND, 90.0, -10.0))
+    ]
+    (figure,) = parts_figure(sides, "x")
+    host, queue, other = boxes(figure)
+    assert [box.role for box in (host, queue, other)] == ["cause-host_late", "cause-queued", "cause-host_late"]
+    assert host.width == pytest.approx(4 * queue.width) == pytest.approx(other.width * 400 / 90)
+    first, second, third, *_ = bubble_blocks(sides, "x")
+    assert (first, second, third) == (figure, account_table(sides), profiled_table(sides))
+    told = [row[0].text for row in account_table(sides).rows]
+    assert told == ["bubble, unprofiled", "of it by the host", "of it in the queue", "bubble, share of that call"]
+    assert not [cell for row in account_table(sides).rows for cell in row if cell.tone]
+    assert (
+        list(
+            parts_figure(
+                [replace(SOUND, side=replace(SOUND.side, row=replace(SOUND.side.row, bubble_corrected_ns=None)))], "x"
+            )
+        )
+        == []
+    )
 
 
 def test_the_longest_gaps_keep_names_whole_and_lead_where_they_are_told_to() -> None:
@@ -93,13 +120,13 @@ def test_the_longest_gaps_keep_names_whole_and_lead_where_they_are_told_to() -> 
         *("unfused", "3", "9.00", "host late, launch", "<b>one</b>", "two", "cudaLaunchKernel", "7", "mine"),
     ]
     assert {cell.link for cell in row} == {"", "timeline?call=3&of=unfused"}
-    assert row[2].tone == "doubt"
+    assert row[2].tone == "muted"
     assert {cell.link for cell in worst_table([GREY]).rows[0]} == {""}
 
 
 def test_a_side_without_a_gap_is_nothing_and_no_side_with_one_is_refused() -> None:
     none = replace(SOUND, idle=None)
-    assert [cell.text for cell in account_table([none]).rows[-1]] == ["idle, profiled", "0 ns"]
+    assert [cell.text for cell in profiled_table([none]).rows[-1]] == ["idle, profiled", "0 ns"]
     with pytest.raises(ValueError, match="no side has a gap"):
         causes_figure([none], "x")
     with pytest.raises(ValueError, match="no side has a gap"):

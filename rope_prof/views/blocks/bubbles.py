@@ -5,7 +5,7 @@ Draws accounts of `analysis.idle` and rows of the summary; for the report and fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ from rope_prof.views.draw.svg import CAUSE, Drawing
 from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
 from rope_prof.views.words.difference import beside, change
 from rope_prof.views.words.trust import DENIED
+
+#: The two parts of a bubble that no profiler stretches, in the hues of the causes that they are akin to.
+_PARTS = ((f"{CAUSE}host_late", "host"), (f"{CAUSE}queued", "queue"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +64,49 @@ def lean(found: Sequence[Bubbles]) -> str:
     words = []
     if wide:
         words.append(
-            f"Grey or struck out: the profiler stretches {', '.join(wide)} over {INFLATION_LIMIT:g}x. Unprofiled these "
+            f"Grey: the profiler stretches {', '.join(wide)} over {INFLATION_LIMIT:g}x. Unprofiled these "
             "gaps are shorter and the host has a smaller share of them; the corrected bubble, which no profiler "
             "stretches, says how much idle time there is."
         )
     if tight:
         words.append(
-            f"Grey or struck out: captured, {', '.join(tight)} took under 1/{INFLATION_LIMIT:g} of the unprofiled "
+            f"Grey: captured, {', '.join(tight)} took under 1/{INFLATION_LIMIT:g} of the unprofiled "
             "time: the host was held up then, or the clock was another; these gaps are not those of the timed calls."
         )
     if unknown:
-        words.append(f"Grey or struck out: {', '.join(unknown)} was not timed without the profiler.")
+        words.append(f"Grey: {', '.join(unknown)} was not timed without the profiler.")
     return " ".join(words)
+
+
+def parts_figure(found: Sequence[Bubbles], name: str) -> Iterator[Picture]:
+    """The bubble of an unprofiled call, by host and queue, on one scale; nothing where no side was timed so."""
+    told = [one for one in found if one.side.row.bubble_corrected_ns is not None]
+    if not told:
+        return
+    parts = any(one.side.row.bubble_host_ns is not None for one in told)
+    chart = BarChart(
+        rows=tuple(map(_parts, told)),
+        unit="µs of a call, unprofiled",
+        title=f"Bubble of a call: {name}",
+        legend=_PARTS if parts else (("bubble", "bubble"),),
+    )
+    words = "host: the call takes longer than its device work with a full queue; queue: the device idles in that work."
+    yield charted(chart, "bubble", title="Bubble of a call, unprofiled", caption=words if parts else "")
+
+
+def _parts(one: Bubbles) -> Bar:
+    row = one.side.row
+    host, queue = row.bubble_host_ns, row.bubble_queue_ns
+    whole = one.side.marked(duration(row.bubble_corrected_ns))
+    split = [
+        (role, ns / US, f"{word}: {duration(ns)} a call")
+        for (role, word), ns in zip(_PARTS, (host, queue), strict=True)
+        if ns
+    ]
+    rest = [("bubble", (row.bubble_corrected_ns or 0.0) / US, f"bubble: {whole} a call")]
+    return Bar(
+        label=one.label, parts=tuple(split or rest), note=f"{whole}, {percent(one.side.bubble_share)} of the call"
+    )
 
 
 def causes_figure(found: Sequence[Bubbles], name: str) -> Picture:
@@ -81,7 +115,7 @@ def causes_figure(found: Sequence[Bubbles], name: str) -> Picture:
     if not told:
         raise ValueError("no side has a gap; expected at least one")
     used = [cause for cause in CAUSE_WORDS if any(idle.cause_ns(cause) for _, idle in told)]
-    title = f"Idle time by cause: {name}"
+    title = f"Idle time by cause, as profiled: {name}"
     chart = BarChart(
         rows=tuple(_bar(one, idle) for one, idle in told),
         unit="share of the idle time under the profiler, %",
@@ -89,7 +123,7 @@ def causes_figure(found: Sequence[Bubbles], name: str) -> Picture:
         legend=tuple((f"{CAUSE}{cause}", cause_name(cause)) for cause in used),
     )
     words = "; ".join(f"{cause_name(cause)}: {CAUSE_WORDS[cause]}" for cause in used)
-    return charted(chart, "causes", title="Idle time by cause", caption=f"{words}.")
+    return charted(chart, "causes", title="Idle time by cause, as profiled", caption=f"{words}.")
 
 
 def _bar(one: Bubbles, idle: Idle) -> Bar:
@@ -126,19 +160,18 @@ def lengths_figure(found: Sequence[Bubbles], name: str) -> Picture:
         )
         for (one, idle), row in zip(told, counts, strict=True)
     )
-    title = f"How long the gaps are: {name}"
+    title = f"How long the gaps are, as profiled: {name}"
     unit = "length of a gap, µs (logarithmic)"
     return charted(
         HistogramChart(rows=rows, edges_us=tuple(edges), unit=unit, title=title),
         "gaps",
-        title="How long the gaps are",
+        title="How long the gaps are, as profiled",
         caption="Number of gaps by length, of all captured calls; each row is as high as its fullest column (“most”).",
     )
 
 
 def account_table(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> Table:
-    """The sides side by side: what is true without the profiler, then inflation and the idle time under it by cause."""
-    causes = [c for c in CAUSE_WORDS if any(one.idle is not None and one.idle.cause_ns(c) for one in found)]
+    """The sides side by side: what is true without the profiler."""
     plain: list[tuple[str, Callable[[Bubbles], float | None]]] = [
         ("whole call, unprofiled", lambda one: one.side.row.wall_ns.median if one.side.row.wall_ns else None),
         ("bubble, unprofiled", lambda one: one.side.row.bubble_corrected_ns),
@@ -150,18 +183,28 @@ def account_table(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> 
     rows.append(
         cells("bubble, share of that call", *(one.side.marked(percent(one.side.bubble_share)) for one in found))
     )
-    rows.append(cells("inflation by the profiler", *(_inflation(one) for one in found)))
+    if any(one.side.denied for one in found):
+        by_replay = (duration(one.side.row.bubble_by_replay_ns) if one.side.denied else "" for one in found)
+        rows.append(cells(f"{DENIED} the same by graph replay, which disagrees", *by_replay))
+    return _account("A call of each path, unprofiled", rows, found, held)
+
+
+def profiled_table(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> Table:
+    """The idle time under the profiler by cause, beside how far it stretches a call."""
+    causes = [c for c in CAUSE_WORDS if any(one.idle is not None and one.idle.cause_ns(c) for one in found)]
+    rows = [cells("inflation by the profiler", *(_inflation(one) for one in found))]
     raw: list[tuple[str, Callable[[Bubbles], float | None]]] = [
         ("idle", lambda one: 0.0 if one.idle is None else one.idle.idle_ns),
         *((cause_name(c), lambda one, c=c: 0.0 if one.idle is None else one.idle.cause_ns(c)) for c in causes),
     ]
     rows += [cells(f"{name}, profiled", *(_raw(one, of, held) for one in found)) for name, of in raw]
-    if any(one.side.denied for one in found):
-        by_replay = (duration(one.side.row.bubble_by_replay_ns) if one.side.denied else "" for one in found)
-        rows.append(cells(f"{DENIED} the same by graph replay, which disagrees", *by_replay))
+    return _account("The same under the profiler", rows, found, held)
+
+
+def _account(title: str, rows: Sequence[tuple[Cell, ...]], found: Sequence[Bubbles], held: HeldBubbles | None) -> Table:
     against = "" if held is None else f"; in brackets the difference to {held.label}"
     return Table(
-        title=f"A call of each path{against}",
+        title=f"{title}{against}",
         head=("", *(one.label for one in found)),
         rows=tuple(rows),
         right=frozenset(range(1, len(found) + 1)),
@@ -169,7 +212,7 @@ def account_table(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> 
 
 
 def _raw(one: Bubbles, of: Callable[[Bubbles], float | None], held: HeldBubbles | None) -> Cell:
-    tone: Tone = "" if one.trusted else "doubt"
+    tone: Tone = "" if one.trusted else "muted"
     return Cell(text=_held(one, of, held), tone=tone)
 
 
@@ -202,11 +245,11 @@ def worst_table(found: Sequence[Bubbles], link: Link | None = None, *, folded: b
         for gap in one.idle.worst
     )
     head = ("path · mode", "call", "µs", "cause", "kernel before", "kernel after", "launched by", "thread", "inside")
-    return Table(title="The longest gaps", head=head, rows=rows, right=frozenset({1, 2}), folded=folded)
+    return Table(title="The longest gaps, as profiled", head=head, rows=rows, right=frozenset({1, 2}), folded=folded)
 
 
 def _worst(one: Bubbles, gap: Mapping[str, Any], link: str) -> tuple[Cell, ...]:
-    tone: Tone = "" if one.trusted else "doubt"
+    tone: Tone = "" if one.trusted else "muted"
     return cells(
         one.label,
         Cell(text=str(gap["call"]), link=link),
@@ -234,9 +277,11 @@ def _name(name: str | None) -> Cell:
 
 
 def bubble_blocks(found: Sequence[Bubbles], name: str) -> tuple[Block, ...]:
-    """What a report shows: both pictures, the account, the longest gaps to unfold."""
+    """What a report shows: what is true first, then what the profiler saw, the longest gaps to unfold."""
     return (
+        *parts_figure(found, name),
         account_table(found),
+        profiled_table(found),
         causes_figure(found, name),
         lengths_figure(found, name),
         worst_table(found, folded=True),
@@ -245,7 +290,8 @@ def bubble_blocks(found: Sequence[Bubbles], name: str) -> tuple[Block, ...]:
 
 def bubble_drawings(found: Sequence[Bubbles], name: str) -> list[Drawing]:
     """The pictures of the page, to give away."""
-    return [causes_figure(found, name).drawing, lengths_figure(found, name).drawing]
+    figures = (*parts_figure(found, name), causes_figure(found, name), lengths_figure(found, name))
+    return [figure.drawing for figure in figures]
 
 
 #: Columns of `gap_frame` that come from the gaps as they are.

@@ -78,7 +78,7 @@ def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Per
         mine = list(members)
         here = [sides[key.name] for key in mine]
         clocks = aligned(here, origin)
-        group = writer.group(case_words(case), root)
+        group = writer.group(f"{case_words(case)} · times as profiled", root)
         for key, side, clock in zip(mine, here, clocks, strict=True):
             about = f"{side.trace.source}; call k of every side begins at one instant."
             own = writer.group(side.label, group, f"{about} {_about_bubbles(by_key.get(key.name))}".rstrip())

@@ -10,10 +10,16 @@ from rope_prof.units import ratio
 from rope_prof.views.blocks.model import Block, Picture, Words
 from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import Captured, ReportData
-from rope_prof.views.timeline.captions import call_panel, doubt_words
+from rope_prof.views.timeline.captions import doubt_words, unprofiled_panel
 from rope_prof.views.timeline.picture import Panel, timeline_drawing
 from rope_prof.views.words.labels import case_words, side_label
 from rope_prof.views.words.trust import ON_CPU
+
+#: What a picture of the unprofiled clock is made of.
+CLOCK = (
+    "Order and length of each event are those of the profiled call; its gaps, and the host's calls in them, are scaled "
+    "so that the call takes its unprofiled time, unless its line says that it is drawn as profiled."
+)
 
 
 def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
@@ -29,7 +35,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     blocks: list[Block] = []
     if both:
         both.sort(key=lambda pair: chosen.index(pair[0].key))
-        title = f"Before and after on one scale, {case_words(view.case)}"
+        title = f"Before and after on one scale, gaps as unprofiled, {case_words(view.case)}"
         blocks.append(
             Picture(
                 name="before-after",
@@ -42,7 +48,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     for case in cases:
         mine = [(row, one) for row, one in found if row.case == case and row.rank == 0]
         if mine:
-            title = case_words(case)
+            title = f"{case_words(case)}, gaps as unprofiled"
             drawing = timeline_drawing([_panel(row, one, data) for row, one in mine], title, case.name)
             blocks.append(
                 Picture(
@@ -64,18 +70,15 @@ def _order(case: Case, data: ReportData) -> int:
 
 def _panel(row: Row, one: Captured, data: ReportData) -> Panel:
     assert one.timeline is not None
-    return call_panel(side_label(row, data.rows), one.timeline, row, which=one.which)
+    return unprofiled_panel(side_label(row, data.rows), one.timeline, row, one.which)
 
 
 def _caption(found: Sequence[tuple[Row, Captured]], data: ReportData) -> str:
-    """Which call of each side, how far the profiler stretched it, and what follows from that."""
-    sides = [
-        f"{side_label(row, data.rows)}: {one.which}, the one of median period, under a profiler that stretches it "
-        f"{ratio(row.inflation)}"
-        for row, one in found
-    ]
+    """Which call of each side, on which clock it is drawn, and what follows from that."""
+    sides = [f"{side_label(row, data.rows)}: {one.which} (stretched {ratio(row.inflation)})" for row, one in found]
     text = (
-        f"{'; '.join(sides)}. Zero is each call's first device event; the pale band ends where the next call begins; "
+        f"{'; '.join(sides)}: the one of median period. {CLOCK} Zero is each call's first device event; the pale band "
+        "ends where the next call begins; "
     )
     text += "numbers in the shade are bubbles in µs. "
     text += doubt_words([_panel(row, one, data) for row, one in found])

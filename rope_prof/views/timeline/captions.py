@@ -10,8 +10,22 @@ from rope_prof.analysis.run.rows import INFLATION_LIMIT, Row
 from rope_prof.units import counted, duration, ratio
 from rope_prof.views.timeline.layout import CallTimeline
 from rope_prof.views.timeline.picture import Panel
+from rope_prof.views.timeline.unprofiled import unprofiled
 from rope_prof.views.words.difference import beside
 from rope_prof.views.words.trust import ON_CPU
+
+
+def unprofiled_panel(label: str, timeline: CallTimeline, row: Row, which: str) -> Panel:
+    """A call of `row` on the unprofiled clock; as profiled, and said to be, where its gaps cannot be scaled to it."""
+    wall = None if row.wall_ns is None else row.wall_ns.median
+    found = unprofiled(timeline, wall)
+    if found is None or wall is None:
+        return call_panel(label, timeline, row, which=which)
+    bubble = "" if row.bubble_corrected_ns is None else f", bubble {duration(row.bubble_corrected_ns)}"
+    scale = f"gaps {ratio(found.bubble_ns / timeline.bubble_ns)}"
+    drawn = f"drawn: busy {duration(found.busy_ns)}, idle {duration(found.bubble_ns)}, {scale} the profiled ones"
+    words = (which, counted(timeline.kernels, "kernel"), f"unprofiled {duration(wall)}{bubble}", drawn)
+    return Panel(label=label, facts="  ·  ".join(words), timeline=found)
 
 
 def call_panel(label: str, timeline: CallTimeline, row: Row, base: Row | None = None, which: str = "") -> Panel:

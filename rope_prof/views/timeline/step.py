@@ -56,7 +56,7 @@ def layer_drawing(panels: Sequence[Panel], part: str, layer: int, phase: str) ->
     """The panels of a layer or a rope call on one scale; a whole step has too many spans to be drawn."""
     if panels and part != "step":
         paths = " and ".join(panel.label for panel in panels)
-        title = f"{part_name(part, layer).capitalize()}, {phase}: {paths} on one scale"
+        title = f"{part_name(part, layer).capitalize()}, {phase}: {paths} on one scale, as profiled"
         yield timeline_drawing(panels, title, f"{part}-{phase}")
 
 
