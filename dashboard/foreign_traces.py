@@ -1,17 +1,12 @@
-"""Traces that are no run's: read, judged and laid out once, kept for all sessions.
-
-An upload lies in a folder of ours, is its own session's alone, and goes with it.
-"""
+"""Traces that are no run's: read, judged and laid out once, kept for all sessions."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from rope_prof.dashboard.kept import forget, kept
 
@@ -24,7 +19,7 @@ from rope_prof.analysis.trace.analyze import Analysis, accounted, analyze
 from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.run.nsight import counters_beside
 from rope_prof.io.trace.cache import worth_caching
-from rope_prof.io.trace.formats import FORMATS, SUFFIXES
+from rope_prof.io.trace.formats import FORMATS
 from rope_prof.io.trace.perfetto import check_opens
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
@@ -32,8 +27,6 @@ from rope_prof.opened.pictures import made_trace
 from rope_prof.serve.server import Server, open_path, site
 from rope_prof.views.timeline.scene import Scene, scene
 
-#: Begins the name of an uploaded file in an address; the file's own name follows.
-UPLOADED: Final = "upload:"
 _KEEP: Final = 4
 
 
@@ -43,14 +36,6 @@ class Opened:
 
     trace: Trace
     analysis: Analysis
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An uploaded file on disk; its folder goes with this record."""
-
-    folder: tempfile.TemporaryDirectory[str]
-    path: Path
 
 
 @kept(_KEEP)
@@ -99,26 +84,10 @@ def shared_range(before: Path, after: Path) -> str | None:
     return common_range(opened(before).analysis.ranges, opened(after).analysis.ranges)
 
 
-def upload(file_id: str, name: str, file: BinaryIO) -> Path:
-    """Where the uploaded file lies on disk; its name is ours, but for an end that is known."""
-    return _kept(file_id, next((end for end in SUFFIXES if name.endswith(end)), ".gz"), file).path
-
-
-def _gone(upload: Kept) -> None:
-    """The viewer is gone, or has chosen other files: so is the file, and what was made of it."""
+def forget_file(path: Path) -> None:
+    """Let go of all that was made of that file."""
     for function in (opened, lanes, worth_fusing, to_fix):
-        forget(function, upload.path)
-    upload.folder.cleanup()
-
-
-@kept(_KEEP, of_session=True, release=_gone)
-def _kept(file_id: str, end: str, _file: BinaryIO) -> Kept:  # noqa: ARG001 - the key
-    folder = tempfile.TemporaryDirectory(prefix="rope_prof-upload-")
-    path = Path(folder.name) / f"upload{end}"
-    _file.seek(0)
-    with path.open("wb") as out:
-        shutil.copyfileobj(_file, out, 1 << 20)
-    return Kept(folder, path)
+        forget(function, path)
 
 
 def perfetto_address(path: Path, trace: Trace) -> str:

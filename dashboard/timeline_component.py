@@ -19,7 +19,7 @@ from rope_prof.views.timeline.look import look_of
 from rope_prof.views.timeline.window import Shown, window
 
 _FOLDER = Path(__file__).parent / "component"
-_SCRIPTS = ("data.js", "find.js", "paint.js", "words.js", "flame.js", "input.js", "main.js")
+_SCRIPTS = ("data.js", "find.js", "paint.js", "words.js", "flame.js", "memory.js", "input.js", "main.js")
 
 
 def _text(*names: str) -> str:

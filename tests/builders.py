@@ -9,7 +9,17 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, PYTHON_CALLS, RANGES, Trace
+from rope_prof.model.trace import (
+    CPU_OPS,
+    GPU_EVENTS,
+    GRAPH_NODES,
+    HOST_CALLS,
+    MEMORY,
+    OVERHEADS,
+    PYTHON_CALLS,
+    RANGES,
+    Trace,
+)
 
 Span = tuple[int, int]
 
@@ -85,6 +95,12 @@ def python(name: str, start: int, end: int, *, thread: int = 1) -> Drawn:
     return Drawn({"python": [{"name": name, "process": 1, "thread": thread} | _span(start, end)]})
 
 
+def memory(at: int, size: int, allocated: int | None, reserved: int | None = None, *, device: str = "0") -> Drawn:
+    """An allocation (negative: a release) and the totals from then on."""
+    row = {"device": device, "process": 1, "thread": 1, "start_ns": at, "bytes": size}
+    return Drawn({"memory": [row | {"allocated_bytes": allocated, "reserved_bytes": reserved}]})
+
+
 def overhead(start: int, end: int, *, process: int | None = None, name: str = "Buffer Flush") -> Drawn:
     row = {"name": name, "process": process, "thread": None}
     return Drawn({"overheads": [row | _span(start, end)]})
@@ -95,7 +111,7 @@ def _span(start: int, end: int) -> dict[str, int]:
 
 
 _SCHEMAS = {"gpu": GPU_EVENTS, "calls": HOST_CALLS, "ranges": RANGES, "ops": CPU_OPS, "overheads": OVERHEADS}
-_SCHEMAS |= {"nodes": GRAPH_NODES, "python": PYTHON_CALLS}
+_SCHEMAS |= {"nodes": GRAPH_NODES, "python": PYTHON_CALLS, "memory": MEMORY}
 
 
 def trace(*drawn: Drawn | Iterable[Drawn], **facts: Any) -> Trace:
@@ -127,6 +143,7 @@ def kineto_events(drawn: Trace) -> list[str]:
         out.append(_event(f"cuda_{row['api']}", row, row["process"], row["thread"], args))
     frames = drawn.python.iter_rows(named=True)
     out += [_event("python_function", row, row["process"], row["thread"], {}) for row in frames]
+    out += [_memory_event(row) for row in drawn.memory.iter_rows(named=True)]
     out += [_event("overhead", row, -1, 0, {}) for row in drawn.overheads.iter_rows(named=True)]
     for row in drawn.gpu.iter_rows(named=True):
         args = {"device": int(row["device"]), "stream": row["stream"], "correlation": row["correlation"]}
@@ -140,6 +157,15 @@ def _event(category: str, row: dict[str, Any], pid: int, tid: int, args: dict[st
     times = f'"ts": {microseconds(row["start_ns"])}, "dur": {microseconds(row["dur_ns"])}'
     name = json.dumps(row["name"], ensure_ascii=False)
     return f'{{"ph": "X", "cat": "{category}", "name": {name}, "pid": {pid}, "tid": {tid}, {times}, "args": {told}}}'
+
+
+def _memory_event(row: dict[str, Any]) -> str:
+    told = {"Bytes": row["bytes"], "Total Allocated": row["allocated_bytes"], "Total Reserved": row["reserved_bytes"]}
+    cpu = row["device"] == "cpu"
+    told |= {"Device Id": -1 if cpu else int(row["device"]), "Device Type": 0 if cpu else 1}
+    args = json.dumps({key: value for key, value in told.items() if value is not None})
+    place = f'"pid": {row["process"]}, "tid": {row["thread"]}, "ts": {microseconds(row["start_ns"])}'
+    return f'{{"ph": "i", "cat": "cpu_instant_event", "s": "t", "name": "[memory]", {place}, "args": {args}}}'
 
 
 WINDOW_END = '{"name": "Record Window End", "ph": "i", "s": "g", "pid": "", "tid": "", "ts": 1.000}'

@@ -25,6 +25,7 @@ function decoded(data) {
       for (const part of ["name", "group", "item", "count", "linkLane"]) if (lane[part] !== undefined) lane[part] = i4(lane[part]);
       for (const part of ["tone", "fill", "hit"]) if (lane[part] !== undefined) lane[part] = bytes(lane[part]);
     }
+    for (const row of side.memory) for (const part of ["at", "allocated", "reserved"]) row[part] = f8(row[part]);
     const calls = side.calls;
     if (calls) {
       calls.row = i4(calls.row);
@@ -51,6 +52,11 @@ function placed(data) {
       lane.height = HEIGHTS[lane.role];
       side.byLane.set(lane.lane, lane);
       y += lane.height + 2;
+    }
+    for (const row of side.memory) {
+      y += 6;
+      row.y = y;
+      y += DEEP;
     }
     if (side.calls) {
       y += 6;

@@ -9,6 +9,8 @@ function hitAt(t, x, y) {
     if (calls && y >= calls.top && y < calls.top + calls.step * calls.numbers.length) {
       return { side, call: Math.floor((y - calls.top) / calls.step) };
     }
+    const memory = side.memory.find((one) => y >= one.y && y < one.y + DEEP);
+    if (memory) return { side, memory };
     const lane = side.lanes.find((one) => y >= one.top && y < one.top + one.height);
     if (!lane) continue;
     const reach = 3 * ((t.view.hi - t.view.lo) / Math.max(1, t.width - GUTTER - RIGHT));
@@ -132,7 +134,7 @@ function up(t, event, { x, y }) {
   }
   const hit = hitAt(t, x, y);
   if (hit && hit.call !== undefined) t.setTriggerValue("call", hit.side.calls.numbers[hit.call]);
-  else pick(t, hit);
+  else pick(t, hit && hit.lane ? hit : null);
 }
 
 function near(t, start, end) {

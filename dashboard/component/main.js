@@ -250,7 +250,7 @@ export default function (component) {
   t.setTriggerValue = setTriggerValue;
   t.width = t.part("stage").clientWidth || t.width;
   received(t, data);
-  window.ropeProfTimeline = { place: (...where) => place(t, ...where), calls: (side) => [t.data.sides[side].calls.top, t.data.sides[side].calls.step] };
+  window.ropeProfTimeline = { place: (...where) => place(t, ...where), memory: (side) => t.data.sides[side].memory[0].y, calls: (side) => [t.data.sides[side].calls.top, t.data.sides[side].calls.step] };
   return () => {
     t.end();
     instances.delete(parentElement);

@@ -53,6 +53,7 @@ function paint(t) {
     for (const lane of side.lanes) row(t, c, side, lane, right);
     shade(t, c, side, right);
     arrows(t, c, side);
+    memoryRows(t, c, side, right);
     if (side.calls) raster(t, c, side, right);
     c.restore();
     headings(t, c, side, right);
@@ -275,6 +276,7 @@ function headings(t, c, side, right) {
   for (const lane of side.lanes) {
     if (lane.label) c.fillText(clip(c, lane.label, GUTTER - 16), GUTTER - 10, lane.top + lane.height / 2);
   }
+  memoryLabels(t, c, side);
   const calls = side.calls;
   if (!calls) return;
   const more = calls.more ? `, ${calls.more} more` : "";

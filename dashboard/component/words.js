@@ -191,8 +191,11 @@ function tip(t) {
     node.hidden = true;
     return;
   }
-  const { side, lane, i, call } = hover;
-  if (call !== undefined) {
+  const { side, lane, i, call, memory } = hover;
+  if (memory) {
+    const [held, at] = memoryAt(t, memory, t.ns(t.pointer.x));
+    node.replaceChildren(el("b", "", held), el("span", "", at));
+  } else if (call !== undefined) {
     node.replaceChildren(el("b", "", `call ${side.calls.numbers[call]}`), el("span", "", `${time(side.calls.lengths[call])}; click to show it`));
   } else {
     const [, name] = t.data.names[lane.name[i]];

@@ -6,7 +6,16 @@ from pathlib import Path
 import streamlit as st
 from rope_prof.dashboard.drawing import draw
 
-from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell, timeline_component, view
+from rope_prof.dashboard import (
+    allowed_files,
+    downloads,
+    foreign_traces,
+    loading,
+    shell,
+    timeline_component,
+    uploads,
+    view,
+)
 from rope_prof.errors import RopeProfError
 from rope_prof.io.trace.formats import kinds
 from rope_prof.units import size
@@ -28,25 +37,27 @@ folders = loading.trace_folders()
 names = allowed_files.offered(folders)
 
 
-def opens(name: str | None) -> None:
-    """Another file, by its name, or the uploaded one: the old window means nothing there."""
+def anew() -> None:
+    """Another file: the old window and look mean nothing there."""
     shell.zoomed(view.TRACE_ZOOM, view.FIT)
     shell.looked(view.TRACE_ZOOM, Look())
-    st.session_state["trace-uploaded"] = name is None
-    if name is None:
-        st.query_params.pop("trace", None)
-    else:
-        st.query_params["trace"] = name
 
 
 def chosen() -> None:
+    anew()
     st.session_state["trace-path"] = ""
-    opens(st.session_state["trace-name"])
+    st.query_params["trace"] = st.session_state["trace-name"]
 
 
 def typed() -> None:
     if st.session_state["trace-path"].strip():
-        opens(st.session_state["trace-path"].strip())
+        anew()
+        st.query_params["trace"] = st.session_state["trace-path"].strip()
+
+
+def dropped() -> None:
+    anew()
+    uploads.dropped("trace-upload", "trace")
 
 
 asked = st.query_params.get("trace")
@@ -54,23 +65,14 @@ with st.container(horizontal=True, vertical_alignment="top", key="rp-open"):
     st.session_state["trace-name"] = asked if asked in names else None
     st.selectbox("A trace of a permitted folder", names, key="trace-name", on_change=chosen, placeholder="choose one")
     st.text_input("Or its path inside one", key="trace-path", on_change=typed)
-    file = st.file_uploader(f"Or a file of yours, {LIMIT}", key="trace-upload", on_change=opens, args=(None,))
+    st.file_uploader(f"Or a file of yours, {LIMIT}", key="trace-upload", on_change=dropped)
 zoom = shell.zoom(view.TRACE_ZOOM)
 start = shell.look(view.TRACE_ZOOM)
 shell.notes()
 
-if file is not None and st.session_state.get("trace-uploaded", True):
-    path, label = foreign_traces.upload(file.file_id, file.name, file), file.name
-    address = f"{foreign_traces.UPLOADED}{file.name}"  # means this file as long as this session has it
-elif asked and asked.startswith(foreign_traces.UPLOADED):
-    shell.stop(
-        f"“{asked.removeprefix(foreign_traces.UPLOADED)}” went with the session that it was uploaded in: drop it "
-        "again, and choose its place in the tables."
-    )
-elif asked:
-    address = asked
+if asked:
     with shell.guarded():
-        path, label = allowed_files.resolve(folders, asked), asked
+        path, label = uploads.resolve(folders, asked)
 else:
     shell.stop(
         f"Choose a trace above, or drop a file: {kinds(lambda one: one.title)}, {LIMIT}, packed or not. "
@@ -101,7 +103,7 @@ if without:
     shell.caption(without)
 analysis = found.analysis
 first = st.container()  # filled last: the timeline need not wait for the chains
-draw(trace_blocks.page_blocks(analysis, label, found.trace.events, address), label, "any-trace-account")
+draw(trace_blocks.page_blocks(analysis, label, found.trace.events, asked), label, "any-trace-account")
 try:
     lanes = foreign_traces.lanes(path)
 except ValueError as error:
@@ -119,7 +121,7 @@ else:
         whole="In the whole file",
         zoom=zoom,
         start=start,
-        links=timeline_of(address),
+        links=timeline_of(asked),
     )
     timeline_component.timeline(shown, seen.palette, "any-trace", zoom_name=view.TRACE_ZOOM)
 if analysis.ranges:
@@ -128,7 +130,7 @@ if analysis.ranges:
     shell.table(table, words=WORDS, wide="range")
 if analysis.integrity.verdict != "unusable" and found.trace.totals is None:
     with first, st.spinner("Looking for what to fix"):
-        draw(fix_blocks(foreign_traces.to_fix(path), analysis.zero_ns, address), label, "any-trace-fixes")
+        draw(fix_blocks(foreign_traces.to_fix(path), analysis.zero_ns, asked), label, "any-trace-fixes")
     with st.spinner("Looking for chains"):
         worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path)))
     st.html(wrap(seen.palette, heading("Chains worth fusing")))

@@ -7,13 +7,23 @@ import streamlit as st
 from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.diff.side import TraceSide
-from rope_prof.dashboard import allowed_files, downloads, foreign_traces, loading, shell, timeline_component, view
+from rope_prof.dashboard import (
+    allowed_files,
+    downloads,
+    foreign_traces,
+    loading,
+    shell,
+    timeline_component,
+    uploads,
+    view,
+)
 from rope_prof.units import size
 from rope_prof.views.blocks.model import Picture, mapped
 from rope_prof.views.blocks.trace_diff import ALIGNED, change_frame, diff_blocks, diff_sentence
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.aligned import aligned_drawing, aligned_pair, calls_of, common_window
+from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.window import Shown
 
 SIDES = {"before": "Before", "after": "After"}
@@ -29,14 +39,24 @@ names = allowed_files.offered(folders)
 def opens(side: str) -> None:
     """The chosen file of that side into the address; its range begins anew."""
     st.query_params[side] = st.session_state[f"two-{side}"]
+    anew()
+
+
+def dropped(side: str) -> None:
+    uploads.dropped(f"two-upload-{side}", side)
+    anew()
+
+
+def anew() -> None:
     for one in SIDES:
         for word in ("range", "call"):
             st.query_params.pop(f"{one}_{word}", None)
     shell.zoomed(view.PAIR_ZOOM, view.FIT)
+    shell.looked(view.PAIR_ZOOM, Look())
 
 
 def chosen(side: str) -> tuple[Path, str] | None:
-    """The file of that side and its name: an upload of this session, else what the address says."""
+    """The file of that side and its name, as the address says it."""
     asked = st.query_params.get(side)
     st.session_state[f"two-{side}"] = asked if asked in names else None
     st.selectbox(
@@ -47,13 +67,11 @@ def chosen(side: str) -> tuple[Path, str] | None:
         args=(side,),
         placeholder="choose one",
     )
-    file = st.file_uploader(f"{SIDES[side]}: or a file of yours", key=f"two-upload-{side}")
-    if file is not None:
-        return foreign_traces.upload(file.file_id, file.name, file), file.name
+    st.file_uploader(f"{SIDES[side]}: or a file of yours", key=f"two-upload-{side}", on_change=dropped, args=(side,))
     if asked is None:
         return None
     with shell.guarded():
-        return allowed_files.resolve(folders, asked), asked
+        return uploads.resolve(folders, asked)
 
 
 def ranged(side: str, path: Path, start: str | None) -> str | None:
@@ -137,12 +155,13 @@ shown = Shown(
     source=title,
     whole="One call, from its first GPU event to its last",
     zoom=zoom,
+    start=shell.look(view.PAIR_ZOOM),
 )
 timeline_component.timeline(shown, seen.palette, "two-traces-timeline", zoom_name=view.PAIR_ZOOM)
 draw(rest[at:], title, "two-traces-tables")
 shell.caption(
     " · ".join(f"{name}, {size(path.stat().st_size)}" for (path, _), name in zip((before, after), labels, strict=True)),
-    "The address of this page holds both files of a permitted folder, ranges, calls and the window.",
+    "The address of this page holds both files, ranges, calls and the window.",
 )
 with giving:
     downloads.offer(

@@ -92,6 +92,17 @@ PYTHON_CALLS: dict[str, Any] = {
     "dur_ns": pl.Int64,
 }
 
+#: One row per allocation and release of memory, where they were recorded.
+MEMORY: dict[str, Any] = {
+    "device": pl.String,  # as GPU events name it; `cpu`: the host's
+    "process": pl.Int64,
+    "thread": pl.Int64,
+    "start_ns": pl.Int64,  # when
+    "bytes": pl.Int64,  # negative: released
+    "allocated_bytes": pl.Int64,  # of the device from then on, as the allocator says it
+    "reserved_bytes": pl.Int64,
+}
+
 #: One row per stretch that the profiler itself spent.
 OVERHEADS: dict[str, Any] = {
     "name": pl.String,
@@ -136,6 +147,7 @@ class Trace:
     events: int
     nodes: pl.DataFrame = field(default_factory=lambda: empty(GRAPH_NODES))
     python: pl.DataFrame = field(default_factory=lambda: empty(PYTHON_CALLS))
+    memory: pl.DataFrame = field(default_factory=lambda: empty(MEMORY))
     findings: tuple[Finding, ...] = ()
     window_end: bool | None = None
     window_end_ns: int | None = None  # when recording ended, where the file says it

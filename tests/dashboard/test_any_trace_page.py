@@ -6,16 +6,20 @@ import gzip
 import json
 import re
 import sys
+from collections.abc import Callable
 from html import unescape
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from rope_prof.analysis.chains.chains import chains
 from rope_prof.analysis.trace.analyze import analyze
-from rope_prof.dashboard import FOLDER
+from rope_prof.dashboard import FOLDER, uploads
+from rope_prof.errors import UsageError
 from rope_prof.views.blocks.chains import page_blocks
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.trace import idle_chart
@@ -167,17 +171,47 @@ def test_an_uploaded_file_has_links_to_its_timeline(folder: Path, monkeypatch: p
     found = app(monkeypatch, folder)
     found.file_uploader(key="trace-upload").upload("my slow.json", slow()).run()
     assert not found.exception
+    (address,) = (
+        [found.query_params["trace"]] if isinstance(found.query_params["trace"], str) else found.query_params["trace"]
+    )
+    assert re.fullmatch(r"upload:[\w-]{20,}/my slow\.json", address), "nobody can guess it"
     links = re.findall(r'href="([^"]*)"', html_of(found))
-    start = "any_trace?trace=upload%3Amy%20slow.json&trace_zoom="
+    start = f"any_trace?trace={quote(address, safe='')}&trace_zoom="
     places = [unescape(link).removeprefix(start) for link in links if unescape(link).startswith(start)]
     assert "940~1140" in places and sent(found)["links"] == start
-    found.query_params["trace"], found.query_params["trace_zoom"] = "upload:my slow.json", "940~1140"
-    found.run()
-    assert sent(found)["window"] == [940_000, 1_140_000]
-    found.file_uploader(key="trace-upload").clear().run()
-    found.query_params["trace"] = "upload:my slow.json"
-    found.run()
-    assert not found.exception and "went with the session" in html_of(found)
+    other = app(monkeypatch, folder, trace=address, trace_zoom="940~1140")
+    assert sent(other)["window"] == [940_000, 1_140_000], "another session of that address: a page loaded anew"
+    gone = app(monkeypatch, folder, trace="upload:made-up/my slow.json")
+    assert not gone.exception and "drop it again" in html_of(gone)
+
+
+def test_an_upload_goes_a_moment_after_the_last_page_that_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[Callable[[], None]] = []
+
+    class Soon:
+        daemon = False
+
+        def __init__(self, _: float, act: Callable[..., None], told: tuple[Any, ...]) -> None:
+            waiting.append(lambda: act(*told))
+
+        def start(self) -> None:
+            pass
+
+    monkeypatch.setattr(uploads.threading, "Timer", Soon)
+    kept = uploads.shelved("a.json", BytesIO(b"x"))
+    kept.holders = 2
+    uploads.left(kept)
+    waiting.pop()()
+    assert kept.path.read_bytes() == b"x", "another page still shows it"
+    uploads.left(kept)
+    kept.holders += 1  # the page is loaded anew before the moment is over
+    waiting.pop()()
+    assert kept.path.is_file()
+    uploads.left(kept)
+    waiting.pop()()
+    assert not kept.path.exists()
+    with pytest.raises(UsageError, match=r"'a\.json' was uploaded to a page that is closed"):
+        uploads.resolve({}, kept.address)
 
 
 @pytest.mark.browser

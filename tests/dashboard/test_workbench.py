@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import kernel, kineto_json, op, python, range_, sync, trace
+from tests.builders import kernel, kineto_json, memory, op, python, range_, sync, trace
 from tests.dashboard.drawn_run import write_gpu_run
-from tests.dashboard.walks import SHOTS, dashboard, opened, settle, window_of
+from tests.dashboard.walks import SHOTS, canvas_of, dashboard, opened, point, settle, window_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -34,7 +34,8 @@ def stacked() -> bytes:
             kernel(at + 6000, at + 6500, kind="memcpy", name="Memcpy HtoD (Pageable -> Device)", bytes=4096,
                    launched=(at + 3000, at + 3500), by="cudaMemcpyAsync"),
         ]  # fmt: skip
-    return kineto_json(trace(*drawn, sync(170_000, 171_000)))
+    grown = [memory(1000 + 400 * k, 1 << 20, k << 20, 512 << 20) for k in range(1, 400)]
+    return kineto_json(trace(*drawn, *grown, sync(170_000, 171_000)))
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,39 @@ def test_kernels_are_grouped_and_a_group_is_followed(address: str, chromium: Bro
         settle(page)
         assert page.locator('.tl-sums tr[aria-selected="true"] td').first.inner_text() == "GEMM"
         assert page.evaluate("document.documentElement.scrollWidth") <= 800
+        assert wrong == []
+
+
+def test_memory_lies_under_the_kernels_on_their_time_scale(address: str, chromium: Browser) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    with opened(chromium, color_scheme="dark") as (page, wrong):
+        page.goto(f"{address}&trace_zoom=40~80")
+        settle(page)
+        box = canvas_of(page)
+        top = page.evaluate("() => window.ropeProfTimeline.memory(0)")
+        x, _ = point(page, 61_000, "kernel")
+        page.mouse.move(x, box["y"] + top + 10)
+        page.wait_for_timeout(200)
+        assert page.locator(".tl-tip b").inner_text() == "152 MiB allocated, 512 MiB reserved"
+        page.screenshot(path=str(SHOTS / "workbench-memory-1280-dark.png"))
+        assert wrong == []
+
+
+def test_an_uploaded_file_is_there_after_a_reload_with_what_was_picked(address: str, chromium: Browser) -> None:
+    with opened(chromium) as (page, wrong):
+        page.goto(address.partition("?")[0])
+        page.wait_for_selector(".rp-stop", timeout=60_000)
+        file = {"name": "my own.json", "mimeType": "", "buffer": stacked()}
+        page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+        settle(page)
+        page.mouse.click(*point(page, 4000, "kernel"))
+        answered(page)
+        facts = page.locator(".tl-facts").inner_text()
+        assert "nvjet_tst_128" in facts and "trace_pick=" in page.url
+        page.reload()
+        settle(page)
+        assert page.get_by_text("my own.json").count()
+        assert page.locator(".tl-facts").inner_text() == facts
         assert wrong == []
 
 

@@ -20,7 +20,7 @@ from rope_prof.views.timeline.look import Look, look_asked, look_of, look_words,
 from rope_prof.views.timeline.scene import MOST_LANES, Scene, name_key, scene
 from rope_prof.views.timeline.stretch import stretch
 from rope_prof.views.timeline.window import CallTime, Shown, WindowSide, limits, window
-from tests.builders import call, graph, kernel, op, range_, sync, trace
+from tests.builders import call, graph, kernel, memory, op, range_, sync, trace
 
 HOSTILE = ("_x_", "$x$", ":smile:", "[l](http://x)", "![p](http://x)", "<b>")
 
@@ -210,7 +210,7 @@ json_like = st.recursive(
 )
 
 
-PARTS = [
+PARTS = (
     "window",
     "width",
     "seq",
@@ -224,7 +224,7 @@ PARTS = [
     "only",
     "below",
     "flame",
-]
+)
 
 
 @given(st.dictionaries(st.sampled_from(PARTS), json_like, max_size=4))
@@ -311,6 +311,19 @@ def test_the_address_keeps_a_look() -> None:
     assert look_asked({}) == Look()
     assert look_asked({"pick": "a~b~c", "stretch": "x", "group": "<b>", "below": "?"}) == Look()
     assert window(shown(side(drawn()), start=look), Look(id="another"), LIGHT)["find"] == "gemm"
+
+
+def test_memory_keeps_the_peak_of_a_pixel_and_what_is_held_as_the_window_begins() -> None:
+    steps = [memory(k, 0, 1000 if k == 505 else 10, 4096) for k in range(100, 900)]
+    found = scene(trace(kernel(0, 1000), *steps))
+    sides, fit = [side(found, zero_ns=0, end_ns=1000)], (0, 1000)
+    (whole,) = window(shown(*sides, fit=fit), Look(width=100), LIGHT)["sides"][0]["memory"]
+    at, held = f8(whole["at"]), f8(whole["allocated"])
+    assert len(at) <= 220 and max(held) == 1000 and abs(at[held.index(1000)] - 505) < 10
+    assert (whole["label"], whole["peak"], whole["top"]) == ("memory · device 0", "peak 1,000 B", 4096)
+    (near,) = window(shown(*sides, fit=fit), look_of({"window": [700, 710]}), LIGHT)["sides"][0]["memory"]
+    assert f8(near["at"])[0] < 700
+    assert window(shown(side(drawn())), Look(), LIGHT)["sides"][0]["memory"] == []
 
 
 def test_a_call_without_a_kernel_is_told_from_a_launch() -> None:

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Final
 
 #: The frames that are built; events of other categories are counted alone.
-FRAMES: Final = ("gpu", "call", "range", "op", "overhead", "python")
+FRAMES: Final = ("gpu", "call", "range", "op", "overhead", "python", "memory")
 #: Those of them, and what is not read at all, that no figure rests on: what is damaged of them changes none.
-NO_FIGURE: Final = ("python", "")
+NO_FIGURE: Final = ("python", "memory", "")
 #: Those of them whose events are of several kinds.
 KINDS: Final = ("gpu", "call")
 _GPU: Final = {

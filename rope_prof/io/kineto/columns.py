@@ -117,9 +117,24 @@ def _frame(group: Group, names: Numbered) -> tuple[pl.DataFrame, list[int]]:
         columns += [ints("correlation", held["correlation"]), names.column("api", group.kinds)]
     elif group.frame == "op":
         columns += _op(held, names)
+    elif group.frame == "memory":
+        columns += _memory(held, names)
     batch = pl.DataFrame(columns)
     unreadable: list[int] = (~good).nonzero()[0].tolist()
     return (batch.filter(pl.Series(good)) if unreadable else batch), unreadable
+
+
+def _memory(held: dict[str, list[Any]], names: Numbered) -> list[pl.Series]:
+    """Bytes and totals; the device as GPU events name it, the host's as `cpu`."""
+    kinds = ints("kind", held["device_kind"])
+    devices = ["cpu" if kind == 0 else told for kind, told in zip(kinds, held["device"], strict=True)]
+    return [
+        *(
+            ints(f"{name}_bytes" if name != "bytes" else name, held[name])
+            for name in ("bytes", "allocated", "reserved")
+        ),
+        names.column("device", devices),
+    ]
 
 
 def _copies_named(held: dict[str, list[Any]]) -> list[Any]:

@@ -25,6 +25,7 @@ from rope_prof.io.kineto.pieces import array_ends, batches, cuts
 from rope_prof.io.kineto.repeats import Twice, repeated_key, repeats
 from rope_prof.io.kineto.seen import Seen, seen
 from rope_prof.io.kineto.structs import (
+    Allocation,
     Event,
     Instant,
     Loose,
@@ -32,10 +33,12 @@ from rope_prof.io.kineto.structs import (
     decode_list,
     decode_loose,
     decode_loose_list,
+    memory_args,
 )
 from rope_prof.model.trace import NAMED
 
 _WINDOW_END: Final = "Record Window End"
+_MEMORY: Final = "[memory]"
 _JOIN_MOST: Final = 8
 #: So much text is decoded at a time: its structs stay in a core's cache until their fields are taken.
 _BATCH_BYTES: Final = 1 << 20
@@ -100,8 +103,12 @@ class Piece:
             known.append(seen(text))
 
     def mark(self, instant: Instant | OldInstant | Loose) -> None:
-        """See whether an instant is the end of the window."""
-        if str(instant.name).startswith(_WINDOW_END):
+        """See whether an instant tells of memory, or is the end of the window."""
+        if instant.name == _MEMORY:
+            told = memory_args(instant.args)
+            held = self.groups["memory"].events
+            held.append(Allocation(instant.name, instant.pid, instant.tid, instant.ts, told))
+        elif str(instant.name).startswith(_WINDOW_END):
             self.window_end = True
             times, good = microseconds_to_ns([bytes(instant.ts)])
             self.window_end_ns = int(times[0]) if good[0] else None

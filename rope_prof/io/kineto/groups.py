@@ -53,11 +53,19 @@ _OP: Final[dict[str, Take]] = {
     "dims": lambda args: _texts([one.dims for one in args]),
     "types": lambda args: _texts([one.types for one in args]),
 }
+_MEMORY: Final[dict[str, Take]] = {
+    "bytes": lambda args: [one.bytes for one in args],
+    "allocated": lambda args: [one.allocated for one in args],
+    "reserved": lambda args: [one.reserved for one in args],
+    "device": lambda args: [one.device for one in args],
+    "device_kind": lambda args: [one.kind for one in args],
+}
 #: Frame -> the fields of args that it holds.
 _ARGS: Final[dict[str, dict[str, Take]]] = {
     "gpu": _JOINS | _EXTERNAL | _GPU,
     "call": {"correlation": _JOINS["correlation"]},
     "op": _EXTERNAL | _OP,
+    "memory": _MEMORY,
 }
 
 

@@ -30,6 +30,7 @@ from rope_prof.model.trace import (
     GPU_EVENTS,
     GRAPH_NODES,
     HOST_CALLS,
+    MEMORY,
     NAMED,
     OVERHEADS,
     PYTHON_CALLS,
@@ -142,6 +143,7 @@ class KinetoReader:
             "ops": self._frame("op", CPU_OPS, texts),
             "overheads": self._frame("overhead", OVERHEADS, texts),
             "python": self._frame("python", PYTHON_CALLS, texts),
+            "memory": self._frame("memory", MEMORY, texts),
         }
         if self._counts["no_array"] and not self._counts["cut"]:
             raise TraceError(

@@ -1,7 +1,7 @@
 /* The text of a piece of Kineto's event array -> columns of integers, in one pass.
  *
  * Takes what profilers write and what the strict decoder (structs.py) takes, and nothing else: at anything odd (a key
- * twice, a time that is not plain digits, a number that is no integer, a control character, an escaped key) it gives
+ * twice, an allocation of memory, a time that is not plain digits, a number that is no integer, a control character, an escaped key) it gives
  * up, and the piece is read in Python. So whatever it gives is what Python would have given.
  */
 #include <stdint.h>
@@ -333,6 +333,7 @@ int64_t scan(Text text, int64_t size, int64_t last, const char *known, int64_t p
         }
         case 'i':
         case 'I':
+            if (s.name.size == 8 && !memcmp(s.name.at, "[memory]", 8)) return -1; /* allocations are read in Python */
             if (s.name.size >= 17 && !memcmp(s.name.at, "Record Window End", 17)) {
                 if (s.value[START] == NONE) return -1;
                 told[3] = 1, told[4] = s.value[START];

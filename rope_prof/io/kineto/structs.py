@@ -56,14 +56,44 @@ class Event(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
     args: Args | None = None
 
 
+class MemoryArgs(msgspec.Struct, gc=False):
+    """The args of an allocation or a release; files of 2021 have no totals."""
+
+    bytes: Scalar = msgspec.field(name="Bytes", default=None)
+    allocated: Scalar = msgspec.field(name="Total Allocated", default=None)
+    reserved: Scalar = msgspec.field(name="Total Reserved", default=None)
+    device: Scalar = msgspec.field(name="Device Id", default=None)
+    kind: Scalar = msgspec.field(name="Device Type", default=None)
+
+
+NO_MEMORY: Final = MemoryArgs()
+
+
 class Instant(msgspec.Struct, gc=False, tag_field="ph", tag="i"):
     name: Scalar = ""
+    pid: Scalar = None
+    tid: Scalar = None
     ts: msgspec.Raw = ABSENT
+    args: msgspec.Raw = ABSENT
 
 
 class OldInstant(msgspec.Struct, gc=False, tag_field="ph", tag="I"):
     name: Scalar = ""
+    pid: Scalar = None
+    tid: Scalar = None
     ts: msgspec.Raw = ABSENT
+    args: msgspec.Raw = ABSENT
+
+
+class Allocation(msgspec.Struct, gc=False):
+    """An instant that tells of memory."""
+
+    name: Scalar
+    pid: Scalar
+    tid: Scalar
+    ts: msgspec.Raw
+    args: MemoryArgs
+    dur: msgspec.Raw = msgspec.Raw(b"0")
 
 
 class Metadata(msgspec.Struct, gc=False, tag_field="ph", tag="M"):
@@ -98,4 +128,15 @@ class Loose(msgspec.Struct, gc=False):
 AnyEvent = Event | CounterEvent | ArrowStart | ArrowEnd | Metadata | Instant | OldInstant
 decode_list: Final = msgspec.json.Decoder(list[AnyEvent]).decode
 decode_loose_list: Final = msgspec.json.Decoder(list[Loose]).decode
+_decode_memory: Final = msgspec.json.Decoder(MemoryArgs).decode
+
+
+def memory_args(raw: msgspec.Raw) -> MemoryArgs:
+    """The args of an instant that tells of memory; none where they cannot be read."""
+    try:
+        return _decode_memory(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NO_MEMORY
+
+
 decode_loose: Final = msgspec.json.Decoder(Loose).decode

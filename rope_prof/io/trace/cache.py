@@ -24,6 +24,7 @@ from rope_prof.model.trace import (
     GPU_EVENTS,
     GRAPH_NODES,
     HOST_CALLS,
+    MEMORY,
     OVERHEADS,
     PYTHON_CALLS,
     RANGES,
@@ -36,7 +37,7 @@ SUFFIX: Final = ".rope_prof-cache"
 #: All kept traces together.
 MOST_BYTES: Final = 4 << 30
 #: Raise it when a loader starts to read the same bytes otherwise.
-CACHE_VERSION: Final = 5
+CACHE_VERSION: Final = 6
 #: Below it (about a tenth of a second to read) commands leave no folder behind.
 WORTH_BYTES: Final = 4 << 20
 _FACTS: Final = "facts.json"
@@ -73,7 +74,7 @@ def cached_trace(path: Path, read: Callable[[], Trace]) -> Trace:
 
 def _key(path: Path) -> str:
     """Hash of content and shape."""
-    schemas = [GPU_EVENTS, GRAPH_NODES, HOST_CALLS, RANGES, CPU_OPS, OVERHEADS, PYTHON_CALLS]
+    schemas = [GPU_EVENTS, GRAPH_NODES, HOST_CALLS, RANGES, CPU_OPS, OVERHEADS, PYTHON_CALLS, MEMORY]
     shape = [CACHE_VERSION, __version__, [field.name for field in fields(Trace)], [str(each) for each in schemas]]
     return digest(json.dumps([path.stat().st_size, file_digest(path), shape]).encode())
 

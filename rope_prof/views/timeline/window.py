@@ -21,6 +21,7 @@ from rope_prof.views.timeline.flame import flames
 from rope_prof.views.timeline.lanes import NO_LINK, Cut, cut
 from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.marks import Question, codes_of, drawn, hits, marked
+from rope_prof.views.timeline.memory import memory_lanes
 from rope_prof.views.timeline.scene import Scene, name_key
 from rope_prof.views.timeline.stretch import Stretch, StretchLine, stretch
 from rope_prof.views.timeline.wire import SentNames, f8, i4, u1
@@ -205,6 +206,7 @@ def _side(side: WindowSide, look: Look, have: tuple[float, float], pixel: float,
         "hasOps": any(lane.role == "op" for lane in scene.lanes),
         "note": f"not drawn: {', '.join(hidden)}" if hidden else "",
         "lanes": lanes,
+        "memory": memory_lanes(scene, side.zero_ns, (lo, hi), pixel),
         "calls": _overlaid(side, have, pixel) if look.overlay else None,
         "hasCalls": len(side.calls) > 1,
     }
