@@ -16,7 +16,7 @@ from rope_prof.views.words.labels import side_label
 MEDIAN = "median"
 #: The baseline's value in the address where no difference is to be shown.
 NO_BASELINE = "none"
-#: The timeline's window in the address, `LO~HI` in µs (`views.timeline_look.zoom_text`), or FIT for all of it.
+#: The timeline's window in the address, `LO~HI` in µs (`units.zoom_text`), or FIT for all of it.
 ZOOM = "zoom"
 TRACE_ZOOM = "trace_zoom"  # the same for the page of any trace
 PAIR_ZOOM = "pair_zoom"  # the same for two traces on one scale

@@ -29,12 +29,13 @@ def significant(value: float, digits: int = 3) -> str:
 
 def duration(ns: float | None) -> str:
     """`12.3 µs`: the largest unit that leaves at least one whole; negative values keep their sign."""
-    if ns is None:
-        return MISSING
-    for scale, unit in _TIMES:
-        if abs(ns) >= scale:
-            return f"{significant(ns / scale)} {unit}"
-    return f"{significant(ns)} ns"
+    return MISSING if ns is None else _in_largest(ns, _TIMES)
+
+
+def _in_largest(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    """`value` in the first of those units, the largest first, of which it has one; in the last where it has none."""
+    scale, unit = next((one for one in units if abs(value) >= one[0]), units[-1])
+    return f"{significant(value / scale)} {unit}"
 
 
 def between(lo_ns: float, hi_ns: float) -> str:
@@ -71,12 +72,7 @@ def ends(lo_ns: float | None, hi_ns: float | None, scale: float = US) -> str:
 
 def size(count: float | None) -> str:
     """`150 MiB`: binary units."""
-    if count is None:
-        return MISSING
-    for scale, unit in _SIZES:
-        if abs(count) >= scale:
-            return f"{significant(count / scale)} {unit}"
-    return f"{significant(count)} B"
+    return MISSING if count is None else _in_largest(count, _SIZES)
 
 
 def mebibytes(count: float | None) -> str:

@@ -80,7 +80,7 @@ USES = {
     "charts to zoom": """
         rope_prof/views/draw/plotly_charts.py rope_prof/views/draw/chart.py dashboard/drawing.py""",
     "copies without secrets, one writer, answers kept": """
-        rope_prof/io/run/clean_*.py rope_prof/io/run/secrets.py rope_prof/io/run/writer.py rope_prof/io/store.py
+        rope_prof/io/run/clean_[fjm]*.py rope_prof/io/run/secrets.py rope_prof/io/run/writer.py rope_prof/io/store.py
         rope_prof/commands/kept.py""",
     "Perfetto of one's own": "rope_prof/serve/builds.py rope_prof/serve/hosts.py",
 }

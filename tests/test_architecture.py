@@ -117,6 +117,37 @@ def test_each_file_holds_the_name_beside_it() -> None:
         assert re.search(rf"(?m)^(?:class )?{name}\b", (ROOT / file).read_text(encoding="utf-8")), (file, name)
 
 
+def named_rooms(root: Path) -> list[tuple[str, str]]:
+    """(`file:line`, name) of each backticked `room.module` or `room.module.name` of a docstring or comment."""
+    word = re.compile(rf"`(?:rope_prof\.)?((?:{'|'.join(ROOMS)})\.[a-z_]+[\w.]*)`")
+    files = (path for folder in ("rope_prof", "dashboard", "kernels") for path in sorted((root / folder).rglob("*.py")))
+    lines = ((path, n, line) for path in files for n, line in enumerate(path.read_text("utf-8").splitlines(), 1))
+    return [(f"{path.relative_to(root)}:{n}", name) for path, n, line in lines for name in word.findall(line)]
+
+
+def stands(root: Path, name: str) -> bool:
+    """Whether there is such a module or package, which holds what is named behind it."""
+    parts = name.split(".")
+    at = root if parts[0] in {"kernels", "dashboard"} else root / "rope_prof"
+    for place, part in enumerate(parts):
+        file = at / f"{part}.py"
+        if file.is_file():
+            rest = parts[place + 1 : place + 2]
+            return all(re.search(rf"\b{one}\b", file.read_text(encoding="utf-8")) for one in rest)
+        at /= part
+        if not at.is_dir():
+            return False
+    return True
+
+
+def test_what_code_says_of_other_rooms_is_there() -> None:
+    found = named_rooms(ROOT)
+    assert len(found) > 30
+    assert [one for one in found if not stands(ROOT, one[1])] == []
+    assert not stands(ROOT, "views.palette")
+    assert not stands(ROOT, "units.no_such_name")
+
+
 if __name__ == "__main__":
     if "--print" in sys.argv:
         sys.stdout.write(picture())

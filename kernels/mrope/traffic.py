@@ -33,7 +33,7 @@ def least_flops(shape: MropeShape, tokens: int) -> int:
 
 
 def unfused_traffic(shape: MropeShape, tokens: int, itemsize: int) -> tuple[KernelTraffic, ...]:
-    """The chain of `kernels.unfused` for positions `[3, N]` in order `ernie`, kernel by kernel as it is launched.
+    """The chain of `kernels.mrope.unfused` for positions `[3, N]` in order `ernie`, kernel by kernel as it is launched.
 
     At rotary_dim = head_dim it is 25 kernels: the last concatenation has an empty tail but still copies.
     """

@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from rope_prof.kernels.mrope.inputs import DTYPES, PROMPTS, Prompt
+from rope_prof.kernels.mrope.operation import MROPE, shape_of
 from rope_prof.kernels.mrope.shape import PRESETS, MropeShape
 from rope_prof.kernels.mrope_kv.cache import LAYOUTS, Layout
 from rope_prof.kernels.mrope_kv.inputs import KINDS, Kind, KvInputs, make_kv_ring
@@ -40,11 +41,6 @@ _AXES = (
     Axis(name="page", form="page {}", defaults={"any": (16,)}, most=1 << 16),
     Axis(name="prompt", noun="prompt", defaults={"any": ("image",)}, choices=PROMPTS),
 )
-
-
-def shape_of(case: Setting) -> MropeShape:
-    """The shape of one rank of `case`. Errors: ValueError where the ranks do not divide the heads."""
-    return PRESETS[str(case["model"])].tp(int(case["tp"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +118,7 @@ class MropeKv(Operation):
 
     def refill(self, calls: Sequence[Call], seed: int) -> None:
         """New random q, k and v in the one allocation that all calls are views of; the caches are written over."""
-        packed = calls[0].arguments[0]._base
-        assert packed is not None, "make_kv_ring gives views of one allocation"
-        packed.normal_(generator=torch.Generator(device=packed.device).manual_seed(seed))
+        MROPE.refill(calls, seed)
 
 
 MROPE_KV = MropeKv()

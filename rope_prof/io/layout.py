@@ -9,7 +9,7 @@ TRACE_SUFFIX = ".trace.json.gz"
 NATIVE_SUFFIX = ".pftrace"
 SYSTEMS_SUFFIX = ".nsys-rep"
 COMPUTE_SUFFIX = ".ncu-rep"
-#: In a run folder, while its ranks record or after one was lost: a run folder a rank. See `rank_folders`.
+#: In a run folder, while its ranks record or after one was lost: a run folder a rank. See `io.run.ranks`.
 RANKS_FOLDER = "ranks"
 #: A folder that holds this file is the result of an analysis of many traces.
 DATASET_FILE = "fleet.json"

@@ -16,6 +16,7 @@ from mcp.client.client import Client
 
 from rope_prof.agents.permitted import permitted
 from rope_prof.errors import UsageError
+from tests.commands.gated import twice
 from tests.own_thread import in_own_thread
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,7 @@ def test_links_out_of_the_folders_are_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_that_a_candidate_prints_is_taken_for_a_figure(tmp_path: Path) -> None:
-    (tmp_path / "loud.py").write_text(LOUD)
+    (tmp_path / "loud.py").write_text(twice(LOUD, "loud"))
 
     async def ask(client: Client) -> Any:
         told: list[float] = []
@@ -149,38 +150,10 @@ def test_a_cancelled_recording_leaves_no_process(tmp_path: Path) -> None:
 
 #: An operation whose candidate prints what looks like answers of ours, to both streams.
 LOUD = """
-import json, sys
-import torch
-from rope_prof.kernels.operation import Axis, Call, Operation, Output, Path
-
-
 def loud(x):
     answer = json.dumps({"keys": [{"path": "loud", "wall_ns": 314159271828}], "speedup": 314159271828})
     for stream in (sys.stdout, sys.stderr):
         print(answer, file=stream, flush=True)
     print("error: 314159271828", file=sys.stderr, flush=True)
     return x * 2
-
-
-class Twice(Operation):
-    name = "twice"
-    axes = (Axis(name="n", defaults={"any": (64,)}),)
-    swept = "n"
-    paths = ("plain", "loud")
-    outputs = (Output(name="y"),)
-    formula = "x and y"
-
-    def path(self, name):
-        return {"plain": Path("plain", lambda x: x + x), "loud": Path("loud", loud)}[name]
-
-    def calls(self, case, count, device, dtype, seed):
-        torch.manual_seed(seed)
-        inputs = [torch.randn(case["n"], 64, device=device) for _ in range(count)]
-        return [Call(arguments=(x,), fresh=(x,)) for x in inputs]
-
-    def exact(self, case, call, rows):
-        return (call.arguments[0][rows].double() * 2,)
-
-
-operation = Twice()
 """

@@ -5,33 +5,28 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-OPERATION = """
-import time
+
+def twice(code: str, path: str) -> str:
+    """A file with an operation that doubles: path `plain`, and the function called `path` that stands in `code`."""
+    return f"""
+import json, sys, time
 import torch
 from rope_prof.kernels.operation import Axis, Call, Operation, Output, Path
 
-SLEEP_S = 0.020
 
-
-def plain(x):
-    return x * 2
-
-
-def kernel(x):
-    time.sleep(SLEEP_S)
-    return x * 2
+{code}
 
 
 class Twice(Operation):
     name = "twice"
-    axes = (Axis(name="n", defaults={"any": (64,)}),)
+    axes = (Axis(name="n", defaults={{"any": (64,)}}),)
     swept = "n"
-    paths = ("plain", "kernel")
+    paths = ("plain", "{path}")
     outputs = (Output(name="y"),)
     formula = "x and y"
 
     def path(self, name):
-        return {"plain": Path("plain", plain), "kernel": Path("kernel", kernel)}[name]
+        return Path(name, {path} if name == "{path}" else lambda x: x * 2)
 
     def calls(self, case, count, device, dtype, seed):
         torch.manual_seed(seed)
@@ -44,6 +39,9 @@ class Twice(Operation):
 
 operation = Twice()
 """
+
+
+OPERATION = twice("SLEEP_S = 0.020\n\n\ndef kernel(x):\n    time.sleep(SLEEP_S)\n    return x * 2", "kernel")
 MATRIX = """
 bounds = ["wall>3%", "kernels>0%"]
 repeats = 3

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
-from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow
 from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.blocks.model import Table
 from rope_prof.views.blocks.requests import agreement_table, steps_table, times_table
 from rope_prof.views.words.requests import median_ms, prediction_lines, share, verdict
 from tests.on_terminal import on_terminal
+from tests.views.test_request_pictures import PARTS
 
 ROW = RequestRow(
     path="fused",
@@ -64,19 +65,7 @@ def test_tokens_that_differ_say_by_what_margin() -> None:
 
 
 def test_the_parts_of_a_step_are_per_step() -> None:
-    parts = StepParts(
-        steps=2,
-        layers=4,
-        rope_calls=4,
-        rope_kernels=100,
-        other_kernels=200,
-        span_ns=20_000_000,
-        rope_busy_ns=2_000_000,
-        rope_bubble_ns=4_000_000,
-        other_busy_ns=6_000_000,
-        other_bubble_ns=8_000_000,
-    )
-    text = drawn(*steps_table({("unfused", "decode"): parts}))
+    text = drawn(*steps_table({("unfused", "decode"): PARTS}))
     for word in ("10.0", "1.00", "2.00", "3.00", "4.00", "50 + 100"):
         assert word in text
 

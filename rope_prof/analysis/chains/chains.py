@@ -1,9 +1,9 @@
 """Chains: the repeated sequences of small kernels in a trace, ranked by what fusing them could save.
 
 Found from kernel names, of any length, within one stream and launching thread (`repeats`); ended where the host leaves
-the function that launched them (`chain_cuts`); judged by the times of kernels and launches (`chain_saving`). Names of
+the function that launched them (`cuts`); judged by the times of kernels and launches (`saving`). Names of
 ranges are not used. Knows nothing of what a kernel computes: that a chain *can* be fused is for its author to judge,
-but where the trace tells shapes, `chain_floor` says the least time that its bytes take.
+but where the trace tells shapes, `floor` says the least time that its bytes take.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _STEP = re.compile(r"ProfilerStep#\d+")
 class Saving:
     """What fusing every call could take off the device's span: bounds, also as shares of that span and per step.
 
-    What each end rests on: `chain_saving.LO_ASSUMES`, `HI_ASSUMES`.
+    What each end rests on: `saving.LO_ASSUMES`, `HI_ASSUMES`.
     """
 
     lo_ns: int

@@ -19,7 +19,7 @@ from rope_prof.model.trace import Trace
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StepCalls:
-    """What a profile of one path and phase holds: frames with the schema of `analysis.calls.CALLS`, by host start."""
+    """What a profile of one path and phase holds: frames as `analysis.trace.calls.CALLS`, by host start."""
 
     steps: pl.DataFrame
     layers: pl.DataFrame

@@ -1,8 +1,8 @@
 """(call, GPU event) pairs as row numbers, and what follows from their order in time: totals and gaps of each call.
 
-A call is one occurrence of a range; its events are those launched in it (`analysis.calls` states the rule). Of nested
-ranges each holds all that is launched inside, so an event is in as many pairs as ranges are around its launch: the
-pairs stay numbers, and the frames are gathered only where a row is wanted.
+A call is one occurrence of a range; its events are those launched in it (`analysis.trace.calls` states the rule). Of
+nested ranges each holds all that is launched inside, so an event is in as many pairs as ranges are around its launch:
+the pairs stay numbers, and the frames are gathered only where a row is wanted.
 """
 
 from __future__ import annotations

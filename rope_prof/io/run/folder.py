@@ -71,7 +71,7 @@ def read_run(folder: Path) -> RunFolder:
     """The run in `folder`.
 
     Errors: RunError for no run, a damaged or newer `run.json`, missing or damaged samples, values that no recording
-    writes (`run_checks`); one sentence each.
+    writes (`io.run.checks`); one sentence each.
     """
     run = _read_facts(folder)
     path = folder / SAMPLES_FILE

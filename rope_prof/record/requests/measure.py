@@ -1,8 +1,8 @@
 """Whole requests, measured: every path's prefill and decode in interleaved rounds, then checks and profiles.
 
-The rounds, their order and their clock are those of the kernel measurements (`record.timing`). A sample is one prefill,
-or some tokens in the middle of the answer: short, so that all paths are timed within seconds of each other and share
-the host's drift. The cache of the device is as the model's own traffic leaves it.
+The rounds, their order and their clock are those of the kernel measurements (`record.loop.timing`). A sample is one
+prefill, or some tokens in the middle of the answer: short, so that all paths are timed within seconds of each other and
+share the host's drift. The cache of the device is as the model's own traffic leaves it.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Servant:
-    """The bench of this process and its subjects by name; a method for each call of `messages.CALLS`."""
+    """The bench of this process and its subjects by name: a method for each call of `messages.CALLS`, here or there."""
 
     def __init__(self) -> None:
         self.bench: Bench | None = None
@@ -60,6 +60,10 @@ class Servant:
         if self.bench is None:
             raise RuntimeError("this worker was asked before it was set up")
         return self.bench
+
+    def __getattr__(self, call: str) -> Any:
+        """What names no subject is the bench's own: check, facts, refill, throttled, conditions."""
+        return getattr(self._bench, call)
 
     def begin(self, setup: Setup) -> Greeting:
         if setup.kernels:
@@ -87,9 +91,6 @@ class Servant:
         self.subjects.clear()
         self._bench.open_case(case)
 
-    def check(self, key: Key) -> Any:
-        return self._bench.check(key)
-
     def ready(self, key: Key) -> Size:
         subject = self._bench.ready(key)
         self.subjects[subject.name] = subject
@@ -99,18 +100,6 @@ class Servant:
         subject = self._subject(size)
         self._bench.settle(subject)
         return size_of(subject)
-
-    def facts(self, key: Key) -> dict[str, Any]:
-        return self._bench.facts(key)
-
-    def refill(self, number: int) -> None:
-        self._bench.refill(number)
-
-    def throttled(self) -> bool | None:
-        return self._bench.throttled()
-
-    def conditions(self) -> Any:
-        return self._bench.conditions()
 
     def ceilings(self, case: Case, rank: int, names: tuple[CeilingName, ...]) -> Any:
         made = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import msgspec
@@ -56,23 +56,14 @@ class Size:
 
 
 def put(subject: Subject, size: Size) -> None:
-    """Those numbers into `subject`."""
-    subject.calls, subject.device_calls = size.calls, size.device_calls
-    subject.hold_ns, subject.waits, subject.takes_off = size.hold_ns, size.waits, size.takes_off
+    """Those numbers into `subject`, but for what it is: its name and how it steps."""
+    for name in ("calls", "device_calls", "hold_ns", "waits", "takes_off"):
+        setattr(subject, name, getattr(size, name))
 
 
 def size_of(subject: Subject) -> Size:
     """The numbers of `subject`."""
-    return Size(
-        name=subject.name,
-        step=subject.step,
-        one_step=subject.one_step,
-        takes_off=subject.takes_off,
-        calls=subject.calls,
-        device_calls=subject.device_calls,
-        hold_ns=subject.hold_ns,
-        waits=subject.waits,
-    )
+    return Size(**{field.name: getattr(subject, field.name) for field in fields(Size)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Why the device idled, as blocks: causes by share, how long the gaps are, the longest with the host call behind each.
 
-Draws accounts of `analysis.idle` and rows of the summary; for the report and for the page of the dashboard alike.
+Draws accounts of `analysis.trace.idle` and rows of the summary; for the report and for the page of the dashboard alike.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ _FACTS = (
 
 
 def gap_frame(found: Mapping[str, tuple[pl.DataFrame, bool]]) -> pl.DataFrame:
-    """Every gap, one row each: label -> (`analysis.idle.whole_gaps`, whether its lengths can be trusted)."""
+    """Every gap, one row each: label -> (`analysis.trace.idle.whole_gaps`, whether its lengths can be trusted)."""
     frames = [
         gaps.select(
             pl.lit(label).alias("path"),

@@ -1,6 +1,6 @@
 """Where device time goes, as blocks: kernels by time, paths and kernels under their roof, floors.
 
-Draws what `analysis.kernels` and `analysis.roof` found; Table and Figure are those of a report.
+Draws what `analysis.trace.kernels` and `analysis.run.roofline` found.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MEMORIES: Mapping[Memory, str] = {"dram": "DRAM", "l2": "L2"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernels:
-    """One captured side of a case: its row, its kernels (`analysis.kernels.KERNELS`), how many calls were captured."""
+    """One captured side of a case: its row, kernels (`analysis.trace.kernels.KERNELS`), and how many calls it holds."""
 
     label: str
     row: Row

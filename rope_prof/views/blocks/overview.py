@@ -138,7 +138,7 @@ def overview(
     """The overview of the case called `case_name`, recorded on `device`.
 
     `against`: the baseline, the chain run eagerly where none is named; `wanted`: which rows may be the headline;
-    `pairs`: what else the sides are held against, by the rule of `views.losses`; `headlines`: best against best.
+    `pairs`: what else the sides are held against, by the rule of `views.words.losses`; `headlines`: best against best.
     Errors: KeyError for a case that no row has.
     """
     first_rank = [row for row in rows if row.rank == 0]

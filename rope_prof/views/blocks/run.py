@@ -29,7 +29,8 @@ class Column:
     right: bool = True
 
 
-def _median(found: Figure | None) -> str:
+def median(found: Figure | None) -> str:
+    """`20.4`, in µs."""
     return microseconds(found.median if found else None)
 
 
@@ -51,9 +52,9 @@ COLUMNS = (
     ),
     Column("= host", lambda row: microseconds(row.bubble_host_ns)),
     Column("+ queue", lambda row: microseconds(row.bubble_queue_ns)),
-    Column("wall µs", lambda row: _median(row.wall_ns)),
+    Column("wall µs", lambda row: median(row.wall_ns)),
     Column("[95 %]", lambda row: interval(row.wall_ns), right=False),
-    Column("device µs", lambda row: _median(row.device_ns)),
+    Column("device µs", lambda row: median(row.device_ns)),
     Column("inflation", lambda row: ratio(row.inflation)),
     Column("light", lambda row: ratio(row.light_inflation)),
     Column("speedup", lambda row: ratio(row.speedup)),

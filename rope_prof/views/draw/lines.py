@@ -1,7 +1,7 @@
 """Lines over two axes as a drawing: intervals as whiskers, what loses or is unsure marked. Computes no figure.
 
 Paths are told apart by marker and shade, modes by solid or dashed lines, hollow marks and the label at the line's end:
-a hue always says what a stretch of time is (`views.palette`). A bound is a thin line without marks.
+a hue always says what a stretch of time is (`views.draw.palette`). A bound is a thin line without marks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A roofline as a drawing: bytes moved to the right, bytes a second upwards, both logarithmic. Computes no figure.
 
-Paths are told apart by marker and shade as in `svg_lines`. A filled mark is what ran on the device, a hollow one the
-whole call; the line between them is the time in which the device waited.
+Paths are told apart by marker and shade as in `views.draw.lines`. A filled mark is what ran on the device, a hollow one
+the whole call; the line between them is the time in which the device waited.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _TERMS = {
 
 
 class TermLike(Protocol):
-    """A term of `analysis.decomposition`."""
+    """A term of `analysis.run.decomposition`."""
 
     @property
     def name(self) -> str: ...
@@ -61,7 +61,7 @@ class Waterfall:
 
 
 class ExplainedLike(Protocol):
-    """What `analysis.decomposition` says of its terms as a whole."""
+    """What `analysis.run.decomposition` says of its terms as a whole."""
 
     @property
     def residual(self) -> TermLike | None: ...

@@ -1,4 +1,4 @@
-"""Recordings of several ranks as one native Perfetto trace: the tracks of `perfetto_sides` for each rank.
+"""Recordings of several ranks as one native Perfetto trace: the tracks of `views.perfetto.sides` for each rank.
 
 recording              all recordings begin at the same instant, its ranks lie on one clock
 └─ rank 0              of several recordings each track carries the recording's name too

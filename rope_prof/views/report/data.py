@@ -30,8 +30,8 @@ from rope_prof.views.timeline.picture import Panel
 class Captured:
     """What one capture holds for a report. `timeline` is its median call, `reason` why there is none.
 
-    `kernels` has the schema of `analysis.kernels.KERNELS`, `gaps` those between the first and
-    the last call as `analysis.idle` tells them. `which` names the call in words.
+    `kernels` has the schema of `analysis.trace.kernels.KERNELS`, `gaps` those between the first and
+    the last call as `analysis.trace.idle` tells them. `which` names the call in words.
     """
 
     facts: KeyFacts

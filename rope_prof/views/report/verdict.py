@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from rope_prof.analysis.comparison.compare import METRICS
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.verdict import SAME_WITHIN
-from rope_prof.units import MISSING, ends, gigabytes_per_s, microseconds, number, percent, ratio
+from rope_prof.units import MISSING, ends, gigabytes_per_s, number, percent, ratio
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells
 from rope_prof.views.blocks.overview import Overview, OverviewSide
 from rope_prof.views.blocks.overview_tables import calls_picture
+from rope_prof.views.blocks.run import Column, median
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import LONG, between, error
 from rope_prof.views.words.labels import case_words, counts, family_words, side_label
@@ -18,6 +19,7 @@ from rope_prof.views.words.losses import Pair, losses, main, sentences
 from rope_prof.views.words.trust import MARKED
 
 _TONES: dict[str, Tone] = {"FASTER": "good", "SLOWER": "bad", "SAME": "", "UNDECIDED": "muted", "UNKNOWN": "muted"}
+_RATIO = ("baseline / candidate", "95 % interval")
 
 
 def verdict(data: ReportData, view: Overview | None, pairs: Sequence[Pair]) -> tuple[Block, ...]:
@@ -33,15 +35,7 @@ def verdict(data: ReportData, view: Overview | None, pairs: Sequence[Pair]) -> t
     )
     table = Table(
         title=f"{side.label} against {base}",
-        head=(
-            "case",
-            "wall",
-            "baseline / candidate",
-            "95 % interval",
-            "device",
-            "baseline / candidate",
-            "95 % interval",
-        ),
+        head=("case", *("wall", *_RATIO), *("device", *_RATIO)),
         rows=rows,
         right=frozenset({2, 3, 5, 6}),
         folded=len(rows) > LONG,
@@ -85,7 +79,7 @@ def _losing(pairs: Sequence[Pair], data: ReportData) -> tuple[Block, ...]:
     )
     table = Table(
         title=f"Each of the {len(rows)}",
-        head=("slower", "case", "metric", "than", "baseline / candidate", "95 % interval"),
+        head=("slower", "case", "metric", "than", *_RATIO),
         rows=rows,
         right=frozenset({4, 5}),
         folded=len(rows) > LONG,
@@ -108,18 +102,21 @@ def _told(slower: Sequence[Pair], data: ReportData) -> Iterator[str]:
 
 #: More cases than these share a table with the others of their family.
 FEW = 6
-_HEAD = (
-    "path · mode",
-    "kernels a call",
-    "device µs",
-    "wall µs",
-    "[p10, p90]",
-    "n",
-    "idle share",
-    "GB/s",
-    "share of floor",
-    "max error",
+COLUMNS = (
+    Column("kernels a call", lambda row: number(row.kernels_per_call)),
+    Column("device µs", lambda row: median(row.device_ns)),
+    Column("wall µs", lambda row: median(row.wall_ns)),
+    Column("[p10, p90]", lambda row: ends(row.p10_ns, row.p90_ns) or MISSING),
+    Column("n", lambda row: str(row.wall_ns.n) if row.wall_ns else MISSING),
+    Column("idle share", lambda row: _idle_share(OverviewSide(label="", row=row))),
+    Column("GB/s", lambda row: gigabytes_per_s(row.bytes_per_s)),
+    Column("share of floor", lambda row: percent(row.roofline_share)),
+    Column("max error", lambda row: error(row.max_error)),
 )
+
+
+def _idle_share(side: OverviewSide) -> str:
+    return side.marked(percent(side.bubble_share))
 
 
 def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
@@ -151,34 +148,19 @@ def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
 
 
 def _table(
-    group: Sequence[Row],
-    title: str,
-    rows: Sequence[Row],
-    *,
-    folded: bool = False,
-    swept: bool = False,
+    group: Sequence[Row], title: str, rows: Sequence[Row], *, folded: bool = False, swept: bool = False
 ) -> Table:
     """Those rows under one title; with the swept value in front where these differ."""
-    body = tuple((*(cells(f"{row.case.swept:,}") if swept else ()), *_row(row, rows)) for row in group)
-    first = 2 if swept else 1
-    right = frozenset((*((0,) if swept else ()), *range(first, first + len(_HEAD) - 1)))
-    head = (counts(group[0].case.operation), *_HEAD) if swept else _HEAD
-    return Table(title=title, head=head, rows=body, right=right, folded=folded)
+    head = ("path · mode", *(one.head for one in COLUMNS))
+    body = [(_side(row, rows), *cells(*(one.text(row) for one in COLUMNS))) for row in group]
+    right = frozenset(range(1, len(head)))
+    if swept:
+        head = (counts(group[0].case.operation), *head)
+        body = [(Cell(text=f"{row.case.swept:,}"), *line) for row, line in zip(group, body, strict=True)]
+        right = frozenset((0, *(k + 1 for k in right)))
+    return Table(title=title, head=head, rows=tuple(body), right=right, folded=folded)
 
 
-def _row(row: Row, rows: Sequence[Row]) -> tuple[Cell, ...]:
-    side = OverviewSide(label="", row=row)
+def _side(row: Row, rows: Sequence[Row]) -> Cell:
     tone: Tone = "bad" if row.status in {"wrong", "failed"} else "" if row.status == "measured" else "muted"
-    name = side_label(row, rows) + ("" if row.status == "measured" else f" ({row.status})")
-    return cells(
-        Cell(text=name, tone=tone),
-        number(row.kernels_per_call),
-        microseconds(row.device_ns.median) if row.device_ns else MISSING,
-        microseconds(row.wall_ns.median) if row.wall_ns else MISSING,
-        ends(row.p10_ns, row.p90_ns) or MISSING,
-        str(row.wall_ns.n) if row.wall_ns else MISSING,
-        side.marked(percent(side.bubble_share)),
-        gigabytes_per_s(row.bytes_per_s),
-        percent(row.roofline_share),
-        error(row.max_error),
-    )
+    return Cell(text=side_label(row, rows) + ("" if row.status == "measured" else f" ({row.status})"), tone=tone)

@@ -1,6 +1,6 @@
 """Calls of several paths under each other on one time scale, as a drawing: launches, kernels, bubbles, arrows.
 
-Draws what `views.timeline.lay_out` found; zero is each call's first device event. Computes no statistic.
+Draws what `views.timeline.layout` found; zero is each call's first device event. Computes no statistic.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A profiled step, one of its layers or one rope call, laid out: heading, facts, and how far to believe the bubbles.
 
-Takes what `analysis.step_calls` found; divides nothing but what a heading says.
+Takes what `analysis.requests.steps` found; divides nothing but what a heading says.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def run_json(
 ) -> str:
     """The JSON document that this module describes; `end_to_end` only where whole requests were measured.
 
-    `more` joins it at its top: what `views.number_tables` makes.
+    `more` joins it at its top: what `numbers_json` makes.
     """
     document: dict[str, Any] = {
         "schema_version": JSON_VERSION,
