@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -110,7 +110,8 @@ def compared_sides(store: Baselines, base: str, cand: str) -> Iterator[tuple[tup
     other = next((word for word, name in zip(words, names, strict=True) if name is None), None)
     like = read_run(folder_of(other)).run if other is not None and is_run(folder_of(other)) else None
     picked = [None if name is None else newest(store, name[0], like) for name in names]
-    with _opened(store, picked) as folders:
+    with ExitStack() as held:
+        folders = [None if one is None else held.enter_context(store.opened(one)) for one in picked]
         located = [
             word if name is None or folder is None else f"{folder}{name[1]}"
             for word, name, folder in zip(words, names, folders, strict=True)
@@ -120,20 +121,6 @@ def compared_sides(store: Baselines, base: str, cand: str) -> Iterator[tuple[tup
         one = next((each for each in picked if each is not None), None)
         same = machine_kind(left.run.machine) == machine_kind(right.run.machine)
         yield (left, right), paired, before(store, one) if one is not None and same and not paired else None
-
-
-@contextmanager
-def _opened(store: Baselines, picked: Sequence[NamedRun | None]) -> Iterator[list[Path | None]]:
-    if not picked:
-        yield []
-        return
-    first, *rest = picked
-    if first is None:
-        with _opened(store, rest) as more:
-            yield [None, *more]
-        return
-    with store.opened(first) as folder, _opened(store, rest) as more:
-        yield [folder, *more]
 
 
 def _parts(word: str) -> tuple[str, str]:

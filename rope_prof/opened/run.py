@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -39,6 +40,7 @@ TRACES_KEPT = 8
 CAPTURES_KEPT = 64
 
 Read = Callable[[Path], Trace]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,19 @@ class Capture:
 
     trace: Trace
     calls: pl.DataFrame
+
+
+def once(compute: Callable[[Any], T]) -> T:
+    """A property of an opened run that is computed when it is first asked for, by one thread for all."""
+
+    def kept(self: OpenedRun) -> T:
+        with self._lock:
+            if compute.__name__ not in self._once:
+                self._once[compute.__name__] = compute(self)
+            found: T = self._once[compute.__name__]
+            return found
+
+    return property(kept, doc=compute.__doc__)  # type: ignore[return-value]
 
 
 class OpenedRun:
@@ -64,12 +79,7 @@ class OpenedRun:
         self._told = lru_cache(maxsize=CAPTURES_KEPT)(self._tell)
         self._split = lru_cache(maxsize=None)(self._decompose)
         self._limits = lru_cache(maxsize=None)(self._ceilings)
-        self._rows: tuple[Row, ...] | None = None
-        self._numbers: Numbers | None = None
-        self._headlines: tuple[BestAgainstBest, ...] | None = None
-        self._requests: OpenedRequests | None = None
-        self._nsight: Nsight | None = None
-        self._asked: set[str] = set()
+        self._once: dict[str, Any] = {}
 
     @property
     def path(self) -> Path:
@@ -138,50 +148,34 @@ class OpenedRun:
             if found is not None:
                 yield facts.key.name, found
 
-    @property
+    @once
     def rows(self) -> tuple[Row, ...]:
         """Every key with the figures of its samples and its captures. Errors: as of `trace`."""
-        with self._lock:
-            if self._rows is None:
-                self._rows = summary(self.run, self.samples, self.captures, self.light_captures)
-            return self._rows
+        return summary(self.run, self.samples, self.captures, self.light_captures)
 
-    @property
+    @once
     def headlines(self) -> tuple[BestAgainstBest, ...]:
         """Best against best, of each path and case."""
-        with self._lock:
-            if self._headlines is None:
-                found = series(self.samples)
-                self._headlines = headlines(self.run, found, modes(self.run, found))
-            return self._headlines
+        found = series(self.samples)
+        return headlines(self.run, found, modes(self.run, found))
 
-    @property
+    @once
     def numbers(self) -> Numbers:
         """Everything that is computed of the run. Errors: as of `trace`."""
-        with self._lock:
-            if self._numbers is None:
-                self._numbers = numbers(self.run, self.samples, self.captures, self.light_captures)
-                self._rows = self._numbers.rows
-            return self._numbers
+        found = numbers(self.run, self.samples, self.captures, self.light_captures)
+        self._once |= {"rows": found.rows, "headlines": found.headlines}
+        return found
 
-    @property
+    @once
     def nsight(self) -> Nsight | None:
         """What NVIDIA's own tools said of the run; None where none was asked. Errors: RunError."""
-        with self._lock:
-            if "nsight" not in self._asked:
-                self._nsight = self.folder.nsight
-                self._asked.add("nsight")
-            return self._nsight
+        return self.folder.nsight
 
-    @property
+    @once
     def requests(self) -> OpenedRequests | None:
         """The whole requests that were measured into the run; None where there are none. Errors: RunError."""
-        with self._lock:
-            if "requests" not in self._asked:
-                found = self.folder.end_to_end
-                self._requests = None if found is None else OpenedRequests(found, self._read)
-                self._asked.add("requests")
-            return self._requests
+        found = self.folder.end_to_end
+        return None if found is None else OpenedRequests(found, self._read)
 
     def capture(self, facts: KeyFacts) -> Capture | None:
         """The trace of that key, whole or not, ready to be drawn; None where there is none. Errors: TraceError."""
