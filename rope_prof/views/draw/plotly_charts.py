@@ -127,33 +127,8 @@ def _line(one: Series, palette: Palette) -> go.Scatter:
 
 def _bars(chart: BarChart, palette: Palette, source: str) -> go.Figure:
     """Bars under each other, a colour a part, the note of each behind it; steps and marks where it has some."""
-    words, rows = dict(chart.legend), chart.rows
-    found: dict[str, list[tuple[int, float, float, str, str]]] = {role: [] for role in words}
-    for place, row in enumerate(rows):
-        at = row.start
-        for (role, value, title), word in zip(row.parts, row.inside or ("",) * len(row.parts), strict=True):
-            if value > 0:
-                found.setdefault(role, []).append((place, at, value, word, title))
-                at += value
-    figure = go.Figure()
-    for role, mine in found.items():
-        figure.add_bar(
-            orientation="h",
-            y=[place for place, *_ in mine],
-            base=[at for _, at, *_ in mine],
-            x=[value for _, _, value, *_ in mine],
-            width=0.7,
-            text=[plotly_text(word) for *_, word, _ in mine],
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            textfont={"color": palette.ink},
-            name=plotly_text(words.get(role, "not to be trusted")),
-            marker={"color": colour(palette, role), "line": {"color": palette.paper, "width": 1}},
-            customdata=[_text(title) for *_, title in mine],
-            hovertemplate=_HOVER,
-            showlegend=bool(mine),
-        )
+    rows, figure = chart.rows, go.Figure()
+    _parts(figure, chart, palette)
     _steps_and_marks(figure, chart, palette)
     figure.add_scatter(
         y=list(range(len(rows))),
@@ -194,6 +169,36 @@ def _bars(chart: BarChart, palette: Palette, source: str) -> go.Figure:
     )
     figure.layout.annotations[-1].yshift = -64  # below the title of the axis, which may be as long
     return figure
+
+
+def _parts(figure: go.Figure, chart: BarChart, palette: Palette) -> None:
+    """The parts of all rows, a trace a colour."""
+    words = dict(chart.legend)
+    found: dict[str, list[tuple[int, float, float, str, str]]] = {role: [] for role in words}
+    for place, row in enumerate(chart.rows):
+        at = row.start
+        for (role, value, title), word in zip(row.parts, row.inside or ("",) * len(row.parts), strict=True):
+            if value > 0:
+                found.setdefault(role, []).append((place, at, value, word, title))
+                at += value
+    for role, mine in found.items():
+        figure.add_bar(
+            orientation="h",
+            y=[place for place, *_ in mine],
+            base=[at for _, at, *_ in mine],
+            x=[value for _, _, value, *_ in mine],
+            width=0.7,
+            text=[plotly_text(word) for *_, word, _ in mine],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            textfont={"color": palette.ink},
+            name=plotly_text(words.get(role, "not to be trusted")),
+            marker={"color": colour(palette, role), "line": {"color": palette.paper, "width": 1}},
+            customdata=[_text(title) for *_, title in mine],
+            hovertemplate=_HOVER,
+            showlegend=bool(mine),
+        )
 
 
 def _steps_and_marks(figure: go.Figure, chart: BarChart, palette: Palette) -> None:
