@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from rope_prof.analysis.run.rows import CaptureFigures
+from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.model.run import Case, Ceiling, Key, KeyFacts, Run
 from rope_prof.model.samples import samples_schema
 from tests.runs import CASE, RIGHT, key, run

@@ -17,7 +17,7 @@ from rope_prof.analysis.comparison.evidence import BubbleParts
 from rope_prof.analysis.comparison.family import Family
 from rope_prof.analysis.comparison.gates import Gate, gate
 from rope_prof.analysis.comparison.sides import NotComparableError, Side, differences
-from rope_prof.analysis.run.rows import CaptureFigures
+from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.stats import Figure
 from rope_prof.cli import main
 from rope_prof.commands.compare_sides import compare_text

@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rope_prof.analysis.run.capture import CaptureFigures, call_pattern, figures
 from rope_prof.analysis.run.decomposition import Decomposition, decompositions
-from rope_prof.analysis.run.rows import CaptureFigures, call_pattern, figures
 from rope_prof.analysis.trace.calls import call_events, call_frame
 from rope_prof.errors import RunError
 from rope_prof.io.run.folder import RunFolder, read_run

@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from rope_prof.analysis.run.capture import CaptureFigures, call_pattern, figures, require_whole
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings
 from rope_prof.analysis.run.decomposition import Decomposition, decompose
 from rope_prof.analysis.run.headline import BestAgainstBest, headlines
 from rope_prof.analysis.run.modes import modes
 from rope_prof.analysis.run.numbers import Numbers, numbers
-from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, figures, require_whole, summary
+from rope_prof.analysis.run.rows import Row, summary
 from rope_prof.analysis.run.series import series
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.analysis.trace.calls import call_frame

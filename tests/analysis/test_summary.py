@@ -7,7 +7,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from rope_prof.analysis.run.rows import CaptureFigures, Row, call_pattern, frame_figures, raw_trusted, summary
+from rope_prof.analysis.run.capture import CaptureFigures, call_pattern, frame_figures
+from rope_prof.analysis.run.rows import Row, raw_trusted, summary
 from rope_prof.model.samples import samples_schema
 from tests.built_runs import FUSED, UNFUSED, built
 from tests.runs import RIGHT, WRONG, facts, key, run, samples

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.run.rows import CaptureFigures, figures
+from rope_prof.analysis.run.capture import CaptureFigures, figures
 from rope_prof.io.trace.read import read_trace
 from rope_prof.record.capture import capture as module
 from rope_prof.record.capture.file import capture_file

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rope_prof.analysis.run.rows import CaptureFigures, figures
+from rope_prof.analysis.run.capture import CaptureFigures, figures
 from rope_prof.cli import COMMANDS, main
 from rope_prof.commands.recorded import next_commands, slug
 from rope_prof.io.run.folder import append_samples, read_run, write_run

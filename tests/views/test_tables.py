@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rope_prof.analysis.run.rows import CaptureFigures, Row, summary
+from rope_prof.analysis.run.capture import CaptureFigures
+from rope_prof.analysis.run.rows import Row, summary
 from rope_prof.io.run.schema import stopped
 from rope_prof.model.run import KeyFacts, Run, Stopped
 from rope_prof.views.blocks.run import run_tables

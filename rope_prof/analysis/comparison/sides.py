@@ -11,7 +11,7 @@ from functools import partial
 
 import polars as pl
 
-from rope_prof.analysis.run.rows import CaptureFigures
+from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.errors import RopeProfError
 from rope_prof.model.run import Key, KeyFacts, Run
 

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.run.ceilings import Measured, best, chain_node, launch_gap, measured_ceilings, per_round
 from rope_prof.analysis.run.closure import Account, Balance, balance
-from rope_prof.analysis.run.rows import CaptureFigures
 from rope_prof.analysis.run.series import Series, chain, ranked, series, sibling
 from rope_prof.analysis.stats import LEAST, Drawn, DrawnRounds, drawn_mean, drawn_rounds, known
 from rope_prof.model.run import Key, Run

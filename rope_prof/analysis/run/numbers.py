@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.decomposition import Decomposition, decompositions
 from rope_prof.analysis.run.floors import Floor, roofline
 from rope_prof.analysis.run.headline import BestAgainstBest, headlines
 from rope_prof.analysis.run.modes import ModeRow, modes
-from rope_prof.analysis.run.rows import CaptureFigures, Row, case_ceilings, rows_of
+from rope_prof.analysis.run.rows import Row, case_ceilings, rows_of
 from rope_prof.analysis.run.series import series
 from rope_prof.model.run import Run
 

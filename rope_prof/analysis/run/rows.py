@@ -1,4 +1,4 @@
-"""Figures of one capture, and the row of each key of a run: facts, samples and captures -> the table people read.
+"""The row of each key of a run: facts, samples and figures of captures -> the table people read.
 
 Bubble of a call = its period (first kernel to the next call's first kernel) less its busy time: raw from the profiled
 period, corrected from the unprofiled wall per call. It has two parts: *host*, wall less the device time of calls that
@@ -18,29 +18,23 @@ wall, or the table says that they do not.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings
 from rope_prof.analysis.run.conditions import other_clock
 from rope_prof.analysis.run.processes import Turns, ratio, turns
 from rope_prof.analysis.run.series import UNRANKED, Series, chain, ranked, series, sibling, wall
 from rope_prof.analysis.stats import Figure, figure, tenths
-from rope_prof.analysis.trace.calls import added_busy, as_cpu, call_rows, matching, recorded_on_cpu
-from rope_prof.analysis.trace.launches import launched
-from rope_prof.errors import RunError
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run, Stopped
-from rope_prof.model.trace import Trace
 from rope_prof.units import SECOND
 
 #: A capture whose calls take this many times their unprofiled time, or this many times less, tells nothing of their
 #: bubbles: see `raw_trusted`.
 INFLATION_LIMIT = 1.5
-#: Kernels of a capture that take together this much longer than their union overlap.
-OVERLAP = 1.02
 #: A corrected bubble and its cross-check may differ by this part of the call's wall.
 AGREE_WITHIN = 0.05
 #: One pass over the bytes may take this much longer than a path before that path is doubted.
@@ -54,33 +48,6 @@ def raw_trusted(inflation: float | None) -> bool:
     clock), and the two do not belong together. Unknown is not trusted.
     """
     return inflation is not None and 1 / INFLATION_LIMIT <= inflation <= INFLATION_LIMIT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureFigures:
-    """Medians over the captured calls of one key. None where the trace does not hold it.
-
-    `busy_ns` is no median: it is the union of the GPU events of all captured calls over their number, so that launches
-    that overlap are counted once. `busy_each_ns`: what each call adds to that union (a replay: over its calls), whose
-    mean it is and from which intervals are drawn. `replay_ns`: of calls inside a graph's replay, its length over its
-    calls.
-    """
-
-    calls: int
-    kernels_per_call: float | None
-    kernel_ns: float | None
-    busy_ns: float | None
-    period_ns: float | None
-    bubble_raw_ns: float | None
-    replay_ns: float | None = None
-    busy_each_ns: tuple[float, ...] = field(default=(), compare=False, repr=False)
-
-    @property
-    def overlaps(self) -> bool:
-        """Whether kernels run beside the ones before (programmatic dependent launch, other streams): together they take
-        longer than their union, and none waits for the one before.
-        """
-        return self.kernel_ns is not None and bool(self.busy_ns) and self.kernel_ns > OVERLAP * (self.busy_ns or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,68 +123,6 @@ class Row:
         if self.light_inflation is None or self.inflation is None or replays_apart(self):
             return None
         return self.light_inflation > self.inflation
-
-
-def require_whole(trace: Trace, found: CaptureFigures, facts: KeyFacts) -> None:
-    """RunError where `trace` is a part of what was recorded for `facts`: its figures would be wrong."""
-    cut = next((finding.detail for finding in trace.findings if finding.code.startswith("cut_")), None)
-    if cut is None and facts.captured_calls is not None and found.calls != facts.captured_calls:
-        cut = f"it holds {found.calls} calls, {facts.captured_calls} were recorded"
-    if cut is not None:
-        raise RunError(
-            f"trace {facts.trace!r} of the run is damaged ({cut}); restore the file, or delete it to see the run "
-            "without it"
-        )
-
-
-def call_pattern(key_name: str) -> re.Pattern[str]:
-    """The ranges of one key's calls: `<key>#<call>`."""
-    return re.compile(re.escape(key_name) + r"#\d+")
-
-
-def figures(trace: Trace, key: Key | str) -> CaptureFigures:
-    """What the trace says of the calls of `key`: medians over them; the last call has no period.
-
-    A trace of our own that says it was recorded on a CPU counts leaf operators as kernels.
-    """
-    pattern = call_pattern(key if isinstance(key, str) else key.name)
-    source = as_cpu(trace) if recorded_on_cpu(trace) else trace
-    per_range = (trace.own or {}).get("calls_per_range", 1)
-    ranges, events = matching(source, pattern, kind="record_function"), launched(source)
-    rows = call_rows(ranges, events).join(added_busy(ranges, events), on="call", how="left", maintain_order="left")
-    return frame_figures(rows, int(per_range))
-
-
-def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:
-    """`figures` of a frame of ranges (`kernels`, `kernel_ns`, `busy_ns`, `period_ns`) that hold `per_range` calls each.
-
-    `added_ns` (see `calls.added_busy`) counts what overlaps between calls once; without that column calls are taken not
-    to overlap. A range of several calls is the replay of a CUDA graph (`inner_gap_ns` is read of those). Ranges without
-    a kernel have no times.
-    """
-    busy = "added_ns" if "added_ns" in frame.columns else "busy_ns"
-    alive = frame.filter(frame["kernels"] > 0).with_columns(busy_ns=busy)
-    with_period = alive.drop_nulls("period_ns")
-    return CaptureFigures(
-        calls=frame.height * per_range,
-        kernels_per_call=_middle(frame["kernels"], per_range),
-        kernel_ns=_middle(alive["kernel_ns"], per_range),
-        busy_ns=_mean(alive["busy_ns"], per_range),
-        period_ns=_middle(with_period["period_ns"], per_range),
-        bubble_raw_ns=_middle(with_period["period_ns"] - with_period["busy_ns"], per_range),
-        replay_ns=_middle(alive["busy_ns"] + alive["inner_gap_ns"], per_range) if per_range > 1 else None,
-        busy_each_ns=tuple(ns / per_range for ns in alive["busy_ns"].drop_nulls()),
-    )
-
-
-def _middle(column: pl.Series, per_range: int) -> float | None:
-    found = figure(column.drop_nulls().to_list())
-    return None if found is None else found.median / per_range
-
-
-def _mean(column: pl.Series, per_range: int) -> float | None:
-    found = column.drop_nulls()
-    return float(found.sum()) / len(found) / per_range if len(found) else None
 
 
 def summary(

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from rope_prof.analysis.run.rows import figures
+from rope_prof.analysis.run.capture import figures
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import CEILINGS, L2, Case, Ceiling, CeilingName
 from rope_prof.record.bench.subjects import Ring, cold_graph, replays

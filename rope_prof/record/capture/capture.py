@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import torch
 
-from rope_prof.analysis.run.rows import figures
+from rope_prof.analysis.run.capture import figures
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.kineto.reader import KinetoReader

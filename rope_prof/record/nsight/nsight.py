@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from rope_prof.analysis.run.rows import call_pattern
+from rope_prof.analysis.run.capture import call_pattern
 from rope_prof.analysis.trace.calls import call_events, call_frame
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.layout import COMPUTE_SUFFIX, SYSTEMS_SUFFIX

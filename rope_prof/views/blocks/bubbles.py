@@ -11,7 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.analysis.run.rows import INFLATION_LIMIT, call_pattern
+from rope_prof.analysis.run.capture import call_pattern
+from rope_prof.analysis.run.rows import INFLATION_LIMIT
 from rope_prof.analysis.trace.idle import Idle, log_bins
 from rope_prof.units import MISSING, US, duration, in_us, microseconds, percent, ratio
 from rope_prof.views.blocks.model import Block, Cell, Picture, Table, Tone, cells, charted

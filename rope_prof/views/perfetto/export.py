@@ -21,7 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rope_prof.analysis.run.rows import Row, call_pattern
+from rope_prof.analysis.run.capture import call_pattern
+from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.trace.analyze import accounted, analyze
 from rope_prof.analysis.trace.calls import call_frame
 from rope_prof.analysis.trace.replays import own_calls, single_calls

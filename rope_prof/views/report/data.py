@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.run.capture import call_pattern
 from rope_prof.analysis.run.headline import BestAgainstBest
-from rope_prof.analysis.run.rows import Row, call_pattern, replays_apart
+from rope_prof.analysis.run.rows import Row, replays_apart
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.calls import as_cpu, call_events, call_frame, recorded_on_cpu
 from rope_prof.analysis.trace.gaps import device_gaps
