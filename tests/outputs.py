@@ -58,11 +58,13 @@ def _near(one: Any, other: Any) -> bool:
 
 
 def said(tree: Path, *words: str) -> Any:
-    """The document that a command of that tree prints."""
+    """The document that a command of that tree prints. Errors: SystemExit with its words where it prints none."""
     command = [sys.executable, "-m", "rope_prof", *words]
     done = subprocess.run(
         command, cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}, capture_output=True, check=False
     )
+    if not done.stdout:
+        sys.exit(f"{tree}: {' '.join(words)}: {done.stderr.decode()}")
     return json.loads(done.stdout)
 
 

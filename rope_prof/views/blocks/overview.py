@@ -118,12 +118,6 @@ class Overview:
     own: tuple[str, ...] = ()
     best: BestAgainstBest | None = None
 
-    @property
-    def longest_ns(self) -> float | None:
-        """The longest wall time among the sides: the common scale of their bars."""
-        walls = [side.row.wall_ns.median for side in self.sides if side.row.wall_ns]
-        return max(walls, default=None)
-
 
 def overview(
     rows: Sequence[Row],

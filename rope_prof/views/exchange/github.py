@@ -28,8 +28,6 @@ _WORDS: dict[Held, str] = {
     "undecided": "a bound cannot be judged, which is no pass",
     "holds": "every bound holds",
 }
-#: Of `STATES`, what so many bounds do.
-_COUNTED = ("fail", "open", "hold")
 _HEAD = ("", "what", "path, mode", "metric", "base", "candidate", "change [95 %]", "bound")
 
 
