@@ -71,6 +71,12 @@ USES = {
     "two traces: what changed and why": """
         rope_prof/analysis/diff/* rope_prof/views/*/trace_diff.py rope_prof/commands/compare_traces.py
         dashboard/pages/two_traces.py""",
+    "a part of a trace; any trace as Kineto's; a compiled scan": """
+        rope_prof/analysis/trace/cut.py rope_prof/io/kineto/writer.py rope_prof/opened/cuts.py
+        rope_prof/io/kineto/scanner.py""",
+    "picking in a timeline: search, groups, flame graph, two on one scale": """
+        rope_prof/analysis/selection/* rope_prof/analysis/trace/kernel_class.py rope_prof/views/timeline/aligned.py
+        rope_prof/views/timeline/flame.py rope_prof/views/timeline/marks.py rope_prof/views/words/groupings.py""",
     "what to do about a trace": "rope_prof/analysis/fixes/* rope_prof/views/*/fixes.py",
     "figures for other tools": """
         rope_prof/views/exchange/* rope_prof/opened/exchange.py rope_prof/commands/export_answers.py
@@ -148,7 +154,7 @@ def main(tree: Path) -> None:
     counts = [by_room(tree)] + ([by_use(tree)] if (tree / "tests/lines.py").exists() else [])
     for sums in counts:
         rows = [*sorted(sums.items()), ("all", sum(sums.values()))]
-        sys.stdout.write("\n".join(f"{name:58} {lines:7,}" for name, lines in rows) + "\n\n")
+        sys.stdout.write("\n".join(f"{name:68} {lines:7,}" for name, lines in rows) + "\n\n")
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ def said(tree: Path, *words: str) -> Any:
 
 
 def main(other: Path) -> None:
-    """Print what differs, a line a field."""
-    for run in sorted(path.parent.name for path in (ROOT / "traces").glob("*/run.json")):
+    """Print what differs, a line a field, of each run that the other tree ships."""
+    for run in sorted(path.parent.name for path in (other / "traces").glob("*/run.json")):
         sides = [f"traces/{run}:{path}/eager" for path in ("unfused", "fused")]
         for words in (("show", f"traces/{run}", "--json"), ("compare", *sides, "--format", "json")):
             found = changes(said(other, *words), said(ROOT, *words))
