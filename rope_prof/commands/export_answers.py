@@ -5,13 +5,14 @@ Each is cleaned of private words. `said`: what went, for who writes the file.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from rope_prof.commands.export_ranks import draw_ranks
 from rope_prof.commands.kept import Answer
 from rope_prof.io.font import picture_font
 from rope_prof.io.kineto.writer import kineto_bytes
-from rope_prof.io.run.clean_files import clean_perfetto
+from rope_prof.io.run.clean_json import clean_word
 from rope_prof.io.run.clean_model import clean_whole_trace
 from rope_prof.io.run.redact import cleaner
 from rope_prof.io.trace.dataset import is_dataset
@@ -62,15 +63,15 @@ def exchange_answer(source: Path, to: str) -> Answer:
 def perfetto_answer(source: Path) -> Answer:
     """`trace`: a run, a trace or the ranks of a dataset for Perfetto."""
     notes: list[str] = []
+    clean = cleaner()
+    said = partial(clean_word, blank=clean)
     if is_dataset(source):
-        ranks = draw_ranks(source)
+        ranks = draw_ranks(source, said)
         data, notes = ranks.data, [f"{name}: not in it, none of its ranks has a GPU event" for name in ranks.left_out]
     elif source.is_dir():
-        data = draw_run(open_run(source)).data
+        data = draw_run(open_run(source), clean=said).data
     else:
-        data = draw_trace(source)
-    clean = cleaner()
-    data = clean_perfetto(data, clean)
+        data = draw_trace(source, said)
     return {"trace": data, "said": "\n".join((clean.sentence(), *notes)).encode()}
 
 
@@ -79,5 +80,5 @@ def part_answer(source: Path, to: str, asked: str, call: str) -> Answer:
     part, said = part_of(read_trace(source), asked or None, int(call) if call else None)
     clean = cleaner()
     part = clean_whole_trace(part, clean)
-    data = kineto_bytes(part) if to == "kineto" else clean_perfetto(drawn(part, source), clean)
+    data = kineto_bytes(part) if to == "kineto" else drawn(part, source, partial(clean_word, blank=clean))
     return {"trace": data, "said": "\n".join((*said, clean.sentence())).encode()}

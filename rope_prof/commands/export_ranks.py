@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +24,8 @@ MOST_EVENTS: Final = 6_000_000
 MOST_WORDS: Final = 16
 
 
-def draw_ranks(folder: Path) -> RanksDrawn:
-    """All recordings of the dataset in `folder` with all their ranks.
+def draw_ranks(folder: Path, clean: Callable[[str], str]) -> RanksDrawn:
+    """All recordings of the dataset in `folder` with all their ranks, their texts as `clean` gives them.
 
     Errors: RunError where it holds too many events for one file, or none; TraceError for a lost trace.
     """
@@ -35,7 +35,7 @@ def draw_ranks(folder: Path) -> RanksDrawn:
     if sum(events[rank.source] for one in recordings for rank in _usable(one)) > MOST_EVENTS:
         raise RunError(_too_many(folder, recordings, events))
     try:
-        return ranks_trace([(recording, _traces(recording)) for recording in recordings])
+        return ranks_trace([(recording, _traces(recording)) for recording in recordings], clean)
     except ValueError as error:
         raise RunError(f"nothing to draw in {str(folder)!r}: {error}") from error
 

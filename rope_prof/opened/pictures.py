@@ -16,14 +16,17 @@ from rope_prof.serve.server import FirstLook, MadeFile
 from rope_prof.views.perfetto.export import PerfettoFile, perfetto_bytes, run_trace
 
 
-def draw_run(run: OpenedRun, case: str | None = None) -> PerfettoFile:
-    """All traces of a run, or of one case, as one. Errors: RunError where it has none, or one is damaged."""
+def draw_run(run: OpenedRun, case: str | None = None, clean: Callable[[str], str] = str) -> PerfettoFile:
+    """All traces of a run, or of one case, as one, every text as `clean` gives it.
+
+    Errors: RunError where it has none, or one is damaged.
+    """
     wanted = [facts for facts in run.run.keys if case in (None, facts.key.case.name)]
     found = {facts.key.name: run.trace(facts) for facts in wanted}
     traces = {name: trace for name, trace in found.items() if trace is not None}
     if not traces:
         raise no_trace(run.folder)
-    return run_trace(run.run, run.rows, traces)
+    return run_trace(run.run, run.rows, traces, clean)
 
 
 def no_trace(folder: RunFolder) -> RunError:
@@ -34,12 +37,12 @@ def no_trace(folder: RunFolder) -> RunError:
     )
 
 
-def draw_trace(path: Path) -> bytes:
+def draw_trace(path: Path, clean: Callable[[str], str] = str) -> bytes:
     """Any trace with its bubbles. Errors: TraceError for a file without a timeline."""
-    return drawn(read_trace(path), path)
+    return drawn(read_trace(path), path, clean)
 
 
-def drawn(trace: Trace, path: Path) -> bytes:
+def drawn(trace: Trace, path: Path, clean: Callable[[str], str] = str) -> bytes:
     """A trace that was read from `path`, or a part of it. Errors: as `draw_trace`."""
     frames = (trace.gpu, trace.calls, trace.ranges, trace.ops)
     if not any(frame.height for frame in frames):
@@ -47,7 +50,7 @@ def drawn(trace: Trace, path: Path) -> bytes:
             f"nothing to draw in {str(path)!r} ({trace.format}, {trace.events} events, none with a time); "
             "expected a trace with kernels, launches or ranges"
         )
-    return perfetto_bytes(trace, path.name)
+    return perfetto_bytes(trace, path.name, clean)
 
 
 def case_traces(run: OpenedRun) -> dict[str, Callable[[], MadeFile]]:

@@ -17,7 +17,7 @@ Every track's name carries its side, since a pinned track loses its group. Conte
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -59,17 +59,20 @@ class PerfettoFile:
     zooms: Mapping[str, Zoom]
 
 
-def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> PerfettoFile:
+def run_trace(
+    run: Run, rows: Sequence[Row], traces: Mapping[str, Trace], clean: Callable[[str], str] = str
+) -> PerfettoFile:
     """The traces of a run (key name -> trace) as one, with the table `rows` as metadata.
 
-    Keys without a trace are left out of the picture and stay in the table. Errors: ValueError for no trace at all.
+    Keys without a trace are left out of the picture and stay in the table. Every text is written as `clean` gives it.
+    Errors: ValueError for no trace at all.
     """
     keys = [facts.key for facts in run.keys if facts.key.name in traces]
     if not keys:
         raise ValueError("no trace of any key; expected at least one")
     sides = {key.name: _side(key, label, traces[key.name]) for key, label in zip(keys, key_labels(keys), strict=True)}
     origin = max(lead(side) for side in sides.values())
-    writer = PerfettoWriter()
+    writer = PerfettoWriter(clean)
     writer.metadata(run_metadata(run, rows))
     root = writer.group(f"{run.name} · {machine_line(run.machine)}")
     by_key = {row.key: row for row in rows}
@@ -89,10 +92,10 @@ def run_trace(run: Run, rows: Sequence[Row], traces: Mapping[str, Trace]) -> Per
     return PerfettoFile(writer.data(), zooms)
 
 
-def perfetto_bytes(trace: Trace, title: str) -> bytes:
+def perfetto_bytes(trace: Trace, title: str, clean: Callable[[str], str] = str) -> bytes:
     """Any trace with its bubbles, on its own clock: the tracks of `run_trace`, named by `title`."""
     used = accounted(trace)
-    writer = PerfettoWriter()
+    writer = PerfettoWriter(clean)
     facts = {"rope_prof.source": title, "rope_prof.format": trace.format}
     answer = analyze(trace)
     facts["rope_prof.integrity"] = answer.integrity.verdict

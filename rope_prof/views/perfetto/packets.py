@@ -1,4 +1,4 @@
-"""Perfetto's native format (TrackEvent), written through its own protobuf classes: tracks, slices, flows, counters.
+"""Perfetto's native format (TrackEvent): tracks, slices, flows, counters.
 
 Knows packets, interned words and the order that the format wants; knows no trace of ours. Slices that overlap on one
 native track get wrong durations without a word, so `lanes` spreads them first. Within a track, events come in the
@@ -8,23 +8,33 @@ order of time, an end before the begin at the same instant; the reader sorts tra
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket
+from rope_prof.views.perfetto.encode import block, double, fixed, number, varint
 
 Value = str | int | float | None
 
-_SEQUENCE: Final = 1
 _FIRST_TRACK: Final = 1000
 #: TrackEvent.Type, TrackDescriptor.ChildTracksOrdering, CounterDescriptor.Unit, TracePacket.SequenceFlags.
 _BEGIN, _END, _COUNTER = 1, 2, 4
 _EXPLICIT: Final = 3
 _COUNT: Final = 2
 _CLEARED, _NEEDED = 1, 2
+#: Fields of TracePacket, in the order in which they are written.
+_METADATA, _TIMESTAMP, _SEQUENCE, _EVENT, _INTERNED, _FLAGS, _TRACK = 5, 8, 10, 11, 12, 13, 60
+#: Fields of InternedData: the tables of words.
+_CATEGORIES, _NAMES, _NOTES = 1, 2, 3
+#: Fields of TrackEvent: its category, note, type, name and track; a value, arrows that leave and arrive, a colour.
+_CATEGORY, _NOTE, _TYPE, _NAME, _OF = 3, 4, 9, 10, 11
+_VALUE, _LEAVES, _ARRIVES, _COLOUR = 30, 47, 48, 53
+#: So many arguments are kept as they are written.
+_MOST_NOTES: Final = 1 << 16
+_BEGUN: Final = number(_TYPE, _BEGIN)
+_OURS: Final = number(_SEQUENCE, 1)
+_KNOWN: Final = number(_FLAGS, _NEEDED)
 #: Where nothing is open on a lane: after every end.
 _FREE: Final = (1 << 63) - 1
 
@@ -52,20 +62,24 @@ def lanes(slices: Iterable[Slice], *, nest: bool) -> list[list[Slice]]:
     room = np.zeros(1, np.int64)  # of each lane the end on top
     closing: list[tuple[int, int]] = []
     for one in sorted(slices, key=lambda s: (s.start_ns, -_end(s))):
-        end = _end(one)
-        while closing and closing[0][0] <= one.start_ns:
+        start, end = one.start_ns, _end(one)
+        while closing and closing[0][0] <= start:
             _, number = heapq.heappop(closing)
             stacks[number].pop()
             room[number] = stacks[number][-1] if stacks[number] else _FREE
-        fits = room[: len(found)] >= (end if nest else _FREE)
-        number = int(fits.argmax()) if fits.any() else len(found)
+        least = end if nest else _FREE
+        if found and (stacks[0][-1] if stacks[0] else _FREE) >= least:
+            number = 0
+        else:
+            fits = room[: len(found)] >= least
+            number = int(fits.argmax()) if fits.any() else len(found)
         if number == len(found):
             found.append([])
             stacks.append([])
             room = np.append(room, room) if number == len(room) else room
             room[number] = _FREE
         found[number].append(one)
-        if end > one.start_ns:
+        if end > start:
             stacks[number].append(end)
             room[number] = end
             heapq.heappush(closing, (end, number))
@@ -77,21 +91,24 @@ def _end(one: Slice) -> int:
 
 
 class PerfettoWriter:
-    """Collects packets; `data()` is the file. A track must be made before its first event."""
+    """Collects packets; `data()` is the file. A track must be made before its first event.
 
-    def __init__(self) -> None:
-        from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
+    `clean` is asked once for each text that is written.
+    """
 
-        self._packet = protos.TracePacket
-        self._out = bytearray()
+    def __init__(self, clean: Callable[[str], str] = str) -> None:
+        self._clean = clean
+        self._said: dict[str, bytes] = {}
+        self._notes: dict[tuple[str, Value, type], bytes] = {}
+        self._out: list[bytes] = []
         self._tracks = _FIRST_TRACK
         self._ranks: dict[int, int] = {}
-        self._words: dict[tuple[str, str], int] = {}
-        self._started = False
+        self._words: dict[tuple[int, str], int] = {}
+        self._new: dict[int, list[bytes]] = {}  # words of the packet at hand that no packet before it told
 
     def data(self) -> bytes:
         """All packets so far as the bytes of a `.pftrace`."""
-        return bytes(self._out)
+        return b"".join(self._out)
 
     def group(self, name: str, parent: int | None = None, description: str | None = None) -> int:
         """A track that holds tracks, in the order in which they are made."""
@@ -100,104 +117,98 @@ class PerfettoWriter:
     def lane(self, name: str, parent: int, slices: Iterable[Slice], description: str | None = None) -> int:
         """A track with slices as `lanes` gives them: in the order of time, nested or apart."""
         track = self._track(name, parent, description)
+        ended = _OURS + block(_EVENT, number(_TYPE, _END) + number(_OF, track)) + _KNOWN
+        about = number(_OF, track)
         pending: list[int] = []
         for one in slices:
             while pending and pending[-1] <= one.start_ns:
-                self._event(track, pending.pop(), _END)
-            self._begin(track, one)
+                self._write(number(_TIMESTAMP, pending.pop()) + ended)
+            self._write(number(_TIMESTAMP, one.start_ns) + _OURS + self._begun(one, about))
             if one.end_ns is not None:
                 pending.append(one.end_ns)
         while pending:
-            self._event(track, pending.pop(), _END)
+            self._write(number(_TIMESTAMP, pending.pop()) + ended)
         return track
 
     def counter(self, name: str, parent: int, points: Iterable[tuple[int, int]], description: str) -> int:
         """A counter track of (ns, value), in the order of time."""
         track = self._track(name, parent, description, counter=True)
+        about = number(_TYPE, _COUNTER) + number(_OF, track)
         for at, value in points:
-            packet = self._event_packet(track, at, _COUNTER)
-            packet.track_event.counter_value = value
-            self._write(packet)
+            event = block(_EVENT, about + number(_VALUE, value))
+            self._write(number(_TIMESTAMP, at) + _OURS + event + _KNOWN)
         return track
 
     def metadata(self, facts: Mapping[str, str]) -> None:
         """Words of the trace as a whole; the engine lists them in its table `metadata` under `cr-<name>`."""
-        packet = self._new()
-        for name, value in facts.items():
-            packet.chrome_events.metadata.add(name=name, string_value=value)
-        self._write(packet)
+        told = (block(1, self._text(name)) + block(2, self._text(value)) for name, value in facts.items())
+        self._write(block(_METADATA, b"".join(block(2, fact) for fact in told)) + _OURS + self._flags())
 
     def _track(self, name: str, parent: int | None, description: str | None, counter: bool = False) -> int:
         self._tracks += 1
-        packet = self._new()
-        track = packet.track_descriptor
-        track.uuid = self._tracks
-        track.name = name
-        if description is not None:
-            track.description = description
+        about = number(1, self._tracks) + block(2, self._text(name))
+        rank = b""
         if parent is not None:
-            track.parent_uuid = parent
-            track.sibling_order_rank = self._ranks[parent] = self._ranks.get(parent, 0) + 1
-        if counter:
-            track.counter.unit = _COUNT
-        else:
-            track.child_ordering = _EXPLICIT
-        self._write(packet)
+            rank = number(12, self._ranks.setdefault(parent, 0) + 1)
+            self._ranks[parent] += 1
+            about += number(5, parent)
+        about += block(8, number(3, _COUNT)) if counter else number(11, _EXPLICIT)
+        about += rank + (b"" if description is None else block(14, self._text(description)))
+        self._write(_OURS + self._flags() + block(_TRACK, about))
         return self._tracks
 
-    def _begin(self, track: int, one: Slice) -> None:
-        packet = self._event_packet(track, one.start_ns, _BEGIN)
-        event = packet.track_event
-        event.name_iid = self._word(packet, "event_names", one.name)
-        event.category_iids.append(self._word(packet, "event_categories", one.category))
-        event.flow_ids.extend(one.out)
-        event.terminating_flow_ids.extend(one.into)
+    def _begun(self, one: Slice, track: bytes) -> bytes:
+        """The fields of a slice's first packet behind its instant."""
+        name, category = self._word(_NAMES, one.name), self._word(_CATEGORIES, one.category)
+        notes = self._notes
+        parts = [number(_CATEGORY, category)]
+        for word, value in one.args.items():
+            if value is not None:
+                key = word, value, type(value)
+                parts.append(notes[key] if key in notes else self._note(key))
+        parts += (_BEGUN, number(_NAME, name), track)
+        parts += [fixed(_LEAVES, flow) for flow in one.out]
+        parts += [fixed(_ARRIVES, flow) for flow in one.into]
         if one.colour is not None:
-            event.correlation_id_str = one.colour
-        for name, value in one.args.items():
-            if value is None:
-                continue
-            note = event.debug_annotations.add()
-            note.name_iid = self._word(packet, "debug_annotation_names", name)
-            if isinstance(value, str):
-                note.string_value = value
-            elif isinstance(value, int):
-                note.int_value = value
-            else:
-                note.double_value = value
-        self._write(packet)
+            parts.append(block(_COLOUR, self._text(one.colour)))
+        event = block(_EVENT, b"".join(parts))
+        if not self._new:
+            return event + _KNOWN
+        tables, self._new = sorted(self._new.items()), {}
+        return event + block(_INTERNED, b"".join(block(t, word) for t, words in tables for word in words)) + _KNOWN
 
-    def _event(self, track: int, at: int, kind: int) -> None:
-        self._write(self._event_packet(track, at, kind))
+    def _note(self, key: tuple[str, Value, type]) -> bytes:
+        """An argument, kept for the next slice that has it."""
+        word, value, _ = key
+        note = number(1, self._word(_NOTES, word))
+        if isinstance(value, str):
+            note += block(6, self._text(value))
+        elif isinstance(value, int):
+            note += number(4, value)
+        else:
+            assert value is not None
+            note += double(5, value)
+        if len(self._notes) >= _MOST_NOTES:
+            self._notes.clear()
+        self._notes[key] = note = block(_NOTE, note)
+        return note
 
-    def _event_packet(self, track: int, at: int, kind: int) -> TracePacket:
-        packet = self._new()
-        packet.timestamp = at
-        packet.track_event.type = kind
-        packet.track_event.track_uuid = track
-        return packet
-
-    def _word(self, packet: TracePacket, table: str, word: str) -> int:
+    def _word(self, table: int, word: str) -> int:
         """The number of a word; at its first use its text travels in this packet."""
-        number = self._words.get((table, word))
-        if number is None:
-            number = self._words[table, word] = len(self._words) + 1
-            getattr(packet.interned_data, table).add(iid=number, name=word)
-        return number
+        found = self._words.get((table, word))
+        if found is None:
+            found = self._words[table, word] = len(self._words) + 1
+            self._new.setdefault(table, []).append(number(1, found) + block(2, self._text(word)))
+        return found
 
-    def _new(self) -> Any:
-        packet = self._packet()
-        packet.trusted_packet_sequence_id = _SEQUENCE
-        packet.sequence_flags = _NEEDED if self._started else _CLEARED | _NEEDED
-        self._started = True
-        return packet
+    def _text(self, text: str) -> bytes:
+        said = self._said.get(text)
+        if said is None:
+            said = self._said[text] = self._clean(text).encode()
+        return said
 
-    def _write(self, packet: TracePacket) -> None:
-        body = packet.SerializeToString()
-        length = len(body)
-        self._out.append(0x0A)
-        while length > 0x7F:
-            self._out.append(length & 0x7F | 0x80)
-            length >>= 7
-        self._out.append(length)
-        self._out += body
+    def _flags(self) -> bytes:
+        return _KNOWN if self._out else number(_FLAGS, _CLEARED | _NEEDED)
+
+    def _write(self, packet: bytes) -> None:
+        self._out.append(b"\x0a" + varint(len(packet)) + packet)

@@ -6,7 +6,7 @@ recording              all recordings begin at the same instant, its ranks lie o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,10 +42,13 @@ class _Placed:
         return max(0, *(self.zeros[label] - _first(trace) for label, trace in self.traces.items()))
 
 
-def ranks_trace(found: Sequence[tuple[Recording, Mapping[str, Trace]]]) -> RanksDrawn:
+def ranks_trace(
+    found: Sequence[tuple[Recording, Mapping[str, Trace]]], clean: Callable[[str], str] = str
+) -> RanksDrawn:
     """The traces of each recording (rank label -> trace) as one.
 
     Zero is the first GPU event of any rank of each recording; what lies before it is kept, all are moved alike.
+    Every text is written as `clean` gives it.
     Errors: ValueError where no rank has a GPU event.
     """
     tried = [_placed(recording, traces) for recording, traces in found]
@@ -55,7 +58,7 @@ def ranks_trace(found: Sequence[tuple[Recording, Mapping[str, Trace]]]) -> Ranks
         raise ValueError("no rank has a GPU event; expected at least one")
     origin = max(one.lead() for one in placed)
     several = len(found) > 1
-    writer = PerfettoWriter()
+    writer = PerfettoWriter(clean)
     facts = [_facts(one, f".{number}" if several else "") for number, one in enumerate(placed, start=1)]
     gone = {f"rope_prof.left_out.{number}": name for number, name in enumerate(left_out, start=1)}
     writer.metadata({name: words for each in (*facts, gone) for name, words in each.items()})
