@@ -168,6 +168,11 @@ def last_begun(ordered: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
 
 def call_events(trace: Trace, call_row: dict[str, Any]) -> pl.DataFrame:
     """The GPU events of one row of `call_frame` by start, each with its launch (see `launches.launched`)."""
+    return events_in(launched(trace), call_row)
+
+
+def events_in(events: pl.DataFrame, call_row: dict[str, Any]) -> pl.DataFrame:
+    """The same of `events`, which come from `launched`."""
     process, thread = call_row["process"], call_row["thread"]
     end = call_row["host_end_ns"]
     held = pl.col("launch_start_ns").is_between(
@@ -179,7 +184,7 @@ def call_events(trace: Trace, call_row: dict[str, Any]) -> pl.DataFrame:
         held &= pl.col("launch_thread").eq_missing(thread) | (pl.col(FOR_THREAD) == thread).fill_null(False)
     if call_row.get("device") is not None:
         held &= pl.col("device") == call_row["device"]
-    return launched(trace).filter(held).sort("start_ns", "stream", "dur_ns", maintain_order=True)
+    return events.filter(held).sort("start_ns", "stream", "dur_ns", maintain_order=True)
 
 
 def recorded_on_cpu(trace: Trace) -> bool:

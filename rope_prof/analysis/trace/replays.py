@@ -6,11 +6,12 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from rope_prof.analysis.trace.calls import call_events
+from rope_prof.analysis.trace.calls import call_events, events_in
 from rope_prof.analysis.trace.launches import launched
-from rope_prof.analysis.trace.spans import busy_time, total_time
+from rope_prof.analysis.trace.pairs import run_totals, runs, timed
 from rope_prof.model.trace import Trace
 
 
@@ -74,27 +75,16 @@ def split_replays(trace: Trace, frame: pl.DataFrame, per_range: int) -> pl.DataF
     if per_range == 1:
         return frame
     rows: list[dict[str, Any]] = []
+    launches = launched(trace)
     for row in frame.filter(pl.col("events") > 0).iter_rows(named=True):
-        events = call_events(trace, row)
+        events = events_in(launches, row)
         size, rest = divmod(events.height, per_range)
         if rest:
             rows.append(row)
             continue
-        rows += [_part(row, events[k * size : (k + 1) * size], first=k == 0) for k in range(per_range)]
+        arrays, number = timed(events), np.repeat(np.arange(per_range), size)
+        parts = run_totals(runs(number, np.arange(events.height), arrays), arrays).drop("device")
+        for part in parts.iter_rows(named=True):
+            first = part.pop("call") == 0
+            rows.append(row | part | {"host_start_ns": row["host_start_ns"] if first else None})
     return pl.DataFrame(rows, schema=frame.schema)
-
-
-def _part(row: dict[str, Any], events: pl.DataFrame, *, first: bool) -> dict[str, Any]:
-    start = int(events["start_ns"].to_numpy().min())
-    end = int((events["start_ns"] + events["dur_ns"].fill_null(0)).to_numpy().max())
-    kernels = events.filter(pl.col("kind") == "kernel")
-    return row | {
-        "host_start_ns": row["host_start_ns"] if first else None,
-        "kernels": kernels.height,
-        "events": events.height,
-        "kernel_ns": total_time(kernels),
-        "busy_ns": busy_time(events),
-        "first_start_ns": start,
-        "last_end_ns": end,
-        "inner_gap_ns": end - start - busy_time(events),
-    }

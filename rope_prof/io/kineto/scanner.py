@@ -58,6 +58,9 @@ _NONE: Final = np.iinfo(np.int64).min
 _LEAST_BYTES: Final = 64
 _TOLD: Final = ("events", "texts", "tail", "window_end", "window_end_ns", "decimals")
 
+#: Bytes of the pieces that this process read while there was no scan.
+_unscanned: Final[list[int]] = []
+
 Int64s = npt.NDArray[np.int64]
 
 
@@ -67,7 +70,10 @@ def scanner_kept() -> Store:
 
 
 def columns_of(text: bytes, last: bool) -> Columns:
-    """`columns.read_columns`, by the scan where it takes the piece."""
+    """`columns.read_columns`, by the scan where it takes the piece; compiled once so much was read without one."""
+    if _scan() is None:
+        _unscanned.append(len(text))
+        ready(sum(_unscanned))
     return scanned(text, last) or read_columns(text, last)
 
 
