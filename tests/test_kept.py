@@ -10,7 +10,9 @@ import typer
 
 from rope_prof.cli import main
 from rope_prof.commands import kept as module
-from rope_prof.commands.kept import answers_kept, kept, say_kept
+from rope_prof.commands.kept import kept, say_kept
+from rope_prof.io import store
+from rope_prof.io.store import answers_kept
 from tests.dashboard.drawn_run import write_gpu_run
 
 
@@ -104,7 +106,7 @@ def test_files_that_change_meanwhile_leave_nothing_behind(folder: Path) -> None:
 
 
 def test_it_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    monkeypatch.setattr(store, "ANSWERS_BYTES", 1000)
     for number in range(20):
         kept((number,), (folder,), Maker())
     assert 0 < answers_kept().kept_bytes() <= 1000

@@ -19,7 +19,6 @@ from rope_prof.analysis.fixes.fixes import fixes
 from rope_prof.analysis.trace.analyze import Analysis, accounted, gap_table
 from rope_prof.analysis.trace.analyze import analyze as analysis_of
 from rope_prof.commands import words
-from rope_prof.commands.analyze_many import Many, analyze_all
 from rope_prof.commands.documents import emit
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.run.nsight import counters_beside
@@ -85,10 +84,12 @@ def analyze(
 ) -> None:
     """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""
     _check(device, bandwidth)
-    many = Many(workers=workers, memory=memory, dask=dask, scheduler_file=scheduler_file)
-    if several(traces) or many.given():
+    if several(traces) or any(one is not None for one in (workers, memory, dask, scheduler_file)):
         if chains:
             raise UsageError("--chains looks at one trace; name one file")
+        from rope_prof.commands.analyze_many import Many, analyze_all
+
+        many = Many(workers=workers, memory=memory, dask=dask, scheduler_file=scheduler_file)
         analyze_all(traces, many, range_=range_, device=device, json_=json_, out=out)
         return
     trace = Path(traces[0])

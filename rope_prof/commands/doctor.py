@@ -8,15 +8,13 @@ from typing import Annotated
 import typer
 
 from rope_prof.commands.documents import VERSION, emit
-from rope_prof.commands.kept import answers_kept
 from rope_prof.errors import UnavailableError
-from rope_prof.io.kineto.scanner import scanner_kept
 from rope_prof.io.run.history import history_file, kept_runs
-from rope_prof.io.trace.cache import traces_kept
+from rope_prof.io.store import answers_kept, compiled_kept, traces_kept
 from rope_prof.units import size
 
 #: What is kept in the user's cache folder to be faster, and goes by `--clear-cache`.
-KEPT = {"parsed traces": traces_kept, "answers": answers_kept, "compiled code": scanner_kept}
+KEPT = {"parsed traces": traces_kept, "answers": answers_kept, "compiled code": compiled_kept}
 
 
 def doctor(

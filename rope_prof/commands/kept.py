@@ -25,10 +25,8 @@ import typer
 from rope_prof import __version__
 from rope_prof.commands.documents import asked, emit, given
 from rope_prof.io.run.redact import private_words
-from rope_prof.io.store import Store, digest, file_digest, stamps
+from rope_prof.io.store import answers_kept, digest, file_digest, stamps
 
-#: All kept answers together.
-MOST_BYTES: Final = 256 << 20
 #: Larger inputs than these are dearer to hash than most answers.
 _MOST_INPUT: Final = 1 << 30
 #: What a figure's last digits, and a table's look, rest on beside our own code.
@@ -37,11 +35,6 @@ _LIBRARIES: Final = ("polars", "numpy", "msgspec", "rich", "typer", "plotly", "p
 _TERMINAL: Final = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM", "COLORTERM", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 Answer = Mapping[str, bytes]
-
-
-def answers_kept() -> Store:
-    """Where answers are kept."""
-    return Store("answers", MOST_BYTES)
 
 
 def kept(words: Sequence[object], inputs: Sequence[Path], make: Callable[[], Answer]) -> Answer:

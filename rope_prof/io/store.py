@@ -21,6 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+#: All entries of one store together.
+TRACES_BYTES: Final = 4 << 30
+ANSWERS_BYTES: Final = 256 << 20
+COMPILED_BYTES: Final = 1 << 20
 _DIGESTS: Final = "digests.json"
 _CHUNK: Final = 8 << 20
 
@@ -172,3 +176,18 @@ class Store:
             if entry.name != key:
                 shutil.rmtree(entry, ignore_errors=True)
                 total -= size
+
+
+def traces_kept() -> Store:
+    """Where parsed traces are kept."""
+    return Store("traces", TRACES_BYTES)
+
+
+def answers_kept() -> Store:
+    """Where what commands answered is kept."""
+    return Store("answers", ANSWERS_BYTES)
+
+
+def compiled_kept() -> Store:
+    """Where what was compiled on this machine is kept."""
+    return Store("compiled", COMPILED_BYTES)

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from rope_prof.cli import main
-from rope_prof.io.trace import cache
-from rope_prof.io.trace.cache import SUFFIX, cached_trace, traces_kept
+from rope_prof.io import store
+from rope_prof.io.store import traces_kept
+from rope_prof.io.trace.cache import SUFFIX, cached_trace
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, empty
 
 
@@ -125,7 +126,7 @@ def test_it_is_bounded_and_what_was_opened_last_stays(tmp_path: Path, monkeypatc
         for entry in traces_kept().folder.iterdir():
             os.utime(entry, (entry.stat().st_mtime - 10,) * 2)
     cached_trace(tmp_path / "0.json", Reader(_trace()))  # opened again
-    monkeypatch.setattr(cache, "MOST_BYTES", traces_kept().kept_bytes() * 3 // 4)
+    monkeypatch.setattr(store, "TRACES_BYTES", traces_kept().kept_bytes() * 3 // 4)
     (tmp_path / "4.json").write_text("trace 4")
     cached_trace(tmp_path / "4.json", Reader(_trace()))
     monkeypatch.undo()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rope_prof.io.kineto import scanner
 from rope_prof.io.kineto.columns import Columns, read_columns
 from rope_prof.io.kineto.pieces import Events
+from rope_prof.io.store import compiled_kept
 from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.unpack import Unpacked
 from tests.io.test_kineto_decoders import KERNEL, OP, OTHERS, event, told
@@ -145,7 +146,7 @@ def test_a_compiler_that_fails_and_a_damaged_library_are_no_error(
     monkeypatch.delenv("CC")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "damaged"))
     assert scanner.ready(scanner.WORTH_BYTES)
-    (library,) = scanner.scanner_kept().folder.rglob("*.so")
+    (library,) = compiled_kept().folder.rglob("*.so")
     library.write_bytes(b"damaged")
     scanner.loaded.cache_clear()
     assert not scanner.ready(scanner.WORTH_BYTES)

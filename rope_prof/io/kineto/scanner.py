@@ -38,12 +38,11 @@ from rope_prof.io.kineto.columns import (
     shape,
     text_of,
 )
-from rope_prof.io.store import Store, digest
+from rope_prof.io.store import compiled_kept, digest
 
 VARIABLE: Final = "ROPE_PROF_SCANNER"
 #: Compiling takes as long as reading so much does.
 WORTH_BYTES: Final = 12 << 20
-_MOST_KEPT: Final = 1 << 20
 _SOURCE: Final = Path(__file__).with_name("scan.c")
 _FILE: Final = "scan.so"
 _BUILD_S: Final = 60
@@ -64,11 +63,6 @@ _unscanned: Final[list[int]] = []
 Int64s = npt.NDArray[np.int64]
 
 
-def scanner_kept() -> Store:
-    """Where what was compiled is kept."""
-    return Store("compiled", _MOST_KEPT)
-
-
 def columns_of(text: bytes, last: bool) -> Columns:
     """`columns.read_columns`, by the scan where it takes the piece; compiled once so much was read without one."""
     if _scan() is None:
@@ -87,7 +81,7 @@ def ready(size: int) -> bool:
 
 def _scan() -> Any:
     """The function of scan.c, or None."""
-    return loaded(scanner_kept().folder) if _is_wanted() else None
+    return loaded(compiled_kept().folder) if _is_wanted() else None
 
 
 def _is_wanted() -> bool:
@@ -97,7 +91,7 @@ def _is_wanted() -> bool:
 @cache
 def loaded(_: Path) -> Any:
     """What is kept in that folder, or None."""
-    entry = scanner_kept().entry(_key())
+    entry = compiled_kept().entry(_key())
     with suppress(OSError, ValueError, KeyError, AttributeError):
         if entry is not None:
             entry.read(_FILE)  # holds it against its digest
@@ -115,7 +109,7 @@ def _build() -> bool:
     """Compile scan.c with the user's compiler and keep it; whether that was done."""
     found = (shutil.which(name) for name in (os.environ.get("CC") or "cc", "gcc", "clang"))
     compiler = next((path for path in found if path), None)
-    return compiler is not None and _built_by(compiler, scanner_kept().folder)
+    return compiler is not None and _built_by(compiler, compiled_kept().folder)
 
 
 @cache
@@ -124,7 +118,7 @@ def _built_by(compiler: str, _: Path) -> bool:
         out = Path(folder) / _FILE
         command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(out), str(_SOURCE)]
         subprocess.run(command, check=True, capture_output=True, timeout=_BUILD_S)
-        scanner_kept().keep(_key(), [(_FILE, out.read_bytes())])
+        compiled_kept().keep(_key(), [(_FILE, out.read_bytes())])
         return True
     return False
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import polars as pl
 
 from rope_prof import __version__
-from rope_prof.io.store import Entry, Store, digest, file_digest
+from rope_prof.io.store import Entry, digest, file_digest, traces_kept
 from rope_prof.model.trace import (
     CPU_OPS,
     GPU_EVENTS,
@@ -34,8 +34,6 @@ from rope_prof.model.trace import (
 
 #: Folders beside traces that versions before this one left; nothing reads them any more.
 SUFFIX: Final = ".rope_prof-cache"
-#: All kept traces together.
-MOST_BYTES: Final = 4 << 30
 #: Raise it when a loader starts to read the same bytes otherwise.
 CACHE_VERSION: Final = 6
 #: Below it (about a tenth of a second to read) commands leave no folder behind.
@@ -49,11 +47,6 @@ def worth_caching(path: Path) -> bool:
         return path.stat().st_size >= WORTH_BYTES
     except OSError:
         return False
-
-
-def traces_kept() -> Store:
-    """Where parsed traces are kept."""
-    return Store("traces", MOST_BYTES)
 
 
 def cached_trace(path: Path, read: Callable[[], Trace]) -> Trace:

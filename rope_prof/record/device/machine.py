@@ -167,15 +167,17 @@ def _triton() -> Check:
 
 
 def _profiler() -> Check:
-    """Whether the profiler sees what runs: a kernel on a GPU, an operator on a CPU. Starts it, so it comes last."""
+    """Whether the profiler sees what runs: a kernel on a GPU, an operator on a CPU. Starts it, so it comes last.
+
+    It is the one inside `torch.profiler.profile`, which loads the compiler: half of `doctor`.
+    """
     cuda = torch.cuda.is_available()
-    activity = torch.profiler.ProfilerActivity
-    kinds = [activity.CPU, activity.CUDA] if cuda else [activity.CPU]
-    with quiet_profiler(), torch.profiler.profile(activities=kinds) as profiler:
+    kineto = torch.autograd.profiler.profile(use_kineto=True, use_device="cuda" if cuda else None)
+    with quiet_profiler(), kineto as profiler:
         torch.ones(8, device="cuda" if cuda else "cpu").mul_(2)
         if cuda:
             torch.cuda.synchronize()
-    events = profiler.events() or []
+    events = profiler.function_events or []
     wanted = DeviceType.CUDA if cuda else DeviceType.CPU
     seen = sum(event.device_type == wanted for event in events)
     if seen:

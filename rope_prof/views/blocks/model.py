@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from rope_prof.views.draw.chart import Chart
-from rope_prof.views.draw.svg import Drawing
 from rope_prof.views.words.names import changed
+
+if TYPE_CHECKING:
+    from rope_prof.views.draw.chart import Chart
+    from rope_prof.views.draw.svg import Drawing
 
 Where = Literal["both", "page", "markdown"]
 Tone = Literal["", "bad", "good", "muted", "strong", "doubt"]
