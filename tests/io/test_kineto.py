@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.errors import TraceError
+from rope_prof.io import bombs
 from rope_prof.io.kineto import digits, pieces
 from rope_prof.io.kineto.digits import LIMIT_NS, microseconds_to_ns
 from rope_prof.io.trace import unpack
@@ -144,7 +145,7 @@ def test_two_gzip_members_are_one_file(tmp_path: Path) -> None:
 
 
 def test_bombs_meet_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpack, "RATIO_FROM", 1 << 20)
+    monkeypatch.setattr(bombs, "RATIO_FROM", 1 << 20)
     with pytest.raises(TraceError, match="gzip bombs"):
         read(tmp_path, gzip.compress(b'{"traceEvents": [' + b" " * (8 << 20)))
     monkeypatch.setattr(pieces, "MAX_EVENT_BYTES", 1 << 20)

@@ -20,6 +20,7 @@ from typing import Final
 from rope_prof.errors import RunError, UsageError
 from rope_prof.io.run.clean_files import clean_file
 from rope_prof.io.run.redact import PrivateWords, private_words
+from rope_prof.io.trace.tables import is_export_folder
 
 _ARCHIVES: Final = {".zip": "zip", ".tar": "w", ".gz": "w:gz", ".tgz": "w:gz"}
 #: Ends of the names of files and folders that are no part of a run.
@@ -86,6 +87,8 @@ def _files(root: Path, left_out: dict[str, str]) -> Iterator[tuple[str, Path]]:
                 left_out[told] = "a link; what it leads to is no part of the run"
             elif name.endswith(_SKIPPED) or name.startswith("."):
                 continue
+            elif is_export_folder(path.parent):
+                left_out[told] = "a table of an nsys export; export it as SQLite, which is cleaned as a whole"
             elif path.is_file():
                 yield told, path
             elif not path.is_dir():

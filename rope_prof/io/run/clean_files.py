@@ -1,8 +1,8 @@
 """What a file of a run looks like once nothing private is in it, by its content; or why it cannot be had.
 
 Text and JSON are edited, SQLite cell by cell, Parquet column by column, a Perfetto trace packet by packet, a picture
-keeps its pixels alone, a zipped file is unpacked, cleaned and packed again. A report of NVIDIA's tools is searched,
-since it cannot be edited. Any other file of bytes is left out: a search cannot see what is packed inside it.
+keeps its pixels alone, what gzip or zstd has packed is unpacked, cleaned and packed again. A report of NVIDIA's tools
+is searched, since it cannot be edited. Any other file of bytes is left out: no search sees what is packed inside it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
+import zstandard
 
 from rope_prof.errors import RunError
-from rope_prof.io.layout import COMPUTE_SUFFIX, NATIVE_SUFFIX, SYSTEMS_SUFFIX
-from rope_prof.io.run.clean_json import clean_json, clean_word
+from rope_prof.io.bombs import LIMITS, is_bomb, read_parquet
+from rope_prof.io.layout import COMPUTE_SUFFIX, SYSTEMS_SUFFIX
+from rope_prof.io.perfetto.blocks import holds_packets
+from rope_prof.io.run.clean_json import PRIVATE_NAME, clean_json, clean_word
 from rope_prof.io.run.clean_sqlite import clean_sqlite
 from rope_prof.io.run.redact import PrivateWords, kinds_in
+from rope_prof.io.run.secrets import BLANK
+from rope_prof.io.trace.unpack import GZIP_MAGIC, ZSTD_MAGIC
 
 #: Reports that are searched, by the end of their name.
 REPORTS: Final = (SYSTEMS_SUFFIX, COMPUTE_SUFFIX)
 MAX_UNPACKED: Final = 8 << 30
-_MAX_RATIO: Final = 400
-_RATIO_FROM: Final = 64 << 20
 _PIECE: Final = 4 << 20
+_HEAD: Final = 64 << 10
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 #: Chunks of a picture that say how to draw it; all others (texts, times, profiles, EXIF) may tell of its maker.
 _PNG_CHUNKS: Final = frozenset(
@@ -50,8 +54,11 @@ class Clean:
 
 def clean_file(name: str, data: bytes, words: PrivateWords) -> Clean:
     """The file called `name` for others. Errors: RunError where a file that can be cleaned is damaged."""
-    if data[:2] == b"\x1f\x8b":
-        return _clean_gzip(data, words)
+    if data.startswith(GZIP_MAGIC):
+        return _clean_packed(gzip.GzipFile(fileobj=io.BytesIO(data)), data, words, _gzipped)
+    if data.startswith(ZSTD_MAGIC):
+        unpacks = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+        return _clean_packed(unpacks, data, words, zstandard.compress)
     if data[:16] == b"SQLite format 3\x00":
         return Clean(clean_sqlite(data, words))
     if data[:4] == b"PAR1":
@@ -60,7 +67,7 @@ def clean_file(name: str, data: bytes, words: PrivateWords) -> Clean:
         return Clean(clean_png(data))
     if name.endswith(REPORTS):
         return _searched(data, words)
-    if data[:1] == b"\x0a" and name.endswith(NATIVE_SUFFIX):
+    if holds_packets(data[:_HEAD]):
         return Clean(clean_perfetto(data, words.blank))
     try:
         if b"\x00" not in data:
@@ -101,28 +108,29 @@ def _searched(data: bytes, words: PrivateWords) -> Clean:
     return Clean(data, said, edited=False)
 
 
-def _clean_gzip(data: bytes, words: PrivateWords) -> Clean:
-    """What is packed, cleaned and packed again without a name or a time."""
-    inner = _unpacked(data)
-    if inner[:2] == b"\x1f\x8b":
+def _gzipped(data: bytes) -> bytes:
+    """Packed without a name or a time."""
+    return gzip.compress(data, 6, mtime=0)
+
+
+def _clean_packed(file: Any, data: bytes, words: PrivateWords, pack: Callable[[bytes], bytes]) -> Clean:
+    """What `file` unpacks out of `data`, cleaned and packed again."""
+    inner = _unpacked(file, len(data))
+    if inner.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
         return Clean(None, "it is packed twice")
     made = clean_file("", inner, words)
-    return made if made.data is None else Clean(gzip.compress(made.data, 6, mtime=0), made.note)
+    return made if made.data is None else Clean(pack(made.data), made.note)
 
 
-def _unpacked(data: bytes) -> bytes:
+def _unpacked(file: Any, packed: int) -> bytes:
     """Errors: RunError for damage, and past the limits against bombs."""
     out = bytearray()
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            while piece := file.read(_PIECE):
-                out += piece
-                if len(out) > MAX_UNPACKED or (len(out) > _RATIO_FROM and len(out) > _MAX_RATIO * len(data)):
-                    raise RunError(
-                        f"a packed file of the run unpacks to over {_MAX_RATIO} times its size or "
-                        f"{MAX_UNPACKED >> 30} GiB, the limits against bombs; delete it from the run"
-                    )
-    except (OSError, EOFError, zlib.error) as error:
+        while piece := file.read(_PIECE):
+            out += piece
+            if len(out) > MAX_UNPACKED or is_bomb(len(out), packed):
+                raise RunError(f"a packed file of the run unpacks to {LIMITS}; delete it from the run")
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise RunError(
             f"a packed file of the run is damaged ({error}); restore it, or delete it from the run"
         ) from error
@@ -148,7 +156,7 @@ def clean_png(data: bytes) -> bytes:
 def clean_parquet(data: bytes, words: PrivateWords) -> bytes:
     """The same rows, texts cleaned at any depth; what other writers put beside the columns is gone, bytes are null."""
     try:
-        frame = pl.read_parquet(io.BytesIO(data))
+        frame = read_parquet(io.BytesIO(data), len(data))
     except pl.exceptions.PolarsError as error:
         first = str(error).partition("\n")[0]
         raise RunError(f"a parquet file of the run is damaged ({first}); restore it, or delete it") from error
@@ -191,27 +199,52 @@ def clean_perfetto(data: bytes, blank: Callable[[str], str]) -> bytes:
     except DecodeError as error:
         raise RunError(f"a Perfetto trace is damaged ({error}); make it again, or delete it from the run") from error
     trace.DiscardUnknownFields()
+    numbers = {
+        note.iid
+        for packet in trace.packet
+        for note in packet.interned_data.debug_annotation_names
+        if _private(note.name)
+    }
     seen: dict[str, str] = {}
     for packet in trace.packet:
-        _clean_message(packet, blank, seen)
+        _clean_message(packet, blank, seen, numbers)
     return bytes(trace.SerializeToString())
 
 
-def _clean_message(message: Any, blank: Callable[[str], str], seen: dict[str, str]) -> None:
+def _private(name: str | bytes) -> bool:
+    return PRIVATE_NAME.fullmatch(_as_text(name)) is not None
+
+
+def _as_text(told: str | bytes) -> str:
+    """Where a text is no UTF-8 the library gives its bytes."""
+    return told if isinstance(told, str) else told.decode("utf-8", errors="replace")
+
+
+def _clean_message(
+    message: Any, blank: Callable[[str], str], seen: dict[str, str], numbers: set[int], within: bool = False
+) -> None:
+    """`numbers`: of words that name what is private; `within`: the message is the value of such a name."""
+    named = getattr(message, "name", "")
+    within |= isinstance(named, str | bytes) and _private(named)
+    within |= getattr(message, "name_iid", 0) in numbers and hasattr(message, "string_value")
     for field, value in message.ListFields():
         many = not isinstance(value, str | bytes) and hasattr(value, "append")
         if field.type == field.TYPE_STRING:
-            cleaned = [_once(text, blank, seen) for text in value] if many else _once(value, blank, seen)
-            if many and list(value) != cleaned:
+            gone = _private(field.name) or (within and field.name != "name")
+            texts = list(value) if many else [value]
+            cleaned = [BLANK if gone else _once(_as_text(text), blank, seen) for text in texts]
+            if cleaned == texts:
+                continue
+            if many:
                 del value[:]
                 value.extend(cleaned)
-            elif not many and cleaned != value:
-                setattr(message, field.name, cleaned)
+            else:
+                setattr(message, field.name, cleaned[0])
         elif field.type == field.TYPE_BYTES:
             message.ClearField(field.name)  # packed packets and programs: they cannot be looked into
         elif field.type == field.TYPE_MESSAGE:
             for one in value if many or hasattr(value, "add") else (value,):
-                _clean_message(one, blank, seen)
+                _clean_message(one, blank, seen, numbers, within)
 
 
 def _once(text: str, blank: Callable[[str], str], seen: dict[str, str]) -> str:

@@ -41,10 +41,13 @@ KINETO_FIELDS: Final = frozenset(
 _PRIVATE: Final = (
     r"host|host_?names?|node|node_?names?|user|users|user_?names?|login|owner|e?mail|author|env|environ|environment"
     r"|environment_?variables|cmd_?line|command_?line|argv|sys_argv|master_addr(?:ess)?|ip|ip_?addr(?:ess)?|mac_?addr(?:ess)?"
-    r"|machine_?id|uuid|serial|serial_?number|cwd|pwd|working_?dir(?:ectory)?|home|home_?dir|job_?id|labels"
+    r"|machine_?id|domain_?name|uuid|serial|serial_?number|cwd|pwd|working_?dir(?:ectory)?|home|home_?dir|job_?id|labels"
     r"|(?:host|user|process|os|net|k8s|container|cloud)\.[\w.]+"
 )
-_FIELD: Final = re.compile(rf'"(?:{_PRIVATE}|{SECRET_FIELD.pattern})"\s*:\s*', re.IGNORECASE)
+#: A name whose value is private, in any format.
+PRIVATE_NAME: Final = re.compile(rf"{_PRIVATE}|{SECRET_FIELD.pattern}", re.IGNORECASE)
+#: `command` is a field of ours as a text; as a list it is the words that somebody typed.
+_FIELD: Final = re.compile(rf'"(?:{PRIVATE_NAME.pattern}|command(?="\s*:\s*\[))"\s*:\s*', re.IGNORECASE)
 #: A string, or what a cut has left of the last one.
 _LITERAL: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
 #: A letter outside of strings that no word or number of JSON has.

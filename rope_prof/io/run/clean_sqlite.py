@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from rope_prof.errors import RunError
+from rope_prof.io.run.clean_json import PRIVATE_NAME, clean_word
 from rope_prof.io.run.redact import PrivateWords
 from rope_prof.io.run.secrets import BLANK
 from rope_prof.io.sqlite import limit_steps
@@ -24,8 +25,10 @@ PRIVATE_TABLES: Final = re.compile(
     r"TARGET_INFO_(SYSTEM_ENV|NIC|NETWORK|NVTX_CUDA_DEVICE_NAME|PROCESS)|PROCESSES|ProcessStreams|PROCESS_|ThreadNames|ANALYSIS_FILE|DIAGNOSTIC"
 )
 _PRIVATE_ROW: Final = re.compile(r"ENV|LAUNCH|COMMAND|WORKING|USER|HOST|ARGS|PATH|DIRECTORY", re.IGNORECASE)
-#: Columns that name one piece of hardware of all that were made.
+#: Columns that name one piece of hardware of all that were made, beside those whose name says private anywhere.
 _IDENTITIES: Final = frozenset(("uuid", "serial", "macaddress", "guid"))
+#: rocpd's own word for the words that were typed.
+_TYPED: Final = "command"
 _VARIABLE: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{2,}=")
 
 
@@ -94,6 +97,8 @@ def _clean_table(database: sqlite3.Connection, name: str, words: PrivateWords) -
         quoted = '"' + column.replace('"', '""') + '"'
         if column.lower() in _IDENTITIES:
             database.execute(f"UPDATE {table} SET {quoted} = '{BLANK}' WHERE {quoted} IS NOT NULL")
+        elif column.lower() == _TYPED or PRIVATE_NAME.fullmatch(column):
+            database.execute(f"UPDATE {table} SET {quoted} = '{BLANK}' WHERE typeof({quoted}) IN ('text', 'blob')")
         rows = database.execute(
             f"SELECT DISTINCT CAST({quoted} AS BLOB) FROM {table} WHERE typeof({quoted}) IN ('text', 'blob')"
         ).fetchall()
@@ -129,5 +134,5 @@ def _clean_cell(cell: Any, words: PrivateWords) -> str | None:
     text = cell.decode("utf-8", errors="replace")
     if "\x00" in text or _VARIABLE.match(text):
         return BLANK
-    after = words.blank(text)
+    after = clean_word(text, words.blank)
     return after if after != text else None

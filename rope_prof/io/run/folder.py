@@ -16,6 +16,7 @@ import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.bombs import read_parquet
 from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.layout import RANKS_FOLDER, RUN_FILE, SAMPLES_FILE
 from rope_prof.io.run.checks import require_facts, require_samples, unambiguous
@@ -136,7 +137,7 @@ class _Version:
 def _read_samples(path: Path) -> tuple[pl.DataFrame, int]:
     """(the samples in `path`, how many of its rows are left out because they come twice)."""
     try:
-        frame = pl.read_parquet(path)
+        frame = read_parquet(path, path.stat().st_size)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{str(path)!r} is damaged ({first}); restore the file or record again") from error

@@ -11,6 +11,7 @@ import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.bombs import read_parquet
 from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.run.checks import require_samples
 from rope_prof.model.end_to_end import SCHEMA_VERSION, EndToEnd
@@ -64,7 +65,7 @@ def _samples(path: Path) -> pl.DataFrame:
     if not path.is_file():
         return pl.DataFrame(schema=wanted)
     try:
-        frame = pl.read_parquet(path)
+        frame = read_parquet(path, path.stat().st_size)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{str(path)!r} is damaged ({first}); restore the file or run `model` again") from error

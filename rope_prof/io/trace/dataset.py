@@ -23,6 +23,7 @@ import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.bombs import read_parquet
 from rope_prof.io.layout import DATASET_FILE
 
 SCHEMA_VERSION: Final = 2
@@ -77,7 +78,7 @@ class Dataset:
             newest[path.name] = path
         for path in newest.values():
             with contextlib.suppress(pl.exceptions.PolarsError, OSError):
-                yield pl.read_parquet(path, columns=columns, hive_partitioning=False)
+                yield read_parquet(path, path.stat().st_size, columns)
 
     def check(self, marker: Path) -> None:
         try:

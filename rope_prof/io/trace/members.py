@@ -1,22 +1,27 @@
 """Traces inside an archive (zip, tar, tar.gz): their names, and one of them as a file of its own for a while.
 
 What is no trace by its name is not looked at. Names are only names: a member is unpacked into a new folder under the
-last part of its name, within the limits of any packed file.
+last part of its name, within the limits of any packed file. A packed tar is unpacked from its beginning to that member
+and no further, so that what stands before it is held to the limits as well.
 """
 
 from __future__ import annotations
 
+import io
+import lzma
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from rope_prof.errors import TraceError
-from rope_prof.io.trace.unpack import MAX_BYTES, MAX_RATIO, RATIO_FROM
+from rope_prof.io.bombs import LIMITS, is_bomb
+from rope_prof.io.trace.unpack import GZIP_MAGIC, Progress, Unpacked
 
 #: Stands between an archive and the name of one of its members, wherever one of them is told.
 WITHIN: Final = "::"
@@ -24,7 +29,29 @@ MOST_MEMBERS: Final = 100_000
 _ZIP: Final = b"PK\x03\x04"
 _TAR_AT: Final = 257
 _CHUNK: Final = 4 << 20
-_DAMAGE: Final = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_LONGEST_NAME: Final = 100
+_DAMAGE: Final = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError),
+    *(OSError, ValueError),  # of bzip2, and of names and numbers that are none
+)
+
+
+class _Unpacking(io.RawIOBase):
+    """A packed file as it unpacks, for a reader that goes forward alone. Errors: TraceError past the limits."""
+
+    def __init__(self, path: Path, progress: Progress | None) -> None:
+        self._chunks = iter(Unpacked(path, progress))
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        if not self._left:
+            self._left = memoryview(next(self._chunks, b""))
+        taken = min(len(into), len(self._left))
+        into[:taken], self._left = self._left[:taken], self._left[taken:]
+        return taken
 
 
 def is_archive(path: Path) -> bool:
@@ -36,7 +63,7 @@ def is_archive(path: Path) -> bool:
             head = file.read(_TAR_AT + 5)
         if head.startswith(_ZIP):
             return True
-        if head[:2] == b"\x1f\x8b":  # `w|gz` writes the name of the archive, so its end has to do
+        if head.startswith(GZIP_MAGIC):  # `w|gz` writes the name of the archive, so its end has to do
             return path.name.endswith((".tar.gz", ".tgz"))
         return head[_TAR_AT:] == b"ustar"
     except OSError:
@@ -48,23 +75,38 @@ def members(path: Path, suffixes: tuple[str, ...]) -> list[str]:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as packed:
-                names = [one.filename for one in packed.infolist()[:MOST_MEMBERS] if not one.is_dir()]
+                names = [one.filename for one in packed.infolist() if not one.is_dir()]
         else:
-            with tarfile.open(path) as unpacked:
-                names = [one.name for _, one in zip(range(MOST_MEMBERS), unpacked, strict=False) if one.isfile()]
+            with _tar(path) as unpacked:
+                names = [one.name for one in islice(unpacked, MOST_MEMBERS + 1) if one.isfile()]
     except _DAMAGE as error:
         raise _damaged(path, error) from None
-    hidden = (".", "__MACOSX/")
-    return sorted(name for name in names if name.endswith(suffixes) and not name.startswith(hidden))
+    if len(names) > MOST_MEMBERS:
+        raise TraceError(f"{str(path)!r} holds more than {MOST_MEMBERS:,} files, the limit; unpack it yourself")
+    return sorted({name for name in names if name.endswith(suffixes) and not _hidden(name)})
+
+
+def _hidden(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return parts[0] == "__MACOSX" or any(part.startswith(".") and part.strip(".") for part in parts)
+
+
+def _tar(path: Path, progress: Progress | None = None) -> tarfile.TarFile:
+    with path.open("rb") as file:
+        packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    if not packed:
+        return tarfile.open(path)
+    return tarfile.open(fileobj=io.BufferedReader(_Unpacking(path, progress)), mode="r|")
 
 
 @contextmanager
-def extracted(path: Path, member: str) -> Iterator[Path]:
+def extracted(path: Path, member: str, progress: Progress | None = None) -> Iterator[Path]:
     """That member as a file of its own name, which goes with the context. Errors: TraceError as of `members`."""
     with tempfile.TemporaryDirectory(prefix="rope_prof-") as folder:
-        target = Path(folder) / (PurePosixPath(member.replace("\\", "/")).name or "trace")
+        name = PurePosixPath(member.replace("\\", "/").replace("\0", "")).name[-_LONGEST_NAME:]
+        target = Path(folder) / (name if name.strip(".") else "trace")
         try:
-            _write(path, member, target)
+            _write(path, member, target, progress)
         except KeyError:
             raise TraceError(f"{str(path)!r} holds no {member!r}; see what it holds with any unpacker") from None
         except _DAMAGE as error:
@@ -72,32 +114,38 @@ def extracted(path: Path, member: str) -> Iterator[Path]:
         yield target
 
 
-def _write(path: Path, member: str, target: Path) -> None:
+def _write(path: Path, member: str, target: Path, progress: Progress | None) -> None:
+    whole = path.stat().st_size
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed, packed.open(member) as source:
-            _copy(source, target, path, packed.getinfo(member).compress_size)
+            told = packed.getinfo(member)
+            _copy(source, target, path, min(told.compress_size, whole), told.file_size, progress)
         return
-    with tarfile.open(path) as unpacked:
-        found = unpacked.extractfile(member)
-        if found is None:
-            raise KeyError(member)
-        with found as source:
-            _copy(source, target, path, path.stat().st_size)
+    with _tar(path, progress) as unpacked:
+        for one in unpacked:
+            found = unpacked.extractfile(one) if one.name == member and one.isfile() else None
+            if found is not None:
+                with found as source:
+                    _copy(source, target, path, whole, one.size, progress)
+                return
+    raise KeyError(member)
 
 
-def _copy(source: IO[bytes], target: Path, path: Path, packed: int) -> None:
+def _copy(source: IO[bytes], target: Path, path: Path, packed: int, told: int, progress: Progress | None) -> None:
+    """`packed`: the bytes that it is unpacked from; `told`: how many the archive says that come."""
     size = 0
     with target.open("wb") as out:
         while piece := source.read(_CHUNK):
             size += len(piece)
-            if size > MAX_BYTES or (size > RATIO_FROM and size > MAX_RATIO * packed):
-                raise TraceError(
-                    f"{str(path)!r} unpacks to over {MAX_RATIO} times its size or {MAX_BYTES >> 30} GiB, the limits "
-                    "against bombs; unpack it yourself if you trust it"
-                )
+            if is_bomb(size, packed):
+                raise TraceError(f"{str(path)!r} unpacks to {LIMITS}; unpack it yourself if you trust it")
             out.write(piece)
+            if progress is not None:
+                progress(size, max(size, told))
 
 
 def _damaged(path: Path, error: Exception) -> TraceError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return TraceError(f"cannot unpack {str(path)!r} ({error.strerror}); free some room, or unpack it yourself")
     said = str(error).partition("\n")[0] or type(error).__name__
     return TraceError(f"{str(path)!r} is a damaged or locked archive ({said}); unpack it yourself, or pack it again")

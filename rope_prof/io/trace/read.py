@@ -81,7 +81,7 @@ def _only_member(path: Path, progress: Progress | None) -> Trace:
         told = f"{len(held)} traces" if held else f"no file that ends in {', '.join(SUFFIXES)}"
         more = f" ({', '.join(held[:3])}, ...); `rope_prof analyze` takes them all as ranks: unpack one" if held else ""
         raise TraceError(f"{str(path)!r} is an archive with {told}; expected one trace{more}")
-    with extracted(path, held[0]) as inside:
+    with extracted(path, held[0], progress) as inside:
         return replace(_read(inside, progress), source=f"{path}{WITHIN}{held[0]}")
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import polars as pl
 
+from rope_prof.io.bombs import columns_of
 from rope_prof.io.sqlite import fetched
 
 _FETCH: Final = 100_000
@@ -59,7 +60,7 @@ class SqliteTables:
 
 
 class FolderTables:
-    """Of a folder. Errors: polars' own, for a damaged file."""
+    """Of a folder. Errors: polars' own, for a damaged file and for a bomb."""
 
     def __init__(self, folder: Path) -> None:
         self._files = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix in _READERS}
@@ -71,7 +72,7 @@ class FolderTables:
         return set(self._scan(table).collect_schema())
 
     def rows(self, table: str, columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
-        frame = self._scan(table).select(columns).collect()
+        frame = columns_of(self._scan(table), self._files[table].stat().st_size, columns)
         each = iter(frame.iter_rows())
         while more := list(islice(each, _FETCH)):
             yield more

@@ -1,7 +1,7 @@
 """The bytes of a trace file, unpacked where it is gzip or zstd (by content), within stated limits.
 
-A packing that is cut or damaged gives what can be unpacked and a finding, not an error. Limits: `MAX_BYTES` unpacked,
-and `MAX_RATIO` times the packed size once more than `RATIO_FROM` bytes came out (real traces pack 15 to 60 times).
+A packing that is cut or damaged gives what can be unpacked and a finding, not an error. The limits are those of
+`bombs`, and hold while it unpacks.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from typing import Final
 import zstandard
 
 from rope_prof.errors import TraceError
+from rope_prof.io.bombs import MAX_BYTES, MAX_RATIO, is_bomb
 from rope_prof.model.trace import Finding
-
-MAX_BYTES: Final = 32 << 30
-MAX_RATIO: Final = 400
-RATIO_FROM: Final = 64 << 20
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -66,7 +63,7 @@ class Unpacked:
                 f"{str(self.path)!r} unpacks to more than {MAX_BYTES >> 30} GiB, the limit; "
                 "cut it into shorter captures"
             )
-        if packed and self.size > RATIO_FROM and self.size > MAX_RATIO * self._read:
+        if packed and is_bomb(self.size, self._read):
             raise TraceError(
                 f"{str(self.path)!r} unpacks to over {MAX_RATIO} times its size ({self._read} bytes gave {self.size}), "
                 "the limit against gzip bombs; unpack it yourself if you trust it"
