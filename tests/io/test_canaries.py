@@ -8,8 +8,10 @@ import json
 import re
 import sqlite3
 import struct
+import tarfile
 import zipfile
 import zlib
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import zstandard
 
 from rope_prof.cli import main
 from rope_prof.io.run import redact
@@ -24,14 +27,21 @@ from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_perfetto
 from rope_prof.io.run.folder import read_run, write_run
 from rope_prof.io.run.redact import BLANK, Cleaner
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import Ceiling, KeyFacts, LayoutError, OutputAccuracy
 from rope_prof.opened.pictures import draw_run
 from rope_prof.opened.run import open_run
 from tests.dashboard.drawn_run import write_gpu_run
+from tests.io import packets
 from tests.io.canaries import CANARIES, NAMED, WORDS, pieces
+from tests.io.made.rocm import as_json, write_rocpd
 
 TEXTS = [canary.text for canary in CANARIES]
-GONE = sorted({canary.gone for canary in CANARIES} | {piece for value in NAMED.values() for piece in pieces(value)})
+#: Of rocprofv3: the machine's number and domain, and what was typed.
+TYPED = {"cnryfield19", "cnryfield20", "cnryfield21"}
+GONE = sorted(
+    {canary.gone for canary in CANARIES} | {piece for value in NAMED.values() for piece in pieces(value)} | TYPED
+)
 
 
 def trace_text() -> str:
@@ -81,6 +91,46 @@ def database(path: Path) -> None:
     made.execute("DROP TABLE Gone")
     made.commit()
     made.close()
+
+
+def rocprof() -> str:
+    """rocprofv3's JSON, by whose fields a machine, its owner and what was typed are told."""
+    said = json.loads(as_json())
+    node = {"hostname": "cnryfield2", "machine_id": "cnryfield19", "domain_name": "cnryfield20"}
+    (tool,) = said["rocprofiler-sdk-tool"]
+    tool["metadata"] |= {"node": node, "command": ["./cnryfield21"], "texts": TEXTS, **NAMED}
+    tool["strings"]["marker_api"] = [{"key": number, "value": text} for number, text in enumerate(TEXTS)]
+    tool["kernel_symbols"][0]["formatted_kernel_name"] = " ".join(TEXTS)
+    return json.dumps(said)
+
+
+def rocpd(path: Path) -> None:
+    """Its database: the tables of the machine and of the process, texts, JSON in cells."""
+    write_rocpd(path, "direct", "")
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE rocpd_info_node (id INTEGER, hostname TEXT, machine_id TEXT, domain_name TEXT)")
+        made.execute("INSERT INTO rocpd_info_node VALUES (1, 'cnryfield2', 'cnryfield19', 'cnryfield20')")
+        made.execute("UPDATE rocpd_info_process SET command = './cnryfield21'")
+        for number, text in enumerate(TEXTS):
+            made.execute("INSERT INTO rocpd_string VALUES (?, 'g', ?)", (1000 + number, text))
+            extra = json.dumps({"message": text, **NAMED})
+            made.execute("INSERT INTO rocpd_event VALUES (?, 1, 1, 0, ?)", (1000 + number, extra))
+        made.commit()
+
+
+def native() -> bytes:
+    """A Perfetto trace of somebody's: words, tracks, notes by name and by number, metadata, processes."""
+    told = packets.words(names={1: TEXTS[0]}, notes={7: "hostname", 8: TEXTS[4]})
+    process = packets.packet()
+    process.process_tree.processes.add(pid=1, cmdline=["./cnryfield9", *TEXTS])
+    notes = packets.begin(10, 1, "kernel", host="cnryfield4", env="cnryfield7", note=" ".join(TEXTS))
+    notes.track_event.debug_annotations.add(name_iid=7, string_value="cnryfield2")
+    notes.track_event.debug_annotations.add(name_iid=8).array_values.add(string_value=TEXTS[6])
+    about = packets.packet()
+    about.chrome_events.metadata.add(name="username", string_value="cnryfield5")
+    drawn = [packets.track(number, text) for number, text in enumerate(TEXTS, 1)]
+    spans = [packets.spans((20 + k, 30 + k), name=f"k<{text}>", track=k + 1) for k, text in enumerate(TEXTS)]
+    return packets.data(told, process, about, *drawn, notes, packets.end(15), *spans)
 
 
 def judged(facts: KeyFacts) -> KeyFacts:
@@ -149,6 +199,17 @@ def planted(folder: Path) -> Path:
     (folder / "model.pkl").write_bytes(b"\x80\x04\x95\x00" + TEXTS[4].encode())
     with zipfile.ZipFile(folder / "more.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("x", "\n".join(TEXTS))
+    with tarfile.open(folder / "more.tar", "w") as tar:
+        tar.add(folder / "notes.md", arcname=TEXTS[4].lstrip("/"))
+    (folder / "packed.trace.json.zst").write_bytes(zstandard.compress(trace_text().encode()))
+    (folder / "driver.json").write_text(rocprof())
+    rocpd(folder / "driver.db")
+    (folder / "foreign.perfetto-trace").write_bytes(native())
+    (folder / "foreign.pftrace.gz").write_bytes(gzip.compress(native()))
+    (folder / "export").mkdir()
+    for name in ("StringIds", "TARGET_INFO_SYSTEM_ENV"):
+        wide.write_parquet(folder / "export" / f"{name}.parquet")
+        wide.drop("bytes").write_ipc(folder / "export" / f"{name}.arrow")
     (folder / "of-cnryuser.txt").write_text("nothing")
     (folder / "trace.rope_prof-cache").mkdir()
     (folder / "trace.rope_prof-cache" / "facts.json").write_text(text)
@@ -163,6 +224,8 @@ def opened(data: bytes) -> bytes:
     """All that a file tells, whatever packs it."""
     if data[:2] == b"\x1f\x8b":
         return data + opened(gzip.decompress(data))
+    if data[:4] == b"\x28\xb5\x2f\xfd":
+        return data + opened(zstandard.ZstdDecompressor().decompressobj().decompress(data))
     if data[:4] == b"PAR1":
         frame = pl.read_parquet(io.BytesIO(data))
         return data + json.dumps(frame.to_dicts(), ensure_ascii=False, default=str).encode()
@@ -223,20 +286,31 @@ def test_no_archive_holds_one(run: Path, tmp_path: Path) -> None:
     assert found(paths) == []
     assert {path.name for path in paths} >= {"run.json", "plain.json", "picture.png", "wide.parquet", f"of-{BLANK}.txt"}
     named = " ".join(archive.left_out)
-    for left in ("link", "link.txt", "model.pkl", "more.zip", "latin.txt", "wide.ncu-rep", "report-0.nsys-rep"):
+    for left in (
+        "link",
+        "link.txt",
+        "model.pkl",
+        "more.zip",
+        "more.tar",
+        "latin.txt",
+        "StringIds.arrow",
+        "wide.ncu-rep",
+        "report-0.nsys-rep",
+    ):
         assert left in named
     assert not any(name.endswith(".nsys-rep") for name in archive.uneditable)
     assert "cut.json" in archive.notes and "top-level fields" in archive.notes["plain.json"]
     said = "\n".join(archive.lines())
     assert "link: left out; a link" in said and "cut.json: no whole JSON" in said
     assert read_run(tmp_path / "copy").run.keys
+    for name in ("packed.trace.json.zst", "driver.json", "driver.db", "foreign.perfetto-trace", "foreign.pftrace.gz"):
+        before, after = read_trace(run / name), read_trace(tmp_path / "copy" / name)
+        assert after.gpu.drop("name").equals(before.gpu.drop("name")) and after.gpu.height
     kept = json.loads((tmp_path / "copy" / "plain.json").read_text())["traceEvents"]
     assert [event["ts"] for event in kept if event["ph"] == "X"] == [10.5 * k for k in range(len(TEXTS))]
 
 
 def test_a_packed_archive_names_no_owner(run: Path, tmp_path: Path) -> None:
-    import tarfile
-
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "run.json").write_bytes((run / "run.json").read_bytes())
     write_archive(tmp_path / "one", tmp_path / "a.tar.gz", WORDS)
