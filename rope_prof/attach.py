@@ -13,7 +13,8 @@ arguments, results and errors pass through, and at the end what was there before
 
 What has no range: calls that torch.compile has compiled (a range would break the graph and compile anew for each
 number: compiled code is left alone, and `calls` does not count it), asynchronous generators, and for torch.profiler
-the calls of threads that it does not record (it records the thread that started it, unless asked otherwise). NVTX
+the calls of threads that it does not record (it records the thread that started it, unless asked otherwise): the first
+of them is said in the log, and `unseen` counts them. NVTX
 keeps each name that it is given for good: its names begin anew after 16,384 calls, the payload is the call's number.
 """
 
@@ -22,7 +23,9 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import logging
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator
 from fnmatch import fnmatchcase
 from itertools import count
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from rope_prof.record.capture.ranges import CallRange
 
 _ABSENT = object()
+_log = logging.getLogger(__name__)
 #: NVTX keeps every name that it has seen, some 380 bytes each: 6 MB at most.
 _NVTX_NAMES: Final = 16_384
 
@@ -55,11 +59,12 @@ def attach(target: Any, *, path: str = "rope", match: str | None = None) -> Atta
 class Attached:
     """The ranges of one `attach`. May be entered and left again; left open, the ranges stay on.
 
-    `calls` counts the calls so far. `call` is the target with ranges around it, while a callable is attached.
+    `calls` counts the calls so far; `unseen` those made while torch.profiler was on, in threads that it does not record
+    unless it is told to record all. `call` is the target with ranges around it, while a callable is attached.
     """
 
     def __init__(self, path: str, places: list[tuple[Any, str]], target: Callable[..., Any] | None) -> None:
-        self.path, self.calls = path, 0
+        self.path, self.calls, self.unseen = path, 0, 0
         self._places, self._target = places, target
         self._before: list[tuple[Any, str, Any]] = []
         self._numbers = count()
@@ -101,14 +106,28 @@ class Attached:
             return type(raw)(self._ranged(raw.__func__))
         return self._ranged(getattr(owner, name) if raw is _ABSENT else raw)
 
+    def _not_seen(self) -> None:
+        """Said once: a server's log shall not fill, and a warning could be made an error inside of somebody's call."""
+        self.unseen += 1
+        if self.unseen == 1:
+            _log.warning(
+                "the ranges %r: a call in thread %r, where torch.profiler is not on: it records the thread that "
+                "started it, and no range of such calls unless it was told to record all threads (experimental_config="
+                "torch._C._profiler._ExperimentalConfig(profile_all_threads=True)); nsys sees them",
+                self.path,
+                threading.current_thread().name,
+            )
+
     def _ranged(self, call: Callable[..., Any]) -> Callable[..., Any]:
         from torch.compiler import is_compiling as compiling
 
-        from rope_prof.record.capture.ranges import CallRange
+        from rope_prof.record.capture.ranges import CallRange, records_elsewhere
 
         def numbered() -> CallRange:
             number = next(self._numbers)
             self.calls = number + 1
+            if records_elsewhere():
+                self._not_seen()
             return CallRange(self.path, number, nvtx_call=number % _NVTX_NAMES)
 
         def off() -> bool:

@@ -346,6 +346,27 @@ def test_recursion_threads_and_leaving_out_of_order_keep_ranges_and_results(tmp_
         del sys.modules[module.__name__]
 
 
+def test_calls_in_threads_that_the_profiler_does_not_see_are_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from threading import Thread
+
+    def work() -> None:
+        for name in ("first", "second"):
+            thread = Thread(target=ranged.call, args=(torch.ones(2),), name=name)
+            thread.start()
+            thread.join()
+
+    with attach(torch.neg, path="served") as ranged:
+        work()
+        assert (ranged.calls, ranged.unseen, caplog.messages) == (2, 0, [])
+        found = ranges(tmp_path, lambda: (ranged.call(torch.ones(2)), work()))
+        assert found["name"].to_list() == ["served#2"], "the one of the thread that started it"
+        assert (ranged.calls, ranged.unseen) == (5, 2)
+        (said,) = caplog.messages
+        assert "'served': a call in thread 'first', where torch.profiler is not on" in said
+
+
 def test_the_names_that_nvtx_keeps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     import nvtx
 

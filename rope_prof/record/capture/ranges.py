@@ -50,6 +50,11 @@ class CallRange:
             self._nvtx.__exit__(kind, error, trace)
 
 
+def records_elsewhere() -> bool:
+    """Whether torch.profiler is on, but not for this thread; where it was told to record all threads, for none."""
+    return bool(autograd_profiler._is_profiler_enabled) and not torch._C._autograd._profiler_enabled()
+
+
 @contextmanager
 def ranges_alone(device: RecordDevice) -> Iterator[None]:
     """A profiler that is started inside records, on a GPU, no operator of the host but `record_function`."""
