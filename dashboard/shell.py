@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -327,9 +327,9 @@ def notes() -> None:
         st.html(f'<p class="rp-note" role="status">{escape(sentence)}</p>')
 
 
-def title(text: str, about: str) -> None:
-    """A page's question and what it shows."""
-    st.html(f'<div class="rp-title"><h1>{escape(text)}</h1><p>{escape(about)}</p></div>')
+def title(text: str, answer: str) -> None:
+    """A page's question, and its answer in a sentence."""
+    st.html(f'<div class="rp-title"><h1>{escape(text)}</h1><p>{escape(answer)}</p></div>')
 
 
 def caption(*sentences: str) -> None:
@@ -348,6 +348,11 @@ def table(frame: pl.DataFrame, *, words: Sequence[str], wide: str | None = None)
         column_config=({} if wide is None else {wide: st.column_config.TextColumn(width="large")})
         | {name: st.column_config.NumberColumn(format="localized") for name in frame.columns if name not in words},
     )
+
+
+def fold(title: str) -> AbstractContextManager[Any]:
+    """What stands in it opens under that title: a page's question, its answer and one picture stand without."""
+    return st.expander(plain(title))
 
 
 def stop(sentence: str) -> NoReturn:

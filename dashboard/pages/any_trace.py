@@ -22,13 +22,12 @@ from rope_prof.units import size
 from rope_prof.views.blocks import chains as chain_blocks
 from rope_prof.views.blocks import trace as trace_blocks
 from rope_prof.views.blocks.findings import timeline_of
-from rope_prof.views.blocks.fixes import fix_blocks
+from rope_prof.views.blocks.fixes import fix_answer, fix_blocks
 from rope_prof.views.draw import trace as trace_pictures
-from rope_prof.views.page.blocks import wrap
-from rope_prof.views.page.writer import heading
 from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.window import Shown, WindowSide, limits
 
+QUESTION = "What should I fix first?"
 LIMIT = "up to 1 GB"
 WORDS = ("range", "device")
 
@@ -84,7 +83,7 @@ with shell.guarded(), st.spinner("Reading the trace"):
     found = foreign_traces.opened(path)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
     idle = trace_pictures.idle_chart(found.analysis, label)
-    shell.title(label, f"{size(path.stat().st_size)} · {found.trace.format}")
+    asking = st.empty()  # its answer comes last
     downloads.offer(
         seen,
         "any_trace",
@@ -99,11 +98,14 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
         st.link_button("Open in Perfetto", foreign_traces.perfetto_address(path, found.trace))
     except RopeProfError as error:
         without = f"No Perfetto: {error}"
+with asking:
+    shell.title(QUESTION, f"Reading {label}.")
 if without:
     shell.caption(without)
 analysis = found.analysis
 first = st.container()  # filled last: the timeline need not wait for the chains
-draw(trace_blocks.page_blocks(analysis, label, found.trace.events, asked), label, "any-trace-account")
+shell.caption(f"{label} · {size(path.stat().st_size)} · {found.trace.format}")
+draw(trace_blocks.page_blocks(analysis, label), label, "any-trace-account")
 try:
     lanes = foreign_traces.lanes(path)
 except ValueError as error:
@@ -124,14 +126,23 @@ else:
         links=timeline_of(asked),
     )
     timeline_component.timeline(shown, seen.palette, "any-trace", zoom_name=view.TRACE_ZOOM)
+for title, blocks in trace_blocks.page_folds(analysis, found.trace.events, asked).items():
+    with shell.fold(title):
+        draw(blocks, label, f"any-trace-{title}")
 if analysis.ranges:
-    st.html(wrap(seen.palette, heading("Ranges, by the time that the device was busy for them")))
-    table = trace_blocks.range_table(analysis.ranges)
-    shell.table(table, words=WORDS, wide="range")
+    with shell.fold("Ranges by busy time"):
+        table = trace_blocks.range_table(analysis.ranges)
+        shell.table(table, words=WORDS, wide="range")
 if analysis.integrity.verdict != "unusable" and found.trace.totals is None:
     with first, st.spinner("Looking for what to fix"):
-        draw(fix_blocks(foreign_traces.to_fix(path), analysis.zero_ns, asked), label, "any-trace-fixes")
+        to_fix = foreign_traces.to_fix(path)
+        draw(fix_blocks(to_fix, analysis.zero_ns, asked), label, "any-trace-fixes")
+    with asking:
+        shell.title(QUESTION, fix_answer(to_fix))
     with st.spinner("Looking for chains"):
         worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path)))
-    st.html(wrap(seen.palette, heading("Chains worth fusing")))
-    draw(worth, label, "any-trace-chains")
+    with shell.fold("Chains worth fusing"):
+        draw(worth, label, "any-trace-chains")
+else:
+    with asking:
+        shell.title(QUESTION, trace_blocks.verdict_words(analysis.integrity))

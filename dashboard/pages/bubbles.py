@@ -1,6 +1,7 @@
 """Why was it idle? Causes by share, how long the gaps are, and the longest with the host call responsible."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from rope_prof.views.blocks.bubbles import (
     Bubbles,
     account_frame,
     account_table,
+    bubble_answer,
     bubble_drawings,
     causes_figure,
     gap_frame,
@@ -23,8 +25,15 @@ from rope_prof.views.blocks.bubbles import (
     profiled_table,
     worst_table,
 )
+from rope_prof.views.blocks.model import Words
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.words.trust import ON_CPU
+
+_ROWS = (
+    "A row’s call and length lead to the timeline, at that call and that gap. Kernel after: the one whose launch ended "
+    "the gap; launched by, thread and inside: that launch, its host thread, and the operator or range in which it was "
+    "made."
+)
 
 seen = shell.seen()
 captured = view.captured(seen.folder.run, seen.case)
@@ -39,9 +48,7 @@ with shell.guarded():
     found = {name: captures.bubbles(*pair) for name, pair in told.items()}
     held = captures.held(base)
 shell.notes()
-shell.title(
-    "Why was it idle?", f"Device time without a kernel or a copy, all captured calls, {seen.name} · {seen.words}."
-)
+shell.title("Why was it idle?", bubble_answer(list(found.values())))
 if not found:
     shell.stop(f"{seen.words} in run {seen.name} has no calls to show: its trace is gone or empty; record it again.")
 keys = {f.key.name: f.key for f in captured}
@@ -56,22 +63,28 @@ def timeline(one: Bubbles, gap: Mapping[str, Any]) -> str:
 
 sides = list(found.values())
 name = f"{seen.name} · {seen.words}"
-words = [lean(sides), ON_CPU if seen.folder.run.machine.device == "cpu" else "", *missing]
-words.append("" if base is None or base.caveat is None else base.caveat)
-draw([*parts_figure(sides, name), account_table(sides, held)], name, "account")
+told_of = [ON_CPU if seen.folder.run.machine.device == "cpu" else "", *missing]
+told_of.append("" if base is None or base.caveat is None else base.caveat)
+words = [lean(sides), *told_of]
+parts = list(parts_figure(sides, name))
+draw([replace(one, caption="") for one in parts], name, "parts")
+shell.caption(*told_of)
+with shell.fold("A call of each path, in figures"):
+    draw([account_table(sides, held), *(Words(text=one.caption) for one in parts)], name, "account")
 if any(one.idle is not None for one in sides):
-    draw([causes_figure(sides, name), profiled_table(sides, held)], name, "causes")
-    shell.caption(*words)
-    draw([lengths_figure(sides, name), worst_table(sides, timeline)], name, "gaps")
-    shell.caption(
-        "A row’s call and length lead to the timeline, at that call and that gap. Kernel after: the one whose launch "
-        "ended the gap; launched by, thread and inside: that launch, its host thread, and the operator or range in "
-        "which it was made."
-    )
+    causes = causes_figure(sides, name)
+    with shell.fold("Idle time by cause, under the profiler"):
+        draw([replace(causes, title=""), profiled_table(sides, held)], name, "causes")
+        shell.caption(lean(sides))
+    with shell.fold("How long the gaps are"):
+        draw([replace(lengths_figure(sides, name), title="")], name, "lengths")
+    with shell.fold("The longest gaps"):
+        draw([replace(worst_table(sides, timeline), title="")], name, "worst")
+        shell.caption(_ROWS)
     without = [one.label for one in sides if one.idle is None]
     shell.caption(f"No gap at all: {', '.join(without)}." if without else "")
 else:
-    shell.caption("No gap in any of the captured calls: the device was never idle between their events.", *words)
+    shell.caption("No gap in any of the captured calls: the device was never idle between their events.", lean(sides))
 with giving:
     stem = "-".join((seen.name.replace("/", "-"), seen.case, "bubbles"))
     downloads.offer(

@@ -10,10 +10,10 @@ from rope_prof.dashboard import comparing, downloads, loading, shell, view
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.opened.comparison import cleaned_markdown
 from rope_prof.views.blocks.compare import difference_blocks, tally_table, verdict_frame, verdict_table
-from rope_prof.views.blocks.model import Bullets, Words, charted
+from rope_prof.views.blocks.model import Bullets, charted
 from rope_prof.views.draw.compare import MOST, ForestChart
 from rope_prof.views.page.files import frame_of
-from rope_prof.views.words.comparison import method, reasons
+from rope_prof.views.words.comparison import compare_answer, method, reasons
 
 seen = shell.seen()
 named = loading.runs()
@@ -78,26 +78,33 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     )
     giving = st.container(horizontal=True, horizontal_alignment="right")
 shell.notes()
-shell.title("Better than last week?", "Each ratio is baseline / candidate: over 1 the candidate is faster.")
+answer = st.container()  # filled last
 folders, sides = (base_folder, cand_folder), (base, cand)
 must = differences(comparing.bare(base_folder, base), comparing.bare(cand_folder, cand))
 apart = unlike(base_folder.run, cand_folder.run)
 unalike = difference_blocks(base.run, cand.run, must, apart, one=comparing.same_run(folders))
-draw([Words(text="What differs", tone="strong"), *unalike], "", "differs")
+with st.container() if must else shell.fold("What differs"):
+    draw(unalike, "", "differs")
 with shell.guarded(), st.spinner("Reading the captures of both sides"):
     found = comparing.compared(folders, sides, anyway=asked.value == "yes")
 shown = [verdict for verdict in found.verdicts if verdict.metric in metrics]
+with answer:
+    shell.title("Is it better?", compare_answer(found))
 title = f"{found.typed[1]} against {found.typed[0]}"
 chart = ForestChart(verdicts=tuple(shown), title=title)
-draw([tally_table(found), charted(chart, "verdicts")], title, "compare")
+draw([charted(chart, "verdicts")], title, "compare")
 if len(shown) > MOST:
     shell.caption(f"The first {MOST} of {len(shown)} verdicts are drawn; the table has all.")
-cells = frame_of(verdict_table(found))
-shell.table(cells, words=cells.columns)
+with shell.fold("Every verdict"):
+    draw([tally_table(found)], title, "tally")
+    cells = frame_of(verdict_table(found))
+    shell.table(cells, words=cells.columns)
 if open_verdicts := reasons(found):
-    draw([Bullets(items=tuple(open_verdicts), title="Not decided")], title, "open")
-shell.caption(*method(found), "The same table on a command line, for CI with --fail-on:")
-st.code(found.command, language=None, wrap_lines=True)
+    with shell.fold("Not decided"):
+        draw([Bullets(items=tuple(open_verdicts))], title, "open")
+with shell.fold("How this was measured; the same on a command line"):
+    shell.caption(*method(found), "For CI with --fail-on:")
+    st.code(found.command, language=None, wrap_lines=True)
 with giving:
     downloads.offer(
         seen,

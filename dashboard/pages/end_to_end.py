@@ -1,5 +1,6 @@
 """Does the user feel it? Whole requests: time as its parts, prediction and outcome, agreement, a step to look into."""
 
+from dataclasses import replace
 from functools import partial
 
 import streamlit as st
@@ -12,12 +13,14 @@ from rope_prof.views.blocks import requests as report_requests
 from rope_prof.views.blocks.model import Block, Bullets, Picture, Words, mapped
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.page.blocks import hero, wrap
+from rope_prof.views.page.blocks import hero, kicker, wrap
 from rope_prof.views.page.writer import heading
 from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.timeline.window import Shown
 from rope_prof.views.words.requests import agree, end_to_end_notes, headline, prediction_lines
+
+QUESTION = "Does the user feel it?"
 
 seen = shell.seen()
 with shell.guarded():
@@ -25,8 +28,8 @@ with shell.guarded():
 if found is None:
     shell.notes()
     shell.title(
-        "No whole requests",
-        f"Run {seen.name} has none. “python -m rope_prof model -o RUN” measures them into the run in the folder RUN.",
+        QUESTION,
+        f"Run {seen.name} has no whole requests. “python -m rope_prof model -o RUN” measures them into the run in RUN.",
     )
     other = whole_requests.shipped(loading.runs())
     if other is not None:
@@ -39,7 +42,7 @@ facts, times, files = found.folder.facts, step_times(found.rows), found.traces
 zoom = shell.zoom(view.STEP_ZOOM)
 start = shell.look(view.STEP_ZOOM)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
-    st.html(wrap(seen.palette, hero(report_requests.request_headline(found.rows))))
+    st.html(wrap(seen.palette, kicker(QUESTION), hero(report_requests.request_headline(found.rows))))
     giving = st.container(horizontal=True, horizontal_alignment="right", width="content")
 noted = st.container()
 pictures = list(report_requests.request_picture(found.rows, facts.request.decode_tokens))
@@ -52,7 +55,14 @@ measured: list[Block] = [
 ]
 agreement: list[Block] = list(report_requests.agreement_table(found.agreed))
 agreed = Words(text=agree(found.agreed), tone="strong")
-draw([*measured, agreed, *agreement], seen.name, "measured")
+draw([*(replace(one, caption="") for one in pictures), Words(text=agreed.text)], seen.name, "measured")
+with shell.fold("What was measured, and how it is held against stock"):
+    draw([Words(text=one.caption) for one in pictures], seen.name, "how")
+    draw(measured[:1], seen.name, "what")
+with shell.fold("Each path and mode, and the noise"):
+    draw([one for one in measured[1:] if one not in pictures], seen.name, "times")
+with shell.fold("Do the outputs agree, in figures"):
+    draw(agreement, seen.name, "agreement")
 
 text: list[Block]
 lost: list[str]
@@ -70,7 +80,8 @@ else:
     said = (*prediction_lines(profiled.predicted), *report_requests.share_lines(profiled.steps))
     below: list[Block] = [*of_steps, Bullets(items=said), *report_requests.steps_table(profiled.steps)]
     pictures, text, lost = [*pictures, *of_steps], [*text, *below], [*profiled.doubts]
-    draw(below, seen.name, "below")
+    with shell.fold("Predicted and measured, and where a step's time goes"):
+        draw(below, seen.name, "below")
 
 drawings = [picture.drawing for picture in pictures]
 if files:
@@ -92,7 +103,8 @@ if files:
             start=start,
         )
         timeline_component.timeline(shown, seen.palette, "end-to-end", look.show_call, zoom_name=view.STEP_ZOOM)
-        shell.caption(step_caption(drawn.panels, look.part, int(look.layer)))
+        with shell.fold("What the profiler stretches"):
+            shell.caption(step_caption(drawn.panels, look.part, int(look.layer)))
         drawings += layer_drawing(drawn.panels, look.part, int(look.layer), phase)
 else:
     lost.append("No profile of a step: none was recorded, or the files are gone. Run “model” again for a timeline.")

@@ -6,7 +6,8 @@ from rope_prof.dashboard.drawing import draw
 from rope_prof.analysis.comparison.changes import histories
 from rope_prof.dashboard import shell, view
 from rope_prof.io.run.baselines import Baselines
-from rope_prof.views.blocks.history import history_blocks
+from rope_prof.views.blocks.history import history_answer, history_blocks
+from rope_prof.views.blocks.model import Block, Picture
 
 seen = shell.seen()
 store = Baselines()
@@ -27,5 +28,17 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.pick("kept", "Baseline", list(names), name.value, width=240, drop=("of",))
     shell.pick("of", "Operation and device", list(by_title), of.value, width=340)
 shell.notes()
-shell.title("When did it change?", f"A call of each key over the recordings kept as {name.value}, the oldest first.")
-draw(history_blocks(by_title[of.value]), f"{name.value} · {of.value}", f"history-{name.value}-{of.value}")
+found = by_title[of.value]
+shell.title("When did it change?", history_answer(found))
+changes, *rest = history_blocks(found)
+charts = [block for block in rest if isinstance(block, Picture)]
+signed = f"{name.value} · {of.value}"
+draw(charts[:1], signed, f"history-{name.value}-{of.value}")
+folds: dict[str, list[Block]] = {
+    "Changes of level": [changes],
+    "Other keys": [*charts[1:]],
+    "Figures and recordings": [block for block in rest if not isinstance(block, Picture)],
+}
+for title, blocks in folds.items():
+    with shell.fold(title):
+        draw(blocks, signed, f"history-{name.value}-{of.value}-{title}")

@@ -5,14 +5,13 @@ from functools import partial
 import streamlit as st
 
 from rope_prof.dashboard import baseline, downloads, loading, shell, view
-from rope_prof.views.blocks.model import Block, Bullets, Words, charted
+from rope_prof.views.blocks.model import Block, Bullets, Picture, Table, Words, charted, folded
 from rope_prof.views.blocks.overview import NOTHING, Against, headline, lost_words, overview
 from rope_prof.views.blocks.overview import cards as card_facts
 from rope_prof.views.blocks.overview_tables import calls_picture, payoff_table, sides_table, table
 from rope_prof.views.blocks.run import machine_table
 from rope_prof.views.draw.waterfall import Waterfall, explanation, waterfall
 from rope_prof.views.page.blocks import blocks, cards, hero, kicker, wrap
-from rope_prof.views.words.labels import case_words
 from rope_prof.views.words.losses import by_rule, chain_keys
 
 seen = shell.seen()
@@ -75,7 +74,10 @@ with shell.guarded():
 chart = None if terms is None else waterfall(terms)
 fallen: list[Block] = [Words(text=words)]
 if chart is not None:
-    fallen = [charted(chart, "waterfall", title="Where the saved time was", caption=words)]
+    fallen = [
+        charted(chart, "waterfall", title="Where the saved time was"),
+        Bullets(items=(words,), title="What these parts rest on", folded=True),
+    ]
 with giving:
     downloads.offer(
         seen,
@@ -92,27 +94,20 @@ with giving:
 shell.notes()
 answer = headline(found)
 lost = () if answer is None else (Words(text=lost_words(found), tone="bad" if found.losses else ""),)
+more: tuple[Bullets | Table | Picture, ...] = (
+    *calls_picture(found),
+    sides_table(found),
+    *payoff_table(found),
+    Bullets(items=found.losses, title="Where something is slower"),
+    Bullets(items=found.doubts, title="Read with care"),
+    machine_table(run, ("command", run.command), title="Machine and versions"),
+)
 st.html(
     wrap(
         seen.palette,
-        kicker(f"{case_words(found.case)} · {run.machine.device_name}"),
+        kicker(f"Did it help? · {run.machine.device_name}"),
         hero(answer or NOTHING, *lost),
         cards(card_facts(found)),
-        blocks(
-            [
-                *fallen,
-                *calls_picture(found),
-                sides_table(found),
-                *payoff_table(found),
-                *(
-                    [Bullets(items=found.losses, title="Where something is slower", folded=True)]
-                    if found.losses
-                    else []
-                ),
-                *([Bullets(items=found.doubts, title="Read with care")] if found.doubts else []),
-                machine_table(run, ("command", run.command), title="Machine and versions"),
-            ],
-            seen.palette,
-        ),
+        blocks([*fallen, *map(folded, more)], seen.palette),
     )
 )

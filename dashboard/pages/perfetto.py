@@ -9,6 +9,7 @@ from rope_prof.serve.server import embed_path, open_path
 seen = shell.seen()
 if not view.captured(seen.folder.run, seen.case):
     shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
+shell.title("What does Perfetto show?", "One call of each path, with bubbles named by their cause: drag to sum them.")
 with shell.guarded():
     server = loading.perfetto(seen.folder)
 name = f"{seen.case}{NATIVE_SUFFIX}"
@@ -16,8 +17,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     st.link_button("Open in a window of its own", f"{server.address}{open_path(name)}")
 shell.notes()
 loading.frame(f"{server.address}{embed_path(name)}", 820)
-shell.caption(
-    "Call k of every path starts at one instant; the view opens on one call of each. Bubbles are named by their cause: "
-    "drag over a bubble track to sum them.",
-    f"Served from {server.address} on this machine; nothing leaves it. Over ssh forward that port too.",
-)
+with shell.fold("What it opens on, and where it is served from"):
+    shell.caption(
+        "Call k of every path starts at one instant; the view opens on one call of each.",
+        f"Served from {server.address} on this machine; nothing leaves it. Over ssh forward that port too.",
+    )

@@ -6,7 +6,7 @@ from rope_prof.dashboard.drawing import draw, plot
 from rope_prof.analysis.ranks.ranks import common_zero
 from rope_prof.dashboard import loading, rank_datasets, shell, timeline_component, view
 from rope_prof.errors import RopeProfError
-from rope_prof.views.blocks.ranks import rank_table, summary_blocks
+from rope_prof.views.blocks.ranks import late_blocks, rank_answer, rank_table, summary_blocks
 from rope_prof.views.draw import ranks as ranks_figures
 from rope_prof.views.page.blocks import wrap
 from rope_prof.views.page.writer import heading
@@ -35,7 +35,10 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.pick("fleet", "Analysis", list(found), name.value, width=300, drop=("recording", "ranks"))
     shell.pick("recording", "Recording", list(by_name), chosen.value, width=340, drop=("ranks",))
 shell.notes()
-draw(summary_blocks(report, recording), recording.name, "ranks-summary")
+shell.title("Which rank is late?", rank_answer(recording))
+draw(late_blocks(recording), recording.name, "ranks-late")
+with shell.fold("Verdicts and clocks"):
+    draw(summary_blocks(report, recording), recording.name, "ranks-summary")
 
 if recording.ranges and len(recording.ranks) > 1:
     st.html(wrap(seen.palette, heading("A call of each range, over the ranks’ median")))
@@ -44,8 +47,8 @@ if recording.ranges and len(recording.ranks) > 1:
     rest = len(recording.ranges) - ranks_figures.RANGES_DRAWN
     if rest > 0:
         shell.caption(f"{rest} ranges of less busy time are not drawn.")
-table = rank_table(recording.ranks)
-shell.table(table, words=WORDS, wide="why")
+with shell.fold("Every rank"):
+    shell.table(rank_table(recording.ranks), words=WORDS, wide="why")
 
 usable = [rank.label for rank in recording.ranks if rank.start_ns is not None]
 labels, unknown = view.choose_many(st.query_params.get("ranks"), usable, "rank", rank_datasets.first_ranks(recording))

@@ -11,8 +11,7 @@ from rope_prof.views.blocks.model import Words, charted
 from rope_prof.views.blocks.sweep import turning_blocks
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.draw.sweep import HeldWalls, sweep_charts, sweep_table
-from rope_prof.views.words.labels import counts
-from rope_prof.views.words.sweep import FLOOR, MARKS, families, matters, one_count, turning_notes
+from rope_prof.views.words.sweep import FLOOR, MARKS, families, matters, one_count, sweep_answer, turning_notes
 
 seen = shell.seen()
 run = seen.folder.run
@@ -46,7 +45,6 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     sides = shell.side_chooser(view.keys_of(run, seen.case))
     giving = st.container(horizontal=True, horizontal_alignment="right")
 shell.notes()
-shell.title("When does it pay?", f"Time of a call and share of the roofline over {counts(run.operation)}, {seen.name}.")
 chosen = frame.filter(
     *(pl.col(name).cast(pl.String).is_in(values) for name, values in picked.items()),
     pl.struct("path", "mode", "l2").is_in([{"path": f.key.path, "mode": f.key.mode, "l2": f.key.l2} for f in sides]),
@@ -56,6 +54,7 @@ if chosen.is_empty():
         f"Nothing was timed of {', '.join(a.form.format(v) for a in axes for v in picked[a.name])} in run {seen.name}; "
         "choose others."
     )
+shell.title("When does it pay?", sweep_answer(chosen, run.operation))
 held = HeldWalls() if base is None else base.held(rows)
 paths = frame["path"].unique(maintain_order=True).to_list()
 found = families(chosen, run.operation)
@@ -68,11 +67,12 @@ single = [title for title, _ in found if title not in drawn]
 if drawn:
     for title, (of, charts) in drawn.items():
         figures = (charted(chart, head, title=head) for head, chart in charts.items())
-        draw((*turning_blocks(title, of, run.operation), *figures), f"{seen.name} · {title}", title)
+        draw(figures, f"{seen.name} · {title}", title)
+        with shell.fold(f"Where it pays, path by path: {title}"):
+            draw(turning_blocks("", of, run.operation), seen.name, f"{title}-turns")
+    with shell.fold("How to read this"):
+        shell.caption(MARKS, FLOOR, matters(held.label))
     shell.caption(
-        MARKS,
-        FLOOR,
-        matters(held.label),
         f"One value of {run.operation.swept}, in the table alone: {'; '.join(single)}." if single else "",
         "" if base is None or base.caveat is None else base.caveat,
     )
@@ -83,7 +83,8 @@ else:
     if shipped is not None:
         st.page_link("sweep.py", label=f"Show the shipped sweep, {shell.plain(shipped)}", query_params={"run": shipped})
 table = sweep_table(chosen, run.operation, held)
-shell.table(table, words=table.select(pl.col(pl.String)).columns)
+with shell.fold("In figures"):
+    shell.table(table, words=table.select(pl.col(pl.String)).columns)
 with giving:
     stem = f"{seen.name.replace('/', '-')}-sweep"
     downloads.offer(

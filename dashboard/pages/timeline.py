@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from rope_prof.dashboard import baseline, downloads, loading, shell, timeline_component, timelines, view
-from rope_prof.views.timeline.captions import call_caption, call_panel, call_table
+from rope_prof.views.timeline.captions import call_answer, call_caption, call_panel, call_table
 from rope_prof.views.timeline.layout import call_options, median_call
 from rope_prof.views.timeline.picture import timeline_drawing
 from rope_prof.views.timeline.window import Shown
@@ -30,7 +30,7 @@ with shell.guarded():
 zoom = shell.zoom(view.ZOOM)
 start = shell.look(view.ZOOM)
 shell.notes()
-panels, sides, missing = [], [], []
+panels, sides, missing, told = [], [], [], []
 keys = [f.key for f in captured]
 for f in facts:
     capture = captures[f.key.name]
@@ -52,6 +52,7 @@ for f in facts:
         continue
     row = capture.calls.row(by_predicate=pl.col("call") == number, named=True)
     panels.append(drawn)
+    told.append((label, row_of))
     sides.append(timelines.call_side(drawn, label, view.side(f.key), lanes, timelines.call_times(capture), row))
 
 
@@ -59,6 +60,7 @@ def show_call(clicked: int) -> None:
     st.query_params["call"] = str(clicked)
 
 
+shell.title("What happened in one call?", call_answer(told))
 if sides:
     shown = Shown(
         id="calls",
@@ -83,4 +85,6 @@ if panels:
                 (view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None
             ],
         )
-shell.caption(call_caption(panels), *missing)
+shell.caption(*missing)
+with shell.fold("How to read this"):
+    shell.caption(call_caption(panels))

@@ -18,7 +18,7 @@ from rope_prof.dashboard import (
     view,
 )
 from rope_prof.units import size
-from rope_prof.views.blocks.model import Picture, mapped
+from rope_prof.views.blocks.model import Picture, Table, folded, mapped
 from rope_prof.views.blocks.trace_diff import ALIGNED, change_frame, diff_blocks, diff_sentence
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.report.markdown import blocks_markdown
@@ -141,7 +141,7 @@ title = " → ".join(labels)
 answer, *rest = diff_blocks(diff, names=labels)
 st.html(f'<p class="rp-answer">{escape(diff_sentence(diff))}</p>')
 at = next(k for k, block in enumerate(rest) if isinstance(block, Picture)) + 1
-draw(rest[:at], title, "two-traces")
+draw([folded(one) if isinstance(one, Table) else one for one in rest[:at]], title, "two-traces")
 with st.container(horizontal=True, vertical_alignment="center", key="rp-calls"):
     st.html(f'<h3 class="rp-head">{escape(ALIGNED)}</h3>', width="content")
     calls = called("before", diff.base), called("after", diff.cand)
@@ -158,7 +158,7 @@ shown = Shown(
     start=shell.look(view.PAIR_ZOOM),
 )
 timeline_component.timeline(shown, seen.palette, "two-traces-timeline", zoom_name=view.PAIR_ZOOM)
-draw(rest[at:], title, "two-traces-tables")
+draw([folded(one) if isinstance(one, Table) else one for one in rest[at:]], title, "two-traces-tables")
 shell.caption(
     " · ".join(f"{name}, {size(path.stat().st_size)}" for (path, _), name in zip((before, after), labels, strict=True)),
     "The address of this page holds both files, ranges, calls and the window.",

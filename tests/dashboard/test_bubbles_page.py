@@ -35,7 +35,8 @@ def test_charts_account_and_longest_gaps(drawn: Path, monkeypatch: pytest.Monkey
     assert not found.exception
     text = html_of(found)
     assert len(found.get("plotly_chart")) == 2
-    for head in ("Idle time by cause", "How long the gaps are", "The longest gaps", "in brackets the difference to"):
+    assert {"How long the gaps are", "The longest gaps"} <= {fold.label for fold in found.expander}
+    for head in ("Idle time by cause", "in brackets the difference to"):
         assert head in text
     labels = [element.proto.label for element in found.get("download_button")]
     assert labels[:4] == ["Picture, PNG", "Picture, SVG", "Table, CSV", "Table, Markdown"]
@@ -74,9 +75,9 @@ def test_what_no_profiler_stretches_stands_before_what_is_grey(drawn: Path, monk
 def test_a_lost_trace_and_a_run_without_gaps_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_gpu_run(tmp_path / "lost", tokens=(973,))
     (folder / f"fused.eager.cold.{CASE}.r0.trace.json.gz").unlink()
-    text = html_of(app(monkeypatch, folder, "bubbles"))
-    assert "fused · eager: its trace is gone" in text
-    assert "The longest gaps" in text
+    found = app(monkeypatch, folder, "bubbles")
+    assert "fused · eager: its trace is gone" in html_of(found)
+    assert "The longest gaps" in [fold.label for fold in found.expander]
     for trace in folder.glob("*.trace.json.gz"):
         trace.unlink()
     assert "record it again" in html_of(app(monkeypatch, folder, "bubbles"))

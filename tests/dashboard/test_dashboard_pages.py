@@ -155,7 +155,7 @@ def test_the_overview_is_held_against_the_chosen_baseline(drawn: Path, monkeypat
     assert "faster with fused · eager than with per-token · eager" in text
     assert "Speedup over per-token · eager" in text
     assert "as much" in text, "unfused takes several times the baseline's time"
-    assert "Slower than per-token · eager: fused · eager at 1 token" in text, "the path asked for first"
+    assert "fused · eager loses to per-token · eager at 1 token" in text, "the path asked for first"
     assert "unfused · eager at 1 and 973 tokens" in text, "the others to unfold"
     none = html_of(app(monkeypatch, drawn, base="none"))
     assert "Nothing to compare" in none
@@ -173,7 +173,7 @@ def test_the_overview_marks_a_denied_bubble_and_names_losses_to_the_compiled_cha
     assert "fused · eager 2.86 µs corrected, 3.15 µs by replay" in text
     assert "faster with fused · graph than with unfused · graph, the best without it" in text
     assert "eager 60.8x (35.4x by the device's clock)" in text.replace("&#x27;", "'")
-    assert "Slower than unfused · compile: fused · compile at 1 to 8,192 tokens. Other paths lose too" in text
+    assert "fused · compile loses to unfused · compile at every size. Other paths lose too" in text
     assert "than unfused · graph: per-token · graph at 8,192 tokens" in text
     assert "moves time between inefficiency and device gaps" in text
     assert "≠" not in html_of(app(monkeypatch, shipped, case="28b-tp1-n973-bf16-image")), "there the check agrees"

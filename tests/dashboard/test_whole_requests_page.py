@@ -105,7 +105,7 @@ def test_the_same_layer_and_rope_call_of_both_paths_start_together(
         for side in answer["sides"]:
             number = {"layer": 3, "rope": 1}[part]
             assert f"{side['title']}.{phase}.{part}#{number}" in side["facts"]
-    assert "stretched" in answer["sides"][0]["facts"]
+    assert "drawn as profiled" in answer["sides"][0]["facts"]
 
 
 def test_the_zoom_of_the_address_is_the_window_and_another_case_has_another(

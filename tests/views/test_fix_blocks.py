@@ -8,8 +8,8 @@ import pytest
 
 from rope_prof.analysis.fixes.fix import Fix, Fixes, FixPlace
 from rope_prof.analysis.trace.analyze import analyze
-from rope_prof.views.blocks.fixes import fix_blocks, fix_words
-from rope_prof.views.blocks.model import Table, Words
+from rope_prof.views.blocks.fixes import fix_answer, fix_blocks, fix_words
+from rope_prof.views.blocks.model import Bullets, Table, Words
 from rope_prof.views.words.fixes import fix_do, fix_title
 from tests.builders import kernel, trace
 
@@ -46,12 +46,17 @@ def test_a_fix_is_a_sentence_with_its_bound_its_place_and_what_to_do() -> None:
 
 def test_three_are_shown_and_the_rest_counted() -> None:
     fixes = Fixes(fixes=tuple(replace(FIX, hi_ns=k * MS) for k in (9, 8, 7, 6, 5)))
-    table, more = fix_blocks(fixes, ANALYSIS.zero_ns, "x.json")
+    table, seen, more = fix_blocks(fixes, ANALYSIS.zero_ns, "x.json")
     assert isinstance(table, Table)
     assert isinstance(more, Table)
-    assert (table.title, more.title, len(more.rows), more.folded) == ("Three things to fix", "2 more", 2, True)
+    assert (len(table.rows), more.title, len(more.rows), more.folded) == (3, "2 more", 2, True)
+    assert isinstance(seen, Bullets)
+    place = "gemm at 10.0 ms, train.py(34): step, operator aten::linear, range layer#*"
+    assert place in seen.items[0], "all that the file tells of it"
+    assert table.rows[0][2].small == "train.py(34): step"
+    assert fix_answer(fixes) == "360 launches come too late, 10 in each of 36 calls of layer#*: 5.00–9.00 ms."
     assert [row[2].link for row in table.rows] == ["any_trace?trace=x.json&trace_zoom=6000~16000"] * 3
-    bare, _ = fix_blocks(fixes, ANALYSIS.zero_ns, None)
+    bare, *_ = fix_blocks(fixes, ANALYSIS.zero_ns, None)
     assert isinstance(bare, Table)
     assert [row[2].link for row in bare.rows] == [""] * 3
 

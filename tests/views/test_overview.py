@@ -15,6 +15,7 @@ from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.svg import Rect
 from rope_prof.views.page.blocks import blocks
 from rope_prof.views.page.blocks import cards as drawn_cards
+from rope_prof.views.words.losses import Loss, defeats, verdicts
 from tests.runs import facts, run, samples
 
 
@@ -68,13 +69,27 @@ def test_on_a_cpu_what_was_measured_is_the_answer_whatever_is_chosen() -> None:
 
 
 def test_the_sentence_of_losses_is_of_the_path_asked_for_and_counts_on_the_others() -> None:
-    view = replace(seen(), losses=("than unfused · compile: fused · compile at 1 token", "than b: c at 2 tokens"))
-    own = replace(view, own=view.losses[:1])
-    assert lost_words(own) == (
-        "Slower than unfused · compile: fused · compile at 1 token. Other paths lose too: where stands below."
-    )
-    assert lost_words(view).startswith("fused is slower at no measured token count. Other paths lose too")
+    lost = [Loss("unfused · compile", "fused · compile", count) for count in (1, 64)]
+    operation = seen().case.operation
+    assert defeats(lost, (1, 64), operation) == ("fused · compile loses to unfused · compile at every size",)
+    own = defeats(lost[:1], (1, 64), operation)
+    assert own == ("fused · compile loses to unfused · compile at 1 token",)
+    view = replace(seen(), losses=("than unfused · compile: fused · compile at 1 token",), own=own)
+    assert lost_words(view) == "fused · compile loses to unfused · compile at 1 token."
+    other = replace(view, own=(), others_lose=True)
+    assert lost_words(other) == "fused is slower at no measured token count. Other paths lose too: below."
     assert lost_words(seen()) == "No measured token count is slower."
+
+
+def test_the_second_sentence_of_the_shipped_run_is_where_its_path_loses(repository: Path) -> None:
+    opened = open_run(repository / "traces/h100-ernie28b")
+    view = overview(
+        opened.rows,
+        "28b-tp1-n973-bf16-image",
+        pairs=verdicts(opened.folder.run, opened.folder.samples),
+        headlines=opened.headlines,
+    )
+    assert lost_words(view).startswith("fused · compile loses to unfused · compile at every size.")
 
 
 def test_bars_are_to_scale_where_nothing_was_captured_and_empty_columns_are_left_out(repository: Path) -> None:

@@ -110,6 +110,26 @@ def _parts(one: Bubbles) -> Bar:
     )
 
 
+def bubble_answer(found: Sequence[Bubbles]) -> str:
+    """How long the device idles in a call of the side that idles most, mostly why, and of the one that idles least."""
+    known = sorted((one for one in found if one.side.bubble_share is not None), key=lambda one: -_share(one))
+    if not known:
+        return "Not known: no captured call was timed without the profiler too."
+    most, least = known[0], known[-1]
+    causes = () if most.idle is None else most.idle.causes
+    why = f", mostly because {CAUSE_WORDS[max(causes, key=lambda cause: cause[1])[0]]}" if causes else ""
+    said = f"{most.label} idles for {_idle(most)}{why}"
+    return f"{said}; {least.label} for {_idle(least)}." if least is not most else f"{said}."
+
+
+def _share(one: Bubbles) -> float:
+    return one.side.bubble_share or 0.0
+
+
+def _idle(one: Bubbles) -> str:
+    return f"{duration(one.side.row.bubble_corrected_ns)} of a call ({percent(one.side.bubble_share)})"
+
+
 def causes_figure(found: Sequence[Bubbles], name: str) -> Picture:
     """The idle time of each side by cause, as shares of it. Errors: ValueError where no side has a gap."""
     told = [(one, one.idle) for one in found if one.idle is not None]

@@ -46,6 +46,13 @@ def history_report(found: Sequence[NamedHistory]) -> Report:
     )
 
 
+def history_answer(found: NamedHistory) -> str:
+    """The newest change in a sentence, or that there is none."""
+    said = _headline([found])
+    words = f"{said.words[0].upper()}{said.words[1:]}"
+    return f"{words}: {said.factor}." if any(line.changes for line in found.lines) else f"{words}: {said.detail}."
+
+
 def _headline(found: Sequence[NamedHistory]) -> Headline:
     """The newest change of all; the largest of one recording."""
     changes = [

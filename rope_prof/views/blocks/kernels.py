@@ -53,6 +53,28 @@ class HeldKernels:
         return one.row is not self.row
 
 
+def kernel_answer(found: Sequence[Kernels]) -> str:
+    """Kernels and their time a call: of the side with the longest, and where most of it goes; of the shortest."""
+    told = sorted((one for one in found if one.kernels.height), key=lambda one: -_total_ns(one))
+    if not told:
+        return "Nothing ran on the device in the captured calls."
+    most, least = told[0], told[-1]
+    first = most.kernels.sort("ns_per_call").row(-1, named=True)
+    share = first["ns_per_call"] / _total_ns(most) if _total_ns(most) else None
+    said = f"{_counted(most)} of {most.label}, {percent(share)} of it in {short_name(first['name'], 36)}"
+    return f"Into {said}; {_counted(least)} of {least.label}." if least is not most else f"Into {said}."
+
+
+def _total_ns(one: Kernels) -> float:
+    return float(one.kernels["ns_per_call"].sum())
+
+
+def _counted(one: Kernels) -> str:
+    """`25 kernels, 74.5 µs a call`."""
+    count = one.kernels.filter(~pl.col("kind").is_in(["memcpy", "memset"]))["per_call"].sum()
+    return f"{'1 kernel' if count == 1 else f'{count:,.4g} kernels'}, {duration(_total_ns(one))} a call"
+
+
 def time_figure(found: Sequence[Kernels], name: str) -> Picture:
     """Time a call of each kernel, all sides on one scale; what is left of a long list is one bar."""
     rows = [bar for one in found for bar in (_head(one), *map(_bar, _rows(one.kernels)))]
@@ -70,10 +92,7 @@ def time_figure(found: Sequence[Kernels], name: str) -> Picture:
 
 
 def _head(one: Kernels) -> Bar:
-    count = one.kernels.filter(~pl.col("kind").is_in(["memcpy", "memset"]))["per_call"].sum()
-    words = "1 kernel" if count == 1 else f"{count:,.4g} kernels"
-    time = duration(float(one.kernels["ns_per_call"].sum()))
-    return Bar(label=one.label, parts=(), note=f"{words}, {time} a call, mean of {one.calls} calls", head=True)
+    return Bar(label=one.label, parts=(), note=f"{_counted(one)}, mean of {one.calls} calls", head=True)
 
 
 def _rows(kernels: pl.DataFrame) -> list[dict[str, Any]]:

@@ -171,6 +171,11 @@ def with_blocks(report: Report, key: str, *blocks: Block) -> Report:
     return dataclasses.replace(report, sections=sections)
 
 
+def folded(block: Bullets | Table | Picture) -> Bullets | Table | Picture:
+    """The same, which opens under its title."""
+    return dataclasses.replace(block, folded=True)
+
+
 def charted(
     chart: Chart, name: str, *, title: str = "", caption: str = "", folded: bool = False, where: Where = "both"
 ) -> Picture:

@@ -16,12 +16,11 @@ from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
 from rope_prof.model.run import Case
 from rope_prof.units import MISSING, duration, number, percent, ratio, significant
 from rope_prof.views.blocks.model import Card, Headline, Tone
-from rope_prof.views.words.bubbles import parts_of_bubble
 from rope_prof.views.words.figures import error
 from rope_prof.views.words.headline import more_words
 from rope_prof.views.words.labels import side as side_words
 from rope_prof.views.words.labels import side_label
-from rope_prof.views.words.losses import Loss, Pair, losses, sentences
+from rope_prof.views.words.losses import Loss, Pair, defeats, losses, sentences
 from rope_prof.views.words.trust import DENIED, MARKED, ON_CPU
 
 #: What the headline says of a ratio that is no gain and no loss for sure.
@@ -104,7 +103,8 @@ class Overview:
     """One case in one look. `candidate` is None where nothing can be held against the baseline.
 
     `best`: best against best, where nobody chose another baseline. `losses`: `than unfused · eager: fused · eager at 1
-    and 64 tokens`, one a baseline, the chosen one first; `own`: those of the candidate's path alone.
+    and 64 tokens`, one a baseline, the chosen one first; `own`: those of the candidate's path alone,
+    `fused · compile loses to unfused · compile at every size`; `others_lose`: so do other paths.
     """
 
     case: Case
@@ -116,6 +116,7 @@ class Overview:
     doubts: tuple[str, ...]
     losses: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
+    others_lose: bool = False
     best: BestAgainstBest | None = None
 
 
@@ -159,7 +160,8 @@ def overview(
         swept=swept,
         cells=cells,
         losses=sentences(lost, swept, mine[0].case.operation),
-        own=sentences(own, swept, mine[0].case.operation),
+        others_lose=any(one not in own for one in lost),
+        own=defeats(own, swept, mine[0].case.operation),
         doubts=(*([ON_CPU] if device == "cpu" else []), *held.caveats, *_doubts(sides)),
     )
 
@@ -322,7 +324,6 @@ def cards(view: Overview) -> tuple[Card, ...]:
             before=base.marked(duration(base.row.bubble_corrected_ns)),
             after=side.marked(duration(side.row.bubble_corrected_ns)),
             note=f"{percent(base.bubble_share)} of the call → {percent(side.bubble_share)}; unprofiled"
-            + "".join(f"; {each.label}: {parts}" for each in (base, side) if (parts := parts_of_bubble(each.row)))
             + (f"; {MARKED.removesuffix('.')}" if base.denied or side.denied else ""),
         ),
         Card(
@@ -355,5 +356,5 @@ def lost_words(view: Overview) -> str:
     if not view.losses:
         return "No measured token count is slower."
     path = "" if view.candidate is None else view.candidate.row.path
-    said = f"Slower {'; '.join(view.own)}." if view.own else f"{path or 'It'} is slower at no measured token count."
-    return said if view.own == view.losses else f"{said} Other paths lose too: where stands below."
+    said = f"{'; '.join(view.own)}." if view.own else f"{path or 'It'} is slower at no measured token count."
+    return f"{said} Other paths lose too: below." if view.others_lose else said

@@ -62,6 +62,7 @@ def sides_table(view: Overview) -> Table:
     told = [k for k in range(len(head)) if any(row[k].text != MISSING for row in rows)]
     note = "raw: share of the profiled call; struck out where the profiler stretches the call too much."
     return Table(
+        title="Every path and mode",
         head=tuple(head[k] for k in told),
         rows=tuple(tuple(row[k] for k in told) for row in rows),
         right=frozenset(range(1, len(told))),

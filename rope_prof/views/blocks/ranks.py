@@ -19,7 +19,7 @@ from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells,
 from rope_prof.views.blocks.trace import figures, more_ranges
 from rope_prof.views.words.causes import cause_name
 from rope_prof.views.words.labels import counts
-from rope_prof.views.words.ranks import clock_line
+from rope_prof.views.words.ranks import clock_line, late_line
 
 RANKS_SHOWN = 32
 RANGES_SHOWN = 12
@@ -36,12 +36,21 @@ def ranks_blocks(found: RanksReport) -> Iterator[Block]:
 
 
 def summary_blocks(found: RanksReport, recording: Recording) -> Iterator[Block]:
-    """The verdicts of all traces, what must be known of that recording, and who is late."""
+    """The verdicts of all traces, and what must be known of that recording."""
     yield _verdicts(found)
     yield from _head(recording)
-    yield from fix_blocks(_late(recording), 0, "")
-    if not recording.stragglers:
-        yield Words(text="No rank makes the others wait by a figure that counts.")
+
+
+def rank_answer(recording: Recording) -> str:
+    """Who is late, what it costs and where, in a sentence."""
+    late = recording.stragglers
+    return late_line(late[0]) if late else "No rank makes the others wait by a figure that counts."
+
+
+def late_blocks(recording: Recording) -> Iterator[Block]:
+    """Every late rank as a thing to fix, with a link to the place in its own trace; nothing where none is late."""
+    if recording.stragglers:
+        yield from fix_blocks(_late(recording), 0, "")
 
 
 def _verdicts(found: RanksReport) -> Words:

@@ -6,6 +6,7 @@ Names come from the file and are shown letter for letter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -52,22 +53,37 @@ _VERDICTS: dict[Verdict, str] = {
 }
 
 
-def page_blocks(analysis: Analysis, source: str, events: int, address: str | None = None) -> Iterator[Block]:
-    """What a page shows: the verdict and each finding with what proves it, a bar a device, the tables but that of the
-    ranges. `address`: the trace as the page's address names it, where it does.
-    """
-    judged, links = analysis.integrity, analysis.links
-    yield Words(text=verdict_words(judged), tone="bad" if judged.verdict == "unusable" else "strong")
-    linked = f", {links.linked:,} GPU events with their launch, {links.unlinked:,} without" if links.linked else ""
-    yield Words(text=f"{analysis.format} · {events:,} events{linked}")
-    yield Bullets(items=tuple(f"{finding_title(one)}: {one.detail}" for one in judged.findings))
-    yield from findings_table(analysis, address)
+def page_blocks(analysis: Analysis, source: str) -> Iterator[Block]:
+    """What a page shows at once: the verdict with the names of what was found, and a bar a device."""
+    judged = analysis.integrity
+    named = ", ".join(dict.fromkeys(one.title for one in judged.findings))
+    text = f"{judged.verdict.capitalize()}. Found: {named}." if named else verdict_words(judged)
+    yield Words(text=text, tone="bad" if judged.verdict == "unusable" else "strong")
     chart = idle_chart(analysis, source)
     if chart is not None:
-        used = {cause for use in analysis.devices for cause in use.idle_by_cause_ns or {}}
-        caption = "; ".join(f"{cause_name(cause)}: {CAUSE_WORDS[cause]}" for cause in CAUSE_WORDS if cause in used)
-        yield charted(chart, "idle", title="Busy and idle by cause", caption=f"{caption}." if caption else "")
-    yield from account(analysis, ranges=False)
+        yield charted(chart, "idle", title="Busy and idle by cause")
+
+
+def page_folds(analysis: Analysis, events: int, address: str | None = None) -> dict[str, tuple[Block, ...]]:
+    """What unfolds under it, by title: each finding with what proves it, what the causes mean, the tables but that of
+    the ranges. `address`: the trace as the page's address names it, where it does.
+    """
+    judged, links = analysis.integrity, analysis.links
+    linked = f", {links.linked:,} GPU events with their launch, {links.unlinked:,} without" if links.linked else ""
+    used = {cause for use in analysis.devices for cause in use.idle_by_cause_ns or {}}
+    found = tuple(f"{finding_title(one)}: {one.detail}" for one in judged.findings)
+    return {
+        "Findings": (
+            Words(text=verdict_words(judged)),
+            Words(text=f"{analysis.format} · {events:,} events{linked}"),
+            Bullets(items=found),
+            *(replace(table, folded=False) for table in findings_table(analysis, address)),
+        ),
+        "In figures": (
+            Bullets(items=tuple(f"{cause_name(one)}: {CAUSE_WORDS[one]}" for one in CAUSE_WORDS if one in used)),
+            *account(analysis, ranges=False),
+        ),
+    }
 
 
 def account(analysis: Analysis, *, ranges: bool = True) -> Iterator[Table]:

@@ -36,7 +36,7 @@ def hero(found: Headline, *more: Words) -> str:
     number, unit = found.factor[:-1], found.factor[-1:].replace("x", "×")
     big = f'<div class="rp-big {found.tone}">{text(number)}<span>{text(unit)}</span></div>' if number else ""
     lines = "".join(f'<p class="{one.tone}">{text(one.text)}</p>' for one in more)
-    return f'<div class="rp-hero">{big}<div><h1>{text(found.words)}</h1><p>{text(found.detail)}</p>{lines}</div></div>'
+    return f'<div class="rp-hero">{big}<div><h1>{text(found.words)}</h1>{lines}<p>{text(found.detail)}</p></div></div>'
 
 
 def cards(found: Iterable[Card]) -> str:

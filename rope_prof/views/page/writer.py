@@ -45,13 +45,10 @@ class Writer(ABC):
             return f"<p{_class(block.tone)}>{text(block.text)}</p>"
         if isinstance(block, Bullets):
             items = "".join(f"<li>{text(item)}</li>" for item in block.items)
-            return f"{heading(block.title)}<ul>{items}</ul>" if block.items else ""
+            return _under(block, f"<ul>{items}</ul>") if block.items else ""
         if isinstance(block, Code):
             return "".join(f"<pre>{text(line)}</pre>" for line in block.lines)
-        body = self.table(block) if isinstance(block, Table) else self.figure(block)
-        if block.folded:
-            return f"<details><summary>{text(block.title)}</summary>{body}</details>"
-        return f"{heading(block.title)}{body}"
+        return _under(block, self.table(block) if isinstance(block, Table) else self.figure(block))
 
     def table(self, table: Table) -> str:
         """A table in a frame of its own, which scrolls where the page is narrow, and its note."""
@@ -71,6 +68,12 @@ class Writer(ABC):
             inside = f'<a href="{escape(cell.link, quote=True)}"{self.linked}>{inside}</a>'
         small = f"<small>{text(cell.small)}</small>" if cell.small else ""
         return f"<td{_class(cell.tone, right)}>{inside}{small}</td>"
+
+
+def _under(block: Bullets | Table | Picture, body: str) -> str:
+    if block.folded:
+        return f"<details><summary>{text(block.title)}</summary>{body}</details>"
+    return f"{heading(block.title)}{body}"
 
 
 def _class(tone: Tone, right: bool = False) -> str:

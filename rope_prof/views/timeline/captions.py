@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from rope_prof.analysis.run.rows import INFLATION_LIMIT, Row
-from rope_prof.units import counted, duration, ratio
+from rope_prof.units import counted, duration, number, ratio
 from rope_prof.views.timeline.layout import CallTimeline
 from rope_prof.views.timeline.picture import Panel
 from rope_prof.views.timeline.unprofiled import unprofiled
@@ -63,6 +63,16 @@ def doubt_words(panels: Sequence[Panel]) -> str:
 def call_table(panels: Sequence[Panel]) -> pl.DataFrame:
     """Every span of the drawn calls, in ns from each call's zero."""
     return pl.concat([p.timeline.spans.select(pl.lit(p.label).alias("path"), pl.all()) for p in panels])
+
+
+def call_answer(sides: Sequence[tuple[str, Row]]) -> str:
+    """Kernels and unprofiled time of a call, of the side where it takes longest and of the one where it takes least."""
+    timed = sorted(((row.wall_ns.median, label, row) for label, row in sides if row.wall_ns), key=lambda one: -one[0])
+    if not timed:
+        return "No call of these was timed without the profiler."
+    ends = (timed[0], timed[-1]) if len(timed) > 1 else timed
+    said = (f"{label}: {number(row.kernels_per_call)} kernels, {duration(ns)}" for ns, label, row in ends)
+    return f"{'; '.join(said)}, without the profiler."
 
 
 def call_caption(panels: Sequence[Panel]) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rope_prof.analysis.comparison.compare import METRICS, Verdict, families
 from rope_prof.analysis.comparison.gates import Checked, Gate
 from rope_prof.analysis.comparison.sides import Difference, Side
 from rope_prof.analysis.run.differences import Unlike
 from rope_prof.analysis.stats import LEAST_APART
-from rope_prof.units import MISSING
+from rope_prof.units import MISSING, counted, ratio
 from rope_prof.views.words.labels import case_phrases, family_words, short
 from rope_prof.views.words.machine import machine_line
 
 _HELD = {"fails": "FAILS", "undecided": "CANNOT BE JUDGED", "holds": "holds"}
+_VERDICTS: Final = {"FASTER": "faster", "SLOWER": "slower", "SAME": "the same"}
 _ALLOWED = "allowed by --allow-unknown, not judged"
 
 
@@ -41,6 +43,18 @@ def tally(found: Comparison) -> list[tuple[str, list[tuple[str, int]]]]:
         words = counted.setdefault(v.metric, {})
         words[v.word] = words.get(v.word, 0) + 1
     return [(metric, list(words.items())) for metric, words in counted.items()]
+
+
+def compare_answer(found: Comparison) -> str:
+    """In how many cases the candidate is faster and slower by the wall clock, and by how much at least and at most."""
+    walls = [v for v in found.verdicts if v.metric == "wall"]
+    ratios = [v.ratio.median for v in walls if v.ratio is not None]
+    if not ratios:
+        return "Not known: nothing was timed on both sides."
+    counts = {word: sum(v.word == word for v in walls) for word in _VERDICTS}
+    said = [f"{_VERDICTS[word]} in {count}" for word, count in counts.items() if count]
+    ends = " to ".join(dict.fromkeys((ratio(min(ratios)), ratio(max(ratios)))))
+    return f"Of {counted(len(walls), 'case')} the candidate is {', '.join(said) or 'decided in none'}: {ends}."
 
 
 def gates(found: Comparison) -> list[str]:

@@ -13,16 +13,16 @@ from rope_prof.views.words.names import clipped, short_name
 _DO: Final[dict[Kind, str]] = {
     "launches": "capture it in a CUDA graph (torch.compile mode='reduce-overhead'), or fuse its small kernels",
     "host": "take what the host does there (loading, logging, Python) off this thread, or launch further ahead",
-    "chain": "make one kernel of them: torch.compile, Triton or a fused operator",
-    "wait": "leave the wait out: keep the value on the GPU, or copy it to pinned memory without blocking, read later",
+    "chain": "make one kernel of them (torch.compile, Triton or a fused operator)",
+    "wait": "leave the wait out: keep the value on the GPU, or read it later (from pinned memory, without blocking)",
     "communication": "start it earlier or in buckets, on a stream of its own, so that kernels run meanwhile",
     "grid": "split its work over more blocks (split-K, smaller tiles), or give it a larger batch",
     "occupancy": "give it more warps: fewer registers a thread, less shared memory, other blocks, or more of them",
     "rank": "look at that rank alone: its input, its clocks, what its host does",
 }
 _COPIES: Final = {
-    "pageable": "pin the host's memory, and copy ahead of need on a stream of its own (non_blocking=True)",
-    "HtoD": "copy ahead of need on a stream of its own, so that kernels run meanwhile, or move fewer bytes",
+    "pageable": "pin the host's memory, and copy ahead of need (non_blocking=True, a stream of its own)",
+    "HtoD": "copy ahead of need (on a stream of its own, so that kernels run meanwhile), or move fewer bytes",
     "DtoH": "keep the result on the GPU, or copy it behind the work without waiting for it",
     "DtoD": "leave the copy out: write where it is read (no clone, contiguous or cat)",
     "": "copy ahead of need on a stream of its own, or move fewer bytes",

@@ -27,4 +27,4 @@ def more_words(found: BestAgainstBest) -> str:
         return ""
     device = f" ({ratio(found.device.ratio.median)} by the device's clock)" if found.device is not None else ""
     eager = device if found.same[-1].base_mode == "eager" else ""
-    return f"In the same mode on both sides: {', '.join(said)}{eager}."
+    return f"In the same mode: {', '.join(said)}{eager}."

@@ -115,13 +115,29 @@ def sentences(found: Iterable[Loss], measured: Iterable[int], operation: Operati
     `measured`: the swept values of the run; three or more of them in a row are told by their ends, `1 to 973 tokens`.
     """
     known = sorted(set(measured))
+    return tuple(
+        f"than {base}: {', '.join(f'{side} at {_counts(lost, known, operation)}' for side, lost in sides.items())}"
+        for base, sides in _grouped(found).items()
+    )
+
+
+def defeats(found: Iterable[Loss], measured: Iterable[int], operation: OperationFacts) -> tuple[str, ...]:
+    """The same one a side: `fused · compile loses to unfused · compile at every size`."""
+    known = sorted(set(measured))
+    return tuple(
+        f"{side} loses to {base} at "
+        f"{'every size' if len(known) > 1 and lost == set(known) else _counts(lost, known, operation)}"
+        for base, sides in _grouped(found).items()
+        for side, lost in sides.items()
+    )
+
+
+def _grouped(found: Iterable[Loss]) -> dict[str, dict[str, set[int]]]:
+    """Baseline -> side -> where it loses."""
     told: dict[str, dict[str, set[int]]] = {}
     for loss in found:
         told.setdefault(loss.base, {}).setdefault(loss.side, set()).add(loss.swept)
-    return tuple(
-        f"than {base}: {', '.join(f'{side} at {_counts(lost, known, operation)}' for side, lost in sides.items())}"
-        for base, sides in told.items()
-    )
+    return told
 
 
 def _counts(lost: set[int], measured: Sequence[int], operation: OperationFacts) -> str:

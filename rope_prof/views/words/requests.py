@@ -115,19 +115,18 @@ def agree(found: Sequence[LogitsAgreement]) -> str:
     far = [one.path for one in found if one.rms > one.allowed]
     if far:
         return f"Outputs differ by more than rounding explains: {', '.join(far)}."
-    rested = (
-        "Outputs agree: every path’s logits lie within what rounding the rope explains",
-        *map(_first_apart, found),
-    )
-    return f"{'; '.join(filter(None, rested))}."
+    apart: dict[str, list[str]] = {}
+    for one in found:
+        if one.margin is not None and one.same_tokens < one.tokens:
+            apart.setdefault(_first_apart(one, one.margin), []).append(one.path)
+    rested = (f"{' and '.join(f'{path}’s' for path in paths)} greedy {said}" for said, paths in apart.items())
+    return f"{'; '.join(('Outputs agree: every path’s logits lie within what rounding the rope explains', *rested))}."
 
 
-def _first_apart(one: LogitsAgreement) -> str:
-    """`fused's tokens are stock's up to 7 of 24, where a margin of 0.031 decides nothing under a rounding of 0.14`."""
-    if one.margin is None or one.same_tokens >= one.tokens:
-        return ""
-    under = "lies under" if one.margin <= one.allowed else "lies over"
+def _first_apart(one: LogitsAgreement, margin: float) -> str:
+    """`tokens are stock's for 7 of 24, and the margin of 0.031 there lies under the 0.14 that rounding explains`."""
+    under = "lies under" if margin <= one.allowed else "lies over"
     return (
-        f"{one.path}’s greedy tokens are stock’s for {one.same_tokens} of {one.tokens}, and the margin of "
-        f"{significant(one.margin, 2)} there {under} the {significant(one.allowed, 2)} that rounding explains"
+        f"tokens are stock’s for {one.same_tokens} of {one.tokens}, and the margin of {significant(margin, 2)} there "
+        f"{under} the {significant(one.allowed, 2)} that rounding explains"
     )

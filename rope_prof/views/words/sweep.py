@@ -126,6 +126,15 @@ def turning_words(row: dict[str, Any], operation: OperationFacts) -> str:
     return words
 
 
+def sweep_answer(frame: pl.DataFrame, operation: OperationFacts) -> str:
+    """Where fusing pays with the path that is told last, the newest design; how many more there are."""
+    told = turning_notes(frame, operation)
+    if not told:
+        return "Choose a path beside the baseline: that alone is shown."
+    more = f"; {len(told) - 1} more below" if len(told) > 1 else ""
+    return f"{told[-1][0].upper()}{told[-1][1:]}{more}."
+
+
 MARKS = (
     "▼: slower than the baseline in the same mode, the whole interval of the paired ratio below 1. "
     "?: too few rounds for an interval. Whiskers: 95 % interval of the median; most are smaller than their point."
