@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import streamlit as st
 
-from rope_prof.dashboard import loading, view
+from rope_prof.dashboard import loading, uploads, view
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
@@ -369,7 +369,12 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except RopeProfError as error:
-        stop(str(error))
+        stop(sentence_of(error))
+
+
+def sentence_of(error: Exception) -> str:
+    """What an error says, with the names that uploaded files have for their viewer."""
+    return uploads.named(str(error))
 
 
 def seen() -> Seen:

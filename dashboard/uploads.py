@@ -68,6 +68,14 @@ def resolve(folders: Mapping[str, Path], address: str) -> tuple[Path, str]:
     return upload.path, upload.name
 
 
+def named(said: str) -> str:
+    """That text with the files' own names in place of where they lie."""
+    for upload in list(_HELD.values()):
+        if str(upload.path) in said:
+            said = said.replace(str(upload.path), upload.name).replace(upload.path.name, upload.name)
+    return said
+
+
 def _lost(address: str) -> UsageError:
     name = address.partition("/")[2]
     return UsageError(f"{name!r} was uploaded to a page that is closed by now, and went with it; drop it again")

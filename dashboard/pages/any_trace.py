@@ -97,7 +97,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
     try:
         st.link_button("Open in Perfetto", foreign_traces.perfetto_address(path, found.trace))
     except RopeProfError as error:
-        without = f"No Perfetto: {error}"
+        without = f"No Perfetto: {shell.sentence_of(error)}"
 with asking:
     shell.title(QUESTION, f"Reading {label}.")
 if without:
@@ -109,7 +109,7 @@ draw(trace_blocks.page_blocks(analysis, label), label, "any-trace-account")
 try:
     lanes = foreign_traces.lanes(path)
 except ValueError as error:
-    shell.caption(f"No timeline: {error}.")
+    shell.caption(f"No timeline: {shell.sentence_of(error)}.")
 else:
     side = WindowSide(
         id="trace", title=Path(label).name, facts="", scene=lanes, zero_ns=lanes.lo_ns, end_ns=lanes.hi_ns - lanes.lo_ns

@@ -167,6 +167,34 @@ def slow() -> bytes:
     return kineto_json(trace(*ends, kernel(1_020_000, 1_060_000, **copy)))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("README.md", b"# hello", "expected a trace of Kineto"),
+        ("cut.json.gz", gzip.compress(kineto_json(trace(kernel(0, 10))))[:-30], ""),
+        ("notes.sqlite", b"SQLite format 3\0" + bytes(200), ""),
+    ],
+)
+def test_an_error_names_the_file_of_the_user_and_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, said: str
+) -> None:
+    found = app(monkeypatch, folder)
+    found.file_uploader(key="trace-upload").upload(name, content).run()
+    assert not found.exception
+    text = unescape(html_of(found))
+    assert name in text
+    assert said in text
+    assert "/tmp" not in text and "rope_prof-upload" not in text and "upload.gz" not in text
+    two = app(monkeypatch, folder)
+    two.switch_page("two_traces.py").run()
+    for side in ("before", "after"):
+        two.file_uploader(key=f"two-upload-{side}").upload(name, content)
+    two.run()
+    text = unescape(html_of(two))
+    assert name in text
+    assert "/tmp" not in text and "rope_prof-upload" not in text and "upload.gz" not in text
+
+
 def test_an_uploaded_file_has_links_to_its_timeline(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = app(monkeypatch, folder)
     found.file_uploader(key="trace-upload").upload("my slow.json", slow()).run()
