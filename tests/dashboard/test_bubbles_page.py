@@ -34,7 +34,7 @@ def test_charts_account_and_longest_gaps(drawn: Path, monkeypatch: pytest.Monkey
     found = app(monkeypatch, drawn, "bubbles")
     assert not found.exception
     text = html_of(found)
-    assert len(found.get("plotly_chart")) == 2
+    assert len(found.get("plotly_chart")) == 3
     assert {"How long the gaps are", "The longest gaps"} <= {fold.label for fold in found.expander}
     for head in ("Idle time by cause", "in brackets the difference to"):
         assert head in text

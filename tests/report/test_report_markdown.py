@@ -139,7 +139,7 @@ def test_it_begins_with_what_a_reviewer_needs_and_one_fold(shipped_report) -> No
         *("| compile, wall", "| graph, wall", "| eager, wall", "| eager, device's clock"),
     ]
     assert head.count("<picture>") == 1
-    for word in ("Accuracy: ", "Against stock", "7 of 24", "Slower than unfused · compile: fused · compile"):
+    for word in ("Accuracy: ", "Against stock", "7 of 24", "fused · compile loses to unfused · compile"):
         assert word in head
     assert "Command: `python -m rope_prof record" in head
     assert rest.rstrip().endswith("</details>")

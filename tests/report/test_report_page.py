@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from rope_prof.commands.export_answers import page_answer
 from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.model import Code, Report, Section, mapped
@@ -214,7 +215,7 @@ def test_a_fresh_run_of_a_cpu_reports_as_well(chromium: Browser, repository: Pat
     said = watched(page)
     page.goto((tmp_path / "report.html").as_uri())
     assert said == []
-    text = page.inner_text("body")
+    text = page.text_content("body") or ""
     assert "nothing here is a GPU figure" in text
     assert "operators" in page.locator("svg[data-zoom]").first.inner_html()
     assert "(checked)" in text
@@ -244,3 +245,21 @@ def test_a_case_with_a_strange_name_is_only_a_name(chromium: Browser, tmp_path: 
     assert "a)&quot;b &lt;i&gt;&amp;=,\\n# prompt" in (tmp_path / "report.html").read_text("utf-8")
     assert page.locator("i:has-text('&')").count() == 0
     context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["h100-ernie28b", "h200-sweep", "h200-nsight"])
+def test_four_screens_stand_before_folds_and_a_link_opens_its_section(
+    run: str, chromium: Browser, repository: Path, tmp_path: Path
+) -> None:
+    """At 1280x800, where fourteen were."""
+    (tmp_path / "report.html").write_bytes(page_answer(repository / "traces" / run)["page"])
+    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"file://{tmp_path / 'report.html'}")
+    assert page.evaluate("document.documentElement.scrollHeight") <= 4 * 800
+    opened = "document.querySelector('#method > details').open"
+    assert not page.evaluate(opened)
+    page.locator("nav a[href='#method']").click()
+    assert page.evaluate(opened)
+    page.close()

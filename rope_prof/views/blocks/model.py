@@ -102,12 +102,16 @@ Block = Words | Bullets | Table | Code | Picture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One question and its answer. Without a block it was not measured. `number` None: on the page alone."""
+    """One question and its answer. Without a block it was not measured. `number` None: on the page alone.
+
+    A `folded` one opens under its title on the page.
+    """
 
     key: str = field(metadata=_CODE)
     number: int | None
     title: str
     blocks: tuple[Block, ...] = ()
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ def brief(data: ReportData, view: Overview | None, timeline: tuple[Block, ...]) 
     if view is None or view.candidate is None:
         return ()
     table = () if view.best is None else (_table(view.best),)
-    picture = next((one for one in timeline if isinstance(one, Picture) and one.where == "markdown"), None)
+    picture = next((one for one in timeline if isinstance(one, Picture) and one.where != "page"), None)
     lines = Bullets(items=tuple(_lines(data, view, picture)), typed=clipped(data.run.command, _COMMAND))
     return (*table, *(() if picture is None else (picture,)), lines)
 

@@ -113,7 +113,10 @@ def _section(section: Section, writer: Writer) -> str:
     blocks = [block for block in section.blocks if block.where != "markdown"]
     body = writer.blocks(blocks) or f'<p class="muted">{NOT_MEASURED}</p>'
     key = escape(section.key, quote=True)
-    return f'<section id="{key}"><h2><i>{number}</i>{text(section.title)}</h2>\n{body}\n</section>'
+    title = f"<h2><i>{number}</i>{text(section.title)}</h2>"
+    if section.folded:
+        return f'<section id="{key}"><details><summary>{title}</summary>\n{body}\n</details></section>'
+    return f'<section id="{key}">{title}\n{body}\n</section>'
 
 
 class _ReportWriter(Writer):

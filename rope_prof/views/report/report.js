@@ -155,18 +155,22 @@
     }
   }
 
+  const go = (target, how) => {
+    const folded = target.querySelector(":scope > details");
+    if (folded) folded.open = true;
+    target.scrollIntoView(how);
+  };
   const read = () => {
     const held = state();
     for (const [name, figure] of figures) {
       const [lo, hi] = (held.get(name) || "").split(",").map(Number);
       if (hi > lo) {
-        const folded = figure.svg.closest("details");
-        if (folded) folded.open = true;
+        for (let fold = figure.svg.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
         figure.show(lo, hi, false);
       } else if (figure.lo !== figure.full[0]) figure.show(...figure.full, false);
     }
     const at = held.get("at"), target = at && document.getElementById(at);
-    if (target) target.scrollIntoView();
+    if (target) go(target);
   };
   for (const svg of document.querySelectorAll("svg[data-zoom]")) {
     const figure = new Figure(svg);
@@ -177,10 +181,11 @@
       event.preventDefault();
       const name = link.getAttribute("href").slice(1);
       remember("at", name);
-      document.getElementById(name).scrollIntoView({ behavior: "smooth" });
+      go(document.getElementById(name), { behavior: "smooth" });
     });
   }
   addEventListener("hashchange", read);
+  addEventListener("beforeprint", () => { for (const fold of document.querySelectorAll("details")) fold.open = true; });
   document.documentElement.classList.add("scripted");
   read();
 })();

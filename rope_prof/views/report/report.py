@@ -40,6 +40,9 @@ TITLES = (
     (12, "doubts", "What cannot be trusted"),
 )
 
+#: What a page shows before a fold, beside the headline and the figures before and after: four screens at most.
+OPEN = ("verdict", "timeline")
+
 
 def report(data: ReportData) -> Report:
     """The whole report of a run."""
@@ -60,8 +63,11 @@ def report(data: ReportData) -> Report:
         "traces": report_method.traces(data),
         "doubts": report_method.doubts(data),
     }
-    sections = [Section(key=key, number=n, title=title, blocks=blocks[key]) for n, key, title in TITLES]
-    sections.insert(3, Section(key="bubbles", number=None, title="Bubbles", blocks=report_bubbles.bubbles(data, view)))
+    sections = [
+        Section(key=key, number=n, title=title, blocks=blocks[key], folded=key not in OPEN) for n, key, title in TITLES
+    ]
+    bubbles = report_bubbles.bubbles(data, view)
+    sections.insert(3, Section(key="bubbles", number=None, title="Bubbles", blocks=bubbles, folded=True))
     words = [machine_line(data.run.machine), data.run.created[:10]]
     if view is not None:
         words.insert(0, case_words(view.case))

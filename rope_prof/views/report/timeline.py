@@ -41,7 +41,6 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
                 name="before-after",
                 drawing=timeline_drawing([_panel(row, one, data) for row, one in both], title),
                 caption=_caption(both, data),
-                where="markdown",
             )
         )
     cases = sorted({row.case for row, _ in found}, key=lambda case: (case != view.case, _order(case, data)))
@@ -56,7 +55,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
                     drawing=drawing,
                     title=title,
                     caption=_caption(mine, data),
-                    folded=case != view.case,
+                    folded=True,
                     where="page",
                 )
             )
