@@ -17,13 +17,16 @@ from rope_prof.dashboard import (
     view,
 )
 from rope_prof.errors import RopeProfError
+from rope_prof.io.run.redact import Cleaner
 from rope_prof.io.trace.formats import kinds
 from rope_prof.units import size
 from rope_prof.views.blocks import chains as chain_blocks
 from rope_prof.views.blocks import trace as trace_blocks
 from rope_prof.views.blocks.findings import timeline_of
 from rope_prof.views.blocks.fixes import fix_answer, fix_blocks
+from rope_prof.views.blocks.model import mapped
 from rope_prof.views.draw import trace as trace_pictures
+from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.window import Shown, WindowSide, limits
 
@@ -59,6 +62,17 @@ def dropped() -> None:
     uploads.dropped("trace-upload", "trace")
 
 
+def _report(clean: Cleaner) -> str:
+    """What the page says, without pictures and private words."""
+    folds = trace_blocks.page_folds(found.analysis, found.trace.events)
+    blocks = (
+        *fix_blocks(foreign_traces.to_fix(path), found.analysis.zero_ns, None),
+        *trace_blocks.page_blocks(found.analysis, label),
+        *(block for held in folds.values() for block in held),
+    )
+    return blocks_markdown(clean(f"{label}: {QUESTION}"), mapped(blocks, clean), clean(label))
+
+
 asked = st.query_params.get("trace")
 with st.container(horizontal=True, vertical_alignment="top", key="rp-open"):
     st.session_state["trace-name"] = asked if asked in names else None
@@ -90,6 +104,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
         drawing=None if idle is None else partial(getattr, idle, "drawing"),
         table=lambda: trace_blocks.range_table(found.analysis.ranges),
         lines=trace_pictures.verdict_lines(found.analysis),
+        markdown=("Report, Markdown", lambda clean: _report(clean).encode()),
         traces=[("the file", path)],
         stem=Path(label).name.split(".")[0] or "trace",
     )

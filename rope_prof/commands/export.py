@@ -36,8 +36,8 @@ def export(
             metavar="|".join(FORMATS),
             help="perfetto: one native trace, both sides of each fusion on one timeline. "
             "kineto: any trace as JSON of torch.profiler. "
-            "html: the run as one page that needs nothing else. "
-            "markdown: the evidence for a pull request, with pictures. "
+            "html: a run, or what to fix in a trace, as one page that needs nothing else. "
+            "markdown: the same for a pull request, with pictures. "
             "archive: a copy without host, user, environment and paths. "
             "nvbench: device times as NVBench's JSON. "
             "pytest-benchmark: wall times as its JSON, for its compare. "
@@ -76,7 +76,7 @@ def export(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/schema/export.json).")] = False,
 ) -> None:
-    """Write a run or a trace for others: all of a trace or a part, a report of a run, a cleaned copy, its figures."""
+    """Write a run or a trace for others: all of a trace or a part, a report, a cleaned copy, its figures."""
     if image_base is not None and to != "markdown":
         raise UsageError(f"--image-base goes with --to markdown, not with --to {to!r}")
     if call is not None and cut is None:

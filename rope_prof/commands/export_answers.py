@@ -22,6 +22,7 @@ from rope_prof.opened.exchange import exchanged
 from rope_prof.opened.pictures import draw_run, draw_trace, drawn
 from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import open_run
+from rope_prof.opened.trace_report import cleaned_trace_report
 from rope_prof.views.blocks.model import Report
 from rope_prof.views.draw.palette import palette
 from rope_prof.views.draw.png import png
@@ -31,15 +32,19 @@ from rope_prof.views.report.markdown import GROUNDS, picture_file, pictures, rep
 
 
 def page_answer(source: Path) -> Answer:
-    """`page`: the report of a run."""
-    made, removed = cleaned_report(open_run(source))
+    """`page`: the report of a run or a trace."""
+    made, removed = _report(source)
     return {"page": report_html(made).encode(), "said": removed.encode()}
 
 
 def markdown_answer(source: Path, base: str) -> Answer:
-    """`text`: the report of a run; its pictures by the names that it gives them, to lie at `base`."""
-    made, removed = cleaned_report(open_run(source))
+    """`text`: the report of a run or a trace; its pictures by the names that it gives them, to lie at `base`."""
+    made, removed = _report(source)
     return {**markdown_files(made, base), "said": removed.encode()}
+
+
+def _report(source: Path) -> tuple[Report, str]:
+    return cleaned_trace_report(source) if source.is_file() else cleaned_report(open_run(source))
 
 
 def markdown_files(made: Report, base: str = "") -> dict[str, bytes]:

@@ -136,7 +136,9 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All of it, in order. `source` is the run as it was typed; `brief`: what stands before all sections of a text."""
+    """All of it, in order. `source` is the run or trace as it was typed, which `command` shows whole; `brief`: what
+    stands before all sections of a text.
+    """
 
     source: str
     title: str
@@ -145,6 +147,7 @@ class Report:
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]
     brief: tuple[Block, ...] = ()
+    command: str = field(default="show", metadata=_CODE)
 
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ LIMIT = 60_000
 NAME_LENGTH = 72
 #: What a reader sees before the fold has at most so many lines.
 HEAD_LINES = 25
-EVIDENCE = "The evidence, in twelve sections"
+EVIDENCE = "The evidence, in {} sections"
 GROUNDS = ("light", "dark")
 NOT_MEASURED = "*not measured*"
 
@@ -49,7 +49,7 @@ def report_markdown(report: Report, image_base: str = "") -> str:
     """
     text = ""
     for room in _ROOMS:
-        text = _Writer(room, report.source, image_base).write(report)
+        text = _Writer(room, report.source, image_base, report.command).write(report)
         if len(text) < LIMIT:
             return text
     return text[: LIMIT - 20].rsplit("\n", 1)[0] + "\n\n…\n"
@@ -78,8 +78,8 @@ def picture_file(figure: Picture, ground: str, kind: str) -> str:
 class _Writer:
     """One pass over a report with a given room."""
 
-    def __init__(self, room: _Room, source: str, image_base: str) -> None:
-        self.room, self.source, self.base = room, source, image_base
+    def __init__(self, room: _Room, source: str, image_base: str, command: str = "show") -> None:
+        self.room, self.source, self.base, self.command = room, source, image_base, command
 
     def write(self, report: Report) -> str:
         parts = [f"# {md(report.title)}", md(report.kicker)]
@@ -89,7 +89,8 @@ class _Writer:
         parts += [self.still(b) if isinstance(b, Picture) else self.block(b) for b in report.brief]
         cards = "\n".join(f"- {md(f'{c.title}: {c.before} → {c.after} ({c.note}).')}" for c in report.cards)
         sections = [self.section(section) for section in report.sections if section.number is not None]
-        parts.append(_under(EVIDENCE, "\n\n".join(filter(None, (cards, *sections))), folded=True))
+        title = EVIDENCE.format("twelve" if len(sections) == 12 else len(sections))
+        parts.append(_under(title, "\n\n".join(filter(None, (cards, *sections))), folded=True))
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def section(self, section: Section) -> str:
@@ -108,7 +109,7 @@ class _Writer:
         return "\n\n".join(parts)
 
     def all_of_it(self) -> str:
-        return f"all of it: {code(f'python -m rope_prof show {self.source} --json')}"
+        return f"all of it: {code(f'python -m rope_prof {self.command} {self.source} --json')}"
 
     def block(self, block: Block) -> str:
         if isinstance(block, Words):
