@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 import triton
 import triton.language as tl
-from rope_prof.kernels.launch import driver_error, packed
+from rope_prof.kernels.launch import driver_error, options, packed
 
 #: (rows, columns, warps) of the in-place pass that are tried at every point.
 SCALE_TILES = ((1, 512, 4), (2, 512, 4), (2, 512, 1), (1, 1024, 4), (8, 1024, 4), (2, 1024, 1))
@@ -51,15 +51,21 @@ def scale(x: torch.Tensor, tile: tuple[int, int, int], *, overlap: bool = False)
         )
     rows, width, warps = tile
     grid = triton.cdiv(x.shape[0], rows) * triton.cdiv(x.shape[1], width)
-    options = {"num_warps": warps} | ({"launch_pdl": True} if overlap else {})
     _scale_kernel[(grid,)](
-        x, x.shape[0], x.stride(0) // 8, COLS=x.shape[1], ROWS=rows, WIDTH=width, OVERLAP=overlap, **options
+        x,
+        x.shape[0],
+        x.stride(0) // 8,
+        COLS=x.shape[1],
+        ROWS=rows,
+        WIDTH=width,
+        OVERLAP=overlap,
+        **options(warps, overlap=overlap),
     )
 
 
 def empty_launch(*, overlap: bool = False) -> None:
     """One kernel that does nothing."""
-    _empty_kernel[(1,)](OVERLAP=overlap, num_warps=1, **({"launch_pdl": True} if overlap else {}))
+    _empty_kernel[(1,)](OVERLAP=overlap, **options(1, overlap=overlap))
 
 
 @lru_cache(maxsize=4)
@@ -68,7 +74,7 @@ def short_empty_launch(device: int) -> Callable[[], None]:
 
     The cheapest launch that Python can make: `fused` takes the same way. Raises RuntimeError with the driver's word.
     """
-    made = packed(_empty_kernel[(1,)](OVERLAP=False, num_warps=1), 1, (), overlap=False)
+    made = packed(_empty_kernel[(1,)](OVERLAP=False, **options(1)), 1, (), overlap=False)
     launch, config, function, arguments = made.launch, made.config, made.function, made.arguments
     current, stream = torch._C._cuda_getCurrentRawStream, made.stream
 

@@ -23,6 +23,13 @@ _PROGRAMMATIC_SERIALIZATION = 6  # CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIA
 PACK_POINTERS = struct.Struct("=4Q").pack_into
 
 
+def options(warps: int, *, overlap: bool = False) -> dict[str, Any]:
+    """How Triton compiles and launches a kernel of ours. Fused multiply-adds are asked for: Triton 3.10 no longer makes
+    them by itself, and no kernel's figures shall change with the version. `overlap`: programmatic dependent launch.
+    """
+    return {"num_warps": warps, "enable_fp_fusion": True} | ({"launch_pdl": True} if overlap else {})
+
+
 def packer(pointers: int) -> Callable[..., None]:
     """What writes so many pointers into `Launch.pointers`, as `PACK_POINTERS` does four."""
     return struct.Struct(f"={pointers}Q").pack_into

@@ -8,6 +8,7 @@ import torch
 import triton
 import triton.language as tl
 from rope_prof.kernels.examples.rows import DTYPE, OverTokens, hidden, require_adjacent, tokens
+from rope_prof.kernels.launch import options
 from rope_prof.kernels.operation import Axis, Call, Output, Setting, Tensors, floating
 
 MOST = 448.0
@@ -43,7 +44,7 @@ def fused(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     rows, width = x.shape
     largest, scale = (torch.empty(width, dtype=torch.float32, device=x.device) for _ in range(2))
     _kernel[(triton.cdiv(width, COLUMNS),)](
-        x, largest, scale, x.stride(0), rows, width, MOST=MOST, ROWS=ROWS, COLUMNS=COLUMNS, num_warps=4
+        x, largest, scale, x.stride(0), rows, width, MOST=MOST, ROWS=ROWS, COLUMNS=COLUMNS, **options(4)
     )
     return largest, scale
 

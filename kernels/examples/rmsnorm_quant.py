@@ -9,6 +9,7 @@ import torch
 import triton
 import triton.language as tl
 from rope_prof.kernels.examples.rows import DTYPE, OverTokens, hidden, require_adjacent, tokens
+from rope_prof.kernels.launch import options
 from rope_prof.kernels.operation import Argument, Axis, Call, Output, Setting, Tensors, floating
 
 EPSILON = 1e-6
@@ -55,7 +56,7 @@ def fused(x: torch.Tensor, weight: torch.Tensor, kind: str) -> tuple[torch.Tenso
         block = triton.next_power_of_2(width)
         _kernel[(rows,)](
             x, weight, out, scale, x.stride(0), width, EPS=EPSILON, MOST=most, BLOCK=block,
-            WHOLE=not dtype.is_floating_point, num_warps=min(16, max(1, block // 512)),
+            WHOLE=not dtype.is_floating_point, **options(min(16, max(1, block // 512))),
         )  # fmt: skip
     return out, scale
 

@@ -8,6 +8,7 @@ import torch
 import triton
 import triton.language as tl
 from rope_prof.kernels.examples.rows import DTYPE, OverTokens, hidden, require_adjacent, tokens
+from rope_prof.kernels.launch import options
 from rope_prof.kernels.operation import Axis, Call, Output, Setting, Tensors, floating
 
 BLOCK = 1024
@@ -36,7 +37,7 @@ def fused(x: torch.Tensor) -> torch.Tensor:
     rows, width = x.shape[0], x.shape[1] // 2
     out = torch.empty(rows, width, dtype=x.dtype, device=x.device)
     if rows:
-        _kernel[(rows, triton.cdiv(width, BLOCK))](x, out, x.stride(0), width, BLOCK=BLOCK, num_warps=4)
+        _kernel[(rows, triton.cdiv(width, BLOCK))](x, out, x.stride(0), width, BLOCK=BLOCK, **options(4))
     return out
 
 

@@ -24,10 +24,10 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
-from rope_prof.kernels.launch import PACK_POINTERS, Launch, driver_error, packed
+from rope_prof.kernels.launch import PACK_POINTERS, Launch, driver_error, options, packed
 from rope_prof.kernels.mrope.operator import compiled_call
 from rope_prof.kernels.mrope.shape import MropeShape, shape_of
-from rope_prof.kernels.mrope.turning import ORDERS, cos_sin_of, positions_of, turned
+from rope_prof.kernels.mrope.turning import ORDERS, cos_sin_of, positions_of, turned, with_head
 from torch._C._dynamo.guards import TensorGuards
 from torch.compiler import is_dynamo_compiling
 
@@ -114,7 +114,7 @@ def _mrope_kernel(
             at = _rows(q_ptr, k_ptr, stride_q, stride_k, token, head + j, Q_HEADS, HEAD_DIM, ALIGN) + lane
         mask = live
         if HEADS % BLOCK_HEADS != 0:
-            mask = mask & (head + j < HEADS)
+            mask = with_head(mask, head + j, HEADS)
         if BLOCK_PAIRS != PAIRS:
             mask = mask & whole
         ats = ats + (at,)  # type: ignore[assignment]
@@ -284,14 +284,13 @@ def launch(
     integers = (tokens, q.stride(0) // align, k.stride(0) // align, stride_position, table.shape[0])
     cut = blocks(shape, itemsize)
     grid = -(-tokens // cut.tokens) * -(-shape.heads // cut.heads)
-    options = {"num_warps": cut.warps} | ({"launch_pdl": True} if overlap else {})
     given = (q, k, positions, table, *integers)
     if not q.is_cuda:
-        _mrope_kernel[(grid,)](*given, **fixed, **options)
+        _mrope_kernel[(grid,)](*given, **fixed, **options(cut.warps, overlap=overlap))
         return None
     started = time.perf_counter_ns()
     with torch.cuda.device(q.device):
-        compiled = _mrope_kernel[(grid,)](*given, **fixed, **options)
+        compiled = _mrope_kernel[(grid,)](*given, **fixed, **options(cut.warps, overlap=overlap))
         variant = (q.device, q.dtype, positions.dtype, *fixed.values())
         if variant not in compilations.variants:
             compilations.variants.add(variant)

@@ -13,6 +13,7 @@ from weakref import ref
 import torch
 import triton
 import triton.language as tl
+from rope_prof.kernels.launch import options
 from rope_prof.kernels.mrope.operator import compiled_call
 from rope_prof.kernels.mrope.shape import MropeShape
 from torch.compiler import is_dynamo_compiling
@@ -115,7 +116,7 @@ def per_token(
         PAIRS=shape.pairs,
         PAIRS_HW=shape.sections[1] + shape.sections[2],
         NEOX=shape.pairing == "neox",
-        num_warps=4 if padded <= 8192 else 8,
+        **options(4 if padded <= 8192 else 8),
     )
 
 

@@ -13,6 +13,13 @@ ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
 
 
 @triton.jit
+def with_head(mask, head, HEADS: tl.constexpr):
+    """`mask`, false where there is no such head. The head is compared as a block: what is a scalar to a comparison is a
+    number and no mask to Triton 3.9's interpreter, and one instruction to its compiler either way."""
+    return mask & (tl.full((1, 1), head, tl.int32) < HEADS)
+
+
+@triton.jit
 def positions_of(positions_ptr, stride_position, token, live):
     """(t, h, w) int64 of each token; 0 where it is not live."""
     at = positions_ptr + token

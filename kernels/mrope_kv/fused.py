@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from rope_prof.kernels.launch import Launch, driver_error, packed, packer
+from rope_prof.kernels.launch import Launch, driver_error, options, packed, packer
 from rope_prof.kernels.mrope.operator import operator
 from rope_prof.kernels.mrope.shape import MropeShape, shape_of
 from rope_prof.kernels.mrope.turning import ORDERS
@@ -161,15 +161,15 @@ def launch(
     scale = (table, table) if k_scale is None or v_scale is None else (k_scale, v_scale)
     arguments = (*given[:8], *scale, to, *integers)
     grid = how.programs(shape, tokens)
-    options = {"num_warps": how.warps} | ({"launch_pdl": True} if overlap else {})
+    launched = options(how.warps, overlap=overlap)
     if not q.is_cuda:
-        mrope_kv_kernel[(grid,)](*arguments, **fixed, **options)
+        mrope_kv_kernel[(grid,)](*arguments, **fixed, **launched)
         return None
     variant = (q.device, q.dtype, k_cache.dtype, positions.dtype, slots.dtype, *fixed_for(cuts[-1]).values())
     with torch.cuda.device(q.device):
-        compiled = mrope_kv_kernel[(grid,)](*arguments, **fixed, **options)
+        compiled = mrope_kv_kernel[(grid,)](*arguments, **fixed, **launched)
         for other in cuts if variant not in _compiled else ():  # no new length compiles
-            mrope_kv_kernel.warmup(*arguments, grid=(1,), **fixed_for(other), **options)
+            mrope_kv_kernel.warmup(*arguments, grid=(1,), **fixed_for(other), **launched)
     _compiled.add(variant)
     if not (aligned and torch.version.hip is None and max(integers) < _INT32_END):
         return None

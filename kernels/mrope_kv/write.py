@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from rope_prof.kernels.launch import options
+from rope_prof.kernels.mrope.turning import with_head
 from rope_prof.kernels.mrope_kv.cache import Layout, pages_of, scale_strides
 from rope_prof.kernels.mrope_kv.kernel import factor_of, put, slot_at
 from rope_prof.kernels.mrope_kv.lengths import divisor
@@ -77,14 +79,14 @@ def _write_kernel(
     keys = ()
     values = ()
     for j in tl.static_range(BLOCK):
-        mask = live & (head + j < HEADS) & (lane < D)
+        mask = with_head(live, head + j, HEADS) & (lane < D)
         keys = keys + (tl.load(k_rows + j * D, mask=mask),)  # type: ignore[assignment]
         values = values + (tl.load(v_rows + j * D, mask=mask),)  # type: ignore[assignment]
     inside = live & (slot.to(tl.uint64, bitcast=True) < slots_end.to(tl.uint64))
     k_to = k_cache_ptr + slot_at(slot, k_slot, k_page, PAGE, CACHE_ALIGN) + lane
     v_to = v_cache_ptr + slot_at(slot, v_slot, v_page, PAGE, CACHE_ALIGN) + lane
     for j in tl.static_range(BLOCK):
-        known = inside & (head + j < HEADS)
+        known = with_head(inside, head + j, HEADS)
         mask = known & (lane < D)
         k_at = k_to + (head + j) * (k_head.to(tl.int64) * CACHE_ALIGN)
         v_at = v_to + (head + j) * (v_head.to(tl.int64) * CACHE_ALIGN)
@@ -131,7 +133,7 @@ def write(
         tokens, k.stride(0) // align, v.stride(0) // align, keys.slots, *(step // cache_align for step in steps),
         *scales[0], *scales[1], HEADS=heads, D=dim, PAGE=keys.page_size, SCALES=0 if k_scale is None else 2,
         ROUND=not k.is_cuda, ALIGN=align, CACHE_ALIGN=cache_align, BLOCK_TOKENS=block, BLOCK=most, OVERLAP=overlap,
-        num_warps=1, **({"launch_pdl": True} if overlap else {}),
+        **options(1, overlap=overlap),
     )  # fmt: skip
 
 
@@ -168,5 +170,5 @@ def same_bytes(qkv: torch.Tensor, q_columns: int, kept: torch.Tensor, tile: tupl
     grid = triton.cdiv(qkv.shape[0], rows) * triton.cdiv(qkv.shape[1], width)
     _pass_kernel[(grid,)](
         qkv, kept, qkv.shape[0], qkv.stride(0) // 8, Q_COLUMNS=q_columns, COLUMNS=qkv.shape[1], ROWS=rows, WIDTH=width,
-        OVERLAP=overlap, num_warps=warps, **({"launch_pdl": True} if overlap else {}),
+        OVERLAP=overlap, **options(warps, overlap=overlap),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import triton.backends.nvidia
+from rope_prof.kernels.launch import options
 from rope_prof.kernels.mrope.fused import KERNEL, blocks, constants
 from rope_prof.kernels.mrope.shape import MropeShape
 from triton.backends.compiler import GPUTarget
@@ -51,8 +52,8 @@ def machine_code(shape: MropeShape, dtype: str = "bf16", capability: int = 90, *
         constexprs=fixed,
         attrs={(index,): [["tt.divisibility", 16]] for index in by_16},
     )
-    options = {"num_warps": blocks(shape, itemsize).warps} | ({"launch_pdl": True} if overlap else {})
-    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    how = options(blocks(shape, itemsize).warps, overlap=overlap)
+    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=how)
     return _read(compiled.asm["cubin"])
 
 
