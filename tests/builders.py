@@ -148,6 +148,7 @@ def kineto_events(drawn: Trace) -> list[str]:
     for row in drawn.gpu.iter_rows(named=True):
         args = {"device": int(row["device"]), "stream": row["stream"], "correlation": row["correlation"]}
         args |= {"bytes": row["bytes"], "registers per thread": row["registers"], "External id": row["external"]}
+        args |= {"graph id": row["graph"], "graph node id": row["graph_node"]}
         out.append(_event(_CATEGORIES[row["kind"]], row, int(row["device"]), row["stream"], args))
     return out
 

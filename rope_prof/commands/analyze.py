@@ -18,11 +18,13 @@ from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
 from rope_prof.analysis.fixes.fixes import fixes
 from rope_prof.analysis.trace.analyze import Analysis, accounted, gap_table
 from rope_prof.analysis.trace.analyze import analyze as analysis_of
+from rope_prof.analysis.trace.captured import with_captures
 from rope_prof.commands import words
 from rope_prof.commands.documents import emit
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.run.nsight import counters_beside
 from rope_prof.io.trace.cache import worth_caching
+from rope_prof.io.trace.captures import read_captures
 from rope_prof.io.trace.formats import kinds
 from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import several
@@ -61,6 +63,16 @@ def analyze(
             help="FILE.parquet: the table of all gaps, split by cause; many traces: the folder of their dataset",
         ),
     ] = None,
+    capture_trace: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--capture-trace",
+            parser=words.place,
+            metavar="FILE|FOLDER",
+            help="how the graphs were captured (vLLM's graph_capture_rank_0…, SGLang's bs_…, torch's stacks): "
+            "names the kernels of replays by module and line; may be given again",
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="'cpu': take leaf operators as kernels in a trace without GPU events")
     ] = None,
@@ -85,8 +97,8 @@ def analyze(
     """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""
     _check(device, bandwidth)
     if several(traces) or any(one is not None for one in (workers, memory, dask, scheduler_file)):
-        if chains:
-            raise UsageError("--chains looks at one trace; name one file")
+        if chains or capture_trace:
+            raise UsageError(f"--{'chains' if chains else 'capture-trace'} looks at one trace; name one file")
         from rope_prof.commands.analyze_many import Many, analyze_all
 
         many = Many(workers=workers, memory=memory, dask=dask, scheduler_file=scheduler_file)
@@ -95,6 +107,8 @@ def analyze(
     trace = Path(traces[0])
     progress = _progress() if sys.stderr.isatty() else None
     held = read_trace(trace, progress=progress, cache=worth_caching(trace))
+    if capture_trace:
+        held = with_captures(held, *read_captures(capture_trace))
     answer = analysis_of(held, range_pattern=range_, device=device)
     if out is not None:
         _write_gaps(held, out, device)

@@ -103,6 +103,15 @@ MEMORY: dict[str, Any] = {
     "reserved_bytes": pl.Int64,
 }
 
+#: One row per node of a graph whose capture is known: what the launch that made it was made in.
+NODE_SITES: dict[str, Any] = {
+    "node": pl.Int64,  # `node_number`
+    "module": pl.String,  # the path of torch modules, `LlamaDecoderLayer_3/LlamaAttention_3/Linear_14`
+    "operator": pl.String,  # the outermost one
+    "line": pl.String,  # of Python that is no library's: `train.py(34): step`
+    "range": pl.String,  # the innermost one of the capture
+}
+
 #: One row per stretch that the profiler itself spent.
 OVERHEADS: dict[str, Any] = {
     "name": pl.String,
@@ -148,6 +157,7 @@ class Trace:
     nodes: pl.DataFrame = field(default_factory=lambda: empty(GRAPH_NODES))
     python: pl.DataFrame = field(default_factory=lambda: empty(PYTHON_CALLS))
     memory: pl.DataFrame = field(default_factory=lambda: empty(MEMORY))
+    sites: pl.DataFrame = field(default_factory=lambda: empty(NODE_SITES))
     findings: tuple[Finding, ...] = ()
     window_end: bool | None = None
     window_end_ns: int | None = None  # when recording ended, where the file says it
@@ -167,6 +177,15 @@ def proof(frame: pl.DataFrame, kind: str = "gpu") -> tuple[dict[str, Any], ...]:
     by = [pl.col("start_ns"), pl.col("name").fill_null("")]  # whatever the order of the file
     first = frame.select("name", "start_ns", "dur_ns").bottom_k(NAMED, by=by).sort(by)
     return tuple({"kind": kind, "name": n, "start_ns": start, "dur_ns": ns} for n, start, ns in first.iter_rows())
+
+
+def node_number() -> pl.Expr:
+    """The number of a GPU event's graph node that no other graph's has, null outside graphs.
+
+    CUPTI's: the graph's id above 32 bits, which some profilers write as one number and some as two.
+    """
+    whole, node = pl.col("graph_node") >= 1 << 32, pl.col("graph_node")
+    return pl.when(whole).then(node).otherwise(pl.col("graph").fill_null(0) * (1 << 32) + node).alias("node")
 
 
 def empty(schema: dict[str, Any]) -> pl.DataFrame:

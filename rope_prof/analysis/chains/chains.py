@@ -22,6 +22,7 @@ from rope_prof.analysis.chains.events import NONE, SMALL_NS, ChainEvents, device
 from rope_prof.analysis.chains.floor import Bandwidth, ChainFloor, Shapes, bandwidth, floor
 from rope_prof.analysis.chains.repeats import BREAK, Ints, find_repeats
 from rope_prof.analysis.chains.saving import CallTimes, call_times, device_idle, launch_latency
+from rope_prof.analysis.trace.sites import MODULE_NUMBER, LaunchSites
 from rope_prof.model.trace import Trace
 
 #: One row per call of a chain.
@@ -84,6 +85,7 @@ class Chain:
     bubble_ns_per_step: float | None
     saving: Saving | None
     reason: str | None = None
+    modules: tuple[str | None, ...] = ()  # the torch module of each event of `names`, where all calls are in the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def chains(
     trace's shapes and `bytes_a_ns`, the device's bandwidth (None: that of the fastest large copy). `small_ns` is the
     median above which a kernel ends a chain.
     """
-    steps, shapes = _steps(trace), Shapes.of(trace.ops)
+    steps, shapes, sites = _steps(trace), Shapes.of(trace.ops), LaunchSites(trace)
     found: list[tuple[Chain, pl.DataFrame]] = []
     speeds: dict[str, Bandwidth] = {}
     for (device,), rows in sorted(launched_events(trace).group_by("device"), key=lambda group: str(group[0][0])):
@@ -129,6 +131,7 @@ def chains(
             bounds = None if withheld is not None else _bounds(paths, events, first, len(names), times)
             saving = None if bounds is None else _saving(bounds, span, steps)
             chain = _chain(events, str(device), names, first, times, least, steps, saving, withheld)
+            chain = replace(chain, modules=_modules(sites, events.frame, first, len(names)))
             found.append((chain, _calls(events, str(device), first, times, withheld)))
     found.sort(key=lambda pair: _order(pair[0]))
     frames = [calls.with_columns(pl.lit(rank).alias("rank")) for rank, (_, calls) in enumerate(found, 1)]
@@ -213,6 +216,15 @@ def _chain(
         saving=saving,
         reason=withheld,
     )
+
+
+def _modules(sites: LaunchSites, frame: pl.DataFrame, first: Ints, length: int) -> tuple[str | None, ...]:
+    """The family of the module of each event of a chain, where all of its calls are in the same; () where none is."""
+    found = []
+    for at in range(length):
+        held = sites.modules(frame[first + at]).str.replace_all(MODULE_NUMBER, "_*$1").unique()
+        found.append(held[0] if len(held) == 1 else None)
+    return tuple(found) if any(found) else ()
 
 
 def _saving(bounds: tuple[int, int], span_ns: int, steps: int | None) -> Saving:

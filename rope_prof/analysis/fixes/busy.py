@@ -12,10 +12,11 @@ from typing import Final
 import polars as pl
 
 from rope_prof.analysis.fixes.fix import Fix
-from rope_prof.analysis.fixes.places import LaunchSites
+from rope_prof.analysis.fixes.places import place_of
 from rope_prof.analysis.trace.cards import sms_of
 from rope_prof.analysis.trace.collectives import collectives, communicates
 from rope_prof.analysis.trace.copies import ways
+from rope_prof.analysis.trace.sites import LaunchSites
 from rope_prof.analysis.trace.spans import SpanSet, frame_union, join, window
 from rope_prof.model.nsight import KernelCounters
 from rope_prof.model.trace import Trace
@@ -104,6 +105,6 @@ def _fix(
         lo_ns=0,
         hi_ns=most,
         span_ns=span,
-        place=sites.place(rows.sort("dur_ns").row(-1, named=True)),
+        place=place_of(sites, rows.sort("dur_ns").row(-1, named=True)),
         each=each,
     )

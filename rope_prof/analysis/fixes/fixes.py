@@ -14,10 +14,11 @@ from rope_prof.analysis.chains.chains import Chains
 from rope_prof.analysis.fixes.busy import busy_fixes, occupancy_fixes
 from rope_prof.analysis.fixes.fix import WORTH, Fix, Fixes, ranked
 from rope_prof.analysis.fixes.idle import idle_fixes
-from rope_prof.analysis.fixes.places import LaunchSites
+from rope_prof.analysis.fixes.places import place_of
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.gaps import host
 from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.sites import LaunchSites
 from rope_prof.model.nsight import KernelCounters
 from rope_prof.model.trace import Trace
 
@@ -47,7 +48,7 @@ def _chains(chains: Chains | None, events: pl.DataFrame, analysis: Analysis, sit
         cost = pl.col("kernel_ns") + pl.col("bubble_ns")
         worst = calls.sort(cost, "first_start_ns").row(-1, named=True)
         first = events.filter((pl.col("device") == chain.device) & (pl.col("start_ns") == worst["first_start_ns"]))
-        place = sites.place(first.row(0, named=True))
+        place = place_of(sites, first.row(0, named=True))
         yield Fix(
             kind="chain",
             devices=(chain.device,),

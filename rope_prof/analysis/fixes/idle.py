@@ -12,10 +12,11 @@ import polars as pl
 
 from rope_prof.analysis.chains.saving import FUSED_LAUNCH_NS, PAUSE
 from rope_prof.analysis.fixes.fix import Fix
-from rope_prof.analysis.fixes.places import LaunchSites
+from rope_prof.analysis.fixes.places import place_of
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.gaps import BLOCKING_COPY, SYNC_CALL, Host, pieces, segments
 from rope_prof.analysis.trace.groups import holding
+from rope_prof.analysis.trace.sites import LaunchSites
 from rope_prof.analysis.trace.spans import gaps
 from rope_prof.model.trace import Trace
 
@@ -68,7 +69,7 @@ def _launches(late: pl.DataFrame, analysis: Analysis, device: str, span: int, si
         lo_ns=max(0, kept - FUSED_LAUNCH_NS * (times or 1)),
         hi_ns=total,
         span_ns=span,
-        place=sites.place(late.sort("dur_ns").row(-1, named=True)),
+        place=place_of(sites, late.sort("dur_ns").row(-1, named=True)),
         within=name,
         times=times,
         each=late.height / times if times else None,
@@ -96,7 +97,7 @@ def _elsewhere(late: pl.DataFrame, device: str, span: int, sites: LaunchSites) -
             lo_ns=0,
             hi_ns=int(late["dur_ns"].sum()),
             span_ns=span,
-            place=sites.place(late.sort("dur_ns").row(-1, named=True)),
+            place=place_of(sites, late.sort("dur_ns").row(-1, named=True)),
         )
 
 
@@ -126,6 +127,6 @@ def _waits(trace: Trace, idle: pl.DataFrame, device: str, span: int, sites: Laun
             lo_ns=0,
             hi_ns=int(group["dur_ns"].sum()),
             span_ns=span,
-            place=sites.place(group.sort("dur_ns").row(-1, named=True), name="call"),
+            place=place_of(sites, group.sort("dur_ns").row(-1, named=True), name="call"),
             within=None if within is None else str(within),
         )

@@ -17,8 +17,10 @@ from rope_prof.analysis.trace.clocks import early_ns
 from rope_prof.analysis.trace.gaps import Host, device_gaps, host
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.modules import module_use, replayed_modules
 from rope_prof.analysis.trace.openings import left_open
-from rope_prof.analysis.trace.ranges import Outside, RangeUse, outside, range_use
+from rope_prof.analysis.trace.ranges import Outside, RangeUse, by_busy_time, outside, range_use
+from rope_prof.analysis.trace.sites import LaunchSites
 from rope_prof.model.trace import Finding, Format, Trace, proof
 
 SCHEMA_VERSION: Final = 1
@@ -106,8 +108,11 @@ def _devices(trace: Trace, events: pl.DataFrame, host_side: Host) -> tuple[Devic
 def _ranges(
     trace: Trace, events: pl.DataFrame, host_side: Host, picked: str | re.Pattern[str] | None
 ) -> tuple[RangeUse, ...]:
-    shown = trace.ranges if picked is None else ranges_called(trace.ranges, picked)
-    return range_use(shown, events, host_side, caused_by_forward(trace, events))
+    shown, modules = trace.ranges, replayed_modules(trace, events)
+    if picked is not None:
+        shown, modules = ranges_called(shown, picked), ranges_called(modules, picked)
+    uses = range_use(shown, events, host_side, caused_by_forward(trace, events))
+    return by_busy_time((*uses, *module_use(modules, events, host_side)))
 
 
 def accounted(trace: Trace, device: str | None = None) -> Trace:
@@ -178,18 +183,15 @@ def _totals(trace: Trace) -> Iterator[DeviceUse]:
 
 
 def gap_table(trace: Trace) -> pl.DataFrame:
-    """Every gap piece of every device (`gaps.device_gaps`) with its device and the innermost range of its launch.
+    """Every gap piece of every device (`gaps.device_gaps`) with its device, and where the event after was launched: its
+    innermost range, operator and torch modules, null where there is none.
 
-    Rows in the order of device and time; `range` is null where the event after was launched outside all ranges.
+    Rows in the order of device and time.
     """
-    tables = []
+    tables, sites = [], LaunchSites(trace)
     for device in trace.gpu["device"].unique().sort():
         found = device_gaps(trace, device)
-        launches = found.with_row_index("row").select(
-            "row", *(pl.col(n) for n in found.columns if n.startswith("launch"))
-        )
-        names = innermost(trace.ranges, launches)
-        tables.append(
-            found.with_columns(range=names).insert_column(0, pl.Series("device", [device] * found.height, pl.String))
-        )
+        where = {"range": innermost(trace.ranges, found), "operator": sites.operators(found)}
+        told = found.drop("graph", "graph_node").with_columns(**where, module=sites.modules(found))
+        tables.append(told.insert_column(0, pl.Series("device", [device] * found.height, pl.String)))
     return pl.concat(tables) if tables else pl.DataFrame(schema={"device": pl.String})

@@ -340,7 +340,8 @@ def device_gaps(trace: Trace, device: str) -> pl.DataFrame:
     """Every idle span between first start and last end of a device, split by cause, in the order of time.
 
     Columns: start_ns, dur_ns, cause; gap (number), gap_start_ns, gap_dur_ns; before, before_stream, after,
-    after_stream: the events on both sides; launch_name, launch_start_ns, launch_thread: of the event after.
+    after_stream: the events on both sides; launch_name, launch_start_ns, launch_thread, graph, graph_node: of the event
+    after.
     """
     events = launched(trace).filter(pl.col("device") == device)
     found = gaps(events)
@@ -352,6 +353,8 @@ def device_gaps(trace: Trace, device: str) -> pl.DataFrame:
         "launch_thread",
         "launch_process",
         "launch_for_thread",
+        "graph",
+        "graph_node",
         after="name",
         after_stream="stream",
     )
@@ -359,6 +362,5 @@ def device_gaps(trace: Trace, device: str) -> pl.DataFrame:
     sides = sides.with_row_index("gap").with_columns(pl.col("gap").cast(pl.Int64))
     wanted = split.join(sides, on="gap", how="left", maintain_order="left")
     order = ("start_ns", "dur_ns", "cause", "gap", "gap_start_ns", "gap_dur_ns", "before", "before_stream", "after")
-    return wanted.select(
-        *order, "after_stream", "launch_name", "launch_start_ns", "launch_process", "launch_thread", "launch_for_thread"
-    )
+    launch = ("launch_name", "launch_start_ns", "launch_process", "launch_thread", "launch_for_thread")
+    return wanted.select(*order, "after_stream", *launch, "graph", "graph_node")

@@ -53,6 +53,7 @@ INFORMS: Final = frozenset(
         "zero_duration",
         "cpu_leaf_operators",
         "unmatched_launches",
+        "unnamed_replays",
     )
 )
 #: Suspect, yet what the file holds still adds up to the share that is shown.

@@ -59,6 +59,7 @@ ADVICE: Final[dict[str, str]] = {
     "no_window_end": "let the profiler finish, and analyze the file as it was written",
     "kernels_without_launch": "start the window earlier, or after a synchronisation, to see their launches",
     "unmatched_launches": "nothing: the kernels are counted; ranges and idle causes lack them",
+    "unnamed_replays": "name the captures of this process too: every file of its rank",
     "unclosed_ranges": "close them, or leave them out: a range that is open at the end counts as no call",
     "captured_launches": "nothing: they were recorded into a graph; its replays are what ran",
     "launches_after_last_record": "synchronise before the window ends, so that their kernels are recorded too",

@@ -9,7 +9,7 @@ in it, and is no call: its length is not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from rope_prof.analysis.trace.accounting import others_on
 from rope_prof.analysis.trace.calls import families, numbered
 from rope_prof.analysis.trace.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
 from rope_prof.analysis.trace.pairs import FOREVER, Gaps, TimedEvents, by_thread, once_each, timed
-from rope_prof.analysis.trace.shared import accounts
+from rope_prof.analysis.trace.shared import CallTotals, accounts
 from rope_prof.analysis.trace.spans import Int64s, total_time
 from rope_prof.units import US
 
@@ -101,20 +101,9 @@ def range_use(
     if not ranges.height or not events.height:
         return ()
     ordered = numbered(ranges)
-    arrays, launches = timed(events), launches_of(events)
-    rungs = {device: others_on(here) for (device,), here in events.select(_TIMES).group_by("device")}
     family = ordered.select(families(ordered["range"]), closed=pl.col("host_end_ns").is_not_null())
-    totals: list[pl.DataFrame] = []
-    causes: list[pl.DataFrame] = []
-    for account in accounts(ordered, events, arrays):
-        totals.append(account.totals)
-        for calls, gaps in ((None, account.gaps), *account.alike):
-            causes += _causes(gaps, calls, arrays, launches, host_side, rungs, family)
-    if not totals:
-        return ()
-    rows_of = _named(pl.concat(totals), family).filter(pl.col("device").is_not_null())
-    by_cause = _added(causes)
-    uses = [_use(row, by_cause.get((row["family"], row["device"]), {})) for row in _summed(rows_of)]
+    arrays = timed(events)
+    uses = call_use(family, accounts(ordered, events, arrays), events, arrays, host_side)
     backward = {} if caused is None or not caused.height else _backward(ordered, caused, family)
     uses = [
         replace(use, backward_kernels=backward[key][0], backward_kernel_ns=backward[key][1])
@@ -122,7 +111,31 @@ def range_use(
         else use
         for use in uses
     ]
+    return by_busy_time(uses)
+
+
+def by_busy_time(uses: Iterable[RangeUse]) -> tuple[RangeUse, ...]:
+    """The order in which ranges are shown."""
     return tuple(sorted(uses, key=lambda use: (-use.busy_ns, use.name, use.device)))
+
+
+def call_use(
+    family: pl.DataFrame, held: Iterable[CallTotals], events: pl.DataFrame, arrays: TimedEvents, host_side: Host
+) -> list[RangeUse]:
+    """One row per family and device. `family`: family, closed of each call by its number; `held`: what calls ran."""
+    launches = launches_of(events)
+    rungs = {device: others_on(here) for (device,), here in events.select(_TIMES).group_by("device")}
+    totals: list[pl.DataFrame] = []
+    causes: list[pl.DataFrame] = []
+    for account in held:
+        totals.append(account.totals)
+        for calls, gaps in ((None, account.gaps), *account.alike):
+            causes += _causes(gaps, calls, arrays, launches, host_side, rungs, family)
+    if not totals:
+        return []
+    rows_of = _named(pl.concat(totals), family).filter(pl.col("device").is_not_null())
+    by_cause = _added(causes)
+    return [_use(row, by_cause.get((row["family"], row["device"]), {})) for row in _summed(rows_of)]
 
 
 def _backward(ordered: pl.DataFrame, caused: pl.DataFrame, family: pl.DataFrame) -> dict[tuple[str, str], list[int]]:

@@ -105,12 +105,17 @@ def _step(chain: Chain) -> tuple[str, str, str]:
 
 def chain_kernels(chain: Chain, *, whole: bool = False, folded: bool = False) -> Iterator[Block]:
     """The kernels of one chain in order, by their `whole` names or short, and its byte floor."""
+    modules = chain.modules or ("",) * len(chain.names)
     rows = tuple(
-        (Cell(text=str(sum(1 for _ in run))), name(kernel if whole else _name(kernel)))
-        for kernel, run in groupby(chain.names)
+        (
+            Cell(text=str(sum(1 for _ in run))),
+            name(kernel if whole else _name(kernel)),
+            *((name(module or MISSING),) if chain.modules else ()),
+        )
+        for (kernel, module), run in groupby(zip(chain.names, modules, strict=True))
     )
-    title = f"Chain {chain.rank}, in order"
-    yield Table(title=title, head=("times", "kernel"), rows=rows, right=frozenset({0}), folded=folded, apart=2)
+    title, head = f"Chain {chain.rank}, in order", ("times", "kernel", *(("module",) if chain.modules else ()))
+    yield Table(title=title, head=head, rows=rows, right=frozenset({0}), folded=folded, apart=2)
     floor = (
         f"at least {duration(chain.floor_ns)} a call" if chain.floor_ns is not None else f"none: {chain.floor_reason}"
     )
