@@ -27,7 +27,7 @@ import triton.language as tl
 from rope_prof.kernels.launch import PACK_POINTERS, Launch, driver_error, options, packed
 from rope_prof.kernels.mrope.operator import compiled_call
 from rope_prof.kernels.mrope.shape import MropeShape, shape_of
-from rope_prof.kernels.mrope.turning import ORDERS, cos_sin_of, positions_of, turned, with_head
+from rope_prof.kernels.mrope.turning import ORDERS, cos_sin_of, positions_of, turned, where_also
 from torch._C._dynamo.guards import TensorGuards
 from torch.compiler import is_dynamo_compiling
 
@@ -114,7 +114,7 @@ def _mrope_kernel(
             at = _rows(q_ptr, k_ptr, stride_q, stride_k, token, head + j, Q_HEADS, HEAD_DIM, ALIGN) + lane
         mask = live
         if HEADS % BLOCK_HEADS != 0:
-            mask = with_head(mask, head + j, HEADS)
+            mask = where_also(mask, head + j < HEADS)
         if BLOCK_PAIRS != PAIRS:
             mask = mask & whole
         ats = ats + (at,)  # type: ignore[assignment]

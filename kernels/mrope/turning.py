@@ -13,10 +13,10 @@ ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
 
 
 @triton.jit
-def with_head(mask, head, HEADS: tl.constexpr):
-    """`mask`, false where there is no such head. The head is compared as a block: what is a scalar to a comparison is a
-    number and no mask to Triton 3.9's interpreter, and one instruction to its compiler either way."""
-    return mask & (tl.full((1, 1), head, tl.int32) < HEADS)
+def where_also(mask, flag):
+    """`mask`, false everywhere where the scalar `flag` is. A block made of a comparison of scalars is no mask to Triton
+    3.9's interpreter but a number; so the number is compared, which costs no instruction where it is compiled."""
+    return mask & (tl.full((1, 1), flag.to(tl.int32), tl.int32) != 0)
 
 
 @triton.jit

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
-from rope_prof.kernels.mrope.turning import cos_sin_of, positions_of, turned, with_head
+from rope_prof.kernels.mrope.turning import cos_sin_of, positions_of, turned, where_also
 
 #: The constant EARLY: when positions and slots, and with the last the table too, are read.
 AFTER_ROWS, BEFORE_ROWS, BEFORE_WAIT, TABLE_BEFORE_WAIT = range(4)
@@ -108,7 +108,7 @@ def _turn(
     for j in tl.static_range(BLOCK):
         mask = live
         if HEADS % BLOCK != 0:
-            mask = with_head(mask, head + j, HEADS)
+            mask = where_also(mask, head + j < HEADS)
         if TAIL > 0:
             tails = tails + (tl.load(rows + j * D + rest, mask=mask & (rest < D), other=0.0),)  # type: ignore[assignment]
         if triton.next_power_of_2(END) != END:
@@ -126,7 +126,7 @@ def _turn(
     for j in tl.static_range(BLOCK):
         mask = write
         if HEADS % BLOCK != 0:
-            mask = with_head(mask, head + j, HEADS)
+            mask = where_also(mask, head + j < HEADS)
         if SCALES == 2:
             factor = factor_of(scale_ptr, token, scale_token, head + j, scale_head, mask)
         to = to_rows + j * to_head
@@ -139,7 +139,7 @@ def _turn(
             put(to + lane, first, factor, mask, SCALES, ROUND)
             put(to + PAIRS + lane, second, factor, mask, SCALES, ROUND)
             if KEEP:
-                kept = with_head(live, head + j, HEADS) & (lane < PAIRS)
+                kept = where_also(live, head + j < HEADS) & (lane < PAIRS)
                 tl.store(keep_rows + j * D + lane, first.to(keep_rows.dtype.element_ty), mask=kept)
                 tl.store(keep_rows + j * D + PAIRS + lane, second.to(keep_rows.dtype.element_ty), mask=kept)
         else:
@@ -152,7 +152,7 @@ def _turn(
                 mask = mask & (lane < LAST)
             put(to + lane, out, factor, mask, SCALES, ROUND)
             if KEEP:
-                kept = with_head(live, head + j, HEADS) & (lane < 2 * PAIRS)
+                kept = where_also(live, head + j < HEADS) & (lane < 2 * PAIRS)
                 tl.store(keep_rows + j * D + lane, out.to(keep_rows.dtype.element_ty), mask=kept)
 
 
@@ -243,7 +243,7 @@ def mrope_kv_kernel(
         tl.extra.cuda.gdc_launch_dependents()
     if EARLY >= 2:  # the caller has said that no kernel which may still run writes these
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
-        slot = tl.load(slots_ptr + token, mask=live & is_kv, other=-1).to(tl.int64)
+        slot = tl.load(slots_ptr + token, mask=where_also(live, is_kv), other=-1).to(tl.int64)
     if EARLY == 3:
         pair = tl.arange(0, triton.next_power_of_2(PAIRS) if NEOX else triton.next_power_of_2(D) // 2)[None, :]
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
@@ -253,7 +253,7 @@ def mrope_kv_kernel(
             tl.extra.cuda.gdc_launch_dependents()
     if EARLY == 1:
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
-        slot = tl.load(slots_ptr + token, mask=live & is_kv, other=-1).to(tl.int64)
+        slot = tl.load(slots_ptr + token, mask=where_also(live, is_kv), other=-1).to(tl.int64)
 
     if is_kv:
         head = (group - Q_GROUPS) * BLOCK_KV
@@ -267,7 +267,7 @@ def mrope_kv_kernel(
         for j in tl.static_range(BLOCK_KV):
             mask = live
             if KV_HEADS % BLOCK_KV != 0:
-                mask = with_head(mask, head + j, KV_HEADS)
+                mask = where_also(mask, head + j < KV_HEADS)
             if triton.next_power_of_2(D) != D:
                 mask = mask & (lane < D)
             rows = rows + (tl.load(v_rows + j * D + lane, mask=mask),)  # type: ignore[assignment]
@@ -288,7 +288,7 @@ def mrope_kv_kernel(
         for j in tl.static_range(BLOCK_KV):
             known = inside
             if KV_HEADS % BLOCK_KV != 0:
-                known = with_head(known, head + j, KV_HEADS)
+                known = where_also(known, head + j < KV_HEADS)
             mask = known
             if triton.next_power_of_2(D) != D:
                 mask = mask & (lane < D)

@@ -11,7 +11,7 @@ import torch
 import triton
 import triton.language as tl
 from rope_prof.kernels.launch import options
-from rope_prof.kernels.mrope.turning import with_head
+from rope_prof.kernels.mrope.turning import where_also
 from rope_prof.kernels.mrope_kv.cache import Layout, pages_of, scale_strides
 from rope_prof.kernels.mrope_kv.kernel import factor_of, put, slot_at
 from rope_prof.kernels.mrope_kv.lengths import divisor
@@ -79,14 +79,14 @@ def _write_kernel(
     keys = ()
     values = ()
     for j in tl.static_range(BLOCK):
-        mask = with_head(live, head + j, HEADS) & (lane < D)
+        mask = where_also(live, head + j < HEADS) & (lane < D)
         keys = keys + (tl.load(k_rows + j * D, mask=mask),)  # type: ignore[assignment]
         values = values + (tl.load(v_rows + j * D, mask=mask),)  # type: ignore[assignment]
     inside = live & (slot.to(tl.uint64, bitcast=True) < slots_end.to(tl.uint64))
     k_to = k_cache_ptr + slot_at(slot, k_slot, k_page, PAGE, CACHE_ALIGN) + lane
     v_to = v_cache_ptr + slot_at(slot, v_slot, v_page, PAGE, CACHE_ALIGN) + lane
     for j in tl.static_range(BLOCK):
-        known = with_head(inside, head + j, HEADS)
+        known = where_also(inside, head + j < HEADS)
         mask = known & (lane < D)
         k_at = k_to + (head + j) * (k_head.to(tl.int64) * CACHE_ALIGN)
         v_at = v_to + (head + j) * (v_head.to(tl.int64) * CACHE_ALIGN)
