@@ -1,9 +1,10 @@
 """Writes monitor.pftrace and monitor.json.gz with torch's own writer, fed with columns as its CUPTI monitor keeps them.
 
-    python -m venv .made && .made/bin/pip install torch==2.14.1 cupti-python==13.4.0 pyelftools numpy
+    python -m venv .made && .made/bin/pip install torch==2.15.0 cupti-python==13.4.0 pyelftools numpy
     .made/bin/python tests/io/made/torch_monitor.py
 
-No GPU is needed: the writer only shapes what it is given. Four steps of: two small kernels, a copy on the device, a
+torch 2.14.1 and 2.15.0, which calls the monitor Cuspy, write the same bytes. No GPU is needed: the writer only shapes
+what it is given. Four steps of: two small kernels, a copy on the device, a
 kernel, a graph of three kernels with a host node and an event node, a copy to the host that is waited for.
 """
 
@@ -102,7 +103,10 @@ _TEXTS = ("name", "annotation", "metadata")
 
 def write(folder: Path) -> None:
     """Both files, from one window."""
-    from torch.profiler._cupti.monitor_trace import merge_trace_window_into_chrome_trace
+    try:
+        from torch.profiler._cuspy.trace import merge_trace_window_into_chrome_trace  # 2.15
+    except ImportError:
+        from torch.profiler._cupti.monitor_trace import merge_trace_window_into_chrome_trace
 
     os.getpid = lambda: PID  # the writer takes its own process for the traced one
 
