@@ -87,6 +87,10 @@ def record(
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Time 1 to 65536 tokens, both models, all ranks; no captures.")
     ] = False,
+    profiler: Annotated[
+        str,
+        typer.Option(help="Of the captures: kineto, or monitor (torch 2.13 and later; kineto where there is none)."),
+    ] = "kineto",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the run; part of its default folder.")] = None,
     out: Annotated[
@@ -151,6 +155,7 @@ def record(
         precision=None if precision is None else parse_precision(precision),
         budget=budget,
         sweep=sweep,
+        profiler=profiler,
     )
 
     here = place()

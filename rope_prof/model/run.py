@@ -172,6 +172,7 @@ class Machine:
     dirty: bool | None = None
     load: float | None = None
     host: str | None = None
+    untested: tuple[str, ...] = ()  # versions that this program was not tried with: `torch 2.16.0, tried with …`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

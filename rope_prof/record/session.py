@@ -16,6 +16,7 @@ from rope_prof.io.run.folder import discard_run, is_run, read_run
 from rope_prof.kernels.operation import Operation
 from rope_prof.model.run import SCHEMA_VERSION, KeyFacts, OperationFacts, Run
 from rope_prof.record.bench.bench import TorchBench
+from rope_prof.record.capture.profiler import lacks
 from rope_prof.record.device.devices import RecordDevice, find_device
 from rope_prof.record.device.machine import machine
 from rope_prof.record.loop.plan import Options, budget_s, calls, facts_of, operation_of, plan, rounds
@@ -69,8 +70,17 @@ def fresh_run(
             "repeats": repeats,
             "against": against,
             "isolation": ISOLATED if workers else f"one process: {isolation}",
+            **_profiler(options, device),
         },
     )
+
+
+def _profiler(options: Options, device: RecordDevice) -> dict[str, str]:
+    """Which profiler captures, where another than Kineto was asked for; why it is Kineto after all."""
+    if options.profiler == "kineto":
+        return {}
+    why = lacks(options.profiler, device.kind)
+    return {"profiler": options.profiler} if why is None else {"profiler": "kineto", "profiler_reason": why}
 
 
 def default_name(operation: OperationFacts, keys: Sequence[KeyFacts]) -> str:
@@ -136,7 +146,13 @@ def record_run(
         )
     bench: Bench
     if workers is None:
-        bench = TorchBench(device, seed=run.seed, calls=int(run.settings["calls"] or 2), operation=operation)
+        bench = TorchBench(
+            device,
+            seed=run.seed,
+            calls=int(run.settings["calls"] or 2),
+            operation=operation,
+            profiler=str(run.settings.get("profiler") or "kineto"),
+        )
     else:
         bench = workers.bench(run, last_process(folder))
         run = replace(run, settings={**run.settings, **workers.met(run)})

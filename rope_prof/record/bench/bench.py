@@ -42,12 +42,21 @@ from rope_prof.record.loop.timing import Clock, Subject, settle
 class TorchBench:
     """`protocols.Bench` on `device`. One case is open at a time; the callables of all keys are kept."""
 
-    def __init__(self, device: RecordDevice, *, seed: int, calls: int, operation: Operation | None = None) -> None:
+    def __init__(
+        self,
+        device: RecordDevice,
+        *,
+        seed: int,
+        calls: int,
+        operation: Operation | None = None,
+        profiler: str = "kineto",
+    ) -> None:
         self.device = device
         self.kind: Kind = device.kind
         self.clock: Clock = devices.clock
         self.seed = seed
         self.calls = calls
+        self.profiler = profiler
         self.operations = Operations(operation)
         self._calls: dict[str, tuple[Call, bool]] = {}
         self._limits: dict[Case, ErrorLimits] = {}
@@ -176,13 +185,13 @@ class TorchBench:
 
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
         """A trace of `calls` calls of `subject`."""
-        return capture(subject, key, self.calls, self.device, folder)
+        return capture(subject, key, self.calls, self.device, folder, by=self.profiler)
 
     def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
         """A trace without the host's operators; None on a CPU, whose operators are the kernels, and of a graph."""
         if self.kind == "cpu" or key.mode == "graph":
             return None
-        return capture(subject, key, self.calls, self.device, folder, light=True)[0]
+        return capture(subject, key, self.calls, self.device, folder, light=True, by=self.profiler)[0]
 
     def renew(self) -> None:
         """All of it is in this very process."""

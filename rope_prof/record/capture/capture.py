@@ -24,9 +24,11 @@ from rope_prof.io.kineto.reader import KinetoReader
 from rope_prof.io.layout import TRACE_SUFFIX
 from rope_prof.model.run import SCHEMA_VERSION, Key
 from rope_prof.record.capture.file import CaptureFile, capture_file
+from rope_prof.record.capture.profiler import profiler
 from rope_prof.record.capture.ranges import CallRange, ranges_alone
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.quiet import quiet_profiler
+from rope_prof.record.loop.describe import one_line
 from rope_prof.record.loop.timing import Subject, no_collection
 
 #: Calls ahead of the recorded ones, while the profiler already listens and throws away.
@@ -39,23 +41,39 @@ LIGHT = ".light"
 
 
 def capture(
-    subject: Subject, key: Key, calls: int, device: RecordDevice, folder: Path, *, light: bool = False
+    subject: Subject,
+    key: Key,
+    calls: int,
+    device: RecordDevice,
+    folder: Path,
+    *,
+    light: bool = False,
+    by: str = "kineto",
 ) -> tuple[str, int]:
     """Record `calls` calls of `subject` into `folder`: (the trace's file name, the calls that it holds).
 
-    `light`: without the host's operators, at the lowest overhead that still links kernels to ranges.
+    `light`: without the host's operators, at the lowest overhead that still links kernels to ranges. `by`: a name of
+    `plan.PROFILERS`; Kineto stands in for one that fails, and the trace says why.
     """
     ranges = ranges_of(subject, calls)
     name = key.name + (LIGHT if light else "") + TRACE_SUFFIX
     with tempfile.TemporaryDirectory(prefix="rope_prof-") as scratch:
         raw = Path(scratch) / "trace.json"
         with quiet_profiler():
-            profiled(subject, key.name, ranges, device, raw, light=light)
+            used, why = by, None
+            try:
+                profiled(subject, key.name, ranges, device, raw, light=light, by=by)
+            except Exception as error:
+                if by == "kineto":
+                    raise
+                used, why = "kineto", f"{by} failed: {one_line(error)}"
+                profiled(subject, key.name, ranges, device, raw, light=light)
         made = _written(raw, key)
     own: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "device": device.kind,
         "capture": "light" if light else "full",
+        "profiler": {"name": used, "instead": why},
         "calls_per_range": subject.step,
         "key": {"name": key.name} | asdict(key),
     }
@@ -81,15 +99,24 @@ def _written(raw: Path, key: Key) -> CaptureFile:
         ) from error
 
 
-def profiled(subject: Subject, name: str, ranges: int, device: RecordDevice, out: Path, *, light: bool = False) -> None:
+def profiled(
+    subject: Subject,
+    name: str,
+    ranges: int,
+    device: RecordDevice,
+    out: Path,
+    *,
+    light: bool = False,
+    by: str = "kineto",
+) -> None:
     """Write Kineto JSON of `ranges` ranges `<name>#<n>`, each one step of `subject`, to `out`."""
     kinds = [torch.profiler.ProfilerActivity.CPU]
     if device.kind == "cuda":
         kinds.append(torch.profiler.ProfilerActivity.CUDA)
-    profiler = torch.profiler.profile(activities=kinds)
+    recording = profiler(by, kinds)
     marks = [CallRange(name, call) for call in range(ranges)]
     works = [subject.work(subject.step) for _ in range(ranges)]
-    profiler.prepare_trace()
+    recording.prepare_trace()
     run_ranged(
         [CallRange(f"warm-up of {name}", call) for call in range(WARM_CALLS)],
         [subject.work(subject.step) for _ in range(WARM_CALLS)],
@@ -97,12 +124,12 @@ def profiled(subject: Subject, name: str, ranges: int, device: RecordDevice, out
         device,
     )
     with ranges_alone(device) if light else nullcontext():
-        profiler.start_trace()
+        recording.start_trace()
     try:
         run_ranged(marks, works, subject, device)
     finally:
-        profiler.stop_trace()
-    profiler.export_chrome_trace(str(out))
+        recording.stop_trace()
+    recording.export_chrome_trace(str(out))
 
 
 def run_ranged(marks: list[CallRange], works: list[Callable[[], None]], subject: Subject, device: RecordDevice) -> None:

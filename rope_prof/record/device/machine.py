@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
@@ -26,8 +26,9 @@ from rope_prof.record.device.provenance import commit_of, host_id, host_load, me
 from rope_prof.record.device.quiet import quiet_profiler
 
 State = Literal["ok", "warn", "missing"]
+Bounds = tuple[tuple[int, int], tuple[int, int]]
 #: Versions that this program was tried with: at least, and below.
-TORCH_RANGE = ((2, 9), (2, 14))
+TORCH_RANGE = ((2, 9), (2, 16))
 TRITON_RANGE = ((3, 5), (3, 10))
 
 
@@ -99,14 +100,28 @@ def machine(device: RecordDevice) -> Machine:
         dirty=code.dirty if code else None,
         load=host_load(),
         host=host_id(),
+        untested=tuple(_untested()),
     )
+
+
+def _untested() -> Iterator[str]:
+    """Versions here that this program was not tried with, in words."""
+    here = (("torch", str(torch.__version__), TORCH_RANGE), ("Triton", triton_version(), TRITON_RANGE))
+    for name, found, bounds in here:
+        if found is not None and not bounds[0] <= parsed(found) < bounds[1]:
+            yield f"{name} {found}, tried with {_span(bounds)}"
+
+
+def _span(bounds: Bounds) -> str:
+    least, below = bounds
+    return f"{least[0]}.{least[1]} to {below[0]}.{below[1] - 1}"
 
 
 def checks() -> tuple[Check, ...]:
     """What this machine can do, most important first."""
     return (
         _python(),
-        _versioned("torch", str(torch.__version__), TORCH_RANGE, "pip install -c constraints.txt torch"),
+        versioned("torch", str(torch.__version__), TORCH_RANGE, "pip install -c constraints.txt torch"),
         _gpu(),
         _triton(),
         _profiler(),
@@ -131,9 +146,8 @@ def _python() -> Check:
     return Check("Python", "ok", seen)
 
 
-def _versioned(name: str, version: str, bounds: tuple[tuple[int, int], tuple[int, int]], cure: str) -> Check:
-    least, below = bounds
-    words = f"{least[0]}.{least[1]} to {below[0]}.{below[1] - 1}"
+def versioned(name: str, version: str, bounds: Bounds, cure: str) -> Check:
+    (least, below), words = bounds, _span(bounds)
     if parsed(version) < least:
         return Check(name, "warn", version, f"tried with {words} only; {cure}")
     if parsed(version) >= below:
@@ -163,7 +177,7 @@ def _triton() -> Check:
     if version is None:
         cure = "pip install triton (Linux only); without it the Triton paths are unavailable"
         return Check("Triton", "missing", "cannot be imported", cure)
-    return _versioned("Triton", version, TRITON_RANGE, "pip install -c constraints.txt triton")
+    return versioned("Triton", version, TRITON_RANGE, "pip install -c constraints.txt triton")
 
 
 def _profiler() -> Check:

@@ -44,6 +44,8 @@ _CALLS = {"cuda": GRAPH_CALLS, "cpu": 10}
 _L2: dict[Kind, tuple[L2, ...]] = {"cuda": ("cold",), "cpu": ("hot",)}
 SWEEP_MODES: tuple[Mode, ...] = ("eager", "graph")
 SWEEP_BUDGET_S = 120.0
+#: What captures: torch's profiler, or its newer one (`capture.profiler`).
+PROFILERS = ("kineto", "monitor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +67,11 @@ class Options:
     precision: float | None = None
     budget: float | None = None
     sweep: bool = False
+    profiler: str = "kineto"
 
     def __post_init__(self) -> None:
         require_seed(self.seed)
+        _known("profiler", (self.profiler,), PROFILERS)
 
 
 def require_seed(seed: int) -> None:

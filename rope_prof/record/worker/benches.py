@@ -42,7 +42,7 @@ class WorkerBench(TorchBench):
 
     def __init__(self, setup: Setup) -> None:
         device = find_device(setup.device)
-        super().__init__(device, seed=setup.seed, calls=setup.calls)
+        super().__init__(device, seed=setup.seed, calls=setup.calls, profiler=setup.profiler)
         self.machine = machine(device)
         self._word = setup.operation
         with suppress(LookupError):  # `find_path` says what is wrong

@@ -29,6 +29,7 @@ class Setup:
     calls: int
     operation: str = "mrope"
     kernels: str | None = None
+    profiler: str = "kineto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,7 @@ class Workers:
     seed: int
     kind: Kind
     calls: int = 2
+    profiler: str = "kineto"
     operation: str = "mrope"
     patience_s: float = PATIENCE_S
     start: Start = field(default_factory=lambda: Start(preload=PRELOAD))
@@ -81,6 +82,7 @@ class Workers:
             device=self.device,
             seed=self.seed,
             calls=self.calls,
+            profiler=self.profiler,
             kernels=side.kernels if side else None,
             operation=self.operation,
         )
@@ -105,6 +107,7 @@ class Workers:
         crew.seed = self.seed = run.seed
         self.operation = run.operation.source or self.operation
         self.calls = int(run.settings["calls"] or 2)
+        self.profiler = str(run.settings.get("profiler") or "kineto")
         left = [f.key for f in run.keys if f.status == "pending" and not interpreted(f, self.kind)]
         crew.sit(dict.fromkeys(key.path for key in left))
         return crew

@@ -51,6 +51,9 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
         )
     lines += light_notes(rows)
     lines += check_notes(rows)
+    if why := run.settings.get("profiler_reason"):
+        lines.append(f"captured by Kineto, not by the profiler that was asked for: {why}")
+    lines += [f"recorded with an untested version: {one}" for one in run.machine.untested]
     if run.machine.device == "cpu":
         lines.append("recorded on a CPU: a kernel is a leaf operator; nothing here is a GPU figure")
     return lines
