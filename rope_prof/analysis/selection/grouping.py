@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.fixes.places import LaunchSites
 from rope_prof.analysis.trace.kernel_class import kernel_class
 from rope_prof.analysis.trace.nesting import innermost_rows, nested
+from rope_prof.analysis.trace.sites import LaunchSites
 from rope_prof.model.trace import Trace
 
 Told = Callable[[Trace, pl.DataFrame], pl.Series]
