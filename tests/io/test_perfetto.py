@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 import zlib
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -179,6 +182,60 @@ def test_a_packet_that_is_no_message_is_left_out_and_counted(read: Any) -> None:
     held = data(spans((0, 10), (20, 30)))
     trace = read(held + b"\x0a\x03\x0f\x0f\x0f" + data(spans((40, 50))))
     assert len(times(trace)) == 3 and codes(trace) == {"damaged_packets": 1}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_packets_of_sequences_and_tracks_interleaved_in_any_order_are_the_same_trace(read: Any, seed: int) -> None:
+    lanes = [spans(*((k * 20 + n, k * 20 + 10 + n) for k in range(12)), name=f"k{n}", track=n) for n in (1, 2, 3)]
+    for made in lanes[2]:
+        made.trusted_packet_sequence_id = 2
+    head = [words(sequence, notes={9: "unread"}) for sequence in (1, 2)]
+    flat = [one for lane in lanes for one in lane]
+    Random(seed).shuffle(flat)
+    trace = read(data(head, flat))
+    assert sorted(times(trace)) == sorted(times(read(data(head, *lanes)))) and trace.gpu.height == 36
+    assert not codes(trace)
+
+
+def test_foreign_packets_between_ours_change_nothing(read: Any) -> None:
+    """ftrace, a field of the future, an event of a type that is none, a packet without anything."""
+    strange = [
+        protos.TracePacket(timestamp=15, ftrace_events=protos.FtraceEventBundle(cpu=1)),
+        protos.TracePacket(),
+        packet(at=16),
+    ]
+    strange[2].track_event.type = 4  # a counter
+    future = bytes([0x0A, 6, 0xE2, 0xFF, 0x7F, 2, 0xAA, 0xBB])  # field 262,140, two bytes
+    ours = spans((0, 10), (20, 30))
+    trace = read(data(ours[:2], strange) + future + data(ours[2:]))
+    assert times(trace) == [("k", 0, 10), ("k", 20, 10)] and not codes(trace)
+
+
+#: What a process says of its memory after reading a file: the error, most resident bytes.
+_READING = """
+import resource, sys
+from pathlib import Path
+from rope_prof.errors import TraceError
+from rope_prof.io.trace.read import read_trace
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    said = read_trace(Path(sys.argv[1])).events
+except TraceError as error:
+    said = error
+print(said, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, sep="|")
+"""
+
+
+def test_ten_gigabytes_of_zeros_packed_are_refused_in_little_memory(tmp_path: Path) -> None:
+    zeros = gzip.compress(bytes(64 << 20), 1)
+    path = tmp_path / "bomb.pftrace"
+    with path.open("wb") as file:
+        file.write(gzip.compress(data(spans((0, 10)))))
+        for _ in range(160):
+            file.write(zeros)
+    done = subprocess.run([sys.executable, "-c", _READING, path], capture_output=True, text=True, check=True)
+    said, kilobytes = done.stdout.strip().split("|")
+    assert "bomb.pftrace" in said and int(kilobytes) < 400_000
 
 
 def test_lost_packets_and_ends_without_a_begin_are_said(read: Any) -> None:

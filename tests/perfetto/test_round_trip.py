@@ -19,7 +19,7 @@ from rope_prof.views.perfetto.sides import TrackSide, draw, own_clock
 from tests.builders import graph, kernel, node, op, overhead, range_, trace
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = sorted(ROOT.glob("traces/*/*.trace.json.gz"))
+SHIPPED = sorted((*ROOT.glob("traces/*/*.trace.json.gz"), *ROOT.glob("traces/*/*.sqlite")))
 
 
 def again(drawn: Trace, folder: Path) -> Trace:
