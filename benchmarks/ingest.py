@@ -59,14 +59,15 @@ trace = read_trace(Path(sys.argv[1]), cache=True)
 print(json.dumps({"version": "", "totals": {}, "open_s": time.perf_counter() - began, "events": trace.events}))
 """
 READ = """
-import json, sys, time
+import json, os, sys, time
 from pathlib import Path
+os.environ["ROPE_PROF_SCANNER"] = sys.argv[2]
 from rope_prof.io.trace.read import read_trace
-began = time.perf_counter()
+began, worked = time.perf_counter(), sum(os.times()[:4])
 trace = read_trace(Path(sys.argv[1]))
-took = time.perf_counter() - began
+took, work = time.perf_counter() - began, sum(os.times()[:4]) - worked
 totals = {"kernels": trace.gpu.filter(trace.gpu["kind"] == "kernel").height}
-print(json.dumps({"version": "", "totals": totals, "read_s": took, "linked": trace.calls.height}))
+print(json.dumps({"version": "", "totals": totals, "read_s": took, "work_s": work, "linked": trace.calls.height}))
 """
 DRAW = """
 import json, sys
@@ -199,28 +200,40 @@ def _figures(samples: list[Sample], truth: dict[str, int]) -> dict[str, Any]:
 
 
 def native(trace: Path, rounds: int) -> dict[str, Any] | str:
-    """The same events as native Perfetto, drawn by our export: seconds of `read_trace` alone, and of JSON's in turn."""
+    """The same events as native Perfetto, drawn by our export: seconds of `read_trace` alone, wall and processor, in
+    turn with those of JSON, by the compiled scan and in Python alone."""
     drawn = trace.with_suffix(".pftrace")
     made = run([sys.executable, "-c", DRAW, str(trace), str(drawn)])
     if isinstance(made, str):
         return made
-    took: dict[str, list[float]] = {"json": [], "native": []}
-    counted = set()
+    ways = {"json": (trace, "1"), "json_in_python": (trace, "0"), "native": (drawn, "1")}
+    samples: dict[str, list[Sample]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, path in (("json", trace), ("native", drawn)):
-            sample = run([sys.executable, "-c", READ, str(path)])
+        for name, (path, scanner) in ways.items():
+            sample = run([sys.executable, "-c", READ, str(path), scanner])
             if isinstance(sample, str):
                 return sample
-            took[name].append(sample.said["read_s"])
-            counted.add((sample.said["totals"]["kernels"], sample.said["linked"]))
-    medians = {name: statistics.median(values) for name, values in took.items()}
+            samples[name].append(sample)
     drawn.unlink()
+    figures = {
+        what: {name: _spread([one.said[what] for one in held]) for name, held in samples.items()}
+        for what in ("read_s", "work_s")
+    }
+    counted = {(one.said["totals"]["kernels"], one.said["linked"]) for held in samples.values() for one in held}
     return {
         "bytes": made.said["bytes"],
-        "read_s": {name: {"median": medians[name], "lo": min(v), "hi": max(v)} for name, v in took.items()},
-        "share_of_json": medians["native"] / medians["json"],
+        **figures,
+        "peak_bytes": {name: max(one.peak_bytes for one in held) for name, held in samples.items()},
+        "share_of_json": {
+            what: {name: rows["native"]["median"] / rows[name]["median"] for name in ways if name != "native"}
+            for what, rows in figures.items()
+        },
         "same_events": len(counted) == 1,
     }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "lo": min(values), "hi": max(values)}
 
 
 def native_alone(events: int, rounds: int, seed: int, out: Path | None) -> None:

@@ -91,8 +91,8 @@ def version_lines(site: Site) -> Iterator[str]:
     for name, path in site.traces.items():
         if number is not None and number <= _WITHOUT_KERNELS and names_kernels_by_stage(path):
             yield (
-                f"{name}: Perfetto {version} calls every kernel of it `Kernel` and draws no arrow; "
-                "--online shows them, and so does `rope_prof export FILE --to perfetto`"
+                f"{name}: Perfetto {version} calls every kernel of it `Kernel`, draws no arrow and counts import "
+                "errors that it does not show; --online shows all of it, as does `rope_prof export FILE --to perfetto`"
             )
 
 

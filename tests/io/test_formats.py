@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,3 +84,16 @@ def test_a_format_that_joins_the_list_is_read_judged_and_drawn(
     said = json.loads(capsys.readouterr().out)
     assert (said["format"], [one["kernels"] for one in said["devices"]]) == ("mine", [1])
     assert main(["export", str(tmp_path / "a.mine"), "--to", "perfetto", "-o", str(tmp_path / "a.pftrace")]) == 0
+
+
+def test_every_row_of_the_page_names_a_test_that_is_there() -> None:
+    """Rows of its first table: the last cell holds paths, or names beside the path before."""
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs/formats.md").read_text()
+    table = page[page.index("| who writes it") :].split("\n\n", 1)[0].splitlines()[2:]
+    assert len(table) >= len(FORMATS)
+    for row in table:
+        named = re.findall(r"`([\w/]+\.py)`", row.rstrip(" |").rsplit("|", 1)[1])
+        folders = [root / Path(name).parent for name in named if "/" in name]
+        assert named and folders, row
+        assert all((folders[0] / Path(name).name).is_file() for name in named), row
