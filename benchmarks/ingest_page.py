@@ -104,8 +104,8 @@ def _native(said: dict[str, Any]) -> Iterator[str]:
     )
     yield f"  take {work['json_in_python']['median']:.2f} s as JSON in Python: {python}. By the compiled scan JSON"
     yield f"  takes {work['json']['median']:.2f} s: {compiled}. In wall time {wall} of JSON's, load before {load:.1f};"
-    yield f"  at most {peak['native'] / 1e6:,.0f} MB and {peak['json'] / 1e6:,.0f} MB. Half of its time is no scan:"
-    yield "  begins are paired with ends, names and arguments looked up. A faster scan alone does not halve the other."
+    yield f"  at most {peak['native'] / 1e6:,.0f} MB and {peak['json'] / 1e6:,.0f} MB. A third of its time"
+    yield "  pairs begins with ends and looks up names and arguments, half as long as all of the other."
 
 
 def _targets(said: dict[str, Any]) -> str:

@@ -167,9 +167,9 @@ class Looked:
             values = np.concatenate([one.values for one in held])
             told = self._value(sequence, key[2], ordinals, values)
             for name, rows in self._named(sequence, key[0], key[1], ordinals):
-                parts[name, told.dtype == pl.String].append(
-                    (ordinals[rows], told.gather(pl.Series(rows).cast(pl.UInt32)))
-                )
+                whole = len(rows) == len(ordinals)
+                part = (ordinals, told) if whole else (ordinals[rows], told.gather(pl.Series(rows).cast(pl.UInt32)))
+                parts[name, told.dtype == pl.String].append(part)
         found: dict[str, list[tuple[Int64s, pl.Series]]] = defaultdict(list)
         for (name, _), many in parts.items():
             found[name].append((np.concatenate([part[0] for part in many]), pl.concat([part[1] for part in many])))
@@ -193,6 +193,11 @@ class Looked:
         """(the text of an argument's name, the rows where it is that)."""
         if isinstance(name, str):
             return [(name, np.arange(len(ordinals)))]
+        edges = epochs(self.scan, sequence, np.array([ordinals.min(), ordinals.max()]))
+        if edges[0] == edges[1]:  # it means the same in all of them
+            (word,) = self.words.look_up(table, sequence, edges[:1], np.array([name]))
+            if word is not None:
+                return [(word, np.arange(len(ordinals)))]
         told = self._looked_up(table, sequence, ordinals, np.full(len(ordinals), name, np.int64))
         self.nameless += told.null_count()
         self._wordless.append(ordinals[told.is_null().to_numpy()])
