@@ -153,7 +153,10 @@ def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
 
 def inside(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     """The name of the row of `ranges` (or any spans of threads) that holds each launch and began last, or null."""
-    ordered = numbered(ranges)
+    at = events["launch_start_ns"]
+    first, final = (pl.lit(instant, dtype=pl.Int64) for instant in (at.min(), at.max()))
+    end = (pl.col("start_ns") + pl.col("dur_ns")).fill_null(FOREVER)
+    ordered = numbered(ranges.filter((pl.col("start_ns") <= final) & (end > first)))
     last = last_begun(ordered, events)
     return ordered["range"].gather(last.set(last < 0, None)).alias("range")
 
