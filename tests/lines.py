@@ -74,9 +74,10 @@ USES = {
     "a part of a trace; any trace as Kineto's; a compiled scan": """
         rope_prof/analysis/trace/cut.py rope_prof/io/kineto/writer.py rope_prof/opened/cuts.py
         rope_prof/io/kineto/scanner.py""",
-    "picking in a timeline: search, groups, flame graph, two on one scale": """
+    "a timeline to search and group, flames, memory, two on one scale": """
         rope_prof/analysis/selection/* rope_prof/analysis/trace/kernel_class.py rope_prof/views/timeline/aligned.py
-        rope_prof/views/timeline/flame.py rope_prof/views/timeline/marks.py rope_prof/views/words/groupings.py""",
+        rope_prof/views/timeline/flame.py rope_prof/views/timeline/marks.py rope_prof/views/words/groupings.py
+        rope_prof/analysis/trace/memory.py rope_prof/views/timeline/memory.py""",
     "what to do about a trace": "rope_prof/analysis/fixes/* rope_prof/views/*/fixes.py",
     "figures for other tools": """
         rope_prof/views/exchange/* rope_prof/opened/exchange.py rope_prof/commands/export_answers.py
@@ -85,8 +86,9 @@ USES = {
         rope_prof/agents/* rope_prof/commands/mcp.py rope_prof/commands/documents.py""",
     "charts to zoom": """
         rope_prof/views/draw/plotly_charts.py rope_prof/views/draw/chart.py dashboard/drawing.py""",
-    "copies without secrets, one writer, answers kept": """
+    "copies without secrets, limits, one writer, answers kept": """
         rope_prof/io/run/clean_[fjm]*.py rope_prof/io/run/secrets.py rope_prof/io/run/writer.py rope_prof/io/store.py
+        rope_prof/io/bombs.py
         rope_prof/commands/kept.py""",
     "Perfetto of one's own": "rope_prof/serve/builds.py rope_prof/serve/hosts.py",
 }
