@@ -13,3 +13,8 @@ COMPUTE_SUFFIX = ".ncu-rep"
 RANKS_FOLDER = "ranks"
 #: A folder that holds this file is the result of an analysis of many traces.
 DATASET_FILE = "fleet.json"
+
+
+def written_down(path: str) -> str:
+    """A path as it may be printed and kept: bytes of its name that are no UTF-8 as `\\xe9`. It opens no file then."""
+    return path.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")

@@ -223,3 +223,21 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         assert [source.name for source in found([str(tmp_path)])] == ["a.json"]
     finally:
         os.close(held)
+
+
+def test_names_that_are_no_utf8_are_written_down_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = tmp_path / os.fsdecode(b"caf\xe9.json")
+    plain.write_bytes(ONE)
+    with tarfile.open(tmp_path / "a.tar", "w", encoding="latin-1", format=tarfile.GNU_FORMAT) as out:
+        for name in ("caf\xe9.json", "other\n.json"):
+            info = tarfile.TarInfo(name)
+            info.size = len(ONE)
+            out.addfile(info, io.BytesIO(ONE))
+    monkeypatch.chdir(tmp_path)
+    assert read_trace(plain).source.endswith("caf\\xe9.json")
+    assert main(["analyze", str(plain)]) == 0
+    assert main(["analyze", "a.tar", "--json", "--workers", "1"]) == 0
+    assert "caf\\\\xe9.json" in capsys.readouterr().out
+    assert main(["export", str(plain), "--to", "perfetto", "-o", "drawn.pftrace"]) == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from rope_prof.errors import TraceError
+from rope_prof.io.layout import written_down
 from rope_prof.io.trace.cache import cached_trace
 from rope_prof.io.trace.foreign import foreign
 from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, kinds
@@ -34,9 +35,8 @@ def read_trace(path: Path, *, progress: Progress | None = None, cache: bool = Fa
     `Trace.findings`. With `cache` the parsed trace is kept in the user's cache and reopened from there (`cache`).
     Raises `TraceError` where the file is missing, of no known format, or over a stated limit.
     """
-    if cache:
-        return cached_trace(path, lambda: read_trace(path, progress=progress))
-    return _told_apart(_read(path, progress))
+    held = cached_trace(path, lambda: _read(path, progress)) if cache else _read(path, progress)
+    return _told_apart(replace(held, source=written_down(held.source)))
 
 
 def _told_apart(trace: Trace) -> Trace:

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rope_prof.errors import TraceError, UnavailableError, UsageError
-from rope_prof.io.layout import DATASET_FILE, RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX
+from rope_prof.io.layout import DATASET_FILE, RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX, written_down
 from rope_prof.io.trace.formats import SUFFIXES
 from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
 from rope_prof.io.trace.tables import is_export_folder
@@ -60,7 +60,7 @@ class Source:
     def shown(self) -> str:
         """The address without user, password and query (the signature of a signed URL): what may be written down."""
         if not self.is_url:
-            return self.address
+            return written_down(self.address)
         parts = urlsplit(self.address)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 

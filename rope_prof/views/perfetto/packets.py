@@ -204,7 +204,7 @@ class PerfettoWriter:
     def _text(self, text: str) -> bytes:
         said = self._said.get(text)
         if said is None:
-            said = self._said[text] = self._clean(text).encode()
+            said = self._said[text] = self._clean(text).encode(errors="backslashreplace")
         return said
 
     def _flags(self) -> bytes:
