@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -67,6 +68,29 @@ def test_every_page_draws_and_the_address_says_all_of_the_view(
         assert len(found.get("bidi_component")) == 1
     else:
         assert "fused · eager" in html_of(found)
+
+
+_PERFETTO = """
+import sys
+from urllib.request import urlopen
+from streamlit.testing.v1 import AppTest
+from rope_prof.dashboard import loading
+app, sys.argv = sys.argv[1], ["app.py", "--run", sys.argv[2]]
+loading.frame = lambda address, _height: print(urlopen(address.replace("/embed/", "/trace/")).status)
+found = AppTest.from_file(app, default_timeout=60)
+found.switch_page("perfetto.py")
+found.run()
+assert not found.exception
+"""
+
+
+@pytest.mark.slow
+def test_the_perfetto_room_draws_in_a_process_of_its_own(drawn: Path) -> None:
+    """Streamlit puts the pages' folder first on the path: there the page hid the package, and the picture was empty."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PERFETTO, APP, str(drawn)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["200"], done.stderr[-2000:]
 
 
 def test_the_perfetto_room_frames_the_case_of_the_address(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import polars as pl
@@ -11,12 +13,18 @@ from rope_prof.analysis.comparison.compare import compare
 from rope_prof.analysis.run.cases import main_case
 from rope_prof.analysis.trace.idle import idle
 from rope_prof.analysis.trace.replays import calls_per_range, single_events
+from rope_prof.cli import main
 from rope_prof.opened.comparison import side_of
+from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import OpenedRun, open_run
-from rope_prof.units import duration
-from rope_prof.views.blocks.bubbles import Bubbles, account_table
+from rope_prof.units import duration, microseconds
+from rope_prof.views.blocks.bubbles import Bubbles, account_table, parts_figure
 from rope_prof.views.blocks.overview import OverviewSide, cards, overview
+from rope_prof.views.blocks.overview_tables import calls_picture, sides_table
+from rope_prof.views.draw.svg import Rect, Text
 from rope_prof.views.perfetto.export import run_metadata, run_trace
+from rope_prof.views.report.html import report_html
+from rope_prof.views.report.markdown import report_markdown
 from rope_prof.views.timeline.captions import call_panel
 from rope_prof.views.timeline.layout import lay_out, median_call
 
@@ -109,3 +117,42 @@ def test_compare_says_both_bubbles_also_where_there_is_no_ratio(run: OpenedRun) 
     assert "UNKNOWN" in {one.word for one in found}
     for one in found:
         assert (one.before, one.after) == tuple(rows[key].bubble_corrected_ns for key in (one.base, one.cand))
+
+
+def test_every_output_says_one_bubble_of_the_default_case(
+    run: OpenedRun, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was 235, 498, 510 and 230 µs, one click apart: overview, bubbles, compare, reports, show, each as JSON too."""
+    folder = str(repository / "traces/h100-ernie28b")
+    case = main_case(run.run)
+    assert case is not None
+    keys = {path: f"{path}.eager.cold.{case.name}.r0" for path in ("unfused", "fused")}
+    rows = {row.key: row for row in run.rows}
+    bubbles = {path: rows[key].bubble_corrected_ns for path, key in keys.items()}
+    words = {path: duration(ns) for path, ns in bubbles.items()}
+    assert words == {"unfused": "235 µs", "fused": "442 ns"}
+
+    view = overview(run.rows, case.name)
+    table = {row[0].text: row for row in sides_table(view).rows}
+    assert {path: table[f"{path} · eager"][sides_table(view).head.index("bubble")].text for path in keys} == words
+    (picture,) = calls_picture(view)
+    hovers = " ".join(shape.title for shape in picture.drawing.shapes if isinstance(shape, Rect))
+    assert all(f"bubble {microseconds(ns)} µs" in hovers for ns in bubbles.values())
+
+    assert main(["show", folder, "--json"]) == 0
+    shown = {row["key"]: row["bubble_corrected_ns"] for row in json.loads(capsys.readouterr().out)["keys"]}
+    assert {path: shown[key] for path, key in keys.items()} == bubbles
+    assert main(["compare", f"{folder}:unfused/eager", f"{folder}:fused/eager", "--json"]) == 0
+    found = [one for one in json.loads(capsys.readouterr().out)["verdicts"] if one["metric"] == "bubble"]
+    (verdict,) = (one for one in found if one["base"] == keys["unfused"])
+    assert {"unfused": verdict["before"], "fused": verdict["after"]} == bubbles
+
+    report, _ = cleaned_report(run)
+    page, text = report_html(report), report_markdown(report)
+    assert all(f"bubble {told}" in page for told in words.values()), "beside the drawn calls"
+    assert re.search(f"Bubble a call.*{words['unfused']}.*{words['fused']}", page), "a card"
+    assert re.search(f"Bubble a call: {words['unfused']} → {words['fused']}", text)
+    sides = [Bubbles(side=side, idle=None) for side in view.sides if side.row.key in keys.values()]
+    (figure,) = parts_figure(sides, "x")
+    notes = " ".join(shape.text for shape in figure.drawing.shapes if isinstance(shape, Text))
+    assert f"{words['unfused']}, 76 % of the call" in notes and f"{words['fused']}, 8 % of the call" in notes

@@ -18,7 +18,9 @@ from rope_prof.model.run import Key
 from rope_prof.model.trace import Trace
 from rope_prof.opened.pictures import draw_run
 from rope_prof.opened.run import OpenedRun
+from rope_prof.views.perfetto.colours import cause_colour
 from rope_prof.views.perfetto.export import perfetto_bytes, run_trace
+from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
 from tests import runs
 from tests.builders import call, graph, kernel, overhead, range_, sync, trace
 
@@ -40,11 +42,11 @@ def totals(found: Trace) -> dict[str, tuple[int, int]]:
 
 
 def bubbles(found: Trace) -> dict[str, int]:
-    """cause -> ns over all devices, by the analysis."""
+    """A cause in words -> ns over all devices, by the analysis."""
     out: dict[str, int] = {}
     for device in found.gpu["device"].unique():
         for cause, ns in device_gaps(found, device).group_by("cause").agg(pl.col("dur_ns").sum()).iter_rows():
-            out[cause] = out.get(cause, 0) + ns
+            out[cause_name(cause)] = out.get(cause_name(cause), 0) + ns
     return out
 
 
@@ -110,7 +112,7 @@ def test_every_cause_arrives_with_its_name_colour_and_arguments(perfetto_sql: Pe
     )
     path = write(perfetto_bytes(drawn, "drawn"))
     check(perfetto_sql, path, drawn)
-    assert {"host_late", "launch", "sync", "queued", "profiler", "in_graph", "unknown"} <= set(bubbles(drawn))
+    assert {"host late", "launch", "sync", "queued", "profiler", "in graph", "unknown"} <= set(bubbles(drawn))
     rows = perfetto_sql(
         path,
         "select s.name, s.dur, extract_arg(arg_set_id, 'debug.µs') as us, extract_arg(arg_set_id,"
@@ -122,7 +124,7 @@ def test_every_cause_arrives_with_its_name_colour_and_arguments(perfetto_sql: Pe
     for row in rows:
         assert row["us"] * 1000 == pytest.approx(row["dur"])
         assert row["share"] == pytest.approx(row["dur"] / span)
-        assert row["colour"] == row["name"]
+        assert row["colour"] == {cause_name(cause): cause_colour(cause) for cause in CAUSE_WORDS}[row["name"]]
         assert row["track"] == "drawn · bubbles"
 
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import pytest
+from PIL import Image
 
 from rope_prof.commands.open import site_of
 from rope_prof.serve import server as serve
@@ -92,6 +94,11 @@ def test_a_case_opens_on_one_call_of_each_side_with_launches_and_streams_pinned(
         calls = asked(page, f"name = 'call #1' and ts >= {made.look.start_ns} and ts + dur <= {made.look.end_ns}")
         sides = asked(page, "name = 'call #0'")
         assert calls == sides >= 4
+        page.wait_for_timeout(1500)  # drawn, not only there
+        with Image.open(BytesIO(page.screenshot())) as shot:
+            seen = {colour for _, colour in shot.convert("RGB").getcolors(1 << 24) or []}
+        for what, colour in {"kernel": 0x367996, "launch": 0x2D7364, "host late": 0xC09344}.items():
+            assert tuple(colour.to_bytes(3, "big")) in seen, f"{what} in the dashboard's hue, on the screen"
         assert outside.seen == []
 
 

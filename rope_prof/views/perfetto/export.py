@@ -7,7 +7,7 @@
           ├─ unfused eager · ranges
           ├─ unfused eager · host launches
           ├─ unfused eager · stream 7          overlapping kernels get lanes
-          ├─ unfused eager · bubbles           slices named by their cause alone
+          ├─ unfused eager · bubbles           slices named by their cause alone, in the dashboard's colours
           ├─ unfused eager · GPU busy, launch queue (counters)
           └─ unfused eager · operators
 

@@ -22,7 +22,9 @@ from rope_prof.analysis.trace.replays import calls_per_range, in_words
 from rope_prof.model.drawn import NONE, WRITTEN_NAME, WRITTEN_NS, DrawnTracks
 from rope_prof.model.trace import Trace
 from rope_prof.units import US
+from rope_prof.views.perfetto.colours import CALL, LAUNCH, cause_colour, event_colour
 from rope_prof.views.perfetto.packets import PerfettoWriter, Slice, Value, lanes
+from rope_prof.views.words.causes import cause_name
 
 Int64s = npt.NDArray[np.int64]
 
@@ -201,7 +203,7 @@ def _call_track(writer: PerfettoWriter, group: int, side: TrackSide, clock: Trac
             "bubble µs": None if row["period_ns"] is None else (row["period_ns"] - row["busy_ns"]) / US,
         }
         length = row["last_end_ns"] - row["first_start_ns"] if row["period_ns"] is None else row["period_ns"]
-        slices.append(Slice(start, start + length, f"call #{row['call']}", "call", args, colour="call"))
+        slices.append(Slice(start, start + length, f"call #{row['call']}", "call", args, colour=CALL))
     about = (
         "One call from its first kernel to the next call's first kernel (the last, also of a replay: to its own last)."
     )
@@ -284,6 +286,7 @@ def _host_tracks(
                     {"api": row["api"], "correlation": row["correlation"], **_written(row["dur_ns"])},
                     out=[flow for flow in mine if flow > 0],
                     into=[-flow for flow in mine if flow < 0],
+                    colour=LAUNCH if mine else None,
                 )
             )
         for track in _lanes(writer, group, f"{side.label} · host launches{label}", slices, nest=True):
@@ -330,7 +333,9 @@ def _stream_tracks(
             end = start + max(row["dur_ns"] or 0, 0)
             out, into = ((), (flow,)) if arrives else ((flow,), ())
             name, kind = _name(row["name"]), row["kind"]
-            slices.append(Slice(start, end, name, kind, args, out if flow else (), into if flow else (), name))
+            slices.append(
+                Slice(start, end, name, kind, args, out if flow else (), into if flow else (), event_colour(kind))
+            )
         word = "no stream" if stream is None else f"stream {stream}"
         for track in _lanes(writer, group, f"{label} · {word}", slices, nest=False):
             drawn.track(track, "gpu", device=events["device"][0], stream=stream)
@@ -366,7 +371,14 @@ def _bubble_track(
     starts = clock.device(gaps["start_ns"]).tolist()
     shares, of = _shares(side, device, gaps)
     slices = [
-        Slice(start, start + ns, cause, "bubble", {"µs": ns / US, f"share of {of}": share}, colour=cause)
+        Slice(
+            start,
+            start + ns,
+            cause_name(cause),
+            "bubble",
+            {"µs": ns / US, f"share of {of}": share},
+            colour=cause_colour(cause),
+        )
         for start, ns, cause, share in zip(starts, gaps["dur_ns"], gaps["cause"], shares, strict=True)
     ]
     about = f"Where the device runs nothing, named by the cause. Share: of {of}."
