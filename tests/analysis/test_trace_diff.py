@@ -126,7 +126,24 @@ def test_other_devices_are_refused_unless_asked_for() -> None:
     with pytest.raises(NotComparableError, match=r"H100.*H200"):
         compared(base, cand)
     sides = trace_side(base, "step"), trace_side(cand, "step")
-    assert trace_diff(*sides, anyway=True).after_ns == 10
+    waived = trace_diff(*sides, anyway=True)
+    assert waived.after_ns == 10
+    assert "the base ran on 'NVIDIA H100', the candidate on 'NVIDIA H200'" in waived.doubts
+
+
+@pytest.mark.parametrize(("shapes", "told"), [("[[8, 4096]]", False), ("[[16, 4096]]", True)])
+def test_operators_on_other_shapes_are_flagged(shapes: str, told: bool) -> None:
+    base, cand = (
+        trace(
+            range_("step", 0, 900),
+            op("aten::mul", 0, 50, external=7, input_dims=dims),
+            kernel(100, 200, external=7, launched=(10, 12)),
+        )
+        for dims in ("[[8, 4096]]", shapes)
+    )
+    said = [doubt for doubt in compared(base, cand).doubts if "other shapes" in doubt]
+    assert len(said) == told
+    assert not told or "[[8, 4096]] against [[16, 4096]]" in said[0]
 
 
 def test_a_range_that_is_open_at_the_end_is_no_call_of_a_side() -> None:

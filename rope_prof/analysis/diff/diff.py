@@ -225,9 +225,29 @@ def _doubts(base: TraceSide, cand: TraceSide, kernels: Sequence[KernelChange]) -
             f"{float(100 * other / total):.0f} % of the time of kernels that both sides run has another launch grid: "
             "they may have run other shapes"
         )
+    said += _other_inputs(base, cand)
+    if None not in (base.device_name, cand.device_name) and base.device_name != cand.device_name:
+        said.append(f"the base ran on {base.device_name!r}, the candidate on {cand.device_name!r}")
     if None in (base.device_name, cand.device_name):
         said.append("a file does not name its device: whether both ran on one kind is not known")
     return said
+
+
+def _other_inputs(base: TraceSide, cand: TraceSide) -> list[str]:
+    """What to say where kernels of one name were asked for by operators on shapes that the other side has none of."""
+    columns = (pl.col("inputs").unique(), pl.col("dur_ns").sum())
+    known = (side.events.filter(pl.col("inputs").is_not_null()).group_by("name").agg(columns) for side in (base, cand))
+    before, after = known
+    both = before.join(after, on="name", suffix="_after").sort("dur_ns", "name", descending=[True, False])
+    apart = both.filter(pl.col("inputs").list.set_intersection("inputs_after").list.len() == 0)
+    if not apart.height or apart["dur_ns"].sum() <= _OTHER_SHAPES * both["dur_ns"].sum():
+        return []
+    was, now = (min(apart[name][0]) for name in ("inputs", "inputs_after"))
+    share = 100 * apart["dur_ns"].sum() / both["dur_ns"].sum()
+    return [
+        f"{share:.0f} % of the time of kernels that both sides run was asked for by operators on other shapes, "
+        f"as {was} against {now}"
+    ]
 
 
 def _too_few(side: TraceSide) -> bool:

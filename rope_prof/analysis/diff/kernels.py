@@ -24,7 +24,7 @@ from rope_prof.analysis.diff.side import MOVES, TraceSide
 Change = Literal["same", "moved", "other shape", "fused", "split", "replaced", "gone", "new"]
 Names = tuple[str, ...]
 #: Longer runs between two aligned events stand for nothing: the sides do not run the same there.
-MOST_FUSED: Final = 256
+MOST_FUSED: Final = 64
 _Label = tuple[Change, bool, str | None, Names, Names]  # change, copies, within, before, after
 _Labels = tuple[dict[int, _Label], dict[int, _Label]]
 _Key = tuple[str | None, ...]
@@ -210,7 +210,8 @@ def _by_stay(run: Sequence[int], stays: Sequence[int]) -> list[list[int]]:
 def _stands_for(gone: Sequence[_Event], new: Sequence[_Event]) -> _Label:
     before, after = (tuple(event.name for event in side) for side in (gone, new))
     change: Change = "fused" if len(before) > len(after) else "split" if len(before) < len(after) else "replaced"
-    return change, gone[0].copies, gone[-1].within, before, after
+    copies = gone[0].copies
+    return "replaced" if copies else change, copies, gone[-1].within, before, after
 
 
 _ELSEWHERE: Final[tuple[tuple[Change, Callable[[_Event], _Key]], ...]] = (

@@ -35,7 +35,8 @@ class TraceSide:
     """The calls of `name` (None: the device's whole span) in one trace. Sums are ns over all calls.
 
     `events`: one row per GPU event in the order of time, with its `call`, and of the innermost range of its launch the
-    name (`within`, numbered ones as their family) and which occurrence it is (`occurrence`, -1 outside all).
+    name (`within`, numbered ones as their family) and which occurrence it is (`occurrence`, -1 outside all); `inputs`:
+    the shapes that its operator worked on, where the file holds them.
     `ranges`: what each range inside the stretch cost, as `analyze` counts it.
     """
 
@@ -169,6 +170,8 @@ def _side(
     host_side: Host,
 ) -> TraceSide:
     moves = pl.col("kind").is_in(MOVES)
+    asked = trace.ops.filter(pl.col("external").is_not_null()).unique("external", keep="first")
+    own = own.join(asked.select("external", inputs="input_dims"), on="external", how="left", maintain_order="left")
     own = own.sort("start_ns", "stream", "dur_ns", maintain_order=True)
     inner = trace.ranges if name is None else _inside(trace.ranges, name)
     occurrence, within = _innermost(inner, own)
