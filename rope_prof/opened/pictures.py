@@ -64,7 +64,7 @@ def _made_case(run: OpenedRun, case: str) -> MadeFile:
     """All traces of a case as one, zoomed to one call of each side."""
     drawn = draw_run(run, case)
     zoom = drawn.zooms[case]
-    return MadeFile(drawn.data, FirstLook(zoom.start_ns, zoom.end_ns, zoom.pins))
+    return MadeFile(drawn.data, FirstLook(zoom.start_ns, zoom.end_ns, zoom.pins, zoom.sides))
 
 
 def made_trace(path: Path) -> MadeFile:

@@ -15,11 +15,11 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from rope_prof.errors import RopeProfError, UnavailableError, UsageError
 from rope_prof.serve.hosts import Hosts
@@ -45,11 +45,21 @@ _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; 
 
 @dataclass(frozen=True, slots=True)
 class FirstLook:
-    """Where the UI looks first: a stretch of time (ns, on the trace's clock), and the beginnings of tracks to pin."""
+    """Where the UI looks first: a stretch of time (ns, on the trace's clock), and the beginnings of tracks to pin.
+
+    `sides`: name -> the tracks of a side, for an address that names the sides to pin.
+    """
 
     start_ns: int
     end_ns: int
     pins: Sequence[str] = ()
+    sides: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def of(self, sides: Sequence[str]) -> FirstLook:
+        """The same with the tracks of those sides pinned; as it is where none is named, or one is not there."""
+        if not sides or any(side not in self.sides for side in sides):
+            return self
+        return replace(self, pins=[track for side in sides for track in self.sides[side]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +136,19 @@ def site(
     )
 
 
-def open_path(name: str) -> str:
-    """`/open/NAME`: the address below the origin at which the trace called `name` opens in the UI."""
-    return f"/open/{quote(name, safe='@+')}"
+def open_path(name: str, sides: Sequence[str] = ()) -> str:
+    """`/open/NAME`: the address below the origin at which the trace called `name` opens in the UI, `sides` pinned."""
+    return f"/open/{_named(name, sides)}"
 
 
-def embed_path(name: str) -> str:
+def embed_path(name: str, sides: Sequence[str] = ()) -> str:
     """`/embed/NAME`: the same inside a frame."""
-    return f"/embed/{quote(name, safe='@+')}"
+    return f"/embed/{_named(name, sides)}"
+
+
+def _named(name: str, sides: Sequence[str]) -> str:
+    asked = f"?{urlencode([('side', side) for side in sides])}" if sides else ""
+    return f"{quote(name, safe='@+')}{asked}"
 
 
 def ui_address(origin: str, name: str, look: FirstLook | None = None, *, embedded: bool = False) -> str:
@@ -250,7 +265,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._text(HTTPStatus.FORBIDDEN, f"{refusal}\n")
             return
         host = headers["host"][0]
-        site, path = self.server.site, unquote(urlsplit(self.path).path)
+        asked = urlsplit(self.path)
+        site, path = self.server.site, unquote(asked.path)
         area, _, name = path.removeprefix("/").partition("/")
         single = site.single()
         if path == "/" and site.index is not None:
@@ -258,7 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/" and single is not None:
             self._open(f"http://{host}", single)
         elif area in ("open", "embed") and (name in site.traces or name in site.made):
-            self._open(f"http://{host}", name, embedded=area == "embed")
+            sides = parse_qs(asked.query).get("side", [])
+            self._open(f"http://{host}", name, sides, embedded=area == "embed")
         elif area == "ui" and (name or "index.html") in site.ui:
             self._file(site.ui[name or "index.html"], self.server.policy)
         elif area == "trace" and name in site.traces:
@@ -268,10 +285,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._text(HTTPStatus.NOT_FOUND, "no such page\n")
 
-    def _open(self, origin: str, name: str, *, embedded: bool = False) -> None:
+    def _open(self, origin: str, name: str, sides: Sequence[str] = (), *, embedded: bool = False) -> None:
         """To the UI served here; or the page that hands the trace to the makers' own."""
         made = self.server.made(name)
-        look = None if made is None else made.look
+        look = None if made is None or made.look is None else made.look.of(sides)
         if not self.server.site.online:
             self._redirect(ui_address(origin, name, look, embedded=embedded))
             return

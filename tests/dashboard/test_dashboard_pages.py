@@ -100,7 +100,10 @@ def test_the_perfetto_room_frames_the_case_of_the_address(drawn: Path, monkeypat
     found = app(monkeypatch, drawn, "perfetto")
     assert not found.exception
     (address,) = shown
-    assert address.endswith(f"/embed/{CASE}.pftrace")
+    path, _, asked_for = address.partition("?")
+    assert path.endswith(f"/embed/{CASE}.pftrace")
+    named = [f"{path}.eager.cold.{CASE}.r0" for path in ("unfused", "fused")]
+    assert parse_qsl(asked_for) == [("side", name) for name in named], "the sides of Compare"
     with pytest.raises(HTTPError) as refused, urlopen(address.replace("/embed/", "/secret/"), timeout=10):
         pass
     refused.value.close()

@@ -15,8 +15,10 @@ from rope_prof.analysis.trace.idle import idle
 from rope_prof.analysis.trace.replays import calls_per_range, single_events
 from rope_prof.cli import main
 from rope_prof.opened.comparison import side_of
+from rope_prof.opened.pictures import case_traces
 from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import OpenedRun, open_run
+from rope_prof.serve.server import open_path
 from rope_prof.units import duration, microseconds
 from rope_prof.views.blocks.bubbles import Bubbles, account_table, parts_figure
 from rope_prof.views.blocks.overview import OverviewSide, cards, overview
@@ -97,6 +99,19 @@ def test_perfetto_opens_with_the_two_sides_that_the_overview_compares(run: Opene
     pins = run_trace(run.run, run.rows, traces).zooms[case.name].pins
     words = ("host launches", "stream", "bubbles")
     assert pins == tuple(f"{path} eager · {word}" for path in ("unfused", "fused") for word in words)
+
+
+def test_an_address_pins_two_other_sides(run: OpenedRun) -> None:
+    case = main_case(run.run)
+    assert case is not None
+    (made,) = [draw() for name, draw in case_traces(run).items() if name.startswith(f"{case.name}.")]
+    assert made.look is not None
+    chosen = [f"{side}.cold.{case.name}.r0" for side in ("unfused.graph", "per-token.compile")]
+    assert [pin.partition(" · ")[0] for pin in made.look.of(chosen).pins] == ["unfused graph"] * 3 + [
+        "per-token compile"
+    ] * 3
+    assert made.look.of([*chosen, "nobody"]) == made.look == made.look.of([])
+    assert open_path("a.pftrace", ["x&y"]) == "/open/a.pftrace?side=x%26y"
 
 
 def test_no_range_that_a_person_sees_is_named_by_a_case(run: OpenedRun) -> None:

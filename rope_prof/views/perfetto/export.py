@@ -44,11 +44,13 @@ class Zoom:
     """One call of each side of a case on the drawn clock, and the tracks worth pinning: launches, streams, bubbles.
 
     Launches and streams are pinned together, since the UI draws an arrow only where both its ends are, or neither.
+    `sides`: of each key (by name) its tracks, to pin two others than those that the overview compares.
     """
 
     start_ns: int
     end_ns: int
     pins: tuple[str, ...]
+    sides: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,5 +213,7 @@ def _zoom(sides: Sequence[TrackSide], origin: int, pinned: Sequence[TrackSide]) 
     air = max((end - start) // 20, 100)
     host = min(max(before, default=0), (end - start) // 10)
     words = ("host launches", "stream", "bubbles")
-    pins = tuple(f"{side.label} · {word}" for side in (pinned if len(pinned) == 2 else sides[:2]) for word in words)
-    return Zoom(max(start - host - air, 0), end + air, pins)
+    tracks = {side.key_name or side.label: tuple(f"{side.label} · {word}" for word in words) for side in sides}
+    shown = pinned if len(pinned) == 2 else sides[:2]
+    pins = tuple(track for side in shown for track in tracks[side.key_name or side.label])
+    return Zoom(max(start - host - air, 0), end + air, pins, tracks)
