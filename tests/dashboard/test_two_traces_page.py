@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -13,6 +14,10 @@ from rope_prof.dashboard import FOLDER
 from tests.builders import Drawn, kernel, kineto_json, op, range_, trace
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.dashboard.test_any_trace_page import NAMES, html_of
+from tests.dashboard.walks import SHOTS, dashboard, opened, settle
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 APP = str(FOLDER / "pages/app.py")
 
@@ -105,3 +110,36 @@ def test_what_cannot_be_compared_is_one_sentence(
     found = app(monkeypatch, folder, before="mine/before.json", after=f"mine/{after}")
     assert not found.exception
     assert said in html_of(found)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after", "waived", "said"),
+    [
+        ("h100_2gpu_1s.sqlite", "healthy_1pct.sqlite", False, "941 ms less copies"),
+        (
+            "10_a100_cudagraph_6stream_int_us.json.gz",
+            "17_resnet50_2021_capitalised_cats.json.gz",
+            True,
+            "ProfilerStep#*",
+        ),
+    ],
+)
+def test_two_uploaded_files_are_answered_and_drawn(
+    before: str, after: str, waived: bool, said: str, folder: Path, real_traces: Path, chromium: Browser
+) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    with dashboard(str(folder.parent / "run")) as address, opened(chromium) as (page, wrong):
+        page.goto(f"{address}/two_traces?anyway={'yes' if waived else 'no'}")
+        page.wait_for_selector("input[type=file]", state="attached", timeout=60_000)
+        for place, name in enumerate((before, after)):
+            page.locator("input[type=file]").nth(place).set_input_files(real_traces / name)
+            page.get_by_text(name[:6]).first.wait_for(timeout=60_000)
+        page.wait_for_selector(".rp-answer", timeout=90_000)
+        assert said in page.locator(".rp-answer").inner_text()
+        settle(page)
+        assert page.locator("[data-testid=stException]").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        page.screenshot(path=str(SHOTS / f"two-traces-{before.split('.')[0]}.png"), full_page=True)
+        assert wrong == []
