@@ -13,7 +13,9 @@ shell.title("What does Perfetto show?", "One call of each path, with bubbles nam
 with shell.guarded():
     server = loading.perfetto(seen.folder)
 name = f"{seen.case}{NATIVE_SUFFIX}"
-facts = {(f.key.path, f.key.mode, f.key.l2): f.key.name for f in view.captured(seen.folder.run, seen.case)}
+facts = {
+    (str(f.key.path), str(f.key.mode), str(f.key.l2)): f.key.name for f in view.captured(seen.folder.run, seen.case)
+}
 bases = view.bases(seen.folder.run, seen.case, {})
 compared = [
     facts[side.path, side.mode, l2]

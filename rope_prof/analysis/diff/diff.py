@@ -240,13 +240,13 @@ def _other_inputs(base: TraceSide, cand: TraceSide) -> list[str]:
     before, after = known
     both = before.join(after, on="name", suffix="_after").sort("dur_ns", "name", descending=[True, False])
     apart = both.filter(pl.col("inputs").list.set_intersection("inputs_after").list.len() == 0)
-    if not apart.height or apart["dur_ns"].sum() <= _OTHER_SHAPES * both["dur_ns"].sum():
+    total, other = (int(frame["dur_ns"].sum()) for frame in (both, apart))
+    if not other or other <= _OTHER_SHAPES * total:
         return []
     was, now = (min(apart[name][0]) for name in ("inputs", "inputs_after"))
-    share = 100 * apart["dur_ns"].sum() / both["dur_ns"].sum()
     return [
-        f"{share:.0f} % of the time of kernels that both sides run was asked for by operators on other shapes, "
-        f"as {was} against {now}"
+        f"{100 * other / total:.0f} % of the time of kernels that both sides run was asked for by operators on other "
+        f"shapes, as {was} against {now}"
     ]
 
 
