@@ -14,6 +14,12 @@ function inkOn(fill) {
   return inks.get(fill);
 }
 
+// The colour of the groups that take the most time; those of launches and copies mean these alone.
+function hue(t, place) {
+  const { kernels, launch, copy, unsure } = t.data.palette;
+  return kernels.filter((one) => one !== launch && one !== copy)[place] ?? unsure;
+}
+
 function fillOf(t, side, lane, i) {
   const p = t.data.palette;
   const tone = lane.tone[i];
@@ -21,7 +27,7 @@ function fillOf(t, side, lane, i) {
   if (tone === 0) {
     if (t.colour !== "kernel") return p.kernel;
     const place = t.data.names[groupOf(lane, i)][3];
-    return place >= 0 && place < p.kernels.length ? p.kernels[place] : p.unsure;
+    return hue(t, place);
   }
   return [p.kernel, p.copy, p.launch, p.unsure, p.unsure_fill, p.rule][tone];
 }

@@ -46,8 +46,8 @@ function legend(t) {
   if (roles.has("launch")) found.push([p.launch, "launch call"]);
   if (tones.has(3)) found.push([p.unsure, "other host call"]);
   if (t.colour === "kernel") {
-    for (const n of t.data.legend) found.push([p.kernels[t.data.names[n][3]], t.data.names[n][2], t.data.names[n][1]]);
-    found.push([p.unsure, "other kernels"]);
+    for (const n of t.data.legend) found.push([hue(t, t.data.names[n][3]), t.data.names[n][2], t.data.names[n][1]]);
+    found.push([p.unsure, "other groups"]);
   } else found.push([p.kernel, "kernel"]);
   if (tones.has(1)) found.push([p.copy, "copy or set"]);
   const trusted = t.data.sides.some((side) => side.trusted);
@@ -102,7 +102,7 @@ function sums(t) {
   const colour = (line) => {
     const place = line.name[3];
     if (line.tone === 1) return palette.copy;
-    return t.colour === "kernel" && place >= 0 ? palette.kernels[place] ?? palette.unsure : palette.kernel;
+    return t.colour === "kernel" && place >= 0 ? hue(t, place) : palette.kernel;
   };
   lines(t, body, table.kernels, colour);
   if (table.more) body.append(separator(table.more, table.titles.length));

@@ -10,7 +10,7 @@ from rope_prof.dashboard import comparing, downloads, loading, shell, view
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.opened.comparison import cleaned_markdown
 from rope_prof.views.blocks.compare import difference_blocks, tally_table, verdict_frame, verdict_table
-from rope_prof.views.blocks.model import Bullets, charted
+from rope_prof.views.blocks.model import Bullets, Picture
 from rope_prof.views.draw.compare import MOST, ForestChart
 from rope_prof.views.page.files import frame_of
 from rope_prof.views.words.comparison import compare_answer, method, reasons
@@ -92,7 +92,7 @@ with answer:
     shell.title("Is it better?", compare_answer(found))
 title = f"{found.typed[1]} against {found.typed[0]}"
 chart = ForestChart(verdicts=tuple(shown), title=title)
-draw([charted(chart, "verdicts")], title, "compare")
+draw([Picture(name="verdicts", drawing=chart.drawing)], title, "compare")
 if len(shown) > MOST:
     shell.caption(f"The first {MOST} of {len(shown)} verdicts are drawn; the table has all.")
 with shell.fold("Every verdict"):

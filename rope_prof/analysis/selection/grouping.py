@@ -62,9 +62,10 @@ def _operator(trace: Trace, events: pl.DataFrame) -> pl.Series:
 
 
 def _shape(trace: Trace, events: pl.DataFrame) -> pl.Series:
-    """`aten::mm [[16, 32], [32, 8]]`: an operator without shapes has no group."""
+    """`aten::mm [[16, 32], [32, 8]]`, without inputs that have no shape: an operator without shapes has no group."""
     rows = _operator_rows(trace, events)
-    return rows.select(pl.concat_str("name", pl.lit(" "), "input_dims")).to_series()
+    dims = pl.col("input_dims").str.replace_all(r", \[\]|\[\], ", "")
+    return rows.select(pl.concat_str("name", pl.lit(" "), dims)).to_series()
 
 
 def _site(what: str, trace: Trace, events: pl.DataFrame) -> pl.Series:

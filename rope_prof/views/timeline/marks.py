@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rope_prof.analysis.selection.grouping import groups_of
-from rope_prof.views.timeline.lanes import Int64s, Lane, lane
+from rope_prof.views.timeline.lanes import TONES, Int64s, Lane, lane
 from rope_prof.views.timeline.scene import Scene, name_key
 from rope_prof.views.words.groupings import NOT_TOLD
 
@@ -41,7 +41,7 @@ class Question:
 class Grouped:
     """The GPU events of a scene by one grouping: `codes` numbers `names` for each row of `Scene.events`.
 
-    `ns`: the summed time of each on the lanes that are drawn.
+    `ns`: the summed time of each on the lanes that are drawn; copies and sets, which have a colour of their own, aside.
     """
 
     names: tuple[str, ...]
@@ -60,7 +60,8 @@ def grouped(scene: Scene, by: str) -> Grouped:
     total = np.zeros(len(names))
     for one in scene.lanes:
         if one.role == "kernel":
-            total += np.bincount(numbers[one.rows], weights=one.ends - one.starts, minlength=len(names))
+            taken = np.where(one.tones == TONES.index("copy"), 0, one.ends - one.starts)
+            total += np.bincount(numbers[one.rows], weights=taken, minlength=len(names))
     return Grouped(tuple(names), numbers, total.astype(np.int64))
 
 

@@ -36,7 +36,7 @@ def _lane(use: MemoryUse, zero_ns: int, window: tuple[int, int], pixel: float) -
     return {
         "label": f"memory · {'host' if use.device == 'cpu' else f'device {use.device}'}",
         "top": int(most),
-        "peak": f"peak {size(use.peak_bytes)}{' over the start' if use.relative else ''}",
+        "peak": f"peak {'+' if use.relative else ''}{size(use.peak_bytes)}",
         "at": f8(at[heads] - zero_ns),
         "allocated": f8(top),
         "reserved": f8(reserved[heads]),

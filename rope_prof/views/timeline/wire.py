@@ -13,6 +13,9 @@ from rope_prof.views.timeline.scene import Scene, name_key
 from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
 from rope_prof.views.words.names import short_name
 
+_SHORT: Final = 60
+#: What tells groups apart may stand at their end: a shape.
+_SHORT_GROUP: Final = 150
 #: A name is sent whole up to here; a click on it brings all of it.
 LONGEST_NAME: Final = 400
 
@@ -27,7 +30,8 @@ class SentNames:
             found = grouped(scene, by)
             for name, ns in zip(found.names, found.ns.tolist(), strict=True):
                 time[name] = time.get(name, 0) + ns
-        ordered = sorted(time, key=lambda name: (-time[name], name))
+        ordered = sorted((name for name in time if time[name]), key=lambda name: (-time[name], name))
+        self._short = _SHORT if by == "name" else _SHORT_GROUP
         self._hues = {name: hue for hue, name in enumerate(ordered)}
 
     def number(self, name: str) -> int:
@@ -42,7 +46,7 @@ class SentNames:
 
     def entry(self, name: str) -> list[Any]:
         """What the browser knows of a name: key, name, short name, place among the groups by time or -1."""
-        short = cause_name(name) if name in CAUSE_WORDS else short_name(name, 60)
+        short = cause_name(name) if name in CAUSE_WORDS else short_name(name, self._short)
         return [name_key(name), _cut(name), short, self._hues.get(name, -1)]
 
     def table(self) -> list[list[Any]]:
@@ -51,7 +55,7 @@ class SentNames:
 
     def legend(self) -> list[int]:
         """The numbers of the groups that take the most time, the most expensive first."""
-        return [self._at[name] for name in [name for name in self._hues if name in self._at][:8]]
+        return [self._at[name] for name in [name for name in self._hues if name in self._at][:6]]
 
 
 def _cut(name: str) -> str:
