@@ -236,6 +236,17 @@ def stranger(browser: Browser, address: str, name: str, rounds: int) -> Iterator
         return lo + (0.3 + 0.02 * k) * (hi - lo)
 
     yield timed(f"{name}: zoom", zooms(page, 4 * rounds), 0.3)
+    page.get_by_label("Group", exact=True).select_option("class")
+    page.wait_for_timeout(1500)
+    yield timed(f"{name}: zoom, kernels by class", zooms(page, 4 * rounds), 0.3)
+    page.locator(".tl-find").fill("kernel")
+    page.wait_for_timeout(1500)
+    steps = [interaction(page, lambda: page.locator(".tl-find").press("Enter")) for _ in range(rounds)]
+    yield timed(f"{name}: next hit of a search", steps, 0.3)
+    page.locator(".tl-find").press("Escape")
+    page.wait_for_timeout(1500)
+    page.keyboard.press("f")
+    page.wait_for_timeout(1500)
     yield timed(
         f"{name}: pan by a key", [interaction(page, lambda: page.keyboard.press("d")) for _ in range(rounds)], 0.3
     )

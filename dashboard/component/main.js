@@ -58,7 +58,10 @@ function received(t, data) {
     t.picked = data.picked;
     if (t.step) show(t, data.picked);
     t.step = false;
-    if (t.hit !== null) t.ops = data.ops; // a hit among operators brings them
+    if (t.hit !== null) {
+      t.ops = data.ops; // a hit among operators brings them
+      t.part("stage").scrollIntoView({ block: "nearest" });
+    }
   } else if (!data.picked && data.seq >= t.seq) t.picked = null;
   t.height = placed(t.data);
   dress(t);

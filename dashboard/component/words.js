@@ -174,7 +174,7 @@ function factSheet(t) {
   close.type = "button";
   close.title = "Let go (Esc)";
   close.onclick = () => pick(t, null);
-  head.append(el("h3", "", picked.role), el("span", "", `${(picked.item + 1).toLocaleString("en-US")} of ${picked.of.toLocaleString("en-US")} · ${picked.where}`), close);
+  head.append(el("h3", "", picked.role === "op" ? "operator" : picked.role), el("span", "", `${(picked.item + 1).toLocaleString("en-US")} of ${picked.of.toLocaleString("en-US")} · ${picked.where}`), close);
   const list = el("dl");
   for (const [label, text] of picked.facts) {
     const pair = el("div");

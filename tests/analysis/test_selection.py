@@ -62,7 +62,7 @@ def drawn() -> Trace:
             op("aten::linear", at + 30, at + 180),
             op("aten::mm", at + 40, at + 170, external=9 + turn, input_dims="[[2, 3], [3, 4]]"),
             kernel(at + 300, at + 400, name="gemm", launched=(at + 50, at + 60), external=9 + turn),
-            op("aten::add", at + 210, at + 240, external=19 + turn, input_dims="[[2, 4], [2, 4], [], []]"),
+            op("aten::add", at + 210, at + 240, external=19 + turn, input_dims="[[2, 4],\n [2,\n4], [], []]"),
             kernel(at + 400, at + 430, name="add", launched=(at + 220, at + 230), external=19 + turn),
         ]
     copy = kernel(1700, 1750, kind="memcpy", name="Memcpy HtoD (Pinned -> Device)", launched=(1650, 1660), stream=9)

@@ -64,7 +64,8 @@ def _operator(trace: Trace, events: pl.DataFrame) -> pl.Series:
 def _shape(trace: Trace, events: pl.DataFrame) -> pl.Series:
     """`aten::mm [[16, 32], [32, 8]]`, without inputs that have no shape: an operator without shapes has no group."""
     rows = _operator_rows(trace, events)
-    dims = pl.col("input_dims").str.replace_all(r", \[\]|\[\], ", "")
+    flat = pl.col("input_dims").str.replace_all(r"\s+", "")  # some files are written over many lines
+    dims = flat.str.replace_all(r",\[\]|\[\],", "").str.replace_all(",", ", ", literal=True)
     return rows.select(pl.concat_str("name", pl.lit(" "), dims)).to_series()
 
 

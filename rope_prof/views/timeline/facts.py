@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,12 +79,19 @@ def _device(scene: Scene, device: str) -> str:
     return f"{device} ({name})" if name else device
 
 
+def _flat(text: str | None) -> str | None:
+    """JSON text on one line, whatever way the file is written."""
+    return None if text is None else re.sub(r"\s*\n\s*", "", text)
+
+
 def _around(scene: Scene, event: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The operator that caused it, and the ranges in which it was launched, the innermost first."""
     if event["external"] is not None and scene.trace.ops.height:
         ops = scene.trace.ops.filter(pl.col("external") == event["external"])
         for op in ops.head(1).iter_rows(named=True):
-            yield from _told([("operator", op["name"]), ("shapes", op["input_dims"]), ("types", op["input_types"])])
+            yield from _told(
+                [("operator", op["name"]), ("shapes", _flat(op["input_dims"])), ("types", _flat(op["input_types"]))]
+            )
     begun = event["launch_start_ns"]
     if begun is None:
         return
@@ -119,7 +127,8 @@ def _host(scene: Scene, row: dict[str, Any], role: str) -> Iterator[tuple[str, s
     words = {"api": "interface", "input_dims": "shapes", "input_types": "types", "external": "external id"}
     if row["dur_ns"] is None:
         yield "closed", "never in this file"
-    yield from _told([(words.get(name, name), value) for name, value in row.items() if name not in skipped])
+    values = {name: _flat(value) if name.startswith("input_") else value for name, value in row.items()}
+    yield from _told([(words.get(name, name), value) for name, value in values.items() if name not in skipped])
     if role == "launch" and row["correlation"] is not None:
         started = scene.events.filter(
             (pl.col("correlation") == row["correlation"]) & (pl.col("launch_start_ns") == row["start_ns"])
