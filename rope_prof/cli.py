@@ -43,6 +43,11 @@ COMMANDS = {
         "Write a run or a trace for others: all of a trace or a part, a report of a run, a cleaned copy, its figures.",
     ),
     "analyze": ("analyze", "analyze", "Judge a trace, then account for its time."),
+    "capture": (
+        "capture",
+        "capture",
+        "Record a running SGLang or vLLM server by its own profiler, find the files, account for them by phase.",
+    ),
     "model": (
         "model",
         "model",

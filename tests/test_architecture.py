@@ -29,6 +29,7 @@ ROOMS = {
     "testing": "do_bench and sweeps in triton's words",
     "pytest_plugin": "the fixture fusion",
     "foreign": "operations of others",
+    "engines": "a server's own profiler",
     "ranks": "many traces at once",
     "record": "GPU and clock",
     "serve": "Perfetto on loopback",

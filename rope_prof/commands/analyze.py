@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from rope_prof.analysis.chains.chains import Chains
-from rope_prof.analysis.chains.chains import chains as chains_of
 from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
-from rope_prof.analysis.fixes.fixes import fixes
-from rope_prof.analysis.trace.analyze import Analysis, accounted, gap_table
-from rope_prof.analysis.trace.analyze import analyze as analysis_of
-from rope_prof.analysis.trace.captured import with_captures
+from rope_prof.analysis.trace.analyze import accounted, gap_table
 from rope_prof.commands import words
+from rope_prof.commands.account import UNUSABLE_EXIT, account_of
 from rope_prof.commands.documents import emit
 from rope_prof.errors import TraceError, UsageError
-from rope_prof.io.run.nsight import counters_beside
-from rope_prof.io.trace.cache import worth_caching
-from rope_prof.io.trace.captures import read_captures
 from rope_prof.io.trace.formats import kinds
-from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import several
 from rope_prof.model.trace import Trace
 from rope_prof.views.blocks.chains import chain_blocks
-from rope_prof.views.blocks.fixes import fix_words
-from rope_prof.views.blocks.trace import trace_blocks
 from rope_prof.views.terminal.writer import printed
-
-UNUSABLE_EXIT = 3
 
 
 def analyze(
@@ -104,39 +90,25 @@ def analyze(
         many = Many(workers=workers, memory=memory, dask=dask, scheduler_file=scheduler_file)
         analyze_all(traces, many, range_=range_, device=device, json_=json_, out=out)
         return
-    trace = Path(traces[0])
-    progress = _progress() if sys.stderr.isatty() else None
-    held = read_trace(trace, progress=progress, cache=worth_caching(trace))
-    if capture_trace:
-        held = with_captures(held, *read_captures(capture_trace))
-    answer = analysis_of(held, range_pattern=range_, device=device)
+    account = account_of(
+        Path(traces[0]), range_=range_, device=device, bandwidth=bandwidth, captures=capture_trace or ()
+    )
     if out is not None:
-        _write_gaps(held, out, device)
-    found = _chains(held, answer, device, bandwidth)
-    to_fix = fixes(accounted(held, device), answer, found, counters_beside(trace))
-    found = found if chains else None
+        _write_gaps(account.held, out, device)
+    found = account.found if chains else None
     if json_:
-        told = answer.as_json() | to_fix.as_json() | _chains_json(found)
-        emit(told)
+        emit(account.document() | _chains_json(found))
     else:
         console = Console()
-        first, *account = trace_blocks(answer, str(trace))
-        printed(console, (first, *fix_words(to_fix, answer.zero_ns, str(trace)), *account))
-        if range_ is not None and answer.devices and not answer.ranges:
+        account.printed_on(console)
+        if range_ is not None and account.answer.devices and not account.answer.ranges:
             console.print(f"no range that launched GPU work has {range_!r} in its name", markup=False, highlight=False)
         if chains and found is None:
             console.print("no chains: they need a trace with the times of its kernels")
         if found is not None:
             printed(console, chain_blocks(found))
-    if answer.integrity.verdict == "unusable":
+    if account.answer.integrity.verdict == "unusable":
         raise typer.Exit(UNUSABLE_EXIT)
-
-
-def _chains(held: Trace, answer: Analysis, device: str | None, bandwidth: float | None) -> Chains | None:
-    if answer.integrity.verdict == "unusable" or held.totals is not None:
-        return None
-    used = accounted(held, device)
-    return chains_of(used, withheld=answer.integrity.reason, bytes_a_ns=bandwidth)  # GB/s = bytes a ns
 
 
 def _chains_json(found: Chains | None) -> dict[str, Any]:
@@ -156,20 +128,6 @@ def _check(device: str | None, bandwidth: float | None) -> None:
         raise UsageError(f"unknown device {device!r}; expected 'cpu' or none (GPU events are found by themselves)")
     if bandwidth is not None and not 1 <= bandwidth <= 100_000:
         raise UsageError(f"--bandwidth {bandwidth:g} GB/s; expected 1 to 100000, as in --bandwidth 4800 for an H200")
-
-
-def _progress() -> Callable[[int, int], None]:
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task("reading", total=None)
-
-    def show(read: int, total: int) -> None:
-        if not bar.live.is_started and read < total:
-            bar.start()
-        bar.update(task, completed=read, total=total)
-        if read >= total:
-            bar.stop()
-
-    return show
 
 
 def _write_gaps(held: Trace, out: Path, device: str | None) -> None:

@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rope_prof.analysis.ranks.ranks import ranks_report
+from rope_prof.analysis.ranks.ranks import RanksReport, ranks_report
+from rope_prof.commands.account import UNUSABLE_EXIT
 from rope_prof.commands.documents import emit
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.trace.dataset import DEFAULT_DATASET, Dataset
@@ -27,7 +28,6 @@ from rope_prof.ranks.work import Task, TraceDone
 from rope_prof.views.blocks.ranks import ranks_blocks
 from rope_prof.views.terminal.writer import printed
 
-UNUSABLE_EXIT: Final = 3
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -58,9 +58,22 @@ def analyze_all(
 
     Exits 3 if no trace is usable. Errors: RopeProfError in the end where traces failed for no fault of their own.
     """
+    path = out if out is not None else Path(DEFAULT_DATASET)
+    report, tally = ranked(places, many, range_=range_, device=device, out=path)
+    if json_:
+        emit(report.as_json() | {"dataset": str(path)})
+    else:
+        print_ranks(report, tally, path)
+    _finish(tally, report.verdicts)
+
+
+def ranked(
+    places: Sequence[str], many: Many, *, range_: str | None, device: str | None, out: Path
+) -> tuple[RanksReport, Tally]:
+    """The ranks of all that is found, kept in the dataset `out`, and what was done for it."""
     engine = _engine(many)
     sources = found(places)
-    dataset = Dataset(out if out is not None else Path(DEFAULT_DATASET))
+    dataset = Dataset(out)
     tasks = [Task(source=source, range_pattern=range_, device=device) for source in sources]
     with Said(sys.stderr.isatty()) as said:
         tally = analyze_many(tasks, dataset, engine, said.told)
@@ -69,14 +82,13 @@ def analyze_all(
         raise TraceError(f"the analysis in {str(dataset.path)!r} has gone while it was made; run it again")
     for names in one_content(sources):
         typer.echo(said_of(names), err=True)
-    report = ranks_report(rows.filter(rows["source"].is_in([source.shown for source in sources])))
-    if json_:
-        extra = {"dataset": str(dataset.path)}
-        emit(report.as_json() | extra)
-    else:
-        printed(Console(), ranks_blocks(report))
-        typer.echo(f"\nin {dataset.path}: {_kept(tally)}; the dashboard's page Ranks draws it")
-    _finish(tally, report.verdicts)
+    return ranks_report(rows.filter(rows["source"].is_in([source.shown for source in sources]))), tally
+
+
+def print_ranks(report: RanksReport, tally: Tally, out: Path) -> None:
+    """The ranks side by side on standard output."""
+    printed(Console(), ranks_blocks(report))
+    typer.echo(f"\nin {out}: {_kept(tally)}; the dashboard's page Ranks draws it")
 
 
 def _kept(tally: Tally) -> str:

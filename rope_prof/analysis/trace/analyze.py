@@ -19,6 +19,7 @@ from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.modules import module_use, replayed_modules
 from rope_prof.analysis.trace.openings import left_open
+from rope_prof.analysis.trace.phases import PhaseUse, phase_use
 from rope_prof.analysis.trace.ranges import Outside, RangeUse, by_busy_time, outside, range_use
 from rope_prof.analysis.trace.sites import LaunchSites
 from rope_prof.model.trace import Finding, Format, Trace, proof
@@ -48,6 +49,7 @@ class Analysis:
     links: Links
     ranges: tuple[RangeUse, ...]
     outside_ranges: Outside | None = None
+    phases: tuple[PhaseUse, ...] = ()  # steps of a serving engine
     zero_ns: int | None = None  # the first start of anything: zero of the timeline
 
     def as_json(self) -> dict[str, Any]:
@@ -90,6 +92,7 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
         devices=tuple(_shared(use, judged, early) for use in devices),
         ranges=tuple(_withheld(use, judged.reason) for use in ranges),
         outside_ranges=outside(trace.ranges, events),
+        phases=tuple(_unjudged(use, judged.reason) for use in phase_use(trace.ranges, events, host_side)),
     )
 
 
@@ -149,6 +152,10 @@ def _shared(use: DeviceUse, judged: Integrity, early: dict[str, int]) -> DeviceU
 
 def _withheld(use: RangeUse, reason: str | None) -> RangeUse:
     return use if reason is None else replace(use, us_per_call=None, reason=reason)
+
+
+def _unjudged(use: PhaseUse, reason: str | None) -> PhaseUse:
+    return use if reason is None else replace(use, busy_ns=None, span_ns=None, period_ns=None, reason=reason)
 
 
 def ranges_called(ranges: pl.DataFrame, picked: str | re.Pattern[str]) -> pl.DataFrame:

@@ -13,8 +13,9 @@ import polars as pl
 from rope_prof.analysis.trace.accounting import DeviceUse
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.integrity import Integrity, Verdict
+from rope_prof.analysis.trace.phases import PhaseUse
 from rope_prof.analysis.trace.ranges import Outside, RangeUse
-from rope_prof.units import MISSING, US, between, counted, duration, percent, significant, size, whole
+from rope_prof.units import MISSING, US, between, counted, duration, number, percent, significant, size, whole
 from rope_prof.views.blocks.findings import finding_title, finding_words, findings_table
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells, charted, name
 from rope_prof.views.draw.trace import idle_chart
@@ -23,6 +24,7 @@ from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
 TONES: dict[Verdict, Tone] = {"sound": "good", "suspect": "doubt", "unusable": "bad"}
 RANGES_SHOWN = 20
 STREAMS_SHOWN = 12
+PHASES_SHOWN = 16
 
 
 def trace_blocks(analysis: Analysis, source: str) -> Iterator[Block]:
@@ -99,6 +101,8 @@ def account(analysis: Analysis, *, ranges: bool = True) -> Iterator[Table]:
         yield _communication(analysis.devices)
     if any(len(use.streams) > 1 for use in analysis.devices):
         yield _streams(analysis.devices)
+    if analysis.phases:
+        yield phase_table(analysis.phases)
     if ranges and analysis.ranges:
         yield _ranges(analysis.ranges, outside_words(analysis.outside_ranges))
 
@@ -202,6 +206,23 @@ def _streams(devices: tuple[DeviceUse, ...]) -> Table:
             more = f"{len(ordered) - STREAMS_SHOWN} more"
             rows.append(cells(Cell(text=use.device, name=True, tone="muted"), more, "", "", "", tone="muted"))
     return figures("Streams", "device", "stream", "events", "busy", "idle, two largest causes", rows=rows)
+
+
+def phase_table(phases: tuple[PhaseUse, ...]) -> Table:
+    """Steps of a serving engine: medians of a step, and the two causes that most of their idle time has."""
+    several = len({use.device for use in phases}) > 1
+    rows = []
+    for use in phases[:PHASES_SHOWN]:
+        causes = sorted(use.idle_by_cause_ns.items(), key=lambda item: -item[1])[:2]
+        idle = ", ".join(f"{cause_name(cause)} {duration(ns / use.steps)}" for cause, ns in causes)
+        place = (name(f"{use.phase}, {use.batch}"), *((name(use.device),) if several else ()))
+        times = (duration(ns) for ns in (use.busy_ns, use.span_ns, use.period_ns))
+        rows.append(cells(*place, whole(use.steps), number(use.kernels), *times, idle))
+    left = len(phases) - PHASES_SHOWN
+    reasons = sorted({f"times withheld: {use.reason}" for use in phases if use.reason})
+    note = "\n".join((*((f"{left:,} more, shorter ones: --json lists all",) if left > 0 else ()), *reasons))
+    head = ("phase, requests", *(("dev",) if several else ()), "steps", "kernels", "busy", "a step", "to the next")
+    return figures("Steps by phase and batch size", *head, "idle a step, two largest causes", rows=rows, note=note)
 
 
 def _ranges(ranges: tuple[RangeUse, ...], outside: str) -> Table:

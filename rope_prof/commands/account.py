@@ -1,0 +1,93 @@
+"""One trace, read and accounted for: what `analyze` and `capture` print of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import Progress
+
+from rope_prof.analysis.chains.chains import Chains
+from rope_prof.analysis.chains.chains import chains as chains_of
+from rope_prof.analysis.fixes.fix import Fixes
+from rope_prof.analysis.fixes.fixes import fixes
+from rope_prof.analysis.trace.analyze import Analysis, accounted
+from rope_prof.analysis.trace.analyze import analyze as analysis_of
+from rope_prof.analysis.trace.captured import with_captures
+from rope_prof.io.run.nsight import counters_beside
+from rope_prof.io.trace.cache import worth_caching
+from rope_prof.io.trace.captures import read_captures
+from rope_prof.io.trace.read import read_trace
+from rope_prof.model.trace import Trace
+from rope_prof.views.blocks.fixes import fix_words
+from rope_prof.views.blocks.trace import trace_blocks
+from rope_prof.views.terminal.writer import printed
+
+#: The exit code where there is nothing to account for.
+UNUSABLE_EXIT: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceAccount:
+    """A trace that was read, what is said of it, what to fix in it, and its chains."""
+
+    source: Path
+    held: Trace
+    answer: Analysis
+    to_fix: Fixes
+    found: Chains | None
+
+    def document(self) -> dict[str, Any]:
+        """What `analyze --json` prints, without chains."""
+        return self.answer.as_json() | self.to_fix.as_json()
+
+    def printed_on(self, console: Console) -> None:
+        """What `analyze` prints, without chains."""
+        first, *account = trace_blocks(self.answer, str(self.source))
+        printed(console, (first, *fix_words(self.to_fix, self.answer.zero_ns, str(self.source)), *account))
+
+
+def account_of(
+    trace: Path,
+    *,
+    range_: str | None = None,
+    device: str | None = None,
+    bandwidth: float | None = None,
+    captures: Sequence[str] = (),
+) -> TraceAccount:
+    """The account of the file `trace`, read with a bar on a terminal; `captures` name what its graphs replay.
+
+    Errors: TraceError.
+    """
+    held = read_trace(trace, progress=_progress() if sys.stderr.isatty() else None, cache=worth_caching(trace))
+    if captures:
+        held = with_captures(held, *read_captures(captures))
+    answer = analysis_of(held, range_pattern=range_, device=device)
+    found = _chains(held, answer, device, bandwidth)
+    to_fix = fixes(accounted(held, device), answer, found, counters_beside(trace))
+    return TraceAccount(source=trace, held=held, answer=answer, to_fix=to_fix, found=found)
+
+
+def _chains(held: Trace, answer: Analysis, device: str | None, bandwidth: float | None) -> Chains | None:
+    if answer.integrity.verdict == "unusable" or held.totals is not None:
+        return None
+    used = accounted(held, device)
+    return chains_of(used, withheld=answer.integrity.reason, bytes_a_ns=bandwidth)  # GB/s = bytes a ns
+
+
+def _progress() -> Callable[[int, int], None]:
+    bar = Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task("reading", total=None)
+
+    def show(read: int, total: int) -> None:
+        if not bar.live.is_started and read < total:
+            bar.start()
+        bar.update(task, completed=read, total=total)
+        if read >= total:
+            bar.stop()
+
+    return show

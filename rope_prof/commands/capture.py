@@ -1,0 +1,183 @@
+"""`capture`: a running server's own trace, from its start to its account, by phase and batch size."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from rope_prof.analysis.ranks.ranks import RanksReport
+from rope_prof.commands import words
+from rope_prof.commands.account import UNUSABLE_EXIT, account_of
+from rope_prof.commands.analyze_many import Many, print_ranks, ranked
+from rope_prof.commands.documents import VERSION, emit
+from rope_prof.engines.capture import ServedTraces
+from rope_prof.engines.capture import capture as captured
+from rope_prof.engines.engine import ENGINES, Wish, vllm_folder
+from rope_prof.engines.http import RunningServer, server
+from rope_prof.errors import UsageError
+from rope_prof.ranks.run import Tally
+from rope_prof.units import counted, size
+
+#: Without --seconds: a window; with --steps, how long they may take.
+_SECONDS = 3.0
+_STEPS_SECONDS = 120.0
+_WAIT_S = 600.0
+
+
+def capture(
+    url: Annotated[
+        str, typer.Option("--server", metavar="URL", help="Where the server answers, as http://127.0.0.1:30000.")
+    ],
+    engine: Annotated[str, typer.Option("--engine", metavar="|".join(ENGINES), help="What serves there.")],
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="How long its profiler runs; default 3. With --steps the longest that they may take, 120."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="End after so many steps of the engine.")] = None,
+    by_stage: Annotated[
+        bool, typer.Option("--by-stage", help="SGLang, with --steps: prefill and decode in a file each.")
+    ] = False,
+    stacks: Annotated[
+        bool, typer.Option("--stacks", help="Record Python stacks too: larger files, and a slower host.")
+    ] = False,
+    folder: Annotated[
+        str | None,
+        typer.Option(
+            "--dir",
+            parser=words.place,
+            metavar="FOLDER",
+            help="Where the server writes, as it sees it: of SGLang a folder that it may write to (default: a new one "
+            "in /tmp), of vLLM the torch_profiler_dir that it was started with.",
+        ),
+    ] = None,
+    key_env: Annotated[
+        str | None,
+        typer.Option("--key-env", metavar="NAME", help="The environment variable that holds the server's API key."),
+    ] = None,
+    wait: Annotated[float, typer.Option(help="How many seconds it may take to write its files.")] = _WAIT_S,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", parser=words.path, help="Several ranks: the folder of their dataset."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/schema/capture.json).")] = False,
+) -> None:
+    """Record a running SGLang or vLLM server by its own profiler, find the files, account for them by phase."""
+    if engine not in ENGINES:
+        raise UsageError(f"unknown --engine {engine!r}; expected {' or '.join(map(repr, ENGINES))}")
+    _check(engine, seconds, steps, by_stage, wait)
+    there = server(url, _key(key_env))
+    if seconds is None:
+        seconds = _SECONDS if steps is None else _STEPS_SECONDS
+    place, prefix = _folder(there, engine, folder), f"rope_prof-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    wish = Wish(seconds=seconds, folder=place, prefix=prefix, steps=steps, by_stage=by_stage, stacks=stacks)
+    try:
+        found = captured(there, ENGINES[engine], wish, wait_s=wait, told=lambda line: typer.echo(line, err=True))
+    finally:
+        if folder is None:
+            with suppress(OSError):  # not empty, or not here
+                Path(place).rmdir()
+    facts = {"schema_version": VERSION, "engine": engine, "server": there.url, **_facts(found)}
+    if not as_json:
+        for line in _lines(found):
+            typer.echo(line)
+    ranks = out or Path(f"{prefix}-ranks")
+    if not _account(found, ranks, facts, ENGINES[engine].stages, as_json):
+        raise typer.Exit(UNUSABLE_EXIT)
+
+
+def _check(engine: str, seconds: float | None, steps: int | None, by_stage: bool, wait: float) -> None:
+    if seconds is not None and not 0 < seconds <= 3600:
+        raise UsageError(f"--seconds {seconds:g}; expected more than 0, at most 3600")
+    if steps is not None and not 1 <= steps <= 100_000:
+        raise UsageError(f"--steps {steps}; expected 1 to 100000")
+    if not 0 < wait <= 86_400:
+        raise UsageError(f"--wait {wait:g}; expected more than 0 s, at most a day")
+    if by_stage and engine != "sglang":
+        raise UsageError(
+            f"--by-stage goes with --engine sglang, not with {engine!r}: its steps name their phase anyway"
+        )
+    if by_stage and steps is None:
+        raise UsageError(
+            "--by-stage without --steps N: SGLang's scheduler ends where a recording by stage has no steps"
+        )
+
+
+def _key(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not os.environ.get(name):
+        raise UsageError(f"--key-env {name}: no such environment variable is set; name the one that holds the key")
+    return os.environ[name]
+
+
+def _folder(there: RunningServer, engine: str, folder: str | None) -> str:
+    """Where the server is to write, or writes, as it sees it."""
+    if folder is not None:
+        if not folder.startswith("/") and not there.is_here:
+            raise UsageError(f"--dir {folder!r} of a server on {there.host}; expected a path from the root there")
+        return folder if folder.startswith("/") else str(Path(folder).absolute())
+    if engine == "sglang":
+        made = Path("/tmp") / f"rope_prof-sglang-{secrets.token_hex(8)}"
+        if there.is_here:
+            made.mkdir()
+            made.chmod(0o1777)  # the server may be of another user: what it cannot write ends its scheduler
+        return str(made)
+    told = vllm_folder(there.ask("GET", "/server_info?config_format=json", timeout_s=10))
+    if told is None:
+        raise UsageError(
+            "vLLM does not say where it writes (only with VLLM_SERVER_DEV_MODE=1); give --dir FOLDER, the "
+            "torch_profiler_dir that it was started with"
+        )
+    return told
+
+
+def _facts(found: ServedTraces) -> dict[str, Any]:
+    named = {name: [str(path) for path in getattr(found, name)] for name in ("files", "front_end", "unfinished")}
+    return {"folder": str(found.folder), "seconds": round(found.seconds, 3), **named}
+
+
+def _lines(found: ServedTraces) -> list[str]:
+    total = size(sum(path.stat().st_size for path in found.files))
+    lines = [f"{counted(len(found.files), 'trace')}, {total}, {found.seconds:.1f} s, in {found.folder}"]
+    lines += [f"  {path.name}" for path in found.files]
+    lines += [f"  {path.name}: the front end's, left out: it holds no GPU work" for path in found.front_end]
+    return [*lines, *(f"  {path.name}: not whole yet, left out; --wait waits longer" for path in found.unfinished)]
+
+
+def _account(found: ServedTraces, out: Path, facts: dict[str, Any], stages: tuple[str, ...], as_json: bool) -> bool:
+    """Print the account of the files, or their document; whether any of the first rank's holds GPU work."""
+    accounts = [account_of(path) for path in _first_rank(found.files, stages)]
+    several = len(found.files) > 1
+    ranks, tally = _ranks(found.files, out) if several else (None, None)
+    if as_json:
+        traces = [{"file": str(one.source), "account": one.document()} for one in accounts]
+        emit(facts | {"traces": traces, "ranks": None if ranks is None else ranks.as_json() | {"dataset": str(out)}})
+    else:
+        for one in accounts:
+            one.printed_on(Console())
+        if ranks is not None and tally is not None:
+            print_ranks(ranks, tally, out)
+    usable = any(one.answer.integrity.verdict != "unusable" for one in accounts)
+    if not usable:
+        typer.echo("no GPU work in it: send the server requests while it records", err=True)
+    return usable
+
+
+def _first_rank(files: tuple[Path, ...], stages: tuple[str, ...]) -> list[Path]:
+    """The first file by name, and by stage those of the same rank."""
+
+    def rank(path: Path) -> str:
+        return next((path.name.replace(stage, "") for stage in stages if stage in path.name), path.name)
+
+    return [path for path in files if rank(path) == rank(files[0])] if files else []
+
+
+def _ranks(files: tuple[Path, ...], out: Path) -> tuple[RanksReport, Tally]:
+    return ranked([str(path) for path in files], Many(), range_=None, device=None, out=out)

@@ -1,0 +1,1 @@
+"""Serving engines: their own profilers, started and stopped over HTTP, and the files that these write."""
