@@ -20,8 +20,10 @@ from referencing import Registry, Resource
 
 from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.cli import COMMANDS, command, main
+from rope_prof.commands import dashboard
 from rope_prof.commands.printing import emit_recorded
 from rope_prof.io.run.folder import write_run
+from rope_prof.serve import server
 from tests.runs import MACHINE, facts, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +95,48 @@ def test_a_document_keeps_its_schema_and_no_field_more(printed: Printed, case: s
         _at(changed, place)["surprise"] = 1
         assert not validator(name).is_valid(changed), place
     assert places
+
+
+def test_baselines_are_told_from_their_first_to_their_last(printed: Printed) -> None:
+    store = ("--store", "kept")
+    for words, name in (
+        (("list",), "baseline"),
+        (("set", "main", SMALL), "baseline"),
+        (("list",), "baseline"),
+        (("show", "main"), "baseline"),
+        (("history", "main"), "history"),
+        (("rm", "main"), "deleted"),
+    ):
+        code, document = printed("baseline", *words, *store)
+        assert (code, faults(name, document)) == (0, [])
+        assert faults(name, document | {"surprise": 1})
+    assert document["deleted"] == 1
+
+
+def test_a_server_tells_its_address(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server.Server, "serve_forever", interrupted)
+    code, document = printed("open", TRACES[1], "--no-browser")
+    assert (code, faults("address", document)) == (0, [])
+    assert document["traces"] == [TRACES[1].name]
+
+    class Child:
+        returncode = 0
+        wait = terminate = staticmethod(lambda: 0)
+
+    monkeypatch.setattr(dashboard, "_await", lambda *_: None)
+    monkeypatch.setattr(dashboard.subprocess, "Popen", lambda *_: Child())
+    monkeypatch.setattr(dashboard.signal, "signal", lambda *_: None)
+    code, document = printed("dashboard", SMALL, "--no-browser")
+    assert (code, faults("address", document)) == (0, [])
+    assert faults("address", document | {"surprise": 1})
+
+
+def test_every_schema_is_that_of_a_document_in_the_table() -> None:
+    table = (ROOT / "docs/json.md").read_text("utf-8")
+    assert {name for name in SCHEMAS if f"(schema/{name}.json)" not in table} == {"common"}
 
 
 @pytest.mark.parametrize("gpu", [True, False])
