@@ -43,11 +43,14 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 
 def gate(
     base: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="The git revision that this tree is held against, as origin/main; or baseline:NAME, a kept recording."
         ),
-    ],
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="BASE", help="The same, as the option that record has.")
+    ] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", parser=words.path, help="Folder for runs, reports, traces, comment, JUnit.")
     ] = Path("rope_prof-gate"),
@@ -66,6 +69,7 @@ def gate(
 
     Exit: 0 all bounds hold, 1 a bound fails or a path is broken, 2 usage, 4 a bound cannot be judged.
     """
+    base = _one_base(base, against)
     asked = read_matrix(matrix)
     kept = GateBaseline(Baselines(store), base.removeprefix(PREFIX)) if is_baseline(base) else None
     if kept is not None:
@@ -85,6 +89,15 @@ def gate(
         emit({"schema_version": VERSION, "state": state, "out": str(out), "judged": [_told(one) for one in found]})
     if state != "holds":
         raise typer.Exit(1 if state == "fails" else words.NOT_JUDGED)
+
+
+def _one_base(base: str | None, against: str | None) -> str:
+    if base is not None and against is not None:
+        raise UsageError(f"{base!r} and --against {against!r}: expected one of them")
+    found = base if against is None else against
+    if not found:
+        raise UsageError("nothing to hold this tree against; expected a revision, as origin/main, or baseline:NAME")
+    return found
 
 
 def _told(one: Judged) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from rope_prof.errors import PartialError, UnavailableError, UsageError
 from rope_prof.io.run.folder import read_run
 from rope_prof.io.run.history import keep
 from rope_prof.io.run.writer import writing
+from rope_prof.opened.baselines import is_baseline
 from rope_prof.opened.run import open_run
 from rope_prof.record.loop.plan import Options, parse_values
 from rope_prof.record.loop.stopping import parse_precision
@@ -256,6 +257,11 @@ def _require_workers(options: Options, wanted: Wanted, together: str | None) -> 
     """UsageError for words that need processes of their own, or that do not go together."""
     if wanted.repeats < 1:
         raise UsageError(f"repeats {wanted.repeats}; expected at least 1")
+    if wanted.against is not None and is_baseline(wanted.against):
+        raise UsageError(
+            f"--against {wanted.against!r}: record measures a git revision beside this tree, a baseline is there: "
+            f"`gate {wanted.against}`, or `compare {wanted.against} RUN`"
+        )
     if wanted.resume and (wanted.repeats > 1 or wanted.against):
         raise UsageError("--resume goes on with the plan of the run; leave out --repeats and --against")
     if wanted.repeats > 1 and options.precision is not None:

@@ -23,6 +23,7 @@ from rope_prof.model.baseline import PREFIX
 from rope_prof.opened.baselines import baseline, before, newest
 from rope_prof.opened.run import open_run
 from tests.built_runs import FUSED, UNFUSED, built
+from tests.commands.test_schema import faults
 
 FUSED_EAGER = "fused/eager"
 
@@ -50,9 +51,9 @@ def put(store: Baselines, run: Path, name: str = "main") -> None:
     store.put(baseline(name, opened), opened.folder)
 
 
-@pytest.mark.parametrize("place", ["{}/kept", "memory://kept-{}"])
+@pytest.mark.parametrize("place", ["{}/kept", "file://{}/kept", "memory://kept-{}"])
 def test_a_store_keeps_the_newest_run_and_of_older_ones_the_figures(tmp_path: Path, place: str) -> None:
-    store = Baselines(place.format(tmp_path if place.startswith("{}") else tmp_path.name))
+    store = Baselines(place.format(tmp_path.name if place.startswith("memory") else tmp_path))
     runs = [recorded(tmp_path / str(day), day) for day in (2, 1, 3)]
     for run in runs:
         put(store, run)
@@ -118,7 +119,8 @@ def test_a_tree_is_gated_against_a_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("rope_prof.toml").write_text('bounds = ["wall>20%"]\n[[operation]]\npaths = ["fused"]\n')
-    assert main(["gate", "baseline:main", "-o", "none"]) == 2, "before anything is measured"
+    for words in (["baseline:main"], ["--against", "baseline:main"], [], ["HEAD", "--against", "HEAD"]):
+        assert main(["gate", *words, "-o", "none"]) == 2, "before anything is measured"
     assert not Path("none").exists()
     assert main(["baseline", "set", "main", str(recorded(tmp_path / "base"))]) == 0
     asked: list[list[str]] = []
@@ -131,6 +133,8 @@ def test_a_tree_is_gated_against_a_name(
 
     monkeypatch.setattr(subprocess, "run", run)
     capsys.readouterr()
+    assert main(["gate", "--against", "baseline:main", "-o", "told", "--json"]) == code
+    assert faults("gate", json.loads(capsys.readouterr().out)) == []
     assert main(["gate", "baseline:main", "-o", "out"]) == code
     out = capsys.readouterr().out
     assert says in out
@@ -263,3 +267,8 @@ def test_a_run_folder_of_that_name_keeps_its_meaning(
     assert "FASTER" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "baseline")
     assert main(["compare", "baseline:unfused", "baseline:fused"]) == 2
+
+
+def test_record_says_where_a_baseline_is_held_against(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "--device", "cpu", "--against", "baseline:main", "-o", "none"]) == 2
+    assert "`gate baseline:main`, or `compare baseline:main RUN`" in capsys.readouterr().err
