@@ -214,6 +214,16 @@ def test_compare_prints_the_same_forms(form: str, capsys: pytest.CaptureFixture[
     assert "every bound holds" in text if form == "github" else Tree.fromstring(text).get("name") == "rope_prof"
 
 
+@pytest.mark.parametrize(("family", "said"), [("bf16", "; all cases: bf16"), ("", None)])
+def test_what_cases_share_is_told_where_they_share_it(
+    family: str, said: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rope_prof.views.words.comparison.family_words", lambda _: family)
+    assert main(["compare", *(f"{SHIPPED}:{name}/graph" for name in ("unfused", "fused")), "--format", "github"]) == 0
+    text = capsys.readouterr().out
+    assert said in text if said else "all cases" not in text
+
+
 def test_a_folder_that_holds_something_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert main(["gate", "HEAD", "-o", str(tmp_path)]) == 2

@@ -172,7 +172,8 @@ def _states(found: Comparison) -> str:
 def _family(found: Comparison) -> str:
     """What all cases share; none where they are of several families, which the table tells apart."""
     shared = {family_words(v.case) for v in found.verdicts}
-    return f"; all cases: {shared.pop()}" if len(shared) == 1 else ""
+    word = shared.pop() if len(shared) == 1 else ""
+    return f"; all cases: {word}" if word else ""
 
 
 def _machines(found: Comparison) -> list[str]:
