@@ -1,8 +1,12 @@
-"""A repository of its own with an operation and commits: one to hold against, one slower, one the same, one broken."""
+"""A repository of its own with an operation and commits: one to hold against, one slower, one the same, one broken.
+
+python -m tests.commands.gated FOLDER     # make it there
+"""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 
@@ -81,3 +85,9 @@ def repository(folder: Path) -> Path:
         (folder / "op.py").write_text(OPERATION.replace(before, after))
         git("commit", "--quiet", "-am", name)
     return folder
+
+
+if __name__ == "__main__":
+    made = Path(sys.argv[1])
+    made.mkdir()
+    repository(made)
