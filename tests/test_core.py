@@ -16,6 +16,7 @@ from mcp import StdioServerParameters, stdio_client
 from mcp.client.client import Client
 
 from rope_prof.cli import main
+from tests.engines.standin import StandIn, serving
 from tests.own_thread import in_own_thread
 
 ROOT = Path(__file__).parents[1]
@@ -102,6 +103,23 @@ def test_it_exports(core: Path, to: str, tmp_path: Path) -> None:
     done = ask(core, "export", RUN, "--to", to, "-o", tmp_path / "made", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "made").exists()
+
+
+def test_it_exports_a_part_of_a_trace(core: Path, tmp_path: Path) -> None:
+    done = ask(
+        core, "export", TRACE, "--to", "kineto", "--cut", "0ms:1ms", "-o", tmp_path / "part.json.gz", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "part.json.gz").exists()
+
+
+def test_it_captures_a_server(core: Path, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    with serving(StandIn("vllm", folder=tmp_path / "p")) as url:
+        words = ("capture", "--server", url, "--engine", "vllm", "--dir", tmp_path / "p", "--seconds", "0.1")
+        done = ask(core, *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "decode, 31" in done.stdout
 
 
 def test_it_serves_agents(core: Path) -> None:
