@@ -63,7 +63,7 @@ def dashboard(
     signal.signal(signal.SIGTERM, _interrupt)  # so that the child does not outlive us
     child = subprocess.Popen(command(chosen, run, folder or [], names))
     try:
-        _await(child, chosen)
+        await_answer(child, chosen)
         typer.echo(f"dashboard on {address} (Ctrl-C ends it)")
         if as_json:
             emit({"schema_version": VERSION, "address": address, "traces": []}, at_once=True)
@@ -127,7 +127,7 @@ def _free(port: int) -> bool:
     return True
 
 
-def _await(child: subprocess.Popen[bytes], port: int) -> None:
+def await_answer(child: subprocess.Popen[bytes], port: int) -> None:
     """Return once the server answers. Errors: UnavailableError where it ends or stays silent."""
     limit = time.monotonic() + PATIENCE_S
     while time.monotonic() < limit:

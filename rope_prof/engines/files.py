@@ -20,7 +20,7 @@ _PIECE: Final = 1 << 20
 #: So often a folder is looked at.
 POLL_S: Final = 0.2
 #: A stop answers once the files are written; without one after so long there will be none here.
-_FIRST_S: Final = 30.0
+FIRST_S: Final = 30.0
 #: So many looks in a row find nothing new before the files are taken for all of them.
 _QUIET: Final = 5
 
@@ -86,6 +86,6 @@ def written(
         whole = {path for path in still if path in whole or is_whole(path)}
         last = now
         done = len(whole) == len(now) and enough(tuple(sorted(now))) and quiet >= _QUIET
-        if done or clock.now() - began >= (wait_s if now else min(wait_s, _FIRST_S)):
+        if done or clock.now() - began >= (wait_s if now else min(wait_s, FIRST_S)):
             return Written(tuple(sorted(whole)), tuple(sorted(now.keys() - whole)))
         clock.sleep(POLL_S)

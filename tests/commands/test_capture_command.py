@@ -19,7 +19,7 @@ from tests.engines.standin import StandIn, serving
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(files, "POLL_S", 0.001)
-    monkeypatch.setattr(files, "_FIRST_S", 0.05)
+    monkeypatch.setattr(files, "FIRST_S", 0.05)
     monkeypatch.setattr(Pool, "run", lambda _, tasks: map(account, tasks))  # without new processes
     monkeypatch.chdir(tmp_path)
 
