@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rope_prof.cli import main
+
 if TYPE_CHECKING:
     from conftest import Perfetto, PerfettoSql
 
@@ -141,6 +143,21 @@ def test_a_native_trace_opens_too(perfetto_sql: PerfettoSql, tmp_path: Path) -> 
     path = tmp_path / "native.pftrace"
     path.write_bytes(native_slice(start_ns=5, end_ns=12))
     assert perfetto_sql(path, "select ts, dur, name from slice") == [{"ts": 5, "dur": 7, "name": "k"}]
+
+
+def test_a_part_that_was_written_arrives_whole(perfetto_sql: PerfettoSql, repository: Path, tmp_path: Path) -> None:
+    """Every event is drawn, overlapping ones on tracks of their own, and each launch points at its kernels."""
+    (source,) = (repository / "traces/h100-ernie28b").glob("unfused.eager.cold.28b-tp1-n64-*.r0.trace.json.gz")
+    path = tmp_path / "part.json"
+    assert main(["export", str(source), "--to", "kineto", "--cut", "0.2ms:1.1ms", "-o", str(path)]) == 0
+    expected = written(path)
+    assert expected["kernel"][0] > 20
+    assert read_back(perfetto_sql, path) == expected
+    assert perfetto_sql(path, ERRORS) == []
+    (flows,) = perfetto_sql(
+        path, "select count(*) as n from flow join slice on slice.id = slice_in where category='kernel'"
+    )
+    assert flows["n"] == expected["kernel"][0]
 
 
 def test_the_shipped_run_arrives_whole(perfetto_sql: PerfettoSql, repository: Path) -> None:
