@@ -76,9 +76,9 @@ if any(one.idle is not None for one in sides):
     with shell.fold("Idle time by cause, under the profiler"):
         draw([replace(causes, title=""), profiled_table(sides, held)], name, "causes")
         shell.caption(lean(sides))
-    with shell.fold("How long the gaps are"):
+    with shell.fold("How long the gaps are, as profiled"):
         draw([replace(lengths_figure(sides, name), title="")], name, "lengths")
-    with shell.fold("The longest gaps"):
+    with shell.fold("The longest gaps, as profiled"):
         draw([replace(worst_table(sides, timeline), title="")], name, "worst")
         shell.caption(_ROWS)
     without = [one.label for one in sides if one.idle is None]

@@ -35,9 +35,10 @@ def test_charts_account_and_longest_gaps(drawn: Path, monkeypatch: pytest.Monkey
     assert not found.exception
     text = html_of(found)
     assert len(found.get("plotly_chart")) == 3
-    assert {"How long the gaps are", "The longest gaps"} <= {fold.label for fold in found.expander}
-    for head in ("Idle time by cause", "in brackets the difference to"):
-        assert head in text
+    folds = {fold.label for fold in found.expander}
+    assert {"How long the gaps are, as profiled", "The longest gaps, as profiled"} <= folds
+    assert "Idle time by cause, under the profiler" in folds
+    assert "in brackets the difference to" in text
     labels = [element.proto.label for element in found.get("download_button")]
     assert labels[:4] == ["Picture, PNG", "Picture, SVG", "Table, CSV", "Table, Markdown"]
 
