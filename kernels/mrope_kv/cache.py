@@ -73,9 +73,9 @@ def write_slots(cache: torch.Tensor, layout: Layout, slots: torch.Tensor, values
     """
     ordered = in_order(cache, layout)
     known = (slots >= 0) & (slots < ordered.shape[0] * ordered.shape[1])
-    slots, values = slots[known], values[known]
+    slots, values = slots[known], as_bytes(values)[known]
     size = ordered.shape[1]
-    as_bytes(ordered)[slots // size, slots % size] = as_bytes(values)
+    as_bytes(ordered)[slots // size, slots % size] = values
 
 
 def read_slots(cache: torch.Tensor, layout: Layout, slots: torch.Tensor) -> torch.Tensor:
