@@ -16,7 +16,7 @@ from rope_prof.views.blocks.model import Table
 from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.blocks.sweep import sweep_tables
 from rope_prof.views.words import run_json as documents
-from rope_prof.views.words.notes import check_notes
+from rope_prof.views.words.notes import check_notes, notes
 from rope_prof.views.words.numbers import number_notes
 from rope_prof.views.words.run_json import numbers_json
 from rope_prof.views.words.sweep import is_sweep, sweep_notes
@@ -104,6 +104,15 @@ def test_doubtful_gains_are_marked() -> None:
     assert number_tables.gain(Figure(1.0, 0.9, 1.1, 9)) == "≈1.00x"
     assert number_tables.gain(Figure(2.0, None, None, 3)) == "?2.00x"
     assert number_tables.gain(None) == "–"
+
+
+def test_a_path_that_launches_nothing_is_told_so() -> None:
+    made = built()
+    said = "fused eager: launches nothing: its capture holds no kernel, its time is that of an empty call"
+    name = made.key("fused", "eager").name
+    idle = made.captures | {name: replace(made.captures[name], kernels_per_call=0.0, busy_ns=0.0)}
+    assert said in notes(made.run, numbers(made.run, made.samples, idle).rows)
+    assert said not in notes(made.run, found().rows)
 
 
 def test_a_corrected_bubble_that_its_check_denies_is_marked_and_named() -> None:

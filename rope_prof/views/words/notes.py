@@ -41,6 +41,11 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
         lines.append(
             f"{', '.join(under)}: less device time than one pass over the bytes takes; look whether all work is done"
         )
+    idle = [label for row, label in zip(rows, labels, strict=True) if row.kernels_per_call == 0 and row.mode == "eager"]
+    if idle:
+        lines.append(
+            f"{', '.join(idle)}: launches nothing: its capture holds no kernel, its time is that of an empty call"
+        )
     pending = sum(row.status == "pending" for row in rows)
     if pending:
         lines.append(f"{pending} {'key is' if pending == 1 else 'keys are'} pending: {run.going_on()}")
