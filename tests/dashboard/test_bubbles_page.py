@@ -78,7 +78,7 @@ def test_a_lost_trace_and_a_run_without_gaps_say_what_to_do(tmp_path: Path, monk
     (folder / f"fused.eager.cold.{CASE}.r0.trace.json.gz").unlink()
     found = app(monkeypatch, folder, "bubbles")
     assert "fused · eager: its trace is gone" in html_of(found)
-    assert "The longest gaps" in [fold.label for fold in found.expander]
+    assert "The longest gaps, as profiled" in [fold.label for fold in found.expander]
     for trace in folder.glob("*.trace.json.gz"):
         trace.unlink()
     assert "record it again" in html_of(app(monkeypatch, folder, "bubbles"))
