@@ -22,7 +22,7 @@ from rope_prof.analysis.trace.replays import calls_per_range, in_words
 from rope_prof.model.drawn import NONE, WRITTEN_NAME, WRITTEN_NS, DrawnTracks
 from rope_prof.model.trace import Trace
 from rope_prof.units import US
-from rope_prof.views.perfetto.colours import CALL, LAUNCH, cause_colour, event_colour
+from rope_prof.views.perfetto.colours import CALL, HOST_CALL, LAUNCH, cause_colour, event_colour
 from rope_prof.views.perfetto.packets import PerfettoWriter, Slice, Value, lanes
 from rope_prof.views.words.causes import cause_name
 
@@ -286,7 +286,7 @@ def _host_tracks(
                     {"api": row["api"], "correlation": row["correlation"], **_written(row["dur_ns"])},
                     out=[flow for flow in mine if flow > 0],
                     into=[-flow for flow in mine if flow < 0],
-                    colour=LAUNCH if mine else None,
+                    colour=LAUNCH if mine else HOST_CALL,
                 )
             )
         for track in _lanes(writer, group, f"{side.label} · host launches{label}", slices, nest=True):
