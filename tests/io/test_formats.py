@@ -78,7 +78,7 @@ def test_a_format_that_joins_the_list_is_read_judged_and_drawn(
     )
     monkeypatch.setitem(FORMATS, "mine", mine)
     (tmp_path / "a.mine").write_bytes(b"MINE 1")
-    assert read_trace(tmp_path / "a.mine") is read
+    assert read_trace(tmp_path / "a.mine").gpu is read.gpu
     assert kinds(lambda one: one.writer).endswith(", mine .mine")
     assert main(["analyze", str(tmp_path / "a.mine"), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
