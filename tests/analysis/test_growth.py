@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
-from rope_prof.analysis.trace import gaps, pairs, ranges, shared
+from rope_prof.analysis.trace import gaps, pairs, shared
 from rope_prof.analysis.trace.analyze import analyze
+from rope_prof.analysis.trace.calls import numbered
+from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.pairs import timed
 from rope_prof.analysis.trace.spans import InOrder, Int64s, SpanSet, in_order, join
 from tests.builders import Drawn, kernel, range_, sync, trace
 
@@ -56,7 +57,8 @@ def test_ranges_around_the_same_launches_do_not_each_look_at_all_of_them(
 
     for module in (pairs, shared):
         monkeypatch.setattr(module, "in_order", counted)
-    monkeypatch.setattr(ranges, "accounts", partial(shared.accounts, many=10 * RANGES))
+    for name, value in {"FEW": 0, "MANY": 10 * RANGES, "CELL": 0}.items():
+        monkeypatch.setattr(shared, name, value)
     drawn: list[Drawn] = []
     for k in range(RANGES):
         drawn.append(kernel(10 * k + 5, 10 * k + 9, launched=(10 * k + 1, 10 * k + 2), correlation=k + 1))
@@ -66,3 +68,17 @@ def test_ranges_around_the_same_launches_do_not_each_look_at_all_of_them(
     assert len(answer.ranges) == RANGES
     assert max(use.kernels for use in answer.ranges) == (RANGES if nested else RANGES // 2)
     assert looked_at < RANGES**2 // 8  # of over a quarter of RANGES times RANGES pairs
+
+
+def test_many_short_ranges_make_no_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell costs as much as thousands of pairs: ranges side by side, that hold little in common, get none."""
+    monkeypatch.setattr(shared, "MANY", 0)
+    drawn: list[Drawn] = []
+    for k in range(RANGES):
+        drawn.append(kernel(10 * k + 5, 10 * k + 9, launched=(10 * k + 1, 10 * k + 2), correlation=k + 1))
+        drawn.append(range_(f"r{k}a", 10 * k, 10 * k + 9))
+    held = trace(*drawn)
+    for few in (shared.FEW, 0):
+        monkeypatch.setattr(shared, "FEW", few)
+        (one,) = shared.accounts(numbered(held.ranges), launched(held), timed(launched(held)))
+        assert one.totals.height == RANGES and one.alike == ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import polars as pl
@@ -12,8 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.trace import calls as calls_module
-from rope_prof.analysis.trace import ranges as ranges_module
 from rope_prof.analysis.trace import shared
 from rope_prof.analysis.trace.accounting import others_on
 from rope_prof.analysis.trace.calls import call_events, call_frame, last_begun, numbered
@@ -68,11 +65,10 @@ def test_calls_that_hold_much_in_common_get_what_each_alone_would(held: Trace, m
     held = replace(held, ranges=pl.concat([held.ranges, crossing]))
     events = launched(held)
     alone = range_use(held.ranges, events, host(held)), call_frame(held, ".*")
-    for size in (1, 3, 1000):
+    for size, few in ((1, 0), (3, 2), (1000, 0)):
         with pytest.MonkeyPatch.context() as patch:
-            for module in (calls_module, ranges_module):
-                patch.setattr(module, "accounts", partial(shared.accounts, many=0))
-            patch.setattr(shared, "cell_size", lambda _, size=size: size)
+            patch.setattr(shared, "FEW", few)
+            patch.setattr(shared, "cell_size", lambda lane, size=size: size if len(lane.calls) else None)
             assert range_use(held.ranges, events, host(held)) == alone[0]
             assert call_frame(held, ".*").sort("call", "device").equals(alone[1].sort("call", "device"))
 

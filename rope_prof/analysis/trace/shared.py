@@ -1,7 +1,7 @@
 """What each call ran: totals and gaps, however many calls hold the same events.
 
-Mostly every (call, event) pair is looked at (`pairs`). Ranges nested or staggered by the thousand hold nearly the same
-events, in the order of launch a stretch of them each. Such calls are put into cells, whose stretches begin and end
+Mostly every (call, event) pair is looked at (`pairs`). Long ranges nested or staggered by the thousand hold nearly the
+same events, in the order of launch a stretch of them each. Such calls are put into cells, whose stretches begin and end
 near each other: what all calls of a cell hold is its *core*. An event of the core whose gap no event outside the core
 can change is accounted for once for the whole cell; the calls themselves are made of the others.
 """
@@ -28,8 +28,11 @@ from rope_prof.analysis.trace.pairs import (
 )
 from rope_prof.analysis.trace.spans import Bools, InOrder, Int64s, in_order
 
-#: A thread whose calls hold more events in all is accounted for by cells.
-_MANY: Final = 2 * MOST_PAIRS
+#: Calls with so few events are looked at one by one; of a thread's longer ones, those that hold no more in all are too.
+FEW: Final = 512
+MANY: Final = 2 * MOST_PAIRS
+#: What a cell costs by itself, as so many pairs would.
+CELL: Final = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,25 +44,27 @@ class CallTotals:
     alike: tuple[tuple[Int64s, Gaps], ...] = ()
 
 
-def accounts(
-    ranges: pl.DataFrame, events: pl.DataFrame, arrays: TimedEvents, many: int = _MANY
-) -> Iterator[CallTotals]:
+def accounts(ranges: pl.DataFrame, events: pl.DataFrame, arrays: TimedEvents) -> Iterator[CallTotals]:
     """Every call that ran something, once a device. `ranges`, `events`: as for `by_thread`; `arrays`: of `events`."""
-    crowded: list[ThreadCalls] = []
+    crowded: list[tuple[ThreadCalls, int]] = []
 
     def others() -> Iterator[ThreadCalls]:
         for lane in by_thread(ranges, events):
-            if int((lane.high - lane.low).sum()) <= many:
+            long = lane.high - lane.low > FEW
+            longer = lane.of(np.flatnonzero(long))
+            size = cell_size(longer)
+            if size is None:
                 yield lane
             else:
-                crowded.append(lane)
+                yield lane.of(np.flatnonzero(~long))
+                crowded.append((longer, size))
 
     for calls, rows in expanded(others()):
         found = runs(calls, rows, arrays)
         yield CallTotals(run_totals(found, arrays), run_gaps(found))
-    for lane in crowded:
+    for lane, size in crowded:
         for device in np.unique(arrays.device[lane.rows]).tolist():
-            yield from _cells(_on(lane, arrays.device[lane.rows] == device), arrays)
+            yield from _cells(_on(lane, arrays.device[lane.rows] == device), size, arrays)
 
 
 def _on(lane: ThreadCalls, chosen: Bools) -> ThreadCalls:
@@ -69,8 +74,8 @@ def _on(lane: ThreadCalls, chosen: Bools) -> ThreadCalls:
     return ThreadCalls(lane.calls, low, high, lane.rows[chosen]).of(np.flatnonzero(high > low))
 
 
-def _cells(lane: ThreadCalls, arrays: TimedEvents) -> Iterator[CallTotals]:
-    number = _numbers(lane, cell_size(lane))
+def _cells(lane: ThreadCalls, size: int, arrays: TimedEvents) -> Iterator[CallTotals]:
+    number = _numbers(lane, size)
     order = np.argsort(number, kind="stable")
     for which in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
         yield _cell(lane.of(which), arrays)
@@ -82,14 +87,18 @@ def _numbers(lane: ThreadCalls, size: int) -> Int64s:
     return found
 
 
-def cell_size(lane: ThreadCalls) -> int:
-    """The size with which cores and calls cost least together."""
+def cell_size(lane: ThreadCalls) -> int | None:
+    """The size with which cores and calls cost least together; None where all pairs cost less."""
     length = lane.high - lane.low
+    pairs = int(length.sum())
+    if pairs <= MANY:
+        return None
     costs: dict[int, int] = {}
     for size in (1 << k for k in range(len(lane.rows).bit_length() + 1)):
         first = np.unique(_numbers(lane, size), return_index=True)[1]
-        costs[size] = 2 * int((length[first] + size).sum()) + size * len(length)
-    return min(costs, key=costs.__getitem__)
+        costs[size] = 2 * int((length[first] + size).sum()) + size * len(length) + CELL * len(first)
+    best = min(costs, key=costs.__getitem__)
+    return best if costs[best] < pairs else None
 
 
 def _cell(lane: ThreadCalls, arrays: TimedEvents) -> CallTotals:
