@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,7 @@ from rope_prof.analysis.trace.analyze import analyze, gap_table
 from rope_prof.analysis.trace.cut import CUT, Window, call_windows, cut, median_window, timeline
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.io.trace.read import read_trace
-from rope_prof.model.trace import Finding, Trace
+from rope_prof.model.trace import MEMORY, Finding, Trace
 from tests.builders import call, graph, kernel, node, op, overhead, python, range_, sync, trace
 
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "traces").glob("*/unfused.eager.*n64-*.trace.json.gz"))
@@ -164,6 +165,13 @@ def test_a_recording_without_a_gpu_is_cut_by_its_leaf_operators() -> None:
 def test_nodes_of_a_kept_graph_launch_stay() -> None:
     whole = trace(graph((0, 5), (10, 20), (40, 60)), node(22, 38, correlation=900), node(500, 510, correlation=4))
     assert cut(whole, window(45, 50)).nodes["start_ns"].to_list() == [22]
+
+
+def test_allocations_of_the_window_stay() -> None:
+    rows = [{"device": "0", "start_ns": at, "bytes": 8} for at in (5, 30, 90)]
+    memory = pl.DataFrame([{name: row.get(name) for name in MEMORY} for row in rows], schema=MEMORY)
+    whole = trace(kernel(20, 40, launched=(10, 12)), kernel(80, 85, launched=(70, 71)))
+    assert cut(replace(whole, memory=memory), window(25, 50)).memory["start_ns"].to_list() == [30]
 
 
 def test_calls_that_launch_nothing_stay_and_calls_of_work_outside_go() -> None:

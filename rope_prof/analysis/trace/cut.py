@@ -96,6 +96,7 @@ def cut(trace: Trace, window: Window) -> Trace:
         ops=_clipped(trace.ops, begin, end),
         overheads=_clipped(trace.overheads, begin, end),
         python=_clipped(trace.python, begin, end),
+        memory=trace.memory.filter(pl.col("start_ns").is_between(begin, end)),
         metadata={key: trace.metadata[key] for key in ASKED_METADATA if key in trace.metadata},
     )
     frames = (part.gpu, part.nodes, part.calls, part.ranges, part.ops, part.overheads, part.python)

@@ -77,16 +77,11 @@ def _clean(value: Any, blank: Callable[[str], str]) -> Any:
 
 def clean_trace(trace: Trace, blank: Callable[[str], str]) -> Trace:
     """`trace` with the texts of all its frames cleaned, each different one once."""
-    return replace(
-        trace,
-        nodes=clean_frame(trace.nodes, blank),
-        gpu=clean_frame(trace.gpu, blank),
-        calls=clean_frame(trace.calls, blank),
-        ranges=clean_frame(trace.ranges, blank),
-        ops=clean_frame(trace.ops, blank),
-        overheads=clean_frame(trace.overheads, blank),
-        python=clean_frame(trace.python, blank),
-    )
+    held = {one.name: getattr(trace, one.name) for one in fields(trace)}
+    cleaned: dict[str, Any] = {
+        name: clean_frame(frame, blank) for name, frame in held.items() if isinstance(frame, pl.DataFrame)
+    }
+    return replace(trace, **cleaned)
 
 
 def clean_whole_trace(trace: Trace, blank: Callable[[str], str]) -> Trace:
