@@ -279,7 +279,7 @@ def test_a_link_of_an_uploaded_file_moves_its_timeline(folder: Path, chromium: B
         file = {"name": "my slow.json", "mimeType": "", "buffer": slow()}
         page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
         settle(page)
-        page.get_by_text("What proves it").click()
+        page.get_by_text("Findings", exact=True).click()
         page.locator("a[href$='trace_zoom=940~1140']").first.click()
         settle(page)
         assert window_of(page) == (940_000, 1_140_000)
