@@ -119,6 +119,7 @@ def chains(
     speeds: dict[str, Bandwidth] = {}
     for (device,), rows in sorted(launched_events(trace).group_by("device"), key=lambda group: str(group[0][0])):
         events = device_events(trace, rows, small_ns)
+        modules = sites.modules(events.frame).str.replace_all(MODULE_NUMBER, "_*$1")
         span = int(events.end.max() - events.start.min())
         idle, latency = device_idle(events), launch_latency(events)
         paths = critical_paths(trace, events, latency)
@@ -131,7 +132,7 @@ def chains(
             bounds = None if withheld is not None else _bounds(paths, events, first, len(names), times)
             saving = None if bounds is None else _saving(bounds, span, steps)
             chain = _chain(events, str(device), names, first, times, least, steps, saving, withheld)
-            chain = replace(chain, modules=_modules(sites, events.frame, first, len(names)))
+            chain = replace(chain, modules=_modules(modules, first, len(names)))
             found.append((chain, _calls(events, str(device), first, times, withheld)))
     found.sort(key=lambda pair: _order(pair[0]))
     frames = [calls.with_columns(pl.lit(rank).alias("rank")) for rank, (_, calls) in enumerate(found, 1)]
@@ -218,11 +219,11 @@ def _chain(
     )
 
 
-def _modules(sites: LaunchSites, frame: pl.DataFrame, first: Ints, length: int) -> tuple[str | None, ...]:
+def _modules(modules: pl.Series, first: Ints, length: int) -> tuple[str | None, ...]:
     """The family of the module of each event of a chain, where all of its calls are in the same; () where none is."""
     found = []
     for at in range(length):
-        held = sites.modules(frame[first + at]).str.replace_all(MODULE_NUMBER, "_*$1").unique()
+        held = modules[first + at].unique()
         found.append(held[0] if len(held) == 1 else None)
     return tuple(found) if any(found) else ()
 
