@@ -164,6 +164,8 @@ def test_every_output_says_one_bubble_of_the_default_case(
 
     report, _ = cleaned_report(run)
     page, text = report_html(report), report_markdown(report)
+    named = re.findall(rf"[\w.]*{case.name}[\w.]*", re.sub(r"<[^>]*>", " ", page))
+    assert [one for one in named if not one.endswith(".trace.json.gz")] == [], "a case is named in words"
     assert all(f"bubble {told}" in page for told in words.values()), "beside the drawn calls"
     assert re.search(f"Bubble a call.*{words['unfused']}.*{words['fused']}", page), "a card"
     assert re.search(f"Bubble a call: {words['unfused']} → {words['fused']}", text)

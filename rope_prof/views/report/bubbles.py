@@ -23,4 +23,4 @@ def bubbles(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     if not found:
         return ()
     words = f"{case_words(view.case)}, all captured calls. {lean(found)}"
-    return (Words(text=words.strip()), *bubble_blocks(found, view.case.name))
+    return (Words(text=words.strip()), *bubble_blocks(found, case_words(view.case)))
