@@ -174,13 +174,13 @@ def _causes(
         one = here.of(kept)
         parts = parted(one.start, one.end, one.before, one.after, launches)
         name = arrays.devices[number]
-        table = cause_table(parts, host_side, len(kept), rungs[name])[place]
-        owner = here.call
+        table, owner = cause_table(parts, host_side, len(kept), rungs[name]), here.call
         if calls is not None:
-            table, owner = np.repeat(table.sum(axis=0, keepdims=True), len(calls), axis=0), calls
-        columns = {cause: table[:, code] for code, cause in enumerate(CAUSES) if table[:, code].any()}
+            times = np.bincount(place, minlength=len(kept))
+            table, owner, place = times[np.newaxis] @ table, calls, np.zeros_like(calls)
+        columns = {cause: table[place, code] for code, cause in enumerate(CAUSES) if table[:, code].any()}
         rows = _named(pl.DataFrame({"call": owner, **columns}), family)
-        exact = pl.Int64 if len(table) * int(np.abs(table).max(initial=0)) < 1 << 62 else pl.Int128
+        exact = pl.Int64 if len(place) * int(np.abs(table).max(initial=0)) < 1 << 62 else pl.Int128
         yield rows.group_by("family").agg(pl.col(*columns).cast(exact).sum()).with_columns(device=pl.lit(name))
 
 
