@@ -23,7 +23,8 @@ function flameGraph(t) {
 function flameOf(side) {
   const head = el("div", "tl-head");
   const left = side.left ? ` · ${side.left.toLocaleString("en-US")} frames too narrow to draw` : "";
-  head.append(el("h3", "", side.title), el("span", "", `${side.total} of GPU time${left}`));
+  const above = side.skipped ? ` · below ${side.skipped} frames that hold all of it` : "";
+  head.append(el("h3", "", side.title), el("span", "", `${side.total} of GPU time${above}${left}`));
   const levels = Math.max(0, ...side.boxes.map(([depth]) => depth)) + 1;
   const stage = el("div", "tl-boxes");
   stage.style.height = `${levels * BOX}px`;

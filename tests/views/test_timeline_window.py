@@ -20,7 +20,7 @@ from rope_prof.views.timeline.look import Look, look_asked, look_of, look_words,
 from rope_prof.views.timeline.scene import MOST_LANES, Scene, name_key, scene
 from rope_prof.views.timeline.stretch import stretch
 from rope_prof.views.timeline.window import CallTime, Shown, WindowSide, limits, window
-from tests.builders import call, graph, kernel, memory, op, range_, sync, trace
+from tests.builders import call, graph, kernel, memory, op, python, range_, sync, trace
 
 HOSTILE = ("_x_", "$x$", ":smile:", "[l](http://x)", "![p](http://x)", "<b>")
 
@@ -311,6 +311,26 @@ def test_the_address_keeps_a_look() -> None:
     assert look_asked({}) == Look()
     assert look_asked({"pick": "a~b~c", "stretch": "x", "group": "<b>", "below": "?"}) == Look()
     assert window(shown(side(drawn()), start=look), Look(id="another"), LIGHT)["find"] == "gemm"
+
+
+def test_a_flame_graph_begins_where_its_stack_forks() -> None:
+    """Twenty callers of all there is push nothing out of the window; few of them are drawn."""
+
+    def boxes(deep: int) -> dict[str, Any]:
+        calls = [python(f"f{k}", k, 1000 - k) for k in range(deep)]
+        left, right = (
+            kernel(at, at + 50, name=name, launched=(at - 50, at - 40)) for at, name in ((200, "a"), (300, "b"))
+        )
+        found = scene(trace(*calls, left, right))
+        look = look_of({"below": "flame", "flame": "stack"})
+        (answer,) = window(shown(side(found, zero_ns=0, end_ns=1000)), look, LIGHT)["flame"]["sides"]
+        assert isinstance(answer, dict)
+        return answer
+
+    assert (boxes(3)["skipped"], [box[3] for box in boxes(3)["boxes"]]) == (0, ["f0", "f1", "f2", "a", "b"])
+    deep = boxes(20)
+    assert (deep["skipped"], deep["left"]) == (19, 0)
+    assert [(box[0], box[3], box[2]) for box in deep["boxes"]] == [(0, "f19", 1), (1, "a", 0.5), (1, "b", 0.5)]
 
 
 def test_memory_keeps_the_peak_of_a_pixel_and_what_is_held_as_the_window_begins() -> None:

@@ -15,6 +15,8 @@ from rope_prof.views.timeline.scene import Scene
 from rope_prof.views.words.groupings import FLAME_WORDS
 from rope_prof.views.words.names import short_name
 
+#: So many frames that only call each other are drawn.
+_TRUNK: Final = 4
 #: Below it a box is no wider than a pixel: it is counted, not drawn.
 _LEAST: Final = 1 / 1500
 
@@ -53,18 +55,38 @@ def _folded(scene: Scene, lo: int, hi: int, by: str) -> pl.DataFrame:
 
 def _side(title: str, found: pl.DataFrame) -> dict[str, Any]:
     total = int(found["ns"][0])
-    shown = found.filter((pl.col("width") >= _LEAST) & (pl.col("depth") > 0)).sort("depth", "at")
+    skipped = _trunk(found)
+    shown = found.filter((pl.col("width") >= _LEAST) & (pl.col("depth") > skipped)).sort("depth", "at")
     return {
         "title": title,
+        "skipped": skipped,
         "total": duration(total),
-        "left": found.height - 1 - shown.height,
+        "left": found.height - 1 - skipped - shown.height,
         "boxes": [
-            [depth - 1, round(at, 6), round(width, 6), name, short_name(name, 60), leaf, _told(ns, total, events)]
+            [
+                depth - 1 - skipped,
+                round(at, 6),
+                round(width, 6),
+                name,
+                short_name(name, 60),
+                leaf,
+                _told(ns, total, events),
+            ]
             for depth, at, width, name, leaf, ns, events in shown.select(
                 "depth", "at", "width", "name", "leaf", "ns", "events"
             ).iter_rows()
         ],
     }
+
+
+def _trunk(found: pl.DataFrame) -> int:
+    """How many frames from the top hold all of it and only call each other; few of them are drawn."""
+    levels = (
+        found.filter(pl.col("depth") > 0).group_by("depth").agg(pl.len(), pl.col("leaf").any(), pl.col("width").max())
+    )
+    alone = levels.sort("depth").select(whole=(pl.col("len") == 1) & ~pl.col("leaf") & (pl.col("width") == 1))["whole"]
+    trunk = alone.arg_min() if not alone.all() else len(alone)
+    return max((trunk or 0) - 1, 0) if (trunk or 0) > _TRUNK else 0
 
 
 def _told(ns: int, total: int, events: int) -> str:
