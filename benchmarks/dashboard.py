@@ -133,10 +133,14 @@ def interaction(page: Page, act: Callable[[], None]) -> float:
 
 
 def spot(page: Page, ns: float, lane: str, side: int = 0) -> tuple[float, float]:
-    """Where that instant lies on the first lane of that role."""
-    box = page.locator(".tl canvas").bounding_box()
-    assert box is not None
+    """Where that instant lies on the first lane of that role, scrolled to the middle of the window."""
     x, y = page.evaluate(f"() => window.ropeProfTimeline.place({ns}, '{lane}', {side})")
+    canvas = page.locator(".tl canvas")
+    for scroll in (True, False):
+        box = canvas.bounding_box()
+        assert box is not None
+        if scroll:
+            page.locator("[data-testid=stMain]").evaluate(f"one => one.scrollBy(0, {box['y'] + y - 400})")
     return box["x"] + x, box["y"] + y
 
 

@@ -78,6 +78,7 @@ def judged(found: AppTest, page: str) -> None:
         assert "?" in shown, f"{page} asks nothing: {shown}"
     said = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", whole)) & CODES
     assert not said, f"{page} shows {said}"
+    assert not re.findall(r"(?<![\d.,])1 (?:kernels|calls|copies|tokens|launches|events)\b", whole)
     own = [name for name in _CASE.findall(whole) if f"record --name {name}" not in whole]
     assert not own, f"{page} shows {own}"
 

@@ -24,7 +24,7 @@ from rope_prof.analysis.trace.overlaps import overlaps
 from rope_prof.analysis.trace.proof import shown
 from rope_prof.analysis.trace.spans import frame_union, gaps, total_time, window
 from rope_prof.model.trace import Finding, Trace, proof
-from rope_prof.units import SECOND
+from rope_prof.units import SECOND, counted
 
 Verdict = Literal["sound", "suspect", "unusable"]
 
@@ -114,7 +114,7 @@ def _no_gpu_events(trace: Trace) -> Finding:
     held = {"CPU operators": trace.ops, "runtime and driver calls": trace.calls, "ranges": trace.ranges}
     parts = ", ".join(f"{frame.height} {name}" for name, frame in held.items() if frame.height)
     advice = _RECORD_AGAIN.get(trace.format, "docs/formats.md says what is read of such a file and how to record it")
-    detail = f"no GPU events in {trace.events} events ({parts or 'nothing that is known'}); {advice}"
+    detail = f"no GPU events in {counted(trace.events, 'event')} ({parts or 'nothing that is known'}); {advice}"
     return Finding(code="no_gpu_events", detail=detail)
 
 

@@ -77,7 +77,7 @@ def page_folds(analysis: Analysis, events: int, address: str | None = None) -> d
     return {
         "Findings": (
             Words(text=verdict_words(judged)),
-            Words(text=f"{analysis.format} · {events:,} events{linked}"),
+            Words(text=f"{analysis.format} · {counted(events, 'event')}{linked}"),
             Bullets(items=found),
             *(replace(table, folded=False) for table in findings_table(analysis, address)),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rope_prof.analysis.chains.chains import Chains
 from rope_prof.analysis.fixes.fix import Fixes
 from rope_prof.analysis.trace.analyze import Analysis
-from rope_prof.units import percent
+from rope_prof.units import counted, percent
 from rope_prof.views.blocks.chains import page_blocks as chain_blocks
 from rope_prof.views.blocks.fixes import fix_blocks
 from rope_prof.views.blocks.model import Headline, Report, Section
@@ -39,7 +39,7 @@ def trace_report(
         source=source,
         command="analyze",
         title=f"{name}: what should I fix first?",
-        kicker=" · ".join(filter(None, (analysis.format, f"{events:,} events", devices))),
+        kicker=" · ".join(filter(None, (analysis.format, counted(events, "event"), devices))),
         headline=_headline(found, analysis),
         cards=(),
         sections=sections,

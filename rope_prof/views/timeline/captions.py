@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from rope_prof.analysis.run.rows import INFLATION_LIMIT, Row
-from rope_prof.units import counted, duration, number, ratio
+from rope_prof.units import MISSING, counted, duration, ratio
 from rope_prof.views.timeline.layout import CallTimeline
 from rope_prof.views.timeline.picture import Panel
 from rope_prof.views.timeline.unprofiled import unprofiled
@@ -71,7 +71,9 @@ def call_answer(sides: Sequence[tuple[str, Row]]) -> str:
     if not timed:
         return "No call of these was timed without the profiler."
     ends = (timed[0], timed[-1]) if len(timed) > 1 else timed
-    said = (f"{label}: {number(row.kernels_per_call)} kernels, {duration(ns)}" for ns, label, row in ends)
+    counts = (row.kernels_per_call for _, _, row in ends)
+    kernels = [MISSING if count is None else counted(count, "kernel") for count in counts]
+    said = (f"{label}: {kernel}, {duration(ns)}" for (ns, label, _), kernel in zip(ends, kernels, strict=True))
     return f"{'; '.join(said)}, without the profiler."
 
 
