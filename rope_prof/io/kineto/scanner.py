@@ -41,8 +41,8 @@ from rope_prof.io.kineto.columns import (
 from rope_prof.io.store import compiled_kept, digest
 
 VARIABLE: Final = "ROPE_PROF_SCANNER"
-#: Compiling takes as long as reading so much does.
-WORTH_BYTES: Final = 12 << 20
+#: Compiling takes as long as the scan saves on so much.
+WORTH_BYTES: Final = 48 << 20
 _SOURCE: Final = Path(__file__).with_name("scan.c")
 _FILE: Final = "scan.so"
 _BUILD_S: Final = 60
@@ -57,17 +57,11 @@ _NONE: Final = np.iinfo(np.int64).min
 _LEAST_BYTES: Final = 64
 _TOLD: Final = ("events", "texts", "tail", "window_end", "window_end_ns", "decimals")
 
-#: Bytes of the pieces that this process read while there was no scan.
-_unscanned: Final[list[int]] = []
-
 Int64s = npt.NDArray[np.int64]
 
 
 def columns_of(text: bytes, last: bool) -> Columns:
-    """`columns.read_columns`, by the scan where it takes the piece; compiled once so much was read without one."""
-    if _scan() is None:
-        _unscanned.append(len(text))
-        ready(sum(_unscanned))
+    """`columns.read_columns`, by the scan where it takes the piece."""
     return scanned(text, last) or read_columns(text, last)
 
 
