@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -320,9 +322,10 @@ def _stream_tracks(
     drawn: DrawnTracks,
 ) -> None:
     ordered = events.sort("stream", "start_ns", nulls_last=True, maintain_order=True)
-    for (stream,), rows in ordered.group_by("stream", maintain_order=True):
+    device = events["device"][0]
+    for stream, rows in groupby(ordered.iter_rows(named=True), key=itemgetter("stream")):
         slices = []
-        for row in rows.iter_rows(named=True):
+        for row in rows:
             start = int(starts[row["row"]])
             args: dict[str, Value] = {word: row[name] for name, word in _EVENT_ARGS.items()}
             args |= _written(row["dur_ns"])
@@ -338,7 +341,7 @@ def _stream_tracks(
             )
         word = "no stream" if stream is None else f"stream {stream}"
         for track in _lanes(writer, group, f"{label} · {word}", slices, nest=False):
-            drawn.track(track, "gpu", device=events["device"][0], stream=stream)
+            drawn.track(track, "gpu", device=device, stream=stream)
 
 
 def _node_tracks(
