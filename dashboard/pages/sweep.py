@@ -67,8 +67,8 @@ single = [title for title, _ in found if title not in drawn]
 if drawn:
     for title, (of, charts) in drawn.items():
         figures = (charted(chart, head, title=head) for head, chart in charts.items())
-        draw(figures, f"{seen.name} · {title}", title)
-        with shell.fold(f"Where it pays, path by path: {title}"):
+        draw((Words(text=title, tone="strong"), *figures), f"{seen.name} · {title}", title)
+        with shell.fold("Where it pays, path by path"):
             draw(turning_blocks("", of, run.operation), seen.name, f"{title}-turns")
     with shell.fold("How to read this"):
         shell.caption(MARKS, FLOOR, matters(held.label))
