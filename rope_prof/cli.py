@@ -40,7 +40,7 @@ COMMANDS = {
     "export": (
         "export",
         "export",
-        "Write a run or a trace for others: all of a trace or a part, a report of a run, a cleaned copy, its figures.",
+        "Write a run or a trace for others: all of a trace or a part, a report, a cleaned copy, its figures.",
     ),
     "analyze": ("analyze", "analyze", "Judge a trace, then account for its time."),
     "capture": (
