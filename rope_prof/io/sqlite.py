@@ -43,10 +43,19 @@ def tables_of(path: Path) -> Iterator[sqlite3.Connection]:
         limit_steps(database)
         database.set_authorizer(_reading)
         database.text_factory = _text
-        try:
+        with names_of_engine():
             yield database
-        except UnicodeDecodeError as error:  # a message of the engine that quotes the file, Python 3.11's sqlite3
-            raise sqlite3.DatabaseError(f"a name in it is no UTF-8 ({error.reason})") from error
+
+
+@contextmanager
+def names_of_engine() -> Iterator[None]:
+    """Inside, what is no UTF-8 is a sqlite3.DatabaseError: the engine's own message, say, that quotes the file, which
+    Python 3.11's sqlite3 cannot decode.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError(f"a name in it is no UTF-8 ({error.reason})") from error
 
 
 def fetched(cursor: sqlite3.Cursor) -> Iterator[list[tuple[Any, ...]]]:

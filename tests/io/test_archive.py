@@ -7,6 +7,7 @@ import json
 import sqlite3
 import tarfile
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -226,6 +227,11 @@ def test_cleaning_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match="SQLite file of the run is damaged"):
         clean_sqlite(b"SQLite format 3\x00" + b"\x07" * 4096, WORDS)
+    with closing(sqlite3.connect(tmp_path / "x.sqlite")) as made:
+        made.execute("CREATE TABLE notes (x)")
+        made.commit()
+    with pytest.raises(RunError, match="no UTF-8"):
+        clean_sqlite((tmp_path / "x.sqlite").read_bytes().replace(b"notes", b"not\xe9s"), WORDS)
     (tmp_path / "cut.json.gz").write_bytes(gzip.compress(TRACE.encode())[:-20])
     with pytest.raises(RunError, match="packed file of the run is damaged"):
         write_archive(tmp_path / "cut.json.gz", tmp_path / "copy", WORDS)

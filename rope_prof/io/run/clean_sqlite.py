@@ -18,7 +18,7 @@ from rope_prof.errors import RunError
 from rope_prof.io.run.clean_json import PRIVATE_NAME, clean_word
 from rope_prof.io.run.redact import PrivateWords
 from rope_prof.io.run.secrets import BLANK
-from rope_prof.io.sqlite import limit_steps
+from rope_prof.io.sqlite import limit_steps, names_of_engine
 
 #: Tables of an nsys export that tell of the machine alone.
 PRIVATE_TABLES: Final = re.compile(
@@ -41,9 +41,10 @@ def clean_sqlite(data: bytes, words: PrivateWords) -> bytes:
         path = Path(scratch) / "copy.sqlite"
         path.write_bytes(data)
         try:
-            _drop_programs(path, words)
-            with closing(_opened(path)) as database:
-                _clean(database, words)
+            with names_of_engine():
+                _drop_programs(path, words)
+                with closing(_opened(path)) as database:
+                    _clean(database, words)
         except sqlite3.DatabaseError as error:
             raise RunError(f"an SQLite file of the run is damaged ({error}); export it again, or delete it") from error
         return path.read_bytes()
