@@ -100,7 +100,7 @@ def test_nothing_private_ships(path: Path) -> None:
 PLANTED = [
     (b'{"host_name": "alices-machine"}', "field host_name"),
     (b'{"args": {"file": "/home/alice/x/y.py"}}', "a path in"),
-    (gzip.compress(b"run by alice"), "the user of this machine"),
+    (gzip.compress(b"run by alice", mtime=0), "the user of this machine"),
     (b"\x00\x01HF_TOKEN=abcdef\x00", "variable HF_TOKEN"),
     (b"\x00\x01" + "alices-machine".encode("utf-16-le"), "the host of this machine"),
 ]
