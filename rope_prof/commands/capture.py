@@ -20,7 +20,7 @@ from rope_prof.commands.documents import VERSION, emit
 from rope_prof.engines.capture import ServedTraces
 from rope_prof.engines.capture import capture as captured
 from rope_prof.engines.engine import ENGINES, Wish, vllm_folder
-from rope_prof.engines.http import RunningServer, server
+from rope_prof.engines.http import RunningServer, ServerError, server
 from rope_prof.errors import UsageError
 from rope_prof.ranks.run import Tally
 from rope_prof.units import counted, size
@@ -112,9 +112,12 @@ def _check(engine: str, seconds: float | None, steps: int | None, by_stage: bool
 def _key(name: str | None) -> str | None:
     if name is None:
         return None
-    if not os.environ.get(name):
+    key = os.environ.get(name, "")
+    if not key:
         raise UsageError(f"--key-env {name}: no such environment variable is set; name the one that holds the key")
-    return os.environ[name]
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(f"--key-env {name}: its value breaks the line or is not ASCII; expected the bare key")
+    return key
 
 
 def _folder(there: RunningServer, engine: str, folder: str | None) -> str:
@@ -164,6 +167,11 @@ def _account(found: ServedTraces, out: Path, facts: dict[str, Any], stages: tupl
             one.printed_on(Console())
         if ranks is not None and tally is not None:
             print_ranks(ranks, tally, out)
+    if not accounts:
+        raise ServerError(
+            f"{counted(len(found.unfinished), 'trace')} in {str(found.folder)!r}, none of them whole yet; `rope_prof "
+            "analyze` it once it is, or give --wait more seconds"
+        )
     usable = any(one.answer.integrity.verdict != "unusable" for one in accounts)
     if not usable:
         typer.echo("no GPU work in it: send the server requests while it records", err=True)

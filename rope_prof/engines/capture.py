@@ -61,9 +61,13 @@ def capture(
         _stop(server, engine, wait_s, done=False)
         raise
     seconds = clock.now() - began
-    _stop(server, engine, wait_s, done=wish.steps is not None)
-    told("stopped; waiting for the files")
-    return _found(server, engine, wish, written(folder, before, wait_s, clock), seconds)
+    try:
+        _stop(server, engine, wait_s, done=wish.steps is not None)
+        told("stopped; waiting for the files")
+        files = written(folder, before, wait_s, clock)
+    except KeyboardInterrupt:
+        raise StoppedError(f"stopped; the profiler was told to stop, {where(server, wish)}") from None
+    return _found(server, engine, wish, files, seconds)
 
 
 def _start(server: RunningServer, engine: ServingEngine, wish: Wish, wait_s: float) -> None:
@@ -73,7 +77,7 @@ def _start(server: RunningServer, engine: ServingEngine, wish: Wish, wait_s: flo
         _stop(server, engine, wait_s, done=False)
         raise StoppedError("stopped; the profiler too") from None
     except ServerError as error:
-        if "no answer" not in str(error):
+        if not error.sent:
             raise
         _stop(server, engine, wait_s, done=True)  # whether it began is not known
         raise

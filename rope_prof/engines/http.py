@@ -10,8 +10,9 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException
+from http.client import HTTPException, IncompleteRead
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,6 +27,11 @@ class ServerError(RopeProfError):
     """A server cannot be reached, refuses, or keeps its files where this machine cannot read them."""
 
     code = "server"
+
+    def __init__(self, message: str, *, sent: bool = False) -> None:
+        """`sent`: the request was, and was not answered: whether it took effect is not known."""
+        super().__init__(message)
+        self.sent = sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,10 @@ class RunningServer:
         return self.host in (*_HERE, socket.gethostname()) or self.host.startswith("127.")
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout_s: float) -> Reply:
-        """The reply to one request, whatever its status. Errors: ServerError where there is none."""
+        """The reply to one request, whatever its status.
+
+        Errors: ServerError where there is none.
+        """
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}{path}", data=data, method=method)
         request.add_header("Content-Type", "application/json")
@@ -70,14 +79,15 @@ class RunningServer:
             with urllib.request.build_opener(*handlers).open(request, timeout=timeout_s) as found:
                 return Reply(found.status, _text(found))
         except urllib.error.HTTPError as error:
-            with error:
+            with error, suppress(OSError, HTTPException):
                 return Reply(error.code, _text(error))
-        except TimeoutError as error:
-            raise ServerError(f"{self.url}{path} gave no answer in {timeout_s:g} s") from error
-        except (OSError, HTTPException) as error:
-            why = getattr(error, "reason", None) or error
+            return Reply(error.code, "")  # the status tells, however its text ends
+        except (OSError, HTTPException, UnicodeError) as error:
+            why = getattr(error, "reason", error) if isinstance(error, urllib.error.URLError) else error
             if isinstance(why, TimeoutError):
-                raise ServerError(f"{self.url}{path} gave no answer in {timeout_s:g} s") from error
+                raise ServerError(f"{self.url}{path} gave no answer in {timeout_s:g} s", sent=True) from error
+            if isinstance(error, (ConnectionError, IncompleteRead)):  # what fails before it is sent is a URLError
+                raise ServerError(f"{self.url}{path} gave no whole answer ({why})", sent=True) from error
             raise ServerError(f"cannot reach {self.url} ({why}); is a server running there?") from error
 
 

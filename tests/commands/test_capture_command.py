@@ -102,6 +102,24 @@ def test_a_server_without_work_is_said_to_need_some(tmp_path: Path, capsys: pyte
     assert "send the server requests while it records" in capsys.readouterr().err
 
 
+def test_traces_that_are_not_whole_are_named_with_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    held = at(tmp_path / "p", "sglang", slow=True)
+    assert ask(held, "--dir", tmp_path / "p", "--wait", "0.05", "--json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert faults("capture", document) == []
+    assert len(document["unfinished"]) == 1
+    assert "none of them whole yet" in document["error"]["message"]
+
+
+@pytest.mark.parametrize("key", ["k-of-the-server\n", "k-of-the-sérver"])
+def test_a_key_that_cannot_be_sent_is_not_shown(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    assert ask(StandIn("sglang"), "--key-env", "MY_KEY") == 2
+    assert "k-of" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("engine", "words", "code", "said"),
     [

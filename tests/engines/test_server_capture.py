@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,6 +212,75 @@ def silent() -> Iterator[str]:
 def test_a_server_that_says_nothing_is_given_up(silent: str) -> None:
     with pytest.raises(ServerError, match=r"gave no answer in 0\.05 s"):
         server(silent).ask("POST", "/start_profile", timeout_s=0.05)
+
+
+REFUSED = b"HTTP/1.1 500 Internal Server Error\r\n"
+
+
+@pytest.mark.parametrize("ending", [b"Content-Length: 9\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"])
+def test_a_refusal_tells_by_its_status_however_its_text_ends(ending: bytes) -> None:
+    with answering(REFUSED + ending) as (url, asked):
+        assert server(url).ask("POST", "/start_profile", timeout_s=5).status == 500
+    assert len(asked) == 1
+
+
+def test_a_refusal_whose_text_never_comes_tells_by_its_status() -> None:
+    with answering(REFUSED + b"Content-Length: 9\r\n\r\n", close=False) as (url, _):
+        assert server(url).ask("POST", "/start_profile", timeout_s=0.1).status == 500
+
+
+def test_a_start_that_loses_its_connection_is_stopped(folder: Path) -> None:
+    with answering(b"") as (url, asked), pytest.raises(ServerError, match=r"whole answer .*curl -X POST .*/stop_prof"):
+        wish = Wish(seconds=1, folder=str(folder), prefix="x")
+        capture(server(url), ENGINES["sglang"], wish, wait_s=5, told=lambda _: None, clock=Time().clock)
+    assert [line.split()[1] for line in asked] == [b"/start_profile", b"/stop_profile"]
+
+
+@contextmanager
+def answering(said: bytes, *, close: bool = True) -> Iterator[tuple[str, list[bytes]]]:
+    """(the address of a server that says that to everybody, all that it was sent)."""
+    asked: list[bytes] = []
+    ended = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            while b"\r\n\r\n" not in (heard := connection.recv(1 << 16)) and heard:
+                pass
+            asked.append(heard)
+            connection.sendall(said)
+            if not close:
+                ended.wait(10)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while not ended.is_set():
+                answer(listening.accept()[0])
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}", asked
+        finally:
+            ended.set()
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize("host", [".", "a" * 70 + ".com"])
+def test_a_host_that_none_can_be_called_is_one_sentence(host: str) -> None:
+    with pytest.raises(ServerError, match="cannot reach"):
+        server(f"http://{host}:9").ask("POST", "/start_profile", timeout_s=1)
+
+
+def test_ctrl_c_while_the_files_are_awaited_says_where_they_are(folder: Path) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(StoppedError, match="stopped; the profiler was told to stop, the server wrote to"):
+        recorded(held("sglang", folder, slow=True), folder, Time(then={2: interrupt}))
 
 
 @pytest.mark.parametrize(
