@@ -6,6 +6,7 @@ anything else is a bug and keeps its traceback. Each kind has a `code` of its ow
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -23,6 +24,17 @@ class RopeProfError(Exception):
     def as_json(self) -> dict[str, Any]:
         """What a script or an agent is told (docs/schema/error.json)."""
         return {"code": self.code, "exit_code": self.exit_code, "message": " ".join(str(self).split())}
+
+
+def told_error(printed: str | bytes) -> str | None:
+    """The sentence of the error in a document that a command printed; None where there is none.
+
+    Of standard error it cannot be taken: what a kernel prints goes there too.
+    """
+    try:
+        return str(json.loads(printed)["error"]["message"])
+    except (ValueError, TypeError, LookupError):
+        return None
 
 
 def _shown(letter: str) -> str:

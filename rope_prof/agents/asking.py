@@ -20,13 +20,13 @@ from typing import Any
 import anyio
 from anyio.abc import ByteReceiveStream
 
-from rope_prof.errors import RopeProfError
+from rope_prof.errors import RopeProfError, told_error
 
 #: How often progress is told.
 TICK_S = 0.5
 #: How long a process may take to end by itself once it was asked to.
 PATIENCE_S = 10.0
-#: Of each stream so much is kept: a command's document is far below.
+#: So much is kept: a command's document is far below.
 LARGEST = 256 << 20
 
 
@@ -42,11 +42,15 @@ class RefusedError(RopeProfError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a command ended: `error` is its own sentence, None where it printed none."""
+    """How a command ended, and its document as it was printed."""
 
     exit_code: int
     printed: bytes
-    error: str | None
+
+    @property
+    def error(self) -> str | None:
+        """The sentence that ended it, None where it has none."""
+        return told_error(self.printed)
 
     def document(self) -> dict[str, Any]:
         """The JSON that it printed. Errors: RefusedError where it printed none, or nothing but an error."""
@@ -55,7 +59,7 @@ class Answer:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise RefusedError(self.error or f"the command ended with code {self.exit_code}", self.exit_code)
+            raise RefusedError(f"the command ended with code {self.exit_code}", self.exit_code)
         if found.keys() == {"schema_version", "error"}:
             raise RefusedError(found["error"]["message"], self.exit_code, found["error"]["code"])
         return found
@@ -67,13 +71,9 @@ async def ask(words: Sequence[str], cwd: Path, tick: Callable[[float], Awaitable
     Cancelled, the process and all below it are interrupted, and killed where they do not end.
     """
     command = [sys.executable, "-m", "rope_prof", *words]
-    process = await anyio.open_process(command, cwd=cwd, stdin=subprocess.DEVNULL, start_new_session=True)
+    nothing = subprocess.DEVNULL
+    process = await anyio.open_process(command, cwd=cwd, stdin=nothing, stderr=nothing, start_new_session=True)
     assert process.stdout is not None
-    assert process.stderr is not None
-    streams: dict[str, bytes] = {}
-
-    async def gather(name: str, stream: ByteReceiveStream) -> None:
-        streams[name] = await _all(stream)
 
     async def tell() -> None:
         began = anyio.current_time()
@@ -84,17 +84,13 @@ async def ask(words: Sequence[str], cwd: Path, tick: Callable[[float], Awaitable
     try:
         async with anyio.create_task_group() as ticking:
             ticking.start_soon(tell)
-            async with anyio.create_task_group() as reading:
-                reading.start_soon(gather, "out", process.stdout)
-                reading.start_soon(gather, "err", process.stderr)
+            printed = await _all(process.stdout)
             code = await process.wait()
             ticking.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process)
-    lines = streams["err"].decode("utf-8", "replace").splitlines()
-    said = next((line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")), None)
-    return Answer(code, streams["out"], said)
+    return Answer(code, printed)
 
 
 async def _all(stream: ByteReceiveStream) -> bytes:

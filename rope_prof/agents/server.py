@@ -81,7 +81,7 @@ class Tools:
         out. `out`: the run folder to make. Answers with the document of `show`, the folder, and what failed.
         """
         folder = self._permitted.path(out) if out else self._permitted.home / f"run-{datetime.now():%Y%m%d-%H%M%S-%f}"
-        words = ["record", "--operation", self._operation(operation), "--device", device, "-o", str(folder)]
+        words = ["record", "--json", "--operation", self._operation(operation), "--device", device, "-o", str(folder)]
         for axis, texts in (values or {}).items():
             words += ["--set", f"{axis}={','.join(texts)}"]
         for option, given in (("--path", paths), ("--mode", modes)):

@@ -23,7 +23,7 @@ from rope_prof.analysis.comparison.sides import NotComparableError
 from rope_prof.commands import words
 from rope_prof.commands.documents import VERSION, emit
 from rope_prof.commands.gate_matrix import FILE, GatedOperation, Matrix, read_matrix, record_words
-from rope_prof.errors import UsageError
+from rope_prof.errors import UsageError, told_error
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.run.baselines import Baselines
 from rope_prof.io.run.redact import cleaner
@@ -124,11 +124,10 @@ def _measured(
     """Every judged path of that operation; a sentence in its place where nothing could be recorded or compared."""
     revision = base if isinstance(base, str) else None
     command = [sys.executable, "-m", "rope_prof", *record_words(one, asked, revision, folder, device)]
-    done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
-    sys.stderr.write(done.stderr)
+    done = subprocess.run([*command, "--json"], stdout=subprocess.PIPE, check=False)
     if not (folder / "run.json").is_file():
-        said = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
-        yield Judged(name=one.title, error=said[-1] if said else f"record ended with {done.returncode}", ours=True)
+        said = told_error(done.stdout) or f"record ended with {done.returncode}"
+        yield Judged(name=one.title, error=said, ours=True)
         return
     run = open_run(folder)
     bounds = {text: bound(text) for text in (asked.bounds if one.bounds is None else one.bounds)}

@@ -148,8 +148,13 @@ def test_a_cancelled_recording_leaves_no_process(tmp_path: Path) -> None:
     talk(ask, tmp_path)
 
 
-#: An operation whose candidate prints what looks like answers of ours, to both streams.
+#: An operation whose file and candidate print what looks like answers of ours, to both streams, and last of all.
 LOUD = """
+import atexit
+print("error: 314159271828", file=sys.stderr, flush=True)
+atexit.register(print, "error: 314159271828", file=sys.stderr, flush=True)
+
+
 def loud(x):
     answer = json.dumps({"keys": [{"path": "loud", "wall_ns": 314159271828}], "speedup": 314159271828})
     for stream in (sys.stdout, sys.stderr):
