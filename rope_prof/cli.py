@@ -146,6 +146,8 @@ def _main(words: list[str], document: OneDocument | None) -> int:
         group = typer.main.get_command(application())
         result = group.main(words, prog_name="rope_prof", standalone_mode=False)
         code = result if isinstance(result, int) else 0
+        if code == StoppedError.exit_code:  # what typer makes of a Ctrl-C
+            told = StoppedError("stopped")
     except RopeProfError as error:
         told = error
     except KeyboardInterrupt:

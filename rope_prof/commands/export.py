@@ -83,6 +83,8 @@ def export(
         raise UsageError(f"--call {call} without --cut RANGE")
     if cut is not None and to not in PARTS:
         raise UsageError(f"--cut goes with --to {' or '.join(PARTS)}, not with --to {to!r}")
+    if cut == "":
+        raise UsageError("--cut is empty; expected the name of a range or START:END, or leave it out for all of it")
     said = _written(source, to, out, image_base, cut, call)
     for line in said:
         typer.echo(line)

@@ -80,6 +80,7 @@ def test_one_step_of_a_trace(
         (("--cut", "step", "--call", "3"), "which has 3 calls; expected 0 to 2"),
         (("--cut", "0.1ms:1ms", "--call", "1"), "--call chooses among the calls of a range"),
         (("--call", "1"), "without --cut RANGE"),
+        (("--cut", ""), "--cut is empty; expected the name of a range"),
     ],
 )
 def test_what_cannot_be_cut_is_said_with_what_can(

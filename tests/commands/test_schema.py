@@ -113,6 +113,16 @@ def test_baselines_are_told_from_their_first_to_their_last(printed: Printed) -> 
     assert document["deleted"] == 1
 
 
+def test_ctrl_c_is_an_error_of_the_document(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rope_prof.commands.show.say_kept", interrupted)
+    code, document = printed("show", str(RUN))
+    assert (code, faults("error", document)) == (130, [])
+    assert document["error"]["code"] == "stopped"
+
+
 def test_a_server_tells_its_address(printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
