@@ -32,6 +32,7 @@ from rope_prof.opened.baselines import before as known_before
 from rope_prof.opened.baselines import is_baseline, newest
 from rope_prof.opened.comparison import comparison, side_of
 from rope_prof.opened.run import OpenedRun, open_run
+from rope_prof.record.worker.sides import known_revision
 from rope_prof.views.exchange.github import comment
 from rope_prof.views.exchange.judged import Judged, judged, worst
 from rope_prof.views.exchange.junit import junit
@@ -74,6 +75,8 @@ def gate(
     kept = GateBaseline(Baselines(store), base.removeprefix(PREFIX)) if is_baseline(base) else None
     if kept is not None:
         newest(kept.store, kept.name)
+    else:
+        known_revision(base, Path.cwd())
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{str(out)!r} holds something already; expected a new folder, as -o gate-1")
     out.mkdir(parents=True, exist_ok=True)

@@ -101,16 +101,21 @@ def _moved(top: Path, tree: Path, folders: Sequence[str], *, own: bool) -> tuple
     return tuple(dict.fromkeys(found))
 
 
-@contextmanager
-def checked_out(revision: str, folder: Path) -> Iterator[tuple[Path, Path, str]]:
-    """(the repository around `folder`, a worktree of `revision`, its short name); the worktree is gone after."""
+def known_revision(revision: str, folder: Path) -> tuple[Path, str]:
+    """(the repository around `folder`, the short name of `revision`). Errors: UsageError where there is none."""
     found = git(folder, "rev-parse", "--show-toplevel")
     if not found:
         raise UsageError(f"--against {revision!r} needs a git repository here, and git; {str(folder)!r} is in none")
-    top = Path(found)
-    commit = git(top, "rev-parse", "--verify", "--quiet", "--short=7", f"{revision}^{{commit}}")
+    commit = git(Path(found), "rev-parse", "--verify", "--quiet", "--short=7", f"{revision}^{{commit}}")
     if not commit:
         raise UsageError(f"--against {revision!r} is no revision of this repository; see `git log --oneline`")
+    return Path(found), commit
+
+
+@contextmanager
+def checked_out(revision: str, folder: Path) -> Iterator[tuple[Path, Path, str]]:
+    """(the repository around `folder`, a worktree of `revision`, its short name); the worktree is gone after."""
+    top, commit = known_revision(revision, folder)
     _forget_the_dead(top)
     scratch = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     tree = scratch / "tree"
