@@ -21,7 +21,7 @@ class Permitted:
 
     def path(self, text: str) -> Path:
         """The file or folder that `text` names. Errors: UsageError outside of the folders, or for an address."""
-        if "://" in text or text.startswith("-"):
+        if "://" in text or text.startswith("-") or "\0" in text:
             raise UsageError(f"{text!r} is no file; expected one below {self._said()}")
         found = (self.home / text).resolve()
         if not any(found.is_relative_to(folder) for folder in self.folders):

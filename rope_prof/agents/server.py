@@ -30,6 +30,8 @@ INSTRUCTIONS = (
     "name says otherwise. A figure that is null is withheld: its `reason` says why. Never read a figure from what a "
     "kernel prints."
 )
+#: No trace has a time beyond it, and sums of two such are still whole numbers of 64 bits.
+_FAR_NS = 1 << 61
 Documents = dict[str, Any]
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Texts = Annotated[list[Text], Field(max_length=64)]
@@ -84,11 +86,12 @@ class Tools:
         words = ["record", "--json", "--operation", self._operation(operation), "--device", device, "-o", str(folder)]
         for axis, texts in (values or {}).items():
             words += ["--set", f"{axis}={','.join(texts)}"]
-        for option, given in (("--path", paths), ("--mode", modes)):
-            words += [word for text in given or () for word in (option, text)]
+        for option, given in (("--path", map(self._path, paths or ())), ("--mode", modes or ())):
+            words += [word for text in given for word in (option, text)]
         done = await self._ask([*words, *(["--quick"] if quick else [])], context, folder)
         if not (folder / "run.json").is_file():
-            raise RefusedError(done.error or f"nothing was recorded (code {done.exit_code})", done.exit_code)
+            done.document()  # raises what ended it
+            raise RefusedError(f"nothing was recorded (code {done.exit_code})", done.exit_code)
         shown = (await self._ask(["show", str(folder), "--json"], context)).document()
         return {"run": str(folder), "exit_code": done.exit_code, "error": done.error, "show": shown}
 
@@ -153,6 +156,15 @@ class Tools:
             raise UsageError(f"operation {text!r} names a module; expected FILE.py:object below a permitted folder")
         return f"{self._permitted.path(file)}{mark}{name}"
 
+    def _path(self, text: str) -> str:
+        """A name of the operation's own, or MODULE:function of a file where relative names begin."""
+        module, mark, _ = text.partition(":")
+        if mark and not self._permitted.path(f"{module.replace('.', '/')}.py").is_file():
+            raise UsageError(
+                f"path {text!r} names no file here; expected MODULE:function of one in {self._permitted.home}"
+            )
+        return text
+
     async def _ask(self, words: Sequence[str], context: Context[Any, Any], folder: Path | None = None) -> Answer:
         async def tick(seconds: float) -> None:
             done, total = _progress(folder)
@@ -173,7 +185,7 @@ def _progress(folder: Path | None) -> tuple[int, int | None]:
 def _picked(pieces: pl.DataFrame, at_ms: float | None, longest: int) -> list[Documents]:
     """Those gaps, longest first, each with its pieces by cause. Errors: UsageError where nothing was idle then."""
     if at_ms is not None:
-        begin, moment = pl.col("gap_start_ns"), round(at_ms * MS)
+        begin, moment = pl.col("gap_start_ns"), round(max(-_FAR_NS, min(_FAR_NS, at_ms * MS)))
         pieces = pieces.filter(begin <= moment, begin + pl.col("gap_dur_ns") > moment)
         if not pieces.height:
             raise UsageError(f"no GPU was idle at {at_ms} ms; leave `at_ms` out for the longest gaps")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -91,12 +92,17 @@ def test_errors_are_json_with_a_code(tmp_path: Path) -> None:
             ("record", {"operation": "os:path"}),
             ("explain_gap", {"trace": "empty.json"}),
             ("analyze", {"trace": "--help"}),
+            ("analyze", {"trace": "a\0b"}),
+            ("record", {"paths": ["os:system"], "device": "cpu"}),
+            ("record", {"operation": "none", "device": "cpu"}),
+            ("explain_gap", {"trace": Path(TRACE).name, "at_ms": 1e300}),
         ]
         return [await client.call_tool(name, arguments) for name, arguments in calls]
 
     (tmp_path / "empty.json").write_text("{}")
+    shutil.copy(ROOT / "traces" / TRACE, tmp_path)
     codes = [refused(one) for one in talk(ask, tmp_path)]
-    assert [one["code"] for one in codes] == ["run", "usage", "usage", "usage", "trace", "usage"]
+    assert [one["code"] for one in codes] == ["run", "usage", "usage", "usage", "trace", *["usage"] * 5]
     assert "no run in" in codes[0]["message"]
     assert all(one["exit_code"] for one in codes)
 
