@@ -125,3 +125,10 @@ def test_what_is_planted_in_tables_is_found(tmp_path: Path) -> None:
     frame = pl.DataFrame({"key": ["/home/alice/x/y"]})
     frame.write_parquet(tmp_path / "x.parquet")
     assert leaks((tmp_path / "x.parquet").read_bytes())
+
+
+@pytest.mark.parametrize("text", ["a", "a-", "a.", "_key", "TOKEN", "sk-", "/home/ a", "C:\\a", "%2Fa", "token ="])
+def test_a_long_name_is_cleaned_in_time_that_grows_with_it(text: str) -> None:
+    name = text * (200_000 // len(text)) + " key"
+
+    assert PrivateWords({}).blank(name)

@@ -11,38 +11,51 @@ from typing import Final
 
 from rope_prof.io.run.secrets import BLANK, Note
 
-#: A letter of a path's part: JSON's escapes of letters, and bytes that are no UTF-8, among them.
-_LETTER: Final = r"(?:[\w.+@~%\udc80-\udcff-]|\\u[0-9a-fA-F]{4})"
+#: A letter of a path's part; so are marks, pictures, JSON's escapes of letters and bytes that are no UTF-8.
+_LETTER: Final = r"(?:[\w.+@~%\u0300-\u1fff\u2c00-\U0010ffff-]|\\u[0-9a-fA-F]{4})"
 #: An absolute path of two parts or more; its last part is kept where a path is blanked.
 _PATH: Final = re.compile(
     rf"(?:(?<![\w./)\]\udc80-\udcff])|(?<=\W-[A-Za-z])|(?<=^-[A-Za-z]))/(?:{_LETTER}+/)+({_LETTER}*)"
 )
 #: The same with each slash escaped, as PHP's and some JavaScript's JSON has it.
 _ESCAPED_PATH: Final = re.compile(rf"(?<![\w.)\]])\\/(?:{_LETTER}+\\/)+({_LETTER}*)")
-_WINDOWS_PATH: Final = re.compile(r"(?<!\w)[A-Za-z]:(?:\\+|/)(?:[\w.+@~ -]+(?:\\+|/))+([\w.+@~-]*)")
+_WINDOWS_PATH: Final = re.compile(
+    rf"(?<!\w)[A-Za-z]:(?:\\+|/)(?:[^\\/:*?\"<>|\n\r]*[^\\/:*?\"<>|\n\r ]\\+|[\w.+@~ -]+/)+({_LETTER}*)"
+)
 #: A share of a server: `//nas/team/x.py`, `\\nas\team\x.py`.
 _SHARE: Final = re.compile(
-    r"(?<![\w:./\\])(?://(?!(?:tmp|usr|lib|etc|proc|sys|dev|opt)/)[\w.-]+(?:/[\w.+@~%-]+)*/|\\{2,4}[\w.-]+(?:\\+[\w.+@~%-]+)*\\+)([\w.+@~%-]*)"
+    r"(?<![\w:./\\])(?://(?!(?:tmp|usr|lib|etc|proc|sys|dev|opt)/)[\w.-]+(?:/[\w.+@~%-]+)*/|\\{2,4}[\w.$?-]+(?:\\+[\w.+@~%$-]+)*\\+)([\w.+@~%-]*)"
 )
-_ADDRESS: Final = re.compile(rf"\bfile:/{{1,3}}(?:[\w.-]+(?=/))?(?:/?{_LETTER}+/)*({_LETTER}*)")
+_ADDRESS: Final = re.compile(
+    rf"\bfile:/{{1,3}}(?:[\w.-]+(?=/))?(?:/?{_LETTER}+/)*({_LETTER}*)"
+    rf"|\b(?:s3a?|gs|gcs|abfss?|wasbs?|hdfs|nfs|smb|sftp|ssh|vscode-remote)://(?=\w|\()(?:[^\s/\"'<>,;]+/)*({_LETTER}*)"
+)
 #: `user@host:path` as scp and git have it, and `ssh user@host`.
 _REMOTE: Final = re.compile(
     r"(?<![\w@/.:-])[\w.+-]+@[\w.-]+:(?=[/~\w])(?:[\w.~+@%-]*/)*([\w.~+@%-]*)"
-    r"|(?<=ssh )(?:-\S+ +)*[\w.+-]+@[\w.-]+|(?<=sftp )[\w.+-]+@[\w.-]+"
+    r"|(?<=ssh )(?:\S+ +){0,12}?[\w.+-]+@[\w.-]+|(?<=sftp )[\w.+-]+@[\w.-]+"
 )
 #: A home whose name has a space in it, where the text shows the path's ends.
 _SPACED_HOME: Final = re.compile(
-    r"(?:(?<=[\"'])|^)/(?:home|Users)/[^/\"'\n:]* [^/\"'\n:]*(?:/[^/\"'\n:]*)*?/([^/\"'\n:]*)"
+    r"(?:(?<=[\"'])|^)/(?:home|Users)/[^/\"'\n: ]* [^/\"'\n:]*(?:/[^/\"'\n:]*)*?/([^/\"'\n:]*)"
 )
 _TILDE: Final = re.compile(r"(?<![\w/~.])~[A-Za-z][\w.-]*(?=/)")
-_PERCENT: Final = re.compile(r"%2[Ff](?:home|Users)%2[Ff](?:[\w.+~-]|%2[Ff]|%20)+")
+_PERCENT: Final = re.compile(
+    r"(?:\b[A-Za-z]%(?:25)?3[Aa])?(?:%(?:25)?(?:2[Ff]|5[Cc])(?:[\w.+~-]|%(?:25)?(?!25|2[Ff]|5[Cc])[0-9A-Fa-f]{2})+){2,}"
+)
+#: A home whose name has a letter that no other path is looked at with: `/home/o'neil/x`, `/home/bob\\ smith/x`.
+_ODD_HOME: Final = re.compile(
+    rf"(?<![\w.])/(?:home|Users)/(?=[\w.-]*[^\w.\s/:;<>\"-])(?:[^/\s:;<>\"\\]|\\ )+/(?:{_LETTER}+/)*({_LETTER}*)"
+)
+#: A cache of torch's is called by its user.
+_CACHE: Final = re.compile(r"\btorchinductor_(?!root\b)[\w.-]+")
 
 #: Folders that name nobody: the system's own, our own temporary ones, and a container's.
 _HARMLESS: Final = re.compile(
-    r"/(?:usr|bin|sbin|lib|lib64|etc|proc|sys|dev|opt)/|/(?:var/)?tmp/(?:rope_prof-|torchinductor_root|tmp|pip-|nsys|cc|\w/|[^/]*$)"
+    r"(?!.*/(?:\.\.|home|Users|shm)/)/(?:usr|bin|sbin|lib|lib64|etc|proc|sys|dev|opt)/|/(?:var/)?tmp/(?:rope_prof-|torchinductor_root|tmp|pip-|nsys|cc|\w/|[^/]*$)"
 )
 #: A home folder itself: its last part is a person's name.
-_HOME: Final = re.compile(r"/(?:home|Users)/[^/]+/?")
+_HOME: Final = re.compile(r"(?i:.*[/\\](?:homes?\d*|users|u)[/\\]+[^/\\]+[/\\]?)")
 #: The home folder that a path begins with, on whatever machine.
 _IN_HOME: Final = re.compile(r"(?:/(?:home|Users)/|/root\b|[A-Za-z]:(?:\\+|/)Users(?:\\+|/))[^/\\]*")
 #: Paths of the machines on which torch and Nsight were built, which their binaries name.
@@ -51,10 +64,16 @@ BUILT_ELSEWHERE: Final = re.compile(r"/pytorch/(?:aten|c10|torch)/|/20\d\d\.\d\.
 
 def without_paths(text: str, note: Note | None = None) -> str:
     """Absolute paths reduced to their last part; those in the system's own folders stay."""
-    if "%2" in text:
+    if "%2" in text or "%5" in text:
         text = _cut(_PERCENT, text, note)
+    if "torchinductor_" in text:
+        text = _cut(_CACHE, text, note)
+    if "/home/" in text or "/Users/" in text:
+        text = _cut(_ODD_HOME, text, note)
     if "/" in text:
-        for pattern in (_ADDRESS, _SPACED_HOME, _TILDE) if "file:" in text or " " in text or "~" in text else ():
+        for pattern in (
+            (_ADDRESS, _SPACED_HOME, _TILDE) if "://" in text or "file:" in text or " " in text or "~" in text else ()
+        ):
             text = _cut(pattern, text, note)
     if "@" in text:
         text = _cut(_REMOTE, text, note)
@@ -77,7 +96,7 @@ def _cut(pattern: re.Pattern[str], text: str, note: Note | None) -> str:
             note("home" if home else "path", home.group(0).rstrip("/\\") if home else path)
         if _HOME.fullmatch(path):
             return "…"
-        kept = found.group(1) if pattern.groups else None
+        kept = next((part for part in found.groups() if part is not None), None)
         if kept is None:
             return BLANK if pattern is _REMOTE else "…"
         return f"…/{kept}" if kept else "…/"

@@ -40,7 +40,9 @@ class PrivateWords:
 
     def found(self, text: str) -> Iterator[str]:
         """The kinds of the words that stand in `text`, each once."""
-        seen = {kind for word, kind in self.kinds.items() if word in text and _whole(word, kind).search(text)}
+        seen = {
+            kind for word, kind in self.kinds.items() if _stands(word, kind, text) and _whole(word, kind).search(text)
+        }
         yield from sorted(seen)
 
     def blank(self, text: str, note: Note | None = None) -> str:
@@ -62,7 +64,7 @@ class PrivateWords:
                 text = _blanked(re.compile(rf"{re.escape(word)}(?![\w.+@~%/-])"), kind, text, note)
         text = without_paths(text, note)
         for word, kind in self.kinds.items():
-            if word in text:
+            if _stands(word, kind, text):
                 text = _blanked(_whole(word, kind), kind, text, note)
         return text
 
@@ -111,10 +113,15 @@ def _blanked(pattern: re.Pattern[str], kind: str, text: str, note: Note | None) 
     return pattern.sub(BLANK, text)
 
 
+def _stands(word: str, kind: str, text: str) -> bool:
+    """Whether it could; names of hosts and users are the same in capitals."""
+    return word in text or (kind in {"host", "user"} and word.lower() in text.lower())
+
+
 def _whole(word: str, kind: str) -> re.Pattern[str]:
     """A name stands alone; a value or a folder may be part of a longer word."""
     escaped = re.escape(word)
-    return re.compile(rf"(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_])" if kind in {"host", "user"} else escaped)
+    return re.compile(rf"(?i:(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_]))" if kind in {"host", "user"} else escaped)
 
 
 def cleaner(words: PrivateWords | None = None) -> Cleaner:
