@@ -79,7 +79,10 @@ def gate(
         known_revision(base, Path.cwd())
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{str(out)!r} holds something already; expected a new folder, as -o gate-1")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make {str(out)!r} ({error.strerror}); expected a new folder, as -o gate-1") from error
     found = [
         pair
         for number, one in enumerate(asked.operation)

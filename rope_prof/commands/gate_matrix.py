@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -15,6 +16,7 @@ FILE = "rope_prof.toml"
 BOUNDS = ("wall>5%", "device>3%", "kernels>0%")
 #: Fresh processes a side: an interval over so few is wide, and honest (docs/processes.md).
 REPEATS = 5
+_Count = Annotated[int, msgspec.Meta(ge=1)]
 _Axis = str | int | list[str | int]
 
 
@@ -26,8 +28,8 @@ class GatedOperation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     modes: tuple[str, ...] = ()
     values: dict[str, _Axis] = {}
     bounds: tuple[str, ...] | None = None
-    repeats: int | None = None
-    rounds: int | None = None
+    repeats: _Count | None = None
+    rounds: _Count | None = None
     name: str | None = None
 
     @property
@@ -40,8 +42,8 @@ class Matrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file. What an operation does not say itself is said here for all."""
 
     bounds: tuple[str, ...] = BOUNDS
-    repeats: int = REPEATS
-    rounds: int | None = None
+    repeats: _Count = REPEATS
+    rounds: _Count | None = None
     operation: tuple[GatedOperation, ...] = (GatedOperation(),)
 
 

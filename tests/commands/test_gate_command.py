@@ -185,6 +185,8 @@ def test_what_the_base_broke_fails_nobody() -> None:
         ("[[operation]]\nset = {tokens = {}}", "Expected"),
         ("bounds = ['wall>3']", "cannot read"),
         ("operation = []", "names no"),
+        ("rounds = 0", "Expected `int` >= 1"),
+        ("[[operation]]\nrepeats = 0", "Expected `int` >= 1"),
         ("bounds = [", "docs/gate.md"),
     ],
 )
@@ -228,3 +230,9 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path, capsys: pytest
     (tmp_path / "file").write_text("")
     assert main(["gate", "HEAD", "-o", str(tmp_path)]) == 2
     assert "holds something already" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["gate", "HEAD", "-o", str(tmp_path / "file" / "out")]) == 2
+    assert "cannot make" in capsys.readouterr().err
