@@ -28,6 +28,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import count
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from rope_prof.record.capture.ranges import CallRange
 
 _ABSENT = object()
+#: Of what stands around a call: itself (`functools.wraps` hands it on), whether it is on, and what it stands over.
+_BELOW: Final = "_rope_prof_below"
 _log = logging.getLogger(__name__)
 #: NVTX keeps every name that it has seen, some 380 bytes each: 6 MB at most.
 _NVTX_NAMES: Final = 16_384
@@ -66,7 +69,8 @@ class Attached:
     def __init__(self, path: str, places: list[tuple[Any, str]], target: Callable[..., Any] | None) -> None:
         self.path, self.calls, self.unseen = path, 0, 0
         self._places, self._target = places, target
-        self._before: list[tuple[Any, str, Any]] = []
+        self._before: list[tuple[Any, str, Any, Any]] = []
+        self._entries = 0
         self._numbers = count()
         self._entered = False
 
@@ -74,9 +78,12 @@ class Attached:
         if self._entered:
             raise UsageError(f"the ranges {self.path!r} are on already; leave them before entering again")
         self._entered = True
+        self._entries += 1
         for owner, name in self._places:
-            self._before.append((owner, name, vars(owner).get(name, _ABSENT)))
-            setattr(owner, name, self._around(owner, name))
+            before, ranged = vars(owner).get(name, _ABSENT), self._around(owner, name)
+            ranged.__dict__[_BELOW] = (ranged, partial(self._is_on, self._entries), before)
+            self._before.append((owner, name, before, ranged))
+            setattr(owner, name, ranged)
         return self
 
     def __exit__(
@@ -84,11 +91,18 @@ class Attached:
     ) -> None:
         self._entered = False
         while self._before:
-            owner, name, before = self._before.pop()
+            owner, name, before, ranged = self._before.pop()
+            if vars(owner).get(name) is not ranged:
+                continue  # another stands over it: this one is bare from now on, and goes when that one does
+            while (below := getattr(before, _BELOW, None)) and below[0] is before and not below[1]():
+                before = below[2]
             if before is _ABSENT:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
+
+    def _is_on(self, entry: int) -> bool:
+        return self._entered and self._entries == entry
 
     @property
     def call(self) -> Callable[..., Any]:
@@ -97,14 +111,14 @@ class Attached:
             raise UsageError("a name was attached, no callable; call it where it is looked up")
         if self._places:
             return self._target
-        return self._ranged(self._target)
+        return self._ranged(self._target, lambda: self._entered)
 
     def _around(self, owner: Any, name: str) -> Any:
         """What stands at `owner.name` with ranges around it, of the same kind: static and class methods stay such."""
-        raw = vars(owner).get(name, _ABSENT)
+        raw, on = vars(owner).get(name, _ABSENT), partial(self._is_on, self._entries)
         if isinstance(raw, staticmethod | classmethod):
-            return type(raw)(self._ranged(raw.__func__))
-        return self._ranged(getattr(owner, name) if raw is _ABSENT else raw)
+            return type(raw)(self._ranged(raw.__func__, on))
+        return self._ranged(getattr(owner, name) if raw is _ABSENT else raw, on)
 
     def _not_seen(self) -> None:
         """Said once: a server's log shall not fill, and a warning could be made an error inside of somebody's call."""
@@ -118,7 +132,7 @@ class Attached:
                 threading.current_thread().name,
             )
 
-    def _ranged(self, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _ranged(self, call: Callable[..., Any], on: Callable[[], bool]) -> Callable[..., Any]:
         from torch.compiler import is_compiling as compiling
 
         from rope_prof.record.capture.ranges import CallRange, records_elsewhere
@@ -131,7 +145,7 @@ class Attached:
             return CallRange(self.path, number, nvtx_call=number % _NVTX_NAMES)
 
         def off() -> bool:
-            return compiling() or not self._entered
+            return compiling() or not on()
 
         return _like(call, numbered, off)
 

@@ -416,3 +416,20 @@ def test_a_fork_inside_a_range_leaves_both_processes_right() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.split() == ["7", "1"], done.stderr
+
+
+def test_left_out_of_order_nothing_stays_and_the_other_keeps_its_ranges() -> None:
+    layer = ServedLayer(ServedRotary())
+    first, second = attach(layer, path="first"), attach(layer, path="second")
+    first.__enter__()
+    second.__enter__()
+
+    first.__exit__(None, None, None)
+    layer(torch.ones(2))
+
+    assert (first.calls, second.calls) == (0, 1)
+    with first:
+        layer(torch.ones(2))
+        assert (first.calls, second.calls) == (1, 2)
+    second.__exit__(None, None, None)
+    assert "forward" not in vars(layer)
