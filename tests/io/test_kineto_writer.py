@@ -132,3 +132,13 @@ def test_what_is_no_finding_in_a_file_is_none(told: Any, tmp_path: Path) -> None
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"schemaVersion": 1, "rope_prof": {"findings": told}, "traceEvents": []}))
     assert {found.code for found in read_trace(path).findings} <= {"no_events", "no_gpu_events"}
+
+
+def test_half_a_letter_in_names_can_be_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "half.json"
+    event = {"ph": "X", "cat": "kernel", "name": "\ud800x", "pid": 0, "tid": 7, "ts": 1, "dur": 1}
+    path.write_text(json.dumps({"deviceProperties": [{"id": 0, "name": "\ud800card"}], "traceEvents": [event]}))
+
+    read = read_trace(path)
+
+    assert again(read, tmp_path).gpu["name"].to_list() == read.gpu["name"].to_list() == ["?x"]

@@ -62,7 +62,7 @@ def mended(text: bytes) -> tuple[Loose, bytes] | None:
         try:
             value = json.loads(candidate, strict=False, parse_float=Decimal, parse_constant=lambda _: None)
             if isinstance(value, dict):
-                return decode_loose(_number_encoder.encode(_clean(value))), candidate.encode(errors="replace")
+                return decode_loose(_number_encoder.encode(without_halves(value))), candidate.encode(errors="replace")
         except (ValueError, ArithmeticError, RecursionError, msgspec.MsgspecError, OverflowError):
             continue
     return None
@@ -123,12 +123,12 @@ def _escape_quotes(text: str) -> str:
     return "".join(out)
 
 
-def _clean(value: Any) -> Any:
+def without_halves(value: Any) -> Any:
     """The same value with surrogates replaced, so that it can be written as UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", errors="replace").decode("utf-8")
     if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
+        return {without_halves(key): without_halves(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [without_halves(item) for item in value]
     return value

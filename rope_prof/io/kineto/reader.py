@@ -22,6 +22,7 @@ from rope_prof.io.kineto.categories import NODES
 from rope_prof.io.kineto.columns import Columns
 from rope_prof.io.kineto.events import too_deep
 from rope_prof.io.kineto.identity import told_apart
+from rope_prof.io.kineto.mend import without_halves
 from rope_prof.io.kineto.pieces import Events
 from rope_prof.io.kineto.processes import columns_in_order
 from rope_prof.io.kineto.seen import Seen, told_objects
@@ -124,7 +125,8 @@ class KinetoReader:
             return dict(items)
 
         try:
-            value = json.loads(text.decode("utf-8", errors="replace"), strict=False, object_pairs_hook=pairs)
+            read = json.loads(text.decode("utf-8", errors="replace"), strict=False, object_pairs_hook=pairs)
+            value = without_halves(read)
         except RecursionError:
             raise too_deep("the metadata of a trace") from None
         except ValueError:

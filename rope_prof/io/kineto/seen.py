@@ -28,7 +28,8 @@ def told(category: str | None, name: Any, start: bytes, taken: bytes) -> Seen:
     values, good = microseconds_to_ns([bytes(start), bytes(taken)])
     times = [int(value) if fine else None for value, fine in zip(values, good, strict=True)]
     kind = "gpu" if role(category)[0] == "gpu" else "host"
-    return {"kind": kind, "name": None if name is None else str(name), "start_ns": times[0], "dur_ns": times[1]}
+    text = None if name is None else str(name).encode(errors="replace").decode()  # half a letter is none
+    return {"kind": kind, "name": text, "start_ns": times[0], "dur_ns": times[1]}
 
 
 def told_objects(events: Iterable[Any]) -> list[Seen]:
