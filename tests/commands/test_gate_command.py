@@ -110,6 +110,7 @@ def test_a_broken_commit_fails_and_is_named(there: Path) -> None:
     code, text, xml = gated(there, "broken")
     assert code == 1
     assert "kernel · eager at 64 is wrong" in text
+    assert re.search(r"^\d wrong or failed, ", text, re.MULTILINE)
     assert (there / "out-broken").is_dir()
     assert any("wrong" in str(failure.get("message")) for failure in xml.iter("failure"))
 

@@ -50,10 +50,10 @@ def comment(found: Sequence[Judged], artifacts: str = "") -> str:
 
 
 def _summary(rows: Sequence[tuple[Held, Sequence[str]]], found: Sequence[Judged]) -> str:
-    counts = [(state, sum(held == state for held, _ in rows)) for state in STATES]
-    said = ", ".join(
-        f"{count} {words}" for (_, count), words in zip(counts, ("fail", "open", "hold"), strict=True) if count
-    )
+    counts = [sum(broken.fails for one in found for broken in one.broken)]
+    counts += [sum(held == state for held, _ in rows) for state in STATES]
+    words = ("wrong or failed", "fail", "open", "hold")
+    said = ", ".join(f"{count} {what}" for count, what in zip(counts, words, strict=True) if count)
     machines = dict.fromkeys(
         machine_line(one.comparison.cand.run.machine) for one in found if one.comparison is not None
     )
