@@ -64,7 +64,7 @@ def test_reports_and_tables_speak_of_the_operation_alone(
     axis = {"h200-rmsnorm-quant": "int8"}.get(run.name, "channels")
     assert axis in seen["show"]
     assert axis in seen["html, page.html"]
-    assert {name.partition(",")[0] for name in seen} >= set(FORMATS)
+    assert {name.partition(",")[0] for name in seen} >= set(FORMATS) - {"kineto"}
 
 
 @pytest.mark.parametrize("page", PAGES)

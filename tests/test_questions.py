@@ -81,7 +81,7 @@ def places(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> dict[s
         (12, "analyze {late} --chains", "Chains of small kernels"),
         (13, "analyze {late}", "sound"),
         (16, "analyze {ranks} -o {out}/set", "rank 2 is late, last to 8 of 8 collectives"),
-        (17, "analyze {late}", "with no kernel beside it"),
+        (17, "analyze {out}/ranks/rank0.json", "with no kernel beside it"),
         (18, "export {run} --to markdown -o {out}/report", "report.md"),
         (20, "export {late} --to kineto --cut layer -o {out}/cut.json.gz", "of 12 of 'layer'"),
     ],

@@ -73,7 +73,7 @@ def test_a_trace_without_steps_of_an_engine_has_none() -> None:
 def test_times_are_withheld_with_the_shares() -> None:
     doubted = served(findings=(Finding(code="damaged_events", detail="cannot be read"),))
     assert {(use.busy_ns, use.span_ns, use.period_ns) for use in doubted.phases} == {(None, None, None)}
-    assert all("damaged_events" in (use.reason or "") for use in doubted.phases)
+    assert all("damaged events" in (use.reason or "") for use in doubted.phases)
 
 
 def test_they_are_a_table() -> None:

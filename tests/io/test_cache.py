@@ -147,13 +147,13 @@ def test_doctor_deletes_it(path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert traces_kept().kept_bytes() == 0
 
 
-@pytest.mark.parametrize("which", range(10))
+@pytest.mark.parametrize("which", range(11))
 @pytest.mark.parametrize("how", ["flip", "cut", "empty", "delete"])
 def test_a_damaged_cache_is_parsed_again_and_mended(path: Path, which: int, how: str) -> None:
     trace = _trace(str(path))
     cached_trace(path, Reader(trace))
     files = _files(path)
-    assert len(files) == 10
+    assert len(files) == 11
     data = bytearray(files[which].read_bytes())
     data[len(data) // 2] ^= 1
     if how == "delete":

@@ -15,7 +15,7 @@ from rope_prof.analysis.ranks.rows import row_set
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.cli import main
 from rope_prof.model.trace import Trace
-from rope_prof.views.blocks.ranks import rank_table, summary_blocks
+from rope_prof.views.blocks.ranks import late_blocks, rank_table, summary_blocks
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.ranks import heat_figure
 from rope_prof.views.page.blocks import blocks
@@ -155,8 +155,8 @@ def test_the_heat_map_shows_the_late_call_and_names_letter_for_letter(palette: o
 def test_panels_escape_and_tables_keep_what_is_unknown() -> None:
     recording, _ = job(range_name="<b>rope</b>")
     report = ranks_report(pl.DataFrame(schema=row_set(rank_trace(0), analyze(rank_trace(0)), name="x").schema))
-    text = blocks(list(summary_blocks(report, recording)), LIGHT)
-    assert "Rank 2 is late by" in text
+    text = blocks([*summary_blocks(report, recording), *late_blocks(recording)], LIGHT)
+    assert "rank 2 is late" in text
     assert "<b>rope" not in text
     table = rank_table(recording.ranks)
     assert table["rank"].to_list() == ["0", "1", "2", "3"]

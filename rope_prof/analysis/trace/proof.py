@@ -56,6 +56,7 @@ ADVICE: Final[dict[str, str]] = {
     "copy_bound": "pin the host's memory, and copy less often or ahead of need, before fusing kernels",
     "profiler_overhead": "record again without stacks, shapes and memory, in a shorter window",
     "one_wait": "record the other side of the wait too (another rank, process or device), or a window without it",
+    "cut": "read the whole trace for what lies beyond the part",
     "no_window_end": "let the profiler finish, and analyze the file as it was written",
     "kernels_without_launch": "start the window earlier, or after a synchronisation, to see their launches",
     "unmatched_launches": "nothing: the kernels are counted; ranges and idle causes lack them",
