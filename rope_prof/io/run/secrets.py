@@ -54,7 +54,7 @@ _ASSIGNED: Final = re.compile(
     rf"(?i:[\"']?(?<![\w.-])[\w.-]*?{_NAME}[\"']?\s*=\s*)(?!\(removed\)|\d+(?:\.\d+)?\b)(?:\"[^\"]+\"|'[^']+'|[^\s\"',;)}}\]]+)"
     rf"|(?i:[\"'][\w.-]*?{_NAME}\\?[\"']\s*:\s*)(?!\(removed\)|\d)\\?[\"'](?!\(removed\))[^\"'\\]+"
     r"|\b(?=[A-Z0-9_]*?(?:TOKEN(?!S)|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|CREDENTIAL|_(?:KEY|PASS|PAT)=))"
-    r"[A-Z0-9_]++=(?!\(removed\)|\d+(?:\.\d+)?\b)[^\s\"',;]+"
+    r"[A-Z0-9_]++=(?!\(removed\))[^\s\"',;]+"
 )
 #: A header of HTTP, a line of YAML or of `.netrc`: what stands behind the blank has a digit, but for the first two.
 _LINE: Final = re.compile(
