@@ -39,7 +39,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         blocks.append(
             Picture(
                 name="before-after",
-                drawing=timeline_drawing([_panel(row, one, data) for row, one in both], title),
+                drawing=timeline_drawing([_panel(row, one, data) for row, one in both], title, "before-after"),
                 caption=_caption(both, data),
             )
         )
