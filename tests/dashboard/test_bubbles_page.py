@@ -96,6 +96,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_click_on_a_row_opens_the_timeline_there(hostile: str, chromium: Browser) -> None:
     with opened(chromium) as (page, wrong):
         page.goto(f"{hostile}/bubbles?path=unfused,fused")
+        page.get_by_text("The longest gaps, as profiled").click(timeout=60_000)
         page.wait_for_selector(".rp .wide a", timeout=60_000)
         for name in HOSTILE[:2]:
             assert page.locator(f".rp .wide [title={name!r}], .rp .wide td").filter(has_text="evil").count() > 0, name
