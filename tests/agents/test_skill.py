@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,18 +19,33 @@ BLOCK = re.compile(r"^```(python|sh)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MUL
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which every block was done; a command that ends with another code than 0 is an error."""
+    """The folder in which every block was done; a command that ends with another code than 0 is an error, but for a
+    verdict that a busy machine cannot tell (4): then it is recorded with more rounds, as the page says.
+    """
     folder = tmp_path_factory.mktemp("skill")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def typed(line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    done: list[str] = []
     for language, name, text in BLOCK.findall(TEXT):
         if language == "python":
             (folder / name).write_text(text)
             continue
         for line in text.splitlines():
-            done = subprocess.run(
-                ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            answer = typed(line)
+            for rounds in (30, 100, 300):
+                if answer.returncode != 4:
+                    break
+                shutil.rmtree(folder / "run")
+                for before in done:
+                    typed(before + (f" --rounds {rounds}" if " record " in before else ""))
+                answer = typed(line)
+            assert answer.returncode == 0, f"{line}\n{answer.stdout}{answer.stderr}"
+            done.append(line)
     return folder
 
 
