@@ -12,10 +12,7 @@ import rope_prof
 from rope_prof.errors import UnavailableError
 from rope_prof.testing import do_bench, timed
 
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
-    pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning"),  # inductor's own import
-]
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
 
 @pytest.fixture

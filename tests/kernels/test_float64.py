@@ -69,7 +69,6 @@ def test_reading_the_bits_of_a_float_is_refused() -> None:
         in_float64(lambda x: x.view(torch.int16))(torch.ones(2, dtype=torch.bfloat16))
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
 def test_what_was_compiled_is_found_again() -> None:
     def plain(x: torch.Tensor) -> torch.Tensor:
         return x + 1
