@@ -3,9 +3,10 @@
     python benchmarks/isolation.py --device cuda -o isolation.json
     python benchmarks/isolation.py --device cpu --quick
 
-Records the same plan with `--isolate` and `--no-isolate`, in turn, and says: wall and processor seconds of both, host
-memory of the workers, the paired ratio of every path to the baseline in both with their intervals. A recording in one
-process comes first and does not count: it fills the compilers' caches, which both find full then.
+Records the same plan with `--isolate` and `--no-isolate`, in turn, and says: wall and processor seconds of both, in
+which steps they lie, host memory of the workers, the paired ratio of every path to the baseline in both with their
+intervals. A recording in one process comes first and does not count: it fills the compilers' caches, which both find
+full then.
 
 Then a recording with paths that end their process, hang and, on a GPU, touch memory that is not theirs: their keys
 fail, all others are measured, and `--resume` has nothing left to do. The exit code is 1 where one of this does not
@@ -25,11 +26,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rope_prof.analysis.run.rows import summary
 from rope_prof.io.run.folder import read_run
@@ -38,6 +40,13 @@ from rope_prof.io.run.folder import read_run
 MOST_SHARE = 1.30
 MOST_BYTES = 1 << 30
 LOOK_S = 0.5
+#: What a recording consists of, by the class that does it: what none of them took is `plan`, `end` and `rest`.
+STEPS = {
+    "rope_prof.record.loop.recorder:Recorder": ("_take_checks", "_trace_nodes"),
+    "rope_prof.record.loop.rounds:Rounds": ("_settled", "_ceilings", "_rounds"),
+    "rope_prof.record.bench.bench:TorchBench": ("open_case", "check", "ready", "capture", "capture_light"),
+    "rope_prof.record.worker.crew:Crew": ("open_case", "check", "ready", "capture", "capture_light"),
+}
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -74,6 +83,53 @@ class Cost:
     processor_s: float
     worker_bytes: int
     all_bytes: int
+    steps: dict[str, float]
+
+
+def timed(out: Path, words: Sequence[str]) -> NoReturn:
+    """`rope_prof WORDS` in this process; into `out` go the seconds of each of `STEPS` and of what comes around."""
+    from rope_prof.__main__ import main as run
+
+    begun = time.monotonic()
+    spent: dict[str, float] = {}
+    for place, names in STEPS.items():
+        module, _, kind = place.partition(":")
+        for name in names:
+            _count(getattr(import_module(module), kind), name, spent)
+    recorder = import_module("rope_prof.record.loop.recorder").Recorder
+    plain, bounds = recorder.record, []
+
+    def bounded(self: Any) -> Any:
+        bounds.append(time.monotonic())
+        try:
+            return plain(self)
+        finally:
+            bounds.append(time.monotonic())
+
+    recorder.record = bounded
+    try:
+        sys.argv = ["rope_prof", *words]
+        run()
+    finally:
+        if bounds:
+            spent |= {"plan": bounds[0] - begun, "end": time.monotonic() - bounds[1]}
+        out.write_text(json.dumps(spent))
+    sys.exit(0)
+
+
+def _count(kind: type, name: str, spent: dict[str, float]) -> None:
+    plain: Callable[..., Any] = getattr(kind, name)
+
+    def counted(self: Any, *arguments: Any) -> Any:
+        since = time.monotonic()
+        try:
+            return plain(self, *arguments)
+        finally:
+            of = next((f" {each.mode}" for each in arguments if hasattr(each, "mode")), "")
+            label = name.lstrip("_") + of
+            spent[label] = spent.get(label, 0.0) + time.monotonic() - since
+
+    setattr(kind, name, counted)
 
 
 def record(folder: Path, words: Sequence[str], **variables: str) -> tuple[subprocess.CompletedProcess[str], Cost]:
@@ -82,8 +138,9 @@ def record(folder: Path, words: Sequence[str], **variables: str) -> tuple[subpro
     path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
     adopt_orphans()
     begun, before = time.monotonic(), _processor_s()
+    steps = folder.with_suffix(".steps.json")
     child = subprocess.Popen(
-        [sys.executable, "-m", "rope_prof", "record", *words, "-o", str(folder)],
+        [sys.executable, __file__, "--timed", str(steps), "record", *words, "-o", str(folder)],
         env=os.environ | {"PYTHONPATH": path} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -100,7 +157,9 @@ def record(folder: Path, words: Sequence[str], **variables: str) -> tuple[subpro
     with suppress(ChildProcessError):  # what is left of its workers, so that their time is counted
         while os.wait():
             pass
-    return done, Cost(took, _processor_s() - before, *most)
+    found = json.loads(steps.read_text()) if steps.is_file() else {}
+    found = {"rest": took - sum(found.values()), **found}
+    return done, Cost(took, _processor_s() - before, *most, found)
 
 
 def adopt_orphans() -> None:
@@ -190,6 +249,7 @@ def costs(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
         "processor_share": min(processor_s["--isolate"]) / min(processor_s["--no-isolate"]),
         "worker_bytes": max(cost.worker_bytes for cost in taken["--isolate"]),
         "all_bytes": max(cost.all_bytes for cost in taken["--isolate"]),
+        "steps": {how: each[-1].steps for how, each in taken.items()},
         "ratios": apart,
         "overlap": sum(map(bool, overlap.values())),
         "of": len(overlap),
@@ -202,6 +262,14 @@ def _overlap(one: tuple[float, float | None, float | None], other: tuple[float, 
     if None in lows or None in highs:
         return True
     return max(low for low in lows if low is not None) <= min(high for high in highs if high is not None)
+
+
+def print_steps(steps: dict[str, dict[str, float]]) -> None:
+    """Seconds of each step both ways, those first that a process per path costs most."""
+    apart, together = steps["--isolate"], steps["--no-isolate"]
+    names = dict.fromkeys([*apart, *together])
+    for name in sorted(names, key=lambda name: together.get(name, 0.0) - apart.get(name, 0.0)):
+        print(f"  {name:24} {apart.get(name, 0.0):6.1f} s, {together.get(name, 0.0):6.1f} s")
 
 
 def survives(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -238,6 +306,8 @@ def survives(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> int:
     """Both parts, a line each, JSON."""
+    if sys.argv[1:2] == ["--timed"]:
+        timed(Path(sys.argv[2]), sys.argv[3:])
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--quick", action="store_true")
@@ -256,6 +326,7 @@ def main() -> int:
             held = cost["share"] <= MOST_SHARE and cost["worker_bytes"] <= MOST_BYTES
             print(f"wall time: {cost['share'] - 1:+.1%} of one process ({cost['seconds']})")
             print(f"processor time: {cost['processor_share'] - 1:+.1%} of one process ({cost['processor_s']})")
+            print_steps(cost["steps"])
             one, every = (cost[name] / 2**20 for name in ("worker_bytes", "all_bytes"))
             print(f"host memory: of a worker {one:.0f} MiB, of all {every:.0f} MiB")
             print(f"ratios: {cost['overlap']} of {cost['of']} intervals overlap; apart: {cost['apart']}")

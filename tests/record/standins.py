@@ -170,6 +170,8 @@ class Bench:
     def node_busy(self, subject: Subject) -> float | None:
         raise AssertionError(subject)
 
+    def listen(self) -> None: ...
+
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
         self.at("capture", key.path)
         assert subject.name.split(".")[1:] == key.name.split(".")[1:]

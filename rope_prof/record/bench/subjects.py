@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from types import FunctionType
@@ -92,16 +93,20 @@ def _compiled_path(*arguments: Any) -> Any:
 def prepare_compiler(device: RecordDevice) -> None:
     """Set torch.compile up for this device; once, before the first compilation.
 
-    A function that is compiled too often is an error, not silently run as it is. On a CPU the fused loop's own name
-    goes into the profile, and the CPU's own flags are believed: the compiler need not be tried on each instruction set
-    (20 s on two cores).
+    A function that is compiled too often is an error, not silently run as it is. No processes that compile ahead are
+    started: they load torch (and open the GPU) beside what is timed, longer than the few kernels of a path take. On a
+    CPU the fused loop's own name goes into the profile, and the CPU's own flags are believed: the compiler need not be
+    tried on each instruction set (20 s on two cores).
     """
     import torch._dynamo.config as dynamo
     import torch._inductor.config as inductor
 
     if hasattr(dynamo, "fail_on_recompile_limit_hit"):
         dynamo.fail_on_recompile_limit_hit = True
+    os.environ.setdefault("TORCH_WARM_POOL", "0")
     if device.kind == "cuda":
+        if "TORCHINDUCTOR_COMPILE_THREADS" not in os.environ:
+            inductor.compile_threads = 1
         return
     if compiler() is None:
         raise UnavailableError(
@@ -112,6 +117,16 @@ def prepare_compiler(device: RecordDevice) -> None:
         inductor.cpp.vec_isa_ok = True
     if hasattr(inductor, "cpp_cache_precompile_headers"):
         inductor.cpp_cache_precompile_headers = False
+
+
+def warm_compiler(device: RecordDevice) -> None:
+    """Compile a line: what the compiler does once in a process is then behind, before a path is first compiled."""
+    prepare_compiler(device)
+    torch.compile(_line, dynamic=False)(torch.ones(64, device=device.torch_device))
+
+
+def _line(x: torch.Tensor) -> torch.Tensor:
+    return x * 2 + 1
 
 
 def trust_no_flags(device: RecordDevice) -> bool:

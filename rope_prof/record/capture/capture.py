@@ -83,6 +83,22 @@ def capture(
     return name, ranges * subject.step
 
 
+def attach_profiler(device: RecordDevice, by: str) -> None:
+    """Let the profiler listen once to next to nothing: what it does once in a process is then behind."""
+    with quiet_profiler():
+        recording = profiler(by, _activities(device))
+        recording.prepare_trace()
+        recording.start_trace()
+        torch.ones(8, device=device.torch_device).mul_(2)
+        device.synchronize()
+        recording.stop_trace()
+
+
+def _activities(device: RecordDevice) -> list[torch.profiler.ProfilerActivity]:
+    kinds = torch.profiler.ProfilerActivity
+    return [kinds.CPU, kinds.CUDA] if device.kind == "cuda" else [kinds.CPU]
+
+
 def ranges_of(subject: Subject, calls: int) -> int:
     """How many ranges a capture of `calls` calls takes."""
     return max(LEAST_REPLAYS if subject.step > 1 else LEAST_RANGES, calls // subject.step)
@@ -110,10 +126,7 @@ def profiled(
     by: str = "kineto",
 ) -> None:
     """Write Kineto JSON of `ranges` ranges `<name>#<n>`, each one step of `subject`, to `out`."""
-    kinds = [torch.profiler.ProfilerActivity.CPU]
-    if device.kind == "cuda":
-        kinds.append(torch.profiler.ProfilerActivity.CUDA)
-    recording = profiler(by, kinds)
+    recording = profiler(by, _activities(device))
     marks = [CallRange(name, call) for call in range(ranges)]
     works = [subject.work(subject.step) for _ in range(ranges)]
     recording.prepare_trace()

@@ -17,7 +17,8 @@ from rope_prof.kernels.paths import path_of
 from rope_prof.model.run import Accuracy, Key
 from rope_prof.record.bench.bench import TorchBench
 from rope_prof.record.bench.copies import copied
-from rope_prof.record.bench.subjects import Call
+from rope_prof.record.bench.subjects import Call, warm_compiler
+from rope_prof.record.capture.capture import attach_profiler
 from rope_prof.record.device.devices import find_device
 from rope_prof.record.device.machine import machine
 from rope_prof.record.loop.timing import Subject
@@ -44,6 +45,9 @@ class WorkerBench(TorchBench):
         device = find_device(setup.device)
         super().__init__(device, seed=setup.seed, calls=setup.calls, profiler=setup.profiler)
         self.machine = machine(device)
+        if setup.compiles and self.kind == "cuda":  # all workers at once; a CPU's few cores gain nothing
+            with suppress(Exception):  # the check of the path says what is wrong
+                warm_compiler(device)
         self._word = setup.operation
         with suppress(LookupError):  # `find_path` says what is wrong
             measured = operation(self._word)
@@ -62,6 +66,10 @@ class WorkerBench(TorchBench):
         except LookupError as error:
             raise UsageError(str(error)) from error
         return path_of(measured, name)
+
+    def listen(self) -> None:
+        """Attach the profiler of the captures that come."""
+        attach_profiler(self.device, self.profiler)
 
     def open_case(self, case: Any) -> None:
         """Make the ring of `case`; graphs of the one before are freed with it."""

@@ -124,6 +124,10 @@ class Servant:
             samples = turn(subject, asked.round, bench.clock, bench.device, wake=asked.wake)
             return Taken(samples=tuple(samples), size=size_of(subject), began_ns=began, ended_ns=bench.clock())
 
+    def listen(self) -> None:
+        attach: Callable[[], None] = getattr(self._bench, "listen")  # noqa: B009
+        attach()
+
     def capture(self, size: Size, key: Key, folder: str) -> tuple[str, int]:
         return self._bench.capture(self._subject(size), key, Path(folder))
 

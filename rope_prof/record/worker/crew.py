@@ -67,6 +67,7 @@ class Crew:
     _owner: dict[str, Seat] = field(default_factory=dict)
     _last: Seat | None = None
     _turned: bool = False
+    _listens: bool = False
     _loaded: dict[str, ToldError | None] = field(default_factory=dict)
     _interpreter: Interpreter | None = None
 
@@ -231,8 +232,16 @@ class Crew:
         seat = self._owner[subject.name]
         return seat.ask(call, seat.size(subject), *more)
 
+    def _listen(self) -> None:
+        """Let all workers of a GPU attach their profilers at once: nothing is timed from here on."""
+        if self.kind == "cuda" and not self._listens:
+            self._listens = True
+            for seat in [seat for seat in self.seats.values() if seat.tell("listen")]:
+                seat.told("listen")
+
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
         """A trace of calls of `subject`, written by its worker."""
+        self._listen()
         name, calls = self._asked(subject, "capture", key, str(folder.absolute()))
         return name, calls
 

@@ -12,7 +12,7 @@ from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.timing import Sample, Subject
 
 #: Changes with anything below: two sides of different versions do not talk.
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class Setup:
     """What a worker measures with. `bench`: `module:function` that makes its bench of this setup.
 
     `operation`: the word by which it is found. `kernels`: a folder whose modules stand in for those of
-    `rope_prof.kernels` (another revision's).
+    `rope_prof.kernels` (another revision's). `compiles`: a mode of its path needs the compiler.
     """
 
     bench: str
@@ -30,6 +30,7 @@ class Setup:
     operation: str = "mrope"
     kernels: str | None = None
     profiler: str = "kineto"
+    compiles: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +146,7 @@ CALLS: dict[str, CallMessage] = {
     "settle_ceiling": CallMessage(tuple[Size], Size),
     "node_busy": CallMessage(tuple[Size], float | None),
     "turn": CallMessage(tuple[Turn], Taken),
+    "listen": CallMessage(tuple[()], None),
     "capture": CallMessage(tuple[Size, Key, str], tuple[str, int]),
     "capture_light": CallMessage(tuple[Size, Key, str], str | None),
 }

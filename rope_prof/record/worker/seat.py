@@ -116,20 +116,30 @@ class Seat:
 
     def begin_refill(self, case: Case, number: int) -> bool:
         """Let the buffers be filled anew where `case` is open here and they are not; whether `end_refill` is due."""
-        if self.process is None or self._case != case or self._round == number:
-            return False
-        try:
-            self.process.tell("refill", number)
-        except LostWorkerError:
-            self._gone()
+        if self._case != case or self._round == number or not self.tell("refill", number):
             return False
         self._round = number
         return True
 
     def end_refill(self) -> None:
+        """Wait for it."""
+        self.told("refill")
+
+    def tell(self, call: str, *arguments: Any) -> bool:
+        """Begin `call` in the process that sits here; whether one does, so that `told` is due."""
+        if self.process is None or not self._greeted:
+            return False
+        try:
+            self.process.tell(call, *arguments)
+        except LostWorkerError:
+            self._gone()
+            return False
+        return True
+
+    def told(self, call: str) -> None:
         """Wait for it; a process that ends over it is followed by another later."""
         try:
-            self._told("refill")
+            self._told(call)
         except ToldError:
             self.leave()
 

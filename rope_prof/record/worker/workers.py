@@ -85,6 +85,7 @@ class Workers:
             profiler=self.profiler,
             kernels=side.kernels if side else None,
             operation=self.operation,
+            compiles=set(COMPILER) <= set(self.start.preload),
         )
         return Seat(
             setup=setup,

@@ -205,6 +205,32 @@ def test_all_launch_from_one_core_in_a_round_and_from_the_next_in_the_next(
     assert [core for _, core in log] == seen
 
 
+@pytest.mark.parametrize(("kind", "told"), [("cuda", ["tell", "tell", "told", "told"]), ("cpu", [])])
+def test_all_workers_of_a_gpu_attach_their_profilers_at_once_ahead_of_the_first_capture(
+    kind: Kind, told: list[str], tmp_path: Path
+) -> None:
+    log: list[str] = []
+
+    class Listener(Sitter):
+        def tell(self, call: str) -> bool:
+            log.append("tell")
+            return call == "listen"
+
+        def told(self, _: str) -> None:
+            log.append("told")
+
+        def size(self, subject: Subject) -> Subject:
+            return subject
+
+    crew = Crew(kind=kind, seed=0, seat_of=lambda _: Listener([]))  # type: ignore[arg-type,return-value]
+    crew.open_case(CASE)
+    keys = [Key(case=CASE, path=path, mode="eager", l2="hot") for path in ("unfused", "user:fine")]
+    subjects = [crew.ready(key) for key in keys]
+    for key, subject in zip(keys, subjects, strict=True):
+        crew.capture(subject, key, tmp_path)
+    assert log == told
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no thread to a core")
 def test_a_turn_keeps_to_its_core_and_gives_it_back() -> None:
     before = os.sched_getaffinity(0)
