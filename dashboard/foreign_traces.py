@@ -14,7 +14,7 @@ from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import common_range, trace_side
 from rope_prof.analysis.fixes.fix import Fixes
-from rope_prof.analysis.fixes.fixes import fixes
+from rope_prof.analysis.fixes.fixes import fixes, timed
 from rope_prof.analysis.trace.analyze import Analysis, accounted, analyze
 from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.run.nsight import counters_beside
@@ -62,8 +62,8 @@ def worth_fusing(path: Path) -> Chains:
 def to_fix(path: Path) -> Fixes:
     """What to fix in it first. Errors: TraceError, RunError."""
     found = opened(path)
-    times = found.analysis.integrity.verdict != "unusable" and found.trace.totals is None
-    return fixes(found.trace, found.analysis, worth_fusing(path) if times else None, counters_beside(path))
+    chained = worth_fusing(path) if timed(found.trace, found.analysis) else None
+    return fixes(found.trace, found.analysis, chained, counters_beside(path))
 
 
 @kept(_KEEP)

@@ -8,7 +8,8 @@ from typing import Final
 
 from rope_prof.dashboard.kept import kept
 
-from rope_prof.analysis.ranks.ranks import RanksReport, RankUse, Recording, common_zero, ranks_report
+from rope_prof.analysis.ranks.rank import RankUse
+from rope_prof.analysis.ranks.ranks import RanksReport, Recording, common_zero, ranks_report
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.dashboard import allowed_files
 from rope_prof.io.trace.cache import worth_caching

@@ -6,7 +6,7 @@ from rope_prof.dashboard.drawing import draw, plot
 from rope_prof.analysis.ranks.ranks import common_zero
 from rope_prof.dashboard import loading, rank_datasets, shell, timeline_component, view
 from rope_prof.errors import RopeProfError
-from rope_prof.views.blocks.ranks import late_blocks, rank_answer, rank_table, summary_blocks
+from rope_prof.views.blocks.ranks import loss_blocks, rank_answer, rank_table, summary_blocks
 from rope_prof.views.draw import ranks as ranks_figures
 from rope_prof.views.page.blocks import wrap
 from rope_prof.views.page.writer import heading
@@ -36,7 +36,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.pick("recording", "Recording", list(by_name), chosen.value, width=340, drop=("ranks",))
 shell.notes()
 shell.title("Which rank is late?", rank_answer(recording))
-draw(late_blocks(recording), recording.name, "ranks-late")
+draw(loss_blocks(recording), recording.name, "ranks-fix")
 with shell.fold("Verdicts and clocks"):
     draw(summary_blocks(report, recording), recording.name, "ranks-summary")
 

@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from rope_prof.analysis.chains.chains import Chains
-from rope_prof.analysis.chains.chains import chains as chains_of
 from rope_prof.analysis.fixes.fix import Fixes
-from rope_prof.analysis.fixes.fixes import fixes
+from rope_prof.analysis.fixes.fixes import losses
 from rope_prof.analysis.trace.analyze import Analysis, accounted
 from rope_prof.analysis.trace.analyze import analyze as analysis_of
 from rope_prof.analysis.trace.captured import with_captures
@@ -67,16 +66,8 @@ def account_of(
     if captures:
         held = with_captures(held, *read_captures(captures))
     answer = analysis_of(held, range_pattern=range_, device=device)
-    found = _chains(held, answer, device, bandwidth)
-    to_fix = fixes(accounted(held, device), answer, found, counters_beside(trace))
+    found, to_fix = losses(accounted(held, device), answer, counters_beside(trace), bandwidth)  # GB/s = bytes a ns
     return TraceAccount(source=trace, held=held, answer=answer, to_fix=to_fix, found=found)
-
-
-def _chains(held: Trace, answer: Analysis, device: str | None, bandwidth: float | None) -> Chains | None:
-    if answer.integrity.verdict == "unusable" or held.totals is not None:
-        return None
-    used = accounted(held, device)
-    return chains_of(used, withheld=answer.integrity.reason, bytes_a_ns=bandwidth)  # GB/s = bytes a ns
 
 
 def _progress() -> Callable[[int, int], None]:

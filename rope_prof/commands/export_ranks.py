@@ -9,7 +9,8 @@ from typing import Final
 
 import polars as pl
 
-from rope_prof.analysis.ranks.ranks import RankUse, Recording, ranks_report
+from rope_prof.analysis.ranks.rank import RankUse
+from rope_prof.analysis.ranks.ranks import Recording, ranks_report
 from rope_prof.errors import RunError
 from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.trace.dataset import read_dataset

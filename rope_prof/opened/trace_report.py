@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rope_prof.analysis.chains.chains import chains
-from rope_prof.analysis.fixes.fixes import fixes
+from rope_prof.analysis.fixes.fixes import losses
 from rope_prof.analysis.trace.analyze import accounted, analyze
 from rope_prof.io.run.clean_model import clean_whole_trace
 from rope_prof.io.run.nsight import counters_beside
@@ -20,8 +19,6 @@ def cleaned_trace_report(path: Path, words: PrivateWords | None = None) -> tuple
     clean = cleaner(words)
     trace = accounted(clean_whole_trace(read_trace(path), clean))
     answer = analyze(trace)
-    timed = answer.integrity.verdict != "unusable" and trace.totals is None
-    repeated = chains(trace, withheld=answer.integrity.reason) if timed else None
-    found = fixes(trace, answer, repeated, counters_beside(path))
+    repeated, found = losses(trace, answer, counters_beside(path))
     made = trace_report(answer, found, repeated, source=str(path), name=path.name, events=trace.events)
     return mapped(made, clean), clean.sentence()

@@ -17,6 +17,7 @@ import polars as pl
 from polars.exceptions import PanicException
 
 from rope_prof import __version__
+from rope_prof.analysis.fixes.fixes import losses
 from rope_prof.analysis.ranks.rows import no_rows, row_set
 from rope_prof.analysis.trace.analyze import accounted, analyze
 from rope_prof.errors import TraceError, UnavailableError, UsageError
@@ -24,7 +25,7 @@ from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import Source, StorageError, fetched
 
 #: Raise it when the rows of the same trace would come out otherwise.
-ROWS_VERSION: Final = 3
+ROWS_VERSION: Final = 4
 #: Peak memory of a worker over the unpacked bytes of its trace, and what it holds before the first.
 BYTES_PER_BYTE: Final = 4.0
 BYTES_AT_REST: Final = 300 << 20
@@ -81,7 +82,8 @@ def _rows(task: Task) -> pl.DataFrame:
     try:
         with fetched(task.source) as path:
             trace = accounted(read_trace(path), task.device)
-        return row_set(trace, analyze(trace, range_pattern=task.range_pattern), name=name)
+        answer = analyze(trace, range_pattern=task.range_pattern)
+        return row_set(trace, answer, losses(trace, answer)[1], name=name)
     except (StorageError, UnavailableError, UsageError) as error:
         return no_rows("failed", None, str(error), name=name)
     except TraceError as error:

@@ -10,12 +10,13 @@ import polars as pl
 import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace as Packets
 
+from rope_prof.analysis.fixes.fix import Fixes
 from rope_prof.analysis.ranks.ranks import Recording, common_zero, ranks_report
 from rope_prof.analysis.ranks.rows import row_set
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.cli import main
 from rope_prof.model.trace import Trace
-from rope_prof.views.blocks.ranks import late_blocks, rank_table, summary_blocks
+from rope_prof.views.blocks.ranks import loss_blocks, rank_table, summary_blocks
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.ranks import heat_figure
 from rope_prof.views.page.blocks import blocks
@@ -37,7 +38,7 @@ def job(
             base_time_ns=BASE + offset if based else None,
             metadata={"distributedInfo": {"rank": rank, "world_size": 4}},
         )
-        held = row_set(drawn, analyze(drawn), name="t.json")
+        held = row_set(drawn, analyze(drawn), Fixes(), name="t.json")
         traces[str(rank)] = drawn
         rows.append(held.with_columns(source=pl.lit(f"/j/{rank}.json"), folder=pl.lit("/j")))
     whole = pl.concat(rows)
@@ -154,8 +155,8 @@ def test_the_heat_map_shows_the_late_call_and_names_letter_for_letter(palette: o
 
 def test_panels_escape_and_tables_keep_what_is_unknown() -> None:
     recording, _ = job(range_name="<b>rope</b>")
-    report = ranks_report(pl.DataFrame(schema=row_set(rank_trace(0), analyze(rank_trace(0)), name="x").schema))
-    text = blocks([*summary_blocks(report, recording), *late_blocks(recording)], LIGHT)
+    report = ranks_report(pl.DataFrame(schema=row_set(rank_trace(0), analyze(rank_trace(0)), Fixes(), name="x").schema))
+    text = blocks([*summary_blocks(report, recording), *loss_blocks(recording)], LIGHT)
     assert "rank 2 is late" in text
     assert "<b>rope" not in text
     table = rank_table(recording.ranks)

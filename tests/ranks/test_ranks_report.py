@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.analysis.fixes.late import late_fixes
+from rope_prof.analysis.fixes.fixes import losses
 from rope_prof.analysis.ranks.clock import Collective, clocks
 from rope_prof.analysis.ranks.ranks import ranks_report, recorded_apart
 from rope_prof.analysis.ranks.rows import no_rows, row_set
@@ -28,7 +28,8 @@ def of(
         metadata={"distributedInfo": {"rank": rank, "world_size": size}},
     )
     file = name or f"rank{rank}.json"
-    held = row_set(drawn, analyze(drawn), name=file)
+    answer = analyze(drawn)
+    held = row_set(drawn, answer, losses(drawn, answer)[1], name=file)
     return held.with_columns(source=pl.lit(f"{folder}/{file}"), folder=pl.lit(folder))
 
 
@@ -67,7 +68,7 @@ def test_the_late_rank_its_cost_and_its_range_are_named() -> None:
 
 def test_a_late_rank_is_a_thing_to_fix_that_leads_to_its_own_timeline() -> None:
     (one,) = ranks_report(job(offsets={2: 5_000}, late={2: 3_000})).recordings
-    (fix,) = late_fixes(one)
+    fix = next(fix for fix in one.fixes if fix.kind == "rank")
     assert (fix.kind, fix.devices, fix.hi_ns, fix.count) == ("rank", ("2",), 24_000, 8)
     assert (fix.within, fix.each) == ("rope", 24_000)
     drawn = rank_trace(2, 4, late={2: 3_000})
@@ -75,9 +76,26 @@ def test_a_late_rank_is_a_thing_to_fix_that_leads_to_its_own_timeline() -> None:
     assert fix.place.start_ns + fix.place.dur_ns in came.to_list()
     assert fix.place.dur_ns == 3_000
     text = printed(job(late={2: 3_000}), 1_000)
-    assert "One thing to fix" in text
+    assert "Three things to fix" in text
     assert "rank 2 is late, last to 8 of 8 collectives; it loses 24.0 µs in rope" in text
     assert "any_trace?trace=%2Fjobs%2Fa%2Frank2.json&trace_zoom=" in text
+
+
+def test_losses_of_ranks_are_one_list_the_wait_for_a_late_rank_behind_that_rank() -> None:
+    """Each rank's launches are late alike, which is one loss; of the exposed all-reduce 24 of 32 µs are rank 2."""
+    (one,) = ranks_report(job(late={2: 3_000})).recordings
+    launches, late, talk = one.fixes
+    assert [fix.kind for fix in one.fixes] == ["launches", "rank", "communication"]
+    assert (launches.ranks, launches.behind_ns) == (("0", "1", "2", "3"), 0)
+    assert launches.place.source == "/jobs/a/rank0.json"
+    assert (late.devices, late.ranks) == (("2",), ())
+    assert (talk.hi_ns, talk.behind_ns, sorted(talk.ranks)) == (32_000, 24_000, ["0", "1", "2", "3"])
+    assert [fix["share"] for fix in ranks_report(job(late={2: 3_000})).as_json()["recordings"][0]["fixes"]] == [
+        fix.share for fix in one.fixes
+    ]
+    text = printed(job(late={2: 3_000}), 1_000)
+    assert "of rank 0, 3 more ranks too: 7 launches come too late" in text
+    assert "up to 24.0 µs of it waiting for a late rank" in text
 
 
 @settings(max_examples=25)

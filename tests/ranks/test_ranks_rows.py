@@ -5,6 +5,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from rope_prof.analysis.fixes.fix import Fixes
 from rope_prof.analysis.ranks.rows import ROWS, no_rows, rank_of, row_set
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.analysis.trace.gaps import CAUSES
@@ -14,7 +15,7 @@ from tests.ranks.drawn_ranks import ALL_REDUCE, BASE, HOP_NS, rank_trace
 
 
 def rows(drawn: Trace, name: str = "t.json") -> pl.DataFrame:
-    return row_set(drawn, analyze(drawn), name=name)
+    return row_set(drawn, analyze(drawn), Fixes(), name=name)
 
 
 def test_the_rows_say_what_the_analysis_says() -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from rope_prof.analysis.fixes.fix import Fix
+from rope_prof.analysis.fixes.fix import Fix, worth
 from rope_prof.analysis.fixes.places import place_of
 from rope_prof.analysis.trace.cards import sms_of
 from rope_prof.analysis.trace.collectives import collectives, communicates
@@ -49,7 +49,7 @@ def _alone(kind: str, rows: pl.DataFrame, work: SpanSet, span: int, sites: Launc
     """By subject: when these run and no kernel that computes does."""
     for (subject,), group in rows.group_by("subject"):
         alone = join(frame_union(group), work).total - work.total
-        yield _fix(kind, str(subject), group, alone, span, sites)
+        yield from _fix(kind, str(subject), group, alone, span, sites)
 
 
 def _grids(kernels: pl.DataFrame, sms: int, span: int, sites: LaunchSites) -> Iterator[Fix]:
@@ -65,7 +65,7 @@ def _grids(kernels: pl.DataFrame, sms: int, span: int, sites: LaunchSites) -> It
     idle = (pl.col("dur_ns") * (1 - pl.col("blocks") / sms)).alias("lost")
     for (name,), group in rows.with_columns(idle).group_by("name"):
         free = sms - int(group["blocks"].max())  # type: ignore[arg-type]
-        yield _fix("grid", str(name), group, int(group["lost"].sum()), span, sites, free)
+        yield from _fix("grid", str(name), group, int(group["lost"].sum()), span, sites, free)
 
 
 def occupancy_fixes(events: pl.DataFrame, counters: Iterable[KernelCounters], sites: LaunchSites) -> Iterator[Fix]:
@@ -81,7 +81,7 @@ def occupancy_fixes(events: pl.DataFrame, counters: Iterable[KernelCounters], si
         rows = events.filter((pl.col("kind") == "kernel") & _called(name) & (pl.col("dur_ns") >= LEAST_NS))
         if warps < FEW_WARPS and peak < NEAR_PEAK and rows.height:
             most = int(int(rows["dur_ns"].sum()) * (1 - peak / 100))
-            yield _fix("occupancy", name, rows, most, end - start, sites, warps)
+            yield from _fix("occupancy", name, rows, most, end - start, sites, warps)
 
 
 def _called(name: str) -> pl.Expr:
@@ -96,8 +96,10 @@ def _blocks(text: str) -> int:
 
 def _fix(
     kind: str, subject: str, rows: pl.DataFrame, most: int, span: int, sites: LaunchSites, each: float | None = None
-) -> Fix:
-    return Fix(
+) -> Iterator[Fix]:
+    if not worth(most, span):
+        return
+    yield Fix(
         kind=kind,  # type: ignore[arg-type]
         devices=(str(rows["device"][0]),),
         subject=subject,

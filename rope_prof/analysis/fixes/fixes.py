@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from rope_prof.analysis.chains.chains import Chains
+from rope_prof.analysis.chains.chains import Chains, chains
 from rope_prof.analysis.fixes.busy import busy_fixes, occupancy_fixes
 from rope_prof.analysis.fixes.fix import WORTH, Fix, Fixes, ranked
 from rope_prof.analysis.fixes.idle import idle_fixes
@@ -23,28 +23,41 @@ from rope_prof.model.nsight import KernelCounters
 from rope_prof.model.trace import Trace
 
 
-def fixes(trace: Trace, analysis: Analysis, chains: Chains | None, counters: Sequence[KernelCounters] = ()) -> Fixes:
-    """What is worth fixing in an `accounted` trace; `analysis` and `chains` are its own, `counters` of its kernels."""
+def timed(trace: Trace, analysis: Analysis) -> bool:
+    """Whether the file holds times of kernels that can be accounted for."""
+    return analysis.integrity.verdict != "unusable" and trace.totals is None
+
+
+def losses(
+    trace: Trace, analysis: Analysis, counters: Sequence[KernelCounters] = (), bytes_a_ns: float | None = None
+) -> tuple[Chains | None, Fixes]:
+    """The chains of an `accounted` trace, None where it holds no times, and what is worth fixing in it."""
+    found = chains(trace, withheld=analysis.integrity.reason, bytes_a_ns=bytes_a_ns) if timed(trace, analysis) else None
+    return found, fixes(trace, analysis, found, counters)
+
+
+def fixes(trace: Trace, analysis: Analysis, found: Chains | None, counters: Sequence[KernelCounters] = ()) -> Fixes:
+    """What is worth fixing in an `accounted` trace; `analysis` and `found` are its own, `counters` of its kernels."""
     reason = analysis.integrity.reason
-    if analysis.integrity.verdict == "unusable" or trace.totals is not None:
+    if not timed(trace, analysis):
         reason = reason or "the file holds no times of kernels"
     if reason is not None:
         return Fixes(reason=reason)
     events, host_side, sites = launched(trace), host(trace), LaunchSites(trace)
-    found: list[Fix] = []
+    lost: list[Fix] = []
     for _, rows in events.group_by("device", maintain_order=True):
-        found += [*idle_fixes(trace, analysis, rows, host_side, sites), *busy_fixes(trace, rows, sites)]
-        found += occupancy_fixes(rows, counters, sites)
-    found += _chains(chains, events, analysis, sites)
-    return Fixes(fixes=ranked(found))
+        lost += [*idle_fixes(trace, analysis, rows, host_side, sites), *busy_fixes(trace, rows, sites)]
+        lost += occupancy_fixes(rows, counters, sites)
+    lost += _chains(found, events, analysis, sites)
+    return Fixes(fixes=ranked(lost))
 
 
-def _chains(chains: Chains | None, events: pl.DataFrame, analysis: Analysis, sites: LaunchSites) -> Iterator[Fix]:
+def _chains(found: Chains | None, events: pl.DataFrame, analysis: Analysis, sites: LaunchSites) -> Iterator[Fix]:
     spans = {use.device: use.span_ns or 0 for use in analysis.devices}
-    for chain in () if chains is None else chains.chains:
+    for chain in () if found is None else found.chains:
         if not chain.kernels or chain.saving is None or chain.saving.hi_share < WORTH:
             continue
-        calls = chains.calls.filter(pl.col("rank") == chain.rank)  # type: ignore[union-attr]
+        calls = found.calls.filter(pl.col("rank") == chain.rank)  # type: ignore[union-attr]
         cost = pl.col("kernel_ns") + pl.col("bubble_ns")
         worst = calls.sort(cost, "first_start_ns").row(-1, named=True)
         first = events.filter((pl.col("device") == chain.device) & (pl.col("start_ns") == worst["first_start_ns"]))

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from rope_prof.analysis.chains.saving import FUSED_LAUNCH_NS, PAUSE
-from rope_prof.analysis.fixes.fix import Fix
+from rope_prof.analysis.fixes.fix import Fix, worth
 from rope_prof.analysis.fixes.places import place_of
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.gaps import BLOCKING_COPY, SYNC_CALL, Host, pieces, segments
@@ -119,13 +119,16 @@ def _waits(trace: Trace, idle: pl.DataFrame, device: str, span: int, sites: Laun
         return
     rows = rows.with_columns(sites.operators(rows), sites.ranges(rows), sites.lines(rows))
     for (call, operator, within, _), group in rows.group_by("call", "operator", "range", "line"):
+        lost = int(group["dur_ns"].sum())
+        if not worth(lost, span):
+            continue
         yield Fix(
             kind="wait",
             devices=(device,),
             subject=f"{operator} ({call})" if operator else str(call),
             count=group["at"].n_unique(),
             lo_ns=0,
-            hi_ns=int(group["dur_ns"].sum()),
+            hi_ns=lost,
             span_ns=span,
             place=place_of(sites, group.sort("dur_ns").row(-1, named=True), name="call"),
             within=None if within is None else str(within),

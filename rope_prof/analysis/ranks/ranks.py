@@ -13,76 +13,16 @@ from typing import Any, Final
 
 import polars as pl
 
+from rope_prof.analysis.fixes.fix import Fix
 from rope_prof.analysis.ranks.clock import Arrivals, Clock, Clocks, Collective, clocks
+from rope_prof.analysis.ranks.losses import rank_fixes, stragglers
+from rope_prof.analysis.ranks.rank import RangeAcross, RankUse, Straggler
 from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.units import duration
 
 SCHEMA_VERSION: Final = 1
-#: A rank is late where it comes last to so many of the collectives, and the others wait so much of their span for it.
-LAST_SHARE: Final = 0.5
-COST_SHARE: Final = 0.01
-#: Without collectives: where it is busy for so much longer than the middle of the others.
-BUSY_SHARE: Final = 0.05
 #: What is said of traces that share a folder and no more.
 UNKNOWN_RANKS: Final = "neither these files nor their names say which rank they are of: shown beside each other alone"
-#: Nested ranges hold each other's excess; of those within this share of the largest the shortest names the place.
-SAME_EXCESS: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankUse:
-    """One trace. Times are sums over its devices, None where nothing could be accounted for; shares withheld: None."""
-
-    rank: int | None
-    label: str
-    source: str
-    status: str
-    verdict: str | None
-    reason: str | None
-    devices: int
-    kernels: int | None
-    kernel_ns: int | None
-    busy_ns: int | None
-    span_ns: int | None
-    idle_ns: int | None
-    idle_share: float | None
-    communication_ns: int | None  # communication kernels run; None where there are none
-    exposed_ns: int | None  # and no other kernel does
-    copies_only_ns: int | None
-    copied_bytes: int | None
-    outside_kernels: int | None  # in no range, although the trace has ranges
-    outside_ns: int | None
-    idle_by_cause_ns: dict[str, int]
-    start_ns: int | None  # of its first GPU event, on its own clock
-    zero_ns: int | None  # of the first event of its file, on the same clock: zero of its timeline
-    wall_clock: bool  # whether that clock counts from 1970
-    clock: Clock | None
-    arrivals: Arrivals | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RangeAcross:
-    """One range on every rank, in the order of `Recording.ranks`; None where a rank lacks it or it is withheld."""
-
-    name: str
-    calls: tuple[int | None, ...]
-    call_ns: tuple[float | None, ...]
-    busy_ns: tuple[int | None, ...]
-    median_ns: float | None
-    worst: str | None  # the rank of the longest call, where they differ
-    worst_ratio: float | None  # that call / the median
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Straggler:
-    """A late rank: `how` it shows, what it costs the others, and the range in which it loses the time."""
-
-    rank: str
-    how: str
-    cost_ns: int
-    share: float
-    range: str | None
-    excess_ns: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +36,7 @@ class Recording:
     ranges: tuple[RangeAcross, ...]
     clocks: Clocks
     stragglers: tuple[Straggler, ...]
+    fixes: tuple[Fix, ...]
     notes: tuple[str, ...]
 
 
@@ -110,7 +51,10 @@ class RanksReport:
 
     def as_json(self) -> dict[str, Any]:
         """Plain dicts and lists, ready for a JSON writer."""
-        return asdict(self)
+        told = asdict(self)
+        for document, held in zip(told["recordings"], self.recordings, strict=True):
+            document["fixes"] = [fix.as_json() for fix in held.fixes]
+        return told
 
 
 def ranks_report(rows: pl.DataFrame) -> RanksReport:
@@ -189,9 +133,17 @@ def _recording(
     )
     ranges = tuple(_ranges(ranks, inside))
     notes = [*([note] if note else []), *(_missing(traces) if ranked else ())]
-    late = tuple(_stragglers(ranks, ranges, told)) if ranked else ()
+    late = tuple(stragglers(ranks, ranges, told)) if ranked else ()
     return Recording(
-        name=name, folder=folder, key=key, ranks=ranks, ranges=ranges, clocks=told, stragglers=late, notes=tuple(notes)
+        name=name,
+        folder=folder,
+        key=key,
+        ranks=ranks,
+        ranges=ranges,
+        clocks=told,
+        stragglers=late,
+        fixes=rank_fixes(ranks, inside, late),
+        notes=tuple(notes),
     )
 
 
@@ -281,56 +233,6 @@ def _missing(traces: Sequence[dict[str, Any]]) -> Iterator[str]:
         if lacking:
             shown = ", ".join(map(str, lacking[:12])) + (", ..." if len(lacking) > 12 else "")
             yield f"{len(lacking)} of {size} ranks have no trace here: {shown}"
-
-
-def _stragglers(ranks: Sequence[RankUse], ranges: Sequence[RangeAcross], told: Clocks) -> Iterator[Straggler]:
-    """Late ranks, the costliest first."""
-    spans = [rank.span_ns for rank in ranks if rank.span_ns]
-    if len(spans) < 2:
-        return
-    span = median(spans)
-    late = []
-    for k, rank in enumerate(ranks):
-        if told.clocks:
-            if rank.arrivals is None:
-                continue
-            share, cost = rank.arrivals.last / told.collectives, rank.arrivals.cost_ns
-            if share < LAST_SHARE or cost < COST_SHARE * span:
-                continue
-            how = f"last to {rank.arrivals.last:,} of {told.collectives:,} collectives"
-        else:
-            others = [other.busy_ns for other in ranks if other is not rank and other.busy_ns is not None]
-            if rank.busy_ns is None or not others:
-                continue
-            cost = round(rank.busy_ns - median(others))
-            if cost < BUSY_SHARE * median(others) or cost <= 0:
-                continue
-            how = "busy for longer than the others; no collectives to say who waits"
-        where, excess = _where(k, ranges)
-        late.append(Straggler(rank=rank.label, how=how, cost_ns=cost, share=cost / span, range=where, excess_ns=excess))
-    yield from sorted(late, key=lambda one: -one.cost_ns)
-
-
-def _where(k: int, ranges: Sequence[RangeAcross]) -> tuple[str | None, int | None]:
-    """The range in which rank `k` loses most against the middle of the others: (name, ns over all its calls).
-
-    Ranges around a collective hold the others' waiting too, and come out even; what is left is the rank's own work.
-    """
-    found = []
-    for across in ranges:
-        mine, calls = across.call_ns[k], across.calls[k]
-        others = [ns for j, ns in enumerate(across.call_ns) if j != k and ns is not None]
-        if mine is None or not calls or not others:
-            continue
-        excess = (mine - median(others)) * calls
-        if excess > 0:
-            found.append((excess, mine, across.name))
-    if not found:
-        return None, None
-    most = max(found)[0]
-    near = [one for one in found if one[0] >= (1 - SAME_EXCESS) * most]
-    excess, _, name = min(near, key=lambda one: (one[1], one[2]))
-    return name, round(excess)
 
 
 def common_zero(recording: Recording) -> tuple[dict[str, int], str]:

@@ -1,4 +1,4 @@
-"""One trace of many as a set of rows: the trace itself, its devices, its ranges, its collectives. Pure.
+"""One trace of many as a set of rows: the trace, its devices, ranges and collectives, what to fix in it. Pure.
 
 `ROWS` is the one schema of all of them: a column that a kind of row does not have is null there. Times of collectives
 and of the trace are nanoseconds since 1970 where the file says its base time, else on the file's own clock.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import polars as pl
 
+from rope_prof.analysis.fixes.fix import Fix, Fixes
 from rope_prof.analysis.trace.accounting import DeviceUse
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.collectives import collectives
@@ -23,7 +24,7 @@ from rope_prof.model.trace import Trace
 from rope_prof.units import US
 
 ROWS: Final[dict[str, Any]] = {
-    "row": pl.String,  # trace | device | range | collective
+    "row": pl.String,  # trace | device | range | collective | fix
     "source": pl.String,
     "folder": pl.String,
     "stamp": pl.String,
@@ -60,6 +61,7 @@ ROWS: Final[dict[str, Any]] = {
     "zero_ns": pl.Int64,  # of a trace: the first start of anything, zero of its timeline
     "starts_ns": pl.List(pl.Int64),
     "ends_ns": pl.List(pl.Int64),
+    "fix": pl.String,  # JSON of a thing to fix; its place counts from zero_ns
     "seconds": pl.Float64,  # that the analysis took
     "peak_bytes": pl.Int64,  # the most that its process had held by then
 }
@@ -87,8 +89,8 @@ def rank_of(trace: Trace | None, name: str) -> int | None:
     return int(named[1]) if named else None
 
 
-def row_set(trace: Trace, answer: Analysis, *, name: str) -> pl.DataFrame:
-    """The rows of one trace whose file is called `name`; `trace` is the one that was accounted for.
+def row_set(trace: Trace, answer: Analysis, found: Fixes, *, name: str) -> pl.DataFrame:
+    """The rows of one trace whose file is called `name`; `trace` is the one that was accounted for, `found` is in it.
 
     `source`, `folder`, `stamp`, `seconds` and `peak_bytes` are the caller's to fill.
     """
@@ -118,6 +120,7 @@ def row_set(trace: Trace, answer: Analysis, *, name: str) -> pl.DataFrame:
     rows = [head]
     rows += [about | _device(use) for use in answer.devices]
     rows += [about | _range(use, key) for use in answer.ranges]
+    rows += [about | _fix(fix, answer.zero_ns or 0) for fix in found.fixes]
     if judged.verdict != "unusable":
         rows += [about | row for row in _collectives(trace)]
     return pl.DataFrame(rows, schema=ROWS)
@@ -192,6 +195,11 @@ def _range(use: RangeUse, key: object) -> dict[str, Any]:
         return row
     ends = {"median": spread.median, "lo": spread.lo, "hi": spread.hi}
     return row | {f"call_{end}_ns": round(us * US, 1) for end, us in ends.items()}
+
+
+def _fix(fix: Fix, zero_ns: int) -> dict[str, Any]:
+    told = replace(fix, place=replace(fix.place, start_ns=fix.place.start_ns - zero_ns))
+    return {"row": "fix", "name": fix.kind, "fix": json.dumps(told.as_json(), ensure_ascii=False)}
 
 
 def _collectives(trace: Trace) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from rope_prof.analysis.fixes.fix import Fixes
-from rope_prof.analysis.fixes.late import late_fixes
-from rope_prof.analysis.ranks.ranks import RangeAcross, RanksReport, RankUse, Recording
+from rope_prof.analysis.ranks.rank import RangeAcross, RankUse
+from rope_prof.analysis.ranks.ranks import RanksReport, Recording
 from rope_prof.analysis.run.rank_spread import RankSpread
 from rope_prof.units import MISSING, US, counted, duration, microseconds, percent, ratio, significant, size, whole
 from rope_prof.views.blocks.fixes import fix_blocks, fix_words
@@ -47,10 +47,10 @@ def rank_answer(recording: Recording) -> str:
     return late_line(late[0]) if late else "No rank makes the others wait by a figure that counts."
 
 
-def late_blocks(recording: Recording) -> Iterator[Block]:
-    """Every late rank as a thing to fix, with a link to the place in its own trace; nothing where none is late."""
-    if recording.stragglers:
-        yield from fix_blocks(_late(recording), 0, "")
+def loss_blocks(recording: Recording) -> Iterator[Block]:
+    """What to fix over all ranks, each with a link to the place in its own trace; nothing where no rank is sound."""
+    if _sound(recording):
+        yield from fix_blocks(Fixes(fixes=recording.fixes), 0, "")
 
 
 def _verdicts(found: RanksReport) -> Words:
@@ -64,14 +64,15 @@ def _head(recording: Recording) -> Iterator[Words]:
     yield Words(text=f"  {clock_line(recording)}")
 
 
-def _late(recording: Recording) -> Fixes:
-    return Fixes(fixes=tuple(late_fixes(recording)))
+def _sound(recording: Recording) -> bool:
+    """Whether anything can be said of what to fix: whose shares are withheld has none."""
+    return any(rank.verdict == "sound" for rank in recording.ranks) or bool(recording.fixes)
 
 
 def _recording(recording: Recording) -> Iterator[Block]:
     yield from _head(recording)
-    if recording.stragglers:
-        yield from fix_words(_late(recording), 0, "")
+    if _sound(recording):
+        yield from fix_words(Fixes(fixes=recording.fixes), 0, "")
     ranks = _shown_ranks(recording)
     yield _ranks(ranks, len(recording.ranks))
     doubts = [rank for rank in recording.ranks if rank.reason]

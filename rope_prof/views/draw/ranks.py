@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from rope_prof.analysis.ranks.ranks import RangeAcross, Recording
+from rope_prof.analysis.ranks.rank import RangeAcross
+from rope_prof.analysis.ranks.ranks import Recording
 from rope_prof.units import duration, ratio
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.plotly_figures import layout

@@ -46,9 +46,17 @@ def fix_saves(fix: Fix) -> str:
 
 
 def fix_share(fix: Fix) -> str:
-    """`84 % of device 0`, at most; of several devices the one that loses most; of a late rank, of the ranks' span."""
+    """`84 % of device 0`, at most; of several devices the one that loses most; of a late rank, of the ranks' span.
+
+    Of many ranks `84 % of rank 3, 7 more ranks too`: of the one that loses most.
+    """
     if fix.kind == "rank":
         return f"{percent(fix.share)} of the span"
+    if fix.ranks:
+        first, *more = fix.ranks
+        known = first.isdecimal()  # else by its file
+        others = f", {counted(len(more), 'more rank' if known else 'more file')} too" if more else ""
+        return f"{percent(fix.share)} of {'rank ' if known else ''}{clipped(first, _RANGE_CHARS)}{others}"
     several = len(fix.devices) > 1
     return f"{percent(fix.share)} of {'each of devices' if several else 'device'} {', '.join(fix.devices)}"
 
@@ -99,6 +107,7 @@ _TITLES: Final[dict[Kind, Callable[[Fix], str]]] = {
     "wait": lambda fix: f"the GPU runs dry {counted(fix.count, 'time')} behind {fix.subject}",
     "communication": lambda fix: (
         f"{short_name(fix.subject)} runs {counted(fix.count, 'time')} with no kernel beside it"
+        + (f", up to {duration(fix.behind_ns)} of it waiting for a late rank" if fix.behind_ns else "")
     ),
     "grid": lambda fix: f"{short_name(fix.subject)} leaves at least {number(fix.each)} SMs without a block",
     "occupancy": lambda fix: (

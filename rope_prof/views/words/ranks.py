@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rope_prof.analysis.ranks.ranks import Recording, Straggler
+from rope_prof.analysis.ranks.rank import Straggler
+from rope_prof.analysis.ranks.ranks import Recording
 from rope_prof.units import duration, significant
 
 

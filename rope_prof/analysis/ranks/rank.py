@@ -1,0 +1,63 @@
+"""The records of a recording: a rank, a range on every rank, a late rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rope_prof.analysis.ranks.clock import Arrivals, Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankUse:
+    """One trace. Times are sums over its devices, None where nothing could be accounted for; shares withheld: None."""
+
+    rank: int | None
+    label: str
+    source: str
+    status: str
+    verdict: str | None
+    reason: str | None
+    devices: int
+    kernels: int | None
+    kernel_ns: int | None
+    busy_ns: int | None
+    span_ns: int | None
+    idle_ns: int | None
+    idle_share: float | None
+    communication_ns: int | None  # communication kernels run; None where there are none
+    exposed_ns: int | None  # and no other kernel does
+    copies_only_ns: int | None
+    copied_bytes: int | None
+    outside_kernels: int | None  # in no range, although the trace has ranges
+    outside_ns: int | None
+    idle_by_cause_ns: dict[str, int]
+    start_ns: int | None  # of its first GPU event, on its own clock
+    zero_ns: int | None  # of the first event of its file, on the same clock: zero of its timeline
+    wall_clock: bool  # whether that clock counts from 1970
+    clock: Clock | None
+    arrivals: Arrivals | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeAcross:
+    """One range on every rank, in the order of `Recording.ranks`; None where a rank lacks it or it is withheld."""
+
+    name: str
+    calls: tuple[int | None, ...]
+    call_ns: tuple[float | None, ...]
+    busy_ns: tuple[int | None, ...]
+    median_ns: float | None
+    worst: str | None  # the rank of the longest call, where they differ
+    worst_ratio: float | None  # that call / the median
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Straggler:
+    """A late rank: `how` it shows, what it costs the others, and the range in which it loses the time."""
+
+    rank: str
+    how: str
+    cost_ns: int
+    share: float
+    range: str | None
+    excess_ns: int | None
