@@ -34,7 +34,8 @@ class Pick:
 def defaults(seen: Seen, bases: Mapping[str, tuple[str | None, KeyFacts]]) -> tuple[Pick, Pick]:
     """The baseline that every page shows, and what to hold against it.
 
-    Against another run: the same path and mode of the shown one. Else the last chosen path that was measured.
+    Against another run: the same path and mode of the shown one. Else fused where it is chosen and was measured, as the
+    overview has it, or the last chosen path that was.
     """
     facts = view.keys_of(seen.folder.run, seen.case)
     name, held = bases.get(seen.view.base, (None, facts[0]))
@@ -49,7 +50,10 @@ def _other(seen: Seen, facts: Sequence[KeyFacts], base: Pick) -> Pick:
     wanted = [f for f in sides if seen.view.has(f.key) and f.status == "measured"]
     measured = [f for f in sides if f.status == "measured"]
     found = next((some for some in (wanted, measured, sides) if some), None)
-    return base if found is None else Pick(seen.name, found[-1].key.path, found[-1].key.mode)
+    if found is None:
+        return base
+    one = next((f for f in found if (f.key.path, f.key.mode) == ("fused", "eager")), found[-1])
+    return Pick(seen.name, one.key.path, one.key.mode)
 
 
 def paths_of(folder: RunFolder) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 from collections.abc import Iterator
@@ -65,6 +66,27 @@ def test_reports_and_tables_speak_of_the_operation_alone(
     assert axis in seen["show"]
     assert axis in seen["html, page.html"]
     assert {name.partition(",")[0] for name in seen} >= set(FORMATS) - {"kineto"}
+
+
+#: Words of the operation's own axes, and of what was measured for it alone.
+OWN = {
+    "h200-mrope-kv": ("same cache", "page 16", "rope-then-write", "k_cache"),
+    "h200-qwen": ("qwen2-vl-7b", "qwen3-vl-8b", "knows the order &#x27;ernie&#x27; alone"),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_runs_of_the_rope_beyond_ernie_say_what_they_are_of(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, page = shipped_runs() / name, tmp_path / "page.html"
+    said = printed(capsys, "show", str(run))
+    assert main(["export", str(run), "--to", "html", "-o", str(page)]) == 0
+    for word in OWN[name]:
+        assert html.unescape(word) in " ".join(said.split())
+        assert word in page.read_text("utf-8")
+    assert "28b" in said or name != "h200-mrope-kv"
+    assert "28b" not in said or name != "h200-qwen"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -65,7 +65,7 @@ def fall() -> tuple[Waterfall | None, str]:
         terms=terms.terms,
         residual=terms.residual,
         floor_ns=floor,
-        floor="floor: launch, or one pass",
+        floor="floor, measured",
     ), words
 
 
@@ -93,7 +93,7 @@ with giving:
     )
 shell.notes()
 answer = headline(found)
-lost = () if answer is None else (Words(text=lost_words(found), tone="bad" if found.losses else ""),)
+lost = () if answer is None else (Words(text=lost_words(found), tone="bad" if found.own else ""),)
 more: tuple[Bullets | Table | Picture, ...] = (
     *calls_picture(found),
     sides_table(found),

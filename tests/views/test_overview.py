@@ -77,7 +77,7 @@ def test_the_sentence_of_losses_is_of_the_path_asked_for_and_counts_on_the_other
     view = replace(seen(), losses=("than unfused · compile: fused · compile at 1 token",), own=own)
     assert lost_words(view) == "fused · compile loses to unfused · compile at 1 token."
     other = replace(view, own=(), others_lose=True)
-    assert lost_words(other) == "fused is slower at no measured token count. Other paths lose too: below."
+    assert lost_words(other) == "fused is slower at no measured token count; other paths are: below."
     assert lost_words(seen()) == "No measured token count is slower."
 
 

@@ -17,7 +17,7 @@ from rope_prof.model.run import Case
 from rope_prof.units import MISSING, duration, number, percent, ratio, significant
 from rope_prof.views.blocks.model import Card, Headline, Tone
 from rope_prof.views.words.figures import error
-from rope_prof.views.words.headline import more_words
+from rope_prof.views.words.headline import more_words, rival_words
 from rope_prof.views.words.labels import side as side_words
 from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.losses import Loss, Pair, defeats, losses, sentences
@@ -104,7 +104,8 @@ class Overview:
 
     `best`: best against best, where nobody chose another baseline. `losses`: `than unfused · eager: fused · eager at 1
     and 64 tokens`, one a baseline, the chosen one first; `own`: those of the candidate's path alone,
-    `fused · compile loses to unfused · compile at every size`; `others_lose`: so do other paths.
+    `fused · compile loses to unfused · compile at every size`; `others_lose`: so do other paths. `rivals`: the other
+    paths that beat the baseline's best too, each in its fastest mode, the fastest first.
     """
 
     case: Case
@@ -118,6 +119,7 @@ class Overview:
     own: tuple[str, ...] = ()
     others_lose: bool = False
     best: BestAgainstBest | None = None
+    rivals: tuple[BestAgainstBest, ...] = ()
 
 
 def overview(
@@ -155,7 +157,8 @@ def overview(
         case=mine[0].case,
         baseline=baseline,
         candidate=candidate,
-        best=_best(headlines, candidate, baseline, mine),
+        best=(best := _best(headlines, candidate, baseline, mine)),
+        rivals=_rivals(headlines, best),
         sides=sides,
         swept=swept,
         cells=cells,
@@ -185,6 +188,16 @@ def _best(
         return None
     what = (side.row.case, side.row.l2, side.row.rank, side.row.path, base.row.path, base.row.mode)
     return next((h for h in headlines if (h.case, h.l2, h.rank, h.path, h.baseline, "eager") == what), None)
+
+
+def _rivals(headlines: Sequence[BestAgainstBest], best: BestAgainstBest | None) -> tuple[BestAgainstBest, ...]:
+    if best is None:
+        return ()
+    place = (best.case, best.l2, best.rank)
+    others = [one for one in headlines if (one.case, one.l2, one.rank) == place and one.path != best.path]
+    return tuple(
+        sorted((one for one in others if one.best.after_ns < best.best.before_ns), key=lambda one: one.best.after_ns)
+    )
 
 
 def _candidate(sides: Sequence[OverviewSide], baseline: OverviewSide | None) -> OverviewSide | None:
@@ -283,10 +296,11 @@ def headline(view: Overview) -> Headline | None:
     label = side.label
     if view.best is not None:
         one = view.best.best
-        found, more = one.ratio, f" {more_words(view.best)}"
+        found, told = one.ratio, (more_words(view.best), rival_words(view.rivals))
+        more = "".join(f" {said}" for said in told if said)
         walls = [duration(one.before_ns), duration(one.after_ns)]
         label = f"{view.best.path} · {one.cand_mode}"
-        than = f"{view.best.baseline} · {one.base_mode}, the best without it"
+        than = f"{view.best.baseline} · {one.base_mode}, each at its best"
     faster = found.median >= 1
     word, bounds = "faster" if faster else "slower", "too few rounds for an interval"
     tone: Tone = "" if faster else "bad"
@@ -356,5 +370,7 @@ def lost_words(view: Overview) -> str:
     if not view.losses:
         return "No measured token count is slower."
     path = "" if view.candidate is None else view.candidate.row.path
-    said = f"{'; '.join(view.own)}." if view.own else f"{path or 'It'} is slower at no measured token count."
+    if not view.own:
+        return f"{path or 'It'} is slower at no measured token count; other paths are: below."
+    said = f"{'; '.join(view.own)}."
     return f"{said} Other paths lose too: below." if view.others_lose else said
