@@ -32,7 +32,7 @@ from rope_prof.record.worker.workers import ISOLATED, Workers, preload, why_toge
 
 if TYPE_CHECKING:
     from rope_prof.model.run import Run
-    from rope_prof.record.device.devices import RecordDevice
+    from rope_prof.record.device.devices import NamedDevice
     from rope_prof.record.nsight.tools import Tool
 
 Words = list[str]
@@ -214,14 +214,14 @@ def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | N
     with other_side(_revision(wanted), wanted.python, start.preload) as side, Zygotes() as zygotes:
         for each in [start, *([side.start] if side else [])] if together is None else []:
             zygotes.begin(each)
-        from rope_prof.record.device.devices import find_device
+        from rope_prof.record.device.devices import named_device
         from rope_prof.record.session import fresh_run, resumed_run
 
         if wanted.resume:
             assert wanted.out is not None
             run, found = resumed_run(wanted.out, wanted.device)
         else:
-            run, found = None, find_device(wanted.device)
+            run, found = None, named_device(wanted.device)
         tools = asked_tools(*nsight, found.kind)
         workers = None
         if together is None:
@@ -310,7 +310,7 @@ def _only_resume(options: Options, out: Path | None) -> None:
 
 def _record(
     run: Run,
-    device: RecordDevice,
+    device: NamedDevice,
     folder: Path,
     tools: tuple[Tool, ...],
     *,

@@ -8,6 +8,7 @@ set for the recording is set back.
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 import warnings
@@ -28,6 +29,7 @@ from rope_prof.kernels.lookup import required
 from rope_prof.kernels.made import Made, made
 from rope_prof.kernels.operation import Output
 from rope_prof.model.run import KeyFacts, Run
+from rope_prof.record.bench.subjects import WARM_POOL
 from rope_prof.record.device.devices import RecordDevice, find_device
 from rope_prof.record.loop.plan import Options, plan
 from rope_prof.record.loop.stopping import parse_precision
@@ -185,10 +187,14 @@ def _compiler_as_it_was() -> Iterator[None]:
         (inductor.cpp, "enable_kernel_profile"),
         (inductor.cpp, "vec_isa_ok"),
         (inductor, "cpp_cache_precompile_headers"),
+        (inductor, "compile_threads"),
     ]
     before = [(owner, field, getattr(owner, field)) for owner, field in places if hasattr(owner, field)]
+    pool = os.environ.get(WARM_POOL)
     try:
         yield
     finally:
         for owner, field, value in before:
             setattr(owner, field, value)
+        if pool is None:
+            os.environ.pop(WARM_POOL, None)

@@ -17,7 +17,7 @@ from rope_prof.kernels.operation import Operation
 from rope_prof.model.run import SCHEMA_VERSION, KeyFacts, OperationFacts, Run
 from rope_prof.record.bench.bench import TorchBench
 from rope_prof.record.capture.profiler import lacks
-from rope_prof.record.device.devices import RecordDevice, find_device
+from rope_prof.record.device.devices import AnyDevice, NamedDevice, find_device, named_device
 from rope_prof.record.device.machine import machine
 from rope_prof.record.loop.plan import Options, budget_s, calls, facts_of, operation_of, plan, rounds
 from rope_prof.record.loop.protocols import Bench, Progress
@@ -29,7 +29,7 @@ from rope_prof.units import SECOND
 
 def fresh_run(
     options: Options,
-    device: RecordDevice,
+    device: AnyDevice,
     name: str | None,
     workers: Workers | None = None,
     isolation: str = "as asked",
@@ -44,6 +44,10 @@ def fresh_run(
     `isolation`. `operation`: one that was made in a script, in the place of the named one.
     """
     facts = machine(device)
+    profiler = _profiler(options, device)
+    if workers is not None:  # before any of them begins
+        workers.calls = calls(options, device.kind)
+        workers.profiler = profiler.get("profiler", "kineto")
     find = workers.find if workers else None
     measured = operation_of(options) if operation is None else operation
     said = facts_of(measured, options.operation if operation is None else None)
@@ -70,12 +74,12 @@ def fresh_run(
             "repeats": repeats,
             "against": against,
             "isolation": ISOLATED if workers else f"one process: {isolation}",
-            **_profiler(options, device),
+            **profiler,
         },
     )
 
 
-def _profiler(options: Options, device: RecordDevice) -> dict[str, str]:
+def _profiler(options: Options, device: AnyDevice) -> dict[str, str]:
     """Which profiler captures, where another than Kineto was asked for; why it is Kineto after all."""
     if options.profiler == "kineto":
         return {}
@@ -103,15 +107,15 @@ def typed(argv: list[str]) -> str:
     return shlex.join(["python", "-m", "rope_prof", *argv[1:]])
 
 
-def resumed_run(folder: Path, device_name: str) -> tuple[Run, RecordDevice]:
-    """The run in `folder` and a device like the one it was begun on. Errors: RunError where it differs,
+def resumed_run(folder: Path, device_name: str) -> tuple[Run, NamedDevice]:
+    """The run in `folder` and a device like the one it was begun on, not opened. Errors: RunError where it differs,
     or was recorded on several ranks.
     """
     run = read_run(folder).run
     if run.ranks > 1:
         raise RunError(f"run {str(folder)!r} was recorded on {run.ranks} ranks at once; {run.going_on()}")
     wanted = run.machine.device if device_name == "auto" else device_name
-    device = find_device(wanted)
+    device = named_device(wanted)
     here = machine(device)
     if (here.device_name, here.torch) != (run.machine.device_name, run.machine.torch):
         raise RunError(
@@ -123,7 +127,7 @@ def resumed_run(folder: Path, device_name: str) -> tuple[Run, RecordDevice]:
 
 def record_run(
     run: Run,
-    device: RecordDevice,
+    device: AnyDevice,
     folder: Path,
     progress: Progress,
     *,
@@ -134,7 +138,7 @@ def record_run(
     """Record what is pending in `run` into `folder`, of which the caller is the one writer (`io.run.writer`).
 
     `resume`: `folder` holds the run; it is read once more, since another process may have gone on with it until now.
-    `workers`: each path in a process of its own; without them all run here. `operation`: one made in a script.
+    `workers`: each path in a process of its own; without them all run on `device`. `operation`: one made in a script.
     Errors: RunError where the folder holds another run; OperationError for an operation that lies at once, of which no
     run is left; what `Recorder.record` raises.
     """
@@ -147,7 +151,7 @@ def record_run(
     bench: Bench
     if workers is None:
         bench = TorchBench(
-            device,
+            find_device(str(device.torch_device)) if isinstance(device, NamedDevice) else device,
             seed=run.seed,
             calls=int(run.settings["calls"] or 2),
             operation=operation,

@@ -114,7 +114,7 @@ def test_a_second_recording_does_not_overwrite_the_first(quick: tuple[Path, str]
 def test_paths_of_a_users_own(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     paths = [word for name in ("right", "wrong", "raises", "one_tensor") for word in ("--path", f"mine:{name}")]
-    words = ["--tokens", "2", "--rounds", "2", "--calls", "2", "--mode", "eager", "--path", "unfused"]
+    words = ["--tokens", "2", "--rounds", "2", "--calls", "3", "--mode", "eager", "--path", "unfused"]
     done = command(
         repository,
         *("record", "--device", "cpu", "-o", tmp_path / "run", *words, *paths),
@@ -129,6 +129,7 @@ def test_paths_of_a_users_own(repository: Path, tmp_path: Path) -> None:
     assert timed.group_by("key").agg(pl.col("process").n_unique())["process"].to_list() == [1, 1, 1]
     assert timed["process"].n_unique() == 3
     found = {f.key.path: f for f in folder.run.keys}
+    assert [found[name].captured_calls for name in ("unfused", "mine:right")] == [3, 3]
     assert {name: f.status for name, f in found.items()} == {
         "unfused": "measured",
         "mine:right": "measured",

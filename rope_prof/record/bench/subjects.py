@@ -25,6 +25,8 @@ from rope_prof.record.loop.timing import COLD_STEPS, Subject, Work
 Call = Callable[..., Any]
 #: A ring is this many times the L2, so that a buffer has left it when its turn comes again.
 RING_FACTOR = 3
+#: torch's variable that says whether the compiler starts processes that compile ahead of the first compilation.
+WARM_POOL = "TORCH_WARM_POOL"
 
 
 class Ring:
@@ -103,7 +105,7 @@ def prepare_compiler(device: RecordDevice) -> None:
 
     if hasattr(dynamo, "fail_on_recompile_limit_hit"):
         dynamo.fail_on_recompile_limit_hit = True
-    os.environ.setdefault("TORCH_WARM_POOL", "0")
+    os.environ.setdefault(WARM_POOL, "0")
     if device.kind == "cuda":
         if "TORCHINDUCTOR_COMPILE_THREADS" not in os.environ:
             inductor.compile_threads = 1

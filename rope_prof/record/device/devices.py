@@ -111,10 +111,30 @@ class CudaDevice:
 RecordDevice = CpuDevice | CudaDevice
 
 
+@dataclass(frozen=True, slots=True)
+class NamedDevice:
+    """A device that this process has not opened: which one it is. Others time on it."""
+
+    kind: Kind
+    torch_device: torch.device
+
+
+AnyDevice = NamedDevice | CpuDevice | CudaDevice
+
+
 def find_device(name: str) -> RecordDevice:
-    """The device called `auto`, `cpu`, `cuda` or `cuda:<n>`; `auto` is the first GPU, else the CPU."""
+    """The device called so, opened. Errors: as `named_device`."""
+    named = named_device(name)
+    return CpuDevice() if named.kind == "cpu" else CudaDevice(named.torch_device)
+
+
+def named_device(name: str) -> NamedDevice:
+    """The device called `auto`, `cpu`, `cuda` or `cuda:<n>`; `auto` is the first GPU, else the CPU. It must be there.
+
+    Errors: UsageError, UnavailableError.
+    """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return CpuDevice()
+        return NamedDevice("cpu", torch.device("cpu"))
     family, _, index = name.partition(":")
     if family not in {"auto", "cuda"} or (index and not index.isdigit()):
         raise UsageError(f"unknown device {name!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:<n>'")
@@ -127,4 +147,4 @@ def find_device(name: str) -> RecordDevice:
             f"device {name!r} is not there ({count} usable GPUs, torch {torch.__version__}); "
             "see `rope_prof doctor`, or use --device cpu"
         )
-    return CudaDevice(torch.device("cuda", number))
+    return NamedDevice("cuda", torch.device("cuda", number))

@@ -21,7 +21,7 @@ from torch._C._autograd import DeviceType
 
 from rope_prof.model.run import Machine
 from rope_prof.record.device.compiler import compiler
-from rope_prof.record.device.devices import RecordDevice
+from rope_prof.record.device.devices import AnyDevice
 from rope_prof.record.device.provenance import commit_of, host_id, host_load, measured_code
 from rope_prof.record.device.quiet import quiet_profiler
 
@@ -77,7 +77,7 @@ def driver_version() -> str | None:
     return _first_line(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
 
 
-def machine(device: RecordDevice) -> Machine:
+def machine(device: AnyDevice) -> Machine:
     """Facts of this machine as `device` sees it; nothing that names its owner."""
     gpu = torch.cuda.get_device_properties(device.torch_device) if device.kind == "cuda" else None
     code = commit_of(measured_code())
