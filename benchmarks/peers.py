@@ -16,8 +16,23 @@ from rope_prof.kernels.mrope.shape import MropeShape
 PathFunction = Callable[..., Any]
 
 
+def _first(function: str, *places: str) -> Any:
+    """`function` of the first of these modules that is there."""
+    for place in places[:-1]:
+        try:
+            return getattr(import_module(place), function)
+        except ModuleNotFoundError as error:
+            if not place.startswith(str(error.name)):
+                raise
+    return getattr(import_module(places[-1]), function)
+
+
 def _sglang() -> PathFunction:
-    run = import_module("sglang.srt.layers.rotary_embedding").triton_ernie45_rope_fused_inplace
+    run = _first(
+        "triton_ernie45_rope_fused_inplace",
+        "sglang.kernels.ops.attention.rotary_triton",  # since 0.5.23
+        "sglang.srt.layers.rotary_embedding",
+    )
     cast: dict[tuple[int, torch.dtype], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def sglang(q: Any, k: Any, positions: Any, table: Any, shape: MropeShape) -> None:

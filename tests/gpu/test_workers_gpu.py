@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -44,14 +46,16 @@ def search_path(*folders: Path) -> str:
     return os.pathsep.join(filter(None, [*map(str, folders), os.environ.get("PYTHONPATH", "")]))
 
 
-def recorded(folder: Path, *words: str, cwd: Path | None = None) -> tuple[Run, subprocess.CompletedProcess[str]]:
-    """A run of a few rounds over 64 tokens. One that takes over `LIMIT_S` is ended, and fails by what it did last."""
+def recorded(
+    folder: Path, *words: str, cwd: Path | None = None, tokens: str = "64", **variables: str
+) -> tuple[Run, subprocess.CompletedProcess[str]]:
+    """A run of a few rounds. One that takes over `LIMIT_S` is ended, and fails by what it did last."""
     (folder / "broken.py").write_text(PATHS)
-    short = ["--device", "cuda", "--tokens", "64", "--rounds", "7", "--patience", "30"]
+    short = ["--device", "cuda", "--tokens", tokens, "--rounds", "7", "--patience", "30"]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "rope_prof", "record", *short, "-o", str(folder / "run"), *words],
-            env=os.environ | {"PYTHONPATH": search_path(folder, ROOT)},
+            env=os.environ | {"PYTHONPATH": search_path(folder, ROOT)} | variables,
             cwd=cwd,
             capture_output=True,
             text=True,
@@ -96,6 +100,32 @@ def test_a_path_that_is_wrong_when_compiled_is_wrong_in_that_mode_alone(tmp_path
     assert done.returncode == 0, (found, done.stderr)
     assert found["broken:wrong_when_compiled", "eager"][0] == "measured", found
     assert found["broken:wrong_when_compiled", "compile"][0] == "wrong", found
+
+
+SERVED = """
+import peers
+
+found, failed = peers.installed()
+sglang = found["sglang"]
+sglang.in_place = True
+"""
+
+
+@pytest.mark.skipif(find_spec("sglang") is None, reason="needs SGLang: pip install sglang")
+def test_the_kernel_that_sglang_serves_with_costs_its_own_keys_at_most(tmp_path: Path) -> None:
+    """Under torch.compile it was seen to give wrong values and, over 8,192 tokens, to touch memory of others."""
+    (tmp_path / "served.py").write_text(SERVED)
+    benchmarks = search_path(tmp_path, ROOT, ROOT / "benchmarks")
+    words = ["--path", "unfused", "--path", "served:sglang"]
+    run, done = recorded(tmp_path, *words, tokens="8192", PYTHONPATH=benchmarks)
+    found = told_of(run)
+    mine = {mode: told for (path, mode), told in found.items() if path == "served:sglang"}
+    logging.getLogger(__name__).warning("exit code %d, %s", done.returncode, mine)
+    assert [found["unfused", mode][0] for mode in ("eager", "compile", "graph")] == ["measured"] * 3, found
+    assert set(mine) == {"eager", "compile", "graph"}
+    assert all(reason for status, reason in mine.values() if status in {"failed", "wrong"})
+    assert done.returncode == (5 if "failed" in {status for status, _ in mine.values()} else 0), done.stderr
+    assert "served:sglang eager" in done.stdout
 
 
 def test_a_revision_is_measured_beside_the_tree(repository: Path, tmp_path: Path) -> None:

@@ -70,12 +70,13 @@ def test_no_peer_is_found_where_none_is_installed(peers: ModuleType, monkeypatch
     assert peers.installed() == ({}, {})
 
 
+@pytest.mark.parametrize("place", ["sglang.srt.layers.rotary_embedding", "sglang.kernels.ops.attention.rotary_triton"])
 def test_sglang_is_called_with_a_cast_table_and_its_own_section_order(
-    peers: ModuleType, monkeypatch: pytest.MonkeyPatch, x: Inputs
+    peers: ModuleType, monkeypatch: pytest.MonkeyPatch, x: Inputs, place: str
 ) -> None:
     seen: list[Any] = []
     install(
-        monkeypatch, "sglang.srt.layers.rotary_embedding",
+        monkeypatch, place,
         triton_ernie45_rope_fused_inplace=lambda *arguments: seen.append(arguments),
     )  # fmt: skip
     found, failed = peers.installed()
