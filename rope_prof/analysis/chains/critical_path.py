@@ -101,18 +101,12 @@ def _before(events: ChainEvents, latency: Latency) -> Ints:
 
 def _on_stream(events: ChainEvents) -> tuple[Ints, Ints]:
     """Of each event's stream: the event that ends last among those that started before, and when (-1, `NONE`)."""
-    stream = events.frame["stream"].rank("dense").fill_null(0).to_numpy().astype(np.int64)
-    order = np.lexsort((events.end, events.start, stream))
-    previous, ready = np.full(order.size, -1), np.full(order.size, NONE)
-    holder = reach = -1
-    lane = -1
-    ends, lanes = events.end.tolist(), stream.tolist()
-    for row in order.tolist():
-        if lanes[row] != lane:
-            lane, holder, reach = lanes[row], -1, NONE
-        previous[row], ready[row] = holder, reach
-        if holder < 0 or ends[row] >= reach:
-            holder, reach = row, ends[row]
+    spans = events.by_stream
+    holder = np.maximum.accumulate(np.where(spans.end == spans.reach, np.arange(spans.row.size), 0))
+    previous, ready = np.full(spans.row.size, -1), np.full(spans.row.size, NONE)
+    previous[spans.row[1:]], ready[spans.row[1:]] = spans.row[holder[:-1]], spans.reach[:-1]
+    opens = spans.row[spans.first]
+    previous[opens], ready[opens] = -1, NONE
     return previous, ready
 
 

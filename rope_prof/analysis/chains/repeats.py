@@ -206,9 +206,8 @@ def _occurrences(candidate: _Candidate, folded: _Folded, order: Ints) -> Repeat:
 def _fold(text: Ints, host_gap: Ints | None) -> _Folded:
     """Equal runs folded into one; a run that is one loop from end to end is cut into its turns first."""
     places: dict[bytes, list[int]] = {}
-    pieces = list(_pieces(text, host_gap))
-    for start, end in pieces:
-        places.setdefault(text[start:end].tobytes(), []).append(start)
+    for start, run in _pieces(text, host_gap):
+        places.setdefault(run, []).append(start)
     runs = [np.frombuffer(key, dtype=np.int64) for key in places]
     sizes = np.array([run.size + 1 for run in runs], dtype=np.int64)
     if not runs:
@@ -220,24 +219,31 @@ def _fold(text: Ints, host_gap: Ints | None) -> _Folded:
     return _Folded(folded, np.repeat(np.arange(len(runs)), sizes), first, weight, tuple(map(tuple, places.values())))
 
 
-def _pieces(text: Ints, host_gap: Ints | None) -> Iterator[tuple[int, int]]:
-    """Start and end of each run of at least two symbols; the turns of a run that is one loop."""
+def _pieces(text: Ints, host_gap: Ints | None) -> Iterator[tuple[int, bytes]]:
+    """Start and symbols of each run; the turns of a run that is one loop."""
     inside = np.concatenate([[False], text >= 0, [False]])
-    starts = np.flatnonzero(inside[1:] & ~inside[:-1])
-    ends = np.flatnonzero(~inside[1:] & inside[:-1])
-    keys = [text[start:end].tobytes() for start, end in zip(starts, ends, strict=True)]
-    periods = {key: _period(np.frombuffer(key, dtype=np.int64)) for key in set(keys)}
-    for start, end, key in zip(starts.tolist(), ends.tolist(), keys, strict=True):
-        period = periods[key]
-        if period < 2 or end - start < LOOP * period:
-            yield start, end
+    starts = np.flatnonzero(inside[1:] & ~inside[:-1]).tolist()
+    ends = np.flatnonzero(~inside[1:] & inside[:-1]).tolist()
+    raw, item = text.tobytes(), text.itemsize
+    keys = [raw[item * start : item * end] for start, end in zip(starts, ends, strict=True)]
+    loops = {key: _turn_length(np.frombuffer(key, dtype=np.int64)) for key in set(keys)}
+    for start, end, key in zip(starts, ends, keys, strict=True):
+        period = loops[key]
+        if not period:
+            yield start, key
             continue
         offset = 0
         if (end - start) % period and host_gap is not None:
             turns = [host_gap[start + o : end : period][1 if o == 0 else 0 :].mean() for o in range(period)]
             offset = int(np.argmax(turns))
         edges = [start, *range(start + offset, end + 1, period), end]
-        yield from ((a, b) for a, b in pairwise(edges) if b > a)
+        yield from ((a, raw[item * a : item * b]) for a, b in pairwise(edges) if b > a)
+
+
+def _turn_length(run: Ints) -> int:
+    """The length of a turn where the whole run is one loop, else 0."""
+    period = _period(run)
+    return 0 if period < 2 or run.size < LOOP * period else period
 
 
 def _period(run: Ints) -> int:

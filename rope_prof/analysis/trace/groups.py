@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -9,12 +12,29 @@ import polars as pl
 
 def group_numbers(frame: pl.DataFrame) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
     """For each row the number of its group, and the distinct rows in the order of their numbers; null equals null."""
-    distinct = frame.unique(maintain_order=True)
-    if distinct.height < 2:
-        return np.zeros(frame.height, np.int64), distinct
-    numbered = distinct.with_row_index("number")
-    found = frame.join(numbered, on=frame.columns, how="left", nulls_equal=True, maintain_order="left")
+    if not frame.height:
+        return np.zeros(0, np.int64), frame
+    varied = [column.name for column in frame if not is_constant(column)]
+    if not varied:
+        return np.zeros(frame.height, np.int64), frame.head(1)
+    distinct = frame.unique(varied, keep="first", maintain_order=True)
+    numbered = distinct.select(varied).with_row_index("number")
+    found = frame.select(varied).join(numbered, on=varied, how="left", nulls_equal=True, maintain_order="left")
     return found["number"].to_numpy().astype(np.int64), distinct
+
+
+def is_constant(column: pl.Series) -> bool:
+    """Whether all rows, at least one, hold the same."""
+    return bool(column.eq_missing(column[0]).all())
+
+
+def parts_of(frame: pl.DataFrame, column: str) -> Iterator[tuple[Any, pl.DataFrame]]:
+    """Each value of the column, in the order in which they come, with its rows; all rows as they are where it is one."""
+    if frame.height and is_constant(frame[column]):
+        yield frame[column][0], frame
+        return
+    for (value,), rows in frame.group_by(column, maintain_order=True):
+        yield value, rows
 
 
 def holding(texts: pl.Series, pattern: str) -> pl.Series:

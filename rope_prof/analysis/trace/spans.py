@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rope_prof.analysis.trace.groups import group_numbers
+
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
@@ -125,12 +127,28 @@ _TIES = ("dur_ns", "stream", "correlation", "graph_node")
 
 def event_order(frame: pl.DataFrame, by: Sequence[str] = ()) -> Int64s:
     """Row numbers by `by`, then start; ties broken by what the rows say, so that the file's order does not matter."""
-    starts = frame["start_ns"].to_numpy()
-    if not by and np.all(starts[1:] > starts[:-1]):
-        return np.arange(frame.height, dtype=np.int64)
-    keys = [*by, "start_ns", *(name for name in _TIES if name in frame.columns and name not in by)]
-    ordered = frame.select(*keys, pl.int_range(pl.len()).alias("_row")).sort(keys, nulls_last=True)
-    return ordered["_row"].to_numpy().astype(np.int64)
+    return row_order(frame, by, [name for name in _TIES if name in frame.columns and name not in by])
+
+
+def row_order(frame: pl.DataFrame, by: Sequence[str], ties: Sequence[str]) -> Int64s:
+    """Row numbers by `by`, `start_ns` and `ties`, nulls last: one sort of integers, and one of the rows that tie."""
+    key = frame["start_ns"].to_numpy()
+    if by and frame.height:
+        number, groups = group_numbers(frame.select(by))
+        place = groups.with_row_index("place").sort(by, nulls_last=True)["place"].arg_sort().to_numpy().astype(np.int64)
+        low, width = int(key.min()), int(key.max()) - int(key.min()) + 1
+        if groups.height * width >= 1 << 62:
+            rows = frame.select(*by, "start_ns", *ties).with_row_index("row")
+            return rows.sort(*by, "start_ns", *ties, "row", nulls_last=True)["row"].to_numpy().astype(np.int64)
+        key = place[number] * width + (key - low)
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    same = ordered[1:] == ordered[:-1]
+    if same.any():
+        tied = np.append(same, False) | np.append(False, same)
+        rows = frame[order[tied]].select(ties).with_columns(key=ordered[tied], row=order[tied])
+        order[tied] = rows.sort("key", *ties, "row", nulls_last=True)["row"].to_numpy()
+    return order
 
 
 def gaps(frame: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
