@@ -22,6 +22,7 @@ from rope_prof.analysis.chains.events import NONE, SMALL_NS, ChainEvents, device
 from rope_prof.analysis.chains.floor import Bandwidth, ChainFloor, Shapes, bandwidth, floor
 from rope_prof.analysis.chains.repeats import BREAK, Ints, find_repeats
 from rope_prof.analysis.chains.saving import CallTimes, call_times, device_idle, launch_latency
+from rope_prof.analysis.trace.groups import parts_of
 from rope_prof.analysis.trace.sites import MODULE_NUMBER, LaunchSites
 from rope_prof.model.trace import Trace
 
@@ -117,7 +118,7 @@ def chains(
     steps, shapes, sites = _steps(trace), Shapes.of(trace.ops), LaunchSites(trace)
     found: list[tuple[Chain, pl.DataFrame]] = []
     speeds: dict[str, Bandwidth] = {}
-    for (device,), rows in sorted(launched_events(trace).group_by("device"), key=lambda group: str(group[0][0])):
+    for device, rows in parts_of(launched_events(trace), "device", ordered=True):
         events = device_events(trace, rows, small_ns)
         modules = sites.modules(events.frame).str.replace_all(MODULE_NUMBER, "_*$1")
         span = int(events.end.max() - events.start.min())

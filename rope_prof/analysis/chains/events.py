@@ -45,10 +45,10 @@ class ChainEvents:
     """The GPU events of one device as columns, lane after lane. A launch that is not in the file is `NONE`.
 
     `by_stream` are the events stream after stream, whoever launched them, and `stream_next` the index of the one that
-    starts next on the same stream; -1 for the last. `bare` is the host time from the launch before in the lane to this one's that no operator covers: the caller's
-    own code, `NONE` where the file does not tell; `enters` whether a range that holds two launches or more begins or
-    ends between the two. `thread` numbers the launching threads, `symbol` the names of the events that may join a chain
-    in alphabetical order, with `BREAK` for all others.
+    starts next on the same stream; -1 for the last. `bare` is the host time from the launch before in the lane to this
+    one's that no operator covers: the caller's own code, `NONE` where the file does not tell; `enters` whether a range
+    that holds two launches or more begins or ends between the two. `thread` numbers the launching threads, `symbol` the
+    names of the events that may join a chain in alphabetical order, with `BREAK` for all others.
     """
 
     frame: pl.DataFrame
@@ -109,8 +109,8 @@ def device_events(trace: Trace, events: pl.DataFrame, small_ns: int = SMALL_NS) 
 def _symbols(frame: pl.DataFrame, small_ns: int) -> tuple[Ints, tuple[str, ...]]:
     """Of each event the number of its name among those that may join a chain, else `BREAK`; and those names."""
     number, called = group_numbers(frame.select("name"))
-    usual = pl.DataFrame({"number": number, "dur_ns": frame["dur_ns"]}).group_by("number").agg(pl.col("dur_ns").median())
-    called = called.with_row_index("number").join(usual.cast({"number": pl.UInt32}), on="number", maintain_order="left")
+    usual = frame.select(pl.Series("number", number), "dur_ns").group_by("number").agg(pl.col("dur_ns").median())
+    called = called.hstack(usual.sort("number"))
     told = called.select(
         within=pl.col("name").str.contains("(?i)DtoD|Device -> Device"),
         pointwise=~pl.col("name").str.contains(NOT_POINTWISE),

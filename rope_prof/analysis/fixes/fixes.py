@@ -17,6 +17,7 @@ from rope_prof.analysis.fixes.idle import idle_fixes
 from rope_prof.analysis.fixes.places import place_of
 from rope_prof.analysis.trace.analyze import Analysis
 from rope_prof.analysis.trace.gaps import host
+from rope_prof.analysis.trace.groups import parts_of
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.sites import LaunchSites
 from rope_prof.model.nsight import KernelCounters
@@ -45,7 +46,7 @@ def fixes(trace: Trace, analysis: Analysis, found: Chains | None, counters: Sequ
         return Fixes(reason=reason)
     events, host_side, sites = launched(trace), host(trace), LaunchSites(trace)
     lost: list[Fix] = []
-    for _, rows in events.group_by("device", maintain_order=True):
+    for _, rows in parts_of(events, "device"):
         lost += [*idle_fixes(trace, analysis, rows, host_side, sites), *busy_fixes(trace, rows, sites)]
         lost += occupancy_fixes(rows, counters, sites)
     lost += _chains(found, events, analysis, sites)

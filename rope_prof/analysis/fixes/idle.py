@@ -35,7 +35,7 @@ def idle_fixes(
     found = gaps(events)
     if not found.height:
         return
-    after = events[found["after"]].select("name", "launch_name", "launch_process", "launch_thread", "launch_start_ns")
+    after = events.select("name", "launch_name", "launch_process", "launch_thread", "launch_start_ns")[found["after"]]
     split = pieces(segments(found, events), host_side)
     rows = split.join(after.with_row_index("gap").cast({"gap": pl.Int64}), on="gap", maintain_order="left")
     device, span = str(events["device"][0]), _span(events)

@@ -15,6 +15,7 @@ from rope_prof.analysis.trace.backward import caused_by_forward
 from rope_prof.analysis.trace.calls import as_cpu, families, innermost, recorded_on_cpu
 from rope_prof.analysis.trace.clocks import early_ns
 from rope_prof.analysis.trace.gaps import Host, device_gaps, host
+from rope_prof.analysis.trace.groups import parts_of
 from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.modules import module_use, replayed_modules
@@ -101,10 +102,9 @@ def _timelines(trace: Trace) -> tuple[pl.DataFrame, ...]:
 
 
 def _devices(trace: Trace, events: pl.DataFrame, host_side: Host) -> tuple[DeviceUse, ...]:
-    by_device = events.select(NEEDED).sort("device", maintain_order=True)
     return tuple(
         device_use(name, trace.device_names.get(name), rows, host_side)
-        for (name,), rows in by_device.group_by("device", maintain_order=True)
+        for name, rows in parts_of(events.select(NEEDED), "device", ordered=True)
     )
 
 

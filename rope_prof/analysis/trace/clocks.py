@@ -16,7 +16,7 @@ import polars as pl
 from rope_prof.analysis.stats import percentiles
 from rope_prof.analysis.trace.gaps import DEVICE_SYNC, STREAM_SYNC
 from rope_prof.analysis.trace.graph_nodes import GRAPH_LAUNCH
-from rope_prof.analysis.trace.groups import holding
+from rope_prof.analysis.trace.groups import holding, parts_of
 from rope_prof.analysis.trace.spans import Bools, frame_union, gaps, length, window
 from rope_prof.model.trace import Finding, Trace, proof
 
@@ -72,15 +72,13 @@ def _before_launch(events: pl.DataFrame) -> Iterator[Finding]:
 def _after_sync(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     linked = events.filter(pl.col("launch_start_ns").is_not_null())
     wrong = []
-    for (process,), rows in linked.group_by("launch_process"):
+    for process, rows in parts_of(linked, "launch_process"):
         if rows["device"].n_unique() > 1:
             continue
         one = rows.select("device", "stream").n_unique() == 1
-        waits = trace.calls.filter(
-            pl.col("process").eq_missing(process)
-            & pl.col("name").str.contains(f"{DEVICE_SYNC}|{STREAM_SYNC}" if one else DEVICE_SYNC)
-            & (pl.col("dur_ns") > 0)
-        ).sort("start_ns")
+        syncs = holding(trace.calls["name"], f"{DEVICE_SYNC}|{STREAM_SYNC}" if one else DEVICE_SYNC)
+        here = pl.col("process").eq_missing(process) & (pl.col("dur_ns") > 0)
+        waits = trace.calls.select("process", "start_ns", "dur_ns").filter(syncs & here).sort("start_ns")
         if waits.height:
             wrong.append(rows.filter(pl.Series(_outlives(rows, waits))))
     late = pl.concat(wrong) if wrong else linked.clear()
@@ -106,7 +104,7 @@ def _outlives(rows: pl.DataFrame, waits: pl.DataFrame) -> Bools:
 
 def _shifted(events: pl.DataFrame) -> Iterator[Finding]:
     columns = ("device", "kind", "name", "stream", "start_ns", "dur_ns", "correlation", "launch_name")
-    for (device,), rows in events.select(*columns, "launch_start_ns").group_by("device", maintain_order=True):
+    for device, rows in parts_of(events.select(*columns, "launch_start_ns"), "device"):
         found = gaps(rows)
         after = rows[found["after"].to_numpy()].filter(pl.col("launch_start_ns").is_not_null())
         called = after["launch_name"]

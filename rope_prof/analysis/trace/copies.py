@@ -64,6 +64,7 @@ def ways(names: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 def only_copies_ns(events: pl.DataFrame) -> int:
     """How long copies run on one device and no kernel, graph or set does."""
-    moves = frame_union(events.filter(pl.col("kind") == "memcpy"))
-    work = frame_union(events.filter(pl.col("kind") != "memcpy"))
+    times = events.select("kind", "start_ns", "dur_ns")
+    moves = frame_union(times.filter(pl.col("kind") == "memcpy"))
+    work = frame_union(times.filter(pl.col("kind") != "memcpy"))
     return join(moves, work).total - work.total

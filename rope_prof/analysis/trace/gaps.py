@@ -26,7 +26,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.trace.groups import group_numbers, holding
+from rope_prof.analysis.trace.groups import among, group_numbers, holding
+from rope_prof.analysis.trace.latest import kept_for
 from rope_prof.analysis.trace.launches import NODE_ENDS, launched
 from rope_prof.analysis.trace.spans import EMPTY, Bools, Int64s, SpanSet, gaps, in_order, join
 from rope_prof.model.trace import Trace
@@ -86,6 +87,7 @@ def by_profiler(trace: Trace) -> pl.DataFrame:
     return trace.overheads.filter(~pl.col("name").fill_null("").str.contains(_DRIVERS_OWN))
 
 
+@kept_for("gpu", "calls", "overheads")
 def host(trace: Trace) -> Host:
     """The host side of a trace, as far as the rule needs it."""
     waiting = _read_back(trace, trace.calls.filter(holding(trace.calls["name"], f"{SYNC_CALL}|{BLOCKING_COPY}")))
@@ -122,15 +124,15 @@ def _unions(frame: pl.DataFrame, *by: str) -> dict[Any, SpanSet]:
 def _read_back(trace: Trace, waiting: pl.DataFrame) -> pl.DataFrame:
     """The waits, blocking copies and those for a copy to the host until their thread's next launch: the queue is empty
     because of them."""
-    to_host = (pl.col("kind") == "memcpy") & pl.col("name").fill_null("").str.contains(_TO_HOST)
-    back = trace.gpu.filter(to_host & pl.col("correlation").is_not_null())["correlation"].unique()
+    copies = trace.gpu.select("kind", "name", "correlation").filter(pl.col("kind") == "memcpy")
+    back = copies.filter(pl.col("name").fill_null("").str.contains(_TO_HOST))["correlation"].unique().drop_nulls()
     blocking = holding(trace.calls["name"], BLOCKING_COPY)
     if not waiting.height or not (len(back) or blocking.any()):
         return waiting
     lane = ["process", "thread"]
     made = (
-        trace.calls.with_columns(blocking=blocking)
-        .join(trace.gpu.select("correlation").unique(), on="correlation", how="semi")
+        trace.calls.select(*lane, "start_ns", "correlation", blocking=blocking)
+        .filter(among(trace.calls["correlation"], trace.gpu["correlation"]))
         .sort("start_ns")
     )
     made = made.select(*lane, at="start_ns", copies=pl.col("blocking") | pl.col("correlation").is_in(back.implode()))
@@ -241,18 +243,18 @@ def _ladders(parts: Segments, host_side: Host, first: Rungs) -> Iterator[tuple[I
 
     Threads that nothing of their own tells apart share a ladder.
     """
-    lanes, of_lane = np.unique(parts.lane, return_inverse=True)
+    lanes = np.flatnonzero(np.bincount(parts.lane + 1)) - 1
     alike: dict[Any, int] = {}
     ladders: list[Rungs] = []
-    kind = np.zeros(len(lanes), np.int64)
-    for at, lane in enumerate(lanes.tolist()):
+    kind = np.zeros(len(parts.lanes) + 1, np.int64)
+    for lane in lanes.tolist():
         place = None if lane < 0 else parts.lanes[lane]
         told = None if place is None else host_side.kind(*place)
         if told not in alike:
             alike[told] = len(ladders)
             ladders.append(first if place is None else (*first, *host_side.rungs(*place)))
-        kind[at] = alike[told]
-    of_part = kind[of_lane]
+        kind[lane] = alike[told]
+    of_part = kind[parts.lane]
     order = np.argsort(of_part, kind="stable")
     bounds = np.searchsorted(of_part[order], np.arange(len(ladders) + 1))
     for number, rungs in enumerate(ladders):
@@ -278,7 +280,7 @@ def idle_by_cause(parts: Segments, host_side: Host, owners: int = 1, first: Rung
 
 def cause_table(parts: Segments, host_side: Host, owners: int, first: Rungs = ()) -> Int64s:
     """Nanoseconds, one row per owner and one column per cause (in the order of `CAUSES`)."""
-    table = np.zeros((owners, len(CAUSES)), np.int64)
+    table = np.zeros((owners, len(CAUSES)), np.int64, order="F")
     for rows, codes, above in _ladders(parts, host_side, first):
         start, end, owner = parts.start[rows], parts.end[rows], parts.owner[rows]
         taken = np.zeros(len(rows), np.int64)

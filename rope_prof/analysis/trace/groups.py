@@ -28,16 +28,35 @@ def is_constant(column: pl.Series) -> bool:
     return bool(column.eq_missing(column[0]).all())
 
 
-def parts_of(frame: pl.DataFrame, column: str) -> Iterator[tuple[Any, pl.DataFrame]]:
-    """Each value of the column, in the order in which they come, with its rows; all rows as they are where it is one."""
+def parts_of(frame: pl.DataFrame, column: str, *, ordered: bool = False) -> Iterator[tuple[Any, pl.DataFrame]]:
+    """Each value of the column with its rows, by value or in the order in which they come; of one value all rows."""
     if frame.height and is_constant(frame[column]):
         yield frame[column][0], frame
-        return
-    for (value,), rows in frame.group_by(column, maintain_order=True):
-        yield value, rows
+    else:
+        rows = frame.sort(column, maintain_order=True) if ordered else frame
+        yield from ((value, part) for (value,), part in rows.group_by(column, maintain_order=True))
 
 
 def holding(texts: pl.Series, pattern: str) -> pl.Series:
     """Which rows' text holds the pattern, each distinct text looked at once; no row without a text does."""
     names = texts.unique().drop_nulls()
-    return texts.is_in(names.filter(names.str.contains(pattern)).implode()).fill_null(False)
+    held = names.filter(names.str.contains(pattern))
+    if len(held) and len(held) < len(names):
+        return texts.is_in(held.implode()).fill_null(False)
+    return texts.is_not_null() & bool(len(held))
+
+
+def among(numbers: pl.Series, known: pl.Series) -> pl.Series:
+    """Which of `numbers` stand in `known`; a null stands nowhere."""
+    found = np.isin(numbers.fill_null(0).to_numpy(), known.drop_nulls().to_numpy())
+    return pl.Series(numbers.name, found) & numbers.is_not_null()
+
+
+def first_rows(numbers: pl.Series, known: pl.Series) -> pl.Series:
+    """For each number the first row of `known` (at least one, no nulls) that holds it, or null."""
+    held, wanted = known.to_numpy(), numbers.fill_null(0).to_numpy()
+    order = np.argsort(held, kind="stable")
+    ordered = held[order]
+    at = np.minimum(np.searchsorted(ordered, wanted), len(held) - 1)
+    there = pl.Series(ordered[at] == wanted) & numbers.is_not_null()
+    return pl.Series(order[at]).set(~there, None)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from rope_prof.analysis.trace.groups import holding
+from rope_prof.analysis.trace.groups import among, holding
 from rope_prof.analysis.trace.launches import LAUNCHES_KERNEL, restarts
 from rope_prof.analysis.trace.spans import frame_union
 from rope_prof.model.trace import Finding, Trace, proof
@@ -20,7 +20,7 @@ def identity(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     """The findings; `events` is the trace's `launched` frame."""
     calls = trace.calls
     launches = calls.filter(calls["correlation"].is_not_null() & holding(calls["name"], LAUNCHES_KERNEL))
-    again = restarts(launches.join(events.select("correlation").unique(), on="correlation", how="semi"))
+    again = restarts(launches.filter(among(launches["correlation"], events["correlation"])))
     if again.height:
         detail = (
             "launches have a correlation that their process used before: the file holds several sessions, each event "
@@ -49,10 +49,10 @@ def identity(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
 
 def _shared(launches: pl.DataFrame, events: pl.DataFrame) -> Iterator[Finding]:
     """Launches of several processes under one correlation, where the events do not say which is theirs."""
-    loose = events.filter(pl.col("process").is_null() & pl.col("correlation").is_not_null())
-    held = launches.join(loose.select("correlation").unique(), on="correlation", how="semi")
-    if held["process"].n_unique() < 2:
+    if launches["process"].n_unique() < 2:
         return
+    loose = events.filter(pl.col("process").is_null())
+    held = launches.filter(among(launches["correlation"], loose["correlation"]))
     shared = held.filter(pl.col("process").n_unique().over("correlation") > 1)
     if shared.height:
         count = shared["process"].n_unique()

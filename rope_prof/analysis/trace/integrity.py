@@ -18,6 +18,7 @@ from rope_prof.analysis.trace.copies import BOUND as COPY_BOUND
 from rope_prof.analysis.trace.copies import copy_use, only_copies_ns
 from rope_prof.analysis.trace.gaps import by_profiler, host, pieces, segments
 from rope_prof.analysis.trace.graph_nodes import graph_nodes
+from rope_prof.analysis.trace.groups import parts_of
 from rope_prof.analysis.trace.identity import identity
 from rope_prof.analysis.trace.missing import missing
 from rope_prof.analysis.trace.overlaps import overlaps
@@ -119,7 +120,7 @@ def _no_gpu_events(trace: Trace) -> Finding:
 
 
 def _copies(_: Trace, events: pl.DataFrame) -> Iterator[Finding]:
-    for (device,), rows in events.group_by("device", maintain_order=True):
+    for device, rows in parts_of(events, "device"):
         copies = rows.filter(pl.col("kind") == "memcpy")
         start, end = window(rows)
         most = total_time(copies)  # at least as long as copies run alone
@@ -182,13 +183,12 @@ def _overhead(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
 def _one_wait(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
     """One gap is most of a device's window, and the GPU waited in it with work queued (or nobody knows why)."""
     events = events.select(NEEDED)
-    for device in events["device"].unique().sort():
-        rows = events.filter(pl.col("device") == device)
+    for device, rows in parts_of(events, "device", ordered=True):
         found = gaps(rows)
         if not found.height:
             continue
         start, end = window(rows)
-        longest = found.sort("dur_ns", descending=True).head(1)
+        longest = found[[int(found["dur_ns"].arg_max() or 0)]]
         if longest["dur_ns"][0] <= max(ONE_WAIT_NS, ONE_WAIT_SHARE * (end - start)):
             continue
         parts = pieces(segments(longest, rows), host(trace))

@@ -6,10 +6,10 @@ All kernels of one graph launch share its correlation. An event without a launch
 
 from __future__ import annotations
 
-from weakref import ref
-
 import polars as pl
 
+from rope_prof.analysis.trace.groups import among, first_rows
+from rope_prof.analysis.trace.latest import kept_for
 from rope_prof.analysis.trace.workers import works_for
 from rope_prof.model.trace import Trace
 
@@ -35,30 +35,12 @@ NODE_ENDS = {"host_node": "host_node_ns", "event_node": "event_node_ns"}
 FOR_THREAD = "launch_for_thread"
 
 
+@kept_for("gpu", "calls", "ranges", "ops", "nodes")
 def launched(trace: Trace) -> pl.DataFrame:
     """`trace.gpu`, row for row, with launch_name, _api, _process, _thread, _start_ns, _dur_ns (null: no launch).
 
     `launch_for_thread`: the thread that waits for it, null for none. `host_node_ns`, `event_node_ns`: see `NODE_ENDS`.
-    The answer for the latest frames is kept as long as they are: every account of a trace begins with it.
     """
-    frames = (trace.gpu, trace.calls, trace.ranges, trace.ops, trace.nodes)
-    for known, answer in _held:
-        if all(one() is frame for one, frame in zip(known, frames, strict=True)):
-            return answer
-    found = _launched(trace)
-    _held[:] = [(tuple(ref(frame, _forget) for frame in frames), found)]
-    return found
-
-
-_held: list[tuple[tuple[ref[pl.DataFrame], ...], pl.DataFrame]] = []
-
-
-def _forget(_: ref[pl.DataFrame]) -> None:
-    """One of the latest frames is gone; those before them are no longer asked for."""
-    _held.clear()
-
-
-def _launched(trace: Trace) -> pl.DataFrame:
     events = _joined(trace)
     waits = (_behind(trace.nodes.filter(pl.col("kind") == kind), events, name) for kind, name in NODE_ENDS.items())
     return events.with_columns(works_for(trace, events), *waits)
@@ -91,18 +73,24 @@ def _joined(trace: Trace) -> pl.DataFrame:
     gpu = trace.gpu
     calls = trace.calls.filter(pl.col("correlation").is_not_null())
     if not gpu.height or not calls.height:
-        return gpu.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in _LAUNCH.items())
-    calls = calls.join(gpu.select("correlation").unique(), on="correlation", how="semi")
+        return _without_launch(gpu)
+    calls = calls.filter(among(calls["correlation"], gpu["correlation"]))
     columns = ("name", "api", "process", "thread", "start_ns", "dur_ns")
     if restarts(calls).height:
         return _latest(gpu, calls)
+    if not calls.height:
+        return _without_launch(gpu)
     table = calls.select("correlation", *(pl.col(c).alias(f"launch_{c}") for c in columns))
     table = table.sort("launch_start_ns", "launch_dur_ns", "launch_api", descending=[False, True, True])
     with_process = gpu["process"].null_count() < gpu.height
     if not with_process:
-        first = table.unique("correlation", keep="first", maintain_order=True)
-        return gpu.join(first, on="correlation", how="left", maintain_order="left")
+        row = first_rows(gpu["correlation"], table["correlation"])
+        return gpu.hstack([column.gather(row) for column in table.drop("correlation")])
     return _by_process(gpu, table)
+
+
+def _without_launch(gpu: pl.DataFrame) -> pl.DataFrame:
+    return gpu.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in _LAUNCH.items())
 
 
 def restarts(calls: pl.DataFrame) -> pl.DataFrame:

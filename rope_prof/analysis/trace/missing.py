@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.gaps import DEVICE_SYNC, STREAM_SYNC
+from rope_prof.analysis.trace.groups import among
 from rope_prof.analysis.trace.launches import LAUNCHES_KERNEL, MOVES
 from rope_prof.analysis.trace.spans import Bools, Int64s, SpanSet, frame_union, length, union
 from rope_prof.model.trace import Finding, Trace, proof
@@ -61,8 +62,9 @@ def _recorded(trace: Trace, events: pl.DataFrame) -> pl.DataFrame:
     """The calls that are held to have a record."""
     calls = trace.calls.filter(pl.col("correlation").is_not_null())
     names = calls.group_by("name").agg(pl.len().alias("made"), pl.col("correlation").n_unique().alias("distinct"))
-    linked = events.filter(pl.col("launch_start_ns").is_not_null())
-    held = linked.unique(["launch_process", "launch_start_ns", "correlation"]).group_by(name="launch_name").len("held")
+    launch = events.select("launch_process", "launch_start_ns", "correlation", name="launch_name")
+    linked = launch.filter(pl.col("launch_start_ns").is_not_null())
+    held = linked.unique(["launch_process", "launch_start_ns", "correlation"]).group_by("name").len("held")
     names = names.join(held, on="name", how="left").with_columns(pl.col("held").fill_null(0))
     moves = pl.col("name").str.contains(MOVES) & (pl.col("held") > 0)
     mostly = (pl.col("held") > 1) & (2 * pl.col("held") >= pl.col("made"))
@@ -124,6 +126,8 @@ def _calls(bare: pl.DataFrame) -> str:
 
 def _without_kernel(launches: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     keys = ["correlation", "process"] if events["process"].null_count() == 0 else ["correlation"]
+    if len(keys) == 1:
+        return launches.filter(~among(launches["correlation"], events["correlation"]))
     return launches.join(events.select(keys).unique(), on=keys, how="anti")
 
 

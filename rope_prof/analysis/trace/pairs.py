@@ -77,9 +77,13 @@ def by_thread(ranges: pl.DataFrame, events: pl.DataFrame) -> Iterator[ThreadCall
     )
     linked = linked.filter(pl.col("at").is_not_null()).sort("at", maintain_order=True)
     waited = linked.filter(pl.col("other").is_not_null() & pl.col("other").ne_missing(pl.col("thread")))
-    known = pl.concat([linked, waited.with_columns(thread="other")]).sort("process", "thread", "at", "row")
+    known = pl.concat([linked, waited.with_columns(thread="other")]) if waited.height else linked
+    lane, lanes = group_numbers(known.select("process", "thread"))
     row, at = known["row"].to_numpy(), known["at"].to_numpy()
-    places = _places(known)
+    by_lane = np.lexsort((row, at, lane)) if waited.height else np.argsort(lane, kind="stable")
+    row, at = row[by_lane], at[by_lane]
+    bounds = np.searchsorted(lane[by_lane], np.arange(lanes.height + 1)).tolist()
+    places = dict(zip(lanes.iter_rows(), map(slice, bounds, bounds[1:]), strict=False))
     begin, end = ranges["host_start_ns"].to_numpy(), ranges["host_end_ns"].fill_null(FOREVER).to_numpy()
     calls = ranges["call"].to_numpy()
     number, threads = group_numbers(ranges.select("process", "thread"))
@@ -97,13 +101,6 @@ def by_thread(ranges: pl.DataFrame, events: pl.DataFrame) -> Iterator[ThreadCall
         which = order[cuts[k] : cuts[k + 1]]
         low, high = np.searchsorted(starts, begin[which]), np.searchsorted(starts, end[which])
         yield ThreadCalls(calls[which], low, np.maximum(low, high), rows)
-
-
-def _places(known: pl.DataFrame) -> dict[tuple[int | None, int | None], slice]:
-    """Where the rows of each (process, thread) stand in a frame that is sorted by them."""
-    number, threads = group_numbers(known.select("process", "thread"))
-    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(number)]
-    return dict(zip(threads.iter_rows(), map(slice, cuts, cuts[1:]), strict=False))
 
 
 def pairs(ranges: pl.DataFrame, events: pl.DataFrame, most: int = MOST_PAIRS) -> Iterator[tuple[Int64s, Int64s]]:

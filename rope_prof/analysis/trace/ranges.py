@@ -20,6 +20,7 @@ from rope_prof.analysis.stats import tenths_of
 from rope_prof.analysis.trace.accounting import others_on
 from rope_prof.analysis.trace.calls import families, numbered
 from rope_prof.analysis.trace.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
+from rope_prof.analysis.trace.groups import group_numbers, parts_of
 from rope_prof.analysis.trace.pairs import FOREVER, Gaps, TimedEvents, by_thread, once_each, timed
 from rope_prof.analysis.trace.shared import CallTotals, accounts
 from rope_prof.analysis.trace.spans import Int64s, total_time
@@ -74,8 +75,8 @@ def outside(ranges: pl.DataFrame, events: pl.DataFrame) -> Outside | None:
     held = np.zeros(events.height, np.bool_)
     for lane in by_thread(numbered(ranges), events):
         held[lane.rows] |= lane.held()
-    kernels = events.filter(pl.col("kind") == "kernel")
-    free = events.filter(pl.Series(~held) & pl.col("launch_start_ns").is_not_null() & (pl.col("kind") == "kernel"))
+    kernels = events.select("dur_ns", "launch_start_ns", held=pl.Series(held)).filter(events["kind"] == "kernel")
+    free = kernels.filter(~pl.col("held") & pl.col("launch_start_ns").is_not_null())
     return Outside(
         kernels=free.height,
         kernel_ns=total_time(free),
@@ -124,17 +125,18 @@ def call_use(
 ) -> list[RangeUse]:
     """One row per family and device. `family`: family, closed of each call by its number; `held`: what calls ran."""
     launches = launches_of(events)
-    rungs = {device: others_on(here) for (device,), here in events.select(_TIMES).group_by("device")}
+    rungs = {device: others_on(here) for device, here in parts_of(events.select(_TIMES), "device")}
+    number, names = group_numbers(family.select("family"))
     totals: list[pl.DataFrame] = []
     causes: list[pl.DataFrame] = []
     for account in held:
         totals.append(account.totals)
         for calls, gaps in ((None, account.gaps), *account.alike):
-            causes += _causes(gaps, calls, arrays, launches, host_side, rungs, family)
+            causes += _causes(gaps, calls, arrays, launches, host_side, rungs, number)
     if not totals:
         return []
     rows_of = _named(pl.concat(totals), family).filter(pl.col("device").is_not_null())
-    by_cause = _added(causes)
+    by_cause = _added(causes, names["family"].to_list())
     return [_use(row, by_cause.get((row["family"], row["device"]), {})) for row in _summed(rows_of)]
 
 
@@ -161,14 +163,14 @@ def _causes(
     launches: Launches,
     host_side: Host,
     rungs: dict[Any, Rungs],
-    family: pl.DataFrame,
+    family: Int64s,
 ) -> Iterator[pl.DataFrame]:
     """For each device nanoseconds by family and cause, of the gaps of one piece; each distinct gap is judged once.
 
-    With `calls` each of them has all of the gaps.
+    `family` numbers that of each call. With `calls` each of them has all of the gaps.
     """
     device = arrays.device[found.after]
-    for number in np.unique(device).tolist():
+    for number in np.flatnonzero(np.bincount(device)).tolist():
         here = found.of(np.flatnonzero(device == number)) if len(arrays.devices) > 1 else found
         kept, place = once_each(here)
         one = here.of(kept)
@@ -178,18 +180,27 @@ def _causes(
         if calls is not None:
             times = np.bincount(place, minlength=len(kept))
             table, owner, place = times[np.newaxis] @ table, calls, np.zeros_like(calls)
-        columns = {cause: table[place, code] for code, cause in enumerate(CAUSES) if table[:, code].any()}
-        rows = _named(pl.DataFrame({"call": owner, **columns}), family)
-        exact = pl.Int64 if len(place) * int(np.abs(table).max(initial=0)) < 1 << 62 else pl.Int128
-        yield rows.group_by("family").agg(pl.col(*columns).cast(exact).sum()).with_columns(device=pl.lit(name))
+        columns = {cause: table[:, code] for code, cause in enumerate(CAUSES) if table[:, code].any()}
+        held, which = np.unique(family[owner], return_inverse=True)
+        sums = {cause: _sums(column[place], which, len(held)) for cause, column in columns.items()}
+        yield pl.DataFrame({"family": held, **sums}).with_columns(device=pl.lit(name))
 
 
-def _added(causes: list[pl.DataFrame]) -> dict[tuple[str, str], dict[str, int]]:
+def _sums(values: Int64s, group: Int64s, groups: int) -> pl.Series:
+    """The sum of the values of each group, exact."""
+    exact = values.astype(np.float64)
+    if np.abs(exact).sum() < 1 << 53:
+        return pl.Series(np.bincount(group, exact, groups).astype(np.int64))
+    rows = pl.DataFrame({"group": group, "values": values}).cast({"values": pl.Int128})
+    return rows.group_by("group").sum().sort("group")["values"]
+
+
+def _added(causes: list[pl.DataFrame], names: list[str]) -> dict[tuple[str, str], dict[str, int]]:
     """The pieces' sums as integers by (family, device); causes that took no time are left out."""
     totals: dict[tuple[str, str], dict[str, int]] = {}
     for piece in causes:
         for row in piece.iter_rows(named=True):
-            into = totals.setdefault((row.pop("family"), row.pop("device")), {})
+            into = totals.setdefault((names[row.pop("family")], row.pop("device")), {})
             for cause, ns in row.items():
                 if ns:
                     into[cause] = into.get(cause, 0) + int(ns)

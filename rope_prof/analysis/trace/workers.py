@@ -82,10 +82,16 @@ def _waits_for(
 
 
 def _is_engine(trace: Trace, process: Any, thread: int) -> bool:
-    ops = trace.ops.filter(pl.col("process").eq_missing(process) & (pl.col("thread") == thread))
-    said = (pl.col("forward_thread").fill_null(0) > 0) | pl.col("name").str.contains(_ENGINE)
-    forward = ~said & (pl.col("sequence").fill_null(-1) >= 0)  # recomputed ones run on autograd's thread too
-    told = ops.select(said.sum().alias("backward"), forward.sum().alias("forward"))
+    ops = trace.ops.select("process", "thread", "name", "forward_thread", "sequence")
+    ops = ops.filter(pl.col("process").eq_missing(process) & (pl.col("thread") == thread))
+    later = pl.col("forward_thread").fill_null(0) > 0
+    forward = ~later & (pl.col("sequence").fill_null(-1) >= 0)  # recomputed ones run on autograd's thread too
+    named = ops.group_by("name").agg(pl.len(), later.sum().alias("later"), forward.sum().alias("forward"))
+    engine = pl.col("name").str.contains(_ENGINE).fill_null(False)
+    told = named.select(
+        backward=pl.when(engine).then("len").otherwise("later").sum(),
+        forward=pl.when(engine).then(0).otherwise("forward").sum(),
+    )
     return bool(told["backward"][0]) and bool(told["backward"][0] >= told["forward"][0])
 
 
