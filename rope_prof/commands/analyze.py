@@ -32,13 +32,8 @@ def analyze(
             help=f"{kinds(lambda one: one.writer)}; or folders, globs and URLs of many: their ranks side by side",
         ),
     ],
-    range_: Annotated[
-        str | None,
-        typer.Option(
-            "--range", metavar="NAME|REGEX", help="only ranges of that name, else whose name holds the pattern"
-        ),
-    ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="machine-readable; see rope_prof/analysis/analyze.py")] = False,
+    range_: words.Range = None,
+    json_: words.Json = False,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -34,7 +34,6 @@ baseline = typer.Typer(
     add_completion=False,
 )
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="As main or release-0.2.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
 @baseline.command("set")
@@ -42,7 +41,7 @@ def set_(
     name: _Name,
     run: Annotated[Path, typer.Argument(parser=words.path, metavar="RUN", help="The run folder to keep a copy of.")],
     note: Annotated[str, typer.Option(help="What to say of it in the history.")] = "",
-    as_json: _Json = False,
+    as_json: words.Json = False,
     store: words.Store = None,
 ) -> None:
     """Keep that run as the newest of NAME, for its operation and kind of machine; older ones stay in the history."""
@@ -60,7 +59,7 @@ def set_(
 
 
 @baseline.command("list")
-def list_(as_json: _Json = False, store: words.Store = None) -> None:
+def list_(as_json: words.Json = False, store: words.Store = None) -> None:
     """Every name, with the newest recording of each operation and kind of machine."""
     kept = Baselines(store)
     found = [one for name in kept.names() for one in kept.all(name)]
@@ -73,7 +72,7 @@ def list_(as_json: _Json = False, store: words.Store = None) -> None:
 
 
 @baseline.command()
-def show(name: _Name, as_json: _Json = False, store: words.Store = None) -> None:
+def show(name: _Name, as_json: words.Json = False, store: words.Store = None) -> None:
     """Every recording of NAME, and the figures of the newest."""
     found = Baselines(store).all(name)
     if as_json:
@@ -91,7 +90,7 @@ def history(
             "-o", "--out", parser=words.path, metavar="FILE.html", help="Write one page that makes no request."
         ),
     ] = None,
-    as_json: _Json = False,
+    as_json: words.Json = False,
     store: words.Store = None,
 ) -> None:
     """The medians of NAME over its recordings, and where their level changed (extra history)."""
@@ -125,7 +124,7 @@ def _history(one: NamedHistory) -> dict[str, Any]:
 
 
 @baseline.command()
-def rm(name: _Name, as_json: _Json = False, store: words.Store = None) -> None:
+def rm(name: _Name, as_json: words.Json = False, store: words.Store = None) -> None:
     """Delete NAME with all its recordings and their history."""
     kept = Baselines(store)
     gone = kept.remove(name)

@@ -66,7 +66,7 @@ def capture(
         Path | None,
         typer.Option("-o", "--out", parser=words.path, help="Several ranks: the folder of their dataset."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/schema/capture.json).")] = False,
+    as_json: words.Json = False,
 ) -> None:
     """Record a running SGLang or vLLM server by its own profiler, find the files, account for them by phase."""
     if engine not in ENGINES:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rope_prof.commands import words
 from rope_prof.commands.kept import private, say_kept
 from rope_prof.commands.words import Store, place
 from rope_prof.errors import UsageError
@@ -30,7 +31,7 @@ def compare(
     cand: Annotated[
         str, typer.Argument(parser=place, metavar="CAND", help=f"{_SIDE}, as run:fused or run:fused/graph.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: words.Json = False,
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,9 +41,7 @@ def compare(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A bound that cannot be judged fails: 1, not 4.")] = False,
-    allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="A bound that cannot be judged passes, and the output says so.")
-    ] = False,
+    allow_unknown: words.AllowUnknown = False,
     form: Annotated[
         str,
         typer.Option(
@@ -54,10 +53,7 @@ def compare(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare other devices, shapes and dtypes, and the keys of both sides.")
     ] = False,
-    range_: Annotated[
-        str | None,
-        typer.Option("--range", metavar="NAME", help="Two traces: the calls of this range, as step or ProfilerStep#*."),
-    ] = None,
+    range_: words.Range = None,
     base_range: Annotated[
         str | None, typer.Option("--base-range", metavar="NAME", help="Two traces: what it is called in BASE.")
     ] = None,

@@ -44,9 +44,7 @@ def dashboard(
         typer.Option(help="Another name by which a browser may reach it, as through a proxy of yours; may repeat."),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the address as JSON (docs/schema/address.json).")
-    ] = False,
+    as_json: words.Json = False,
 ) -> None:
     """Look at a run in the browser: overview, timeline, kernels."""
     if find_spec("streamlit") is None:

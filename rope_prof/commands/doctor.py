@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rope_prof.commands import words
 from rope_prof.commands.documents import VERSION, emit
 from rope_prof.errors import UnavailableError
 from rope_prof.io.run.history import history_file, kept_runs
@@ -18,7 +19,7 @@ KEPT = {"parsed traces": traces_kept, "answers": answers_kept, "compiled code": 
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/schema/doctor.json).")] = False,
+    as_json: words.Json = False,
     clear: Annotated[bool, typer.Option("--clear-cache", help="Delete what is kept of traces and runs.")] = False,
 ) -> None:
     """What this machine can do, and what to do about the rest."""

@@ -74,7 +74,7 @@ def export(
             "--image-base", metavar="URL", help="markdown: where the pictures will lie; without it, beside it."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/schema/export.json).")] = False,
+    as_json: words.Json = False,
 ) -> None:
     """Write a run or a trace for others: all of a trace or a part, a report, a cleaned copy, its figures."""
     if image_base is not None and to != "markdown":

@@ -59,11 +59,9 @@ def gate(
         Path | None,
         typer.Option(parser=words.path, help=f"Operations, cases and bounds; default ./{FILE} where there is one."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="A bound that cannot be judged passes, and the answer says so.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON (docs/schema/gate.json).")] = False,
+    device: words.Device = "auto",
+    allow_unknown: words.AllowUnknown = False,
+    as_json: words.Json = False,
     store: words.Store = None,
 ) -> None:
     """Is this tree slower than a revision? Both are measured in turn, in fresh processes.

@@ -36,7 +36,7 @@ def model(
     sample: Annotated[int, typer.Option(help="Decoded tokens in a sample.")] = 16,
     no_graphs: Annotated[bool, typer.Option("--no-graphs", help="Leave CUDA graphs out.")] = False,
     no_profiles: Annotated[bool, typer.Option("--no-profiles", help="Leave the profiles out.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: words.Device = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -44,9 +44,7 @@ def model(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Fills the weights and the prompt, and shuffles the rounds.")] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was measured as JSON (docs/schema/record.json).")
-    ] = False,
+    as_json: words.Json = False,
 ) -> None:
     """Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path."""
     from rope_prof.kernels.mrope.paths import NAMES

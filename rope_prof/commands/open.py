@@ -50,9 +50,7 @@ def open_(
         typer.Option(parser=words.path, metavar="DIR|ZIP", help="Serve this downloaded build of the UI instead."),
     ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, start no browser.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the address as JSON (docs/schema/address.json).")
-    ] = False,
+    as_json: words.Json = False,
 ) -> None:
     """Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."""
     with ExitStack() as held:

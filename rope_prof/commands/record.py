@@ -92,7 +92,7 @@ def record(
         str,
         typer.Option(help="Of the captures: kineto, or monitor (torch 2.13 and later; kineto where there is none)."),
     ] = "kineto",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: words.Device = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the run; part of its default folder.")] = None,
     out: Annotated[
         Path | None,
@@ -130,9 +130,7 @@ def record(
     ncu: Annotated[
         Path | None, typer.Option(parser=words.path, help="The ncu program, where it is not found by itself.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was recorded as JSON (docs/schema/record.json).")
-    ] = False,
+    as_json: words.Json = False,
 ) -> None:
     """Measure every path on this machine and write a run folder."""
     values = parse_values(

@@ -14,7 +14,7 @@ from rope_prof.errors import RunError
 
 def show(
     run: Annotated[Path, typer.Argument(parser=words.path, help="A run folder, as made by record.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the documented JSON instead.")] = False,
+    as_json: words.Json = False,
 ) -> None:
     """The table of a run: kernels, bubbles, times, speedup, accuracy; what modes and fusing buy, and why."""
     say_kept(("show", run, as_json), (run,), lambda: _show(run, as_json))

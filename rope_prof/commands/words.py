@@ -1,6 +1,6 @@
-"""How a word that names a file or a folder is read, in every command alike: an empty one names nothing; exit codes.
+"""What commands say alike: how a word that names a file or a folder is read, options of several commands, exit codes.
 
-It comes of a shell variable that is not set, and `Path("")` would be the current folder.
+An empty word names nothing: it comes of a shell variable that is not set, and `Path("")` would be the current folder.
 """
 
 from __future__ import annotations
@@ -34,5 +34,20 @@ Store = Annotated[
         parser=place,
         metavar="FOLDER|URL",
         help="Where baselines lie; default $ROPE_PROF_BASELINES, else rope_prof/baselines in the user's data folder.",
+    ),
+]
+#: One JSON document instead of text, in every command alike.
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead (docs/json.md).")]
+#: What measures: in every command that does.
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+#: Of every gate.
+AllowUnknown = Annotated[
+    bool, typer.Option("--allow-unknown", help="A bound that cannot be judged passes, and the output says so.")
+]
+#: Of a trace, whoever reads it.
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--range", metavar="NAME|REGEX", help="Of a trace: only ranges of that name, else whose name holds the pattern."
     ),
 ]

@@ -77,3 +77,18 @@ def test_an_empty_word_is_no_path(
 def test_nor_is_one_among_others_or_before_a_colon(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(line) == 2
     assert "an empty word" in capsys.readouterr().err
+
+
+#: Options that mean something else in each command that has them: another sentence each.
+OWN = {"--against", "--device", "--folder", "--out", "--path", "--port", "--rounds", "--seed", "--tokens"}
+
+
+def test_an_option_of_several_commands_is_typed_once() -> None:
+    told: dict[str, set[str]] = {}
+    for name in COMMANDS:
+        for one in getattr(command(name), "commands", {name: command(name)}).values():
+            for option in one.params:
+                if option.param_type_name == "option":
+                    told.setdefault(max(option.opts, key=len), set()).add(option.help or "")
+    several = {option for option, sentences in told.items() if len(sentences) > 1}
+    assert several <= OWN, {option: told[option] for option in several - OWN}
