@@ -40,11 +40,12 @@ draw(loss_blocks(recording), recording.name, "ranks-fix")
 with shell.fold("Verdicts and clocks"):
     draw(summary_blocks(report, recording), recording.name, "ranks-summary")
 
-if recording.ranges and len(recording.ranks) > 1:
+heat = ranks_figures.heat_rows(recording)
+if heat and len(recording.ranks) > 1:
     st.html(wrap(seen.palette, heading("A call of each range, over the ranks’ median")))
     source = f"{name.value} · {recording.name}"
     plot(lambda: ranks_figures.heat_figure(recording, seen.palette, source), "ranks-heat")
-    rest = len(recording.ranges) - ranks_figures.RANGES_DRAWN
+    rest = len(heat) - ranks_figures.RANGES_DRAWN
     if rest > 0:
         shell.caption(f"{rest} ranges of less busy time are not drawn.")
 with shell.fold("Every rank"):

@@ -25,7 +25,7 @@ from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import Source, StorageError, fetched
 
 #: Raise it when the rows of the same trace would come out otherwise.
-ROWS_VERSION: Final = 4
+ROWS_VERSION: Final = 5
 #: Peak memory of a worker over the unpacked bytes of its trace, and what it holds before the first.
 BYTES_PER_BYTE: Final = 4.0
 BYTES_AT_REST: Final = 300 << 20
@@ -82,8 +82,9 @@ def _rows(task: Task) -> pl.DataFrame:
     try:
         with fetched(task.source) as path:
             trace = accounted(read_trace(path), task.device)
-        answer = analyze(trace, range_pattern=task.range_pattern)
-        return row_set(trace, answer, losses(trace, answer)[1], name=name)
+        pattern = task.range_pattern
+        answer = analyze(trace, range_pattern=pattern)
+        return row_set(trace, answer, losses(trace, answer)[1], name=name, range_pattern=pattern)
     except (StorageError, UnavailableError, UsageError) as error:
         return no_rows("failed", None, str(error), name=name)
     except TraceError as error:

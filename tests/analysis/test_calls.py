@@ -80,3 +80,16 @@ def test_a_trace_without_gpu_that_does_not_say_cpu_is_unusable() -> None:
     held = trace(op("leaf", 12, 20))
     assert analyze(held).integrity.verdict == "unusable"
     assert analyze(held, device="cpu").devices[0].kernels == 1
+
+
+def test_on_a_cpu_a_collective_of_gloo_is_its_range_and_not_the_operator_that_enqueues_it() -> None:
+    held = trace(
+        op("aten::mm", 0, 50),
+        op("c10d::allreduce_", 50, 60),
+        range_("gloo:all_reduce", 52, 400, thread=9),
+        op("aten::add", 400, 410),
+    )
+    gpu = as_cpu(held).gpu
+    assert gpu["name"].to_list() == ["aten::mm", "gloo:all_reduce", "aten::add"]
+    assert gpu["collective"].to_list() == [None, "all_reduce", None]
+    assert gpu["stream"].to_list() == [1, 9, 1]

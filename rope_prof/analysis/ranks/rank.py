@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rope_prof.analysis.ranks.clock import Arrivals, Clock
 
@@ -40,7 +41,11 @@ class RankUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeAcross:
-    """One range on every rank, in the order of `Recording.ranks`; None where a rank lacks it or it is withheld."""
+    """One range on every rank, in the order of `Recording.ranks`; None where a rank lacks it or it is withheld.
+
+    `call_ns`: a call from its first GPU event to its last, the median of the calls. `host_ns`: all closed calls
+    together by the host's clock, which tells of a range that waits, loads or computes before it launches anything.
+    """
 
     name: str
     calls: tuple[int | None, ...]
@@ -49,11 +54,13 @@ class RangeAcross:
     median_ns: float | None
     worst: str | None  # the rank of the longest call, where they differ
     worst_ratio: float | None  # that call / the median
+    host_ns: tuple[int | None, ...] = ()
+    host_calls: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Straggler:
-    """A late rank: `how` it shows, what it costs the others, and the range in which it loses the time."""
+    """A late rank: `how` it shows, what it costs the others, and the range in which it loses the time, `on` what."""
 
     rank: str
     how: str
@@ -61,3 +68,15 @@ class Straggler:
     share: float
     range: str | None
     excess_ns: int | None
+    on: Literal["gpu", "host"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLate:
+    """A range whose calls took the host of one rank longer than the middle of the ranks, all calls together."""
+
+    range: str
+    calls: int | None
+    median_ns: float
+    longest_ns: int
+    rank: str

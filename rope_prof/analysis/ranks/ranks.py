@@ -15,7 +15,8 @@ import polars as pl
 
 from rope_prof.analysis.fixes.fix import Fix
 from rope_prof.analysis.ranks.clock import Arrivals, Clock, Clocks, Collective, clocks
-from rope_prof.analysis.ranks.losses import rank_fixes, stragglers
+from rope_prof.analysis.ranks.late import stragglers
+from rope_prof.analysis.ranks.losses import rank_fixes
 from rope_prof.analysis.ranks.rank import RangeAcross, RankUse, Straggler
 from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.units import duration
@@ -23,6 +24,8 @@ from rope_prof.units import duration
 SCHEMA_VERSION: Final = 1
 #: What is said of traces that share a folder and no more.
 UNKNOWN_RANKS: Final = "neither these files nor their names say which rank they are of: shown beside each other alone"
+#: The columns of a range by the host's clock.
+HOST: Final = ("host_ns", "host_calls")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,17 +189,26 @@ def _collectives(part: pl.DataFrame) -> dict[str, Collective]:
         place=pl.col("device").rank("dense").cast(pl.Int64).cast(pl.String)
     )
     return {
-        f"{row['name']}/{row['place']}": Collective(starts_ns=row["starts_ns"], ends_ns=row["ends_ns"])
+        f"{row['name']}/{row['place']}": Collective(
+            starts_ns=row["starts_ns"], ends_ns=row["ends_ns"], frees_ns=row.get("frees_ns")
+        )
         for row in found.iter_rows(named=True)
     }
+
+
+def _with_host(part: pl.DataFrame) -> pl.DataFrame:
+    """`part` with the columns of the host's clock, null in rows of before they were there."""
+    lacking = [name for name in HOST if name not in part.columns]
+    return part.with_columns(pl.lit(None, dtype=pl.Int64).alias(name) for name in lacking)
 
 
 def _ranges(ranks: Sequence[RankUse], parts: Sequence[pl.DataFrame]) -> Iterator[RangeAcross]:
     """By the most busy time on any rank. Of a rank with several devices the longest call counts."""
     by_rank = [
-        part.filter(pl.col("row") == "range")
+        _with_host(part)
+        .filter(pl.col("row") == "range")
         .group_by("name")
-        .agg(pl.col("calls").max(), pl.col("call_median_ns").max(), pl.col("busy_ns").sum())
+        .agg(pl.col("calls", "call_median_ns", *HOST).max(), pl.col("busy_ns").sum())
         .rows_by_key("name", named=True, unique=True)
         for part in parts
     ]
@@ -219,6 +231,8 @@ def _ranges(ranks: Sequence[RankUse], parts: Sequence[pl.DataFrame]) -> Iterator
             median_ns=middle,
             worst=worst[1] if worst else None,
             worst_ratio=worst[0] / middle if worst and middle else None,
+            host_ns=tuple(row.get("host_ns") for row in rows),
+            host_calls=tuple(row.get("host_calls") for row in rows),
         )
 
 

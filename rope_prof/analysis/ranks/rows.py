@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from rope_prof.analysis.fixes.fix import Fix, Fixes
 from rope_prof.analysis.trace.accounting import DeviceUse
-from rope_prof.analysis.trace.analyze import Analysis
-from rope_prof.analysis.trace.collectives import collectives
+from rope_prof.analysis.trace.analyze import Analysis, ranges_called
+from rope_prof.analysis.trace.calls import families
+from rope_prof.analysis.trace.collectives import collectives, communicates
 from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.ranges import RangeUse
@@ -62,6 +65,9 @@ ROWS: Final[dict[str, Any]] = {
     "starts_ns": pl.List(pl.Int64),
     "ends_ns": pl.List(pl.Int64),
     "fix": pl.String,  # JSON of a thing to fix; its place counts from zero_ns
+    "frees_ns": pl.List(pl.Int64),  # of a collective: since when no other kernel ran on its device, at its end
+    "host_ns": pl.Int64,  # of a range, on the row of its first device: its closed calls together, by the host's clock
+    "host_calls": pl.Int64,
     "seconds": pl.Float64,  # that the analysis took
     "peak_bytes": pl.Int64,  # the most that its process had held by then
 }
@@ -89,8 +95,11 @@ def rank_of(trace: Trace | None, name: str) -> int | None:
     return int(named[1]) if named else None
 
 
-def row_set(trace: Trace, answer: Analysis, found: Fixes, *, name: str) -> pl.DataFrame:
-    """The rows of one trace whose file is called `name`; `trace` is the one that was accounted for, `found` is in it.
+def row_set(
+    trace: Trace, answer: Analysis, found: Fixes, *, name: str, range_pattern: str | None = None
+) -> pl.DataFrame:
+    """The rows of one trace whose file is called `name`; `trace` is the one that was accounted for, by that pattern,
+    `found` is in it.
 
     `source`, `folder`, `stamp`, `seconds` and `peak_bytes` are the caller's to fill.
     """
@@ -119,7 +128,7 @@ def row_set(trace: Trace, answer: Analysis, found: Fixes, *, name: str) -> pl.Da
     }
     rows = [head]
     rows += [about | _device(use) for use in answer.devices]
-    rows += [about | _range(use, key) for use in answer.ranges]
+    rows += [about | row for row in _ranges(trace, answer, key, range_pattern)]
     rows += [about | _fix(fix, answer.zero_ns or 0) for fix in found.fixes]
     if judged.verdict != "unusable":
         rows += [about | row for row in _collectives(trace)]
@@ -182,19 +191,58 @@ def _device(use: DeviceUse) -> dict[str, Any]:
     return {"row": "device", "name": use.name, "device": use.device, "reason": use.reason} | totals | moved | causes
 
 
-def _range(use: RangeUse, key: object) -> dict[str, Any]:
+def _ranges(trace: Trace, answer: Analysis, key: object, picked: str | None) -> Iterator[dict[str, Any]]:
+    """What each range cost on each device, and on the host, where a range need launch nothing to be late."""
+    spent = _host_time(trace.ranges if picked is None else ranges_called(trace.ranges, picked))
+    for use in answer.ranges:
+        yield _range(use, key) | spent.pop(use.name, {})
+    for name, host in spent.items():
+        yield {"row": "range", "name": _shared(name, key), "kernels": 0, "busy_ns": 0} | host
+
+
+def _host_time(ranges: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """By range family the time of its closed calls on the host, nested calls of one name counted each."""
+    closed = ranges.filter(pl.col("dur_ns").is_not_null())
+    if not closed.height:
+        return {}
+    found = (
+        closed.select(families(closed["name"]).alias("family"), "dur_ns")
+        .group_by("family", maintain_order=True)
+        .agg(pl.col("dur_ns").sum().alias("host_ns"), pl.len().alias("host_calls"))
+    )
+    return {name: {"host_ns": int(ns), "host_calls": int(calls)} for name, ns, calls in found.iter_rows()}
+
+
+def _shared(name: str, key: object) -> str:
     """Ranges that we recorded carry their key with its rank; without it they are one range on all ranks."""
+    if isinstance(key, str) and name.startswith(f"{key}#"):
+        return _KEY_RANK.sub("", key) + name.removeprefix(key)
+    return name
+
+
+def _range(use: RangeUse, key: object) -> dict[str, Any]:
     causes = {f"idle_{cause}_ns": ns for cause, ns in use.idle_by_cause_ns.items()}
     totals = {name: getattr(use, name) for name in ("calls", "kernels", "kernel_ns", "busy_ns", "idle_ns")}
-    name = use.name
-    if isinstance(key, str) and name.startswith(f"{key}#"):
-        name = _KEY_RANK.sub("", key) + name.removeprefix(key)
+    name = _shared(use.name, key)
     row = {"row": "range", "name": name, "device": use.device, "reason": use.reason} | totals | causes
     spread = use.us_per_call
     if spread is None:
         return row
     ends = {"median": spread.median, "lo": spread.lo, "hi": spread.hi}
     return row | {f"call_{end}_ns": round(us * US, 1) for end, us in ends.items()}
+
+
+def _frees(found: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
+    """Of each collective of one device the instant since which no other kernel runs on it, by `events` of the device.
+
+    It may lie before the start; it is the start where no other kernel ran before, the end where one runs on.
+    """
+    work = events.filter(~communicates(events) & pl.col("kind").is_in(["kernel", "graph"])).sort("start_ns")
+    starts, ends = found["start_ns"].to_numpy(), (found["start_ns"] + found["dur_ns"]).to_numpy()
+    reach = np.maximum.accumulate((work["start_ns"] + work["dur_ns"]).to_numpy())
+    before = np.searchsorted(work["start_ns"].to_numpy(), ends, side="left")
+    free = np.where(before > 0, reach[np.maximum(before, 1) - 1], starts) if len(reach) else starts
+    return pl.Series("free_ns", np.minimum(free, ends))
 
 
 def _fix(fix: Fix, zero_ns: int) -> dict[str, Any]:
@@ -205,9 +253,16 @@ def _fix(fix: Fix, zero_ns: int) -> dict[str, Any]:
 def _collectives(trace: Trace) -> list[dict[str, Any]]:
     """A row for each device, collective and group, its executions in the order of their start."""
     base = trace.base_time_ns or 0
+    events = launched(trace)
+    each = collectives(trace, events).filter(pl.col("operation").str.contains(COLLECTIVES))
+    if not each.height:
+        return []
+    parts = [
+        here.with_columns(_frees(here, events.filter(pl.col("device") == device)))
+        for (device,), here in each.group_by("device", maintain_order=True)
+    ]
     found = (
-        collectives(trace, launched(trace))
-        .filter(pl.col("operation").str.contains(COLLECTIVES))
+        pl.concat(parts)
         .with_columns(name=pl.concat_str("operation", pl.format(" of {}", "group").fill_null("")))
         .group_by("device", "name", maintain_order=True)
         .agg(
@@ -215,6 +270,7 @@ def _collectives(trace: Trace) -> list[dict[str, Any]]:
             pl.col("dur_ns").sum().alias("kernel_ns"),
             (pl.col("start_ns") + base).head(MOST_COLLECTIVES).alias("starts_ns"),
             (pl.col("start_ns") + pl.col("dur_ns") + base).head(MOST_COLLECTIVES).alias("ends_ns"),
+            (pl.col("free_ns") + base).head(MOST_COLLECTIVES).alias("frees_ns"),
         )
     )
     return [{"row": "collective", **row} for row in found.iter_rows(named=True)]

@@ -206,6 +206,12 @@ def events_in(events: pl.DataFrame, call_row: dict[str, Any]) -> pl.DataFrame:
     return events.filter(held).sort("start_ns", "stream", "dur_ns", maintain_order=True)
 
 
+#: What torch.profiler calls the collectives of a CPU, and the operators that enqueue them.
+GLOO = "gloo:"
+DISPATCH = "c10d::"
+LANE_AND_TIME = ("process", "thread", "start_ns", "dur_ns")
+
+
 def recorded_on_cpu(trace: Trace) -> bool:
     """True only where the trace's own metadata says that its device is the CPU."""
     own = trace.own or {}
@@ -222,9 +228,15 @@ def as_cpu(trace: Trace) -> Trace:
     """The same trace with its leaf operators as kernels of the device "cpu", so that all else works unchanged.
 
     A leaf is an operator inside which no other operator of its thread starts. Its stream is its thread, and it is its
-    own launch. Only for traces recorded on a CPU (`recorded_on_cpu`), or where the caller says so.
+    own launch. A collective of gloo is its own range, from its call to its end, and not the operator that enqueues it.
+    Only for traces recorded on a CPU (`recorded_on_cpu`), or where the caller says so.
     """
     leaves = leaf_ops(trace.ops)
+    talk = trace.ranges.filter(pl.col("name").str.starts_with(GLOO) & pl.col("dur_ns").is_not_null())
+    if talk.height:
+        named = talk.select(*LANE_AND_TIME, "name", collective=pl.col("name").str.strip_prefix(GLOO))
+        work = leaves.filter(~pl.col("name").str.starts_with(DISPATCH))
+        leaves = pl.concat([work, named], how="diagonal").sort("start_ns", maintain_order=True)
     numbered = leaves.with_row_index("correlation", offset=1).with_columns(pl.col("correlation").cast(pl.Int64))
     gpu = numbered.with_columns(kind=pl.lit("kernel"), device=pl.lit("cpu"), stream=pl.col("thread"))
     calls = numbered.with_columns(api=pl.lit("runtime"))

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from rope_prof.analysis.fixes.fix import Fixes
-from rope_prof.analysis.ranks.rank import RangeAcross, RankUse
+from rope_prof.analysis.ranks.late import host_late
+from rope_prof.analysis.ranks.rank import HostLate, RangeAcross, RankUse
 from rope_prof.analysis.ranks.ranks import RanksReport, Recording
 from rope_prof.analysis.run.rank_spread import RankSpread
 from rope_prof.units import MISSING, US, counted, duration, microseconds, percent, ratio, significant, size, whole
@@ -86,6 +87,9 @@ def _recording(recording: Recording) -> Iterator[Block]:
         yield _moved(ranks)
     if recording.ranges:
         yield _ranges(recording)
+    on_host = host_late(recording.ranks, recording.ranges)
+    if on_host:
+        yield _host_ranges(on_host)
 
 
 def _shown_ranks(recording: Recording) -> Sequence[RankUse]:
@@ -156,10 +160,21 @@ def _moved(ranks: Sequence[RankUse]) -> Table:
 
 def _ranges(recording: Recording) -> Table:
     """Each range with the middle of the ranks, its longest and where that is."""
-    rows = [_range(across) for across in recording.ranges[:RANGES_SHOWN]]
-    note = more_ranges(len(recording.ranges) - RANGES_SHOWN)
+    held = [across for across in recording.ranges if across.median_ns is not None]
+    rows = [_range(across) for across in held[:RANGES_SHOWN]]
+    note = more_ranges(len(held) - RANGES_SHOWN)
     head = ("range", "ranks", "calls", "a call", "longest", "rank", "ratio")
     return figures("Ranges over ranks", *head, rows=rows, note=note)
+
+
+def _host_ranges(found: Sequence[HostLate]) -> Table:
+    """Ranges in which one rank's host spends longer than the others' by a part of the span that counts."""
+    rows = [
+        cells(name(one.range), whole(one.calls), duration(one.median_ns), duration(one.longest_ns), _clipped(one.rank))
+        for one in found[:RANGES_SHOWN]
+    ]
+    note = "all calls together by the host's clock, of which the GPU may see nothing"
+    return figures("Longer on one host", "range", "calls", "the ranks' middle", "longest", "rank", rows=rows, note=note)
 
 
 def _range(across: RangeAcross) -> tuple[Cell, ...]:

@@ -6,6 +6,8 @@ from rope_prof.analysis.ranks.rank import Straggler
 from rope_prof.analysis.ranks.ranks import Recording
 from rope_prof.units import duration, significant
 
+_NOWHERE = "; no range of its own is longer"
+
 
 def clock_line(recording: Recording) -> str:
     """What is known of the ranks' clocks, in one sentence."""
@@ -23,7 +25,6 @@ def clock_line(recording: Recording) -> str:
 def late_line(late: Straggler) -> str:
     """Who is late, what it costs and where the time goes."""
     cost = f"{duration(late.cost_ns)}, {significant(100 * late.share)} % of the span"
-    where = (
-        f"; it loses {duration(late.excess_ns)} in {late.range}" if late.range else "; no range of its own is longer"
-    )
+    on = " on the host" if late.on == "host" else ""
+    where = f"; it loses {duration(late.excess_ns)} in {late.range}{on}" if late.range else _NOWHERE
     return f"Rank {late.rank} is late by {cost}: {late.how}{where}."
