@@ -13,6 +13,7 @@ from rope_prof.analysis.run.decomposition import Decomposition, decompose, decom
 from tests.built_runs import (
     BYTES_PER_NS,
     EMPTY_BUSY_NS,
+    EMPTY_GAP_NS,
     FUSED,
     HOT_GAP_NS,
     NODE_GAP_NS,
@@ -148,6 +149,42 @@ def test_launches_that_overlap_have_no_gaps() -> None:
     found = split(Built(made.run, made.samples, made.captures | {name: beside}))
     assert found.closes and found.sides[1].gaps_ns == 0
     assert "launches overlap" in next(term.how for term in found.terms if term.name == "device gaps")
+
+
+def test_under_compile_the_same_kernels_overlap_as_in_the_replay_and_the_compilers_own_do_not() -> None:
+    truth = replace(FUSED, kernels=1, extra_ns=-STREAM_GAP_NS)
+    made = built({"unfused": UNFUSED, "fused": truth})
+    names = {facts.key.name: facts.key.name.replace(".eager.", ".compile.") for facts in made.run.keys}
+    compiled = tuple(
+        replace(facts, key=replace(facts.key, mode="compile")) if facts.key.mode == "eager" else facts
+        for facts in made.run.keys
+    )
+    samples = made.samples.with_columns(pl.col("key").replace(names))
+    captures = {names[name]: figures for name, figures in made.captures.items()}
+    replay, call = made.key("fused", "graph").name, made.key("fused", "compile").name
+    beside = replace(captures[replay], kernel_ns=1.3 * FUSED.busy_ns, names=("flush", "kernel"))
+    for found, closes in ((("kernel",), True), (("triton_poi_0",), False), ((), False)):
+        told = captures | {replay: beside, call: replace(captures[call], names=found)}
+        one = split(Built(replace(made.run, keys=compiled), samples, told), mode="compile")
+        assert one.sides[1].closes == closes, found
+
+
+def test_a_node_that_the_profiler_lengthens_beyond_its_period_is_no_longer_than_that() -> None:
+    """As on an H200: empty nodes 505 ns apart, each traced as busy for 717. A launch's own time is 505 at most."""
+    period = EMPTY_BUSY_NS + EMPTY_GAP_NS
+    made = built({"unfused": replace(UNFUSED, extra_ns=-25 * EMPTY_GAP_NS), "fused": FUSED})
+    longer = tuple(replace(one, busy_ns=period + 212) if one.method == "serial" else one for one in made.run.ceilings)
+    found = split(replace(made, run=replace(made.run, ceilings=longer)))
+    assert found.sides[0].gaps_ns == pytest.approx(25 * (STREAM_GAP_NS - EMPTY_GAP_NS))
+    assert found.sides[0].residual_ns == pytest.approx(0, abs=1)
+
+
+def test_a_residual_whose_interval_reaches_under_the_limit_asks_for_more_rounds() -> None:
+    hidden = replace(UNFUSED, extra_ns=0.055 * UNFUSED.stream_ns)
+    wide = split(built({"unfused": hidden, "fused": FUSED}, rounds=8, noise=0.3)).reason or ""
+    sure = split(built({"unfused": replace(UNFUSED, extra_ns=40_000), "fused": FUSED})).reason or ""
+    assert "more rounds would tell" in wide
+    assert sure and "more rounds" not in sure
 
 
 def test_a_chain_whose_replay_shows_wider_gaps_than_the_nodes_is_named() -> None:

@@ -73,6 +73,12 @@ def test_a_decomposition_that_does_not_close_says_so_with_its_reason() -> None:
     )
 
 
+def test_what_keeps_many_pairs_from_closing_is_said_once() -> None:
+    hidden = built({"unfused": replace(UNFUSED, extra_ns=90_000), "fused": FUSED, "other": FUSED})
+    (eager,) = (line for line in number_notes(found(hidden)) if "unfused eager's 190 µs" in line)
+    assert eager.startswith("fused eager, other eager, ")
+
+
 def test_without_graphs_terms_are_marked_by_difference() -> None:
     plain = found(built(graphs=False, ceilings=False))
     assert number_tables.decomposition_table(plain) is None

@@ -7,7 +7,7 @@ length over its calls.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -29,7 +29,7 @@ class CaptureFigures:
     `busy_ns` is no median: it is the union of the GPU events of all captured calls over their number, so that launches
     that overlap are counted once. `busy_each_ns`: what each call adds to that union (a replay: over its calls), whose
     mean it is and from which intervals are drawn. `replay_ns`: of calls inside a graph's replay, its length over its
-    calls.
+    calls. `names`: of the kernels in the file, each once.
     """
 
     calls: int
@@ -40,6 +40,7 @@ class CaptureFigures:
     bubble_raw_ns: float | None
     replay_ns: float | None = None
     busy_each_ns: tuple[float, ...] = field(default=(), compare=False, repr=False)
+    names: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def overlaps(self) -> bool:
@@ -76,7 +77,8 @@ def figures(trace: Trace, key: Key | str) -> CaptureFigures:
     per_range = (trace.own or {}).get("calls_per_range", 1)
     ranges, events = matching(source, pattern, kind="record_function"), launched(source)
     rows = call_rows(ranges, events).join(added_busy(ranges, events), on="call", how="left", maintain_order="left")
-    return frame_figures(rows, int(per_range))
+    names = events.filter(pl.col("kind") == "kernel")["name"].drop_nulls().unique().sort()
+    return replace(frame_figures(rows, int(per_range)), names=tuple(names))
 
 
 def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:

@@ -117,13 +117,15 @@ def chain_node(measured: Sequence[Measured], l2: str) -> Measured | None:
 
 
 def launch_gap(measured: Sequence[Measured]) -> tuple[Measured, float] | None:
-    """An empty launch behind another in a stream by the device's clock, and the own busy time of such a kernel, which
-    was traced as a node of a graph: what is between the two a plain kernel costs beyond its busy time. None where one
-    was not measured.
+    """An empty launch behind another in a stream by the device's clock, and the own busy time of such a kernel: what is
+    between the two a plain kernel costs beyond its busy time. None where one was not measured.
+
+    The own time is traced of a node of a graph that waits for the one before, and so is busy for no longer than its
+    period: where the trace says more, the profiler has lengthened the node, and the period is the most that it can be.
     """
     launch = best(measured, "empty_launch")
     nodes = (best(measured, "graph_node", method) for method in EMPTY_NODES)
-    own = next((one.ceiling.busy_ns for one in nodes if one is not None and one.ceiling.busy_ns is not None), None)
+    own = next((min(one.ceiling.busy_ns, one.ns.median) for one in nodes if one and one.ceiling.busy_ns), None)
     if launch is None or launch.device_ns is None or own is None:
         return None
     return replace(launch, clock="device", ns=launch.device_ns), own

@@ -6,8 +6,8 @@ For the keys A (baseline) and B (candidate); every term is A's less B's:
 - traffic + inefficiency = traced busy time: the bytes that the path's kernels read and write / measured copy bandwidth,
   and what is left of the busy time (negative where the L2 serves it). One measurement and a split of it by a count;
 - device gaps = kernels x what a kernel costs beyond its own busy time behind the one before: of launches in a stream
-  (an empty launch's device time less its own busy time), or of nodes of a graph (`ceilings.chain_node`). Launches that
-  overlap the one before, as the captured replay shows, have none;
+  (an empty launch's device time less its own busy time, `launch_gap`), or of nodes of a graph (`chain_node`). Launches
+  that overlap the one before, as the captured replay shows, have none;
 - residual = device time - busy - device gaps.
 
 It closes where each side adds up to its own device time (`closure`).
@@ -144,8 +144,8 @@ def _side(
     each = capture.busy_each_ns
     # its calls were captured after the rounds and pair with none of them
     busy = drawn_mean(each, seed=run.seed + 1) if len(each) >= LEAST else known(capture.busy_ns)
-    replayed = None if key.mode == "compile" else captures.get(getattr(sibling(keys, key, mode="graph"), "name", ""))
-    gap = _gap(key, ceilings, overlaps=capture.overlaps or (replayed is not None and replayed.overlaps))
+    replayed = captures.get(getattr(sibling(keys, key, mode="graph"), "name", ""))
+    gap = _gap(key, ceilings, overlaps=capture.overlaps or _overlap_alike(key, capture, replayed))
     lacks = None
     if (key.name, "device") not in found:
         lacks = f"{key.side} has no device time"
@@ -155,6 +155,13 @@ def _side(
         lacks = "the cost of a graph node was not measured" if key.mode == "graph" else "no empty launch was timed"
     moved = facts.bytes_moved if key.mode != "compile" else None
     return _Side(key, busy, capture.kernels_per_call, moved, gap, _traced_gap(capture), lacks)
+
+
+def _overlap_alike(key: Key, capture: CaptureFigures, replayed: CaptureFigures | None) -> bool:
+    """Whether the captured replay of the path shows that its kernels overlap; a compiler's own are others."""
+    if replayed is None or not replayed.overlaps:
+        return False
+    return key.mode != "compile" or (bool(capture.names) and set(capture.names) <= set(replayed.names))
 
 
 def _gap(key: Key, ceilings: tuple[Measured, ...], *, overlaps: bool) -> Gap | None:
@@ -260,6 +267,8 @@ def _account(rounds: DrawnRounds, side: _Side, copy: Measured | None, pass_bytes
     whole = copy.ceiling.bytes_moved if copy is not None else None
     return Account(
         key=side.key,
+        overlaps=side.gap is not None and side.gap.overlaps,
+        left_ns=_left(rounds, side).interval() if rounds.enough else None,
         device_ns=_device(rounds, side).value,
         busy_ns=side.busy.value,
         gaps_ns=_gaps(rounds, side).value,

@@ -22,9 +22,11 @@ def number_notes(found: Numbers) -> list[str]:
     """What does not close and why, and by which ways the ceilings were found."""
     named = case_phrases([one.cand.case for one in found.decompositions])
     whole = [one for one in found.decompositions if one.residual is not None]
-    lines = [
-        f"{decomposed(found, one)}, {named[one.cand.case]} does not close: {one.reason}" for one in whole if one.reason
-    ]
+    reached: dict[tuple[str, str], list[str]] = {}
+    for one in whole:
+        if one.reason:
+            reached.setdefault((one.reason, named[one.cand.case]), []).append(decomposed(found, one))
+    lines = [f"{', '.join(of)}, {case} does not close: {reason}" for (reason, case), of in reached.items()]
     if whole:
         lines.append(
             f"a decomposition closes where on each side what busy and gaps leave of its device time is under "
