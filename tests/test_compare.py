@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.comparison.apart import Between
+from rope_prof.analysis.comparison.apart import CAPTURES, Between, captures
 from rope_prof.analysis.comparison.compare import ALL_METRICS, Verdict, compare, families, judged
 from rope_prof.analysis.comparison.evidence import BubbleParts
 from rope_prof.analysis.comparison.family import Family
@@ -24,7 +24,7 @@ from rope_prof.commands.compare_sides import compare_text
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import append_samples, read_run, shipped_runs, write_run
 from rope_prof.io.run.redact import PrivateWords
-from rope_prof.model.run import Key, KeyFacts, Machine
+from rope_prof.model.run import MODES, Key, KeyFacts, Machine
 from rope_prof.model.samples import samples_schema
 from rope_prof.opened.comparison import cleaned_markdown, typed
 from rope_prof.views.blocks.compare import compare_blocks, verdict_table
@@ -236,6 +236,24 @@ def test_a_wall_verdict_between_a_graph_and_a_loop_says_what_it_carries() -> Non
     wall = compare(*sides, paired=True)[0]
     assert wall.word == "SLOWER"
     assert "a 28th of its launch and of the wait for its end" in (wall.reason or "")
+
+
+def test_graphs_of_one_run_have_in_their_interval_what_captures_differ_by() -> None:
+    """Rounds of one process bound a ratio to a thousandth, and two captures of one graph differ by more."""
+    both = {mode: [Key(case=CASE, path=path, mode=mode, l2="cold") for path in ("unfused", "fused")] for mode in MODES}
+    frame = samples(**{f"{each.path}_{each.mode}": [100.0, 100.1] * 20 for keys in both.values() for each in keys})
+    whole = run(*(KeyFacts(key=each, status="measured") for keys in both.values() for each in keys))
+    sides = [Side(label=path, run=whole, samples=frame, path=path) for path in ("unfused", "fused")]
+    found = {v.base.split(".")[1]: v for v in compare(*sides, paired=True, metrics=["wall"])}
+    assert {mode: v.between for mode, v in found.items()} == {
+        "eager": None,
+        "compile": None,
+        "graph": captures(both["graph"][0]),
+    }
+    ratio, rounds = found["graph"].ratio, found["graph"].within
+    assert rounds == found["eager"].ratio == Figure(1.0, 1.0, 1.0, 40)
+    assert ratio == Figure(1.0, 1 / CAPTURES, CAPTURES, 40)
+    assert found["graph"].word == "SAME"
 
 
 def test_what_cannot_be_compared_is_refused_unless_told() -> None:

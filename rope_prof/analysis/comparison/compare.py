@@ -35,8 +35,9 @@ class Verdict:
 
     `before` and `after`: the medians of both sides, in ns per call; of `kernels` their number per call.
     Of two runs: `within` is the ratio by their rounds alone, `between` how far runs of the same code differ, which
-    `ratio` has in its interval. `p_value`: how likely such a difference is of sides that have none; `chance`: it is
-    no more than so many comparisons give. `untimed`: a key that the device of neither side can time.
+    `ratio` has in its interval; of graphs of one run it is captures of the same calls. `p_value`: how likely such a
+    difference is of sides that have none; `chance`: it is no more than so many comparisons give. `untimed`: a key that
+    the device of neither side can time.
     `before_parts`, `after_parts`: of a bubble its two parts, also where it may be none and has no ratio; None where the
     device was not timed or the key not captured.
     """

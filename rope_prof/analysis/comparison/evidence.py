@@ -13,7 +13,16 @@ from math import log, sqrt
 
 import polars as pl
 
-from rope_prof.analysis.comparison.apart import Between, anchors, apart_ratio, larger, one_side, over_processes, widened
+from rope_prof.analysis.comparison.apart import (
+    Between,
+    anchors,
+    apart_ratio,
+    captures,
+    larger,
+    one_side,
+    over_processes,
+    widened,
+)
 from rope_prof.analysis.comparison.family import chance_alone, chance_apart
 from rope_prof.analysis.comparison.sides import Side
 from rope_prof.analysis.run.capture import CaptureFigures
@@ -207,7 +216,7 @@ def _times(sides: BothSides, left: KeyFacts, right: KeyFacts, metric: str) -> Ev
         return Evidence(over_processes(*processes), *medians)
     if sides.paired:
         shared = [log(ours[n] / theirs[n]) for n in ours.keys() & theirs.keys()]
-        return Evidence(paired_ratio(ours, theirs), *medians, p_value=chance_alone(shared))
+        return _within_process(paired_ratio(ours, theirs), medians, captures(left.key, right.key), chance_alone(shared))
     within = apart_ratio(one_side(list(ours.values())), one_side(list(theirs.values())))
     if within is None or within.lo is None:
         return Evidence(within, *medians, within=within)
@@ -215,6 +224,15 @@ def _times(sides: BothSides, left: KeyFacts, right: KeyFacts, metric: str) -> Ev
     logs, others = ([log(ns) for ns in one.values()] for one in (ours, theirs))
     chance = chance_apart(logs, others, log(between.factor)) if between else None
     return Evidence(widened(within, between), *medians, within, between, chance, apart=True)
+
+
+def _within_process(
+    ratio: Figure | None, medians: tuple[float | None, float | None], between: Between | None, chance: float | None
+) -> Evidence:
+    """What paired rounds say; of graphs, each of which was captured once, with what captures differ by."""
+    if ratio is None or ratio.lo is None or between is None:
+        return Evidence(ratio, *medians, p_value=chance)
+    return Evidence(widened(ratio, between), *medians, ratio, between, chance)
 
 
 def _bubbles(sides: BothSides, both: tuple[_SideOfKey, _SideOfKey], *, same: bool) -> Evidence:

@@ -147,9 +147,10 @@ class TorchBench:
         return facts
 
     def refill(self, number: int) -> None:
-        """New values in the ring, from the seed and the round."""
+        """New values in the ring, from the seed and the round: what they allow is not what others did."""
         ring = self._open
         ring.refill(self.seed + number)
+        self._limits.clear()
         self.device.synchronize()
 
     def throttled(self) -> bool | None:

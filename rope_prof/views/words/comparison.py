@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rope_prof.analysis.comparison.apart import CAPTURES
 from rope_prof.analysis.comparison.compare import METRICS, Verdict, families
 from rope_prof.analysis.comparison.gates import Checked, Gate
 from rope_prof.analysis.comparison.sides import Difference, Side
@@ -95,7 +96,7 @@ def method(found: Comparison) -> list[str]:
         "Over 1 the candidate is faster; SAME: the whole interval within 2 % of 1; FASTER and SLOWER: all of it on one "
         "side of 1. Per call; kernels and bubble (wall less the busy time of the capture) come from the traces.",
         _pairing(found),
-        *_between(found.verdicts),
+        *([] if found.paired else _between(found.verdicts)),
         *_families(found),
         f"Rounds: {_rounds(found.verdicts)}; L2 state: {_states(found)}{_family(found)}.",
         *_machines(found),
@@ -107,9 +108,11 @@ def method(found: Comparison) -> list[str]:
 
 def _pairing(found: Comparison) -> str:
     if found.paired:
+        graphs = any(v.between for v in found.verdicts)
         return (
             "Both sides were measured in the same rounds, in an order shuffled in each; the ratio is the median of the "
             "rounds' own ratios, its 95 % interval by order statistics."
+            + (f" Of graphs it is widened by {CAPTURES - 1:.2%}, which captures of the same calls differ by." * graphs)
         )
     return (
         "Two runs: the ratio is that of the medians, its interval the ends of both sides' own, each at 97.5 %, widened "
