@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -61,3 +62,16 @@ def test_a_damaged_table_is_one_sentence(report: Path) -> None:
     table.write_bytes(table.read_bytes()[:40])
     with pytest.raises(TraceError, match="cannot read the export"):
         read_trace(folder)
+
+
+@pytest.mark.parametrize(
+    "odd", [[7], {"a": 7}, 7, 1.5, 2**63 - 1, True, b"\xff", date(2026, 1, 1), timedelta(1), None], ids=str
+)
+@pytest.mark.parametrize("column", ["StringIds.id", "StringIds.value", "CUPTI_ACTIVITY_KIND_KERNEL_V2.demangledName"])
+def test_cells_of_any_kind_cost_a_name_at_most(report: Path, column: str, odd: object) -> None:
+    folder = as_folder(report, "parquet")
+    table, _, name = column.partition(".")
+    frame = pl.read_parquet(folder / f"{table}.parquet")
+    made = pl.Series(name, [odd] * frame.height)
+    frame.with_columns(made).write_parquet(folder / f"{table}.parquet")
+    assert read_trace(folder).gpu["dur_ns"].to_list() == [100, 40]

@@ -85,7 +85,8 @@ class _Export:
             )
         self._unread()
         self._strings = {
-            row["id"]: row["value"] for row in self._rows("StringIds", ("id", "value")).iter_rows(named=True)
+            number: value if value is None or isinstance(value, str) else str(value)
+            for number, value in self._rows("StringIds", ("id", "value")).iter_rows()
         }
 
     def trace(self) -> Trace:

@@ -60,7 +60,7 @@ class SqliteTables:
 
 
 class FolderTables:
-    """Of a folder. Errors: polars' own, for a damaged file and for a bomb."""
+    """Of a folder; a cell that SQLite could not hold is its text. Errors: polars' own, for damage and for a bomb."""
 
     def __init__(self, folder: Path) -> None:
         self._files = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix in _READERS}
@@ -73,7 +73,8 @@ class FolderTables:
 
     def rows(self, table: str, columns: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
         frame = columns_of(self._scan(table), self._files[table].stat().st_size, columns)
-        each = iter(frame.iter_rows())
+        nested = [_as_text(column) for column in frame.iter_columns() if column.dtype.is_nested()]
+        each = iter(frame.with_columns(nested).iter_rows())
         while more := list(islice(each, _FETCH)):
             yield more
 
@@ -87,6 +88,10 @@ def is_export_folder(path: Path) -> bool:
     with suppress(OSError):
         return path.is_dir() and any((path / f"{name}{suffix}").is_file() for name in _MARKS for suffix in _READERS)
     return False
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    return pl.Series(column.name, [None if cell is None else str(cell) for cell in column.to_list()], dtype=pl.String)
 
 
 def _quoted(table: str) -> str:
