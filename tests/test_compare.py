@@ -30,7 +30,7 @@ from rope_prof.opened.comparison import cleaned_markdown, typed
 from rope_prof.views.blocks.compare import compare_blocks, verdict_table
 from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.words.compare_json import compare_json
-from rope_prof.views.words.comparison import Comparison
+from rope_prof.views.words.comparison import Comparison, method
 from tests.runs import CASE, MACHINE, facts, key, run, samples
 
 _ENDS = st.tuples(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(0.1, 10)).map(sorted)
@@ -222,6 +222,24 @@ def test_what_differs_between_two_runs_is_named(tmp_path: Path, capsys: pytest.C
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
     unlike = {one["what"]: one["cand"] for one in json.loads(capsys.readouterr().out)["unlike"]}
     assert unlike["torch"] == "2.9.0"
+
+
+def test_what_neither_run_says_is_said() -> None:
+    """A commit that only one of them has is a difference; one that none has is not known to be none."""
+    frame = samples(fused_eager=[10.0] * 20)
+    machines = [MACHINE, replace(MACHINE, commit="1a2b3c4", load=1.5)]
+    lines = []
+    for machine in machines:
+        sides = [_side(frame, None, "fused", machine=machine) for _ in range(2)]
+        found = Comparison(
+            typed=("A", "B"), base=sides[0], cand=sides[1], paired=False, command="compare A B",
+            verdicts=compare(*sides, paired=False),
+        )  # fmt: skip
+        lines.append([line for line in method(found) if line.startswith("Neither run says")])
+    assert lines == [
+        ["Neither run says: commit, host, host load. They may differ in it."],
+        ["Neither run says: host. They may differ in it."],
+    ]
 
 
 def test_a_wall_verdict_between_a_graph_and_a_loop_says_what_it_carries() -> None:

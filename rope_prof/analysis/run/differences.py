@@ -60,6 +60,12 @@ def unlike_machines(base: Run, cand: Run) -> tuple[Unlike, ...]:
     return tuple(one for one in facts if one.what != MACHINE["load"])  # no two are alike
 
 
+def unsaid(base: Run, cand: Run) -> tuple[str, ...]:
+    """What neither run says of the code, the host and its load: whether they differ in it, nobody knows."""
+    both = (base.machine, cand.machine)
+    return tuple(MACHINE[field] for field in ("commit", "host", "load") if not any(getattr(m, field) for m in both))
+
+
 def unlike_clocks(ours: pl.DataFrame, theirs: pl.DataFrame) -> tuple[Unlike, ...]:
     """Clocks of the GPU whose medians over all samples differ; none where a run does not say."""
     found = []

@@ -10,7 +10,7 @@ from rope_prof.analysis.comparison.apart import CAPTURES
 from rope_prof.analysis.comparison.compare import METRICS, Verdict, families
 from rope_prof.analysis.comparison.gates import Checked, Gate
 from rope_prof.analysis.comparison.sides import Difference, Side
-from rope_prof.analysis.run.differences import Unlike
+from rope_prof.analysis.run.differences import Unlike, unsaid
 from rope_prof.analysis.stats import LEAST_APART
 from rope_prof.units import MISSING, counted, ratio
 from rope_prof.views.words.labels import case_phrases, family_words, short
@@ -101,6 +101,7 @@ def method(found: Comparison) -> list[str]:
         f"Rounds: {_rounds(found.verdicts)}; L2 state: {_states(found)}{_family(found)}.",
         *_machines(found),
         *([f"The runs differ in {'; '.join(map(_unlike, found.unlike))}."] if found.unlike else []),
+        *_unsaid(found),
         *(f"Compared although they differ in {one}." for one in found.differences),
         *_throttled(found),
     ]
@@ -185,6 +186,11 @@ def _machines(found: Comparison) -> list[str]:
         for side in (found.base, found.cand)
     )
     return [f"Machine: {base}."] if base == cand else [f"Baseline on {base}.", f"Candidate on {cand}."]
+
+
+def _unsaid(found: Comparison) -> list[str]:
+    what = () if found.paired else unsaid(found.base.run, found.cand.run)
+    return [f"Neither run says: {', '.join(what)}. They may differ in it."] if what else []
 
 
 def _throttled(found: Comparison) -> list[str]:
