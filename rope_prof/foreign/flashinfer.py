@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -87,9 +88,14 @@ class Defined(Operation):
             generator = torch.Generator(device=device).manual_seed(seed + number)
             inputs = [
                 argument(
-                    name, spec, workload.inputs.get(name, _RANDOM) if workload else None, sizes, generator, self.root
+                    name,
+                    self.definition,
+                    workload.inputs.get(name, _RANDOM) if workload else None,
+                    sizes,
+                    generator,
+                    self.root,
                 )
-                for name, spec in self.definition.inputs.items()
+                for name in self.definition.inputs
             ]
             inputs = [cast(x, dtype) for x in inputs]
             outputs = [
@@ -173,6 +179,7 @@ def defined(
     workloads = read_workloads(workload, found) if workload else None
     axes, by_case = _axes(found, workloads, values or {})
     reference = _code({"reference.py": found.reference}, "reference.py", "run", f"definition {definition.name!r}")
+    reference = _in_order(reference, tuple(found.outputs))
     own = [_solution(word, found) for word in solutions]
     twice = next((path.name for path, _ in own if [p.name for p, _ in own].count(path.name) > 1), None)
     if twice is not None:
@@ -262,6 +269,7 @@ def _solution(word: str, definition: Definition) -> tuple[Path, bool]:
             said = True  # the schema's default; older files say nothing and return
     into = _takes(call) == len(definition.inputs) + len(definition.outputs) if said is None else said
     title = re.sub(r"[^\w.+@-]+", "-", title)
+    call = call if into else _in_order(call, tuple(definition.outputs))
     if title == BASELINE:
         raise UsageError(f"a solution is called {BASELINE!r}, as the definition's own code is; give it another name")
     return Path(title, call, in_place=into, triton=language == "triton"), into
@@ -278,6 +286,22 @@ def _takes(call: Callable[..., Any]) -> int | None:
 
 def _code(files: Mapping[str, str], entry: str, name: str, what: str) -> Callable[..., Any]:
     return function_of(module_of(written(files) / entry, what), name, what)
+
+
+def _in_order(call: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """`call`, whose outputs may come as a dict of their names; as it is where its source holds no dict."""
+    try:
+        held = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(call))))
+    except (OSError, TypeError, SyntaxError):
+        return call
+    if not any(isinstance(node, ast.Dict | ast.DictComp) or getattr(node, "id", None) == "dict" for node in held):
+        return call
+
+    def in_order(*arguments: Any) -> Any:
+        found = call(*arguments)
+        return tuple(found[name] for name in names) if isinstance(found, dict) else found
+
+    return in_order
 
 
 def _first(call: Callable[..., Any], count: int) -> Callable[..., Any]:

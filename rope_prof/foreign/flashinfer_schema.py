@@ -173,6 +173,9 @@ def read_definition(path: Path) -> Definition:
             raise UsageError(
                 f"definition {path.name!r}: constraints has {text!r} ({error.msg}); expected a formula"
             ) from error
+    both = next((name for name in found.inputs if name in found.outputs), None)
+    if both is not None:
+        raise UsageError(f"definition {path.name!r}: {both!r} is an input and an output; expected a name each")
     empty = next((name for name in ("axes", "inputs", "outputs") if not getattr(found, name)), None)
     if empty is not None:
         raise UsageError(f"definition {path.name!r}: {empty} is empty; expected at least one")
@@ -191,6 +194,10 @@ def read_solution(path: Path, definition: Definition) -> Solution:
             f"solution {path.name!r}: spec.language is {found.spec.language!r}, which must be built; build it, and "
             f"give its function by a Python file; expected one of {', '.join(map(repr, PYTHON))}"
         )
+    paths = [source.path for source in found.sources]
+    twice = next((each for each in paths if paths.count(each) > 1), None)
+    if twice is not None:
+        raise UsageError(f"solution {path.name!r}: two sources are called {twice!r}; expected a path each")
     file, sign, name = found.spec.entry_point.partition("::")
     if not sign or not name or file not in {source.path for source in found.sources}:
         raise UsageError(
@@ -218,6 +225,16 @@ def read_workloads(path: Path, definition: Definition) -> tuple[Workload, ...]:
         missing = next((axis for axis in definition.open_axes if axis not in trace.workload.axes), None)
         if missing is not None:
             raise UsageError(f"workload line {number} of {path.name!r} gives no value for axis {missing!r}")
+        for kind, given, known in (
+            ("axis", trace.workload.axes, definition.axes),
+            ("input", trace.workload.inputs, definition.inputs),
+        ):
+            strange = next((each for each in given if each not in known), None)
+            if strange is not None:
+                raise UsageError(
+                    f"workload line {number} of {path.name!r} names the {kind} {strange!r}, which definition "
+                    f"{definition.name!r} does not have; it has {', '.join(map(repr, known))}"
+                )
         found.append(trace.workload)
     return tuple(found)
 

@@ -3,6 +3,9 @@
 Read by the word `rope_prof.foreign.kernelbench:task=T.py;solution=S.py;`. The task file has `Model`, `get_inputs` and,
 where the models take arguments, `get_init_inputs`; `ModelNew` is in it or in a file of its own. Where both models name
 their weights alike, the candidate gets the baseline's. The oracle is `Model` with all its arithmetic in float64.
+
+As in KernelBench the models are as they were made, in training mode: a batch norm takes the statistics of its batch.
+Dropout is off: there it is held still by a seed, here every call must give the same.
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ from rope_prof.foreign.words import fields_of
 from rope_prof.kernels.made import Made, made
 
 SEED = 42
+DROPOUT = (
+    *(torch.nn.Dropout, torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.Dropout3d),
+    *(torch.nn.AlphaDropout, torch.nn.FeatureAlphaDropout),
+)
 BASELINE, CANDIDATE = "Model", "ModelNew"
 
 
@@ -77,6 +84,7 @@ def _model(holder: ModuleType, name: str, path: Path, module: ModuleType, device
     """The model called `name` in the file `path`, made with the arguments of the task `module`."""
     kind = function_of(holder, name, f"{path.name!r}")
     arguments = _seeded(module, "get_init_inputs", path) if hasattr(module, "get_init_inputs") else []
+    arguments = [each.to(device) if isinstance(each, torch.Tensor) else each for each in arguments]
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         try:
@@ -85,7 +93,10 @@ def _model(holder: ModuleType, name: str, path: Path, module: ModuleType, device
             raise UsageError(f"{path.name!r}: {name} cannot be made ({type(error).__name__}: {error})") from error
     if not isinstance(found, torch.nn.Module):
         raise UsageError(f"{path.name!r}: {name} is {type(found).__name__}; expected a module of torch")
-    return found.to(device).eval().requires_grad_(False)
+    for part in found.modules():
+        if isinstance(part, DROPOUT):
+            part.eval()
+    return found.to(device).requires_grad_(False)
 
 
 def _alike(model: torch.nn.Module, baseline: torch.nn.Module) -> torch.nn.Module:

@@ -25,7 +25,7 @@ def module_of(path: Path, what: str, *, package: bool = False) -> ModuleType:
 
     `package`: its folder is a package, whose parts it may import. Errors: UsageError where it fails to import.
     """
-    whole = path.resolve()
+    whole = path.absolute()  # not resolved: a file of the hub's cache is a link to a blob without its name
     name = f"rope_prof_foreign_{hashlib.sha256(str(whole).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]

@@ -113,6 +113,66 @@ def test_a_stored_tensor_is_read_from_the_traces_root(tmp_path: Path) -> None:
         found.calls({"batch_size": 7}, 1, CPU, None, 0)
 
 
+@pytest.mark.parametrize(
+    ("stored", "sentence"),
+    [
+        (
+            torch.zeros(6, 64, dtype=torch.bfloat16),
+            r"tensor 'x' of 'a.safetensors' is \[6, 64\] of torch.bfloat16; exp",
+        ),
+        (torch.zeros(7, 64), r"of torch.float32; expected \[7, 64\] of torch.bfloat16"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS; fetch its content"),
+        (b"nothing", "'a.safetensors' is no file of safetensors"),
+    ],
+)
+def test_a_stored_tensor_that_is_another_names_input_and_file(
+    tmp_path: Path, stored: torch.Tensor | bytes, sentence: str
+) -> None:
+    safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
+    data = stored if isinstance(stored, bytes) else safetensors.save({"x": stored})
+    (tmp_path / "a.safetensors").write_bytes(data)
+    line = workload(7)
+    line["workload"]["inputs"]["x"] = {"type": "safetensors", "path": "a.safetensors", "tensor_key": "x"}
+    found = defined(put(tmp_path / "d.json", definition()), [], put(tmp_path / "w.jsonl", line))
+    with pytest.raises(UsageError, match=sentence):
+        found.calls({"batch_size": 7}, 1, CPU, None, 0)
+
+
+def test_random_inputs_are_drawn_as_flashinfer_bench_draws_them(tmp_path: Path) -> None:
+    """Probabilities of a sampling operation add up to 1; whole numbers, 8 bits of a float and a number are bounded."""
+    inputs = {
+        "probs": SHAPED | {"dtype": "float32"},
+        "ids": SHAPED | {"dtype": "int32"},
+        "bytes": SHAPED | {"dtype": "float8_e4m3fn"},
+        "k": {"shape": None, "dtype": "int32"},
+    }
+    code = "def run(probs, ids, bytes, k):\n    return probs * 2"
+    changes = {"op_type": "sampling", "inputs": inputs, "outputs": {"y": SHAPED | {"dtype": "float32"}}}
+    line = workload(7)
+    line["workload"]["inputs"] = {name: {"type": "random"} for name in inputs}
+    file = put(tmp_path / "d.json", definition(reference=code, **changes))
+    found = defined(file, [], put(tmp_path / "w.jsonl", line))
+    probs, ids, small, k = found.calls({"batch_size": 7}, 1, CPU, None, 0)[0].arguments
+    torch.testing.assert_close(probs.sum(-1), torch.ones(7))
+    assert -1024 <= ids.min() < 0 < ids.max() < 1024
+    assert small.float().abs().max() == 2
+    assert isinstance(k, int) and -1024 <= k < 1024
+
+
+def test_outputs_may_come_as_a_dict_of_their_names(tmp_path: Path) -> None:
+    """As flashinfer-bench takes them, of the reference and of a solution; the order is the definition's."""
+    outputs = {name: SHAPED | {"dtype": "bfloat16"} for name in ("y", "z")}
+    code = "def run(x, weight):\n    return {'z': x * 2, 'y': x * 3}"
+    file = put(tmp_path / "d.json", definition(reference=code, outputs=outputs))
+    found = defined(file, [str(put(tmp_path / "s.json", solution(code)))], None, {"batch_size": [2]})
+    call = found.calls({"batch_size": 2}, 1, CPU, None, 0)[0]
+    x = call.arguments[0]
+    for name in found.paths:
+        y, z = found.path(name).call(*call.arguments)
+        assert torch.equal(y, x * 3) and torch.equal(z, x * 2)
+    assert [each.dtype for each in found.exact({"batch_size": 2}, call, slice(None))] == [torch.float64] * 2
+
+
 def test_the_word_finds_it_again(tmp_path: Path) -> None:
     fields = [
         ("definition", str(put(tmp_path / "d.json", definition()))),
@@ -203,6 +263,7 @@ SPEC = solution()["spec"]
         ({"sources": [{"path": "main.py", "content": ""}, {"path": "../a.py", "content": ""}]}, "'../a.py' leaves"),
         ({"sources": [{"path": "main.py", "content": "import no_such"}]}, "fails to import .ModuleNotFoundError"),
         ({"name": "reference"}, "is called 'reference'"),
+        ({"sources": 2 * [{"path": "main.py", "content": "1"}]}, "two sources are called 'main.py'"),
     ],
 )
 def test_a_solution_that_is_off_names_the_field(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
@@ -215,6 +276,14 @@ def test_a_solution_that_is_off_names_the_field(tmp_path: Path, changes: dict[st
     [
         (workload(7, definition="gemm"), "line 2 of 'w.jsonl' is of definition 'gemm'"),
         (workload(7, solved=1), "workload line 2 of 'w.jsonl': object contains unknown field `solved`"),
+        (
+            workload(7, workload={"axes": {"batch_size": 7, "tokens": 1}, "inputs": {}}),
+            "line 2 of 'w.jsonl' names the axis 'tokens', which definition 'rmsnorm_h64' does not have; it has",
+        ),
+        (
+            workload(7, workload={"axes": {"batch_size": 7}, "inputs": {"w": {"type": "random"}}}),
+            "names the input 'w', which definition 'rmsnorm_h64' does not have; it has 'x', 'weight'",
+        ),
         (workload(7, workload={"axes": {}, "inputs": {}}), "line 2 of 'w.jsonl' gives no value for axis 'batch_size'"),
     ],
 )
