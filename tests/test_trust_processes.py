@@ -23,6 +23,7 @@ _MODULE = module_from_spec(_SPEC)
 sys.modules[_SPEC.name] = _MODULE
 _SPEC.loader.exec_module(_MODULE)
 Trial, pair_trials, table, tallies = _MODULE.Trial, _MODULE.pair_trials, _MODULE.table, _MODULE.tallies
+by_chance, targets = _MODULE.by_chance, _MODULE.targets
 
 
 def trial(word: str, lo: float | None, hi: float | None, *, planted: bool = False, row: str = "processes") -> Any:
@@ -39,6 +40,18 @@ def test_false_verdicts_coverage_and_widths_are_counted() -> None:
     assert (two.planted, two.differ, two.covered) == (True, 0.5, None)
     assert (three.n, three.differ, three.covered, three.half_width) == (1, 0.0, None, None)
     assert len(table([one, two, three]).splitlines()) == 4
+
+
+def test_a_row_of_few_verdicts_misses_by_chance_and_one_of_many_does_not() -> None:
+    """Of six pairs of four names the same truth is in all: at 95 % a row of twelve holds 92 % or less in 4 of 10."""
+    assert by_chance(12, 12) == 1.0
+    assert by_chance(12, 11) == pytest.approx(0.41, abs=0.03)
+    assert by_chance(12, 10) == pytest.approx(0.14, abs=0.02)
+    assert by_chance(144, 120) < 0.001
+    few = tallies([trial("UNDECIDED", 0.9, 1.1)] * 11 + [trial("UNDECIDED", 1.001, 1.1)])
+    many = tallies([trial("UNDECIDED", 0.9, 1.1)] * 100 + [trial("UNDECIDED", 1.001, 1.1)] * 20)
+    words = [next(word for what, word in targets(rows).items() if "hold 1" in what) for rows in (few, many)]
+    assert words == ["open", "NOT"]
 
 
 def test_a_run_and_its_copy_never_differ() -> None:
