@@ -52,13 +52,14 @@ def told_apart(
     gpu: pl.DataFrame, calls: pl.DataFrame, names: dict[str, str]
 ) -> tuple[pl.DataFrame, dict[str, str], list[Finding]]:
     """The GPU events (with `owner` and `owner_text`) by rank, the devices' names, and what is to be said of it."""
-    several = gpu.group_by("device").agg(pl.col("owner_text").n_unique()).filter(pl.col("owner_text") > 1)
+    owners_of = gpu.select("device", "owner_text").unique()["device"]
+    several = owners_of.filter(owners_of.is_duplicated()).unique()
+    if not len(several):
+        return gpu, names, []
     launches = calls.filter(pl.col("correlation").is_not_null())
     launches = launches.join(gpu.select("correlation").unique(), on="correlation", how="semi")
     hosts = launches["process"].unique().drop_nulls().sort().to_list()
-    if not several.height:
-        return gpu, names, []
-    gpu, names = _devices(gpu, several["device"].to_list(), names)
+    gpu, names = _devices(gpu, several.to_list(), names)
     owners = dict(_owners(gpu, launches, hosts))
     gpu = gpu.with_columns(
         pl.col("owner_text").replace_strict(owners, default=None, return_dtype=pl.Int64).alias("process")
@@ -83,7 +84,7 @@ def _devices(gpu: pl.DataFrame, several: list[str], names: dict[str, str]) -> tu
     text = pl.col("owner_text").fill_null("?")
     named = pl.when(text.str.contains(r"^-?\d+$")).then(pl.format("{} of {}", "device", text)).otherwise(text)
     apart = gpu.with_columns(pl.when(pl.col("device").is_in(several)).then(named).otherwise("device").alias("device"))
-    pairs = pl.DataFrame({"old": gpu["device"], "new": apart["device"]}).unique()
+    pairs = pl.DataFrame({"old": gpu["device"], "new": apart["device"]}).unique().sort("old", "new")
     return apart, names | {new: names[old] for old, new in pairs.iter_rows() if old in names}
 
 

@@ -113,7 +113,7 @@ class _Levels:
 
 def _last_cut(buffer: bytearray) -> tuple[int, int] | None:
     """The last place between two events: (end of the first, start of the second), searched from the end."""
-    width = 64 << 10
+    width = 4 << 10
     while True:
         start = max(0, len(buffer) - width)
         last = None

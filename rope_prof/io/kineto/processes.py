@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.kineto.columns import Columns
-from rope_prof.io.kineto.scanner import columns_of, ready
+from rope_prof.io.kineto.scanner import Room, columns_of, ready
 
 #: Below it (over a second to read) a helper's start costs more than it gives.
 WORTH_BYTES: Final = 48 << 20
@@ -46,6 +46,7 @@ def columns_in_order(pieces: Iterable[tuple[bytes, bool]], packed_bytes: int = 0
     results: queue.SimpleQueue[tuple[int, Columns | BaseException]] = queue.SimpleQueue()
     done: dict[int, Columns] = {}
     given = seen = index = 0
+    room = Room()
     try:
         for index, (text, last) in enumerate(pieces, start=1):
             worth = max(seen, packed_bytes)
@@ -57,7 +58,7 @@ def columns_in_order(pieces: Iterable[tuple[bytes, bool]], packed_bytes: int = 0
             if free is not None and free.held < _QUEUED:
                 free.give(index - 1, text, last)
             else:
-                done[index - 1] = columns_of(text, last)
+                done[index - 1] = columns_of(text, last, room)
             del text
             _collect(results, done)
             while given in done:
@@ -66,7 +67,7 @@ def columns_in_order(pieces: Iterable[tuple[bytes, bool]], packed_bytes: int = 0
         while given < index:
             own = next((job for helper in helpers if (job := helper.take_back()) is not None), None)
             if own is not None:
-                done[own[0]] = columns_of(own[1], own[2])
+                done[own[0]] = columns_of(own[1], own[2], room)
             _collect(results, done, wait=own is None and given not in done)
             while given in done:
                 yield done.pop(given)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from rope_prof.errors import TraceError
@@ -50,8 +51,10 @@ class KinetoReader:
     def __init__(self, source: str, packed_bytes: int = 0) -> None:
         self._source = source
         self._packed_bytes = packed_bytes
-        self._numbers: dict[str | None, int] = {}
-        self._batches: dict[str, list[pl.DataFrame]] = defaultdict(list)
+        self._texts: list[pl.Series] = []
+        self._batches: dict[str, list[tuple[int, pl.DataFrame]]] = defaultdict(
+            list
+        )  # with the number of its first text
         self._counts: dict[str, int] = defaultdict(int)
         self._proofs: dict[str, list[Seen]] = defaultdict(list)
         self._whole_us = True
@@ -82,11 +85,9 @@ class KinetoReader:
         self._whole_us = self._whole_us and piece.whole_us
         self._window_end = self._window_end or piece.window_end
         self._window_end_ns = self._window_end_ns if piece.window_end_ns is None else piece.window_end_ns
-        known = self._numbers
-        number = pl.Series([known.setdefault(text, len(known)) for text in piece.texts], dtype=pl.UInt32)
         for frame, batch in piece.frames.items():
-            named = [number.gather(c).alias(c.name) for c in batch.iter_columns() if c.dtype == pl.UInt32]
-            self._batches[frame].append(batch.with_columns(named))
+            self._batches[frame].append((sum(map(len, self._texts)), batch))
+        self._texts.append(piece.texts)
 
     def _leave_out(self, second: Any) -> None:
         """Count what a second event array holds, which other readers take instead of the first."""
@@ -135,7 +136,7 @@ class KinetoReader:
         return value if isinstance(value, dict) else None
 
     def _trace(self, metadata: dict[str, Any]) -> Trace:
-        texts = pl.Series(list(self._numbers), dtype=pl.String)
+        texts = pl.concat([pl.Series([], dtype=pl.String), *self._texts], rechunk=True)
         own = metadata.get("rope_prof")
         base = as_int(metadata.get("baseTimeNanoseconds"))
         frames = {
@@ -174,7 +175,8 @@ class KinetoReader:
         batches = self._batches.pop(frame, [])
         if not batches:
             return pl.DataFrame(schema=schema)
-        whole = pl.concat(batches, rechunk=True)
+        whole = pl.concat([batch for _, batch in batches], rechunk=True)
+        first = np.repeat(np.array([at for at, _ in batches], np.uint32), [batch.height for _, batch in batches])
         columns = []
         for name, dtype in schema.items():
             if name in fixed:
@@ -182,7 +184,7 @@ class KinetoReader:
             elif name not in whole.columns:
                 columns.append(pl.lit(None, dtype=dtype).alias(name))
             elif dtype == pl.String and whole.schema[name] == pl.UInt32:
-                columns.append(pl.lit(texts.gather(whole[name])).alias(name))
+                columns.append(pl.lit(texts.gather(first + whole[name].to_numpy())).alias(name))
             else:
                 columns.append(pl.col(name).cast(dtype))
         return whole.select(columns)

@@ -6,6 +6,9 @@
  */
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 typedef const uint8_t *Text;
 
@@ -17,6 +20,8 @@ typedef const uint8_t *Text;
 enum { CATEGORY, NAME, START, DUR, PID, TID, DEVICE, STREAM, CORRELATION, EXTERNAL, EXTERNAL_2021, REGISTERS, SHARED,
        GRAPH, GRAPH_NODE, BYTES, SEQUENCE, FORWARD_THREAD, COPY_KIND, SOURCE, TARGET, COLLECTIVE, GROUP,
        GRID, BLOCK, DIMS, TYPES, COLUMNS };
+#define TEXTS (1u << NAME | ~0u << COPY_KIND)
+#define FILLED 512 /* rows that are filled at a time */
 #define ARG(word) {word, sizeof word - 1}
 static const struct { const char *word; int64_t size; } ARGS[COLUMNS] = {
     [DEVICE] = ARG("device"), [STREAM] = ARG("stream"), [CORRELATION] = ARG("correlation"),
@@ -33,6 +38,7 @@ typedef struct { uint64_t seen; int count; Span keys[MOST_KEYS]; } Keys;
 typedef struct {
     Text end;
     /* the event at hand */
+    uint32_t told; /* a bit for each column that it has a value of, in `value` or `text` */
     int64_t value[COLUMNS];
     Span text[COLUMNS];
     Span phase, category, name;
@@ -46,23 +52,44 @@ typedef struct {
     Text begin;
 } Scan;
 
+static void tell(Scan *s, int column, int64_t value) { s->told |= 1u << column, s->value[column] = value; }
+
+static void tell_text(Scan *s, int column, Span text) { s->told |= 1u << column, s->text[column] = text; }
+
+static int has(const Scan *s, int column) { return s->told >> column & 1; }
+
 static Text blanks(Text p) {
     while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t') p++;
     return p;
 }
 
+/* The first quote, backslash or control character from p on, or where the text ends. */
+static inline Text special(Text end, Text p) {
+    const uint64_t ones = 0x0101010101010101u;
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), last = _mm_set1_epi8(0x1f);
+    for (; end - p >= 16; p += 16) {
+        __m128i word = _mm_loadu_si128((const __m128i *)p);
+        __m128i found = _mm_or_si128(_mm_cmpeq_epi8(word, quote), _mm_cmpeq_epi8(word, slash));
+        int marks = _mm_movemask_epi8(_mm_or_si128(found, _mm_cmpeq_epi8(_mm_min_epu8(word, last), word)));
+        if (marks) return p + __builtin_ctz(marks);
+    }
+#endif
+    for (; end - p >= 8; p += 8) { /* the lowest marked byte is one */
+        uint64_t word, quote, slash, marks;
+        memcpy(&word, p, 8);
+        quote = word ^ ones * '"', slash = word ^ ones * '\\';
+        marks = (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((word - ones * 0x20) & ~word)) & ones << 7;
+        if (marks) return p + (__builtin_ctzll(marks) >> 3);
+    }
+    while (p < end && *p != '"' && *p != '\\' && *p >= 0x20) p++;
+    return p;
+}
+
 /* The closing quote of the string whose first character is at p, or NULL. */
 static Text string_end(const Scan *s, Text p) {
-    const uint64_t ones = 0x0101010101010101u;
     for (;;) {
-        while (s->end - p >= 8) { /* the lowest marked byte is a quote, a backslash or a control character */
-            uint64_t word, quote, slash, marks;
-            memcpy(&word, p, 8);
-            quote = word ^ ones * '"', slash = word ^ ones * '\\';
-            marks = (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((word - ones * 0x20) & ~word)) & ones << 7;
-            if (marks) { p += __builtin_ctzll(marks) >> 3; break; }
-            p += 8;
-        }
+        p = special(s->end, p);
         if (*p == '"') return p;
         if (*p < 0x20) return 0;
         if (*p == '\\') {
@@ -160,7 +187,7 @@ static Text integer(Scan *s, Text p, int column) {
     if (*q == '-') q++;
     for (; q < end && digit(*q); q++) found = found * 10 + (*q - '0');
     if (q != end || end - p > 18) s->odd = 1;
-    else s->value[column] = *p == '-' ? -(int64_t)found : (int64_t)found;
+    else tell(s, column, *p == '-' ? -(int64_t)found : (int64_t)found);
     return end;
 }
 
@@ -189,7 +216,7 @@ static Text time_at(Scan *s, Text p, int column) {
     }
     while (places--) found *= 10;
     if (q != end || q == first) s->odd = 1;
-    else s->value[column] = *p == '-' ? -(int64_t)found : (int64_t)found;
+    else tell(s, column, *p == '-' ? -(int64_t)found : (int64_t)found);
     return end;
 }
 
@@ -210,9 +237,13 @@ static Text args_at(Scan *s, Text p) {
         if (column == COLUMNS) p = value_end(s, p, 0);
         else if (column >= GRID) {
             Text end = value_end(s, p, 0);
-            if (end) s->text[column] = (Span){p, end - p};
+            if (end) tell_text(s, column, (Span){p, end - p});
             p = end;
-        } else if (column >= COPY_KIND) p = string(s, p, &s->text[column]);
+        } else if (column >= COPY_KIND) {
+            Span said = {0, 0};
+            p = string(s, p, &said);
+            if (said.at) tell_text(s, column, said);
+        }
         else p = integer(s, p, column);
         if (!p) return 0;
         p = blanks(p);
@@ -222,9 +253,7 @@ static Text args_at(Scan *s, Text p) {
     }
 }
 
-static int is(Span key, const char *word) {
-    return (size_t)key.size == strlen(word) && !memcmp(key.at, word, key.size);
-}
+#define is(key, word) ((key).size == sizeof word - 1 && !memcmp((key).at, word, sizeof word - 1))
 
 /* The event at p into the scan's fields; its end, or NULL. */
 static Text event_at(Scan *s, Text p) {
@@ -232,7 +261,7 @@ static Text event_at(Scan *s, Text p) {
     Span key, none = {0, 0};
     s->odd = s->refused = s->decimals = 0;
     s->phase = s->category = s->name = none;
-    for (int k = 0; k < COLUMNS; k++) s->value[k] = NONE, s->text[k] = none;
+    s->told = 0;
     if (*p != '{') return 0;
     p = blanks(p + 1);
     if (*p == '}') return 0;
@@ -287,11 +316,12 @@ static int64_t number_of(Scan *s, Span text) {
 
 /* The place of a category in `known` (lower-case words, each with its NUL, then an empty one), or -1; -2: not ASCII. */
 static int64_t category_of(Span said, const char *known) {
+    int64_t size;
     for (int64_t k = 0; k < said.size; k++)
         if (said.at[k] >= 0x80 || said.at[k] == '\\') return -2;
-    for (int64_t number = 0; *known; number++, known += strlen(known) + 1) {
+    for (int64_t number = 0; *known; number++, known += size + 1) {
         int64_t k = 0;
-        if ((int64_t)strlen(known) != said.size) continue;
+        if ((size = (int64_t)strlen(known)) != said.size) continue;
         while (k < said.size && (said.at[k] | ((uint8_t)(said.at[k] - 'A') < 26) << 5) == known[k]) k++;
         if (k == said.size) return number;
     }
@@ -320,12 +350,15 @@ int64_t scan(Text text, int64_t size, int64_t last, const char *known, int64_t p
             if (category == -2 || s.refused) return -1;
             if (category < 0) break;
             if (category == python && s.name.size >= 9 && !memcmp(s.name.at, "<built-in", 9)) break;
-            if (s.odd || s.value[START] == NONE || s.value[DUR] == NONE || s.value[PID] == NONE || !s.name.at) return -1;
-            if (row == most) return -1;
-            s.value[CATEGORY] = category, s.text[NAME] = s.name;
+            if (s.odd || !has(&s, START) || !has(&s, DUR) || !has(&s, PID) || !s.name.at || row == most) return -1;
+            tell(&s, CATEGORY, category), tell_text(&s, NAME, s.name);
             told[5] |= s.decimals;
-            for (int k = 0; k < COLUMNS; k++) {
-                if (s.text[k].at && (s.value[k] = number_of(&s, s.text[k])) < 0) return -1;
+            if (row % FILLED == 0) /* those that say nothing hold NONE */
+                for (int64_t k = 0; k < COLUMNS; k++)
+                    for (int64_t r = row; r < row + FILLED && r < most; r++) columns[k * most + r] = NONE;
+            for (uint32_t left = s.told; left; left &= left - 1) {
+                int k = __builtin_ctz(left);
+                if (TEXTS >> k & 1 && (s.value[k] = number_of(&s, s.text[k])) < 0) return -1;
                 columns[k * most + row] = s.value[k];
             }
             row++;
@@ -335,7 +368,7 @@ int64_t scan(Text text, int64_t size, int64_t last, const char *known, int64_t p
         case 'I':
             if (s.name.size == 8 && !memcmp(s.name.at, "[memory]", 8)) return -1; /* allocations are read in Python */
             if (s.name.size >= 17 && !memcmp(s.name.at, "Record Window End", 17)) {
-                if (s.value[START] == NONE) return -1;
+                if (!has(&s, START)) return -1;
                 told[3] = 1, told[4] = s.value[START];
             }
             break;

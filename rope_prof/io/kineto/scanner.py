@@ -40,6 +40,8 @@ from rope_prof.io.kineto.columns import (
 )
 from rope_prof.io.store import compiled_kept, digest
 
+Int64s = npt.NDArray[np.int64]
+
 VARIABLE: Final = "ROPE_PROF_SCANNER"
 #: Compiling takes as long as the scan saves on so much.
 WORTH_BYTES: Final = 48 << 20
@@ -57,12 +59,23 @@ _NONE: Final = np.iinfo(np.int64).min
 _LEAST_BYTES: Final = 64
 _TOLD: Final = ("events", "texts", "tail", "window_end", "window_end_ns", "decimals")
 
-Int64s = npt.NDArray[np.int64]
 
-
-def columns_of(text: bytes, last: bool) -> Columns:
+def columns_of(text: bytes, last: bool, room: Room | None = None) -> Columns:
     """`columns.read_columns`, by the scan where it takes the piece."""
-    return scanned(text, last) or read_columns(text, last)
+    return scanned(text, last, room) or read_columns(text, last)
+
+
+class Room:
+    """Where the scan writes the columns of a piece; one for all pieces of a file, which the next piece overwrites."""
+
+    def __init__(self) -> None:
+        self._cells = np.empty(0, np.int64)
+
+    def of(self, cells: int) -> Int64s:
+        """So many cells."""
+        if len(self._cells) < cells:
+            self._cells = np.empty(cells, np.int64)
+        return self._cells[:cells]
 
 
 def ready(size: int) -> bool:
@@ -117,7 +130,7 @@ def _built_by(compiler: str, _: Path) -> bool:
     return False
 
 
-def scanned(text: bytes, last: bool) -> Columns | None:
+def scanned(text: bytes, last: bool, room: Room | None = None) -> Columns | None:
     """The columns of a piece of the event array; None where the scan does not take it, or there is none."""
     scan = _scan()
     if scan is None or not _is_utf8(text):
@@ -125,8 +138,9 @@ def scanned(text: bytes, last: bool) -> Columns | None:
     most = len(text) // _LEAST_BYTES + 1
     most_texts = 2 * most
     slots = 1 << (2 * most_texts).bit_length()
-    columns = np.empty((len(_COLUMNS), most), np.int64)
-    texts = np.empty((2, most_texts), np.int64)
+    cells = (room or Room()).of((len(_COLUMNS) + 4) * most)
+    columns = cells[: len(_COLUMNS) * most].reshape(len(_COLUMNS), most)
+    texts = cells[len(_COLUMNS) * most :].reshape(2, most_texts)
     table, told = np.zeros(slots, np.int32), np.zeros(len(_TOLD), np.int64)
     rows = scan(
         *(text, ctypes.c_int64(len(text)), ctypes.c_int64(last), _KNOWN, ctypes.c_int64(_PYTHON)),
@@ -222,6 +236,8 @@ class _Scanned:
         """The integers of a field; null where there is none, or `none` stands."""
         values = self._columns[field][rows]
         without = (values == _NONE) | (values == none)
+        if without.all():
+            return pl.Series(name, [None], dtype=pl.Int64).new_from_index(0, len(rows))
         series = pl.Series(name, values)
         return series.set(pl.Series(without), None) if without.any() else series
 

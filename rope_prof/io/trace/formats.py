@@ -27,7 +27,8 @@ from rope_prof.model.trace import Trace
 
 SQLITE: Final = b"SQLite format 3\0"
 _BLANK: Final = b" \t\r\n\xef\xbb\xbf"
-_LOOK: Final = 64 << 10
+#: So much of a file tells what it is.
+LOOK: Final = 64 << 10
 
 
 class FileStart:
@@ -44,7 +45,7 @@ class FileStart:
     def head(self) -> bytes:
         """At least the first 64 KiB, unpacked; less of a shorter file."""
         head = next(self._chunks, b"")
-        while len(head) < _LOOK:
+        while len(head) < LOOK:
             more = next(self._chunks, None)
             if more is None:
                 break

@@ -10,7 +10,7 @@ from rope_prof.errors import TraceError
 from rope_prof.io.layout import written_down
 from rope_prof.io.trace.cache import cached_trace
 from rope_prof.io.trace.foreign import foreign
-from rope_prof.io.trace.formats import FORMATS, SUFFIXES, FileStart, kinds
+from rope_prof.io.trace.formats import FORMATS, LOOK, SUFFIXES, FileStart, kinds
 from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
 from rope_prof.io.trace.nsys import read_nsys_folder
 from rope_prof.io.trace.tables import is_export_folder
@@ -59,7 +59,7 @@ def _read(path: Path, progress: Progress | None) -> Trace:
         if is_export_folder(path):
             return read_nsys_folder(path)
         start = FileStart(path, progress)
-        other = foreign(b"" if start.tables else start.head, start.tables)
+        other = foreign(b"" if start.tables else start.head[:LOOK], start.tables)
         if other is not None:
             raise TraceError(f"{str(path)!r} is {other.what}, which is not read: {other.way}")
         found = next((one for one in FORMATS.values() if one.claims(start)), None)
