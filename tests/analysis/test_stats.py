@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from math import comb
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,3 +141,11 @@ def test_series_that_share_no_round_are_an_error() -> None:
 def test_tenths() -> None:
     assert tenths([]) is None
     assert tenths([float(i) for i in range(11)]) == (1, 9)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 7, 50])
+def test_the_median_of_each_draw_is_that_of_the_rounds_it_took(rounds: int) -> None:
+    values = np.random.default_rng(3).integers(0, 20, rounds) / 7  # some of them equal
+    (drawn,) = drawn_rounds({"a": dict(enumerate(values.tolist()))}, seed=5, draws=200).medians.values()
+    taken = np.random.default_rng(5).integers(0, rounds, (200, rounds))
+    assert drawn.draws.tolist() == np.median(values[taken], axis=1).tolist()
