@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from rope_prof.units import counted
@@ -74,7 +75,7 @@ class OperationFacts:
         return Case(values=tuple((axis.name, values[axis.name]) for axis in self.axes), operation=self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """The input of a call: one value an axis, in the order of the operation's axes."""
 
@@ -92,7 +93,7 @@ class Case:
         """The case that differs in these values alone."""
         return self.operation.case(dict(self.values) | values)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`28b-tp1-n973-bf16-image`: unique, safe in a file name, sorts by nothing."""
         pairs = zip(self.operation.axes, self.values, strict=True)
@@ -115,7 +116,7 @@ class Case:
         return tuple((name, value) for name, value in self.values if name != self.operation.swept)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Key:
     """Names every sample, file and range of one measurement."""
 
@@ -140,7 +141,7 @@ class Key:
         """`fused eager, 28b · TP 1 · 973 tokens · bf16 · image prompt`: what a recording says it is at."""
         return f"{self.side}, {self.case.words}"
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`fused.eager.cold.28b-tp1-n973-bf16-image.r0`; a user's `module:function` keeps its colon as `@`."""
         return f"{self.path.replace(':', '@')}.{self.mode}.{self.l2}.{self.case.name}.r{self.rank}"

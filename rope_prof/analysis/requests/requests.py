@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from rope_prof.analysis.requests.what_if import WhatIf, what_if
@@ -200,26 +201,22 @@ def _of_steps(source: Trace, found: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 
 def _summed(events: pl.DataFrame, counts: Mapping[str, int]) -> StepParts:
-    busy, bubble = {True: 0, False: 0}, {True: 0, False: 0}
-    kernels = {True: 0, False: 0}
-    reach = first = int(events["start_ns"][0])
-    for start, length, kind, rope in events.select("start_ns", "dur_ns", "kind", "rope").iter_rows():
-        bubble[rope] += max(0, start - reach)
-        end = start + length
-        busy[rope] += max(0, end - max(start, reach))
-        kernels[rope] += kind == "kernel"
-        reach = max(reach, end)
+    starts, rope = events["start_ns"].to_numpy(), events["rope"].to_numpy()
+    ends = np.maximum.accumulate(np.concatenate([starts[:1], starts + events["dur_ns"].to_numpy()]))
+    reach, ends = ends[:-1], ends[1:]  # until when the device was busy before each event, and with it
+    bubble, kernels = np.maximum(0, starts - reach), (events["kind"] == "kernel").to_numpy()
+    busy = ends - reach - bubble
     return StepParts(
         steps=counts["step"],
         layers=counts["layer"],
         rope_calls=counts["rope"],
-        rope_kernels=kernels[True],
-        other_kernels=kernels[False],
-        span_ns=reach - first,
-        rope_busy_ns=busy[True],
-        rope_bubble_ns=bubble[True],
-        other_busy_ns=busy[False],
-        other_bubble_ns=bubble[False],
+        rope_kernels=int(kernels[rope].sum()),
+        other_kernels=int(kernels[~rope].sum()),
+        span_ns=int(ends[-1] - starts[0]),
+        rope_busy_ns=int(busy[rope].sum()),
+        rope_bubble_ns=int(bubble[rope].sum()),
+        other_busy_ns=int(busy[~rope].sum()),
+        other_bubble_ns=int(bubble[~rope].sum()),
     )
 
 

@@ -187,10 +187,10 @@ def about_replay(host: Floats, pieces: Pieces) -> float:
     return max(now, done)
 
 
-def _longer(host: Floats, pieces: Pieces, whole: float) -> bool:
-    """Whether the replay takes longer than `whole` ns; step by step only where that is a matter of the last digits."""
+def _beyond(host: Floats, pieces: Pieces, whole: float) -> float:
+    """The replay less `whole` ns, the sign exact: step by step only where it is a matter of the last digits."""
     about = about_replay(host, pieces)
-    return about > whole if abs(about - whole) > _DIGITS * whole else replay(host, pieces) > whole
+    return about - whole if abs(about - whole) > _DIGITS * whole else replay(host, pieces) - whole
 
 
 def _as_share(pieces: Pieces, amount: float) -> Floats:
@@ -209,16 +209,16 @@ def calibrated(pieces: Pieces, whole: float, corrected: Callable[[Pieces, float]
 
     A profile that is faster than the unprofiled steps is stretched as a share.
     """
-    if replay(pieces.ns, pieces) < whole:
+    if _beyond(pieces.ns, pieces, whole) < 0:
         low, high = -3.0, 0.0
         corrected = _as_share
     else:
         low, high = 0.0, 1.0
-    if not replay(corrected(pieces, high), pieces) <= whole <= replay(corrected(pieces, low), pieces):
+    if _beyond(corrected(pieces, high), pieces, whole) > 0 or _beyond(corrected(pieces, low), pieces, whole) < 0:
         return None
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _longer(corrected(pieces, middle), pieces, whole):
+        if _beyond(corrected(pieces, middle), pieces, whole) > 0:
             low = middle
         else:
             high = middle
