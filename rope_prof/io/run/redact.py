@@ -30,6 +30,8 @@ _LEAST_SECRET: Final = 6
 _MOST_PASSES: Final = 4
 #: A printable run of so many letters in a binary file is no chance.
 _LEAST_FORM: Final = 12
+#: So many texts are remembered.
+_MOST_KNOWN: Final = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,16 @@ class Cleaner:
 
     words: PrivateWords
     removed: dict[str, set[str]] = field(default_factory=dict)
+    _known: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, text: str) -> str:
-        """`text` without them."""
-        return self.words.blank(text, self._note)
+        """`text` without them. The same texts come again and again: what became of the last ones is known."""
+        found = self._known.get(text)
+        if found is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[text] = self.words.blank(text, self._note)
+        return found
 
     def _note(self, kind: str, what: str) -> None:
         self.removed.setdefault(kind, set()).add(what)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rope_prof.views.words.names import changed
@@ -163,11 +164,21 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
         return changed(value, change)
     if isinstance(value, tuple):
         return tuple(_mapped(one, change) for one in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [f for f in dataclasses.fields(value) if not f.metadata.get("code")]
-        new = {f.name: _mapped(getattr(value, f.name), change) for f in fields}
-        return dataclasses.replace(value, **{k: v for k, v in new.items() if v is not getattr(value, k)})
-    return value
+    names = _texts(value.__class__)
+    new = {}
+    for name in names:
+        held = getattr(value, name)
+        made = _mapped(held, change)
+        if made is not held:
+            new[name] = made
+    return dataclasses.replace(value, **new) if new else value
+
+
+@cache
+def _texts(kind: type) -> tuple[str, ...]:
+    """The fields of a record of that kind whose texts are no code; none of what is no record."""
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    return tuple(f.name for f in fields if not f.metadata.get("code"))
 
 
 def with_blocks(report: Report, key: str, *blocks: Block) -> Report:

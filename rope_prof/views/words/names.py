@@ -73,4 +73,6 @@ def folded(text: str, width: int = 72) -> str:
 
 def shown(text: str) -> str:
     """The text with control characters (terminal escapes, newlines) made visible."""
+    if text.isprintable():
+        return str(text)
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
