@@ -16,6 +16,7 @@ from rope_prof.analysis.diff.side import common_range, trace_side
 from rope_prof.analysis.fixes.fix import Fixes
 from rope_prof.analysis.fixes.fixes import fixes, timed
 from rope_prof.analysis.trace.analyze import Analysis, accounted, analyze
+from rope_prof.analysis.trace.replays import own_named
 from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.run.nsight import counters_beside
 from rope_prof.io.trace.cache import worth_caching
@@ -41,7 +42,7 @@ class Opened:
 @kept(_KEEP)
 def opened(path: Path) -> Opened:
     """The trace in `path`, judged. Errors: TraceError."""
-    trace = accounted(read_trace(path, cache=worth_caching(path)))
+    trace = own_named(accounted(read_trace(path, cache=worth_caching(path))))
     return Opened(trace, analyze(trace))
 
 

@@ -69,7 +69,7 @@ def sides(recording: Recording, labels: Sequence[str], folders: Mapping[str, Pat
         span = ranks[label].span_ns
         side = WindowSide(
             id=f"rank-{label}",
-            title=f"rank {label}",
+            title=label if recording.unranked else f"rank {label}",
             facts=_facts(ranks[label]),
             scene=lanes,
             zero_ns=zero,

@@ -155,7 +155,7 @@ def _case_chooser(folder: RunFolder) -> str:
     chosen = view.choose(st.query_params.get("case"), options, "case", view.default_case(folder.run))
     note(chosen.note)
     words = {facts.key.case.name: case_words(facts.key.case) for facts in folder.run.keys}
-    return pick("case", "Case", options, chosen.value, width=250, drop=_of_case(folder.path), text=words.__getitem__)
+    return pick("case", "Case", options, chosen.value, width=350, drop=_of_case(folder.path), text=words.__getitem__)
 
 
 def zoom(name: str) -> tuple[float, float] | None:

@@ -156,7 +156,7 @@ function label(t, lane, i, width, c) {
   const found = t.data.names[lane.name[i]];
   if (lane.role === "range") return clip(c, found[2], width) === found[2] ? found[2] : tail(c, found[1], width);
   if (lane.role !== "bubble") return clip(c, found[2], width);
-  const long = `${found[1]} ${time(lane.end[i] - lane.start[i])}`;
+  const long = `${found[2]} ${time(lane.end[i] - lane.start[i])}`;
   return c.measureText(long).width <= width ? long : clip(c, time(lane.end[i] - lane.start[i]), width, true);
 }
 

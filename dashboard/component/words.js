@@ -198,7 +198,8 @@ function tip(t) {
   } else if (call !== undefined) {
     node.replaceChildren(el("b", "", `call ${side.calls.numbers[call]}`), el("span", "", `${time(side.calls.lengths[call])}; click to show it`));
   } else {
-    const [, name] = t.data.names[lane.name[i]];
+    const [, whole, short] = t.data.names[lane.name[i]];
+    const name = lane.role === "bubble" ? short : whole;
     const many = lane.count !== undefined && lane.count[i] > 1;
     const length = time(lane.end[i] - lane.start[i]);
     const said = many ? `${lane.count[i].toLocaleString("en-US")} spans in ${length}, this one the longest; zoom in to part them` : `${length} from ${instant(t, lane.start[i])}`;

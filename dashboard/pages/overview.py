@@ -52,7 +52,7 @@ def fall() -> tuple[Waterfall | None, str]:
         return None, "No waterfall: its terms pair the rounds of one run, and the baseline is of another one."
     terms = loading.decomposed(seen.folder, base.facts.key, keys[side.row.key])
     if terms is None:
-        return None, f"No waterfall: {base.label} or {side.label} was not captured, or is wrong."
+        return None, f"Where the saved time was is not known: it takes captures of {base.label} and {side.label}."
     words = explanation(terms)
     floor = loading.floor_ns(seen.folder, side.row)
     if floor is None:
@@ -94,8 +94,11 @@ with giving:
 shell.notes()
 answer = headline(found)
 lost = () if answer is None else (Words(text=lost_words(found), tone="bad" if found.own else ""),)
+calls = tuple(calls_picture(found))
+if chart is None:  # the page shows one picture, if any
+    fallen, calls = [*calls, *fallen], ()
 more: tuple[Bullets | Table | Picture, ...] = (
-    *calls_picture(found),
+    *calls,
     sides_table(found),
     *payoff_table(found),
     Bullets(items=found.losses, title="Where something is slower"),

@@ -17,12 +17,14 @@ from rope_prof.analysis.fixes.fixes import losses
 from rope_prof.analysis.trace.analyze import Analysis, accounted
 from rope_prof.analysis.trace.analyze import analyze as analysis_of
 from rope_prof.analysis.trace.captured import with_captures
+from rope_prof.analysis.trace.replays import own_words
 from rope_prof.io.run.nsight import counters_beside
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.captures import read_captures
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
 from rope_prof.views.blocks.fixes import fix_words
+from rope_prof.views.blocks.model import mapped
 from rope_prof.views.blocks.trace import trace_blocks
 from rope_prof.views.terminal.writer import printed
 
@@ -47,7 +49,12 @@ class TraceAccount:
     def printed_on(self, console: Console) -> None:
         """What `analyze` prints, without chains."""
         first, *account = trace_blocks(self.answer, str(self.source))
-        printed(console, (first, *fix_words(self.to_fix, self.answer.zero_ns, str(self.source)), *account))
+        said = (first, *fix_words(self.to_fix, self.answer.zero_ns, str(self.source)), *account)
+        printed(console, mapped(said, self._in_words))
+
+    def _in_words(self, text: str) -> str:
+        """The ranges around calls of our own captures for people."""
+        return own_words(self.held, text)
 
 
 def account_of(

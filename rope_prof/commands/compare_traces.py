@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -12,6 +12,7 @@ from rich.console import Console
 
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import common_range, range_uses, trace_side
+from rope_prof.analysis.trace.replays import own_named, own_range
 from rope_prof.commands.documents import emit
 from rope_prof.errors import UsageError
 from rope_prof.io.run.redact import cleaner
@@ -52,7 +53,11 @@ def are_traces(base: str, cand: str) -> bool:
 
 def compare_traces(base: str, cand: str, parts: Stretches, form: str, *, anyway: bool) -> None:
     """Print what changed. Errors: TraceError for what cannot be read, NotComparableError for other devices."""
-    traces = [read_trace(Path(path), cache=worth_caching(Path(path))) for path in (base, cand)]
+    files = [read_trace(Path(path), cache=worth_caching(Path(path))) for path in (base, cand)]
+    parts = replace(
+        parts, name=own_range(files[1], parts.name), base_name=own_range(files[0], parts.base_name or parts.name)
+    )
+    traces = [own_named(file) for file in files]
     found = compared(traces, parts, anyway=anyway)
     if form == "json":
         emit(diff_json(found))

@@ -213,6 +213,13 @@ def _doubts(base: TraceSide, cand: TraceSide, kernels: Sequence[KernelChange]) -
     for word, side in (("base", base), ("candidate", cand)):
         if side.integrity.reason is not None:
             said.append(f"the {word} is {side.integrity.verdict}: {side.integrity.reason}")
+    if None not in (base.own_calls, cand.own_calls) and base.own_calls != cand.own_calls and base.name is None:
+        said.append(f"the base holds {base.own_calls} calls of its path, the candidate {cand.own_calls}")
+    if base.own_calls and cand.own_calls and base.name == cand.name == "call #*":
+        said.append(
+            "a call counts from its first kernel to its last: idle time up to the next call is in neither side, and "
+            "the run that holds these captures has the unprofiled time of both"
+        )
     few = [(word, side.calls) for word, side in (("base", base), ("candidate", cand)) if _too_few(side)]
     if few:
         counts = ", ".join(f"{n} call{'s' if n > 1 else ''} of the {word}" for word, n in few)

@@ -20,6 +20,7 @@ from rope_prof.analysis.trace.integrity import Integrity, integrity
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.pairs import timed
 from rope_prof.analysis.trace.ranges import RangeUse, range_use
+from rope_prof.analysis.trace.replays import own_count
 from rope_prof.analysis.trace.shared import accounts
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.model.trace import Trace
@@ -52,6 +53,7 @@ class TraceSide:
     idle_by_cause_ns: dict[str, int]
     events: pl.DataFrame
     ranges: tuple[RangeUse, ...]
+    own_calls: int | None = None  # of a trace of ours: the calls of its path that it holds
 
     @property
     def calls(self) -> int:
@@ -189,6 +191,7 @@ def _side(
         idle_by_cause_ns=causes,
         events=own.with_columns(length.alias("dur_ns"), occurrence=occurrence, within=within),
         ranges=range_use(inner, own, host_side),
+        own_calls=own_count(trace),
     )
 
 

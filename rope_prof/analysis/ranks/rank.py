@@ -32,6 +32,7 @@ class RankUse:
     outside_kernels: int | None  # in no range, although the trace has ranges
     outside_ns: int | None
     idle_by_cause_ns: dict[str, int]
+    fixes: int | None  # things to fix in it; None where its shares are withheld, or an older version looked for none
     start_ns: int | None  # of its first GPU event, on its own clock
     zero_ns: int | None  # of the first event of its file, on the same clock: zero of its timeline
     wall_clock: bool  # whether that clock counts from 1970

@@ -42,6 +42,11 @@ class Recording:
     fixes: tuple[Fix, ...]
     notes: tuple[str, ...]
 
+    @property
+    def unranked(self) -> bool:
+        """Whether these are traces beside each other of which nobody says which rank they are of."""
+        return UNKNOWN_RANKS in self.notes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RanksReport:
@@ -170,6 +175,7 @@ def _rank(trace: dict[str, Any], part: pl.DataFrame, clock: Clock | None, arrive
         outside_kernels=trace["outside_kernels"],
         outside_ns=trace["outside_ns"],
         idle_by_cause_ns={cause: ns for cause, ns in causes.items() if ns},
+        fixes=trace.get("fixes"),
         start_ns=trace["start_ns"],
         zero_ns=trace.get("zero_ns"),
         wall_clock=bool(trace["wall_clock"]),
@@ -256,15 +262,16 @@ def common_zero(recording: Recording) -> tuple[dict[str, int], str]:
     times tell, each rank has its own first event as zero.
     """
     held = [rank for rank in recording.ranks if rank.start_ns is not None]
+    ranked = not recording.unranked
     if held and all(rank.clock is not None for rank in held):
         offsets = [rank.clock.offset_ns if rank.clock else 0 for rank in held]
         spread = max(rank.clock.spread_ns for rank in held if rank.clock)
         how = f"one clock, by the ends of {recording.clocks.collectives:,} collectives (± {duration(spread)})"
-    elif held and all(rank.wall_clock for rank in held):
+    elif held and ranked and all(rank.wall_clock for rank in held):
         offsets = [0] * len(held)
         how = f"the hosts' own wall clocks, whose skew is unknown: {recording.clocks.reason}"
     else:
-        how = "each rank from its own first event: the files have no common clock"
+        how = f"each {'rank' if ranked else 'file'} from its own first event: the files have no common clock"
         return {rank.label: rank.start_ns or 0 for rank in held}, how
     first = min((rank.start_ns or 0) - offset for rank, offset in zip(held, offsets, strict=True))
     return {rank.label: first + offset for rank, offset in zip(held, offsets, strict=True)}, how

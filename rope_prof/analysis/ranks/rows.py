@@ -64,6 +64,7 @@ ROWS: Final[dict[str, Any]] = {
     "zero_ns": pl.Int64,  # of a trace: the first start of anything, zero of its timeline
     "starts_ns": pl.List(pl.Int64),
     "ends_ns": pl.List(pl.Int64),
+    "fixes": pl.Int64,  # of a trace: how many things to fix; null where its shares are withheld
     "fix": pl.String,  # JSON of a thing to fix; its place counts from zero_ns
     "frees_ns": pl.List(pl.Int64),  # of a collective: since when no other kernel ran on its device, at its end
     "host_ns": pl.Int64,  # of a range, on the row of its first device: its closed calls together, by the host's clock
@@ -124,6 +125,7 @@ def row_set(
         "outside_kernels": None if answer.outside_ranges is None else answer.outside_ranges.kernels,
         "outside_ns": None if answer.outside_ranges is None else answer.outside_ranges.kernel_ns,
         **_window(trace),
+        "fixes": None if found.reason is not None else len(found.fixes),
         "zero_ns": None if answer.zero_ns is None else (trace.base_time_ns or 0) + answer.zero_ns,
     }
     rows = [head]

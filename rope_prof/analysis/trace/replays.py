@@ -31,14 +31,50 @@ def calls_per_range(trace: Trace) -> int:
 
 def in_words(names: pl.Series, key_name: str, per_range: int) -> pl.Series:
     """Names of ranges, those around calls of that key (`<key>#18`) for people: `call #18`, of a graph `replay #7`."""
-    word = "call" if per_range == 1 else "replay"
-    return names.str.replace(f"^{re.escape(key_name)}#(\\d+)$", f"{word} #$1")
+    return names.str.replace(f"^{re.escape(key_name)}#(\\d+)$", f"{_word(per_range)} #$1")
 
 
 def named_calls(trace: Trace, key_name: str) -> Trace:
     """A trace of ours to be looked at: the ranges around calls of that key `in_words`."""
     words = in_words(trace.ranges["name"], key_name, calls_per_range(trace))
     return replace(trace, ranges=trace.ranges.with_columns(words))
+
+
+def own_named(trace: Trace) -> Trace:
+    """A trace of ours with the ranges around its calls `in_words`; any other as it is."""
+    key = own_key(trace)
+    return trace if key is None else named_calls(trace, key)
+
+
+def own_range(trace: Trace, name: str | None) -> str | None:
+    """The name that `own_named` gives a range that is asked for by the name which the file has."""
+    return None if name is None else own_words(trace, name)
+
+
+def own_words(trace: Trace, text: str) -> str:
+    """That text with `call #` in place of the name of the trace's key: `call #18`, `call #*`."""
+    key = own_key(trace)
+    return text if key is None else text.replace(f"{key}#", f"{_word(calls_per_range(trace))} #")
+
+
+def own_key(trace: Trace) -> str | None:
+    """The name of the key that a trace of ours was captured of."""
+    told = (trace.own or {}).get("key")
+    name = told.get("name") if isinstance(told, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def own_count(trace: Trace) -> int | None:
+    """How many calls a trace of ours holds, those of replays too."""
+    key = own_key(trace)
+    if key is None:
+        return None
+    named = trace.ranges["name"].str.contains(rf"^(?:{re.escape(key)}#|call #|replay #)\d+$")
+    return trace.ranges.filter(named)["name"].n_unique() * calls_per_range(trace)
+
+
+def _word(per_range: int) -> str:
+    return "call" if per_range == 1 else "replay"
 
 
 def single_calls(trace: Trace, frame: pl.DataFrame) -> pl.DataFrame:

@@ -111,8 +111,8 @@ def _parts(one: Bubbles) -> Bar:
 
 
 def bubble_answer(found: Sequence[Bubbles]) -> str:
-    """How long the device idles in a call of the side that idles most, mostly why, and of the one that idles least."""
-    known = sorted((one for one in found if one.side.bubble_share is not None), key=lambda one: -_share(one))
+    """How long the device idles in a call of the side that idles longest, mostly why, and of the shortest."""
+    known = sorted((one for one in found if one.side.bubble_share is not None), key=_bubble_ns, reverse=True)
     if not known:
         return "Not known: no captured call was timed without the profiler too."
     most, least = known[0], known[-1]
@@ -122,8 +122,8 @@ def bubble_answer(found: Sequence[Bubbles]) -> str:
     return f"{said}; {least.label} for {_idle(least)}." if least is not most else f"{said}."
 
 
-def _share(one: Bubbles) -> float:
-    return one.side.bubble_share or 0.0
+def _bubble_ns(one: Bubbles) -> float:
+    return one.side.row.bubble_corrected_ns or 0.0
 
 
 def _idle(one: Bubbles) -> str:

@@ -5,7 +5,8 @@ Draws what `analysis.trace.kernels` and `analysis.run.roofline` found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from rope_prof.views.blocks.model import Picture, Table, cells, charted
 from rope_prof.views.draw.charts import Bar, BarChart
 from rope_prof.views.draw.roofline import Roof, RooflineChart, Spot
 from rope_prof.views.words.difference import beside, difference
-from rope_prof.views.words.names import short_name
+from rope_prof.views.words.names import grid_words, short_name, told_apart
 
 #: Kernels drawn of each side; the rest is one bar.
 MOST = 12
@@ -77,7 +78,7 @@ def _counted(one: Kernels) -> str:
 
 def time_figure(found: Sequence[Kernels], name: str) -> Picture:
     """Time a call of each kernel, all sides on one scale; what is left of a long list is one bar."""
-    rows = [bar for one in found for bar in (_head(one), *map(_bar, _rows(one.kernels)))]
+    rows = [bar for one in found for bar in (_head(one), *_bars(_rows(one.kernels)))]
     legend = [("kernel", "kernel")]
     if any((one.kernels["kind"].is_in(["memcpy", "memset"])).any() for one in found):
         legend.append(("copy", "copy or set"))
@@ -104,13 +105,22 @@ def _rows(kernels: pl.DataFrame) -> list[dict[str, Any]]:
     return [*kernels[:MOST].to_dicts(), {"name": f"{rest.height} more kernels", "kind": "kernel"} | sums]
 
 
-def _bar(row: Mapping[str, Any]) -> Bar:
+def _bars(rows: Sequence[Mapping[str, Any]]) -> Iterator[Bar]:
+    """A kernel that runs on several grids says on which."""
+    short = told_apart((row["name"] for row in rows), 36)
+    times = Counter(row["name"] for row in rows)
+    for row in rows:
+        grid = f", {grid_words(row['grid'])}" if times[row["name"]] > 1 and row["grid"] else ""
+        yield _bar(row, f"{short[row['name']]}{grid}")
+
+
+def _bar(row: Mapping[str, Any], label: str) -> Bar:
     share = "" if row["share"] is None else f", {row['share']:.0%}"
     count = "" if row["per_call"] == 1 else f", {row['per_call']:,.3g}×"
     role = "copy" if row["kind"] in ("memcpy", "memset") else "kernel"
     note = f"{microseconds(row['ns_per_call'])} µs{count}{share}"
     title = f"{row['name']}\n{note} of the path"
-    return Bar(label=short_name(row["name"], 36), parts=((role, row["ns_per_call"] / US, title),), note=note)
+    return Bar(label=label, parts=((role, row["ns_per_call"] / US, title),), note=note)
 
 
 def paths_figure(found: Sequence[PathRoof], limits: Ceilings, paths: Sequence[str], name: str) -> Picture | None:

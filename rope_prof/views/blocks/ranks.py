@@ -45,6 +45,8 @@ def summary_blocks(found: RanksReport, recording: Recording) -> Iterator[Block]:
 def rank_answer(recording: Recording) -> str:
     """Who is late, what it costs and where, in a sentence."""
     late = recording.stragglers
+    if recording.unranked:
+        return "These traces do not say which rank they are of, so none is late: they stand beside each other."
     return late_line(late[0]) if late else "No rank makes the others wait by a figure that counts."
 
 
@@ -66,8 +68,8 @@ def _head(recording: Recording) -> Iterator[Words]:
 
 
 def _sound(recording: Recording) -> bool:
-    """Whether anything can be said of what to fix: whose shares are withheld has none."""
-    return any(rank.verdict == "sound" for rank in recording.ranks) or bool(recording.fixes)
+    """Whether anything can be said of what to fix."""
+    return bool(recording.fixes) or any(rank.fixes is not None for rank in recording.ranks)
 
 
 def _recording(recording: Recording) -> Iterator[Block]:

@@ -56,7 +56,7 @@ def diff_blocks(
 def diff_sentence(diff: TraceDiff) -> str:
     """`51.0 ms a call instead of 61.9 ms (1.21x): 5.1 ms less idle waiting for the host's launch in rope; ...`."""
     before, after = float(diff.before_ns), float(diff.after_ns)
-    of = f"a call of {diff.cand.name}" if diff.cand.name else "in all"
+    of = "in all" if diff.cand.name is None else f"a call{_of(diff.cand.name)}"
     speed = f" ({ratio(before / after)})" if after > 0 else ""
     head = f"{duration(after)} {of} instead of {duration(before)}{speed}"
     worth = [term for term in diff.terms if abs(term.delta_ns) > _WORTH * max(before, after)]
@@ -64,6 +64,11 @@ def diff_sentence(diff: TraceDiff) -> str:
         return f"{head}: no part changed by more than half a percent."
     said = "; ".join(_said(term, diff.kernels) for term in worth[:_IN_SENTENCE])
     return f"{head}: {said}."
+
+
+def _of(name: str) -> str:
+    """` of layer#*`; nothing of our own captures, whose ranges are their calls."""
+    return "" if name.startswith("call #") else f" of {name}"
 
 
 def _said(term: DiffTerm, kernels: Sequence[KernelChange]) -> str:

@@ -71,7 +71,8 @@ class BarChart:
     @property
     def drawing(self) -> Drawing:
         """It as a still picture: bars under each other, labels at the left, `unit` on the axis."""
-        left = min(300.0, max((text_width(row.label, 13) for row in self.rows), default=0.0) + 16)
+        labels = (text_width(row.label, 13, bold=row.head) for row in self.rows)
+        left = min(300.0, max(labels, default=0.0) + 16)
         note = max((text_width(row.note) for row in self.rows), default=0.0) + 16
         values = [value for row in self.rows for value in row.values]
         low = min(0.0, *values)

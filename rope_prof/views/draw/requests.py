@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rope_prof.analysis.requests.requests import Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.requests import BASELINE, Prediction, RequestRow, StepParts
 from rope_prof.analysis.stats import Figure
+from rope_prof.model.end_to_end import STOCK
 from rope_prof.units import MS, duration, milliseconds, significant
 from rope_prof.views.draw.charts import Bar, BarChart, BarMark
 from rope_prof.views.words.labels import side
-from rope_prof.views.words.requests import Steps, share, step_ms, verdict
+from rope_prof.views.words.requests import Steps, saving, share, step_ms, verdict
 
 #: (path, phase) -> the unprofiled eager step.
 Times = Mapping[tuple[str, str], Figure]
@@ -40,18 +41,20 @@ def step_times(rows: Sequence[RequestRow]) -> dict[tuple[str, str], Figure]:
 
 def request_chart(rows: Sequence[RequestRow], tokens: int) -> BarChart | None:
     """Request time of each path and mode as its two parts, `tokens` of them decoded; None where none was timed."""
-    drawn = tuple(bar for row in rows if (bar := _request(row, tokens)) is not None)
+    stock = any(row.request_over_stock is not None for row in rows)
+    drawn = tuple(bar for row in rows if (bar := _request(row, tokens, stock)) is not None)
     if not drawn:
         return None
     return BarChart(rows=drawn, unit="ms a request", title="Request time as its parts", legend=REQUEST_LEGEND)
 
 
-def _request(row: RequestRow, tokens: int) -> Bar | None:
+def _request(row: RequestRow, tokens: int, stock: bool) -> Bar | None:
+    """`stock`: whether paths are held against the library's own, else against the chain."""
     if row.prefill_ns is None or row.token_ns is None or row.request_ns is None or row.status != "measured":
         return None
     prompt, decode = row.prefill_ns.median / MS, tokens * row.token_ns.median / MS
-    saved = row.request_over_stock or row.request_gain
-    gain = "" if saved is None else f", saves {share(saved, bounds=True)}"
+    saved = row.request_over_stock if stock else row.request_gain
+    gain = "" if saved is None else f", {saving(saved)} {STOCK if stock else BASELINE}"
     return Bar(
         label=f"{row.path} · {row.mode}",
         parts=(

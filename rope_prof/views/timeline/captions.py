@@ -66,7 +66,10 @@ def call_table(panels: Sequence[Panel]) -> pl.DataFrame:
 
 
 def call_answer(sides: Sequence[tuple[str, Row]]) -> str:
-    """Kernels and unprofiled time of a call, of the side where it takes longest and of the one where it takes least."""
+    """Kernels and unprofiled time of a call, of the side where it takes longest and of the one where it takes least.
+
+    The picture below is on the profiled clock: so it says, and how far the profiler stretches the widest of them.
+    """
     timed = sorted(((row.wall_ns.median, label, row) for label, row in sides if row.wall_ns), key=lambda one: -one[0])
     if not timed:
         return "No call of these was timed without the profiler."
@@ -74,7 +77,9 @@ def call_answer(sides: Sequence[tuple[str, Row]]) -> str:
     counts = (row.kernels_per_call for _, _, row in ends)
     kernels = [MISSING if count is None else counted(count, "kernel") for count in counts]
     said = (f"{label}: {kernel}, {duration(ns)}" for (ns, label, _), kernel in zip(ends, kernels, strict=True))
-    return f"{'; '.join(said)}, without the profiler."
+    widest = max((row.inflation for _, row in sides if row.inflation is not None), default=None)
+    stretched = "" if widest is None else f", up to {ratio(widest)} as long"
+    return f"{'; '.join(said)}, without the profiler. Drawn as profiled{stretched}."
 
 
 def call_caption(panels: Sequence[Panel]) -> str:

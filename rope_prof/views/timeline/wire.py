@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rope_prof.views.timeline.marks import grouped
 from rope_prof.views.timeline.scene import Scene, name_key
 from rope_prof.views.words.causes import CAUSE_WORDS, cause_name
-from rope_prof.views.words.names import short_name
+from rope_prof.views.words.names import short_name, told_apart
 
 _SHORT: Final = 60
 #: What tells groups apart may stand at their end: a shape.
@@ -32,6 +32,7 @@ class SentNames:
                 time[name] = time.get(name, 0) + ns
         ordered = sorted((name for name in time if time[name]), key=lambda name: (-time[name], name))
         self._short = _SHORT if by == "name" else _SHORT_GROUP
+        self._shorts = told_apart(ordered, self._short)
         self._hues = {name: hue for hue, name in enumerate(ordered)}
 
     def number(self, name: str) -> int:
@@ -46,7 +47,7 @@ class SentNames:
 
     def entry(self, name: str) -> list[Any]:
         """What the browser knows of a name: key, name, short name, place among the groups by time or -1."""
-        short = cause_name(name) if name in CAUSE_WORDS else short_name(name, self._short)
+        short = cause_name(name) if name in CAUSE_WORDS else self._shorts.get(name) or short_name(name, self._short)
         return [name_key(name), _cut(name), short, self._hues.get(name, -1)]
 
     def table(self) -> list[list[Any]]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 #: What tells one templated ATen kernel from another: its functor or inner kernel.
 _TELLING = re.compile(r"\b(\w*Functor\w*|\w+_kernel_cuda|\w+_kernel_impl)\b")
 #: The unnamed namespace, as Kineto and as nsys spell it.
 _NAMELESS = re.compile(r"(?:\(anonymous namespace\)|<unnamed>)::")
 _CPP = re.compile(r"[A-Za-z_][\w:~ ]*")
+#: What parts the arguments of a template or a call.
+_PARTS = re.compile(r"[<>(),\s]+")
+_TELLS = 24
 _PLAIN = {"gpu_kernel_impl", "gpu_kernel_impl_nocast", "BinaryFunctor", "BUnaryFunctor", "AUnaryFunctor"}
 
 
@@ -59,6 +62,29 @@ def short_name(name: str, limit: int = 44) -> str:
     inside = plain[len(head) :]
     telling = next((m for m in _TELLING.findall(inside) if m not in _PLAIN), None)
     return CutName(clipped(f"{base} · {telling}" if telling else base, limit), name)
+
+
+def told_apart(names: Iterable[str], limit: int = 44) -> dict[str, str]:
+    """The short name of each; names that would have one are told apart by the first of their parts that differs."""
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        alike.setdefault(short_name(name, limit), []).append(name)
+    found = {}
+    for short, wholes in alike.items():
+        parts = [_PARTS.split(name) for name in wholes]
+        differ = next((k for k, each in enumerate(zip(*parts, strict=False)) if len({*each}) > 1), None)
+        for name, own in zip(wholes, parts, strict=True):
+            more = "" if differ is None else f" · {clipped(own[differ], _TELLS)}"
+            found[name] = CutName(f"{short}{more}", name) if more else short
+    return found
+
+
+def grid_words(grid: str) -> str:
+    """`2433x2x1` -> `grid 2,433 x 2`: sides of one block at the end are left out."""
+    sides = grid.split("x")
+    while len(sides) > 1 and sides[-1] == "1":
+        sides.pop()
+    return f"grid {' x '.join(f'{int(side):,}' if side.isdecimal() else side for side in sides)}"
 
 
 def plotly_text(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rope_prof.analysis.requests.per_layer import PerLayer
 from rope_prof.analysis.requests.requests import BASELINE, LogitsAgreement, Prediction, StepParts
@@ -106,6 +107,14 @@ def share(figure: Figure | None, *, bounds: bool = False) -> str:
     if not bounds or figure.lo is None or figure.hi is None:
         return text
     return f"{text} [{figure.lo:.1%}, {figure.hi:.1%}]"
+
+
+def saving(figure: Figure) -> str:
+    """`saves 9.3% [8.8%, 9.4%] of`, or `takes 2.8% [2.5%, 3.0%] more than`: what is held against is named behind it."""
+    if figure.median >= 0:
+        return f"saves {share(figure, bounds=True)} of"
+    lo, hi = (None if end is None else -end for end in (figure.hi, figure.lo))
+    return f"takes {share(replace(figure, median=-figure.median, lo=lo, hi=hi), bounds=True)} more than"
 
 
 def agree(found: Sequence[LogitsAgreement]) -> str:

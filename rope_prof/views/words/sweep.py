@@ -127,11 +127,11 @@ def turning_words(row: dict[str, Any], operation: OperationFacts) -> str:
 
 
 def sweep_answer(frame: pl.DataFrame, operation: OperationFacts) -> str:
-    """Where fusing pays with the path that is told last, the newest design; how many more there are."""
+    """Where fusing pays with the path that is told last, the newest design; that there are more."""
     told = turning_notes(frame, operation)
     if not told:
         return "Choose a path beside the baseline: that alone is shown."
-    more = f"; {len(told) - 1} more below" if len(told) > 1 else ""
+    more = "; the others, path by path, below" if len(told) > 1 else ""
     return f"{told[-1][0].upper()}{told[-1][1:]}{more}."
 
 
