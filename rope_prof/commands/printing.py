@@ -21,7 +21,7 @@ from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.blocks.counters import nsight_tables
 from rope_prof.views.blocks.model import Bullets, Table
 from rope_prof.views.blocks.numbers import number_tables
-from rope_prof.views.blocks.ranks import rank_tables
+from rope_prof.views.blocks.ranks import cause_tables, rank_tables
 from rope_prof.views.blocks.requests import request_blocks
 from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.blocks.sweep import sweep_tables
@@ -32,6 +32,7 @@ from rope_prof.views.words.headline import best_lines
 from rope_prof.views.words.machine import machine_line, ran_line
 from rope_prof.views.words.notes import notes
 from rope_prof.views.words.numbers import number_notes
+from rope_prof.views.words.ranks import cause_lines
 from rope_prof.views.words.requests import layer_lines
 from rope_prof.views.words.run_json import end_to_end_json, numbers_json, run_json
 from rope_prof.views.words.sweep import is_sweep, sweep_notes
@@ -73,11 +74,12 @@ def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     if is_sweep(frame, operation):
         said = [comparable_line(found.run), *notes(found.run, found.rows), *sweep_notes(frame, operation)]
         return sweep_tables(frame, operation), said
-    over_ranks = rank_tables(rank_spread(found.rows))
+    over_ranks = [*rank_tables(rank_spread(found.rows)), *cause_tables(found.ranks)]
     return [*run_tables(found.rows), *over_ranks, *number_tables(found)], [
         *best_lines([one for one in found.headlines if one.rank == 0]),
         comparable_line(found.run),
         *notes(found.run, found.rows),
+        *cause_lines(found.ranks, found.run.settings.get("alone_rounds")),
         *number_notes(found),
     ]
 

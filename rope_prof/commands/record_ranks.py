@@ -23,10 +23,14 @@ def record_on_ranks(
 ) -> None:
     """Record on this rank, at once with the others, into one run folder. Errors: LostRankError names a dead rank."""
     from rope_prof.record.device.devices import find_device
+    from rope_prof.record.loop.plan import fitted
     from rope_prof.record.session import fresh_run
 
     with joined(here), ExitStack() as held:
         found = find_device(here.device_name(device))
+        options, word = fitted(options, found.kind)
+        if word is not None and here.rank == 0:
+            typer.echo(word, err=True)
         run = ranked(fresh_run(options, found, name), here)
         run, folder = agreed(run, out if out is not None else default_folder(run), held)
         with RichProgress() if here.rank == 0 else Silent() as progress:

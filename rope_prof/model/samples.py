@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import polars as pl
+
+#: Ahead of a key's name: samples that one of several ranks took while all others waited.
+ALONE: Final = "alone."
 
 
 def samples_schema() -> dict[str, type[pl.DataType]]:

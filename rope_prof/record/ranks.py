@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,6 +22,7 @@ from rope_prof.io.run.ranks import STOPPED, Gathered, gather, is_taken, rank_fol
 from rope_prof.io.run.writer import writing
 from rope_prof.model.run import Run
 from rope_prof.record.loop.protocols import Progress
+from rope_prof.record.loop.rounds import ALONE_ROUNDS
 
 #: All ranks must have come so far, and must have ended, within it.
 PATIENCE: Final = timedelta(hours=2)
@@ -65,11 +66,12 @@ def place() -> Place | None:
 
 def ranked(run: Run, here: Place) -> Run:
     """The plan of `run` as that of rank `here`."""
+    alone = {} if run.settings.get("sweep") else {"alone_rounds": ALONE_ROUNDS}
     return replace(
         run,
         keys=tuple(replace(facts, key=replace(facts.key, rank=here.rank)) for facts in run.keys),
         ceilings=tuple(replace(ceiling, rank=here.rank) for ceiling in run.ceilings),
-        settings={**run.settings, "world_size": here.size},
+        settings={**run.settings, "world_size": here.size, **alone},
     )
 
 
@@ -128,7 +130,8 @@ def record_rank(run: Run, device: object, folder: Path, here: Place, progress: P
     own = rank_folder(folder, here.rank)
     try:
         dist.barrier()
-        record_run(run, device, own, progress)  # type: ignore[arg-type]
+        others = None if run.settings.get("sweep") else OtherRanks(here)
+        record_run(run, device, own, progress, others=others)  # type: ignore[arg-type]
         dist.barrier()  # all are whole
     except (Exception, KeyboardInterrupt) as error:
         raise _lost(folder, here, error) from error
@@ -136,6 +139,27 @@ def record_rank(run: Run, device: object, folder: Path, here: Place, progress: P
         gathered = gather(folder, here.size)
     dist.barrier()
     return gathered if here.rank == 0 else Gathered(size=here.size, lost={}, folder=folder)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRanks:
+    """The other ranks, met at barriers of gloo: who waits there sleeps."""
+
+    here: Place
+
+    def meet(self) -> None:
+        """Wait until every rank has come here."""
+        import torch.distributed as dist
+
+        dist.barrier()
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Call `work` on every rank, one after the other, while the others wait."""
+        for rank in range(self.here.size):
+            self.meet()
+            if rank == self.here.rank:
+                work()
+        self.meet()
 
 
 def _lost(folder: Path, here: Place, error: BaseException) -> LostRankError:

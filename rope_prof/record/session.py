@@ -20,7 +20,7 @@ from rope_prof.record.capture.profiler import lacks
 from rope_prof.record.device.devices import AnyDevice, NamedDevice, find_device, named_device
 from rope_prof.record.device.machine import machine
 from rope_prof.record.loop.plan import Options, budget_s, calls, facts_of, operation_of, plan, rounds
-from rope_prof.record.loop.protocols import Bench, Progress
+from rope_prof.record.loop.protocols import Bench, Others, Progress
 from rope_prof.record.loop.recorder import Recorder
 from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.worker.workers import ISOLATED, Workers
@@ -134,11 +134,13 @@ def record_run(
     resume: bool = False,
     workers: Workers | None = None,
     operation: Operation | None = None,
+    others: Others | None = None,
 ) -> Run:
     """Record what is pending in `run` into `folder`, of which the caller is the one writer (`io.run.writer`).
 
     `resume`: `folder` holds the run; it is read once more, since another process may have gone on with it until now.
     `workers`: each path in a process of its own; without them all run on `device`. `operation`: one made in a script.
+    `others`: the ranks that record the same plan at once.
     Errors: RunError where the folder holds another run; OperationError for an operation that lies at once, of which no
     run is left; what `Recorder.record` raises.
     """
@@ -162,7 +164,7 @@ def record_run(
         run = replace(run, settings={**run.settings, **workers.met(run)})
     capture = not run.settings.get("sweep")
     try:
-        return Recorder(folder, run, bench, progress, limits_of(run), capture=capture).record()
+        return Recorder(folder, run, bench, progress, limits_of(run), capture=capture, others=others).record()
     except OperationError:
         if not resume:
             discard_run(folder)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from rope_prof.analysis.comparison.apart import LEAST_ANCHORS, MARGIN, anchors, apart_ratio, one_side, widened
+from rope_prof.analysis.comparison.apart import LEAST_ANCHORS, MARGIN, anchors, widened
 from rope_prof.analysis.comparison.compare import compare
 from rope_prof.analysis.comparison.sides import Side
-from rope_prof.analysis.stats import LEAST_APART, Figure
+from rope_prof.analysis.stats import LEAST_APART, Figure, apart_ratio, one_side
 from tests.built_runs import Built, built
 
 

@@ -16,11 +16,12 @@ from rope_prof.errors import RunError
 from rope_prof.io.run.folder import read_run
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, KeyFacts, Run, Stopped
+from rope_prof.model.samples import ALONE
 from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.plan import CHECKED
 from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.recorder import InterruptedRecordingError, Recorder
-from rope_prof.record.loop.rounds import WAITS
+from rope_prof.record.loop.rounds import ALONE_ROUNDS, WAITS
 from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.loop.timing import Clock, Subject
 from tests.runs import CASE, RIGHT, WRONG, key, run
@@ -175,6 +176,23 @@ def record(
     done = Recorder(folder, what, bench, progress, Limits(rounds=rounds, **limits), capture).record()
     assert progress.done <= progress.steps
     return done
+
+
+class InTurns:
+    """The other ranks of a recording, each of which is this one: what is done together, and what in turn."""
+
+    def __init__(self, bench: FakeBench, size: int = 3, mine: int = 1) -> None:
+        self.bench, self.size, self.mine = bench, size, mine
+
+    def meet(self) -> None:
+        self.bench.log.append("meet")
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        for rank in range(self.size):
+            self.bench.log.append(f"turn of {rank}")
+            if rank == self.mine:
+                work()
+        self.bench.log.append("turns end")
 
 
 def statuses(done: Run) -> list[str]:
@@ -513,3 +531,43 @@ def test_a_path_that_is_right_on_its_first_call_alone_is_wrong(tmp_path: Path) -
     assert facts.status == "wrong"
     assert facts.reason == "right on its first call, wrong after it was timed: max error 0.5 is over the limit of 0.02"
     assert facts.accuracy == WRONG
+
+
+def test_with_other_ranks_each_case_begins_together_and_is_timed_alone_in_turn(tmp_path: Path) -> None:
+    bench = FakeBench()
+    recorder = Recorder(tmp_path, TWO, bench, Silent(), Limits(rounds=4), others=InTurns(bench))
+    assert statuses(recorder.record()) == ["measured"] * 4
+    rounds = rounds_of(tmp_path)
+    for name in (facts.key.name for facts in TWO.keys):
+        assert rounds[name] == [0, 1, 2, 3]
+        assert rounds[ALONE + name] == list(range(ALONE_ROUNDS))
+    log = bench.log
+    mine, after = log.index("turn of 1"), log.index("turn of 2")
+    timed = [place for place, word in enumerate(log) if word.startswith("time ")]
+    assert any(mine < place < after for place in timed)
+    assert not any(log.index("turn of 0") < place < mine for place in timed)
+    assert not any(after < place < log.index("turns end") for place in timed)
+    assert log.index("meet") < timed[0]
+    assert log.count("meet") == log.count("turns end") == 2
+
+
+def test_a_case_that_does_not_open_meets_the_other_ranks_all_the_same(tmp_path: Path) -> None:
+    bench = FakeBench()
+    bench.trouble["open", OTHER.name] = MemoryError("full")
+    done = Recorder(tmp_path, TWO, bench, Silent(), Limits(rounds=4), others=InTurns(bench)).record()
+    assert statuses(done) == ["measured", "measured", "failed", "failed"]
+    assert bench.log.count("meet") == bench.log.count("turns end") == 2
+
+
+def test_what_fails_alone_has_been_measured_at_once(tmp_path: Path) -> None:
+    class Failing(InTurns):
+        def in_turn(self, work: Callable[[], None]) -> None:
+            self.bench.trouble["time", key("fused").name] = RuntimeError("alone")
+            super().in_turn(work)
+            self.bench.trouble.clear()
+
+    bench, what = FakeBench(), plan(key("unfused"), key("fused"))
+    done = Recorder(tmp_path, what, bench, Silent(), Limits(rounds=4), others=Failing(bench)).record()
+    assert statuses(done) == ["measured", "measured"]
+    assert ALONE + key("unfused").name in rounds_of(tmp_path)
+    assert ALONE + key("fused").name not in rounds_of(tmp_path)

@@ -15,6 +15,7 @@ from rope_prof.record.loop.plan import (
     budget_s,
     calls,
     facts_of,
+    fitted,
     parse_values,
     plan,
     rounds,
@@ -194,3 +195,17 @@ def test_a_sweep_goes_through_tokens_models_and_ranks() -> None:
     assert [f.key.case.name for f in narrow] == ["28b-tp2-n5-bf16-image"]
     with pytest.raises(UnavailableError, match="--sweep needs an NVIDIA GPU"):
         plan(Options(sweep=True), "cpu")
+
+
+def test_what_eight_ranks_cannot_share_gives_way_where_it_was_not_asked_for() -> None:
+    asked = Options(values=(("tp", ("8",)),), quick=True)
+    options, word = fitted(asked, "cpu")
+    assert word is not None
+    assert word.startswith("tp 8 does not divide (20, 4) heads of 28b")
+    assert word.endswith("model 424b, which goes with it, is recorded")
+    assert {facts.key.case.name for facts in plan(options, "cpu")} == {"424b-tp8-n64-bf16-image"}
+    assert fitted(Options(values=(("tp", ("4",)),)), "cpu")[1] is None
+    with pytest.raises(UsageError, match="tp 8 does not divide"):
+        fitted(Options(values=(("tp", ("8",)), ("model", ("28b",)))), "cpu")
+    with pytest.raises(UsageError, match="tp 3 does not divide"):
+        fitted(Options(values=(("tp", ("3",)),)), "cpu")

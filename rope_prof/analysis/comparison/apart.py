@@ -25,7 +25,7 @@ from statistics import median
 import polars as pl
 
 from rope_prof.analysis.comparison.family import t_interval
-from rope_prof.analysis.stats import COVERAGE, EACH_SIDE, LEAST_APART, Figure, figure
+from rope_prof.analysis.stats import COVERAGE, Figure
 from rope_prof.model.run import Key, Run
 
 #: So many times the largest difference of the reference calls may be that of a path.
@@ -76,24 +76,6 @@ def _medians(samples: pl.DataFrame, names: set[str], clock: str) -> dict[str, fl
     )
     per_call = mine.group_by("key").agg((pl.col("ns") / pl.col("calls")).median())
     return {name: value for name, value in per_call.iter_rows() if value}
-
-
-def one_side(values: Sequence[float]) -> Figure | None:
-    """Median and interval of one of two sides, so that both hold at once with 95 %.
-
-    Six rounds cannot hold with 97.5 %: their whole range is taken, which holds with 96.9 %, both sides with 93.8 %.
-    """
-    return figure(values, EACH_SIDE if len(values) >= LEAST_APART else COVERAGE)
-
-
-def apart_ratio(ours: Figure | None, theirs: Figure | None) -> Figure | None:
-    """Ratio of the medians of two runs; its ends hold as often as both sides' own do at once (`one_side`)."""
-    if ours is None or theirs is None or theirs.median <= 0:
-        return None
-    lo = hi = None
-    if ours.lo is not None and ours.hi is not None and theirs.lo and theirs.hi:
-        lo, hi = ours.lo / theirs.hi, ours.hi / theirs.lo
-    return Figure(ours.median / theirs.median, lo, hi, min(ours.n, theirs.n))
 
 
 def captures(*keys: Key) -> Between | None:

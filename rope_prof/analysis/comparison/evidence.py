@@ -13,21 +13,12 @@ from math import log, sqrt
 
 import polars as pl
 
-from rope_prof.analysis.comparison.apart import (
-    Between,
-    anchors,
-    apart_ratio,
-    captures,
-    larger,
-    one_side,
-    over_processes,
-    widened,
-)
+from rope_prof.analysis.comparison.apart import Between, anchors, captures, larger, over_processes, widened
 from rope_prof.analysis.comparison.family import chance_alone, chance_apart
 from rope_prof.analysis.comparison.sides import Side
 from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.run.processes import over_pairs, pair_logs, turns
-from rope_prof.analysis.stats import COVERAGE, Figure, figure, middle, paired_ratio
+from rope_prof.analysis.stats import COVERAGE, Figure, apart_ratio, figure, middle, one_side, paired_ratio
 from rope_prof.model.run import Case, Key, KeyFacts
 from rope_prof.units import duration
 

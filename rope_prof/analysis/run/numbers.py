@@ -13,6 +13,7 @@ from rope_prof.analysis.run.decomposition import Decomposition, decompositions
 from rope_prof.analysis.run.floors import Floor, roofline
 from rope_prof.analysis.run.headline import BestAgainstBest, headlines
 from rope_prof.analysis.run.modes import ModeRow, modes
+from rope_prof.analysis.run.rank_causes import RankCauses, rank_causes
 from rope_prof.analysis.run.rows import Row, case_ceilings, rows_of
 from rope_prof.analysis.run.series import series
 from rope_prof.model.run import Run
@@ -29,6 +30,7 @@ class Numbers:
     ceilings: tuple[Ceilings, ...]
     floors: tuple[Floor, ...]
     decompositions: tuple[Decomposition, ...]
+    ranks: tuple[RankCauses, ...] = ()
 
 
 def numbers(
@@ -50,4 +52,5 @@ def numbers(
         ceilings=tuple(limits.values()),
         floors=tuple(floor for one in limits.values() for floor in roofline(rows, one)),
         decompositions=decompositions(run, found, captures),
+        ranks=rank_causes(rows, found),
     )

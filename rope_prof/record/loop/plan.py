@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -195,6 +196,28 @@ def default_modes(baseline: bool, kind: Kind) -> tuple[Mode, ...]:
     if kind == "cuda":
         return MODES
     return ("eager", "compile") if baseline else ("eager",)
+
+
+def fitted(options: Options, kind: Kind) -> tuple[Options, str | None]:
+    """`options` that go together, and a sentence where an axis that was not asked for had to give way.
+
+    So `--tp 8` alone records a model whose heads eight ranks can share, which the usual one has not. Errors: UsageError
+    where no choice of such an axis goes with what was asked.
+    """
+    operation = operation_of(options)
+    facts = facts_of(operation, options.operation)
+    try:
+        _cases(options, kind, operation, facts)
+    except UsageError as wrong:
+        asked = {name for name, _ in options.values}
+        free = ((axis.name, str(one)) for axis in operation.axes if axis.name not in asked for one in axis.choices)
+        for name, choice in free:
+            other = replace(options, values=(*options.values, (name, (choice,))))
+            with suppress(UsageError):
+                _cases(other, kind, operation, facts)
+                return other, f"{wrong}; {name} {choice}, which goes with it, is recorded"
+        raise
+    return options, None
 
 
 def _cases(options: Options, kind: Kind, operation: Operation, facts: OperationFacts) -> list[Case]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,16 @@ class Progress(Protocol):
 
     def step(self, what: str, done: int = 0) -> None:
         """`what` runs now; `done` more steps are behind."""
+
+
+class Others(Protocol):
+    """The other ranks of a recording on several: what is done at once with them, and what one does alone."""
+
+    def meet(self) -> None:
+        """Wait until every rank has come here."""
+
+    def in_turn(self, work: Callable[[], None]) -> None:
+        """Call `work` on every rank, one after the other, while the others wait."""
 
 
 class Bench(Protocol):

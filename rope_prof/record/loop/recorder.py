@@ -8,6 +8,7 @@ Triton's interpreter run in a child while the parent compiles, and are waited fo
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from rope_prof.errors import RopeProfError
@@ -15,7 +16,7 @@ from rope_prof.model.run import Case, Key, Run
 from rope_prof.record.loop.book import Book, wrong_reason
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.plan import CHECKED
-from rope_prof.record.loop.protocols import Bench, Progress
+from rope_prof.record.loop.protocols import Bench, Others, Progress
 from rope_prof.record.loop.rounds import Rounds
 from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.loop.timing import Subject
@@ -31,7 +32,8 @@ class InterruptedRecordingError(RopeProfError):
 class Recorder:
     """One recording into `folder`. `run` holds the plan, and what is known of it so far.
 
-    Without `capture` the keys are timed alone: a sweep.
+    Without `capture` the keys are timed alone: a sweep. `others`: the ranks that record the same plan at once; each
+    case is begun with them, and timed once more by each rank while they wait.
     """
 
     folder: Path
@@ -40,6 +42,7 @@ class Recorder:
     progress: Progress
     limits: Limits
     capture: bool = True
+    others: Others | None = None
     book: Book = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,12 +92,18 @@ class Recorder:
         """Each case by the processes at work. Every other time the keys come the other way round: ABBA."""
         cases = self.book.cases()
         for number, case in enumerate(cases):
-            if not self._opened(case):
-                continue
-            keys = self.book.pending(case)[:: -1 if rounds.repeat % 2 else 1]
+            opened = self._opened(case)
+            keys = self.book.pending(case)[:: -1 if rounds.repeat % 2 else 1] if opened else ()
             subjects = [subject for key in keys if (subject := self._prepared(key))]
-            self._take_checks()
-            rounds.time(case, subjects, cases_left=len(cases) - number)
+            if opened:
+                self._take_checks()
+            if self.others is not None:
+                self.others.meet()
+            if opened:
+                rounds.time(case, subjects, cases_left=len(cases) - number)
+            if self.others is not None:
+                self.progress.step(f"timing {case.words}, each rank alone")
+                self.others.in_turn(partial(rounds.alone, case, subjects))
 
     def _opened(self, case: Case) -> bool:
         """Make the input of `case`; where that fails, all its keys do."""

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rope_prof.model.run import Case, Ceiling, Key, Why
+from rope_prof.model.samples import ALONE
 from rope_prof.record.loop.book import LATER, Book
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.protocols import Bench, Progress
 from rope_prof.record.loop.stopping import Limits, Watch, baselines
 from rope_prof.record.loop.timing import Failures, Subject, level, measure
 
+#: Rounds of a rank while all others wait; seven are the least that two sides are compared by.
+ALONE_ROUNDS = 8
 WAITS = "no device time: the path waits for the device within a call"
 
 
@@ -44,6 +47,25 @@ class Rounds:
             if error is not None:
                 told = {"status": "failed", "reason": reason(error, case)}
             self.book.put_ceilings(replace(ceiling, **told))
+
+    def alone(self, case: Case, subjects: list[Subject]) -> None:
+        """Rounds of what has been timed of `case`, by this rank while all others wait; what fails in them has none."""
+        left = {key.name for key in self.book.pending(case)}
+        taken_rounds = measure(
+            [subject for subject in subjects if subject.name in left],
+            range(ALONE_ROUNDS),
+            seed=self.book.run.seed,
+            case=case.name,
+            clock=self.bench.clock,
+            device=self.bench.device,
+            failures=Failures(),
+            before_round=self.bench.refill,
+            throttled=self.bench.throttled,
+            conditions=self.bench.conditions,
+        )
+        for taken in taken_rounds:
+            self.book.add([replace(sample, key=ALONE + sample.key) for sample in taken])
+        self.book.flush()
 
     def _enter(self, key: Key, subject: Subject, failures: Failures, watch: Watch, done: int, why: Why | None) -> None:
         if subject.name in failures.by_name:

@@ -13,6 +13,7 @@ from rope_prof.analysis.fixes.fix import Fixes
 from rope_prof.analysis.ranks.late import host_late
 from rope_prof.analysis.ranks.rank import HostLate, RangeAcross, RankUse
 from rope_prof.analysis.ranks.ranks import RanksReport, Recording
+from rope_prof.analysis.run.rank_causes import RankCauses, Slowness
 from rope_prof.analysis.run.rank_spread import RankSpread
 from rope_prof.units import MISSING, US, counted, duration, microseconds, percent, ratio, significant, size, whole
 from rope_prof.views.blocks.fixes import fix_blocks, fix_words
@@ -230,6 +231,41 @@ def rank_tables(spreads: Sequence[RankSpread]) -> list[Table]:
         "bubble",
     )
     return [figures("Over ranks, µs per call", *head, rows=rows, note="\n".join(lost))]
+
+
+def cause_tables(found: Sequence[RankCauses]) -> list[Table]:
+    """Each rank of a run alone and at once with the others; none where no rank was timed alone."""
+    if not found:
+        return []
+    rows = [
+        cells(
+            str(one.rank),
+            *(_slowness(each) for each in (one.own_wall, one.own_device, one.shared_wall, one.shared_device)),
+            microseconds(one.bubble_alone_ns),
+            microseconds(one.bubble_ns),
+            ", ".join(one.causes) or "–",
+        )
+        for one in found
+    ]
+    head = (
+        "rank",
+        "alone, wall",
+        "alone, device",
+        "at once, wall",
+        "at once, device",
+        "bubble alone",
+        "at once",
+        "slow",
+    )
+    note = (
+        "alone: over the middle of the other ranks alone; at once: over the rank itself alone; medians over its keys, "
+        "with how many of them are slower by 5 % and beyond their interval; bubbles: wall - busy, µs per call"
+    )
+    return [figures("Why a rank is slow", *head, rows=rows, note=note)]
+
+
+def _slowness(one: Slowness | None) -> str:
+    return MISSING if one is None else f"{ratio(one.ratio)} ({one.slow} of {one.keys})"
 
 
 def _lost(rank: int, why: str) -> str:

@@ -45,6 +45,12 @@ JSON of `show --json`, version 1. Times are ns per call; a figure that is not th
 - `decompositions`: `base`, `cand`, `total`, `terms`, `residual`, `parts` of the residual (each {`name`, `saved_ns`,
   `lo`, `hi`, `how`}), `residual_share`, `closes`, `reason`; `sides`: of baseline and candidate `key`, `device_ns`,
   `busy_ns`, `gaps_ns`, `residual_ns`, `share` (residual / device), `closes`, `reason`.
+- `ranks`: null where one process recorded; `spread`: per case, path, mode and L2 state the fastest, middle and slowest
+  rank; `alone_rounds`: how many rounds each rank was timed alone, null where it was not; `at_once`: `wall` and
+  `device` at once over alone, the mean over the ranks (`lo`, `hi` null under three); `causes`: per rank `own_wall`,
+  `own_device` (alone over the other ranks alone), `shared_wall`, `shared_device` (at once over itself alone), each
+  {`ratio`, `keys`, `slow`} or null; `bubble_ns`, `bubble_alone_ns`; `causes`: of `card`, `host`, `self` (no clock tells
+  which), `shared host`, `shared card`.
 """
 
 from __future__ import annotations
@@ -52,7 +58,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -60,7 +66,10 @@ from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, Re
 from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.modes import ModeRow
 from rope_prof.analysis.run.numbers import Numbers
+from rope_prof.analysis.run.rank_causes import By, over_ranks
+from rope_prof.analysis.run.rank_spread import rank_spread
 from rope_prof.analysis.run.rows import Row
+from rope_prof.analysis.stats import Figure
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.run import Accuracy, Case, Run
 from rope_prof.views.words.comparable import comparable_line
@@ -170,7 +179,24 @@ def numbers_json(found: Numbers) -> dict[str, Any]:
             | {"sides": [asdict(side) | {"key": side.key.name} for side in one.sides]}
             for one in found.decompositions
         ],
+        "ranks": _ranks_json(found),
     }
+
+
+def _ranks_json(found: Numbers) -> dict[str, Any] | None:
+    spread = rank_spread(found.rows)
+    if not spread:
+        return None
+    return {
+        "spread": [_cased(asdict(one), one.case) for one in spread],
+        "alone_rounds": found.run.settings.get("alone_rounds"),
+        "at_once": {clock: _figure(over_ranks(found.ranks, clock)) for clock in get_args(By)},
+        "causes": [asdict(one) for one in found.ranks],
+    }
+
+
+def _figure(one: Figure | None) -> dict[str, Any] | None:
+    return None if one is None else asdict(one)
 
 
 def _mode_json(row: ModeRow) -> dict[str, Any]:
