@@ -48,6 +48,7 @@ def fresh_run(
     if workers is not None:  # before any of them begins
         workers.calls = calls(options, device.kind)
         workers.profiler = profiler.get("profiler", "kineto")
+        workers.crew.begin(name for name in options.paths if ":" in name)
     find = workers.find if workers else None
     measured = operation_of(options) if operation is None else operation
     said = facts_of(measured, options.operation if operation is None else None)

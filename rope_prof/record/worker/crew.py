@@ -76,6 +76,11 @@ class Crew:
         self.seats = {path: self.seats.get(path) or self.seat_of(path) for path in paths}
         self._spawn()
 
+    def begin(self, paths: Iterable[str]) -> None:
+        """Let the processes of `paths`, which are asked for one after the other, start side by side."""
+        self.seats |= {path: self.seat_of(path) for path in paths if path not in self.seats}
+        self._spawn()
+
     def _spawn(self) -> None:
         for seat in list(self.seats.values())[:: -1 if self._turned else 1]:
             try:

@@ -109,6 +109,16 @@ def test_a_path_that_hangs_is_ended_after_the_stated_time(tmp_path: Path, stage:
     assert "--patience" in reason
 
 
+def test_paths_that_are_looked_up_one_by_one_start_side_by_side() -> None:
+    with workers() as made:
+        made.crew.begin(["user:fine", "user:other"])
+        begun = [seat.process and seat.process.pid for seat in made.crew.seats.values()]
+        assert len({pid for pid in begun if pid}) == 2
+        for path in ("user:other", "user:fine"):
+            made.find(path)
+        assert [seat.process and seat.process.pid for seat in made.crew.seats.values()] == begun
+
+
 def test_only_the_mode_that_kills_fails_and_a_fresh_worker_goes_on(tmp_path: Path) -> None:
     path = "user:segfault!turn compile"
     done, _ = recorded(tmp_path, planned(FINE, path, modes=("eager", "compile")), rounds=4)
