@@ -23,8 +23,9 @@ def _spin_kernel(turns_ptr, value_ptr):
 @triton.jit
 def _spin_ns_kernel(ns):
     began = globaltimer()
-    while globaltimer() - began < ns:
-        pass
+    now = began
+    while now - began < ns:
+        now = globaltimer()
 
 
 def spin_ns(ns: int, device: torch.device) -> None:
