@@ -17,6 +17,7 @@ from rope_prof.dashboard import (
     uploads,
     view,
 )
+from rope_prof.errors import RopeProfError
 from rope_prof.units import size
 from rope_prof.views.blocks.model import Picture, Table, folded, mapped
 from rope_prof.views.blocks.trace_diff import ALIGNED, change_frame, diff_blocks, diff_sentence
@@ -58,20 +59,25 @@ def anew() -> None:
 def chosen(side: str) -> tuple[Path, str] | None:
     """The file of that side and its name, as the address says it."""
     asked = st.query_params.get(side)
-    st.session_state[f"two-{side}"] = asked if asked in names else None
+    found, wrong = None, None
+    try:
+        found = None if asked is None else uploads.resolve(folders, asked)
+    except RopeProfError as error:
+        wrong = error
+    st.session_state[f"two-{side}"] = None if found is None else asked
     st.selectbox(
         f"{SIDES[side]}: a trace of a permitted folder",
-        names,
+        names if found is None or asked in names else [*names, str(asked)],
+        format_func=lambda name: found[1] if found is not None and name == asked else name,
         key=f"two-{side}",
         on_change=opens,
         args=(side,),
         placeholder="choose one",
     )
     st.file_uploader(f"{SIDES[side]}: or a file of yours", key=f"two-upload-{side}", on_change=dropped, args=(side,))
-    if asked is None:
-        return None
-    with shell.guarded():
-        return uploads.resolve(folders, asked)
+    if wrong is not None:
+        shell.stop(shell.sentence_of(wrong))
+    return found
 
 
 def ranged(side: str, path: Path, start: str | None) -> str | None:

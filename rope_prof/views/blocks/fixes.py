@@ -71,7 +71,7 @@ def _row(fix: Fix, zero_ns: int | None, source: str | None) -> tuple[Cell, ...]:
     link = "" if source is None else _address(fix, zero_ns, source)
     where = next(filter(None, (fix.place.line, fix.place.module, fix.place.operator, fix.place.range)), "")
     return (
-        Cell(text=fix_saves(fix), small=percent(fix.share)),
+        Cell(text=fix_saves(fix), small=fix_share(fix) if fix.ranks else percent(fix.share)),
         Cell(text=fix_title(fix), small=_ASIDE.sub("", fix_do(fix))),
         Cell(text=f"at {_at(fix, zero_ns)}", link=link, small=clipped(where, _WHERE)),
     )

@@ -56,7 +56,7 @@ def aligned_side(side: TraceSide, lanes: Scene, name: str, title: str, call: int
         pl.col("launch_start_ns").min().alias("begun"),
         (pl.col("launch_start_ns") + pl.col("launch_dur_ns").fill_null(0)).max().alias("launched"),
     ).row(0)
-    of = f" of {side.name}" if side.name else ""
+    of = f" of {side.name}" if side.name and not side.name.startswith("call #") else ""
     which = f"call #{known.index(number)} of {len(known)}{of}" if side.name else "the whole device"
     kernels = counted(int(events["kind"].is_in(["kernel"]).sum()), "kernel")
     return WindowSide(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 #: What tells one templated ATen kernel from another: its functor or inner kernel.
 _TELLING = re.compile(r"\b(\w*Functor\w*|\w+_kernel_cuda|\w+_kernel_impl)\b")
@@ -65,18 +65,32 @@ def short_name(name: str, limit: int = 44) -> str:
 
 
 def told_apart(names: Iterable[str], limit: int = 44) -> dict[str, str]:
-    """The short name of each; names that would have one are told apart by the first of their parts that differs."""
+    """The short name of each; names that would have one are told apart by those of their parts that differ."""
     alike: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
         alike.setdefault(short_name(name, limit), []).append(name)
     found = {}
     for short, wholes in alike.items():
-        parts = [_PARTS.split(name) for name in wholes]
-        differ = next((k for k, each in enumerate(zip(*parts, strict=False)) if len({*each}) > 1), None)
-        for name, own in zip(wholes, parts, strict=True):
-            more = "" if differ is None else f" · {clipped(own[differ], _TELLS)}"
-            found[name] = CutName(f"{short}{more}", name) if more else short
+        for name, own in zip(wholes, _differing(wholes), strict=True):
+            found[name] = CutName(f"{short} <{own}>", name) if own else short
     return found
+
+
+def _differing(names: Sequence[str]) -> list[str]:
+    """Of each name those parts that tell it from the others, as few as do; the first that differ count first."""
+    parts = [[piece for part in _PARTS.split(name) for piece in _pieces(part)] for name in names]
+    told = [""] * len(names)
+    for column in zip(*parts, strict=False):
+        more = [f"{before}, {own}" if before else own for before, own in zip(told, column, strict=True)]
+        if len({*more}) > len({*told}):
+            told = more
+    return told
+
+
+def _pieces(part: str) -> list[str]:
+    """A part without its namespaces; a long one by its own pieces: `tilesize64x64x8` of a name without a template."""
+    bare = part.rpartition("::")[2]
+    return bare.split("_") if len(bare) > _TELLS else [bare]
 
 
 def grid_words(grid: str) -> str:
