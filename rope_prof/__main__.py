@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 from rope_prof.cli import main as run
@@ -10,11 +11,15 @@ from rope_prof.cli import main as run
 #: A command makes hundreds of thousands of objects while it loads and lets few of them go: looking for circles after
 #: every 700 new ones, as Python does, took a tenth of a short command's time.
 _NEW_OBJECTS = 50_000
+#: Commands that multiply no matrices: OpenBLAS, which numpy loads, would start a thread for each core of the machine.
+_READING = frozenset({"show", "compare", "export", "analyze", "baseline", "open"})
 
 
 def main() -> None:
     """Run the command line and end with its exit code."""
     gc.set_threshold(_NEW_OBJECTS)
+    if _READING.intersection(sys.argv[1:2]):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run())
 
 

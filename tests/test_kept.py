@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
 from rope_prof.cli import main
+from rope_prof.commands import account
 from rope_prof.commands import kept as module
 from rope_prof.commands.kept import kept, say_kept
 from rope_prof.io import store
 from rope_prof.io.store import answers_kept
+from rope_prof.model.trace import Trace
+from tests.builders import kernel, kineto_json, trace
 from tests.dashboard.drawn_run import write_gpu_run
 
 
@@ -145,3 +150,31 @@ def test_commands_say_the_same_again_and_doctor_deletes_it(tmp_path: Path, capsy
     assert main(["doctor", "--clear-cache"]) == 0
     assert "of answers deleted from" in capsys.readouterr().out
     assert answers_kept().kept_bytes() == 0
+
+
+def test_a_small_trace_is_analyzed_once_and_anew_when_a_byte_or_a_question_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(kineto_json(trace(kernel(0, 10), kernel(14, 20))))
+    asked: list[Path] = []
+    read = account.read_trace
+
+    def counted(at: Path, **how: Any) -> Trace:
+        asked.append(at)
+        return read(at, **how)
+
+    monkeypatch.setattr(account, "read_trace", counted)
+
+    def analyzed(*more: str) -> str:
+        assert main(["analyze", str(path), *more]) == 0
+        return capsys.readouterr().out
+
+    first = analyzed()
+    assert analyzed() == first
+    assert len(asked) == 1
+    assert json.loads(analyzed("--json"))["devices"]
+    assert len(asked) == 2
+    path.write_bytes(kineto_json(trace(kernel(0, 10), kernel(14, 21))))
+    assert analyzed() != first
+    assert len(asked) == 3

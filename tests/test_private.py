@@ -19,7 +19,9 @@ import polars as pl
 import pytest
 
 from rope_prof.io.run.clean_sqlite import PRIVATE_TABLES
-from rope_prof.io.run.redact import BLANK, PrivateWords, private_words, strings, without_paths
+from rope_prof.io.run.personal_paths import without_paths
+from rope_prof.io.run.redact import PrivateWords, private_words, strings
+from rope_prof.io.run.secrets import BLANK
 
 #: Fields of a Kineto file's top level that name the machine or its owner.
 PRIVATE_FIELDS = ("host_name", "hostname", "hostName", "username", "user_name")

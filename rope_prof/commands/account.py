@@ -69,7 +69,8 @@ def account_of(
 
     Errors: TraceError.
     """
-    held = read_trace(trace, progress=_progress() if sys.stderr.isatty() else None, cache=worth_caching(trace))
+    long = worth_caching(trace)
+    held = read_trace(trace, progress=_progress() if long and sys.stderr.isatty() else None, cache=long)
     if captures:
         held = with_captures(held, *read_captures(captures))
     answer = analysis_of(held, range_pattern=range_, device=device)

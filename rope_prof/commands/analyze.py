@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from rope_prof.analysis.chains.chains import Chains
-from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
-from rope_prof.analysis.trace.analyze import accounted, gap_table
 from rope_prof.commands import words
-from rope_prof.commands.account import UNUSABLE_EXIT, account_of
 from rope_prof.commands.documents import emit
+from rope_prof.commands.kept import say_kept
 from rope_prof.errors import TraceError, UsageError
+from rope_prof.io.layout import NSIGHT_FILE
+from rope_prof.io.store import PARSED_FROM
 from rope_prof.io.trace.formats import kinds
-from rope_prof.io.trace.storage import several
-from rope_prof.model.trace import Trace
-from rope_prof.views.blocks.chains import chain_blocks
-from rope_prof.views.terminal.writer import printed
+from rope_prof.io.trace.members import is_archive
+
+if TYPE_CHECKING:
+    from rope_prof.analysis.chains.chains import Chains
+    from rope_prof.model.trace import Trace
 
 
 def analyze(
@@ -77,7 +77,7 @@ def analyze(
 ) -> None:
     """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""
     _check(device, bandwidth)
-    if several(traces) or any(one is not None for one in (workers, memory, dask, scheduler_file)):
+    if any(one is not None for one in (workers, memory, dask, scheduler_file)) or _several(traces):
         if chains or capture_trace:
             raise UsageError(f"--{'chains' if chains else 'capture-trace'} looks at one trace; name one file")
         from rope_prof.commands.analyze_many import Many, analyze_all
@@ -85,11 +85,36 @@ def analyze(
         many = Many(workers=workers, memory=memory, dask=dask, scheduler_file=scheduler_file)
         analyze_all(traces, many, range_=range_, device=device, json_=json_, out=out)
         return
-    account = account_of(
-        Path(traces[0]), range_=range_, device=device, bandwidth=bandwidth, captures=capture_trace or ()
-    )
+    trace = Path(traces[0])
+    asked: dict[str, Any] = {"range_": range_, "device": device, "bandwidth": bandwidth}
+    say = partial(_analyze, trace, asked, json_=json_, out=out, chains=chains, captures=capture_trace or [])
+    if out is None and not capture_trace and trace.is_file() and trace.stat().st_size < PARSED_FROM:
+        counted = trace.parent / NSIGHT_FILE
+        say_kept(("analyze", trace, asked, json_, chains), (trace, *([counted] if counted.exists() else [])), say)
+    else:
+        say()
+
+
+def _analyze(
+    trace: Path,
+    asked: dict[str, Any],
+    *,
+    json_: bool,
+    out: Path | None,
+    chains: bool,
+    captures: list[str],
+) -> None:
+    """Print it, and write the gaps. What it needs is dear to load, and not needed where the answer is kept."""
+    from rich.console import Console
+
+    from rope_prof.commands.account import UNUSABLE_EXIT, account_of
+    from rope_prof.views.blocks.chains import chain_blocks
+    from rope_prof.views.terminal.writer import printed
+
+    account = account_of(trace, **asked, captures=captures)
+    range_ = asked["range_"]
     if out is not None:
-        _write_gaps(account.held, out, device)
+        _write_gaps(account.held, out, asked["device"])
     found = account.found if chains else None
     if json_:
         emit(account.document() | _chains_json(found))
@@ -110,12 +135,22 @@ def _chains_json(found: Chains | None) -> dict[str, Any]:
     """`chains`, best first, with what they rest on, where chains were asked for."""
     if found is None:
         return {}
+    from rope_prof.analysis.chains.saving import HI_ASSUMES, LO_ASSUMES
+
     return {
         "steps": found.steps,
         "assumes": {"lo": LO_ASSUMES, "hi": HI_ASSUMES},
         "bandwidths": {device: asdict(speed) for device, speed in found.bandwidths.items()},
         "chains": [asdict(chain) for chain in found.chains],
     }
+
+
+def _several(traces: list[str]) -> bool:
+    if len(traces) == 1 and Path(traces[0]).is_file() and not is_archive(Path(traces[0])):
+        return False
+    from rope_prof.io.trace.storage import several
+
+    return several(traces)
 
 
 def _check(device: str | None, bandwidth: float | None) -> None:
@@ -126,10 +161,12 @@ def _check(device: str | None, bandwidth: float | None) -> None:
 
 
 def _write_gaps(held: Trace, out: Path, device: str | None) -> None:
-    partial = out.with_name(f".{out.name}.partial")
+    from rope_prof.analysis.trace.analyze import accounted, gap_table
+
+    part = out.with_name(f".{out.name}.partial")
     try:
-        gap_table(accounted(held, device)).write_parquet(partial)
-        partial.replace(out)
+        gap_table(accounted(held, device)).write_parquet(part)
+        part.replace(out)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise TraceError(f"cannot write {str(out)!r}: {error.strerror or error}") from error

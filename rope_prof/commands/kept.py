@@ -11,7 +11,6 @@ import io
 import json
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -139,6 +138,10 @@ def _print(out: str, err: str) -> None:
 
 def _terminal() -> tuple[object, ...]:
     """What the look of a printed table rests on."""
-    out = sys.stdout
-    width = tuple(shutil.get_terminal_size()) if out.isatty() else ()
-    return out.isatty(), width, out.encoding, *(os.environ.get(name) for name in _TERMINAL)
+    sizes = []
+    for stream in range(3):  # a table in a file is as wide as the terminal that any of them is
+        try:
+            sizes.append(tuple(os.get_terminal_size(stream)))
+        except OSError:
+            sizes.append(())
+    return sys.stdout.isatty(), *sizes, sys.stdout.encoding, *(os.environ.get(name) for name in _TERMINAL)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 MAX_BYTES: Final = 32 << 30
 #: Real traces pack 15 to 60 times.
@@ -26,6 +27,8 @@ def columns_of(frame: pl.LazyFrame, packed: int, columns: Iterable[str] | None =
 
     Errors: pl.exceptions.ComputeError for one that its own count of rows, or its texts, make a bomb.
     """
+    import polars as pl
+
     names = list(frame.collect_schema() if columns is None else columns)
     rows = frame.select(pl.len()).collect().item()
     size = rows * max(len(names), 1) * _CELL
@@ -40,4 +43,6 @@ def columns_of(frame: pl.LazyFrame, packed: int, columns: Iterable[str] | None =
 
 def read_parquet(source: Path | IO[bytes], packed: int, columns: Iterable[str] | None = None) -> pl.DataFrame:
     """As `columns_of`, of a Parquet file of `packed` bytes."""
+    import polars as pl
+
     return columns_of(pl.scan_parquet(source, hive_partitioning=False), packed, columns)

@@ -11,6 +11,8 @@ SYSTEMS_SUFFIX = ".nsys-rep"
 COMPUTE_SUFFIX = ".ncu-rep"
 #: In a run folder, while its ranks record or after one was lost: a run folder a rank. See `io.run.ranks`.
 RANKS_FOLDER = "ranks"
+#: What NVIDIA's own tools said of the run.
+NSIGHT_FILE = "nsight.json"
 #: A folder that holds this file is the result of an analysis of many traces.
 DATASET_FILE = "fleet.json"
 

@@ -23,6 +23,8 @@ from typing import Final
 
 #: All entries of one store together.
 TRACES_BYTES: Final = 4 << 30
+#: A trace of so many bytes is kept as it was parsed; of a smaller one the answers alone.
+PARSED_FROM: Final = 4 << 20
 ANSWERS_BYTES: Final = 256 << 20
 COMPILED_BYTES: Final = 1 << 20
 _DIGESTS: Final = "digests.json"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NSIGHT_VERSION = 1
-NSIGHT_FILE = "nsight.json"
 #: Two tools that time the same kernels agree when their kernel time per call differs by no more than this share.
 AGREEMENT = 0.03
 

@@ -10,7 +10,8 @@ from rope_prof.dashboard.downloads import Offered, OfPage
 
 from rope_prof.dashboard import downloads
 from rope_prof.errors import RunError
-from rope_prof.io.run.redact import BLANK, Cleaner
+from rope_prof.io.run.redact import Cleaner
+from rope_prof.io.run.secrets import BLANK
 from rope_prof.views.blocks.model import mapped
 from rope_prof.views.draw.palette import palette
 from rope_prof.views.draw.svg import Drawing, Text, fitted

@@ -19,7 +19,9 @@ from rope_prof.errors import UsageError
 from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_parquet, clean_text
 from rope_prof.io.run.clean_sqlite import clean_sqlite
-from rope_prof.io.run.redact import BLANK, PrivateWords, kinds_in, private_words, strings, without_paths
+from rope_prof.io.run.personal_paths import without_paths
+from rope_prof.io.run.redact import PrivateWords, kinds_in, private_words, strings
+from rope_prof.io.run.secrets import BLANK
 from rope_prof.io.trace.read import read_trace
 
 WORDS = PrivateWords(

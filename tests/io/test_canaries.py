@@ -26,7 +26,8 @@ from rope_prof.io.run import redact
 from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_perfetto
 from rope_prof.io.run.folder import read_run, write_run
-from rope_prof.io.run.redact import BLANK, Cleaner
+from rope_prof.io.run.redact import Cleaner
+from rope_prof.io.run.secrets import BLANK
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import Ceiling, KeyFacts, LayoutError, OutputAccuracy
 from rope_prof.opened.pictures import draw_run

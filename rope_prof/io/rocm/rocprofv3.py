@@ -18,8 +18,6 @@ from rope_prof.io.rocm.records import CALLS, COPIES, DISPATCHES, rocm_trace
 from rope_prof.model.trace import Finding, Trace
 
 MAX_BYTES: Final = 2 << 30
-#: What the file begins with, before anything that could be long.
-MARK: Final = b'"rocprofiler-sdk-tool"'
 _GPU: Final = 2
 
 

@@ -9,7 +9,8 @@ import msgspec
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.damaged import DAMAGED
-from rope_prof.model.nsight import NSIGHT_FILE, NSIGHT_VERSION, KernelCounters, Nsight
+from rope_prof.io.layout import NSIGHT_FILE
+from rope_prof.model.nsight import NSIGHT_VERSION, KernelCounters, Nsight
 
 
 def read_nsight(folder: Path) -> Nsight | None:

@@ -14,10 +14,10 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rope_prof.io.run.personal_paths import BUILT_ELSEWHERE, without_paths
-from rope_prof.io.run.secrets import BLANK, Note, without_secrets
+if TYPE_CHECKING:
+    from rope_prof.io.run.secrets import Note
 
 #: Names that most machines carry, or that mean no one.
 _NOBODY: Final = frozenset(("localhost", "root", "user", "ubuntu", "runner", "nobody", "docker"))
@@ -60,6 +60,9 @@ class PrivateWords:
         return text
 
     def _blank(self, text: str, note: Note | None) -> str:
+        from rope_prof.io.run.personal_paths import without_paths  # dear to load, and many commands clean nothing
+        from rope_prof.io.run.secrets import without_secrets
+
         text = without_secrets(text, note)
         for word, kind in self.kinds.items():
             if kind == "home" and word in text:
@@ -118,6 +121,8 @@ def _blanked(pattern: re.Pattern[str], kind: str, text: str, note: Note | None) 
     if note is not None:
         for found in pattern.finditer(text):
             note(kind, found.group(0))
+    from rope_prof.io.run.secrets import BLANK
+
     return pattern.sub(BLANK, text)
 
 
@@ -188,6 +193,9 @@ def strings(data: bytes) -> Iterator[str]:
 
 def kinds_in(data: bytes, words: PrivateWords) -> tuple[str, ...]:
     """The kinds of private things among the printable runs of `data`; secrets and paths where no chance made them."""
+    from rope_prof.io.run.personal_paths import BUILT_ELSEWHERE, without_paths
+    from rope_prof.io.run.secrets import without_secrets
+
     kinds: set[str] = set()
     for text in strings(data):
         kinds.update(words.found(text))

@@ -18,7 +18,7 @@ from typing import Any, Final
 import polars as pl
 
 from rope_prof import __version__
-from rope_prof.io.store import Entry, digest, file_digest, traces_kept
+from rope_prof.io.store import PARSED_FROM, Entry, digest, file_digest, traces_kept
 from rope_prof.model.trace import (
     CPU_OPS,
     GPU_EVENTS,
@@ -36,15 +36,13 @@ from rope_prof.model.trace import (
 SUFFIX: Final = ".rope_prof-cache"
 #: Raise it when a loader starts to read the same bytes otherwise.
 CACHE_VERSION: Final = 6
-#: Below it (about a tenth of a second to read) commands leave no folder behind.
-WORTH_BYTES: Final = 4 << 20
 _FACTS: Final = "facts.json"
 
 
 def worth_caching(path: Path) -> bool:
     """Whether reading `path` takes long enough to keep it; False where it cannot be told."""
     try:
-        return path.stat().st_size >= WORTH_BYTES
+        return path.stat().st_size >= PARSED_FROM
     except OSError:
         return False
 

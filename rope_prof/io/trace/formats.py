@@ -1,6 +1,7 @@
 """Every format of a trace that is read: the one list of them. A new one is a reader beside this file and an entry here.
 
-Names of files only choose what is offered; what a file is, its content says (`TraceFormat.claims`).
+Names of files only choose what is offered; what a file is, its content says (`TraceFormat.claims`). A reader is loaded
+when a file is its own.
 """
 
 from __future__ import annotations
@@ -10,22 +11,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rope_prof.io.kineto.reader import KinetoReader
 from rope_prof.io.layout import NATIVE_SUFFIX, SYSTEMS_SUFFIX
-from rope_prof.io.perfetto.blocks import holds_packets
-from rope_prof.io.perfetto.reader import read_perfetto
-from rope_prof.io.rocm.rocpd import holds_rocpd, read_rocpd, sqlite_tables
-from rope_prof.io.rocm.rocprofv3 import MARK, read_rocprof
 from rope_prof.io.trace.members import is_archive
-from rope_prof.io.trace.nsys import is_report, read_nsys, read_report
-from rope_prof.io.trace.proton import read_proton
-from rope_prof.io.trace.proton_trace import BEGINS, read_proton_trace
 from rope_prof.io.trace.unpack import ZSTD_MAGIC, Progress, Unpacked
-from rope_prof.model.trace import Trace
+
+if TYPE_CHECKING:
+    from rope_prof.model.trace import Trace
 
 SQLITE: Final = b"SQLite format 3\0"
+_ROCPROF: Final = b'"rocprofiler-sdk-tool"'
+#: nlohmann's JSON sorts its keys.
+_PROTON_TRACE: Final = b'{"displayTimeUnit":"us","traceEvents":['
 _BLANK: Final = b" \t\r\n\xef\xbb\xbf"
 #: So much of a file tells what it is.
 LOOK: Final = 64 << 10
@@ -55,17 +53,32 @@ class FileStart:
     @cached_property
     def rocpd(self) -> bool:
         """Whether it is SQLite with the tables of rocprofv3."""
+        from rope_prof.io.rocm.rocpd import holds_rocpd
+
         return holds_rocpd(self.tables)
 
     @cached_property
     def tables(self) -> list[str]:
         """The names of an SQLite file's tables; none where it cannot be read, or is none."""
-        return sqlite_tables(self.path) if self.magic == SQLITE else []
+        if self.magic != SQLITE:
+            return []
+        from rope_prof.io.rocm.rocpd import sqlite_tables
+
+        return sqlite_tables(self.path)
 
     @cached_property
     def packets(self) -> bool:
         """Whether it begins as a native Perfetto trace does."""
+        from rope_prof.io.perfetto.blocks import holds_packets
+
         return holds_packets(self.head)
+
+    @cached_property
+    def report(self) -> bool:
+        """Whether it is nsys's own report."""
+        from rope_prof.io.trace.nsys import is_report
+
+        return is_report(self.path, self.head)
 
     @property
     def opens(self) -> bytes:
@@ -97,11 +110,11 @@ def _is_json(start: FileStart) -> bool:
 
 
 def _is_proton_trace(start: FileStart) -> bool:
-    return start.head.startswith(BEGINS) and b'"call_stack"' in start.head
+    return start.head.startswith(_PROTON_TRACE) and b'"call_stack"' in start.head
 
 
 def _is_rocprof(start: FileStart) -> bool:
-    return _is_json(start) and MARK in start.head[:4096]
+    return _is_json(start) and _ROCPROF in start.head[:4096]
 
 
 def _is_proton(start: FileStart) -> bool:
@@ -109,8 +122,46 @@ def _is_proton(start: FileStart) -> bool:
 
 
 def _read_kineto(start: FileStart) -> Trace:
+    from rope_prof.io.kineto.reader import KinetoReader
+
     trace = KinetoReader(str(start.path), start.path.stat().st_size).read(start.chunks())
     return replace(trace, findings=(*start.unpacked.findings, *trace.findings))
+
+
+def _read_nsys(start: FileStart) -> Trace:
+    from rope_prof.io.trace.nsys import read_nsys, read_report
+
+    return read_nsys(start.path) if start.magic == SQLITE else read_report(start.path)
+
+
+def _read_proton(start: FileStart) -> Trace:
+    from rope_prof.io.trace.proton import read_proton
+
+    return read_proton(start.chunks(), str(start.path), start.unpacked.findings)
+
+
+def _read_perfetto(start: FileStart) -> Trace:
+    from rope_prof.io.perfetto.reader import read_perfetto
+
+    return read_perfetto(start.chunks(), str(start.path), start.unpacked.findings)
+
+
+def _read_proton_trace(start: FileStart) -> Trace:
+    from rope_prof.io.trace.proton_trace import read_proton_trace
+
+    return read_proton_trace(start.chunks(), str(start.path), start.unpacked.findings)
+
+
+def _read_rocpd(start: FileStart) -> Trace:
+    from rope_prof.io.rocm.rocpd import read_rocpd
+
+    return read_rocpd(start.path)
+
+
+def _read_rocprof(start: FileStart) -> Trace:
+    from rope_prof.io.rocm.rocprofv3 import read_rocprof
+
+    return read_rocprof(start.chunks(), str(start.path), start.unpacked.findings)
 
 
 #: `Trace.format` -> the format, the most usual one first.
@@ -128,10 +179,8 @@ FORMATS: Final = {
         title="Nsight Systems",
         writer="nsys",
         suffixes=(".sqlite", SYSTEMS_SUFFIX),
-        claims=lambda start: (
-            not start.rocpd if start.magic == SQLITE else not _is_json(start) and is_report(start.path, start.head)
-        ),
-        read=lambda start: read_nsys(start.path) if start.magic == SQLITE else read_report(start.path),
+        claims=lambda start: not start.rocpd if start.magic == SQLITE else not _is_json(start) and start.report,
+        read=_read_nsys,
         drawn=True,
     ),
     "proton": TraceFormat(
@@ -139,21 +188,21 @@ FORMATS: Final = {
         writer="Proton",
         suffixes=(".hatchet",),
         claims=_is_proton,
-        read=lambda start: read_proton(start.chunks(), str(start.path), start.unpacked.findings),
+        read=_read_proton,
     ),
     "perfetto": TraceFormat(
         title="Perfetto",
         writer="Perfetto",
         suffixes=(NATIVE_SUFFIX, ".perfetto-trace", f"{NATIVE_SUFFIX}.gz"),
-        claims=lambda start: start.packets and not is_report(start.path, start.head),
-        read=lambda start: read_perfetto(start.chunks(), str(start.path), start.unpacked.findings),
+        claims=lambda start: start.packets and not start.report,
+        read=_read_perfetto,
     ),
     "proton_trace": TraceFormat(
         title="Proton trace",
         writer="Proton",
         suffixes=(".chrome_trace",),
         claims=_is_proton_trace,
-        read=lambda start: read_proton_trace(start.chunks(), str(start.path), start.unpacked.findings),
+        read=_read_proton_trace,
         drawn=True,
     ),
     "rocpd": TraceFormat(
@@ -161,7 +210,7 @@ FORMATS: Final = {
         writer="rocprofv3",
         suffixes=(".db",),
         claims=lambda start: start.rocpd,
-        read=lambda start: read_rocpd(start.path),
+        read=_read_rocpd,
         drawn=True,
     ),
     "rocprofv3": TraceFormat(
@@ -169,7 +218,7 @@ FORMATS: Final = {
         writer="rocprofv3",
         suffixes=(),
         claims=_is_rocprof,
-        read=lambda start: read_rocprof(start.chunks(), str(start.path), start.unpacked.findings),
+        read=_read_rocprof,
         drawn=True,
     ),
 }

@@ -19,8 +19,6 @@ from rope_prof.io.kineto.digits import microseconds_to_ns
 from rope_prof.io.trace.proton import MAX_BYTES
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, empty
 
-#: What the beginning of such a file has: nlohmann's JSON sorts its keys.
-BEGINS: Final = b'{"displayTimeUnit":"us","traceEvents":['
 _NONE: Final = msgspec.Raw(b"")
 
 

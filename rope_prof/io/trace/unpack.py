@@ -9,13 +9,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import zstandard
 
 from rope_prof.errors import TraceError
 from rope_prof.io.bombs import MAX_BYTES, MAX_RATIO, is_bomb
-from rope_prof.model.trace import Finding
+
+if TYPE_CHECKING:
+    from rope_prof.model.trace import Finding
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -122,6 +124,8 @@ class Unpacked:
             self._found("cut_gzip", f"zstd data ends early: {self._read} packed bytes hold no end of the frame")
 
     def _found(self, code: str, detail: str) -> None:
+        from rope_prof.model.trace import Finding
+
         self.findings.append(Finding(code=code, detail=detail))
 
 
