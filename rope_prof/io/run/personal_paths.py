@@ -28,16 +28,33 @@ _SHARE: Final = re.compile(
 )
 _ADDRESS: Final = re.compile(
     rf"\bfile:/{{1,3}}(?:[\w.-]+(?=/))?(?:/?{_LETTER}+/)*({_LETTER}*)"
-    rf"|\b(?:s3a?|gs|gcs|abfss?|wasbs?|hdfs|nfs|smb|sftp|ssh|vscode-remote)://(?=\w|\()(?:[^\s/\"'<>,;]+/)*({_LETTER}*)"
+    rf"|\b(?:s3[an]?|gs|gcs|r2|oss|cos|az|adl|hf|abfss?|wasbs?|hdfs|nfs|smb|sftp|ssh|rsync|vscode-remote)://(?=\w|\()"
+    rf"(?:(?:[^\s/\"'<>,;]+/)+({_LETTER}*)|[^\s/\"'<>,;]+)"
+    rf"|\bhttps?://(?:[\w-]+\.)*(?:s3[\w.-]*\.amazonaws\.com|storage\.(?:googleapis|cloud\.google)\.com|(?:blob|dfs|file)\.core\.windows\.net)"
+    rf"(?:/(?:[^\s/\"'<>,;]+/)*({_LETTER}*))?|\bdbfs:/+(?:[^\s/\"'<>,;]+/)*({_LETTER}*)"
 )
 #: `user@host:path` as scp and git have it, and `ssh user@host`.
 _REMOTE: Final = re.compile(
     r"(?<![\w@/.:-])[\w.+-]+@[\w.-]+:(?=[/~\w])(?:[\w.~+@%-]*/)*([\w.~+@%-]*)"
     r"|(?<=ssh )(?:\S+ +){0,12}?[\w.+-]+@[\w.-]+|(?<=sftp )[\w.+-]+@[\w.-]+"
+    r"|\b(?:mosh|scp|rsync)(?: +[^\s;|&@]+){0,12}? +[\w.+-]+@[\w.-]+:?|\[[\w.+-]+@[\w.-]+ [^\]\n]{0,80}\][$#]"
 )
+#: A login behind its option.
+_LOGIN: Final = re.compile(r"\bssh(?: +[^\s;|&]+){0,12}? +-l *[\w.-]+")
 #: A home whose name has a space in it, where the text shows the path's ends.
 _SPACED_HOME: Final = re.compile(
     r"(?:(?<=[\"'])|^)/(?:home|Users)/[^/\"'\n: ]* [^/\"'\n:]*(?:/[^/\"'\n:]*)*?/([^/\"'\n:]*)"
+)
+#: The same in the midst of a text: the blank stands within a part, or before a name that begins with a capital.
+_OPEN_HOME: Final = re.compile(
+    rf"(?<![\w./)\]])/(?:home|Users)/[\w.-]+(?:(?: [\w.-]+){{1,3}}/(?:{_LETTER}+/)*({_LETTER}*)"
+    rf"|(?: [A-Z][\w-]*){{1,3}}(?![\w:/\\]))"
+    rf"|(?<!\w)[A-Za-z]:(?:\\+|/)Users(?:\\+|/)[\w.-]+(?: [A-Z][\w-]*){{1,3}}(?![\w:/\\])"
+)
+#: A home that begins elsewhere than at a root: `../home/bob/x`, `-isystem/home/bob`, `\\Users\\bob`, `-home-bob-x`.
+_LOOSE_HOME: Final = re.compile(
+    rf"(?<![\w/.])(?:\.{{1,2}}/)*(?:home|Users)/(?:{_LETTER}+/)+({_LETTER}*)|(?<=[\w.])/(?:home|Users)/(?:{_LETTER}+/)*({_LETTER}*)"
+    rf"|(?<![\w:\\])\\+Users\\+(?:[^\\\s\"']+\\+)*({_LETTER}*)|(?<![\w-])[_-](?:home|Users)[_-][A-Za-z0-9]+"
 )
 _TILDE: Final = re.compile(r"(?<![\w/~.])~[A-Za-z][\w.-]*(?=/)")
 _PERCENT: Final = re.compile(
@@ -68,11 +85,16 @@ def without_paths(text: str, note: Note | None = None) -> str:
         text = _cut(_PERCENT, text, note)
     if "torchinductor_" in text:
         text = _cut(_CACHE, text, note)
-    if "/home/" in text or "/Users/" in text:
-        text = _cut(_ODD_HOME, text, note)
+    if "home" in text or "Users" in text:
+        for pattern in (_ODD_HOME, _OPEN_HOME, _LOOSE_HOME):
+            text = _cut(pattern, text, note)
+    if "ssh " in text:
+        text = _cut(_LOGIN, text, note)
     if "/" in text:
         for pattern in (
-            (_ADDRESS, _SPACED_HOME, _TILDE) if "://" in text or "file:" in text or " " in text or "~" in text else ()
+            (_ADDRESS, _SPACED_HOME, _TILDE)
+            if "://" in text or "file:" in text or "dbfs:" in text or " " in text or "~" in text
+            else ()
         ):
             text = _cut(pattern, text, note)
     if "@" in text:
@@ -98,7 +120,7 @@ def _cut(pattern: re.Pattern[str], text: str, note: Note | None) -> str:
             return "…"
         kept = next((part for part in found.groups() if part is not None), None)
         if kept is None:
-            return BLANK if pattern is _REMOTE else "…"
+            return BLANK if pattern in (_REMOTE, _LOGIN) else "…"
         return f"…/{kept}" if kept else "…/"
 
     return pattern.sub(last, text)

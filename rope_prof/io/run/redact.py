@@ -20,13 +20,35 @@ if TYPE_CHECKING:
     from rope_prof.io.run.secrets import Note
 
 #: Names that most machines carry, or that mean no one.
-_NOBODY: Final = frozenset(("localhost", "root", "user", "ubuntu", "runner", "nobody", "docker"))
+_NOBODY: Final = frozenset(
+    (
+        *(
+            "localhost",
+            "root",
+            "user",
+            "ubuntu",
+            "runner",
+            "nobody",
+            "docker",
+            "admin",
+            "guest",
+            "test",
+            "build",
+            "jenkins",
+        ),
+        *("jovyan", "coder", "vscode", "ec2-user", "azureuser", "debian", "centos", "fedora", "default", "workspace"),
+        *("cuda", "torch", "pytorch", "triton", "nvidia", "flash", "python", "kernel"),
+    )
+)
 _SECRET_NAME: Final = re.compile(r"TOKEN|KEY|SECRET|PASS|AUTH|CRED", re.IGNORECASE)
 #: Variables that images of NVIDIA's set alike for everybody (`compute,graphics,utility`), and the shell's own `_`, the
 #: program as it was typed (`.venv/bin/python`).
 _PUBLIC_NAME: Final = re.compile(r"(?:NVIDIA|NV|CUDA)_|_$")
 _LEAST_VALUE: Final = 16
 _LEAST_SECRET: Final = 6
+#: A host's or user's name of so many letters is found between two `_`, and in the midst of a word.
+_LEAST_JOINED: Final = 5
+_LEAST_INSIDE: Final = 8
 _MOST_PASSES: Final = 4
 #: A printable run of so many letters in a binary file is no chance.
 _LEAST_FORM: Final = 12
@@ -132,9 +154,14 @@ def _stands(word: str, kind: str, text: str) -> bool:
 
 
 def _whole(word: str, kind: str) -> re.Pattern[str]:
-    """A name stands alone; a value or a folder may be part of a longer word."""
+    """A value or a folder may be part of a longer word; a name the less, the shorter it is, since it may be chance."""
     escaped = re.escape(word)
-    return re.compile(rf"(?i:(?<![A-Za-z0-9_]){escaped}(?![A-Za-z0-9_]))" if kind in {"host", "user"} else escaped)
+    if kind not in {"host", "user"}:
+        return re.compile(escaped)
+    if len(word) >= _LEAST_INSIDE:
+        return re.compile(rf"(?i:{escaped})")
+    letter = "[A-Za-z0-9]" if len(word) >= _LEAST_JOINED else "[A-Za-z0-9_]"
+    return re.compile(rf"(?i:(?<!{letter}){escaped}(?!{letter}))")
 
 
 def cleaner(words: PrivateWords | None = None) -> Cleaner:

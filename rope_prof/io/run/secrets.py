@@ -16,7 +16,7 @@ Note = Callable[[str, str], None]
 #: The end of a name that holds a secret: `WANDB_API_KEY`, `password`, `--auth-token`. `tokens` and `key` hold none.
 _NAME: Final = (
     r"(?:(?<![A-Za-z])|[_.-]|(?<=[a-z]))(?:auth|token|secret|passw(?:or)?d|passphrase|pwd|api[_.-]?key|apikey|access[_-]?key|"
-    r"secret[_-]key|account[_-]?key|private[_-]?key|signing[_-]?key|credentials?|authorization|cookie)"
+    r"(?:secret|encryption|license|master|deploy|session|storage)[_-]key|account[_-]?key|private[_-]?key(?:_id)?|signing[_-]?key|credentials?|authorization|cookie)"
 )
 #: A field of that name, as a whole: `"hf_token"`, `"AWS_SECRET_ACCESS_KEY"`.
 SECRET_FIELD: Final = re.compile(rf"(?:[\w.-]*?{_NAME}|\w*SECRET\w*|\w*PASSWORD\w*)", re.IGNORECASE)
@@ -31,15 +31,24 @@ _MADE: Final = re.compile(
     r"tskey-[\w-]{16,}|wandb_v1_\w{20,}|pplx-\w{30,}|tgp_v1_[\w-]{30,}|NRAK-[A-Z0-9]{20,}|ntn_\w{30,}|secret_[A-Za-z0-9]{40,}|"
     r"figd_[\w-]{30,}|PMAK-[\w-]{24,}|sq0[a-z]{3}-[\w-]{20,}|whsec_\w{24,}|HRKU-[\w-]{30,}|\w{14}\.atlasv1\.[\w-]{40,}|"
     r"pul-[0-9a-f]{40}|SK[0-9a-f]{32}|key-\w{32}|\w{3}\dQ~[\w.~-]{31,}|"
-    r"(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-nistp\d+|sk-[\w-]+@openssh\.com) AAAA[\w+/=]{20,})|\b\d{8,10}:AA[\w-]{32,}"
+    r"(?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-nistp\d+|sk-[\w-]+@openssh\.com) AAAA[\w+/=]{20,})"
+    r"|(?<!\d)\d{8,10}:AA[\w-]{32,}"
+    r"|\bPrivate-Lines: \d+(?:\s[\w+/=]+)*"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
-    r"|https://hooks\.slack\.com/[\w/]+|https://discord(?:app)?\.com/api/webhooks/[\w/-]+",
+    r"|\barn:aws[\w-]*:[\w-]*:[\w-]*:\d{12}:[^\s\"'<>,;]*|\b\d{12}(?=\.dkr\.ecr\.)",
     re.DOTALL,
+)
+#: An address that is a password itself: who knows it may write there.
+_HOOK: Final = re.compile(
+    r"(?:\bhttps?:(?:\\?/){2})?(?<![\w.-])(?:[\w-]+\.)*(?:hooks\.slack(?:-gov)?\.com|hooks\.zapier\.com|webhook\.office\.com|"
+    r"logic\.azure\.com|maker\.ifttt\.com|ntfy\.sh|outlook\.office(?:365)?\.com\\?/webhook|discord(?:app)?\.com\\?/api\\?/(?:v\d+\\?/)?webhooks|"
+    r"open\.(?:feishu\.cn|larksuite\.com)\\?/open-apis\\?/bot)(?:[:/\\][^\s\"'<>]*)"
+    r"|\bhttps?:(?:\\?/){2}[\w.:-]+\\?/(?:[\w-]+\\?/)*(?:web)?hooks?\\?/[^\s\"'<>]+"
 )
 #: In an address: who asks and with what word, and the parameters that sign it.
 _ADDRESS: Final = re.compile(
     r"(?<=://)[^\s/:@\"']*:[^\s/\"']+(?=@)|(?<=://)(?!git@)[^\s/:@\"'()]+(?=@)"
-    r"|(?<=[?&])(?i:(?:[\w-]*(?:token|sig|signature|secret|api_?key|access_?key|password|credential|x-amz-[a-z-]+)|key|code|auth|pwd))=[^&\s\"']+"
+    r"|(?<=[?&])(?i:(?:[\w-]*(?:token|sig|signature|secret|key|password|credential|x-amz-[a-z-]+)|code|auth|pwd))=[^&\s\"']+"
 )
 #: What follows an option, a scheme of the HTTP header, or the names of curl and of databases.
 _OPTION: Final = re.compile(
@@ -47,12 +56,20 @@ _OPTION: Final = re.compile(
     r"(?:=|[ ]+)(?!\(removed\)|-)(?:\"[^\"]+\"|'[^']+'|[^\s\"',;]+)"
     r"|(?i:\b(?:bearer|basic))[ ]+(?=[\w.~+/=-]*\d)[\w.~+/-]{8,}=*"
     r"|(?<![\w-])(?:-u[ ]*|--user[ =])[^\s:\"'/]+:[^\s\"']+"
+    r"|(?i:(?<![\w-])--(?:pass|[\w-]+[_-]key)(?:=|[ ]+))(?=[^\s\"',;]*\d)(?!\d+(?:\.\d+)?\b)[^\s\"',;]{8,}"
+    r"|\b(?:redis-cli(?: -[hpn] ?\S+)* -a|sshpass -p|wandb login|huggingface-cli login"
+    r"|ngc config set|curl(?: \S+){0,9}? (?:-b|--cookie))[ ]*"
+    r"(?!-|\(removed\))[^\s\"',;]+"
+    r"|\bjdbc:oracle:thin:[^\s/@]{1,99}/[^\s/@]{1,99}(?=@)"
     r"|(?<![\w-])-p[ ]*(?=[A-Za-z])(?!no:)[^\s\"',;:]{5,}"
 )
 #: `NAME=value`, `name: "value"`, `"NAME": "value"`. A value that is a number is one for capital names alone.
 _ASSIGNED: Final = re.compile(
-    rf"(?i:[\"']?(?<![\w.-])[\w.-]*?{_NAME}[\"']?\s*=\s*)(?!\(removed\)|\d+(?:\.\d+)?\b)(?:\"[^\"]+\"|'[^']+'|[^\s\"',;)}}\]]+)"
+    rf"(?i:[\"']?(?<![\w.-])[\w.-]*?{_NAME}[\"']?\s*=\s*)(?!\(removed\)|\d+(?:\.\d+)?\b)(?:\\\"[^\"\\]+\\?|\"[^\"]+\"|'[^']+'|[^\s\"',;)}}\]]+)"
     rf"|(?i:[\"'][\w.-]*?{_NAME}\\?[\"']\s*:\s*)(?!\(removed\)|\d)\\?[\"'](?!\(removed\))[^\"'\\]+"
+    rf"|(?i:(?<![\w.-])[\w.-]*?{_NAME}\s*:\s*)[\"'](?!\(removed\))[^\"'\\]+[\"']"
+    rf"|(?i:<[\w.:-]*?{_NAME}>)(?!\(removed\))[^<]+(?=</)|(?i:\b(?:key|name)=[\"'][\w.:-]*?{_NAME}[\"']\s+value=)[\"'][^\"']+[\"']"
+    r"|(?i:\b(?:[jp]hp)?(?:j?session_?id|sessid|csrf\w*))=(?!\(removed\)|\d{1,5}\b)[\w%.+/=-]{6,}"
     r"|\b(?=[A-Z0-9_]*?(?:TOKEN(?!S)|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|CREDENTIAL|_(?:KEY|PASS|PAT)=))"
     r"[A-Z0-9_]++=(?!\(removed\))[^\s\"',;]+"
 )
@@ -62,35 +79,63 @@ _LINE: Final = re.compile(
     r"|(?i:\b(?:set-)?cookie:[ ]*)(?!\(removed\))[^\n\"']+"
     rf"|(?i:(?<![\w.-])[\w.-]*?{_NAME}:[ ]+[\"']?(?:(?:token|bearer|basic)[ ]+)?)"
     r"(?=[^\s\"',]*\d)(?!\d+(?:\.\d+)?\b)[^\s\"',]{6,}"
+    rf"|(?i:(?<![\w.-])(?!per-)[a-z]+-(?:[a-z]+-)*(?:token|key|secret|password):[ ]*)(?!\(removed\))[^\s\"',]{{4,}}"
+    r"|(?i:(?<![\w.-])(?:[\w.-]*[_.-])?(?:passw(?:or)?d|pwd|passphrase|api_?key)"
+    r"(?::[ ]*(?![:\s])|(?:[ ]is)?[ ]+(?=\S*\d)))"
+    r"(?!\(removed\)|\d+(?:\.\d+)?\b)(?=[^\s\"',]*(?:\d|[!#$%&*+?^~]))[^\s\"',]{5,}"
     r"|\bmachine \S+ login \S+ password \S+"
 )
 #: Who is written to. Keys of ours hold an `@` too (`package.module@function.eager...`), which ends otherwise.
 _MAIL: Final = re.compile(
     r"(?<![\w./@+-])[\w.+-]+(?:@|%40)(?:[\w-]+\.)+(?:com|org|net|edu|gov|mil|int|io|ai|dev|co|info|cloud|online|xyz|app|tech|"
     r"internal|corp|lan|local|biz|[a-z]{2})(?![\w@/-]|[.:]\w)"
+    r"|(?<![\w./@+-])[\w.+-]+@(?:[\w-]+\.)+(?:com|org|net|edu|gov)(?=/)"
+    r"|\b[\w.+-]+ ?[\[(](?i:at)[\])] ?[\w-]+(?: ?[\[(](?i:dot)[\])] ?|\.)[a-z]+\b"
 )
 #: A machine that is not this one: in an address, with a port; its card (Ethernet or GPU).
 _MACHINE: Final = re.compile(
     r"(?<![\w.])(?!127\.|0\.0\.0\.0)(?:\d{1,3}(?:\.\d{1,3}){3}:\d{2,5}\b|192\.168(?:\.\d{1,3}){2}\b)"
-    r"|(?<=://)(?!127\.|0\.0\.0\.0|localhost\b)(?:\d{1,3}(?:\.\d{1,3}){3}|[\w.-]+:\d{2,5})\b"
+    r"|(?<=://)(?!127\.|0\.0\.0\.0|localhost\b)(?:\d{1,3}(?:\.\d{1,3}){3}|[\w.-]+:\d{1,5})\b"
+    r"|(?<=http://)(?!localhost\b)[\w-]+(?=[/?\s\"']|$)|(?<=https://)(?!localhost\b)[\w-]+(?=[/?\s\"']|$)"
+    r"|(?<![\w.])172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2}(?![\w.])|(?<![\w:])(?i:fe80|fd[0-9a-f]{2}):[0-9a-fA-F:]{4,}"
+    r"|(?i:(?<=inet )|(?<=addr )|(?<=addr:)|(?<=ping )|(?<=ect to )|(?<=ted to )"
+    r"|(?<=from )|(?<=host ))10(?:\.\d{1,3}){3}(?![\w.])"
+    r"|(?<![\w.-])(?=[A-Za-z0-9-]*[0-9-])[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:internal|corp|lan|local|intranet|localdomain)(?![\w(-]|\.\w)"
+    r"|(?<=\bLinux )[\w.-]+(?= \d+\.\d+\.\d+\S* #\d)"
     r"|\[(?!::1\])[0-9a-fA-F:.]{4,}\]:\d{2,5}\b|(?<![\w:-])(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}(?![\w:-])"
     r"|\b(?:GPU|MIG)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
 )
 #: Who runs it and where, as a shell and a launcher have it: `USER=bob`, `--master-addr gpu7`.
 _RUN_BY: Final = re.compile(
-    r"\b(?:[A-Z]+_)*(?:HOSTNAME|HOST|COMPUTERNAME|USER|USERNAME|LOGNAME|NODELIST|NODENAME|MASTER_ADDR)=(?!\(removed\)|\d+\b)[^\s\"',;]+"
-    r"|(?<![\w-])--(?:hostname|host|username|user|master[_-]addr|rdzv[_-]endpoint|node[_-]?list)(?:=|[ ]+)"
-    r"(?!\(removed\)|-|127\.|0\.0\.0\.0|localhost\b)[^\s\"',;]+"
+    r"\b(?:(?:[A-Z]+_)*(?:HOSTNAME|HOST|COMPUTERNAME|USER|USERNAME|LOGNAME|NODELIST|NODENAME|MASTER_ADDR)|GIT_(?:AUTHOR|COMMITTER)_NAME|"
+    r"WANDB_(?:ENTITY|PROJECT)|AWS_ACCOUNT_ID)=(?!\(removed\)|\d+\b)(?:\"[^\"]+\"|'[^']+'|[^\s\"',;]+)"
+    r"|(?<![\w-])--?(?:hostname|host|username|user|master[_-]addr|rdzv[_-]endpoint|node[_-]?list)(?:=|[ ]+)"
+    r"(?!\(removed\)|-|127\.|0\.0\.0\.0|localhost\b)[^\s\"';]+"
+    r"|(?<![\w.-])(?i:(?:user_?name|host_?name|node_?name|logname|master_addr)(?:=|: ?)|(?:user|login)=)"
+    r"[\"']?(?!\(removed\)|\d+\b|127\.|localhost\b|[\"':=(])[^\s\"',;)]+"
+    r"|(?<=\")(?:user|owner)\": ?\"(?!\(removed\))[^\"\\]+"
+    r"|\b(?:mpirun|mpiexec|horovodrun|srun|salloc|sbatch|pdsh)(?: [^\s;|&]+){0,20}?"
+    r" (?:-H|-w|-host|--host)[ =](?!\(removed\))[^\s\"';]+"
+    r"|\bsudo -u ?[\w.-]+|\bsu - [\w.-]+|\b[ug]id=\d+\((?!root\))[\w.-]+\)"
+    r"|\b(?:Author|Committer):(?: [^\W\d_][\w.'-]*){1,4}(?![\w=])"
+    r"|(?<![\w-])[dl-][rwxsStT-]{9}[.+@]? +\d+ +(?!root root)[\w.-]+ +[\w.-]+"
 )
 _PATTERNS: Final = (
     ("token", _MADE, None),
+    ("token", _HOOK, re.compile(r"hook|\.azure\.com|ntfy|ifttt|feishu|larksuite")),
     ("token", _ADDRESS, re.compile("://|[?&]")),
-    ("token", _OPTION, re.compile(r"-|bearer|basic", re.IGNORECASE)),
-    ("token", _ASSIGNED, re.compile(r"auth|token|secret|pass|pwd|key|cred|cookie|_PAT=", re.IGNORECASE)),
-    ("token", _LINE, re.compile(": ?|machine ")),
-    ("address", _MAIL, re.compile("@|%40")),
-    ("address", _MACHINE, re.compile(r"\d\.\d+\.\d+|://|\]:|[0-9a-fA-F][:-]")),
-    ("address", _RUN_BY, re.compile("=|--")),
+    ("token", _OPTION, re.compile(r"-|bearer|basic|login|ngc|jdbc", re.IGNORECASE)),
+    ("token", _ASSIGNED, re.compile(r"auth|token|secret|pass|pwd|key|cred|cookie|sess|csrf|_PAT=", re.IGNORECASE)),
+    ("token", _LINE, re.compile("auth|token|secret|pass|pwd|key|cred|cookie", re.IGNORECASE)),
+    ("address", _MAIL, re.compile(r"@|%40|[\[(]at[\])]", re.IGNORECASE)),
+    ("address", _MACHINE, re.compile(r"\d\.\d+\.\d+|://|\]:|[0-9a-fA-F][:-]|\.(?:internal|corp|lan|local|intra)")),
+    (
+        "address",
+        _RUN_BY,
+        re.compile(
+            r"[A-Z]=|--|(?i:user|host|node|logname|login|master|owner|author|committer)|mpi|srun|salloc|sbatch|pdsh|su|id=|[dl-]r[w-]"
+        ),
+    ),
 )
 
 
