@@ -53,7 +53,7 @@ if not told:
 name = f"{seen.name} · {seen.words}"
 paths = list(dict.fromkeys(f.key.path for f in run.keys))
 sides = [Kernels(label=s.label, row=s.row, kernels=one.kernels, calls=one.calls) for s, one in told.values()]
-shell.title("Where does GPU time go?", kernel_answer(sides))
+shell.title(f"Where does {'CPU' if seen.folder.run.machine.device == 'cpu' else 'GPU'} time go?", kernel_answer(sides))
 labels = {s.row.key: s.label for s, _ in told.values()}
 roofs = path_roofs([one.row for one in sides], limits)
 

@@ -75,7 +75,7 @@ def test_cases_are_told_by_tokens_alone_where_these_do() -> None:
     assert list(case_labels([CASE, long]).values()) == ["64", "8,192"]
     assert list(case_phrases([CASE.but(tokens=1), long]).values()) == ["1 token", "8,192 tokens"]
     assert case_labels([CASE, long.but(tp=2)])[CASE] == "TP 1 n64"
-    assert case_phrases([CASE, CASE.but(tp=2)])[CASE] == "TP 1 n64"
+    assert case_phrases([CASE, CASE.but(tp=2)])[CASE] == "TP 1 · 64 tokens"
 
 
 def test_a_case_in_words_counts_its_tokens() -> None:

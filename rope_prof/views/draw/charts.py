@@ -10,6 +10,8 @@ from rope_prof.views.draw.scale import Scale, decades, linear_scale, log_scale, 
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Shape, Text, fitted, text_width
 
 WIDTH = 1180.0
+#: Of the picture for a narrow page, where a wide one's letters would be too small to read.
+NARROW = 700.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +73,20 @@ class BarChart:
     @property
     def drawing(self) -> Drawing:
         """It as a still picture: bars under each other, labels at the left, `unit` on the axis."""
+        return self._drawn(WIDTH)
+
+    @property
+    def narrow(self) -> Drawing:
+        """The same for a narrow page."""
+        return self._drawn(NARROW)
+
+    def _drawn(self, width: float) -> Drawing:
         labels = (text_width(row.label, 13, bold=row.head) for row in self.rows)
         left = min(300.0, max(labels, default=0.0) + 16)
         note = max((text_width(row.note) for row in self.rows), default=0.0) + 16
         values = [value for row in self.rows for value in row.values]
         low = min(0.0, *values)
-        x_of = linear_scale(low, max(values, default=0.0) or low + 1.0, left, WIDTH - note - 8)
+        x_of = linear_scale(low, max(values, default=0.0) or low + 1.0, left, width - note - 8)
         top = 26.0 if self.legend else 4.0
         shapes = list(_legend(self, left))
         bottom = top + 30.0 * len(self.rows)
@@ -86,8 +96,8 @@ class BarChart:
             shapes.append(Text(x=at, y=bottom + 16, text=f"{value:,.10g}", role="muted", anchor="middle"))
         for index, row in enumerate(self.rows):
             shapes += _bar(row, top + 30 * index, left, x_of)
-        shapes.append(Text(x=(left + WIDTH - note) / 2, y=bottom + 34, text=self.unit, role="muted", anchor="middle"))
-        return Drawing(width=WIDTH, height=bottom + 42, title=self.title, shapes=tuple(shapes))
+        shapes.append(Text(x=(left + width - note) / 2, y=bottom + 34, text=self.unit, role="muted", anchor="middle"))
+        return Drawing(width=width, height=bottom + 42, title=self.title, shapes=tuple(shapes))
 
 
 def _legend(chart: BarChart, x: float) -> Iterator[Shape]:

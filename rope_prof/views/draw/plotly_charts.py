@@ -259,7 +259,7 @@ def _histograms(chart: HistogramChart, palette: Palette, source: str) -> go.Figu
         source,
         76 + _HIST * len(chart.rows),
         annotations=list(figure.layout.annotations),
-        margin={"l": 12, "r": 12, "t": 24, "b": 52},
+        margin={"l": 12, "r": 12, "t": 24, "b": 66},
     )
     axis = {name: shared["xaxis"][name] for name in ("gridcolor", "linecolor", "tickfont", "zeroline", "automargin")}
     figure.update_layout(**{name: value for name, value in shared.items() if not name.startswith(("xaxis", "yaxis"))})

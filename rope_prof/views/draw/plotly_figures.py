@@ -36,7 +36,7 @@ def layout(palette: Palette, run: str, height: int, **more: Any) -> dict[str, An
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 13, "color": palette.ink},
-        "margin": {"l": 12, "r": 12, "t": 8, "b": 52},
+        "margin": {"l": 12, "r": 12, "t": 8, "b": 66},
         "showlegend": False,
         "hoverlabel": {
             "bgcolor": palette.panel,
@@ -58,7 +58,7 @@ def layout(palette: Palette, run: str, height: int, **more: Any) -> dict[str, An
         "yref": "paper",
         "x": 1,
         "y": 0,
-        "yshift": -44,
+        "yshift": -64,
         "xanchor": "right",
         "yanchor": "bottom",
         "showarrow": False,

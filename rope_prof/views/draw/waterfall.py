@@ -119,4 +119,6 @@ def _saved(term: TermLike) -> str:
     words = f"{'−' if term.saved_ns >= 0 else '+'}{duration(abs(term.saved_ns))}"
     if term.lo is None or term.hi is None:
         return words
-    return f"{words}  {ends(*sorted((-term.lo, -term.hi)))}".replace("-", "−")
+    lo, hi = sorted((-term.lo, -term.hi))
+    bounds = ends(lo, hi) if words.endswith(" µs") else f"[{duration(lo)}, {duration(hi)}]"
+    return f"{words}  {bounds}".replace("-", "−")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from html import escape
 
 from rope_prof.views.blocks.model import Block, Card, Headline, Picture, Words
+from rope_prof.views.draw.charts import BarChart
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.svg import MARGIN, Drawing, Marker, Rect, lines_of, placed, svg_file
 from rope_prof.views.page.writer import Writer, text
@@ -70,7 +71,11 @@ class _PageWriter(Writer):
         return f'<span title="{text(name)}">{text(short_name(name, NAME_LENGTH))}</span>'
 
     def figure(self, figure: Picture) -> str:
-        return f"{hovered(figure.drawing, self.palette)}{key(figure.caption)}"
+        drawn = hovered(figure.drawing, self.palette)
+        if isinstance(figure.chart, BarChart):
+            narrow = hovered(figure.chart.narrow, self.palette)
+            drawn = f'<div class="rp-wide">{drawn}</div><div class="rp-narrow">{narrow}</div>'
+        return f"{drawn}{key(figure.caption)}"
 
 
 def picture(svg: str, alt: str) -> str:

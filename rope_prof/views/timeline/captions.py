@@ -68,7 +68,7 @@ def call_table(panels: Sequence[Panel]) -> pl.DataFrame:
 def call_answer(sides: Sequence[tuple[str, Row]]) -> str:
     """Kernels and unprofiled time of a call, of the side where it takes longest and of the one where it takes least.
 
-    The picture below is on the profiled clock: so it says, and how far the profiler stretches the widest of them.
+    The picture below is on the profiled clock: so it says, and how far the profiler stretches them.
     """
     timed = sorted(((row.wall_ns.median, label, row) for label, row in sides if row.wall_ns), key=lambda one: -one[0])
     if not timed:
@@ -77,8 +77,9 @@ def call_answer(sides: Sequence[tuple[str, Row]]) -> str:
     counts = (row.kernels_per_call for _, _, row in ends)
     kernels = [MISSING if count is None else counted(count, "kernel") for count in counts]
     said = (f"{label}: {kernel}, {duration(ns)}" for (ns, label, _), kernel in zip(ends, kernels, strict=True))
-    widest = max((row.inflation for _, row in sides if row.inflation is not None), default=None)
-    stretched = "" if widest is None else f", up to {ratio(widest)} as long"
+    found = sorted(row.inflation for _, row in sides if row.inflation is not None)
+    ends = " to ".join(dict.fromkeys(ratio(one) for one in (*found[:1], *found[-1:])))
+    stretched = f", {ends} as long" if found else ""
     return f"{'; '.join(said)}, without the profiler. Drawn as profiled{stretched}."
 
 

@@ -56,7 +56,8 @@ def compare_answer(found: Comparison) -> str:
     said = [f"{_VERDICTS[word]} in {count}" for word, count in counts.items() if count]
     ends = " to ".join(dict.fromkeys((ratio(min(ratios)), ratio(max(ratios)))))
     if len(walls) == 1:
-        return f"The candidate is {_VERDICTS.get(walls[0].word, 'not decided')}: {ends}."
+        word = _VERDICTS.get(walls[0].word)
+        return f"{'Not decided' if word is None else f'The candidate is {word}'}: {ends}."
     return f"Of {counted(len(walls), 'case')} the candidate is {', '.join(said) or 'decided in none'}: {ends}."
 
 

@@ -151,9 +151,9 @@ def case_labels(cases: Sequence[Case]) -> dict[Case, str]:
 
 
 def case_phrases(cases: Sequence[Case]) -> dict[Case, str]:
-    """The same inside a sentence: `8,192 tokens`, or `424b TP 2 n8192`."""
-    alone = _differing(cases) <= {case.operation.swept for case in cases}
-    return {case: swept(case).phrase if alone else label for case, label in case_labels(cases).items()}
+    """The same where people read: `8,192 tokens`, or `424b · TP 2 · 8,192 tokens`."""
+    names = _differing(cases) | {case.operation.swept for case in cases}
+    return {case: " · ".join(axis.phrase for axis in axes(case) if axis.name in names) for case in cases}
 
 
 def key_labels(rows: Sequence[Keyed]) -> list[str]:
