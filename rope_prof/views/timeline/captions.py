@@ -78,8 +78,8 @@ def call_answer(sides: Sequence[tuple[str, Row]]) -> str:
     kernels = [MISSING if count is None else counted(count, "kernel") for count in counts]
     said = (f"{label}: {kernel}, {duration(ns)}" for (ns, label, _), kernel in zip(ends, kernels, strict=True))
     found = sorted(row.inflation for _, row in sides if row.inflation is not None)
-    ends = " to ".join(dict.fromkeys(ratio(one) for one in (*found[:1], *found[-1:])))
-    stretched = f", {ends} as long" if found else ""
+    stretch = " to ".join(dict.fromkeys(ratio(one) for one in (*found[:1], *found[-1:])))
+    stretched = f", {stretch} as long" if found else ""
     return f"{'; '.join(said)}, without the profiler. Drawn as profiled{stretched}."
 
 
