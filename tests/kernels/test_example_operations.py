@@ -143,6 +143,13 @@ def test_inputs_on_another_device_name_the_field() -> None:
         require_calls([call], 1, operation("silu-mul"), torch.device("cuda:0"))
 
 
+def test_calls_that_share_memory_are_not_cold() -> None:
+    first, second = operation("silu-mul").calls(case_of("silu-mul"), 2, CPU, None, seed=1)
+    require_calls([first, second], 2, operation("silu-mul"), CPU)
+    with pytest.raises(OperationError, match="calls gives two calls the same memory in 'fresh'"):
+        require_calls([first, first], 2, operation("silu-mul"), CPU)
+
+
 def test_paths_are_found_by_name_alone() -> None:
     for name in EXAMPLES:
         assert isinstance(operation(name).path("unfused"), Path)

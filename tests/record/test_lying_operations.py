@@ -54,6 +54,8 @@ unchecked = lying(check=lambda self, case: 1 / 0)
 unlacked = lying(lacks=lambda self, case, path: 1 / 0)
 ended = lying(exact=lambda self, case, call, rows: exit(3))
 pathless = lying(path=lambda self, name: {}[name])
+whole = lying(exact=lambda self, case, call, rows: ((2 * call.arguments[0][rows]).long(),))
+short = lying(path=lambda self, name: Path(name, {"sum": lambda x: x + x, "product": lambda x: 2 * x[:1]}[name]))
 bare = lying(path=lambda self, name: lambda x: x)
 drawn = lying(path=lambda self, name: Path(name, lambda x: x + torch.rand_like(x)))
 """
@@ -83,6 +85,7 @@ def recorded(file: Path, name: str, out: Path, *more: str) -> int:
         ("unlacked", "lacks fails (ZeroDivisionError: division by zero)"),
         ("broken", "exact fails (ValueError: no such case)"),
         ("device", "calls puts tensor 0 of the arguments on meta; expected cpu"),
+        ("whole", "exact gives 'out' in int64; expected float64, unrounded, of whole numbers too"),
         ("unmade", "calls fails (ValueError: no such case)"),
         ("pathless", "path('sum') fails (KeyError: 'sum')"),
         ("bare", "path('sum') fails (TypeError: function came; expected kernels.operation.Path)"),
@@ -107,6 +110,13 @@ def test_a_lie_of_a_later_case_fails_the_keys_of_that_case_and_the_run_is_whole(
     run = read_run(tmp_path / "run").run
     assert run.complete
     assert [facts.status for facts in run.keys] == ["measured", "measured", "failed", "failed"]
+
+
+def test_a_path_that_leaves_rows_out_fails_though_the_reference_gives_any_rows(file: Path, tmp_path: Path) -> None:
+    assert recorded(file, "short", tmp_path / "run") == 5
+    keys = {(facts.key.path, facts.key.case["tokens"]): facts for facts in read_run(tmp_path / "run").run.keys}
+    assert {path for (path, _), facts in keys.items() if facts.status == "measured"} == {"sum"}
+    assert "the path returned 'out' of shape (1, 3); expected (4, 3)" in (keys["product", 4].reason or "")
 
 
 def test_an_operation_that_lies_in_a_process_of_its_own_leaves_no_run_either(

@@ -114,7 +114,8 @@ def _require_alike(out: Tensors, exact: Tensors, part: slice, operation: Operati
     for name, got, want in zip(names, out, exact, strict=True):
         if want.dtype != torch.float64:
             raise OperationError(
-                f"operation {operation.name!r}: exact gives {name!r} in {_dtype(want)}; expected float64, unrounded"
+                f"operation {operation.name!r}: exact gives {name!r} in {_dtype(want)}; expected float64, unrounded, "
+                "of whole numbers too"
             )
         shape = tuple((got[part] if operation.by_rows else got).shape)
         if tuple(want.shape) != shape:
@@ -162,10 +163,11 @@ def step(dtype: torch.dtype, largest: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ErrorLimits:
-    """What the baseline gives of a case: how far each output may lie from the reference, and its dtype."""
+    """What the baseline gives of a case: how far each output may lie from the reference, its dtype and its shape."""
 
     errors: tuple[float, ...]
     dtypes: tuple[torch.dtype, ...]
+    shapes: tuple[tuple[int, ...], ...]
 
 
 def limits(operation: Operation, case: Setting, call: Call) -> ErrorLimits:
@@ -185,7 +187,7 @@ def limits(operation: Operation, case: Setting, call: Call) -> ErrorLimits:
         max(2 * one.max_error, step(dtype, one.largest), output.tolerance * one.largest)
         for one, dtype, output in zip(found, dtypes, operation.outputs, strict=True)
     )
-    return ErrorLimits(errors, dtypes)
+    return ErrorLimits(errors, dtypes, tuple(tuple(each.shape) for each in out))
 
 
 def _require_repeated(out: Tensors, again: Tensors, operation: Operation) -> None:
@@ -205,7 +207,9 @@ def judged(out: Tensors, operation: Operation, case: Setting, call: Call, known:
 
     Errors: TypeError for outputs of another shape or dtype than the baseline's.
     """
-    for output, got, want in zip(operation.outputs, out, known.dtypes, strict=True):
+    for output, got, want, shape in zip(operation.outputs, out, known.dtypes, known.shapes, strict=True):
+        if tuple(got.shape) != shape:  # a reference asked for the rows that are there would find nothing amiss
+            raise ShapeError(output.name, tuple(got.shape), shape)
         if got.dtype != want:
             less = ": a lower precision than stated" if got.dtype.itemsize < want.itemsize else ""
             raise TypeError(

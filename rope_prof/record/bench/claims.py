@@ -25,6 +25,12 @@ def require_calls(made: Any, count: int, operation: Operation, device: torch.dev
         raise OperationError(f"{says} gives {len(made)} calls; expected the {count} that were asked for")
     for call in made:
         _require_call(call, operation, device, says)
+    places = [{tensor.data_ptr() for tensor in call.fresh if tensor.numel()} for call in made]
+    if len(set().union(*places)) < sum(map(len, places)):
+        raise OperationError(
+            f"{says} gives two calls the same memory in 'fresh'; expected its own for each: what they share is in the "
+            "cache already"
+        )
 
 
 def _require_call(call: Call, operation: Operation, device: torch.device, says: str) -> None:

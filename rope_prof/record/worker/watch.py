@@ -157,6 +157,8 @@ def differs(timed: Sequence[torch.Tensor], called: Sequence[torch.Tensor]) -> st
     if len(timed) != len(called):
         return f"{len(timed)} outputs where checked calls have {len(called)}"
     for one, two in zip(timed, called, strict=True):
+        if one.shape != two.shape:
+            return f"an output of shape {tuple(one.shape)} where a checked call has {tuple(two.shape)}"
         apart = float((one.double() - two.double()).abs().nan_to_num(nan=torch.inf).max()) if one.numel() else 0.0
         granted = 1e-3 * float(two.double().abs().nan_to_num().max()) + 1e-6 if two.numel() else 0.0
         if apart > granted:

@@ -84,6 +84,12 @@ def test_a_path_that_quantises_is_honest() -> None:
     assert tensors((half, 1, torch.ones(2, dtype=torch.int64))) == [half]
 
 
+def test_outputs_of_another_shape_are_others_even_where_they_broadcast() -> None:
+    whole = torch.ones(4, 3)
+    assert differs([whole[:1]], [whole]) == "an output of shape (1, 3) where a checked call has (4, 3)"
+    assert differs([whole], [whole]) is None
+
+
 def test_outputs_are_alike_to_a_thousandth_of_the_largest() -> None:
     one = torch.tensor([1.0, 1000.0])
     assert differs([one], [one + 0.5]) is None
