@@ -20,7 +20,11 @@ def main() -> None:
     gc.set_threshold(_NEW_OBJECTS)
     if _READING.intersection(sys.argv[1:2]):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.exit(run())
+    try:
+        code = run()
+    finally:
+        gc.freeze()  # what ends with the process is not searched once more
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -200,7 +200,7 @@ def _flows(draw: st.DrawFn) -> tuple[list[Op], int]:
 @given(_flows())
 def test_the_floor_is_never_above_what_really_enters_and_leaves(flow: tuple[list[Op], int]) -> None:
     ops, moved = flow
-    shapes = Shapes.of(_trace(ops, calls=1).ops)
+    shapes = Shapes(_trace(ops, calls=1).ops)
     trace = _trace(ops, calls=1)
     events = device_events(trace, launched_events(trace))
     found = floor(shapes, events, np.zeros(1, np.int64), len(ops), Bandwidth(bytes_a_ns=1.0, source="given"))

@@ -115,12 +115,13 @@ def chains(
     trace's shapes and `bytes_a_ns`, the device's bandwidth (None: that of the fastest large copy). `small_ns` is the
     median above which a kernel ends a chain.
     """
-    steps, shapes, sites = _steps(trace), Shapes.of(trace.ops), LaunchSites(trace)
+    steps, shapes, sites = _steps(trace), Shapes(trace.ops), LaunchSites(trace)
     found: list[tuple[Chain, pl.DataFrame]] = []
     speeds: dict[str, Bandwidth] = {}
     for device, rows in parts_of(launched_events(trace), "device", ordered=True):
         events = device_events(trace, rows, small_ns)
-        modules = sites.modules(events.frame).str.replace_all(MODULE_NUMBER, "_*$1")
+        modules = sites.modules(events.frame)
+        modules = modules if modules.null_count() == len(modules) else modules.str.replace_all(MODULE_NUMBER, "_*$1")
         span = int(events.end.max() - events.start.min())
         idle, latency = device_idle(events), launch_latency(events)
         paths = critical_paths(trace, events, latency)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -150,18 +151,17 @@ def _broadcast(inputs: tuple[_Tensor, ...]) -> int:
         return _BOUNDLESS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shapes:
     """The operators with shapes, by thread, in order of their start."""
 
-    threads: dict[tuple[int | None, int | None], pl.DataFrame]
+    ops: pl.DataFrame
 
-    @classmethod
-    def of(cls, ops: pl.DataFrame) -> Shapes:
-        shaped = ops.filter(pl.col("input_dims").is_not_null()).sort("start_ns", "dur_ns", descending=[False, True])
-        return cls(
-            {(key[0], key[1]): rows for key, rows in shaped.partition_by("process", "thread", as_dict=True).items()}
-        )
+    @cached_property
+    def threads(self) -> dict[tuple[int | None, int | None], pl.DataFrame]:
+        shaped = self.ops.filter(pl.col("input_dims").is_not_null())
+        shaped = shaped.sort("start_ns", "dur_ns", descending=[False, True])
+        return {(key[0], key[1]): rows for key, rows in shaped.partition_by("process", "thread", as_dict=True).items()}
 
     def operator(self, event: dict[str, Any]) -> _Operator | None:
         """The innermost operator around the launch of `event`."""
@@ -179,7 +179,7 @@ def bandwidth(events: pl.DataFrame, given: float | None = None) -> Bandwidth:
     """The `given` one, else that of the fastest long copy within the device among `events`."""
     if given is not None:
         return Bandwidth(bytes_a_ns=given, source="given")
-    copies = events.filter(
+    copies = events.select("kind", "name", "bytes", "dur_ns").filter(
         (pl.col("kind") == "memcpy")
         & pl.col("name").str.contains("(?i)DtoD|Device -> Device")
         & (pl.col("bytes") >= LARGE)
@@ -196,7 +196,7 @@ def bandwidth(events: pl.DataFrame, given: float | None = None) -> Bandwidth:
 
 def floor(shapes: Shapes, events: ChainEvents, first: Ints, length: int, speed: Bandwidth) -> ChainFloor:
     """Of one call of the chain whose calls begin at `first`."""
-    if not shapes.threads:
+    if shapes.ops["input_dims"].null_count() == shapes.ops.height:
         return ChainFloor(None, "the trace has no shapes: record with record_shapes=True")
     if speed.bytes_a_ns is None:
         return ChainFloor(None, speed.source)

@@ -32,7 +32,8 @@ def busy_fixes(trace: Trace, events: pl.DataFrame, sites: LaunchSites) -> Iterat
     """The losses in the busy time of one device; `events` are its rows of `launched`."""
     start, end = window(events)
     comm = communicates(events)
-    work = frame_union(events.filter(~comm & pl.col("kind").is_in(["kernel", "graph"])))
+    computes = ~comm & pl.col("kind").is_in(["kernel", "graph"])
+    work = frame_union(events.select("kind", "start_ns", "dur_ns").filter(computes))
     copies = events.filter(pl.col("kind") == "memcpy")
     named = copies.with_columns(ways(copies["name"]))
     told = pl.concat_str("direction", pl.col("memory"), separator=" ", ignore_nulls=True)
@@ -42,7 +43,8 @@ def busy_fixes(trace: Trace, events: pl.DataFrame, sites: LaunchSites) -> Iterat
         yield from _alone("communication", moved, work, end - start, sites)
     sms = sms_of(trace, str(events["device"][0]))
     if sms:
-        yield from _grids(events.filter(~comm & (pl.col("kind") == "kernel")), sms, end - start, sites)
+        long = (pl.col("kind") == "kernel") & (pl.col("dur_ns") >= LEAST_NS) & pl.col("grid").is_not_null()
+        yield from _grids(events.filter(~comm & long), sms, end - start, sites)
 
 
 def _alone(kind: str, rows: pl.DataFrame, work: SpanSet, span: int, sites: LaunchSites) -> Iterator[Fix]:
@@ -52,9 +54,8 @@ def _alone(kind: str, rows: pl.DataFrame, work: SpanSet, span: int, sites: Launc
         yield from _fix(kind, str(subject), group, alone, span, sites)
 
 
-def _grids(kernels: pl.DataFrame, sms: int, span: int, sites: LaunchSites) -> Iterator[Fix]:
+def _grids(known: pl.DataFrame, sms: int, span: int, sites: LaunchSites) -> Iterator[Fix]:
     """Kernels of fewer blocks than the device has SMs, by name: spread over all, they take that part of their time."""
-    known = kernels.filter((pl.col("dur_ns") >= LEAST_NS) & pl.col("grid").is_not_null())
     blocks = {text: _blocks(text) for text in known["grid"].unique().to_list()}
     small = {text: count for text, count in blocks.items() if 0 < count < sms}
     if not small:

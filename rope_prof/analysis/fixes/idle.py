@@ -35,18 +35,19 @@ def idle_fixes(
     found = gaps(events)
     if not found.height:
         return
-    after = events.select("name", "launch_name", "launch_process", "launch_thread", "launch_start_ns")[found["after"]]
+    after = events.select("name", "launch_name", "launch_process", "launch_thread", "launch_start_ns")
     split = pieces(segments(found, events), host_side)
-    rows = split.join(after.with_row_index("gap").cast({"gap": pl.Int64}), on="gap", maintain_order="left")
     device, span = str(events["device"][0]), _span(events)
-    parts = rows.filter(pl.col("cause").is_in(_LATE)).group_by("gap", maintain_order=True)
-    late = parts.agg(pl.all().exclude("dur_ns", "cause").first(), pl.col("dur_ns").sum())
+    parts = split.filter(pl.col("cause").is_in(_LATE)).group_by("gap", maintain_order=True)
+    late = parts.agg(pl.col("start_ns").first(), pl.col("dur_ns").sum())
+    late = late.hstack(after[found["after"][late["gap"]]])
     if late.height:
         usual = float(late["dur_ns"].median() or 0)  # type: ignore[arg-type]
         apart = (pl.col("dur_ns") > PAUSE * usual) | holding(late["launch_name"], _GRAPH)
         yield from _launches(late.filter(~apart), analysis, device, span, sites)
         yield from _elsewhere(late.filter(apart), device, span, sites)
-    yield from _waits(trace, rows.filter(pl.col("cause") == "sync"), device, span, sites)
+    waits = split.filter(pl.col("cause") == "sync")
+    yield from _waits(trace, waits.hstack(after[found["after"][waits["gap"]]]), device, span, sites)
 
 
 def _span(events: pl.DataFrame) -> int:

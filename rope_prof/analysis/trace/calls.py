@@ -153,8 +153,11 @@ def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
 
 def inside(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     """The name of the row of `ranges` (or any spans of threads) that holds each launch and began last, or null."""
+    if not ranges.height:
+        return pl.Series("range", [None], dtype=pl.String).new_from_index(0, events.height)
     if events.height == 1:
-        return pl.Series("range", [_around(ranges, events.row(0, named=True))], dtype=pl.String)
+        names = around(ranges, events.row(0, named=True))["name"]
+        return pl.Series("range", [names[-1] if len(names) else None], dtype=pl.String)
     at = events["launch_start_ns"]
     first, final = (pl.lit(instant, dtype=pl.Int64) for instant in (at.min(), at.max()))
     end = (pl.col("start_ns") + pl.col("dur_ns")).fill_null(FOREVER)
@@ -163,18 +166,17 @@ def inside(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     return ordered["range"].gather(last.set(last < 0, None)).alias("range")
 
 
-def _around(ranges: pl.DataFrame, launch: dict[str, Any]) -> str | None:
-    """`inside` of one launch."""
+def around(ranges: pl.DataFrame, launch: dict[str, Any]) -> pl.DataFrame:
+    """The rows of `ranges` (or any spans of threads) that hold a launch, the one that began last at the end."""
     at, process, thread = launch["launch_start_ns"], launch["launch_process"], launch["launch_thread"]
     if at is None:
-        return None
+        return ranges.clear()
     lasts = pl.col("dur_ns").fill_null(FOREVER)
     mine = (pl.col("process").is_null() | pl.col("process").eq_missing(process)) & (
         pl.col("thread").is_null() | pl.col("thread").is_in([thread, launch.get(FOR_THREAD)])
     )
     held = ranges.filter((pl.col("start_ns") <= at) & (pl.col("start_ns") + lasts > at) & mine)
-    names = held.sort("start_ns", lasts, descending=[False, True], maintain_order=True)["name"]
-    return names[-1] if len(names) else None
+    return held.sort("start_ns", lasts, descending=[False, True], maintain_order=True)
 
 
 def last_begun(ordered: pl.DataFrame, events: pl.DataFrame) -> pl.Series:

@@ -292,7 +292,8 @@ def cause_table(parts: Segments, host_side: Host, owners: int, first: Rungs = ()
             reached = instants.measure(end) - instants.measure(start)
             np.add.at(table[:, code], owner, reached - taken)
             taken = reached
-        np.add.at(table, (owner, parts.rest[rows]), end - start - taken)
+        cells = table.T.reshape(-1)  # the same memory, cause after cause
+        np.add.at(cells, parts.rest[rows] * owners + owner, end - start - taken)
     return table
 
 
@@ -309,20 +310,14 @@ def pieces(parts: Segments, host_side: Host, first: Rungs = ()) -> pl.DataFrame:
     schema = {"gap": pl.Int64, "start_ns": pl.Int64, "dur_ns": pl.Int64, "cause": pl.String}
     if not found["gap"]:
         return pl.DataFrame(schema=schema)
-    columns = {name: np.concatenate(arrays) for name, arrays in found.items()}
-    run = pl.struct("gap", "code").rle_id()
-    return (
-        pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64))
-        .sort("gap", "start_ns")
-        .group_by(run.alias("run"), maintain_order=True)
-        .agg(pl.col("gap", "start_ns", "code").first(), pl.col("end").last())
-        .select(
-            "gap",
-            "start_ns",
-            (pl.col("end") - pl.col("start_ns")).alias("dur_ns"),
-            pl.col("code").replace_strict(dict(enumerate(CAUSES)), return_dtype=pl.String).alias("cause"),
-        )
-    )
+    gap, start, end, code = (np.concatenate(arrays) for arrays in found.values())
+    order = np.lexsort((start, gap))
+    gap, start, end, code = gap[order], start[order], end[order], code[order]
+    opens = np.concatenate(([True], (gap[1:] != gap[:-1]) | (code[1:] != code[:-1])))
+    first = np.flatnonzero(opens)
+    last = np.append(first[1:], len(gap)) - 1
+    cause = pl.Series(CAUSES, dtype=pl.String).gather(code[first])
+    return pl.DataFrame([gap[first], start[first], end[last] - start[first], cause], schema=schema)
 
 
 def _cut(start: Int64s, end: Int64s, sets: list[SpanSet]) -> tuple[Int64s, Int64s, Int64s]:

@@ -21,7 +21,7 @@ Bools = npt.NDArray[np.bool_]
 
 FOREVER = 1 << 62
 #: About so many pairs are held at a time.
-MOST_PAIRS = 1_000_000
+MOST_PAIRS = 250_000
 
 
 @dataclass(frozen=True, eq=False)

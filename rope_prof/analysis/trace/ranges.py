@@ -181,9 +181,17 @@ def _causes(
             times = np.bincount(place, minlength=len(kept))
             table, owner, place = times[np.newaxis] @ table, calls, np.zeros_like(calls)
         columns = {cause: table[:, code] for code, cause in enumerate(CAUSES) if table[:, code].any()}
-        held, which = np.unique(family[owner], return_inverse=True)
+        held, which = _numbered(family[owner])
         sums = {cause: _sums(column[place], which, len(held)) for cause, column in columns.items()}
         yield pl.DataFrame({"family": held, **sums}).with_columns(device=pl.lit(name))
+
+
+def _numbered(groups: Int64s) -> tuple[Int64s, Int64s]:
+    """The distinct groups in order, and the place of each row's among them."""
+    if not len(groups) or int(groups.max()) > 4 * len(groups):
+        return np.unique(groups, return_inverse=True)
+    there = np.bincount(groups) > 0
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[groups]
 
 
 def _sums(values: Int64s, group: Int64s, groups: int) -> pl.Series:
@@ -204,7 +212,7 @@ def _added(causes: list[pl.DataFrame], names: list[str]) -> dict[tuple[str, str]
             for cause, ns in row.items():
                 if ns:
                     into[cause] = into.get(cause, 0) + int(ns)
-    return totals
+    return {key: {cause: into[cause] for cause in CAUSES if cause in into} for key, into in totals.items()}
 
 
 def _summed(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:

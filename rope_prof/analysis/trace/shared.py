@@ -16,7 +16,6 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.pairs import (
-    MOST_PAIRS,
     Gaps,
     ThreadCalls,
     TimedEvents,
@@ -30,7 +29,7 @@ from rope_prof.analysis.trace.spans import Bools, InOrder, Int64s, in_order
 
 #: Calls with so few events are looked at one by one; of a thread's longer ones, those that hold no more in all are too.
 FEW: Final = 512
-MANY: Final = 2 * MOST_PAIRS
+MANY: Final = 2_000_000
 #: What a cell costs by itself, as so many pairs would.
 CELL: Final = 20_000
 

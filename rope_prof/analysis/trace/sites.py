@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from rope_prof.analysis.trace.calls import families, inside, numbered
+from rope_prof.analysis.trace.calls import around, families, inside, numbered
 from rope_prof.analysis.trace.pairs import pairs
 from rope_prof.analysis.trace.ranges import outermost
 from rope_prof.model.trace import Trace, node_number
@@ -36,7 +36,9 @@ class LaunchSites:
 
     def operators(self, events: pl.DataFrame) -> pl.Series:
         """The outermost operator around each launch, or null: what the caller's own code called."""
-        return self._or_captured("operator", events, self._operators)
+        one = events.row(0, named=True) if events.height == 1 else None
+        spans = self._operators if one is None else _outermost(around(self.trace.ops, one))
+        return self._or_captured("operator", events, spans)
 
     def ranges(self, events: pl.DataFrame) -> pl.Series:
         """The family of the innermost range around each launch, or null."""
@@ -70,16 +72,7 @@ class LaunchSites:
 
     @cached_property
     def _operators(self) -> pl.DataFrame:
-        ops = self.trace.ops.with_columns(kind=pl.lit("op"))
-        lanes = outermost(numbered(ops))
-        return lanes.select(
-            "kind",
-            "process",
-            "thread",
-            name="range",
-            start_ns="host_start_ns",
-            dur_ns=pl.col("host_end_ns") - pl.col("host_start_ns"),
-        )
+        return _outermost(self.trace.ops)
 
     @cached_property
     def _lines(self) -> pl.DataFrame:
@@ -102,3 +95,10 @@ class LaunchSites:
     @cached_property
     def _ranges(self) -> pl.DataFrame:
         return self.trace.ranges.with_columns(name=families(self.trace.ranges["name"]))
+
+
+def _outermost(ops: pl.DataFrame) -> pl.DataFrame:
+    """The operators that no other one of their thread holds."""
+    lanes = outermost(numbered(ops.with_columns(kind=pl.lit("op"))))
+    lasts = pl.col("host_end_ns") - pl.col("host_start_ns")
+    return lanes.select("kind", "process", "thread", name="range", start_ns="host_start_ns", dur_ns=lasts)
