@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -28,7 +27,6 @@ from rope_prof.model.trace import Finding, Format, Trace, proof
 SCHEMA_VERSION: Final = 1
 #: What starts and ends at 0 is without a time where no other event starts so near to 0.
 FAR_NS: Final = 10_000
-_TASKS: Final = 2  # beside the caller: the judgement and the ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +67,9 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
     events = launched(trace)
     unlinked = events["launch_start_ns"].null_count()
     host_side = host(trace)
-    with ThreadPoolExecutor(_TASKS) as pool:  # frames and arrays let go of the interpreter while they work
-        judging = pool.submit(integrity, trace, events)
-        costing = pool.submit(_ranges, trace, events, host_side, range_pattern)
-        devices = _devices(trace, events, host_side)
-        judged, ranges = judging.result(), costing.result()
+    # one after the other: side by side they would hold their tables at once, and save little time
+    judged = integrity(trace, events)
+    devices, ranges = _devices(trace, events, host_side), _ranges(trace, events, host_side, range_pattern)
     answer = Analysis(
         schema_version=SCHEMA_VERSION,
         format=trace.format,

@@ -310,14 +310,13 @@ def pieces(parts: Segments, host_side: Host, first: Rungs = ()) -> pl.DataFrame:
     schema = {"gap": pl.Int64, "start_ns": pl.Int64, "dur_ns": pl.Int64, "cause": pl.String}
     if not found["gap"]:
         return pl.DataFrame(schema=schema)
-    gap, start, end, code = (np.concatenate(arrays) for arrays in found.values())
+    gap, start, end, causes = (np.concatenate(arrays) for arrays in found.values())
     order = np.lexsort((start, gap))
-    gap, start, end, code = gap[order], start[order], end[order], code[order]
-    opens = np.concatenate(([True], (gap[1:] != gap[:-1]) | (code[1:] != code[:-1])))
-    first = np.flatnonzero(opens)
-    last = np.append(first[1:], len(gap)) - 1
-    cause = pl.Series(CAUSES, dtype=pl.String).gather(code[first])
-    return pl.DataFrame([gap[first], start[first], end[last] - start[first], cause], schema=schema)
+    gap, start, end, causes = gap[order], start[order], end[order], causes[order]
+    opens = np.flatnonzero(np.concatenate(([True], (gap[1:] != gap[:-1]) | (causes[1:] != causes[:-1]))))
+    last = np.append(opens[1:], len(gap)) - 1
+    named = pl.Series(CAUSES, dtype=pl.String).gather(causes[opens])
+    return pl.DataFrame([gap[opens], start[opens], end[last] - start[opens], named], schema=schema)
 
 
 def _cut(start: Int64s, end: Int64s, sets: list[SpanSet]) -> tuple[Int64s, Int64s, Int64s]:
