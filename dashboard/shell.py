@@ -41,6 +41,21 @@ PAGES = {
     "ranks": "Ranks",
     "perfetto": "Perfetto",
 }
+#: What each page asks. Its answer stands under it, or why there is none.
+QUESTIONS = {
+    "overview": "Did it help?",
+    "timeline": "What happened in one call, as profiled?",
+    "bubbles": "Why was it idle?",
+    "kernels": "Where does GPU time go?",
+    "sweep": "When does it pay?",
+    "compare": "Is it better?",
+    "history": "When did it change?",
+    "end_to_end": "Does the user feel it?",
+    "any_trace": "What should I fix first?",
+    "two_traces": "What changed between two traces?",
+    "ranks": "Which rank is late?",
+    "perfetto": "What does Perfetto show?",
+}
 #: Rooms that need no key of the run, and may be looked at where it has none.
 _KEYLESS = ("end_to_end", "any_trace", "two_traces", "ranks", "history")
 
@@ -80,6 +95,7 @@ def header(pages: dict[str, Any], page: str) -> Seen:
     Of a run without keys (`model` writes one) only the pages that need none can be looked at.
     The links are drawn last: each of them names the whole view.
     """
+    st.session_state["asked"] = QUESTIONS[page]
     with st.container(horizontal=True, vertical_alignment="center", key="rp-head"):
         st.html('<span class="rp-mark">rope<i>_</i>prof</span>', width="content")
         links = st.container(horizontal=True, vertical_alignment="center", key="rp-links")
@@ -327,9 +343,12 @@ def notes() -> None:
         st.html(f'<p class="rp-note" role="status">{escape(sentence)}</p>')
 
 
-def title(text: str, answer: str) -> None:
-    """A page's question, and its answer in a sentence."""
-    st.html(f'<div class="rp-title"><h1>{escape(text)}</h1><p>{escape(answer)}</p></div>')
+def title(answer: str, question: str = "") -> None:
+    """The page's question, or that one, and its answer in a sentence; nothing twice."""
+    asked = question or st.session_state["asked"]
+    st.session_state["asked"] = ""
+    said = f"<p>{escape(answer)}</p>" if answer else ""
+    st.html(f'<div class="rp-title"><h1>{escape(asked)}</h1>{said}</div>')
 
 
 def caption(*sentences: str) -> None:
@@ -356,8 +375,10 @@ def fold(title: str) -> AbstractContextManager[Any]:
 
 
 def stop(sentence: str) -> NoReturn:
-    """One sentence in place of the page."""
+    """One sentence in place of the page, under the question that it leaves open."""
     notes()
+    if st.session_state["asked"]:
+        title("")
     st.html(f'<div class="rp-stop" role="alert">{escape(sentence)}</div>')
     st.stop()
     raise AssertionError("st.stop returned")

@@ -30,7 +30,6 @@ from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.window import Shown, WindowSide, limits
 
-QUESTION = "What should I fix first?"
 LIMIT = "up to 1 GB"
 WORDS = ("range", "device")
 
@@ -70,7 +69,7 @@ def _report(clean: Cleaner) -> str:
         *trace_blocks.page_blocks(found.analysis, label),
         *(block for held in folds.values() for block in held),
     )
-    return blocks_markdown(clean(f"{label}: {QUESTION}"), mapped(blocks, clean), clean(label))
+    return blocks_markdown(clean(f"{label}: {shell.QUESTIONS['any_trace']}"), mapped(blocks, clean), clean(label))
 
 
 asked = st.query_params.get("trace")
@@ -114,7 +113,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-file"):
     except RopeProfError as error:
         without = f"No Perfetto: {shell.sentence_of(error)}"
 with asking:
-    shell.title(QUESTION, f"Reading {label}.")
+    shell.title(f"Reading {label}.")
 if without:
     shell.caption(without)
 analysis = found.analysis
@@ -153,11 +152,11 @@ if analysis.integrity.verdict != "unusable" and found.trace.totals is None:
         to_fix = foreign_traces.to_fix(path)
         draw(fix_blocks(to_fix, analysis.zero_ns, asked), label, "any-trace-fixes")
     with asking:
-        shell.title(QUESTION, fix_answer(to_fix))
+        shell.title(fix_answer(to_fix))
     with st.spinner("Looking for chains"):
         worth = list(chain_blocks.page_blocks(foreign_traces.worth_fusing(path)))
     with shell.fold("Chains worth fusing"):
         draw(worth, label, "any-trace-chains")
 else:
     with asking:
-        shell.title(QUESTION, trace_blocks.verdict_words(analysis.integrity))
+        shell.title(trace_blocks.verdict_words(analysis.integrity))

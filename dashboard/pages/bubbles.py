@@ -48,7 +48,7 @@ with shell.guarded():
     found = {name: captures.bubbles(*pair) for name, pair in told.items()}
     held = captures.held(base)
 shell.notes()
-shell.title("Why was it idle?", bubble_answer(list(found.values())))
+shell.title(bubble_answer(list(found.values())))
 if not found:
     shell.stop(f"{seen.words} in run {seen.name} has no calls to show: its trace is gone or empty; record it again.")
 keys = {f.key.name: f.key for f in captured}

@@ -89,7 +89,7 @@ with shell.guarded(), st.spinner("Reading the captures of both sides"):
     found = comparing.compared(folders, sides, anyway=asked.value == "yes")
 shown = [verdict for verdict in found.verdicts if verdict.metric in metrics]
 with answer:
-    shell.title("Is it better?", compare_answer(found))
+    shell.title(compare_answer(found))
 title = f"{found.typed[1]} against {found.typed[0]}"
 chart = ForestChart(verdicts=tuple(shown), title=title)
 draw([Picture(name="verdicts", drawing=chart.drawing)], title, "compare")

@@ -20,15 +20,12 @@ from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_capti
 from rope_prof.views.timeline.window import Shown
 from rope_prof.views.words.requests import agree, end_to_end_notes, headline, prediction_lines
 
-QUESTION = "Does the user feel it?"
-
 seen = shell.seen()
 with shell.guarded():
     found = whole_requests.whole(seen.folder)
 if found is None:
     shell.notes()
     shell.title(
-        QUESTION,
         f"Run {seen.name} has no whole requests. “python -m rope_prof model -o RUN” measures them into the run in RUN.",
     )
     other = whole_requests.shipped(loading.runs())
@@ -42,7 +39,9 @@ facts, times, files = found.folder.facts, step_times(found.rows), found.traces
 zoom = shell.zoom(view.STEP_ZOOM)
 start = shell.look(view.STEP_ZOOM)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
-    st.html(wrap(seen.palette, kicker(QUESTION), hero(report_requests.request_headline(found.rows))))
+    st.html(
+        wrap(seen.palette, kicker(shell.QUESTIONS["end_to_end"]), hero(report_requests.request_headline(found.rows)))
+    )
     giving = st.container(horizontal=True, horizontal_alignment="right", width="content")
 noted = st.container()
 pictures = list(report_requests.request_picture(found.rows, facts.request.decode_tokens))

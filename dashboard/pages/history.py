@@ -29,7 +29,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.pick("of", "Operation and device", list(by_title), of.value, width=340)
 shell.notes()
 found = by_title[of.value]
-shell.title("When did it change?", history_answer(found))
+shell.title(history_answer(found))
 changes, *rest = history_blocks(found)
 charts = [block for block in rest if isinstance(block, Picture)]
 signed = f"{name.value} · {of.value}"

@@ -53,7 +53,8 @@ if not told:
 name = f"{seen.name} · {seen.words}"
 paths = list(dict.fromkeys(f.key.path for f in run.keys))
 sides = [Kernels(label=s.label, row=s.row, kernels=one.kernels, calls=one.calls) for s, one in told.values()]
-shell.title(f"Where does {'CPU' if seen.folder.run.machine.device == 'cpu' else 'GPU'} time go?", kernel_answer(sides))
+on_cpu = seen.folder.run.machine.device == "cpu"
+shell.title(kernel_answer(sides), "Where does the CPU's time go?" if on_cpu else "")
 labels = {s.row.key: s.label for s, _ in told.values()}
 roofs = path_roofs([one.row for one in sides], limits)
 

@@ -9,7 +9,7 @@ from rope_prof.serve.server import embed_path, open_path
 seen = shell.seen()
 if not view.captured(seen.folder.run, seen.case):
     shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
-shell.title("What does Perfetto show?", "One call of each path, with bubbles named by their cause: drag to sum them.")
+shell.title("One call of each path, with bubbles named by their cause: drag to sum them.")
 with shell.guarded():
     server = loading.perfetto(seen.folder)
 name = f"{seen.case}{NATIVE_SUFFIX}"

@@ -35,7 +35,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.pick("fleet", "Analysis", list(found), name.value, width=300, drop=("recording", "ranks"))
     shell.pick("recording", "Recording", list(by_name), chosen.value, width=340, drop=("ranks",))
 shell.notes()
-shell.title("Which rank is late?", rank_answer(recording))
+shell.title(rank_answer(recording))
 draw(loss_blocks(recording), recording.name, "ranks-fix")
 with shell.fold("Verdicts and clocks"):
     draw(summary_blocks(report, recording), recording.name, "ranks-summary")

@@ -54,7 +54,7 @@ if chosen.is_empty():
         f"Nothing was timed of {', '.join(a.form.format(v) for a in axes for v in picked[a.name])} in run {seen.name}; "
         "choose others."
     )
-shell.title("When does it pay?", sweep_answer(chosen, run.operation))
+shell.title(sweep_answer(chosen, run.operation))
 held = HeldWalls() if base is None else base.held(rows)
 paths = frame["path"].unique(maintain_order=True).to_list()
 found = families(chosen, run.operation)

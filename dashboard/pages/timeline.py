@@ -60,7 +60,7 @@ def show_call(clicked: int) -> None:
     st.query_params["call"] = str(clicked)
 
 
-shell.title("What happened in one call, as profiled?", call_answer(told))
+shell.title(call_answer(told))
 if sides:
     shown = Shown(
         id="calls",

@@ -118,7 +118,7 @@ def allow() -> None:
     st.query_params["anyway"] = "yes" if st.session_state["two-anyway"] else "no"
 
 
-shell.title("What changed between two traces?", "The same question of any two files, or of two ranges of one.")
+shell.title("The same question of any two files, or of two ranges of one.")
 with st.container(horizontal=True, vertical_alignment="top", key="rp-open"):
     found = {}
     for name in SIDES:
