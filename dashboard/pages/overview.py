@@ -76,7 +76,7 @@ fallen: list[Block] = [Words(text=words)]
 if chart is not None:
     fallen = [
         charted(chart, "waterfall", title="Where the saved time was"),
-        Bullets(items=(words,), title="What these parts rest on", folded=True),
+        Bullets(items=(words,), title="What they rest on", folded=True),
     ]
 with giving:
     downloads.offer(

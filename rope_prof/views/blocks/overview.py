@@ -331,20 +331,20 @@ def cards(view: Overview) -> tuple[Card, ...]:
             title="Kernels a call",
             before=number(base.row.kernels_per_call),
             after=number(side.row.kernels_per_call),
-            note="median over the captured calls",
+            note="median, captured",
         ),
         Card(
             title="Bubble a call",
             before=base.marked(duration(base.row.bubble_corrected_ns)),
             after=side.marked(duration(side.row.bubble_corrected_ns)),
-            note=f"{percent(base.bubble_share)} of the call → {percent(side.bubble_share)}; unprofiled"
+            note=f"{percent(base.bubble_share)} of the call → {percent(side.bubble_share)}, unprofiled"
             + (f"; {MARKED.removesuffix('.')}" if base.denied or side.denied else ""),
         ),
         Card(
             title="Device busy a call",
             before=duration(base.row.busy_ns),
             after=duration(side.row.busy_ns),
-            note="union of its device events",
+            note="union of events",
         ),
         Card(
             title="Largest error",
