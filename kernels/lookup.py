@@ -29,6 +29,8 @@ OURS: Mapping[str, str] = MappingProxyType(
 )
 DEFAULT = next(iter(OURS))
 _METHODS = ("path", "calls", "exact", "check", "lacks", "moved_bytes", "refill")
+#: Signs that a path may not have: it names files and ranges.
+NO_FILE = frozenset("/\\#")
 _FIELDS = ("name", "axes", "swept", "paths", "outputs")
 
 
@@ -134,6 +136,9 @@ def _wrong(found: Operation) -> str | None:
         return "outputs is empty; expected one Output for each tensor that a path returns"
     if not found.paths or not all(isinstance(path, str) and path for path in found.paths):
         return f"paths is {found.paths!r}; expected names, the baseline first"
+    strange = next((path for path in found.paths if set(path) & NO_FILE or not path.isprintable()), None)
+    if strange is not None:
+        return f"paths has {strange!r}, which names files; expected words without '/', '\\' and '#'"
     return f"paths has {_twice(found.paths)!r} twice; expected each name once" if _twice(found.paths) else None
 
 

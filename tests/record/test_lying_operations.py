@@ -56,6 +56,11 @@ ended = lying(exact=lambda self, case, call, rows: exit(3))
 pathless = lying(path=lambda self, name: {}[name])
 whole = lying(exact=lambda self, case, call, rows: ((2 * call.arguments[0][rows]).long(),))
 short = lying(path=lambda self, name: Path(name, {"sum": lambda x: x + x, "product": lambda x: 2 * x[:1]}[name]))
+kinds = lying(axes=(*Doubled.axes, Axis(name="kind", defaults={"any": ("a",)})))
+slashed = lying(paths=("sum", "a/b"))
+eats = lying(exact=lambda self, case, call, rows: (2 * call.arguments[0][rows].double() + call.arguments[0].zero_(),))
+thrice = lying(path=lambda self, name: Path(name, {"sum": lambda x: x + x, "product": lambda x: 3 * x}[name]))
+eats_and_thrice = type("Both", (type(eats),), {"path": type(thrice).path})()
 bare = lying(path=lambda self, name: lambda x: x)
 drawn = lying(path=lambda self, name: Path(name, lambda x: x + torch.rand_like(x)))
 """
@@ -117,6 +122,30 @@ def test_a_path_that_leaves_rows_out_fails_though_the_reference_gives_any_rows(f
     keys = {(facts.key.path, facts.key.case["tokens"]): facts for facts in read_run(tmp_path / "run").run.keys}
     assert {path for (path, _), facts in keys.items() if facts.status == "measured"} == {"sum"}
     assert "the path returned 'out' of shape (1, 3); expected (4, 3)" in (keys["product", 4].reason or "")
+
+
+def test_a_reference_that_writes_into_its_call_hides_no_wrong_path(file: Path, tmp_path: Path) -> None:
+    assert recorded(file, "eats", tmp_path / "right") == 0
+    assert recorded(file, "eats_and_thrice", tmp_path / "run") == 0
+    keys = read_run(tmp_path / "run").run.keys
+    assert [(facts.key.path, facts.status) for facts in keys] == 2 * [("sum", "measured"), ("product", "wrong")]
+
+
+def test_names_that_cannot_be_files_are_refused_before_anything_is_made(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, sentence in (
+        (("slashed",), "paths has 'a/b', which names files; expected words without"),
+        (
+            ("kinds", "--set", "kind=a/b"),
+            "case '4 tokens · a/b' holds '/', and names files; expected values without it",
+        ),
+        (("kinds", "--set", "kind=a b,ab"), "cases '4 tokens · a b' and '4 tokens · ab' are both called 'n4-ab'"),
+    ):
+        name, *more = words
+        assert recorded(file, name, tmp_path / "run", *more) == 2
+        assert sentence in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_operation_that_lies_in_a_process_of_its_own_leaves_no_run_either(

@@ -88,6 +88,7 @@ def deviations(out: Tensors, operation: Operation, case: Setting, call: Call) ->
     Errors: OperationError for a reference of another number or shape; TypeError for outputs of another shape.
     """
     found = [OutputDeviation() for _ in operation.outputs]
+    call = copied(call)  # a reference that works in place must not change what the next path is held to
     for part in _stretches(out, operation):
         with own_words(operation.name, "exact"):
             exact = operation.exact(case, call, part)

@@ -245,7 +245,23 @@ def _cases(options: Options, kind: Kind, operation: Operation, facts: OperationF
             cases.append(case)
     if not cases and wrong is not None:
         raise wrong
+    _require_names(cases)
     return cases
+
+
+def _require_names(cases: Sequence[Case]) -> None:
+    """Names of cases name files: each another, and of signs that may stand there. Errors: UsageError."""
+    known: dict[str, Case] = {}
+    for case in cases:
+        strange = next((sign for sign in case.name if sign in "/\\#" or not sign.isprintable()), None)
+        if strange is not None:
+            raise UsageError(f"case {case.words!r} holds {strange!r}, and names files; expected values without it")
+        other = known.setdefault(case.name, case)
+        if other is not case:
+            raise UsageError(
+                f"cases {other.words!r} and {case.words!r} are both called {case.name!r}; expected values, or forms of "
+                "axes, that differ in more than blanks and capitals"
+            )
 
 
 def _check(operation: Operation, case: Case) -> None:
