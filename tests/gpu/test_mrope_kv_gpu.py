@@ -39,22 +39,58 @@ def shares(x: Any, want: tuple[torch.Tensor, ...], q: torch.Tensor) -> list[floa
     return [float((got.double() == right.to(got.dtype).double()).double().mean()) for got, right in pairs]
 
 
-@pytest.mark.parametrize("how", CACHES, ids=lambda how: f"{how['kind']}-{how['layout']}-{how['page_size']}")
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"{s.model}-{s.q_heads}+{s.kv_heads}-{s.pairing}")
-def test_every_layout_is_right_the_first_time_and_by_the_short_way(shape: MropeShape, how: dict[str, Any]) -> None:
+#: Every option with every shape and with every kind of cache, each pair once or more.
+OPTIONS: tuple[dict[str, Any], ...] = ({}, {"settled": True}, {"keep_k": True}, {"out": True})
+PAIRS = [
+    pytest.param(shape, how, OPTIONS[(i + j) % 4], id=f"{shape.model}-{shape.q_heads}-{shape.pairing}-{how['kind']}")
+    for i, shape in enumerate(SHAPES)
+    for j, how in enumerate(CACHES)
+] + [pytest.param(ERNIE_28B, CACHES[0], options, id=f"28b-{next(iter(options))}") for options in OPTIONS[1:]]
+
+
+@pytest.mark.parametrize(("shape", "how", "options"), PAIRS)
+def test_every_layout_is_right_the_first_time_and_by_the_short_way(
+    shape: MropeShape, how: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """At each of the three lengths, for whose kernels one is compiled with the others."""
     from rope_prof.kernels.mrope_kv.fused import fused
 
-    x = made(shape, 517, **how)
-    x.slots[2], x.slots[5], x.slots[7] = -1, 10**9, -(2**40)
-    want, before = exact(x, shape), x.qkv.clone()
-    for options in ({}, {}, {"settled": True}, {"keep_k": True}, {"out": torch.empty_like(x.q)}):
-        x.qkv.copy_(before)
-        fused(*x.arguments(shape), **options)
-        found = shares(x, want, options.get("out", x.q))
-        assert min(found) >= ROUNDED, (options, found)
-        if how["kind"] == "same":
-            assert found[2] == 1.0
-        assert torch.equal(x.v, before[:, shape.heads * shape.head_dim :])
+    for tokens in (5, 517, 2051):
+        x = made(shape, tokens, **how)
+        x.slots[2], x.slots[3], x.slots[4] = -1, 10**9, -(2**40)
+        want, before = exact(x, shape), x.qkv.clone()
+        given = options | ({"out": torch.empty_like(x.q)} if "out" in options else {})
+        for _ in range(2):
+            x.qkv.copy_(before)
+            fused(*x.arguments(shape), **given)
+            found = shares(x, want, given.get("out", x.q))
+            assert min(found) >= ROUNDED, (tokens, found)
+            if how["kind"] == "same":
+                assert found[2] == 1.0
+            assert torch.equal(x.v, before[:, shape.heads * shape.head_dim :])
+
+
+@pytest.mark.parametrize("how", CACHES, ids=lambda how: f"{how['kind']}-{how['layout']}")
+def test_a_layers_own_call_writes_what_the_plain_one_does(how: dict[str, Any]) -> None:
+    """q, k and v apart and in one, for two layers in turn and for another length between."""
+    from rope_prof.kernels.mrope_kv.bound import Bound
+
+    for tokens in (5, 64, 5):
+        layers = [made(ERNIE_28B, tokens, **how) for _ in range(2)]
+        bound = [
+            Bound(ERNIE_28B, x.cos_sin_cache, x.k_cache, x.v_cache, x.k_scale, x.v_scale, x.layout) for x in layers
+        ]
+        wants = [exact(x, ERNIE_28B) for x in layers]
+        befores = [[part.clone() for part in (x.qkv, x.k_cache, x.v_cache)] for x in layers]
+        for packed in (False, True, False, True):
+            for x, layer, want, before in zip(layers, bound, wants, befores, strict=True):
+                for part, old in zip((x.qkv, x.k_cache, x.v_cache), before, strict=True):
+                    part.copy_(old)
+                if packed:
+                    layer.packed(x.qkv, x.positions, x.slots)
+                else:
+                    layer(x.q, x.k, x.v, x.positions, x.slots)
+                assert min(shares(x, want, x.q)) >= ROUNDED
 
 
 def test_a_position_outside_is_nan_for_its_token_alone_in_fp8_too() -> None:
