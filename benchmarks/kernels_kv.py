@@ -7,19 +7,25 @@ positions, slots and table are read before the kernel ahead has ended, as is so 
 
 from __future__ import annotations
 
+import random
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
+from rope_prof.kernels.mrope.fused import fused as rope
 from rope_prof.kernels.mrope.fused import launch as rope_launch
 from rope_prof.kernels.mrope.reference import error
 from rope_prof.kernels.mrope.shape import PRESETS, MropeShape
+from rope_prof.kernels.mrope_kv.bound import Bound
 from rope_prof.kernels.mrope_kv.cache import read_slots
-from rope_prof.kernels.mrope_kv.fused import Given, fused, launch
+from rope_prof.kernels.mrope_kv.checks import Given
+from rope_prof.kernels.mrope_kv.fused import fused
 from rope_prof.kernels.mrope_kv.inputs import KvInputs, make_kv_ring, touched_bytes
 from rope_prof.kernels.mrope_kv.paths import NAMES, path
+from rope_prof.kernels.mrope_kv.program import launch
 from rope_prof.kernels.mrope_kv.reference import reference
 from rope_prof.kernels.mrope_kv.traffic import least_bytes, path_bytes
 from rope_prof.kernels.mrope_kv.write import PASS_TILES, same_bytes
@@ -43,7 +49,7 @@ def point(shape: MropeShape, tokens: int, kind: Any, options: Any, l2_bytes: int
     columns = shape.q_heads * shape.head_dim
     kept = [torch.empty(each.k.numel() * 2, dtype=each.k_cache.dtype, device="cuda") for each in ring]
     flat = {id(each): room for each, room in zip(ring, kept, strict=True)}
-    for tile in PASS_TILES:
+    for tile in (tile for tile in PASS_TILES if tile[0] <= tokens):
         call = lambda x, tile=tile: same_bytes(x.qkv, columns, flat[id(x)], tile)  # noqa: E731
         graphs[f"pass {'x'.join(map(str, tile))}"] = (tools.graph_of(call, calls), len(calls))
     spreads = {name: tools.spread(v) for name, v in tools.replayed(graphs, options.rounds, options.seed).items()}
@@ -79,6 +85,41 @@ def _calls(shape: MropeShape, kind: str) -> dict[str, Call]:
     return found
 
 
+def wall(shape: MropeShape, tokens: int, rounds: int, tools: Any) -> dict[str, Any]:
+    """Microseconds of host time a call, hot, beside `add_` on one element in the same rounds: eager and compiled."""
+    torch._dynamo.reset()  # no other length's code is looked through first
+    x, one = make_kv_ring(shape, tokens, 1, device="cuda")[0], torch.zeros(1, device="cuda")
+    q, k, v, positions, table, k_cache, v_cache, slots = tensors = x.arguments(shape)[:8]
+    layer = Bound(shape, table, k_cache, v_cache, layout=x.layout)
+    cache = lambda *t: fused(*t, None, None, shape, x.layout)  # noqa: E731
+    turn = lambda *t: rope(*t, shape)  # noqa: E731
+    point, turned, cached = (torch.compile(f, fullgraph=True) for f in (lambda a: a.add_(1), turn, cache))
+    calls: dict[str, Callable[[], object]] = {
+        "add_": lambda: one.add_(1),
+        "rope": lambda: turn(q, k, positions, table),
+        "fused": lambda: cache(*tensors),
+        "bound": lambda: layer(q, k, v, positions, slots),
+        "bound, packed": lambda: layer.packed(x.qkv, positions, slots),
+        "compiled add_": lambda: point(one),
+        "compiled rope": lambda: turned(q, k, positions, table),
+        "compiled fused": lambda: cached(*tensors),
+    }
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    order, shuffler = list(calls), random.Random(5)
+    for _ in range(rounds + 3):
+        shuffler.shuffle(order)
+        for name in order:
+            call = calls[name]
+            torch.cuda.synchronize()
+            began = time.perf_counter_ns()
+            for _ in range(200):
+                call()
+            torch.cuda.synchronize()
+            samples[name].append((time.perf_counter_ns() - began) / 200e3)
+    us = {name: asdict(tools.spread(v[3:])) for name, v in samples.items()}
+    return {"model": shape.model, "tokens": tokens, "us": us}
+
+
 def accuracy(shape: MropeShape, kind: Any, seed: int) -> dict[str, Any]:
     """The fused path against the float64 oracle, output by output: 4,096 tokens, three random rows."""
     x = make_kv_ring(shape, 4096, 1, device="cuda", kind=kind, prompt="random", seed=seed)[0]
@@ -96,7 +137,9 @@ def accuracy(shape: MropeShape, kind: Any, seed: int) -> dict[str, Any]:
 def measure(options: Any, tools: Any, l2_bytes: int) -> dict[str, Any]:
     """Every point: bf16 caches of each model, fp8 ones of the first."""
     models, tokens = options.models.split(","), [int(n) for n in options.tokens.split(",")]
-    result: dict[str, Any] = {"device": [], "accuracy": {}}
+    result: dict[str, Any] = {"device": [], "accuracy": {}, "wall": []}
+    for n in (n for n in tokens if n <= 973):
+        result["wall"].append(wall(PRESETS[models[0]], n, options.wall_rounds, tools))
     for kind in ("same", "fp8"):
         for model in models if kind == "same" else models[:1]:
             result["accuracy"][f"{model} {kind}"] = accuracy(PRESETS[model], kind, options.seed)
@@ -124,6 +167,12 @@ def summary(result: dict[str, Any]) -> list[str]:
     for what, values in (("of the same-bytes pass, N >= 973", passes), ("the served chain over fused", served)):
         if values:
             lines.append(f"{what}: geometric mean {statistics.geometric_mean(values):.3f}, {_range(values)}")
+    for each in result["wall"]:
+        us = {name: value["median"] for name, value in each["us"].items()}
+        over = [f"{name} {us[name] / us['add_']:.3f}" for name in ("rope", "fused", "bound", "bound, packed")]
+        over += [f"{name} {us[name] / us['compiled add_']:.3f}" for name in ("compiled rope", "compiled fused")]
+        said = f"wall {each['model']} N={each['tokens']}: add_ {us['add_']:.2f} µs, compiled {us['compiled add_']:.2f}"
+        lines.append(f"{said}; of it: {', '.join(over)}")
     for name, outputs in result["accuracy"].items():
         shares = ", ".join(f"{output} {100 * each['rounded_share']:.3f} %" for output, each in outputs.items())
         lines.append(f"correctly rounded, {name}: {shares}")

@@ -2,12 +2,13 @@
 
 The kernel: a program takes a few tokens and a run of heads that may cross from q into k, loads all of its rows with
 128-bit accesses before anything else, fetches cos and sin in vectors straight into the layout of the rows (no shared
-memory, no barrier), turns in fp32 and rounds once. Strides, token count and table length are run-time values. On
-compute capability 9 and up it overlaps its launch with its predecessor's end (programmatic dependent launch).
+memory, no barrier), turns in fp32 and rounds once. Strides, token count and table length are run-time values; how the
+work is cut depends on the length of the call, three of which serve all. On compute capability 9 and up it overlaps its
+launch with its predecessor's end (programmatic dependent launch).
 
-The call: `fused` is the torch operator `rope_prof::mrope_`, and `rope_prof::mrope` with copies back under torch.compile
-(`operator`); eager calls that repeat a layout take a short way to the driver once one check of every tensor's type,
-device, dtype, sizes and strides has passed.
+The call: `fused` is the torch operator `rope_prof::mrope_`, and two operators under torch.compile (`operator`); eager
+calls that repeat a layout take a short way to the driver once one check of every tensor's type, device, dtype, sizes
+and strides has passed.
 
 A position outside the table gives NaN for its token, never a read outside; `check_positions` names token and value.
 """
@@ -25,14 +26,28 @@ import torch
 import triton
 import triton.language as tl
 from rope_prof.kernels.launch import PACK_POINTERS, Launch, driver_error, options, packed
+from rope_prof.kernels.mrope.lengths import LENGTHS, Length, divisor, length_of
 from rope_prof.kernels.mrope.operator import compiled_call
 from rope_prof.kernels.mrope.shape import MropeShape, shape_of
-from rope_prof.kernels.mrope.turning import ORDERS, cos_sin_of, positions_of, turned, where_also
+from rope_prof.kernels.mrope.turning import (
+    AFTER_ROWS,
+    BEFORE_ROWS,
+    ORDERS,
+    TABLE_BEFORE_WAIT,
+    cos_sin_held,
+    cos_sin_of,
+    positions_guessed,
+    positions_of,
+    turned,
+    where_also,
+)
 from torch._C._dynamo.guards import TensorGuards
 from torch.compiler import is_dynamo_compiling
 
 _DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 _WARPS = 1
+#: Rows (tokens x heads) a program of all but long calls; heads of long ones.
+_SHORT_ROWS = 8
 _HEADS_A_PROGRAM = 6
 _INT32_END = 2**31
 _KEPT_LAYOUTS = 256
@@ -81,7 +96,8 @@ def _mrope_kernel(
     ALIGN: tl.constexpr,
     BLOCK_TOKENS: tl.constexpr,
     BLOCK_HEADS: tl.constexpr,
-    SETTLED: tl.constexpr,
+    EARLY: tl.constexpr,
+    TRIGGER_FIRST: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):
     BLOCK_PAIRS: tl.constexpr = triton.next_power_of_2(PAIRS)
@@ -96,12 +112,20 @@ def _mrope_kernel(
     whole = lane < (PAIRS if NEOX else 2 * PAIRS)
     if ONE_TENSOR:
         rows = _rows(q_ptr, k_ptr, stride_q, stride_k, token, head, Q_HEADS, HEAD_DIM, ALIGN) + lane
-    if SETTLED:  # the caller has said that no kernel which may still run writes these
+    if OVERLAP and TRIGGER_FIRST:
+        tl.extra.cuda.gdc_launch_dependents()
+    if EARLY == 2:
+        first = (program // GROUPS).to(tl.int64) * BLOCK_TOKENS
+        t, h, w = positions_guessed(positions_ptr, stride_position, first, tokens, BLOCK_TOKENS)
+    if EARLY == 3:  # the caller has said that no kernel which may still run writes these
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
     if OVERLAP:
         tl.extra.cuda.gdc_wait()  # nothing else that a predecessor may write is touched before this
-        tl.extra.cuda.gdc_launch_dependents()
+        if not TRIGGER_FIRST:
+            tl.extra.cuda.gdc_launch_dependents()
+    if EARLY == 1:
+        t, h, w = positions_of(positions_ptr, stride_position, token, live)
 
     ats = ()
     masks = ()
@@ -123,9 +147,15 @@ def _mrope_kernel(
         if NEOX:
             seconds = seconds + (tl.load(at + PAIRS, mask=mask),)  # type: ignore[assignment]
 
-    if not SETTLED:
+    if EARLY == 0:
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
+    if EARLY < 2:
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+    if EARLY == 2:
+        cos, sin = cos_sin_held(
+            positions_ptr, stride_position, token, live, table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS,
+            H_PAIRS,
+        )  # fmt: skip
 
     for j in tl.static_range(BLOCK_HEADS):
         at, mask = ats[j], masks[j]
@@ -146,32 +176,36 @@ KERNEL = _mrope_kernel
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """How one program is cut: a pure function of shape and item size, the same for every prompt length."""
+    """How one program is cut, when it reads positions, and whether its dependents are let go before it waits."""
 
     tokens: int
     heads: int
-    warps: int
+    warps: int = _WARPS
+    early: int = AFTER_ROWS
+    trigger_first: bool = False
 
 
-def blocks(shape: MropeShape, itemsize: int) -> Blocks:
-    """One warp whose every lane moves 16 bytes a row; heads a program: of 5 to 8 that divide them the nearest to six.
+def blocks(shape: MropeShape, itemsize: int, length: Length = "long") -> Blocks:
+    """One warp whose every lane moves 16 bytes a row; in long calls of 5 to 8 heads that divide them the nearest to 6.
 
     Where none does, as many as split the heads into equal programs of about six. Fewer leave too little in flight: a
     multiprocessor holds 32 programs, and nine heads by threes ran at 62 % of a pass over the bytes.
     """
     lanes = triton.next_power_of_2(shape.pairs) * (1 if shape.pairing == "neox" else 2)
     tokens = max(1, _WARPS * 32 * (16 // itemsize) // lanes)
+    if length != "long":
+        heads = divisor(shape.heads, max(1, _SHORT_ROWS // tokens))
+        return Blocks(tokens, heads, early=BEFORE_ROWS, trigger_first=length == "decode")
     even = [n for n in range(5, 9) if shape.heads % n == 0]
     programs = max(1, round(shape.heads / _HEADS_A_PROGRAM))
     heads = min(even, key=lambda n: (abs(n - _HEADS_A_PROGRAM), -n)) if even else -(-shape.heads // programs)
-    return Blocks(tokens=tokens, heads=heads, warps=_WARPS)
+    return Blocks(tokens, heads)
 
 
 def constants(
-    shape: MropeShape, itemsize: int, *, aligned: bool, overlap: bool, settled: bool = False
+    shape: MropeShape, cut: Blocks, itemsize: int, *, aligned: bool, overlap: bool, settled: bool = False
 ) -> dict[str, int | bool]:
     """The compile-time arguments: everything that a compiled kernel depends on but dtype and device."""
-    cut = blocks(shape, itemsize)
     return {
         "Q_HEADS": shape.q_heads,
         "HEADS": shape.heads,
@@ -184,7 +218,8 @@ def constants(
         "ALIGN": 16 // itemsize if aligned else 1,
         "BLOCK_TOKENS": cut.tokens,
         "BLOCK_HEADS": cut.heads,
-        "SETTLED": settled,
+        "EARLY": TABLE_BEFORE_WAIT if settled else cut.early if overlap else AFTER_ROWS,
+        "TRIGGER_FIRST": cut.trigger_first,
         "OVERLAP": overlap,
     }
 
@@ -265,10 +300,12 @@ def launch(
     *,
     overlap: bool = True,
     settled: bool = False,
+    how: Blocks | None = None,
 ) -> Launch | None:
     """Launch unchecked by Triton's own way; what comes back repeats it the short way, None where there is none.
 
-    `overlap`: programmatic dependent launch where the GPU has it (compute capability 9 and up).
+    `overlap`: programmatic dependent launch where the GPU has it (compute capability 9 and up). `how`: another cut
+    than the length's, for measurements.
     """
     tokens, itemsize = q.shape[0], q.element_size()
     if tokens == 0:
@@ -279,10 +316,14 @@ def launch(
         n % vector == 0 for n in (q.stride(0), k.stride(0), shape.head_dim)
     )
     overlap = overlap and q.is_cuda and torch.version.hip is None and torch.cuda.get_device_capability(q.device)[0] >= 9
-    fixed = constants(shape, itemsize, aligned=aligned, overlap=overlap, settled=settled)
+    cuts = [how] if how else [blocks(shape, itemsize, length) for length in LENGTHS]
+    cut = how or blocks(shape, itemsize, length_of(tokens * shape.heads))
+    every = {
+        one: constants(shape, one, itemsize, aligned=aligned, overlap=overlap, settled=settled) for one in (*cuts, cut)
+    }
+    fixed = every[cut]
     align = int(fixed["ALIGN"])
     integers = (tokens, q.stride(0) // align, k.stride(0) // align, stride_position, table.shape[0])
-    cut = blocks(shape, itemsize)
     grid = -(-tokens // cut.tokens) * -(-shape.heads // cut.heads)
     given = (q, k, positions, table, *integers)
     if not q.is_cuda:
@@ -291,8 +332,10 @@ def launch(
     started = time.perf_counter_ns()
     with torch.cuda.device(q.device):
         compiled = _mrope_kernel[(grid,)](*given, **fixed, **options(cut.warps, overlap=overlap))
-        variant = (q.device, q.dtype, positions.dtype, *fixed.values())
+        variant = (q.device, q.dtype, positions.dtype, *every[cuts[-1]].values())
         if variant not in compilations.variants:
+            for other in cuts:  # no new length compiles
+                _mrope_kernel.warmup(*given, grid=(1,), **every[other], **options(other.warps, overlap=overlap))
             compilations.variants.add(variant)
             compilations.count += 1
             compilations.ns += time.perf_counter_ns() - started

@@ -20,6 +20,8 @@ import torch
 from rope_prof.kernels.mrope.shape import MropeShape, shape_of
 
 _LIBRARY = torch.library.Library("rope_prof", "FRAGMENT")
+#: Whether two tensors are views of one storage; its stub lacks it.
+one_storage: Callable[[torch.Tensor, torch.Tensor], bool] = getattr(torch._C, "_is_alias_of")  # noqa: B009
 InPlace = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, MropeShape], None]
 
 
@@ -50,7 +52,7 @@ def compiled_call(name: str, in_place: InPlace) -> InPlace:
     """`in_place` for use inside torch.compile: `rope_prof::<name>_q_`, then `rope_prof::<name>_k_`."""
 
     def first(q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, word: str) -> None:
-        whole = q.untyped_storage().data_ptr() == k.untyped_storage().data_ptr()
+        whole = one_storage(q, k)
         in_place(q, k if whole else k.clone(), positions, table, shape_of(word))
         _along.k = k.data_ptr() if whole else 0
 

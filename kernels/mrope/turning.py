@@ -1,6 +1,12 @@
 """What every rotary kernel here shares, as Triton functions: positions, rows of the table by the order, the turn.
 
-Knows the three orders and how a lane finds its cos and sin; knows neither heads nor where anything is written.
+Knows the three orders and how a lane finds its cos and sin, and when positions may be read; knows neither heads nor
+where anything is written.
+
+A kernel that overlaps its predecessor's end may touch nothing that one may still write before it has waited. What lies
+on the way to the first product are two loads, each waiting for the one before: positions, then rows of the table. A
+*guess* takes the first ahead of the wait and is held against the positions once they are settled: nothing is taken for
+granted, and where it holds, the table is asked for at once. Measured by `benchmarks/cuts.py`; no call takes it yet.
 """
 
 from __future__ import annotations
@@ -8,6 +14,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+#: The constant EARLY: positions (and slots) are read behind the rows, ahead of them, or guessed ahead of the wait; or,
+#: where the caller has said that nobody still writes them, read ahead of the wait, and the table too.
+AFTER_ROWS, BEFORE_ROWS, GUESSED, TABLE_BEFORE_WAIT = range(4)
 #: `MropeShape.order` as the kernels' constant ORDER.
 ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
 
@@ -23,10 +32,58 @@ def where_also(mask, flag):
 def positions_of(positions_ptr, stride_position, token, live):
     """(t, h, w) int64 of each token; 0 where it is not live."""
     at = positions_ptr + token
+    last = at + 2 * stride_position.to(tl.int64)
     t = tl.load(at, mask=live, other=0).to(tl.int64)
     h = tl.load(at + stride_position, mask=live, other=0).to(tl.int64)
-    w = tl.load(at + 2 * stride_position.to(tl.int64), mask=live, other=0).to(tl.int64)
+    w = tl.load(last, mask=live, other=0).to(tl.int64)
     return t, h, w
+
+
+@triton.jit
+def positions_guessed(positions_ptr, stride_position, first, tokens, BLOCK_TOKENS: tl.constexpr):
+    """(t, h, w) int64 of BLOCK_TOKENS tokens from `first` on, ahead of the wait, while they may still be written.
+
+    Each is one scalar: of a block, the compiler may load a copy for the table and another to hold against what counts,
+    and the two may differ. The L1 keeps none of it.
+    """
+    place = tl.arange(0, BLOCK_TOKENS)[:, None]
+    t = tl.zeros([BLOCK_TOKENS, 1], tl.int64)
+    h, w = t, t
+    for j in tl.static_range(BLOCK_TOKENS):
+        at = positions_ptr + first + j
+        live = first + j < tokens
+        one_t = tl.load(at, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
+        one_h = tl.load(at + stride_position, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
+        last = at + 2 * stride_position.to(tl.int64)
+        one_w = tl.load(last, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
+        t, h, w = tl.where(place == j, one_t, t), tl.where(place == j, one_h, h), tl.where(place == j, one_w, w)
+    return t, h, w
+
+
+@triton.jit
+def cos_sin_held(
+    positions_ptr,
+    stride_position,
+    token,
+    live,
+    table_ptr,
+    t,
+    h,
+    w,
+    max_position,
+    pair,
+    ORDER: tl.constexpr,
+    PAIRS: tl.constexpr,
+    T_PAIRS: tl.constexpr,
+    H_PAIRS: tl.constexpr,
+):
+    """cos and sin at the guessed (t, h, w), or where one is not the token's position, at that; after the wait."""
+    cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+    new_t, new_h, new_w = positions_of(positions_ptr, stride_position, token, live)
+    differ = ((new_t ^ t) | (new_h ^ h) | (new_w ^ w)) != 0
+    if tl.max(tl.max(differ.to(tl.int32), axis=1), axis=0) != 0:
+        cos, sin = cos_sin_of(table_ptr, new_t, new_h, new_w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+    return cos, sin
 
 
 @triton.jit

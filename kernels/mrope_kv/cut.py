@@ -7,22 +7,27 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import triton
+from rope_prof.kernels.mrope.lengths import Length, divisor
 from rope_prof.kernels.mrope.shape import MropeShape
-from rope_prof.kernels.mrope_kv.lengths import Length, divisor
+from rope_prof.kernels.mrope.turning import BEFORE_ROWS
 
 #: Rows (tokens x heads) a program of q, and of k and v each.
-_ROWS: Mapping[Length, tuple[int, int]] = MappingProxyType({"decode": (4, 2), "short": (8, 8), "long": (12, 8)})
+_ROWS: Mapping[Length, tuple[int, int]] = MappingProxyType({"decode": (8, 4), "short": (8, 8), "long": (12, 8)})
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Tokens, q's heads and kv heads (k and v each) a program; whether its dependents are let go before it waits."""
+    """Tokens, q's heads and kv heads (k and v each) a program; whether its dependents are let go before it waits.
+
+    `early`: when it reads positions (`turning`).
+    """
 
     tokens: int
     q_heads: int
     kv_heads: int
     trigger_first: bool = False
     warps: int = 1
+    early: int = BEFORE_ROWS
 
     def programs(self, shape: MropeShape, tokens: int) -> int:
         """Programs of a call: groups of q's heads, then of kv heads, token block by token block."""

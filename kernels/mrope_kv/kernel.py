@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
-from rope_prof.kernels.mrope.turning import cos_sin_of, positions_of, turned, where_also
+from rope_prof.kernels.mrope.turning import (
+    cos_sin_held,
+    cos_sin_of,
+    positions_guessed,
+    positions_of,
+    turned,
+    where_also,
+)
 
-#: The constant EARLY: when positions and slots, and with the last the table too, are read.
-AFTER_ROWS, BEFORE_ROWS, BEFORE_WAIT, TABLE_BEFORE_WAIT = range(4)
 #: The constant SCALES: what an fp8 cache divides by.
 NO_SCALE, ONE_SCALE, SCALE_A_HEAD = range(3)
 
@@ -121,8 +126,13 @@ def _turn(
         factor = factor_of(scale_ptr, token, scale_token, 0, scale_head, write)
     if EARLY == 0:
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
-    if EARLY < 3:
+    if EARLY < 2:
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+    if EARLY == 2:
+        cos, sin = cos_sin_held(
+            positions_ptr, stride_position, token, live, table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS,
+            H_PAIRS,
+        )  # fmt: skip
     for j in tl.static_range(BLOCK):
         mask = write
         if HEADS % BLOCK != 0:
@@ -241,10 +251,12 @@ def mrope_kv_kernel(
     t, h, w, slot, cos, sin = 0, 0, 0, 0, 0, 0
     if OVERLAP and TRIGGER_FIRST:
         tl.extra.cuda.gdc_launch_dependents()
-    if EARLY >= 2:  # the caller has said that no kernel which may still run writes these
+    if EARLY == 2:
+        first = (program // GROUPS).to(tl.int64) * BLOCK_TOKENS
+        t, h, w = positions_guessed(positions_ptr, stride_position, first, tokens, BLOCK_TOKENS)
+    if EARLY == 3:  # the caller has said that no kernel which may still run writes these
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
         slot = tl.load(slots_ptr + token, mask=where_also(live, is_kv), other=-1).to(tl.int64)
-    if EARLY == 3:
         pair = tl.arange(0, triton.next_power_of_2(PAIRS) if NEOX else triton.next_power_of_2(D) // 2)[None, :]
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
     if OVERLAP:
@@ -261,7 +273,7 @@ def mrope_kv_kernel(
         v_rows = v_ptr + head * D + token * (stride_v.to(tl.int64) * ALIGN)
         k_rows = k_ptr + head * D + token * (stride_k.to(tl.int64) * ALIGN)
         place = slot
-        if EARLY == 0:
+        if EARLY == 0 or EARLY == 2:
             place = tl.load(slots_ptr + token, mask=live, other=-1).to(tl.int64)
         rows = ()
         for j in tl.static_range(BLOCK_KV):

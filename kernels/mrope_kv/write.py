@@ -11,10 +11,10 @@ import torch
 import triton
 import triton.language as tl
 from rope_prof.kernels.launch import options
+from rope_prof.kernels.mrope.lengths import divisor, length_of
 from rope_prof.kernels.mrope.turning import where_also
 from rope_prof.kernels.mrope_kv.cache import Layout, pages_of, scale_strides
 from rope_prof.kernels.mrope_kv.kernel import factor_of, put, slot_at
-from rope_prof.kernels.mrope_kv.lengths import divisor
 
 #: (rows, columns, warps, overlapped) of the pass that are tried at every point.
 PASS_TILES = tuple(
@@ -62,6 +62,7 @@ def _write_kernel(
     CACHE_ALIGN: tl.constexpr,
     BLOCK_TOKENS: tl.constexpr,
     BLOCK: tl.constexpr,
+    TRIGGER_FIRST: tl.constexpr,
     OVERLAP: tl.constexpr,
 ):
     GROUPS: tl.constexpr = (HEADS + BLOCK - 1) // BLOCK
@@ -72,9 +73,12 @@ def _write_kernel(
     live = token < tokens
     k_rows = k_ptr + head * D + token * (stride_k.to(tl.int64) * ALIGN) + lane
     v_rows = v_ptr + head * D + token * (stride_v.to(tl.int64) * ALIGN) + lane
+    if OVERLAP and TRIGGER_FIRST:
+        tl.extra.cuda.gdc_launch_dependents()
     if OVERLAP:
         tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
+        if not TRIGGER_FIRST:
+            tl.extra.cuda.gdc_launch_dependents()
     slot = tl.load(slots_ptr + token, mask=live, other=-1).to(tl.int64)
     keys = ()
     values = ()
@@ -110,8 +114,13 @@ def write(
     v_scale: torch.Tensor | None,
     heads: int,
     layout: Layout = "NHD",
+    *,
+    trigger_first: bool | None = None,
 ) -> None:
-    """`k`, `v` `[N, heads * D]` to their slots of the caches, in one launch; slots outside are skipped."""
+    """`k`, `v` `[N, heads * D]` to their slots of the caches, in one launch; slots outside are skipped.
+
+    `trigger_first`: whether dependents are let go before it waits; as the length of the call has it where it is None.
+    """
     tokens, itemsize = k.shape[0], k.element_size()
     if tokens == 0:
         return
@@ -132,7 +141,9 @@ def write(
         k, v, k_cache, v_cache, slots, slots if k_scale is None else k_scale, slots if v_scale is None else v_scale,
         tokens, k.stride(0) // align, v.stride(0) // align, keys.slots, *(step // cache_align for step in steps),
         *scales[0], *scales[1], HEADS=heads, D=dim, PAGE=keys.page_size, SCALES=0 if k_scale is None else 2,
-        ROUND=not k.is_cuda, ALIGN=align, CACHE_ALIGN=cache_align, BLOCK_TOKENS=block, BLOCK=most, OVERLAP=overlap,
+        ROUND=not k.is_cuda, ALIGN=align, CACHE_ALIGN=cache_align, BLOCK_TOKENS=block, BLOCK=most,
+        TRIGGER_FIRST=length_of(2 * tokens * heads) == "decode" if trigger_first is None else trigger_first,
+        OVERLAP=overlap,
         **options(1, overlap=overlap),
     )  # fmt: skip
 

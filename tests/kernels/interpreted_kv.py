@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 from rope_prof.kernels.mrope_kv.cache import Layout
+from rope_prof.kernels.mrope_kv.checks import Given
 from rope_prof.kernels.mrope_kv.cut import Programs
-from rope_prof.kernels.mrope_kv.fused import Given, fused, launch
+from rope_prof.kernels.mrope_kv.fused import fused
 from rope_prof.kernels.mrope_kv.inputs import Kind, KvInputs, make_kv_ring
 from rope_prof.kernels.mrope_kv.paths import path
+from rope_prof.kernels.mrope_kv.program import launch
 from rope_prof.kernels.mrope_kv.reference import reference
 
 from tests.kernels.shapes import small

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import triton.backends.nvidia
 from rope_prof.kernels.launch import options
 from rope_prof.kernels.mrope.fused import KERNEL, blocks, constants
+from rope_prof.kernels.mrope.lengths import Length
 from rope_prof.kernels.mrope.shape import MropeShape
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -35,11 +36,24 @@ class MachineCode:
 
 
 @cache
-def machine_code(shape: MropeShape, dtype: str = "bf16", capability: int = 90, *, aligned: bool = True) -> MachineCode:
-    """The kernel as `launch` compiles it for `shape` and `dtype` on `capability`."""
+def machine_code(
+    shape: MropeShape,
+    dtype: str = "bf16",
+    capability: int = 90,
+    *,
+    aligned: bool = True,
+    length: Length = "long",
+    early: int | None = None,
+) -> MachineCode:
+    """The kernel as `launch` compiles it for `shape` and `dtype` on `capability`, for calls of `length`.
+
+    `early`: positions at another time than the cut has it.
+    """
     itemsize = 4 if dtype == "fp32" else 2
     overlap = capability >= 90
-    fixed = constants(shape, itemsize, aligned=aligned, overlap=overlap)
+    cut = blocks(shape, itemsize, length)
+    cut = cut if early is None else replace(cut, early=early)
+    fixed = constants(shape, cut, itemsize, aligned=aligned, overlap=overlap)
     signature = (
         dict.fromkeys(KERNEL.arg_names, "i32")
         | {name: kind.format(dtype) for name, kind in _POINTERS.items()}
@@ -52,7 +66,7 @@ def machine_code(shape: MropeShape, dtype: str = "bf16", capability: int = 90, *
         constexprs=fixed,
         attrs={(index,): [["tt.divisibility", 16]] for index in by_16},
     )
-    how = options(blocks(shape, itemsize).warps, overlap=overlap)
+    how = options(cut.warps, overlap=overlap)
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=how)
     return _read(compiled.asm["cubin"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from rope_prof.kernels.mrope.fused import blocks, constants
 from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, MropeShape, Order, Pairing
+from rope_prof.kernels.mrope.turning import BEFORE_ROWS, GUESSED
 
 from tests.kernels.machine_code import MachineCode, machine_code
 from tests.kernels.shapes import small
@@ -88,6 +89,20 @@ def test_other_orders_and_pairings_stay_wide_and_in_registers(order: Order, pair
     assert_no_spills(code)
 
 
+@pytest.mark.parametrize("early", [BEFORE_ROWS, GUESSED])
+@pytest.mark.parametrize(("order", "pairing"), [("ernie", "interleaved"), ("interleaved", "neox"), ("chunked", "neox")])
+def test_short_calls_stay_in_registers_and_load_each_guess_once(order: Order, pairing: Pairing, early: int) -> None:
+    """A guess that is loaded again for the table may be another one than what is held against the positions."""
+    shape = small(20, 4, order, pairing)
+    code, cut = machine_code(shape, "bf16", 90, length="decode", early=early), blocks(shape, 2, "decode")
+    assert code.count("STG.E.128") == code.count("STG") == cut.heads * (2 if pairing == "neox" else 1)
+    assert code.count("LDG.E.64.STRONG.GPU") == (3 * cut.tokens if early == GUESSED else 0)
+    assert code.count("LDS", "STS", "BAR") == code.shared_bytes == 0
+    assert code.count("SHFL") <= 2
+    assert code.stack_bytes == code.count(*SPILLS) == 0
+    assert code.registers <= (REGISTER_LIMIT if early == BEFORE_ROWS else 96)
+
+
 @pytest.mark.parametrize("pairing", ["interleaved", "neox"])
 def test_partial_rotary_dims_do_not_spill(pairing: Pairing) -> None:
     code = machine_code(small(3, 1, "ernie", pairing, 56), "bf16", 90)
@@ -110,7 +125,8 @@ def test_blocks_cover_the_heads_with_one_warp_of_whole_16_byte_lanes(heads: tupl
 
 
 def test_the_constants_depend_on_no_prompt_length_or_stride() -> None:
-    fixed = constants(ERNIE_28B, 2, aligned=True, overlap=True)
-    assert fixed["ALIGN"] == 8 and constants(ERNIE_28B, 4, aligned=True, overlap=True)["ALIGN"] == 4
-    assert constants(ERNIE_28B, 2, aligned=False, overlap=True)["ALIGN"] == 1
+    cut = blocks(ERNIE_28B, 2)
+    fixed = constants(ERNIE_28B, cut, 2, aligned=True, overlap=True)
+    assert fixed["ALIGN"] == 8 and constants(ERNIE_28B, cut, 4, aligned=True, overlap=True)["ALIGN"] == 4
+    assert constants(ERNIE_28B, cut, 2, aligned=False, overlap=True)["ALIGN"] == 1
     assert not {name for name in fixed if "TOKENS" in name or "STRIDE" in name} - {"BLOCK_TOKENS"}

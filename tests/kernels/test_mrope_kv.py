@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import torch
 from rope_prof.kernels.lookup import operation
+from rope_prof.kernels.mrope.lengths import LENGTHS, divisor, length_of
 from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, PRESETS, MropeShape
 from rope_prof.kernels.mrope_kv.cache import FP8, pages_of, quantised, read_slots, scale_strides, write_slots
+from rope_prof.kernels.mrope_kv.checks import Given, check
 from rope_prof.kernels.mrope_kv.cut import cut
-from rope_prof.kernels.mrope_kv.fused import Given, check
 from rope_prof.kernels.mrope_kv.inputs import make_kv_ring
-from rope_prof.kernels.mrope_kv.lengths import LENGTHS, divisor, length_of
 from rope_prof.kernels.mrope_kv.operation import MROPE_KV
 from rope_prof.kernels.mrope_kv.paths import NAMES
 from rope_prof.kernels.mrope_kv.traffic import least_bytes, path_bytes

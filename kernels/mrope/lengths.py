@@ -1,9 +1,9 @@
 """How long a call is, by the rows (tokens x heads) that it moves: what a kernel's cut depends on beside its shape.
 
 Three lengths serve all. A launch that overlaps its predecessor starts some 0.8 programs a nanosecond, so a long call
-wants large programs; a program alone on its multiprocessor waits for its own instructions, so a short one wants small
-programs; and where all of a call's programs find room beside those of its predecessor (`decode`), its dependents may be
-let go before it waits itself. Whoever compiles one length compiles all, so that no new prompt length does.
+wants large programs; a short one, whose programs wait for what they load, wants more of them; and where all of a call's
+programs find room beside those of its predecessor (`decode`), its dependents may be let go before it waits itself.
+Whoever compiles one length compiles all, so that no new prompt length does.
 """
 
 from __future__ import annotations

@@ -1,0 +1,127 @@
+"""A layer's own call: what it looks at, what it launches, when it hands on. No GPU: the launch is a recorder."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from rope_prof.kernels.launch import Launch
+from rope_prof.kernels.mrope_kv import bound as bound_module
+from rope_prof.kernels.mrope_kv import fused as module
+from rope_prof.kernels.mrope_kv.bound import Bound
+from rope_prof.kernels.mrope_kv.checks import Given
+from rope_prof.kernels.mrope_kv.inputs import KvInputs, make_kv_ring
+from torch._subclasses import FakeTensorMode
+
+from tests.kernels.shapes import small
+
+SHAPE = small(5, 1)
+
+
+class Bench:
+    """A layout that is known, and two layers of it; `calls` are the pointers of each launch, `handed` other calls."""
+
+    def __init__(self, kind: Any) -> None:
+        self.layers = make_kv_ring(SHAPE, 6, 2, kind=kind)
+        self.calls: list[list[int]] = []
+        self.handed = 0
+        pointers = (ctypes.c_uint64 * 11)()
+        again = Launch(
+            launch=lambda *_: self.calls.append(list(pointers)) or 0, config=None, function=ctypes.c_void_p(1),
+            arguments=None, pointers=pointers, stream=[0], alive=(),
+        )  # fmt: skip
+        given = Given(*self.layers[0].arguments(SHAPE)[:10])  # type: ignore[arg-type]
+        module.layouts.last = self.known = module.Known(given, SHAPE, ("NHD", False, False), again)
+        self.known.alone = True
+
+    def bound(self, x: KvInputs, **options: Any) -> Bound:
+        return Bound(SHAPE, x.cos_sin_cache, x.k_cache, x.v_cache, x.k_scale, x.v_scale, x.layout, **options)
+
+
+@pytest.fixture(params=["same", "fp8"])
+def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    made = Bench(request.param)
+
+    def plain(*_: object, **__: bool) -> None:
+        made.handed += 1
+
+    monkeypatch.setattr(module, "_raw_stream", lambda _: 0)
+    monkeypatch.setattr(bound_module, "fused", plain)
+    yield made
+    module.layouts.last = None
+    module.layouts.known.clear()
+
+
+def pointers(x: KvInputs) -> list[int]:
+    table = x.cos_sin_cache
+    scales = (table, table) if x.k_scale is None or x.v_scale is None else (x.k_scale, x.v_scale)
+    every = (x.q, x.k, x.v, x.positions, table, x.k_cache, x.v_cache, x.slots, *scales, x.q)
+    return [each.data_ptr() for each in every]
+
+
+def test_the_first_call_hands_on_and_later_ones_launch_at_each_layers_own_addresses(bench: Bench) -> None:
+    one, other = bench.layers
+    first, second = bench.bound(one), bench.bound(other)
+    first(one.q, one.k, one.v, one.positions, one.slots)
+    assert (bench.handed, bench.calls) == (1, [])
+    for layer, x in ((first, one), (second, other)):
+        layer(x.q, x.k, x.v, x.positions, x.slots)
+        assert bench.calls.pop() == pointers(x)
+    assert bench.handed == 1
+
+
+def test_one_packed_qkv_gives_the_addresses_of_its_parts(bench: Bench) -> None:
+    one, other = bench.layers
+    first, second = bench.bound(one), bench.bound(other)
+    first.packed(one.qkv, one.positions, one.slots)
+    assert bench.handed == 1
+    for layer, x in ((first, one), (second, other)):
+        layer.packed(x.qkv, x.positions, x.slots)
+        assert bench.calls.pop() == pointers(x)
+    assert bench.handed == 1
+
+
+CHANGES: dict[str, Callable[[KvInputs], dict[str, Any]]] = {
+    "fewer tokens": lambda x: {"q": x.q[:5], "k": x.k[:5], "v": x.v[:5]},
+    "k apart": lambda x: {"k": x.k.contiguous()},
+    "slots of 32 bits": lambda x: {"slots": x.slots.int()},
+    "positions in one row": lambda x: {"positions": x.positions[0]},
+    "q that wants a gradient": lambda x: {"q": torch.zeros_like(x.qkv)[:, : x.q.shape[1]].requires_grad_()},
+    "q elsewhere": lambda x: {"q": x.q.to("meta")},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_layout_is_handed_on(bench: Bench, change: str) -> None:
+    x = bench.layers[0]
+    layer = bench.bound(x)
+    given = {"q": x.q, "k": x.k, "v": x.v, "positions": x.positions, "slots": x.slots}
+    layer(*given.values())
+    layer(*(given | CHANGES[change](x)).values())
+    assert (bench.handed, bench.calls) == (2, [])
+    layer(*given.values())
+    assert len(bench.calls) == 1
+
+
+def test_layers_with_other_options_or_caches_share_no_launch(bench: Bench) -> None:
+    x = bench.layers[0]
+    moving = (x.q, x.k, x.v, x.positions, x.slots)
+    bench.bound(x)(*moving)
+    wider = x.k_cache.new_empty(*x.k_cache.shape[:-1], 2 * x.k_cache.shape[-1])[..., : x.k_cache.shape[-1]]
+    scales = (x.k_scale, x.v_scale)
+    for other in (bench.bound(x, settled=True), Bound(SHAPE, x.cos_sin_cache, wider, x.v_cache, *scales, x.layout)):
+        other(*moving)
+        other(*moving)
+    assert (bench.handed, bench.calls) == (5, [])
+
+
+def test_a_dispatch_mode_gets_to_see_the_call(bench: Bench) -> None:
+    x = bench.layers[0]
+    layer, moving = bench.bound(x), (x.q, x.k, x.v, x.positions, x.slots)
+    layer(*moving)
+    with FakeTensorMode():
+        layer(*moving)
+    assert (bench.handed, bench.calls) == (2, [])
