@@ -23,7 +23,7 @@ ISOLATED = "a process per path"
 TORCH_BENCH = "rope_prof.record.worker.benches:torch_bench"
 #: What every worker needs, loaded once for all of an environment.
 PRELOAD = ("rope_prof.record.worker.benches", "triton")
-#: And where something is compiled: none of it calls a device as it is loaded.
+#: And where something is compiled; what calls a device as it is loaded, each worker loads for itself.
 COMPILER = (
     "torch._dynamo",
     "torch._inductor.compile_fx",
