@@ -18,6 +18,10 @@ def group_numbers(frame: pl.DataFrame) -> tuple[npt.NDArray[np.int64], pl.DataFr
     if not varied:
         return np.zeros(frame.height, np.int64), frame.head(1)
     distinct = frame.unique(varied, keep="first", maintain_order=True)
+    if len(varied) == 1 and frame.schema[varied[0]].is_integer() and not distinct[varied[0]].null_count():
+        known = distinct[varied[0]].to_numpy()
+        order = np.argsort(known)
+        return order[np.searchsorted(known[order], frame[varied[0]].to_numpy())], distinct
     numbered = distinct.select(varied).with_row_index("number")
     found = frame.select(varied).join(numbered, on=varied, how="left", nulls_equal=True, maintain_order="left")
     return found["number"].to_numpy().astype(np.int64), distinct

@@ -40,9 +40,11 @@ class SpanSet:
         if not len(self.starts):
             return np.zeros(len(until), np.int64)
         at = np.searchsorted(self.starts, until, side="right")
-        last = np.maximum(at - 1, 0)
-        over = np.where(at > 0, np.maximum(self.ends[last] - until, 0), 0)
-        return self._before[at] - over
+        over = self.ends[at - 1] - until
+        over[at == 0] = 0
+        found: Int64s = self._before[at]
+        found -= np.maximum(over, 0, out=over)
+        return found
 
     def holds(self, instants: Int64s) -> npt.NDArray[np.bool_]:
         """Whether each instant lies inside a span."""
@@ -73,7 +75,8 @@ EMPTY = SpanSet(np.zeros(0, np.int64), np.zeros(0, np.int64))
 def union(starts: Int64s, ends: Int64s) -> SpanSet:
     """The set of instants that any of the spans covers; order-free and idempotent."""
     real = ends > starts
-    starts, ends = starts[real], ends[real]
+    if not real.all():
+        starts, ends = starts[real], ends[real]
     if not len(starts):
         return EMPTY
     if np.any(starts[1:] < starts[:-1]):

@@ -40,28 +40,31 @@ class Events:
 
     def __iter__(self) -> Iterator[tuple[bytes, bool]]:
         """Pairs of a piece and whether it is the last (whose end holds the array's end and the tail)."""
-        buffer = self._open()
+        parts = [self._open()]
         if not self.found:
             return
-        enough = PIECE_BYTES
+        size, enough = len(parts[0]), PIECE_BYTES
         for more in self._source:
-            buffer += more
-            if len(buffer) < enough:
+            parts.append(more)
+            size += len(more)
+            if size < enough:
                 continue
-            cut = _last_cut(buffer)
+            cut = _last_cut(more)
+            if cut is None:  # none inside the newest part: seen from its beginning on
+                parts = [b"".join(parts)]
+                cut = _last_cut(parts[0])
             if cut is None:
-                if len(buffer) > MAX_EVENT_BYTES:
-                    raise self._too_long(len(buffer))
-                enough = len(buffer) + PIECE_BYTES
+                if size > MAX_EVENT_BYTES:
+                    raise self._too_long(size)
+                enough = size + PIECE_BYTES
                 continue
-            with memoryview(buffer) as view:  # else a slice would be a copy of its own
-                piece = bytes(view[: cut[0]])
-            yield piece, False
-            del buffer[: cut[1]]
-            enough = PIECE_BYTES
-        yield bytes(buffer), True
+            newest = memoryview(parts.pop())
+            yield b"".join((*parts, newest[: cut[0]])), False
+            parts, enough = [bytes(newest[cut[1] :])], PIECE_BYTES
+            size = len(parts[0])
+        yield b"".join(parts), True
 
-    def _open(self) -> bytearray:
+    def _open(self) -> bytes:
         """Read up to the start of the array; a top-level list of events has an empty head."""
         buffer = bytearray()
         searched = 0
@@ -71,8 +74,7 @@ class Events:
             buffer += more
             if buffer.lstrip(_BLANK + _MARK)[:1] == b"[":
                 self.found = True
-                del buffer[: buffer.index(b"[") + 1]
-                return buffer
+                return bytes(buffer[buffer.index(b"[") + 1 :])
             for match in _ARRAY.finditer(bytes(buffer), max(0, searched - 64)):
                 if levels.at(buffer, match.start()) == 1:
                     return self._from(buffer, match)
@@ -83,13 +85,12 @@ class Events:
         if inner is not None:  # no array at the top: the head is damaged, or all stands one level lower
             return self._from(buffer, inner)
         self.head = bytes(buffer).removeprefix(_MARK)
-        return bytearray()
+        return b""
 
-    def _from(self, buffer: bytearray, match: re.Match[bytes]) -> bytearray:
+    def _from(self, buffer: bytearray, match: re.Match[bytes]) -> bytes:
         self.found = True
         self.head = bytes(buffer[: match.start()]).removeprefix(_MARK)
-        del buffer[: match.end()]
-        return buffer
+        return bytes(buffer[match.end() :])
 
     def _too_long(self, size: int) -> TraceError:
         return TraceError(
@@ -111,7 +112,7 @@ class _Levels:
         return self._open
 
 
-def _last_cut(buffer: bytearray) -> tuple[int, int] | None:
+def _last_cut(buffer: bytes) -> tuple[int, int] | None:
     """The last place between two events: (end of the first, start of the second), searched from the end."""
     width = 4 << 10
     while True:
