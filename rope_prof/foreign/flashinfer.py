@@ -124,7 +124,7 @@ class Defined(Operation):
             if not isinstance(tensor, torch.Tensor) or list(tensor.shape) != shape:
                 seen = list(tensor.shape) if isinstance(tensor, torch.Tensor) else type(tensor).__name__
                 raise ValueError(f"reference: run gives {seen} for {name!r}; outputs says {shape}")
-        return exact
+        return tuple(tensor if tensor.is_floating_point() else tensor.double() for tensor in exact)
 
     def moved_bytes(self, case: Setting, path: str | None) -> int | None:
         """All inputs and outputs once; None where indices may leave some of them unread."""

@@ -173,6 +173,18 @@ def test_outputs_may_come_as_a_dict_of_their_names(tmp_path: Path) -> None:
     assert [each.dtype for each in found.exact({"batch_size": 2}, call, slice(None))] == [torch.float64] * 2
 
 
+def test_indices_that_a_reference_returns_are_exact_as_they_are(tmp_path: Path) -> None:
+    outputs = {"y": {"shape": ["batch_size"], "dtype": "int32"}}
+    code = "import torch\ndef run(x, weight):\n    return x.argmax(-1).to(torch.int32)"
+    found = defined(
+        put(tmp_path / "d.json", definition(reference=code, outputs=outputs)), [], None, {"batch_size": [2]}
+    )
+    call = found.calls({"batch_size": 2}, 1, CPU, None, 0)[0]
+    (exact,) = found.exact({"batch_size": 2}, call, slice(None))
+    assert exact.tolist() == call.arguments[0].argmax(-1).tolist()
+    assert exact.dtype == torch.float64
+
+
 def test_the_word_finds_it_again(tmp_path: Path) -> None:
     fields = [
         ("definition", str(put(tmp_path / "d.json", definition()))),

@@ -52,6 +52,7 @@ unmade = lying(calls=lambda self, *_: raises())
 unfilled = lying(refill=lambda self, *_: raises())
 unchecked = lying(check=lambda self, case: 1 / 0)
 unlacked = lying(lacks=lambda self, case, path: 1 / 0)
+mute = lying(lacks=lambda self, case, path: 7)
 ended = lying(exact=lambda self, case, call, rows: exit(3))
 pathless = lying(path=lambda self, name: {}[name])
 whole = lying(exact=lambda self, case, call, rows: ((2 * call.arguments[0][rows]).long(),))
@@ -87,6 +88,7 @@ def recorded(file: Path, name: str, out: Path, *more: str) -> int:
         ("words", "exact gives 1 values (str); expected 1 tensor (out)"),
         ("ended", "exact fails (SystemExit: 3)"),
         ("unchecked", "check fails (ZeroDivisionError: division by zero)"),
+        ("mute", "lacks gives 7; expected words, or None"),
         ("unlacked", "lacks fails (ZeroDivisionError: division by zero)"),
         ("broken", "exact fails (ValueError: no such case)"),
         ("device", "calls puts tensor 0 of the arguments on meta; expected cpu"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rope_prof.errors import UnavailableError, UsageError
+from rope_prof.errors import OperationError, UnavailableError, UsageError
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import (
     L2,
@@ -188,7 +188,10 @@ def plan(
 
 def _lacks(operation: Operation, case: Case, path: str) -> str | None:
     with own_words(operation.name, "lacks"):
-        return operation.lacks(dict(case.values), path)
+        found = operation.lacks(dict(case.values), path)
+    if found is not None and not isinstance(found, str):
+        raise OperationError(f"operation {operation.name!r}: lacks gives {found!r}; expected words, or None")
+    return found
 
 
 def default_modes(baseline: bool, kind: Kind) -> tuple[Mode, ...]:
