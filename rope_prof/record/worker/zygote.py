@@ -2,8 +2,8 @@
 
 It has loaded what each of them needs and has touched no device: a worker begins at once, and its pages are the zygote's
 until it writes to them. It forks when it is asked, says how a worker ended, and knows nothing of what they do. A device
-that was opened would be broken in every child: a module of Inductor's that opens one is left to the workers, and
-a zygote that has one all the same says that it is unfit.
+that was opened would be broken in every child: Inductor, which opens one, is left to the workers, and a zygote that has
+one all the same says that it is unfit.
 
 A request is one byte with three descriptors: a worker's link, where it prints, and the place to say its number and,
 once it has ended, its status (each eight bytes, signed). Its number stays taken until that place is closed.
@@ -20,7 +20,7 @@ import socket
 import struct
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -58,27 +58,12 @@ def broken_in_children() -> bool:
     return os.waitpid(pid, 0)[1] != 0
 
 
-def fit_to_load(modules: Sequence[str], opens: Callable[[str], bool]) -> Iterator[str]:
-    """Those that may be loaded here: none of Inductor's where the first of them opens a device, as in torch 2.11."""
-    opened = None
-    for module in modules:
-        if module.startswith(INDUCTOR):
-            opened = opens(module) if opened is None else opened
-            if opened:
-                continue
-        yield module
+def fit_to_load(modules: Sequence[str]) -> list[str]:
+    """Those that may be loaded here: where there is a driver none of Inductor's, which open a device in torch 2.11.
 
-
-def opens_a_device(module: str) -> bool:
-    """Whether loading it does, found out in a child; never where there is no driver."""
-    if not DRIVER.exists():
-        return False
-    pid = os.fork()
-    if pid == 0:
-        with suppress(BaseException):
-            import_module(module)
-        os._exit(1 if opened_devices() else 0)
-    return os.waitpid(pid, 0)[1] != 0
+    All workers load them at once then, in the time that one takes; to try them in a child first would take it again.
+    """
+    return [module for module in modules if not (DRIVER.exists() and module.startswith(INDUCTOR))]
 
 
 class Nursery:
@@ -171,7 +156,7 @@ def main() -> None:
     die_with(int(sys.argv[2]))
     control = take_over(int(sys.argv[1]))
     modules, sys.argv = sys.argv[3:], sys.argv[:1]
-    for module in fit_to_load(modules, opens_a_device):
+    for module in fit_to_load(modules):
         with suppress(Exception):  # the worker's `begin` says what is wrong
             import_module(module)
     control.send(UNFIT if opened_devices() or broken_in_children() else FIT)

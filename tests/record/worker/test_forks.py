@@ -107,25 +107,11 @@ def test_a_link_that_nobody_answers_is_no_worker() -> None:
 
 
 @pytest.mark.parametrize(
-    ("opens", "loaded"),
-    [(True, ["torch", "triton"]), (False, ["torch", "torch._inductor.a", "torch._inductor.b", "triton"])],
+    ("driver", "loaded"),
+    [(".", ["torch", "triton"]), ("none", ["torch", "torch._inductor.a", "torch._inductor.b", "triton"])],
 )
-def test_what_opens_a_device_is_asked_once_and_left_to_the_workers(opens: bool, loaded: list[str]) -> None:
-    asked: list[str] = []
-    modules = ["torch", "torch._inductor.a", "torch._inductor.b", "triton"]
-    assert list(fit_to_load(modules, lambda module: asked.append(module) or opens)) == loaded  # type: ignore[func-returns-value]
-    assert asked == ["torch._inductor.a"]
-
-
-def test_a_module_that_opens_a_device_is_found_out_in_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "opens_one.py").write_text("import os; os.dup2(os.open('nvidia0', os.O_CREAT | os.O_RDWR), 77)")
-    (tmp_path / "opens_none.py").write_text("")
-    (tmp_path / "fails.py").write_text("raise ValueError")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(zygote, "DRIVER", tmp_path)
-    monkeypatch.setattr(zygote, "opened_devices", lambda: Path("/proc/self/fd/77").exists())
-    assert [zygote.opens_a_device(name) for name in ("opens_one", "opens_none", "fails")] == [True, False, False]
-    assert "opens_one" not in sys.modules
-    monkeypatch.setattr(zygote, "DRIVER", tmp_path / "none")
-    assert not zygote.opens_a_device("opens_one")
+def test_where_there_is_a_driver_inductor_is_left_to_the_workers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, driver: str, loaded: list[str]
+) -> None:
+    monkeypatch.setattr(zygote, "DRIVER", tmp_path / driver)
+    assert fit_to_load(["torch", "torch._inductor.a", "torch._inductor.b", "triton"]) == loaded
