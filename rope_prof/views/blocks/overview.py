@@ -331,7 +331,7 @@ def cards(view: Overview) -> tuple[Card, ...]:
             title="Kernels a call",
             before=number(base.row.kernels_per_call),
             after=number(side.row.kernels_per_call),
-            note="median, captured",
+            note="median",
         ),
         Card(
             title="Bubble a call",
@@ -344,7 +344,7 @@ def cards(view: Overview) -> tuple[Card, ...]:
             title="Device busy a call",
             before=duration(base.row.busy_ns),
             after=duration(side.row.busy_ns),
-            note="union of events",
+            note="overlap once",
         ),
         Card(
             title="Largest error",
