@@ -95,7 +95,7 @@ def header(pages: dict[str, Any], page: str) -> Seen:
     Of a run without keys (`model` writes one) only the pages that need none can be looked at.
     The links are drawn last: each of them names the whole view.
     """
-    st.session_state["asked"] = QUESTIONS[page]
+    st.session_state["asked"], st.session_state["titled"] = QUESTIONS[page], False
     with st.container(horizontal=True, vertical_alignment="center", key="rp-head"):
         st.html('<span class="rp-mark">rope<i>_</i>prof</span>', width="content")
         links = st.container(horizontal=True, vertical_alignment="center", key="rp-links")
@@ -344,9 +344,9 @@ def notes() -> None:
 
 
 def title(answer: str, question: str = "") -> None:
-    """The page's question, or that one, and its answer in a sentence; nothing twice."""
+    """The page's question, or that one, and its answer in a sentence."""
     asked = question or st.session_state["asked"]
-    st.session_state["asked"] = ""
+    st.session_state["titled"] = True
     said = f"<p>{escape(answer)}</p>" if answer else ""
     st.html(f'<div class="rp-title"><h1>{escape(asked)}</h1>{said}</div>')
 
@@ -377,7 +377,7 @@ def fold(title: str) -> AbstractContextManager[Any]:
 def stop(sentence: str) -> NoReturn:
     """One sentence in place of the page, under the question that it leaves open."""
     notes()
-    if st.session_state["asked"]:
+    if not st.session_state["titled"]:
         title("")
     st.html(f'<div class="rp-stop" role="alert">{escape(sentence)}</div>')
     st.stop()

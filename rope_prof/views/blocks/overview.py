@@ -344,7 +344,7 @@ def cards(view: Overview) -> tuple[Card, ...]:
             title="Device busy a call",
             before=duration(base.row.busy_ns),
             after=duration(side.row.busy_ns),
-            note="overlap once",
+            note="without overlap",
         ),
         Card(
             title="Largest error",
