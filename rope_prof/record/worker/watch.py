@@ -84,7 +84,12 @@ def require_threads(before: set[threading.Thread]) -> None:
 
 
 def _torchs(thread: threading.Thread) -> bool:
-    """Whether torch.compile runs it: a first call starts its pools, which live as long as the process."""
+    """Whether torch.compile runs it: a first call starts its pools, which live as long as the process, and a bar of
+    tqdm's, hidden or not, the thread that draws bars.
+    """
+    bars = sys.modules.get("tqdm._monitor")
+    if bars is not None and type(thread) is getattr(bars, "TMonitor", None):
+        return bool(type(thread).run.__code__.co_filename == bars.__file__)
     target = getattr(thread, "_target", None)
     if str(getattr(target, "__module__", None)).startswith("torch."):
         return True

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +74,33 @@ def test_threads_that_compile_are_not_the_paths(monkeypatch: pytest.MonkeyPatch)
 
     with ThreadPoolExecutor(1) as other, pytest.raises(DishonestPathError, match="leaves a thread behind"):
         watched(lambda a: a * other.submit(int, 2).result(), CpuDevice(), held=False)(torch.ones(2))
+
+
+def test_the_thread_that_draws_bars_is_not_the_paths_unless_it_works_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """torch.compile makes a bar of tqdm's as it compiles; tqdm starts this one thread and keeps it."""
+    (tmp_path / "bars.py").write_text(
+        "import threading\nready = threading.Event()\n"
+        "class TMonitor(threading.Thread):\n"
+        "    def __init__(self):\n        super().__init__(daemon=True)\n        self.start()\n"
+        "    def run(self):\n        ready.wait()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    bars = import_module("bars")
+    monkeypatch.setitem(sys.modules, "tqdm._monitor", bars)
+
+    def draws(a: torch.Tensor) -> torch.Tensor:
+        bars.TMonitor()
+        return a * 2
+
+    try:
+        assert watched(draws, CpuDevice(), held=False)(torch.ones(2)).tolist() == [2, 2]
+        monkeypatch.setattr(bars.TMonitor, "run", lambda _: bars.ready.wait())
+        with pytest.raises(DishonestPathError, match="leaves a thread behind"):
+            watched(draws, CpuDevice(), held=False)(torch.ones(2))
+    finally:
+        bars.ready.set()
 
 
 def test_a_path_that_quantises_is_honest() -> None:
