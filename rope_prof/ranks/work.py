@@ -25,7 +25,7 @@ from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import Source, StorageError, fetched
 
 #: Raise it when the rows of the same trace would come out otherwise.
-ROWS_VERSION: Final = 5
+ROWS_VERSION: Final = 6
 #: Peak memory of a worker over the unpacked bytes of its trace, and what it holds before the first.
 BYTES_PER_BYTE: Final = 4.0
 BYTES_AT_REST: Final = 300 << 20

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rope_prof.analysis.ranks.clock import Arrivals, Clock
+from rope_prof.analysis.ranks.arrivals import Arrivals
+from rope_prof.analysis.ranks.clock import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

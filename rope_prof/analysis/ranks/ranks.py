@@ -14,7 +14,8 @@ from typing import Any, Final
 import polars as pl
 
 from rope_prof.analysis.fixes.fix import Fix
-from rope_prof.analysis.ranks.clock import Arrivals, Clock, Clocks, Collective, clocks
+from rope_prof.analysis.ranks.arrivals import Arrivals
+from rope_prof.analysis.ranks.clock import Clock, Clocks, Collective, clocks
 from rope_prof.analysis.ranks.late import stragglers
 from rope_prof.analysis.ranks.losses import rank_fixes
 from rope_prof.analysis.ranks.rank import RangeAcross, RankUse, Straggler
@@ -196,7 +197,11 @@ def _collectives(part: pl.DataFrame) -> dict[str, Collective]:
     )
     return {
         f"{row['name']}/{row['place']}": Collective(
-            starts_ns=row["starts_ns"], ends_ns=row["ends_ns"], frees_ns=row.get("frees_ns")
+            starts_ns=row["starts_ns"],
+            ends_ns=row["ends_ns"],
+            frees_ns=row.get("frees_ns"),
+            launches_ns=row.get("launches_ns"),
+            syncs=row.get("syncs"),
         )
         for row in found.iter_rows(named=True)
     }

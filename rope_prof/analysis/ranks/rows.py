@@ -20,7 +20,7 @@ from rope_prof.analysis.trace.accounting import DeviceUse
 from rope_prof.analysis.trace.analyze import Analysis, ranges_called
 from rope_prof.analysis.trace.calls import families
 from rope_prof.analysis.trace.collectives import collectives, communicates
-from rope_prof.analysis.trace.gaps import CAUSES
+from rope_prof.analysis.trace.gaps import CAUSES, SYNC_CALL
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.ranges import RangeUse
 from rope_prof.model.trace import Trace
@@ -67,6 +67,10 @@ ROWS: Final[dict[str, Any]] = {
     "fixes": pl.Int64,  # of a trace: how many things to fix; null where its shares are withheld
     "fix": pl.String,  # JSON of a thing to fix; its place counts from zero_ns
     "frees_ns": pl.List(pl.Int64),  # of a collective: since when no other kernel ran on its device, at its end
+    "launches_ns": pl.List(pl.Int64),  # of a collective: when its launch call began; null where one has none
+    "syncs": pl.List(
+        pl.Int64
+    ),  # of a collective: calls of the host that had waited for the device by then; null: none ever does
     "host_ns": pl.Int64,  # of a range, on the row of its first device: its closed calls together, by the host's clock
     "host_calls": pl.Int64,
     "seconds": pl.Float64,  # that the analysis took
@@ -259,10 +263,14 @@ def _collectives(trace: Trace) -> list[dict[str, Any]]:
     each = collectives(trace, events).filter(pl.col("operation").str.contains(COLLECTIVES))
     if not each.height:
         return []
+    waits = trace.calls.filter(pl.col("name").str.contains(SYNC_CALL))
+    waited = np.sort((waits["start_ns"] + waits["dur_ns"]).to_numpy())
+    each = each.with_columns(syncs=pl.Series(np.searchsorted(waited, each["launch_start_ns"].fill_null(0).to_numpy())))
     parts = [
         here.with_columns(_frees(here, events.filter(pl.col("device") == device)))
         for (device,), here in each.group_by("device", maintain_order=True)
     ]
+    on_gpu = pl.col("device") != "cpu"  # whose operators are no launches, and whose threads run side by side
     found = (
         pl.concat(parts)
         .with_columns(name=pl.concat_str("operation", pl.format(" of {}", "group").fill_null("")))
@@ -272,7 +280,9 @@ def _collectives(trace: Trace) -> list[dict[str, Any]]:
             pl.col("dur_ns").sum().alias("kernel_ns"),
             (pl.col("start_ns") + base).head(MOST_COLLECTIVES).alias("starts_ns"),
             (pl.col("start_ns") + pl.col("dur_ns") + base).head(MOST_COLLECTIVES).alias("ends_ns"),
-            (pl.col("free_ns") + base).head(MOST_COLLECTIVES).alias("frees_ns"),
+            (pl.when(on_gpu).then("free_ns") + base).head(MOST_COLLECTIVES).alias("frees_ns"),
+            (pl.when(on_gpu).then("launch_start_ns") + base).head(MOST_COLLECTIVES).alias("launches_ns"),
+            pl.when(on_gpu & bool(len(waited))).then("syncs").head(MOST_COLLECTIVES).alias("syncs"),
         )
     )
     return [{"row": "collective", **row} for row in found.iter_rows(named=True)]
