@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,7 @@ def ours(*words: str) -> str:
 
 def analyzed(traces: Path) -> dict[str, Any]:
     """The one recording in `traces`."""
+    shutil.rmtree(f"{traces}-ranks", ignore_errors=True)
     (recording,) = json.loads(ours("analyze", str(traces), "-o", f"{traces}-ranks", "--json"))["recordings"]
     return dict(recording)
 
@@ -158,6 +160,9 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--late-rank", type=int, help="else the last")
     parser.add_argument("--folder", type=Path, help="where the traces are kept; else a temporary one")
+    parser.add_argument(
+        "--again", type=Path, metavar="RESULTS", help="check what lies in --folder, recorded for RESULTS"
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--table", action="store_true")
     args, args.loop_words = parser.parse_known_args()
@@ -166,7 +171,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
-        seconds = record(args, folder)
+        seconds = json.loads(args.again.read_text())["seconds"]["loops"] if args.again else record(args, folder)
         began = time.perf_counter()
         loops = {name: checked(folder, name) for name in LOOPS}
     result = {"seconds": {"loops": seconds, "analysis": time.perf_counter() - began}, "loops": loops}
