@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
 from rope_prof.analysis.comparison.gates import gate
 from rope_prof.analysis.comparison.sides import NotComparableError
-from rope_prof.commands.compare_traces import Stretches, are_traces, compare_traces
 from rope_prof.commands.documents import emit
-from rope_prof.commands.words import NOT_JUDGED
+from rope_prof.commands.words import NOT_JUDGED, Stretches
 from rope_prof.errors import RunError, UsageError
 from rope_prof.io.run.baselines import Baselines
 from rope_prof.io.run.redact import cleaner
@@ -28,6 +28,15 @@ from rope_prof.views.words.names import shown
 
 #: The formats of other tools, of one pair of sides.
 EXCHANGED = {"github": comment, "junit": junit}
+
+
+def are_traces(base: str, cand: str) -> bool:
+    """Whether both are files, as traces are; a run is a folder. Errors: UsageError where one is and the other not."""
+    files = [Path(text).is_file() for text in (base, cand)]
+    if files[0] != files[1]:
+        one, other = (base, cand) if files[0] else (cand, base)
+        raise UsageError(f"{one!r} is a file and {other!r} is none; compare two traces, or two runs")
+    return files[0]
 
 
 def compare_sides(
@@ -54,6 +63,8 @@ def compare_sides(
             )
         if form in EXCHANGED:
             raise UsageError(f"--format {form} holds bounds of recorded runs; of two traces say text, markdown or json")
+        from rope_prof.commands.compare_traces import compare_traces  # draws: dear to load
+
         compare_traces(base, cand, parts, form, anyway=anyway)
         return
     if form == "html":

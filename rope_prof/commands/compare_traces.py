@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -14,7 +14,7 @@ from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import common_range, range_uses, trace_side
 from rope_prof.analysis.trace.replays import own_named, own_range
 from rope_prof.commands.documents import emit
-from rope_prof.errors import UsageError
+from rope_prof.commands.words import Stretches
 from rope_prof.io.run.redact import cleaner
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.read import read_trace
@@ -27,28 +27,6 @@ from rope_prof.views.report.trace_diff import diff_report
 from rope_prof.views.terminal.writer import printed
 from rope_prof.views.timeline.aligned import aligned_drawing, aligned_pair
 from rope_prof.views.timeline.scene import scene
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretches:
-    """Which part of each trace: a range (None: the one that both share, else the whole device), and the device."""
-
-    name: str | None = None
-    base_name: str | None = None
-    device: str | None = None
-
-    def given(self) -> bool:
-        """Whether anything was asked for that only traces have."""
-        return any((self.name, self.base_name, self.device))
-
-
-def are_traces(base: str, cand: str) -> bool:
-    """Whether both are files, as traces are; a run is a folder. Errors: UsageError where one is and the other not."""
-    files = [Path(text).is_file() for text in (base, cand)]
-    if files[0] != files[1]:
-        one, other = (base, cand) if files[0] else (cand, base)
-        raise UsageError(f"{one!r} is a file and {other!r} is none; compare two traces, or two runs")
-    return files[0]
 
 
 def compare_traces(base: str, cand: str, parts: Stretches, form: str, *, anyway: bool) -> None:

@@ -42,7 +42,7 @@ def kept(words: Sequence[object], inputs: Sequence[Path], make: Callable[[], Ans
     `words`: all else that the answer rests on. What `make` raises is raised, and nothing is kept.
     """
     try:
-        before = stamps(inputs)
+        before = stamps(dict.fromkeys(inputs))
         if sum(size for _, size, _, _ in before) > _MOST_INPUT:
             return make()
         contents = [(name, size, file_digest(Path(name))) for name, size, _, _ in before]
@@ -56,7 +56,7 @@ def kept(words: Sequence[object], inputs: Sequence[Path], make: Callable[[], Ans
             return {name: entry.read(name) for name in entry.digests}
     answer = make()
     try:
-        unchanged = stamps(inputs) == before
+        unchanged = stamps(dict.fromkeys(inputs)) == before
     except OSError:
         unchanged = False
     if unchanged:

@@ -5,6 +5,7 @@ An empty word names nothing: it comes of a shell variable that is not set, and `
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -51,3 +52,16 @@ Range = Annotated[
         "--range", metavar="NAME|REGEX", help="Of a trace: only ranges of that name, else whose name holds the pattern."
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretches:
+    """Which part of each trace: a range (None: the one that both share, else the whole device), and the device."""
+
+    name: str | None = None
+    base_name: str | None = None
+    device: str | None = None
+
+    def given(self) -> bool:
+        """Whether anything was asked for that only traces have."""
+        return any((self.name, self.base_name, self.device))

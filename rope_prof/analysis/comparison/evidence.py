@@ -87,8 +87,8 @@ class _SideOfKey:
 
     def samples(self, clock: str) -> pl.DataFrame:
         """Its samples by that clock."""
-        samples = self.side.samples
-        return samples.filter((samples["key"] == self.facts.key.name) & (samples["clock"] == clock))
+        found = self.side.series.get((self.facts.key.name, clock))
+        return self.side.samples.clear() if found is None else found
 
     def rounds(self, clock: str) -> Rounds:
         """ns per call of each round. Errors: WithheldError."""

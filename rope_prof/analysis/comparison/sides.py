@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
+from typing import Any
 
 import polars as pl
 
@@ -34,7 +35,7 @@ class NotComparableError(RopeProfError):
     exit_code = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Side:
     """One side: a run, and the path and mode picked from it (None: all of them).
 
@@ -47,6 +48,11 @@ class Side:
     path: str | None = None
     mode: str | None = None
     captures: Mapping[str, CaptureFigures | str] = field(default_factory=dict)
+
+    @cached_property
+    def series(self) -> dict[tuple[Any, ...], pl.DataFrame]:
+        """The samples by (key, clock)."""
+        return self.samples.partition_by("key", "clock", as_dict=True)
 
     @property
     def keys(self) -> tuple[KeyFacts, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from rope_prof.analysis.stats import figure
-from rope_prof.analysis.trace.calls import added_busy, as_cpu, call_rows, matching, recorded_on_cpu
+from rope_prof.analysis.trace.calls import added_busy, as_cpu, call_frame, matching, recorded_on_cpu
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.errors import RunError
 from rope_prof.model.run import Key, KeyFacts
@@ -76,7 +76,8 @@ def figures(trace: Trace, key: Key | str) -> CaptureFigures:
     source = as_cpu(trace) if recorded_on_cpu(trace) else trace
     per_range = (trace.own or {}).get("calls_per_range", 1)
     ranges, events = matching(source, pattern, kind="record_function"), launched(source)
-    rows = call_rows(ranges, events).join(added_busy(ranges, events), on="call", how="left", maintain_order="left")
+    rows = call_frame(source, pattern, kind="record_function")
+    rows = rows.join(added_busy(ranges, events), on="call", how="left", maintain_order="left")
     names = events.filter(pl.col("kind") == "kernel")["name"].drop_nulls().unique().sort()
     return replace(frame_figures(rows, int(per_range)), names=tuple(names))
 

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.trace.latest import kept_for
 from rope_prof.analysis.trace.launches import FOR_THREAD, launched
 from rope_prof.analysis.trace.pairs import FOREVER, by_thread, pairs, timed
 from rope_prof.analysis.trace.shared import accounts
+from rope_prof.analysis.trace.spans import in_order
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, Trace
 
 CALLS: dict[str, Any] = {
@@ -43,6 +45,7 @@ _TOTALS = {
 } | dict.fromkeys(("first_start_ns", "last_end_ns", "inner_gap_ns"), pl.Int64)
 
 
+@kept_for("gpu", "calls", "ranges", "ops", "nodes")
 def call_frame(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = None) -> pl.DataFrame:
     """One row per range occurrence (and device) whose whole name matches the regular expression `name`.
 
@@ -88,12 +91,19 @@ def added_busy(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """
     arrays = timed(events)
     found = list(pairs(numbered(ranges), events))
-    calls, rows = (np.concatenate([one[i] for one in found] or [np.zeros(0, np.int64)]) for i in (0, 1))
-    frame = pl.DataFrame({"call": calls, "device": arrays.device[rows], "start": arrays.start[rows]})
-    frame = frame.with_columns(end=pl.Series(arrays.end[rows])).sort("device", "start", maintain_order=True)
-    reach = pl.col("end").cum_max().shift(1).over("device")
-    added = (pl.col("end") - pl.max_horizontal("start", reach)).clip(lower_bound=0)
-    return frame.select("call", added.alias("added_ns")).group_by("call", maintain_order=True).sum()
+    if not found:
+        return pl.DataFrame(schema={"call": pl.Int64, "added_ns": pl.Int64})
+    calls, rows = (np.concatenate([one[i] for one in found]) for i in (0, 1))
+    order = np.lexsort((arrays.start[rows], arrays.device[rows]))
+    calls, rows = calls[order], rows[order]
+    spans = in_order(rows, arrays.device[rows], arrays.start[rows], arrays.end[rows])
+    before = np.append(0, spans.reach[:-1])
+    before[spans.first] = spans.start[spans.first]
+    added = np.maximum(spans.end - np.maximum(spans.start, before), 0)
+    numbers, place = np.unique(calls, return_inverse=True)
+    totals = np.zeros(len(numbers), np.int64)
+    np.add.at(totals, place, added)
+    return pl.DataFrame({"call": numbers, "added_ns": totals})
 
 
 def numbered(ranges: pl.DataFrame) -> pl.DataFrame:

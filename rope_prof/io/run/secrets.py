@@ -142,7 +142,7 @@ _PATTERNS: Final = (
 def without_secrets(text: str, note: Note | None = None) -> str:
     """`text` with each secret as `(removed)`; `note` is called with kind and text of each."""
     for kind, pattern, hint in _PATTERNS:
-        if hint is not None and hint.search(text) is None:
+        if (hint is not None and hint.search(text) is None) or pattern.search(text) is None:
             continue
         if note is not None:
             for found in pattern.finditer(text):

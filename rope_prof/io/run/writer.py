@@ -17,8 +17,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
 from rope_prof.errors import RunError
 
 #: Stays in the folder when the writer is gone: a lock file that is deleted lets two processes lock two files.
@@ -35,6 +33,8 @@ def writing(folder: Path, what: str = "run", option: str = "-o") -> Iterator[Non
 
     Errors: RunError that names the other writer, or says why the folder cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,11 +15,12 @@ from rope_prof.analysis.run.capture import call_pattern
 from rope_prof.analysis.run.headline import BestAgainstBest
 from rope_prof.analysis.run.rows import Row, replays_apart
 from rope_prof.analysis.stats import Figure
-from rope_prof.analysis.trace.calls import as_cpu, call_frame, events_in, recorded_on_cpu
+from rope_prof.analysis.trace.calls import as_cpu, call_frame, matching, numbered, recorded_on_cpu
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.idle import placed, told
 from rope_prof.analysis.trace.kernels import KERNELS, kernel_shares
 from rope_prof.analysis.trace.launches import launched
+from rope_prof.analysis.trace.pairs import pairs
 from rope_prof.analysis.trace.replays import calls_per_range, single_calls, single_events
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.run import KeyFacts, Run
@@ -103,7 +104,8 @@ def captured(trace: Trace, facts: KeyFacts) -> Captured:
             reason="its calls ran nothing on the device",
         )
     launches = launched(source)
-    events = pl.concat([events_in(launches, call) for call in ran.iter_rows(named=True)])
+    ranges = numbered(matching(source, call_pattern(facts.key.name), kind="record_function"))
+    events = pl.concat([launches[rows] for _, rows in pairs(ranges, launches)])
     gaps = device_gaps(source, ran["device"][0])
     calls = single_calls(source, frame)
     timeline, which = _median(source, calls, gaps)
