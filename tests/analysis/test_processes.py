@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from math import exp, log
 
 import polars as pl
@@ -49,6 +50,25 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(k: int, truth: float, 
     assert held / trials >= 0.92
     if spread:
         assert rounds_alone / trials < 0.85
+
+
+DRAWS: dict[str, Callable[[random.Random], float]] = {
+    "normal": lambda dice: dice.gauss(0, 1),
+    "heavy tails": lambda dice: dice.gauss(0, 1) / max(1e-3, abs(dice.gauss(0, 1))),
+    "skew": lambda dice: dice.expovariate(1) ** 2,
+    "two levels": lambda dice: (dice.random() < 0.2) + dice.gauss(0, 0.05),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_whatever_a_process_draws_five_of_them_hold_the_truth(draw: Callable[[random.Random], float]) -> None:
+    """Logarithms of ratios of two sides of the same code are symmetric, and t never holds less than it says there."""
+    dice = random.Random(1)
+    intervals = [over_pairs([(draw(dice) - draw(dice)) / 100 for _ in range(5)]) for _ in range(1500)]
+    held = sum(
+        one is not None and one.lo is not None and one.hi is not None and one.lo <= 1 <= one.hi for one in intervals
+    )
+    assert 0.94 <= held / len(intervals) <= 0.995
 
 
 def test_a_planted_five_percent_is_found_with_five_processes_a_side() -> None:

@@ -12,7 +12,7 @@ or SLOWER in 40 to 90 % of keys. So a difference between two runs counts only be
 Runs of several processes a side know their own spread (`over_processes`), and need neither.
 
 Within one process there is one thing that its rounds cannot see: a graph is captured once, and captures of the same
-calls differ by where their buffers lie (`captures`).
+calls differ, presumably by where their buffers lie (`captures`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LEAST_ANCHORS = 3
 
 
 #: Two captures of the same calls in one process: their ratio was seen to scatter by 0.13 % around 1 (H200, 48 pairs),
-#: while rounds alone bound it to 0.13 to 0.2 %, and held it in 67 to 78 %. So much wider they hold it in 95 %.
+#: while rounds alone bound it to 0.13 to 0.2 %, and held it in 67 to 78 %. So much wider they held 70 of 72.
 CAPTURES = 1.0025
 
 
