@@ -6,7 +6,7 @@ from rope_prof.dashboard.drawing import draw, plot
 from rope_prof.analysis.ranks.ranks import common_zero
 from rope_prof.dashboard import loading, rank_datasets, shell, timeline_component, view
 from rope_prof.errors import RopeProfError
-from rope_prof.views.blocks.ranks import loss_blocks, rank_answer, rank_table, summary_blocks
+from rope_prof.views.blocks.ranks import loss_blocks, rank_answer, rank_table, run_answer, run_blocks, summary_blocks
 from rope_prof.views.draw import ranks as ranks_figures
 from rope_prof.views.page.blocks import wrap
 from rope_prof.views.page.writer import heading
@@ -17,6 +17,12 @@ WORDS = ("rank", "verdict", "why")
 seen = shell.seen()
 folders = loading.trace_folders()
 found = rank_datasets.datasets(folders)
+of_run = loading.opened(seen.folder.path).numbers if seen.folder.run.ranks > 1 else None
+if not found and of_run is not None:
+    shell.notes()
+    shell.title(run_answer(of_run), f"Which of the {seen.folder.run.ranks} ranks of this run is slow?")
+    draw(run_blocks(of_run), seen.name, "ranks-run")
+    shell.stop(f"Its traces side by side: “python -m rope_prof analyze {seen.folder.path}”, then this page again.")
 if not found:
     shell.notes()
     shell.stop(
@@ -37,6 +43,9 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
 shell.notes()
 shell.title(rank_answer(recording))
 draw(loss_blocks(recording), recording.name, "ranks-fix")
+if of_run is not None:
+    with shell.fold(f"The {seen.folder.run.ranks} ranks of run {seen.name}: alone, and all at once"):
+        draw(run_blocks(of_run), seen.name, "ranks-run")
 with shell.fold("Verdicts and clocks"):
     draw(summary_blocks(report, recording), recording.name, "ranks-summary")
 

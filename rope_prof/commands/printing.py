@@ -12,7 +12,6 @@ from rich.console import Console
 
 from rope_prof.analysis.requests.per_layer import per_layer
 from rope_prof.analysis.run.numbers import Numbers
-from rope_prof.analysis.run.rank_spread import rank_spread
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.commands.documents import VERSION, emit
@@ -21,7 +20,7 @@ from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.blocks.counters import nsight_tables
 from rope_prof.views.blocks.model import Bullets, Table
 from rope_prof.views.blocks.numbers import number_tables
-from rope_prof.views.blocks.ranks import cause_tables, rank_tables
+from rope_prof.views.blocks.ranks import run_blocks
 from rope_prof.views.blocks.requests import request_blocks
 from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.blocks.sweep import sweep_tables
@@ -74,7 +73,7 @@ def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     if is_sweep(frame, operation):
         said = [comparable_line(found.run), *notes(found.run, found.rows), *sweep_notes(frame, operation)]
         return sweep_tables(frame, operation), said
-    over_ranks = [*rank_tables(rank_spread(found.rows)), *cause_tables(found.ranks)]
+    over_ranks = [block for block in run_blocks(found) if isinstance(block, Table)]
     return [*run_tables(found.rows), *over_ranks, *number_tables(found)], [
         *best_lines([one for one in found.headlines if one.rank == 0]),
         comparable_line(found.run),

@@ -16,7 +16,7 @@ from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.model.trace import Trace
 from rope_prof.views.blocks.ranks import ranks_blocks
 from rope_prof.views.draw.palette import LIGHT
-from rope_prof.views.draw.ranks import heat_figure, heat_rows
+from rope_prof.views.draw.ranks import MOST_TOP, heat_figure, heat_rows
 from rope_prof.views.words.ranks import late_line
 from tests.builders import Drawn, kernel, range_, trace
 from tests.on_terminal import on_terminal
@@ -94,7 +94,7 @@ def test_a_range_that_launches_nothing_stands_on_the_map_by_the_host() -> None:
     assert drawn[0].over == [1.0, 1.0, 21.0, 1.0]
     figure = heat_figure(one, LIGHT, "x")
     assert "by the host’s clock" in figure.data[0].customdata[0][2]
-    assert figure.data[0].zmax == 21.0
+    assert figure.data[0].zmax == MOST_TOP
 
 
 def test_the_table_of_hosts_names_the_rank() -> None:

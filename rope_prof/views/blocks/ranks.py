@@ -13,15 +13,16 @@ from rope_prof.analysis.fixes.fix import Fixes
 from rope_prof.analysis.ranks.late import host_late
 from rope_prof.analysis.ranks.rank import HostLate, RangeAcross, RankUse
 from rope_prof.analysis.ranks.ranks import RanksReport, Recording
+from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.run.rank_causes import RankCauses, Slowness
-from rope_prof.analysis.run.rank_spread import RankSpread
+from rope_prof.analysis.run.rank_spread import RankSpread, rank_spread
 from rope_prof.units import MISSING, US, counted, duration, microseconds, percent, ratio, significant, size, whole
 from rope_prof.views.blocks.fixes import fix_blocks, fix_words
-from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells, name
+from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells, name
 from rope_prof.views.blocks.trace import figures, more_ranges
 from rope_prof.views.words.causes import cause_name
 from rope_prof.views.words.labels import counts
-from rope_prof.views.words.ranks import clock_line, late_line
+from rope_prof.views.words.ranks import cause_lines, clock_line, late_line
 
 RANKS_SHOWN = 32
 RANGES_SHOWN = 12
@@ -198,6 +199,22 @@ def _range(across: RangeAcross) -> tuple[Cell, ...]:
 def _clipped(text: str) -> str:
     """The label of a rank in a column of figures: its end tells file names apart."""
     return text if len(text) <= LABEL_CHARS else f"…{text[1 - LABEL_CHARS :]}"
+
+
+def run_answer(found: Numbers) -> str:
+    """Of a run on several ranks: who is slow and why, in a sentence; empty for one of one rank or of before."""
+    lines = cause_lines(found.ranks, found.run.settings.get("alone_rounds"))
+    return " ".join(lines[1:3])
+
+
+def run_blocks(found: Numbers) -> list[Block]:
+    """A run on several ranks: what is said of them, their spread, each alone and at once; none of one rank."""
+    spreads = rank_spread(found.rows)
+    if not spreads:
+        return []
+    lines = cause_lines(found.ranks, found.run.settings.get("alone_rounds"))
+    said: list[Block] = [Bullets(items=tuple(lines))] if lines else []
+    return [*said, *cause_tables(found.ranks), *rank_tables(spreads)]
 
 
 def rank_tables(spreads: Sequence[RankSpread]) -> list[Table]:

@@ -18,6 +18,8 @@ from rope_prof.views.words.names import folded, plotly_text, short_name
 RANGES_DRAWN = 24
 #: A map of even ranks is not to look like one of late ranks: its scale ends here at least.
 LEAST_TOP = 1.1
+#: What is over it has one colour: a range of a millisecond on one host alone is not to pale all others.
+MOST_TOP = 3.0
 _ROW, _HEAD = 26, 96
 
 
@@ -63,6 +65,7 @@ def heat_figure(recording: Recording, palette: Palette, source: str) -> go.Figur
     drawn = heat_rows(recording)[:RANGES_DRAWN]
     ratios = [row.over for row in drawn]
     known = [value for row in ratios for value in row if value is not None]
+    capped = f", to {MOST_TOP:g}" if max(known, default=1.0) > MOST_TOP else ""
     figure = go.Figure(
         go.Heatmap(
             z=ratios,
@@ -72,11 +75,11 @@ def heat_figure(recording: Recording, palette: Palette, source: str) -> go.Figur
             hovertemplate="%{customdata}<extra></extra>",
             colorscale=[[0, palette.panel], [1, palette.warn]],
             zmin=1,
-            zmax=max([LEAST_TOP, *known]),
+            zmax=min(MOST_TOP, max([LEAST_TOP, *known])),
             xgap=1,
             ygap=1,
             colorbar={
-                "title": {"text": "a call / median", "font": {"color": palette.muted, "size": 12}},
+                "title": {"text": f"a call / median{capped}", "font": {"color": palette.muted, "size": 12}},
                 "tickfont": {"color": palette.muted, "size": 12},
                 "outlinewidth": 0,
                 "thickness": 12,
