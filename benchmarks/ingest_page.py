@@ -114,9 +114,9 @@ def _targets(said: dict[str, Any]) -> str:
     ours = tools["ours"]
     parts = [_target(ours["peak_bytes_per_byte"], targets["peak_bytes_per_byte"], "{:.2f} bytes per byte", most=True)]
     for tool, times in targets["times_faster"].items():
-        if "wall_s" in tools.get(tool, ()):
-            ratio = tools[tool]["wall_s"]["median"] / ours["wall_s"]["median"]
-            parts.append(_target(ratio, times, f"{{:.1f}} times as fast as {tool}", most=False))
+        if "cpu_s" in tools.get(tool, ()):
+            ratio = tools[tool]["cpu_s"]["median"] / ours["cpu_s"]["median"]
+            parts.append(_target(ratio, times, f"{tool} takes {{:.1f}} times the processor time", most=False))
     return "Targets: " + "; ".join(parts) + "."
 
 
