@@ -1,4 +1,5 @@
-"""Traces of odd shapes, and how the time to analyze and export them grows: no valid trace takes more than linear time.
+"""Traces of odd shapes, and how the time to analyze, export and show them grows: no valid trace takes more than linear
+time.
 
     python benchmarks/shapes.py --events 50000                # a table: seconds at a quarter and at all, the exponent
     python benchmarks/shapes.py --only nested --write a.json  # the trace itself
@@ -25,6 +26,18 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S, STOPPED_S = 5.0, 60
 Event = dict[str, Any]
+#: The dashboard's page of one trace, drawn without a browser.
+PAGE = """
+import sys
+from streamlit.testing.v1 import AppTest
+from rope_prof.dashboard import FOLDER
+sys.argv = ["app.py", "--folder", sys.argv[1]]
+page = AppTest.from_file(str(FOLDER / "pages/app.py"), default_timeout=600)
+page.query_params["trace"] = "trace.json"
+page.switch_page("any_trace.py")
+page.run()
+sys.exit(len(page.exception) + (len(page.get("bidi_component")) != 1))
+"""
 
 
 def event(cat: str, name: str, ts: float, dur: float, tid: int = 1, **args: Any) -> Event:
@@ -227,7 +240,7 @@ def seconds(words: list[str]) -> float:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryDirectory() as scratch:
         environment["XDG_CACHE_HOME"] = scratch
-        command = [sys.executable, "-m", "rope_prof", *(word.format(out=f"{scratch}/out") for word in words)]
+        command = [sys.executable, *(word.replace("{out}", f"{scratch}/out") for word in words)]
         child = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=bound
         )
@@ -252,13 +265,15 @@ def main() -> int:
         write(asked.write, shapes[0], asked.events)
         return 0
     print(f"load {os.getloadavg()[0]:.1f}, {asked.events:,} events\n")
-    print("| shape | analyze --chains, s | exponent | export to Perfetto, s | exponent |\n|---|---:|---:|---:|---:|")
+    heads = ("analyze --chains", "export to Perfetto", "page Any trace")
+    print(f"| shape | {' | '.join(f'{head}, s | exponent' for head in heads)} |\n|---|{'---:|' * 2 * len(heads)}")
     slow = 0
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         commands = [
-            ["analyze", str(trace), "--chains", "--json"],
-            ["export", str(trace), "--to", "perfetto", "-o", "{out}"],
+            ["-m", "rope_prof", "analyze", str(trace), "--chains", "--json"],
+            ["-m", "rope_prof", "export", str(trace), "--to", "perfetto", "-o", "{out}"],
+            ["-c", PAGE, folder],
         ]
         write(trace, "plain", 40)
         floors = [seconds(command) for command in commands]

@@ -32,13 +32,25 @@ BEGIN, END = (
     "<!-- VERSUS: begin (python benchmarks/versus.py --table writes what stands here) -->\n",
     "<!-- VERSUS: end -->",
 )
+#: Reading and analyzing alone, the same calls in both builds: the command has come to find chains and fixes too.
+READ = """
+import sys
+from pathlib import Path
+try:
+    from rope_prof.analysis.trace.analyze import analyze
+    from rope_prof.io.trace.read import read_trace
+except ImportError:
+    from rope_prof.analysis.analyze import analyze
+    from rope_prof.io.traces import read_trace
+analyze(read_trace(Path(sys.argv[1])))
+"""
 RUN, SMALL = "traces/h100-ernie28b", "unfused.eager.cold.28b-tp1-n973-bf16-image.r0.trace.json.gz"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One command: its words (`{run}`, `{small}`, `{large}`, `{packed}`, `{out}`), and how many times as cheap it
-    shall be; `again`: called a second time on the same files.
+    """One command, or a program behind `-c`: its words (`{run}`, `{small}`, `{large}`, `{packed}`, `{out}`), and how
+    many times as cheap it shall be; `again`: called a second time on the same files.
     """
 
     name: str
@@ -67,6 +79,8 @@ def _tasks() -> list[Task]:
         Task("analyze a small trace, first", ("analyze", "{small}"), 1.5),
         Task("doctor", ("doctor",), 2.0),
         Task("record --quick on the CPU", ("record", "--quick", "--device", "cpu", "-o", "{out}"), 1.7),
+        Task("read and analyze 1M events", ("-c", READ, "{large}"), 2.5),
+        Task("read and analyze 1M events, packed", ("-c", READ, "{packed}"), 2.5),
         Task("analyze 1M events", ("analyze", "{large}"), 2.5),
         Task("analyze 1M events, packed", ("analyze", "{packed}"), 2.5),
     ]
@@ -86,7 +100,7 @@ def seconds(build: Path, task: Task, files: dict[str, str], kept: Path) -> float
         cache = {"XDG_CACHE_HOME": str(kept) if task.again else scratch, "PYTHONWARNINGS": "ignore"}
         environment = os.environ | cache | {"PYTHONPATH": tree, "PYTHONPYCACHEPREFIX": f"{kept}.bytecode"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed build has its bytecode
-        command = [python, "-m", "rope_prof", *words]
+        command = [python, *(() if words[0] == "-c" else ("-m", "rope_prof")), *words]
         for name in () if task.again else ("large", "packed"):  # an early build keeps what it parsed beside the trace
             shutil.rmtree(f"{files[name]}.rope_prof-cache", ignore_errors=True)
         child = subprocess.Popen(command, cwd=files["run"], env=environment, stdout=said, stderr=said)
