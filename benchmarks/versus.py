@@ -49,8 +49,8 @@ RUN, SMALL = "traces/h100-ernie28b", "unfused.eager.cold.28b-tp1-n973-bf16-image
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One command, or a program behind `-c`: its words (`{run}`, `{small}`, `{large}`, `{packed}`, `{out}`), and how
-    many times as cheap it shall be; `again`: called a second time on the same files.
+    """One command, or a program behind `-c`: its words (`{run}`, `{small}`, `{large}`, `{packed}`, `{many}`, `{out}`),
+    and how many times as cheap it shall be; `again`: called a second time on the same files.
     """
 
     name: str
@@ -83,6 +83,7 @@ def _tasks() -> list[Task]:
         Task("read and analyze 1M events, packed", ("-c", READ, "{packed}"), 2.5),
         Task("analyze 1M events", ("analyze", "{large}"), 2.5),
         Task("analyze 1M events, packed", ("analyze", "{packed}"), 2.5),
+        Task("analyze 8 traces, 2 workers", ("analyze", "{many}", "--workers", "2"), 1.8),
     ]
 
 
@@ -101,8 +102,8 @@ def seconds(build: Path, task: Task, files: dict[str, str], kept: Path) -> float
         environment = os.environ | cache | {"PYTHONPATH": tree, "PYTHONPYCACHEPREFIX": f"{kept}.bytecode"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed build has its bytecode
         command = [python, *(() if words[0] == "-c" else ("-m", "rope_prof")), *words]
-        for name in () if task.again else ("large", "packed"):  # an early build keeps what it parsed beside the trace
-            shutil.rmtree(f"{files[name]}.rope_prof-cache", ignore_errors=True)
+        for file in () if task.again else Path(files["large"]).parent.rglob("*.rope_prof-cache"):
+            shutil.rmtree(file, ignore_errors=True)  # an early build keeps what it parsed beside the trace
         child = subprocess.Popen(command, cwd=files["run"], env=environment, stdout=said, stderr=said)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -117,10 +118,13 @@ def measure(base: Path, tasks: list[Task], rounds: int, events: int) -> dict[str
     with tempfile.TemporaryDirectory() as folder:
         run = str(ROOT / RUN)
         files = {"run": run, "small": f"{run}/{SMALL}", "large": f"{folder}/a.json", "packed": f"{folder}/a.json.gz"}
+        files |= {"many": f"{folder}/many"}
         for name in ("large", "packed"):
             if any(f"{{{name}}}" in task.words for task in tasks):
                 make = [str(ROOT / "benchmarks/generate.py"), files[name], "--events", str(events)]
                 subprocess.run([sys.executable, *make], check=True, stdout=subprocess.DEVNULL)
+        if any("{many}" in task.words for task in tasks):
+            _write_many(Path(files["many"]), events // 10)
         samples: dict[str, dict[str, list[float]]] = {task.name: {"base": [], "ours": []} for task in tasks}
         for turn in range(rounds + 1):
             for task in tasks:
@@ -136,6 +140,15 @@ def measure(base: Path, tasks: list[Task], rounds: int, events: int) -> dict[str
         "python": platform.python_version(),
     }
     return {"base": _revision(base), "machine": machine, "events": events, "samples": samples}
+
+
+def _write_many(folder: Path, events: int, count: int = 8) -> None:
+    folder.mkdir()
+    first = folder / "rank0.json"
+    make = [str(ROOT / "benchmarks/generate.py"), str(first), "--events", str(events)]
+    subprocess.run([sys.executable, *make], check=True, stdout=subprocess.DEVNULL)
+    for rank in range(1, count):
+        shutil.copy(first, folder / f"rank{rank}.json")
 
 
 def _revision(tree: Path) -> str:
