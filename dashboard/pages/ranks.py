@@ -22,7 +22,8 @@ if not found and of_run is not None:
     shell.notes()
     shell.title(run_answer(of_run), f"Which of the {seen.folder.run.ranks} ranks of this run is slow?")
     draw(run_blocks(of_run), seen.name, "ranks-run")
-    shell.stop(f"Its traces side by side: “python -m rope_prof analyze {seen.folder.path}”, then this page again.")
+    shell.caption(f"Its traces side by side: “python -m rope_prof analyze {seen.folder.path}”, then this page again.")
+    st.stop()
 if not found:
     shell.notes()
     shell.stop(
@@ -45,6 +46,7 @@ shell.title(rank_answer(recording))
 draw(loss_blocks(recording), recording.name, "ranks-fix")
 if of_run is not None:
     with shell.fold(f"The {seen.folder.run.ranks} ranks of run {seen.name}: alone, and all at once"):
+        shell.caption(run_answer(of_run))
         draw(run_blocks(of_run), seen.name, "ranks-run")
 with shell.fold("Verdicts and clocks"):
     draw(summary_blocks(report, recording), recording.name, "ranks-summary")

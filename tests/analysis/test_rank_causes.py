@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
+from rope_prof.analysis.run.numbers import Numbers, numbers
 from rope_prof.analysis.run.rank_causes import RankCauses, over_ranks, rank_causes, widest
 from rope_prof.analysis.run.rows import Row, summary
 from rope_prof.analysis.run.series import Series
-from rope_prof.model.samples import ALONE
-from rope_prof.views.blocks.ranks import cause_tables
+from rope_prof.model.samples import ALONE, samples_schema
+from rope_prof.views.blocks.model import Table
+from rope_prof.views.blocks.ranks import cause_tables, run_answer, run_blocks
 from rope_prof.views.words.ranks import EVEN, cause_lines
+from rope_prof.views.words.run_json import numbers_json
 from tests.on_terminal import on_terminal
 from tests.runs import RIGHT, facts, run
 
@@ -33,11 +38,7 @@ def rows(busy_ns: float = 500.0) -> list[Row]:
     return [replace(row, busy_ns=busy_ns) for row in plain]
 
 
-def _frame():  # type: ignore[no-untyped-def]
-    import polars as pl
-
-    from rope_prof.model.samples import samples_schema
-
+def _frame() -> pl.DataFrame:
     names = [replace(facts(path).key, rank=rank).name for path in PATHS for rank in range(RANKS)]
     held = [(name, number, "wall", 1, round(WALL), None) for name in names for number in range(ROUNDS)]
     return pl.DataFrame(held, schema=samples_schema(), orient="row")
@@ -57,6 +58,35 @@ def measured(
             if device:
                 found[name, "device"] = {k: DEVICE * slow_card * (1 + 0.002 * k) for k in range(ROUNDS)}
     return found
+
+
+def opened(slow: float) -> Numbers:
+    """A whole run whose rank 3 takes `slow` times as long at once, and alone no longer than the others."""
+    every = [replace(known, key=replace(known.key, rank=rank)) for known in map(facts, PATHS) for rank in range(RANKS)]
+    held = [
+        (name, number, "wall", 10, round(10 * WALL * (1 + 0.002 * number) * times), None)
+        for known in every
+        for name, times in ((known.key.name, slow if known.key.rank == 3 else 1.0), (ALONE + known.key.name, 1.0))
+        for number in range(ROUNDS)
+    ]
+    plan = run(*every, settings={"calls": 10, "rounds": ROUNDS, "world_size": RANKS, "alone_rounds": ROUNDS})
+    return numbers(plan, pl.DataFrame(held, schema=samples_schema(), orient="row"), {})
+
+
+def test_a_run_tells_its_ranks_in_words_tables_and_json() -> None:
+    found = opened(1.5)
+    assert causes(found.ranks) == {3: ("shared host",)}
+    assert {row.wall_ns.n for row in found.rows if row.wall_ns} == {ROUNDS}  # what was taken alone is no round of a key
+    assert "Rank 3: the host that the ranks share holds it up (1.50x, at once / alone)." in run_answer(found)
+    assert [block.title for block in run_blocks(found) if isinstance(block, Table)] == [
+        "Why a rank is slow",
+        "Over ranks, µs per call",
+    ]
+    told = json.loads(json.dumps(numbers_json(found)["ranks"]))
+    assert told["alone_rounds"] == ROUNDS
+    assert [one["causes"] for one in told["causes"]] == [[], [], [], ["shared host"]]
+    assert told["at_once"]["device"] is None
+    assert told["at_once"]["wall"]["n"] == RANKS
 
 
 def causes(found: tuple[RankCauses, ...]) -> dict[int, tuple[str, ...]]:

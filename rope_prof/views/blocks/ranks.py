@@ -208,12 +208,13 @@ def run_answer(found: Numbers) -> str:
 
 
 def run_blocks(found: Numbers) -> list[Block]:
-    """A run on several ranks: what is said of them, their spread, each alone and at once; none of one rank."""
+    """A run on several ranks: what `run_answer` leaves, their spread, each alone and at once; none of one rank."""
     spreads = rank_spread(found.rows)
     if not spreads:
         return []
     lines = cause_lines(found.ranks, found.run.settings.get("alone_rounds"))
-    said: list[Block] = [Bullets(items=tuple(lines))] if lines else []
+    more = (*lines[:1], *lines[3:])
+    said: list[Block] = [Bullets(items=more)] if more else []
     return [*said, *cause_tables(found.ranks), *rank_tables(spreads)]
 
 
