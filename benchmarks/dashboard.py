@@ -37,9 +37,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 HOST = "127.0.0.1"
-FIRST = {"overview": ".rp-card", "timeline": ".tl canvas", "any_trace": ".tl canvas"}
+FIRST = {"overview": ".rp-card", "timeline": ".tl canvas", "compare": ".rp-map", "any_trace": ".tl canvas"}
 #: What answers the question of a page: of a stranger's trace the table of what to fix.
-ANSWER = {"overview": ".rp-hero h1", "timeline": ".rp-title p", "any_trace": ".rp .wraps"}
+ANSWER = {
+    "overview": ".rp-hero h1",
+    "timeline": ".rp-title p",
+    "compare": ".rp-title p",
+    "any_trace": ".rp .wraps",
+}
 #: Put into every page before its own scripts: a promise of the timeline's next answer that is drawn.
 _WATCH = """
 window.drawn = (seen) => new Promise((done, failed) => {
@@ -200,7 +205,7 @@ def cold(browser: Browser, folder: Path, rounds: int) -> Iterator[Timed]:
 
 def shipped(browser: Browser, address: str, rounds: int) -> Iterator[Timed]:
     """The run that opens where none is named."""
-    for room in ("overview", "timeline"):
+    for room in ("overview", "timeline", "compare"):
         path = f"{address}/{'' if room == 'overview' else room}"
         first_paint(browser, path, FIRST[room])
         found = [first_paint(browser, path, FIRST[room]) for _ in range(rounds)]

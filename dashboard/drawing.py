@@ -1,4 +1,7 @@
-"""Blocks of a page: as HTML, and what a viewer can zoom into as Plotly figures between them."""
+"""Blocks of a page: as HTML, and what a viewer can zoom into as Plotly figures between them.
+
+Bars are drawn still, with their facts under the mouse: they need no zoom, and Plotly takes longer to load than all else.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import streamlit as st
 
 from rope_prof.dashboard import shell
 from rope_prof.views.blocks.model import Block, Picture
+from rope_prof.views.draw.charts import BarChart
 from rope_prof.views.draw.plotly_charts import plotly_chart
 from rope_prof.views.page.blocks import blocks, key, wrap
 from rope_prof.views.page.writer import heading
@@ -38,7 +42,7 @@ def draw(found: Iterable[Block | None], source: str, name: str) -> None:
             still.clear()
 
     for number, block in enumerate(found):
-        if not isinstance(block, Picture) or block.chart is None:
+        if not isinstance(block, Picture) or block.chart is None or isinstance(block.chart, BarChart):
             still += [] if block is None else [block]
             continue
         flush(heading(block.title))

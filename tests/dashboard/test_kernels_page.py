@@ -50,7 +50,7 @@ def test_with_counters_kernels_stand_under_the_peak(drawn: Path, monkeypatch: py
     assert "evil&lt;b&gt;bold" in charts(found)
     assert asked(found, "memory") == "dram"
     assert "No counters" not in text
-    assert len(found.get("plotly_chart")) == 2, "kernels by time, one roofline: no path has its bytes counted"
+    assert len(found.get("plotly_chart")) == 1, "one roofline: no path has its bytes counted"
     assert "No roofline: how many bytes these paths move is not known." in text
 
 
@@ -109,12 +109,12 @@ def test_the_shipped_runs_have_their_roof(monkeypatch: pytest.MonkeyPatch, repos
             pytest.skip(f"the shipped run traces/{name} is not there")
     found = app(monkeypatch, repository / "traces/h100-ernie28b", "kernels")
     text = html_of(found)
-    assert len(found.get("plotly_chart")) == 2
+    assert len(found.get("plotly_chart")) == 1
     assert "Measured in the same run: copy " in text
     assert "record --resume -o h100-ernie28b --nsight compute" in text
     found = app(monkeypatch, repository / "traces/h200-nsight", "kernels")
     counted = html_of(found)
-    assert len(found.get("plotly_chart")) == 3
+    assert len(found.get("plotly_chart")) == 2
     assert "mio_throttle" in counted
 
 

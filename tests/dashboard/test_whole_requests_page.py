@@ -73,8 +73,10 @@ def test_the_page_shows_times_gains_noise_prediction_agreement_and_both_steps(
 ) -> None:
     found = app(monkeypatch, drawn)
     assert not found.exception
-    assert len(found.get("plotly_chart")) == 3, "request time, prediction and outcome, and the parts of a step"
+    assert not found.get("plotly_chart")
     text = html_of(found)
+    drawn_for = {word: text.count(f'class="rp-{word}"') for word in ("wide", "narrow")}
+    assert drawn_for == {"wide": 3, "narrow": 3}, "request time, prediction and outcome, and the parts of a step"
     assert "7.5<span>%" in text, "1 - (0.16 + 10 * 0.095) / (0.20 + 10 * 0.10)"
     assert "of a request’s time saved with fused in every layer, under CUDA graphs" in text
     assert "Against stock: 7.5% [7.5%, 7.5%], decode eager 20.0% [20.0%, 20.0%]" in text

@@ -10,7 +10,7 @@ import pytest
 from rope_prof.analysis.comparison.compare import Verdict
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.draw.chart import Chart
-from rope_prof.views.draw.charts import Bar, BarChart, BarMark, Histogram, HistogramChart
+from rope_prof.views.draw.charts import Histogram, HistogramChart
 from rope_prof.views.draw.compare import ForestChart
 from rope_prof.views.draw.lines import Axes, LineChart, Point, Series
 from rope_prof.views.draw.palette import DARK, LIGHT, Palette
@@ -34,15 +34,6 @@ LINES = LineChart(
     ),
     axes=Axes(x="tokens", y="µs a call"),
     title="times",
-)
-BARS = BarChart(
-    rows=(
-        Bar(label=EVIL, parts=(("kernel", 3.0, "kernels: 3 µs"), ("bubble", 2.0, "bubble: 2 µs")), note="5 µs"),
-        Bar(label="none", parts=(("kernel", -1.0, "negative"),), note="0 µs"),
-    ),
-    unit="µs",
-    title="bars",
-    legend=(("kernel", "busy"), ("bubble", "waiting")),
 )
 GAPS = HistogramChart(
     rows=(Histogram(label=EVIL, counts=(1, 0, 3), role="unsure"),), edges_us=(1, 10, 100, 1000), unit="µs", title="gaps"
@@ -80,7 +71,7 @@ FOREST = ForestChart(
     ),
     title="forest",
 )
-CHARTS = (LINES, BARS, GAPS, ROOF, FOREST)
+CHARTS = (LINES, GAPS, ROOF, FOREST)
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.title)
@@ -105,33 +96,6 @@ def test_a_line_carries_intervals_marks_and_its_hover() -> None:
     assert drawn.layout.xaxis.type == drawn.layout.yaxis.type == "log"
     assert drawn.layout.xaxis.title.text == "tokens"
     assert drawn.layout.showlegend
-
-
-def test_bars_stack_their_parts_in_the_colours_of_their_meaning() -> None:
-    kernel, bubble, notes = plotly_chart(BARS, DARK, "r").data
-    assert (kernel.name, kernel.marker.color, list(kernel.x)) == ("busy", DARK.kernel, [3.0])
-    assert (bubble.name, bubble.marker.color, list(bubble.customdata)) == ("waiting", DARK.bubble, ["bubble: 2 µs"])
-    assert list(notes.x) == [5.0, 0]
-
-
-def test_steps_and_marks_stand_where_they_are_drawn_still() -> None:
-    rows = (
-        Bar(label="step", parts=(("kernel", 2.0, "k"),), start=3.0, end=3.0),
-        Bar(
-            label="marked",
-            parts=(("bubble", 1.0, "b"),),
-            note="said",
-            mark=BarMark(value=0.5, lo=0.2, hi=0.9, bad=True),
-        ),
-    )
-    chart = BarChart(rows=rows, unit="µs", title="t", legend=(("kernel", "busy"),), marked="measured")
-    drawn = plotly_chart(chart, LIGHT, "r")
-    step = next(trace for trace in drawn.data if trace.name == "busy")
-    assert (list(step.base), list(step.x)) == ([3.0], [2.0])
-    assert [(line.x0, line.x1) for line in drawn.layout.shapes] == [(3.0, 3.0)]
-    mark = next(trace for trace in drawn.data if trace.name == "measured")
-    assert (mark.marker.color, list(mark.x), list(mark.customdata)) == (LIGHT.warn, [0.5], ["said"])
-    assert (mark.error_x.array[0], mark.error_x.arrayminus[0]) == (pytest.approx(0.4), pytest.approx(0.3))
 
 
 def test_every_bin_tells_its_count_and_its_ends() -> None:

@@ -82,7 +82,7 @@ class BarChart:
 
     def _drawn(self, width: float) -> Drawing:
         labels = (text_width(row.label, 13, bold=row.head) for row in self.rows)
-        left = min(300.0, max(labels, default=0.0) + 16)
+        left = min(width / 3, max(labels, default=0.0) + 16)
         note = max((text_width(row.note) for row in self.rows), default=0.0) + 16
         values = [value for row in self.rows for value in row.values]
         low = min(0.0, *values)

@@ -15,30 +15,26 @@ from plotly.subplots import make_subplots
 from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.units import GIGA, MEGA, SECOND, counted, gigabytes_per_s, microseconds, ratio, significant
 from rope_prof.views.draw.chart import Chart
-from rope_prof.views.draw.charts import BarChart, HistogramChart
+from rope_prof.views.draw.charts import HistogramChart
 from rope_prof.views.draw.compare import LOOKS, MOST, ForestChart, row_labels, verdict_facts
 from rope_prof.views.draw.lines import MARKS, LineChart, Series
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.plotly_figures import layout
 from rope_prof.views.draw.roofline import RooflineChart, Spot
 from rope_prof.views.draw.scale import log_ticks, spans_a_decade
-from rope_prof.views.draw.svg import colour, text_width
+from rope_prof.views.draw.svg import colour
 from rope_prof.views.words.names import plotly_text
 
 _SYMBOLS = {"circle": "circle", "square": "square", "diamond": "diamond", "triangle": "triangle-up"}
 _HOVER = "%{customdata}<extra></extra>"
 _LEGEND = {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "itemsizing": "constant"}
-_BAR, _ROW, _HIST = 34, 24, 84
-#: So wide at least, in pixels, is the ground of bars: a note may stand on what a short bar leaves of it.
-_NARROW = 500
+_ROW, _HIST = 24, 84
 
 
 def plotly_chart(chart: Chart, palette: Palette, source: str) -> go.Figure:
     """That chart on the palette's ground, signed with what it is drawn from. Draw it with `theme=None`."""
     if isinstance(chart, LineChart):
         return _lines(chart, palette, source)
-    if isinstance(chart, BarChart):
-        return _bars(chart, palette, source)
     if isinstance(chart, HistogramChart):
         return _histograms(chart, palette, source)
     return _forest(chart, palette, source) if isinstance(chart, ForestChart) else _roofline(chart, palette, source)
@@ -123,105 +119,6 @@ def _line(one: Series, palette: Palette) -> go.Scatter:
         cliponaxis=False,
         hovertemplate=_HOVER,
     )
-
-
-def _bars(chart: BarChart, palette: Palette, source: str) -> go.Figure:
-    """Bars under each other, a colour a part, the note of each behind it; steps and marks where it has some."""
-    rows, figure = chart.rows, go.Figure()
-    _parts(figure, chart, palette)
-    _steps_and_marks(figure, chart, palette)
-    figure.add_scatter(
-        y=list(range(len(rows))),
-        x=[max(row.values) for row in rows],
-        mode="text",
-        text=[f" {plotly_text(row.note)}" for row in rows],
-        textposition="middle right",
-        textfont={"color": palette.muted, "size": 12},
-        cliponaxis=False,
-        showlegend=False,
-        hoverinfo="skip",
-    )
-    most = max((max(row.values) for row in rows), default=0.0) or 1.0
-    free = (text_width(row.note) - _NARROW * (1 - max(row.values) / most) for row in rows)
-    room = 24 + int(max(0.0, *free))
-    labels = [plotly_text(row.label) for row in rows]
-    figure.update_layout(
-        **layout(
-            palette,
-            source,
-            126 + _BAR * len(rows),
-            barmode="overlay",
-            showlegend=bool(chart.legend),
-            legend=_LEGEND | {"traceorder": "normal"},
-            margin={"l": 12, "r": room, "t": 32, "b": 68},
-            xaxis=_axis(chart.unit),
-            uniformtext={"minsize": 10, "mode": "hide"},
-            yaxis={
-                "range": [len(rows) - 0.5, -0.5],
-                "tickmode": "array",
-                "tickvals": list(range(len(rows))),
-                "ticktext": [f"<b>{label}</b>" if row.head else label for label, row in zip(labels, rows, strict=True)],
-                "showgrid": False,
-                "title": {"text": ""},
-                "tickfont": {"color": palette.ink, "size": 13},
-            },
-        )
-    )
-    figure.layout.annotations[-1].yshift = -64  # below the title of the axis, which may be as long
-    return figure
-
-
-def _parts(figure: go.Figure, chart: BarChart, palette: Palette) -> None:
-    """The parts of all rows, a trace a colour."""
-    words = dict(chart.legend)
-    found: dict[str, list[tuple[int, float, float, str, str]]] = {role: [] for role in words}
-    for place, row in enumerate(chart.rows):
-        at = row.start
-        for (role, value, title), word in zip(row.parts, row.inside or ("",) * len(row.parts), strict=True):
-            if value > 0:
-                found.setdefault(role, []).append((place, at, value, word, title))
-                at += value
-    for role, mine in found.items():
-        figure.add_bar(
-            orientation="h",
-            y=[place for place, *_ in mine],
-            base=[at for _, at, *_ in mine],
-            x=[value for _, _, value, *_ in mine],
-            width=0.7,
-            text=[plotly_text(word) for *_, word, _ in mine],
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            textfont={"color": palette.ink},
-            name=plotly_text(words.get(role, "not to be trusted")),
-            marker={"color": colour(palette, role), "line": {"color": palette.paper, "width": 1}},
-            customdata=[_text(title) for *_, title in mine],
-            hovertemplate=_HOVER,
-            showlegend=bool(mine),
-        )
-
-
-def _steps_and_marks(figure: go.Figure, chart: BarChart, palette: Palette) -> None:
-    """Where one row ends and the next begins; what was measured of a row, with its interval."""
-    for place, row in enumerate(chart.rows):
-        if row.end is not None:
-            figure.add_shape(x0=row.end, x1=row.end, y0=place + 0.35, y1=place + 0.65, line={"color": palette.muted})
-    marked = [(place, row, row.mark) for place, row in enumerate(chart.rows) if row.mark is not None]
-    for place, row, mark in marked:
-        paint = colour(palette, mark.role)
-        ends = (mark.value if end is None else end for end in (mark.lo, mark.hi))
-        low, high = (abs(end - mark.value) for end in ends)
-        figure.add_scatter(
-            x=[mark.value],
-            y=[place],
-            mode="markers",
-            name=plotly_text(chart.marked),
-            marker={"symbol": "diamond", "size": 11, "color": paint},
-            error_x={"array": [high], "arrayminus": [low], "color": paint, "thickness": 1.6, "width": 0},
-            customdata=[_text(row.note)],
-            hovertemplate=_HOVER,
-            showlegend=row is marked[0][1],
-        )
 
 
 def _histograms(chart: HistogramChart, palette: Palette, source: str) -> go.Figure:
