@@ -1,6 +1,6 @@
 """Blocks of a page: as HTML, and what a viewer can zoom into as Plotly figures between them.
 
-Bars are drawn still, with their facts under the mouse: they need no zoom, and Plotly takes longer to load than all else.
+Bars are drawn still, their facts under the mouse: they need no zoom, and Plotly takes longer to load than all else.
 """
 
 from __future__ import annotations
