@@ -9,7 +9,7 @@ import pytest
 
 from rope_prof.analysis.comparison.compare import Verdict
 from rope_prof.analysis.stats import Figure
-from rope_prof.views.draw.chart import Chart
+from rope_prof.views.draw.chart import Zoomed
 from rope_prof.views.draw.charts import Histogram, HistogramChart
 from rope_prof.views.draw.compare import ForestChart
 from rope_prof.views.draw.lines import Axes, LineChart, Point, Series
@@ -76,7 +76,7 @@ CHARTS = (LINES, GAPS, ROOF, FOREST)
 
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.title)
 @pytest.mark.parametrize("ground", [LIGHT, DARK], ids=["light", "dark"])
-def test_a_chart_names_its_run_and_reads_no_markup_from_a_name(chart: Chart, ground: Palette) -> None:
+def test_a_chart_names_its_run_and_reads_no_markup_from_a_name(chart: Zoomed, ground: Palette) -> None:
     drawn = plotly_chart(chart, ground, f"run {EVIL}")
     assert drawn.layout.annotations[-1].text == f"run {SAFE}"
     assert EVIL not in drawn.to_json().replace("\\u003c", "<").replace("\\u003e", ">")

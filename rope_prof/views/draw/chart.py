@@ -1,4 +1,4 @@
-"""The charts that a page can zoom into: data for a still picture (`drawing`) and for Plotly alike."""
+"""The charts of a page: data for a still picture (`drawing`), and of those to zoom into for Plotly alike."""
 
 from __future__ import annotations
 
@@ -7,4 +7,6 @@ from rope_prof.views.draw.compare import ForestChart
 from rope_prof.views.draw.lines import LineChart
 from rope_prof.views.draw.roofline import RooflineChart
 
-Chart = BarChart | ForestChart | HistogramChart | LineChart | RooflineChart
+#: Those that Plotly draws; bars are drawn still.
+Zoomed = ForestChart | HistogramChart | LineChart | RooflineChart
+Chart = BarChart | Zoomed

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 
 from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.units import GIGA, MEGA, SECOND, counted, gigabytes_per_s, microseconds, ratio, significant
-from rope_prof.views.draw.chart import Chart
+from rope_prof.views.draw.chart import Zoomed
 from rope_prof.views.draw.charts import HistogramChart
 from rope_prof.views.draw.compare import LOOKS, MOST, ForestChart, row_labels, verdict_facts
 from rope_prof.views.draw.lines import MARKS, LineChart, Series
@@ -31,7 +31,7 @@ _LEGEND = {"orientation": "h", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bo
 _ROW, _HIST = 24, 84
 
 
-def plotly_chart(chart: Chart, palette: Palette, source: str) -> go.Figure:
+def plotly_chart(chart: Zoomed, palette: Palette, source: str) -> go.Figure:
     """That chart on the palette's ground, signed with what it is drawn from. Draw it with `theme=None`."""
     if isinstance(chart, LineChart):
         return _lines(chart, palette, source)
