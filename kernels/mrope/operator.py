@@ -29,13 +29,13 @@ def _nothing(*_: Any, **__: Any) -> None:
     return None
 
 
-def operator(schema: str, function: Callable[..., None], fake: Callable[..., None] = _nothing) -> Callable[..., None]:
-    """The operator `rope_prof::<schema>`, which returns nothing, as a callable."""
+def operator(schema: str, function: Callable[..., Any], fake: Callable[..., Any] = _nothing) -> Callable[..., Any]:
+    """The operator `rope_prof::<schema>` as a callable; without a `fake` it returns nothing."""
     name = schema.partition("(")[0]
     _LIBRARY.define(schema)
     _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
     torch.library.register_fake(f"rope_prof::{name}", fake, lib=_LIBRARY)
-    found: Callable[..., None] = getattr(torch.ops.rope_prof, name).default
+    found: Callable[..., Any] = getattr(torch.ops.rope_prof, name).default
     return found
 
 
@@ -46,6 +46,26 @@ class _Along(threading.local):
 
 
 _along = _Along()
+
+
+def compiled_apart(name: str, in_place: InPlace) -> Callable[..., torch.Tensor]:
+    """`in_place` for compiled code that reads k afterwards: `rope_prof::<name>_apart_` turns q, the turned k is new.
+
+    Inductor clones what an operator has written and something else reads, up to torch 2.11 from the wrong offset.
+    """
+
+    def apart(
+        q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor, table: torch.Tensor, word: str
+    ) -> torch.Tensor:
+        turned = k.clone(memory_format=torch.contiguous_format)
+        in_place(q, turned, positions, table, shape_of(word))
+        return turned
+
+    return operator(
+        f"{name}_apart_(Tensor(a!) q, Tensor k, Tensor positions, Tensor cos_sin_cache, str shape) -> Tensor",
+        apart,
+        lambda _, k, *__: k.new_empty(k.shape),
+    )
 
 
 def compiled_call(name: str, in_place: InPlace) -> InPlace:

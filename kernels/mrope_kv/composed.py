@@ -6,15 +6,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from rope_prof.kernels.mrope.fused import fused
+from rope_prof.kernels.mrope.operator import InPlace, compiled_apart
 from rope_prof.kernels.mrope.per_token import per_token
 from rope_prof.kernels.mrope.shape import MropeShape
 from rope_prof.kernels.mrope_kv.cache import Layout
 from rope_prof.kernels.mrope_kv.chains import index_write
 from rope_prof.kernels.mrope_kv.write import write
+from torch.compiler import is_dynamo_compiling
 
 Maybe = torch.Tensor | None
+_FUSED_APART = compiled_apart("mrope", fused)
+_PER_TOKEN_APART = compiled_apart("per_token", per_token)
+
+
+def _turned(
+    in_place: InPlace, apart: Callable[..., torch.Tensor], q: torch.Tensor, k: torch.Tensor, positions: torch.Tensor,
+    table: torch.Tensor, shape: MropeShape,
+) -> torch.Tensor:  # fmt: skip
+    """The turned k, q turned in place: k itself, or under torch.compile a new tensor."""
+    if is_dynamo_compiling():
+        return apart(q, k, positions, table, shape.word)
+    in_place(q, k, positions, table, shape)
+    return k
 
 
 def served(
@@ -23,7 +40,7 @@ def served(
     shape: MropeShape, layout: Layout = "NHD",
 ) -> None:  # fmt: skip
     """q and k in place by one program per token, then two index writes. Errors: ValueError for another order."""
-    per_token(q, k, positions, table, shape)
+    k = _turned(per_token, _PER_TOKEN_APART, q, k, positions, table, shape)
     index_write(k_cache, layout, slots, k, k_scale, shape)
     index_write(v_cache, layout, slots, v, v_scale, shape)
 
@@ -34,7 +51,7 @@ def rope_then_index(
     shape: MropeShape, layout: Layout = "NHD",
 ) -> None:  # fmt: skip
     """q and k in place by our rotary kernel, then two index writes."""
-    fused(q, k, positions, table, shape)
+    k = _turned(fused, _FUSED_APART, q, k, positions, table, shape)
     index_write(k_cache, layout, slots, k, k_scale, shape)
     index_write(v_cache, layout, slots, v, v_scale, shape)
 
@@ -45,5 +62,5 @@ def rope_then_write(
     shape: MropeShape, layout: Layout = "NHD",
 ) -> None:  # fmt: skip
     """q and k in place by our rotary kernel, then the tuned write: two overlapped launches."""
-    fused(q, k, positions, table, shape)
+    k = _turned(fused, _FUSED_APART, q, k, positions, table, shape)
     write(k, v, k_cache, v_cache, slots, k_scale, v_scale, shape.kv_heads, layout)

@@ -12,9 +12,11 @@ import triton
 import triton.language as tl
 from rope_prof.kernels.launch import options
 from rope_prof.kernels.mrope.lengths import divisor, length_of
+from rope_prof.kernels.mrope.operator import operator
 from rope_prof.kernels.mrope.turning import where_also
 from rope_prof.kernels.mrope_kv.cache import Layout, pages_of, scale_strides
 from rope_prof.kernels.mrope_kv.kernel import factor_of, put, slot_at
+from torch.compiler import is_dynamo_compiling
 
 #: (rows, columns, warps, overlapped) of the pass that are tried at every point.
 PASS_TILES = tuple(
@@ -121,6 +123,9 @@ def write(
 
     `trigger_first`: whether dependents are let go before it waits; as the length of the call has it where it is None.
     """
+    if is_dynamo_compiling():
+        _OPERATOR(k, v, k_cache, v_cache, slots, k_scale, v_scale, heads, layout)
+        return
     tokens, itemsize = k.shape[0], k.element_size()
     if tokens == 0:
         return
@@ -146,6 +151,13 @@ def write(
         OVERLAP=overlap,
         **options(1, overlap=overlap),
     )  # fmt: skip
+
+
+_OPERATOR = operator(
+    "cache_write_(Tensor k, Tensor v, Tensor(a!) k_cache, Tensor(b!) v_cache, Tensor slots, Tensor? k_scale, "
+    "Tensor? v_scale, int heads, str layout) -> ()",
+    write,
+)
 
 
 @triton.jit(do_not_specialize=["rows", "stride"])

@@ -143,6 +143,19 @@ def compiled_views() -> Facts:
     return {"refused": ""}
 
 
+def compiled_path(name: str) -> Facts:
+    """A path whose k is read after it was turned, compiled once for three buffers of one allocation."""
+    shape = small(5, 2)
+    call = torch.compile(path(name).call, dynamic=False)
+    errors = []
+    for x in make_kv_ring(shape, 7, 3, torch.float32, prompt="random", seed=3):
+        want = reference(*x.arguments(shape))  # type: ignore[arg-type]
+        call(*x.arguments(shape))
+        pairs = zip((x.q, x.k_cache, x.v_cache), want, strict=True)
+        errors += [float((got.double() - right).abs().max()) for got, right in pairs]
+    return {"errors": errors}
+
+
 CASES: dict[str, Callable[[], Facts]] = {
     "layout NHD 16": partial(layout),
     "layout HND 5 interleaved fp8 a token": partial(
@@ -169,6 +182,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "outside": outside,
     "compiled views": compiled_views,
     "compiled": partial(compiled, interleaved=False),
+    **{f"compiled {name}": partial(compiled_path, name) for name in ("served", "rope-then-index", "rope-then-write")},
     "compiled interleaved": partial(compiled, interleaved=True),
 }  # fmt: skip
 

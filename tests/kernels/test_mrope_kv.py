@@ -75,6 +75,14 @@ def test_compiled_code_calls_the_operator_once_and_clones_nothing(facts: dict[st
     assert max(found["errors"]) <= 2**-20
 
 
+@pytest.mark.parametrize("name", ["served", "rope-then-index", "rope-then-write"])
+def test_chains_that_read_k_after_it_was_turned_are_right_when_compiled(
+    facts: dict[str, dict[str, Any]], name: str
+) -> None:
+    """q, k and v views of one tensor, caches of another, each buffer at its own offset."""
+    assert max(case(facts, f"compiled {name}")["errors"]) <= 2**-19
+
+
 def test_views_of_one_cache_are_refused_in_compiled_code(facts: dict[str, dict[str, Any]]) -> None:
     assert "pass that tensor whole as k_cache" in case(facts, "compiled views")["refused"]
 
