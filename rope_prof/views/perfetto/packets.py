@@ -57,11 +57,14 @@ def lanes(slices: Iterable[Slice], *, nest: bool) -> list[list[Slice]]:
 
     With `nest` a slice may lie wholly inside another of its lane, as calls do on a thread; without, nothing overlaps.
     """
+    order = sorted(slices, key=lambda s: (s.start_ns, -_end(s)))
+    if len(order) == 1:
+        return [order]
     found: list[list[Slice]] = []
     stacks: list[list[int]] = []  # the ends of what is open on each lane, the first to come on top
     room = np.zeros(1, np.int64)  # of each lane the end on top
     closing: list[tuple[int, int]] = []
-    for one in sorted(slices, key=lambda s: (s.start_ns, -_end(s))):
+    for one in order:
         start, end = one.start_ns, _end(one)
         while closing and closing[0][0] <= start:
             _, number = heapq.heappop(closing)

@@ -276,7 +276,7 @@ def _host_tracks(
 ) -> None:
     for label, (process, thread), rows in _threads(host):
         slices = []
-        for row in rows.iter_rows(named=True):
+        for row in rows.rows(named=True):
             start = int(starts[row["row"]])
             mine = flows.get(row["row"], [])
             slices.append(
