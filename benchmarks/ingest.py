@@ -131,6 +131,7 @@ def _commands(trace: Path) -> dict[str, list[str] | str]:
 def run(command: list[str]) -> Sample | str:
     """Run it to its end; the reason where it fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as an installed tool, it has its bytecode
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         began = time.perf_counter()
         child = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=ROOT)

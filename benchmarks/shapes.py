@@ -238,6 +238,7 @@ def seconds(words: list[str]) -> float:
         resource.setrlimit(resource.RLIMIT_CPU, (STOPPED_S, STOPPED_S))
 
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as an installed tool, it has its bytecode
     with tempfile.TemporaryDirectory() as scratch:
         environment["XDG_CACHE_HOME"] = scratch
         command = [sys.executable, *(word.replace("{out}", f"{scratch}/out") for word in words)]
