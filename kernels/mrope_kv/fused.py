@@ -71,7 +71,7 @@ class Known:
         self.alone = torch.cuda.device_count() == 1
 
 
-class Layouts(threading.local):
+class Layers(threading.local):
     """Those of one thread: a `Launch` packs its arguments in memory of its own. Layers that are alike share one."""
 
     def __init__(self) -> None:
@@ -79,9 +79,9 @@ class Layouts(threading.local):
         self.known: dict[tuple[object, ...], Known] = {}
 
 
-layouts = Layouts()
+layouts = Layers()
 # A CPU build of torch lacks both; there no layout is ever learnt, so neither is called.
-_raw_stream: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+raw_stream: Any = getattr(torch._C, "_cuda_getCurrentRawStream", None)
 _current_device: Any = getattr(torch._C, "_cuda_getDevice", None)
 dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 
@@ -201,7 +201,7 @@ def repeated(
     if not known.alone and _current_device() != known.index:
         return False
     again = known.launch
-    stream = _raw_stream(known.index)
+    stream = raw_stream(known.index)
     if stream != again.stream[0]:
         again.set_stream(stream)
     known.pack(again.pointers, 0, q, k, v, positions, table, k_cache, v_cache, slots, k_scale, v_scale, out)

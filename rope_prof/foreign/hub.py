@@ -30,7 +30,7 @@ _Version = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class BuildTarget:
     """What a build must fit. `backend`: its name in a variant, and alone (`cu`, `cuda`). `tvm_ffi`: None without it."""
 
     torch: _Version
@@ -93,7 +93,7 @@ def _package(folder: Path) -> Path | None:
     return inner[0] if len(inner) == 1 and folder.is_dir() and not (folder / "build").is_dir() else None
 
 
-def fitting(names: Iterable[str], machine: Machine) -> list[str]:
+def fitting(names: Iterable[str], machine: BuildTarget) -> list[str]:
     """Those of the builds that fit `machine`, the preferred one first: torch's stable ABI, the newest of it; this very
     torch, without an ABI's tag before with one; tvm-ffi; each with the newest CUDA that is no newer than the machine's;
     then what has no compiled part.
@@ -102,7 +102,7 @@ def fitting(names: Iterable[str], machine: Machine) -> list[str]:
     return [name for _, name in sorted(ranked)]
 
 
-def _rank(name: str, machine: Machine) -> tuple[int, ...] | None:
+def _rank(name: str, machine: BuildTarget) -> tuple[int, ...] | None:
     found = _VARIANT.fullmatch(name)
     if found is None:
         return None
@@ -131,7 +131,7 @@ def _parts(digits: str, *, first: int) -> _Version:
     return (int(digits[:first]), int(digits[first:])) if len(digits) > 1 else ()
 
 
-def this_machine() -> Machine:
+def this_machine() -> BuildTarget:
     """As the library says it; a torch with CUDA that sees no GPU computes on the CPU."""
     import torch
 
@@ -144,7 +144,7 @@ def this_machine() -> Machine:
         ffi = _numbers(importlib.metadata.version("apache-tvm-ffi"))
     except importlib.metadata.PackageNotFoundError:
         ffi = None
-    return Machine(
+    return BuildTarget(
         torch=_numbers(torch.__version__),
         cxx11=torch.compiled_with_cxx11_abi() if platform.system() == "Linux" else None,
         backend=backend,

@@ -11,7 +11,7 @@ from rope_prof.kernels.lookup import operation, required
 
 from rope_prof.errors import UsageError
 from rope_prof.foreign.flashinfer import defined
-from rope_prof.foreign.hub import Machine, fitting, kernel, this_machine
+from rope_prof.foreign.hub import BuildTarget, fitting, kernel, this_machine
 from rope_prof.foreign.kernelbench import task
 from rope_prof.foreign.words import word
 from tests.foreign.written import RETURNS, definition, put
@@ -70,7 +70,7 @@ BUILDS = (
     "torch-cuda",
     "torch-cpu",
 )
-HERE = Machine(torch=(2, 10), cxx11=True, backend=("cu", "cuda"), release=(12, 8), cpu="x86_64", system="linux")
+HERE = BuildTarget(torch=(2, 10), cxx11=True, backend=("cu", "cuda"), release=(12, 8), cpu="x86_64", system="linux")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ HERE = Machine(torch=(2, 10), cxx11=True, backend=("cu", "cuda"), release=(12, 8
     ],
 )
 def test_builds_are_chosen_as_the_library_chooses_them(
-    builds: tuple[str, ...], machine: Machine, first: str | None
+    builds: tuple[str, ...], machine: BuildTarget, first: str | None
 ) -> None:
     """Cases of its own tests (`kernels/tests/test_variants.py`), and of the order of `_sort_variants`."""
     assert next(iter(fitting(builds, machine)), None) == first

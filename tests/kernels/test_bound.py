@@ -48,7 +48,7 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     def plain(*_: object, **__: bool) -> None:
         made.handed += 1
 
-    monkeypatch.setattr(module, "_raw_stream", lambda _: 0)
+    monkeypatch.setattr(module, "raw_stream", lambda _: 0)
     monkeypatch.setattr(bound_module, "fused", plain)
     yield made
     module.layouts.last = None

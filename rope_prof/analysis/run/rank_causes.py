@@ -18,6 +18,7 @@ from typing import Final, Literal
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.run.series import Series
 from rope_prof.analysis.stats import COVERAGE, Figure, apart_ratio, interval_of_logs, one_side
+from rope_prof.analysis.verdict import judge
 from rope_prof.model.samples import ALONE
 
 #: Cards of one kind differ by less.
@@ -145,7 +146,8 @@ def _slowness(ratios: Iterable[Figure | None]) -> Slowness | None:
     known = [ratio for ratio in ratios if ratio is not None]
     if not known:
         return None
-    slow = [ratio for ratio in known if ratio.median >= 1 + SLOW_SHARE and ratio.lo is not None and ratio.lo > 1]
+    # the other ranks are the candidate
+    slow = [one for one in known if one.median >= 1 + SLOW_SHARE and judge(one.lo, one.hi) == "FASTER"]
     return Slowness(ratio=median(ratio.median for ratio in known), keys=len(known), slow=len(slow))
 
 
