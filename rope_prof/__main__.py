@@ -12,7 +12,7 @@ from rope_prof.cli import main as run
 #: every 700 new ones, as Python does, took a tenth of a short command's time.
 _NEW_OBJECTS = 50_000
 #: Commands that multiply no matrices: OpenBLAS, which numpy loads, would start a thread for each core of the machine.
-_READING = frozenset({"show", "compare", "export", "analyze", "baseline", "open"})
+_READING = frozenset({"show", "compare", "export", "analyze", "baseline", "open", "dashboard"})
 
 
 def main() -> None:

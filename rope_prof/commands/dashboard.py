@@ -20,7 +20,6 @@ from rope_prof.commands import words
 from rope_prof.commands.documents import VERSION, emit
 from rope_prof.dashboard import FOLDER
 from rope_prof.errors import UnavailableError, UsageError
-from rope_prof.io.run.folder import read_run
 from rope_prof.serve.hosts import hosts
 
 HOST = "127.0.0.1"
@@ -50,6 +49,8 @@ def dashboard(
     if find_spec("streamlit") is None:
         raise ModuleNotFoundError("no Streamlit", name="streamlit")
     if run is not None:
+        from rope_prof.io.run.folder import read_run  # polars, which the child loads for itself
+
         read_run(run)
     for one in folder or []:
         if not one.is_dir():
