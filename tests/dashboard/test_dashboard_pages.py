@@ -223,7 +223,7 @@ def test_the_waterfall_and_the_calls_are_images_of_the_page_itself(
     drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = html_of(app(monkeypatch, drawn))
-    assert text.count('src="data:image/svg+xml;base64,') == 2
+    assert text.count('src="data:image/svg+xml;base64,') == 4, "each for wide pages and for narrow ones"
     assert "two terms by difference, which add up by definition" in text
     assert "No floor" in text
 
