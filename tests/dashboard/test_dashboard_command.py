@@ -23,7 +23,7 @@ SHOTS = ROOT / "screenshots"
 READY = {
     "overview": ".rp-card",
     "timeline": ".tl canvas",
-    "kernels": ".rp-map",
+    "kernels": ".rp-map:visible",
 }
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PAGES = [room for room in shell.PAGES if room != "perfetto"]  # that UI has its own walks
-READY = ".rp-card, .tl canvas, .js-plotly-plot, .rp-stop, .rp h3, [data-testid=stDataFrame], .rp-map"
+READY = ".rp-card, .tl canvas, .js-plotly-plot, .rp-stop, .rp h3, [data-testid=stDataFrame], .rp-map:visible"
 CASE = "28b-tp1-n973-bf16-image"
 
 
