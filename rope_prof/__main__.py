@@ -9,8 +9,8 @@ import sys
 from rope_prof.cli import main as run
 
 #: A command makes hundreds of thousands of objects while it loads and lets few of them go: looking for circles after
-#: every 700 new ones, as Python does, took a tenth of a short command's time.
-_NEW_OBJECTS = 50_000
+#: every 700 new ones, as Python does, took a tenth of a short command's time, and every 50,000 a twentieth.
+_NEW_OBJECTS = 200_000
 #: Commands that multiply no matrices: OpenBLAS, which numpy loads, would start a thread for each core of the machine.
 _READING = frozenset({"show", "compare", "export", "analyze", "baseline", "open", "dashboard"})
 
