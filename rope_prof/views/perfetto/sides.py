@@ -244,7 +244,7 @@ class _HostTracks:
                     category,
                     {name: row[name] for name in args} | _written(row["dur_ns"] or 0),
                 )
-                for row in rows.iter_rows(named=True)
+                for row in rows
             )
             for track in _lanes(self.writer, self.group, f"{self.side.label} · {word}{label}", slices, nest=True):
                 self.drawn.track(track, _FRAME_OF[category], process=process, thread=thread)
@@ -255,11 +255,13 @@ def _written(dur_ns: int | None) -> dict[str, Value]:
     return {WRITTEN_NS: NONE if dur_ns is None else dur_ns} if dur_ns is None or dur_ns < 0 else {}
 
 
-def _threads(frame: pl.DataFrame) -> Iterator[tuple[str, tuple[Any, ...], pl.DataFrame]]:
+def _threads(frame: pl.DataFrame) -> Iterator[tuple[str, tuple[Any, ...], list[dict[str, Any]]]]:
     """What tells threads apart, in words (nothing for a single one), in numbers, and the rows of each."""
-    parts = list(frame.group_by("process", "thread", maintain_order=True))
-    processes = {process for (process, _), _ in parts}
-    for (process, thread), rows in parts:
+    parts: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in frame.iter_rows(named=True):
+        parts.setdefault((row["process"], row["thread"]), []).append(row)
+    processes = {process for process, _ in parts}
+    for (process, thread), rows in parts.items():
         of = f" · process {process}" if len(processes) > 1 and process is not None else ""
         label = f"{of} · thread {thread}" if len(parts) > 1 and thread is not None else of
         yield label, (process, thread), rows
@@ -276,7 +278,7 @@ def _host_tracks(
 ) -> None:
     for label, (process, thread), rows in _threads(host):
         slices = []
-        for row in rows.rows(named=True):
+        for row in rows:
             start = int(starts[row["row"]])
             mine = flows.get(row["row"], [])
             slices.append(
