@@ -128,9 +128,9 @@ def _commands(trace: Path) -> dict[str, list[str] | str]:
     }
 
 
-def run(command: list[str]) -> Sample | str:
+def run(command: list[str], more: dict[str, str] | None = None) -> Sample | str:
     """Run it to its end; the reason where it fails."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", **(more or {})}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as an installed tool, it has its bytecode
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         began = time.perf_counter()
@@ -263,8 +263,9 @@ def native_alone(events: int, rounds: int, seed: int, out: Path | None) -> None:
 
 def reopen(trace: Path) -> dict[str, float] | str:
     """Parse into the cache, then open from it in a fresh process."""
-    first = run([sys.executable, "-c", REOPEN, str(trace)])
-    second = run([sys.executable, "-c", REOPEN, str(trace)])
+    with tempfile.TemporaryDirectory() as folder:
+        kept = {"XDG_CACHE_HOME": folder}
+        first, second = (run([sys.executable, "-c", REOPEN, str(trace)], kept) for _ in range(2))
     if isinstance(first, str) or isinstance(second, str):
         return f"{first} {second}"
     return {"first_s": first.said["open_s"], "again_s": second.said["open_s"], "again_process_s": second.wall_s}

@@ -28,8 +28,8 @@ def group_numbers(frame: pl.DataFrame) -> tuple[npt.NDArray[np.int64], pl.DataFr
 
 
 def is_constant(column: pl.Series) -> bool:
-    """Whether all rows, at least one, hold the same."""
-    return bool(column.eq_missing(column[0]).all())
+    """Whether all rows hold the same."""
+    return not len(column) or bool(column.eq_missing(column[0]).all())
 
 
 def parts_of(frame: pl.DataFrame, column: str, *, ordered: bool = False) -> Iterator[tuple[Any, pl.DataFrame]]:

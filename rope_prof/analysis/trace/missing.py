@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.gaps import DEVICE_SYNC, STREAM_SYNC
-from rope_prof.analysis.trace.groups import among
+from rope_prof.analysis.trace.groups import among, is_constant
 from rope_prof.analysis.trace.launches import LAUNCHES_KERNEL, MOVES
 from rope_prof.analysis.trace.spans import Bools, Int64s, SpanSet, frame_union, length, union
 from rope_prof.model.trace import Finding, Trace, proof
@@ -64,7 +64,8 @@ def _recorded(trace: Trace, events: pl.DataFrame) -> pl.DataFrame:
     names = calls.group_by("name").agg(pl.len().alias("made"), pl.col("correlation").n_unique().alias("distinct"))
     launch = events.select("launch_process", "launch_start_ns", "correlation", name="launch_name")
     linked = launch.filter(pl.col("launch_start_ns").is_not_null())
-    held = linked.unique(["launch_process", "launch_start_ns", "correlation"]).group_by("name").len("held")
+    keys = [name for name in ("launch_process", "launch_start_ns", "correlation") if not is_constant(linked[name])]
+    held = (linked.unique(keys) if keys else linked.head(1)).group_by("name").len("held")
     names = names.join(held, on="name", how="left").with_columns(pl.col("held").fill_null(0))
     moves = pl.col("name").str.contains(MOVES) & (pl.col("held") > 0)
     mostly = (pl.col("held") > 1) & (2 * pl.col("held") >= pl.col("made"))

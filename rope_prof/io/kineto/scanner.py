@@ -123,7 +123,7 @@ def _build() -> bool:
 def _built_by(compiler: str, _: Path) -> bool:
     with tempfile.TemporaryDirectory() as folder, suppress(OSError, subprocess.SubprocessError):
         out = Path(folder) / _FILE
-        command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(out), str(_SOURCE)]
+        command = [compiler, "-O3", "-shared", "-fPIC", "-o", str(out), str(_SOURCE)]
         subprocess.run(command, check=True, capture_output=True, timeout=_BUILD_S)
         compiled_kept().keep(_key(), [(_FILE, out.read_bytes())])
         return True
