@@ -84,7 +84,7 @@ def _tasks() -> list[Task]:
         Task("read and analyze 1M events, packed", ("-c", READ, "{packed}"), 2.5),
         Task("analyze 1M events", ("analyze", "{large}"), 2.5),
         Task("analyze 1M events, packed", ("analyze", "{packed}"), 2.5),
-        Task("analyze 8 traces, 2 workers", ("analyze", "{many}", "--workers", "2"), 1.8),
+        Task("analyze 8 traces, 2 workers", ("analyze", "{many}", "--workers", "2", "-o", "{out}"), 1.8),
     ]
 
 
