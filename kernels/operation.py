@@ -60,10 +60,14 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argument:
-    """One tensor among a call's arguments, by its place; `layouts`: those that a path must take, or refuse aloud."""
+    """One tensor among a call's arguments, by its place; `layouts`: those that a path must take, or refuse aloud.
+
+    `scratch`: whether a path may leave other values there; all others it must leave as they are, but for `written`.
+    """
 
     name: str
     layouts: tuple[Layout, ...] = LAYOUTS
+    scratch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

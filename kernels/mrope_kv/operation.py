@@ -57,7 +57,7 @@ class MropeKv(Operation):
     outputs: tuple[Output, ...] = (Output(name="q"), Output(name="k_cache"), Output(name="v_cache"))
     arguments: tuple[Argument, ...] = (
         Argument(name="q", layouts=("rows", "offset")),
-        Argument(name="k", layouts=("rows", "offset")),
+        Argument(name="k", layouts=("rows", "offset"), scratch=True),
         Argument(name="v", layouts=("rows", "offset")),
         Argument(name="positions", layouts=("rows", "offset")),
         Argument(name="cos_sin_cache", layouts=()),

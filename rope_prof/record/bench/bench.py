@@ -30,6 +30,7 @@ from rope_prof.record.bench.subjects import (
     prepare_compiler,
     trust_no_flags,
 )
+from rope_prof.record.bench.values import require_kept, value_errors
 from rope_prof.record.capture.capture import capture
 from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice
@@ -109,8 +110,10 @@ class TorchBench:
         if at not in self._moved:
             self._moved[at] = require_bytes(operation, case, key.path, mine, out)
         if at not in self._layouts:
-            plain = path_of(operation, key.path).call
-            self._layouts[at] = layout_errors(plain, given, out, operation, known.errors)
+            plain, baseline = (path_of(operation, name).call for name in (key.path, operation.paths[0]))
+            require_kept(plain, given, operation, baseline, key.path)
+            tried, wrong = layout_errors(plain, given, out, operation, known.errors)
+            self._layouts[at] = tried, wrong + value_errors(plain, given, out, operation, case, baseline)
         tried, wrong = self._layouts[at]
         return replace(accuracy, layouts=tried, layout_errors=wrong), first_ns
 

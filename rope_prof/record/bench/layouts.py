@@ -52,7 +52,7 @@ def layout_errors(
             tried += not out_of_memory(error)
             continue
         tried += 1
-        reason = _difference(got, out, operation, limits)
+        reason = difference(got, out, operation, limits, "its value in the usual layout")
         if reason is not None:
             wrong.append(LayoutError(argument=argument.name, layout=WORDS[layout], reason=reason))
     return tried, tuple(wrong)
@@ -61,13 +61,19 @@ def layout_errors(
 def _cases(given: Call, operation: Operation) -> Iterator[tuple[int, Argument, Layout]]:
     """(place among the tensors, its name, layout) of each that the operation asks for and the tensor can have."""
     held = tensors_of(given)
-    named = operation.arguments or tuple(Argument(name=f"argument {i}") for i in range(len(held)))
-    for i, (tensor, argument) in enumerate(zip(held, named, strict=False)):
+    for i, (tensor, argument) in enumerate(named_tensors(given, operation)):
         if any(tensor is other for other in held[:i]) or not tensor.numel():
             continue
         for layout in argument.layouts:
             if tensor.dim() >= (2 if layout == "rows" else 1):
                 yield i, argument, layout
+
+
+def named_tensors(call: Call, operation: Operation) -> list[tuple[torch.Tensor, Argument]]:
+    """Every tensor among the arguments with what the operation says of it."""
+    held = tensors_of(call)
+    named = operation.arguments or tuple(Argument(name=f"argument {i}") for i in range(len(held)))
+    return list(zip(held, named, strict=False))
 
 
 def laid_out(tensor: torch.Tensor, layout: Layout) -> torch.Tensor:
@@ -82,14 +88,14 @@ def laid_out(tensor: torch.Tensor, layout: Layout) -> torch.Tensor:
     return made.copy_(tensor)
 
 
-def _difference(got: Tensors, out: Tensors, operation: Operation, limits: Sequence[float]) -> str | None:
-    """How `got` differs from `out` by more than both may differ from the reference; None where it does not."""
+def difference(got: Tensors, out: Tensors, operation: Operation, limits: Sequence[float], what: str) -> str | None:
+    """How `got` differs from `out`, in words `what`, by more than both may differ from the reference; else None."""
     for output, mine, theirs, limit in zip(operation.outputs, got, out, limits, strict=True):
         if mine.shape != theirs.shape or mine.dtype != theirs.dtype:
             return f"{output.name!r} is {tuple(mine.shape)} {mine.dtype} there and {tuple(theirs.shape)} {theirs.dtype}"
         apart = _apart(mine, theirs)
         if not apart <= 2 * limit:
-            return f"{output.name!r} is up to {apart:.3g} off its value in the usual layout"
+            return f"{output.name!r} is up to {apart:.3g} off {what}"
     return None
 
 
