@@ -16,7 +16,6 @@ from rope_prof.analysis.fixes.fix import WORTH, Fix, Fixes, ranked
 from rope_prof.analysis.fixes.idle import idle_fixes
 from rope_prof.analysis.fixes.places import place_of
 from rope_prof.analysis.trace.analyze import Analysis
-from rope_prof.analysis.trace.gaps import host
 from rope_prof.analysis.trace.groups import parts_of
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.sites import LaunchSites
@@ -44,10 +43,10 @@ def fixes(trace: Trace, analysis: Analysis, found: Chains | None, counters: Sequ
         reason = reason or "the file holds no times of kernels"
     if reason is not None:
         return Fixes(reason=reason)
-    events, host_side, sites = launched(trace), host(trace), LaunchSites(trace)
+    events, sites = launched(trace), LaunchSites(trace)
     lost: list[Fix] = []
     for _, rows in parts_of(events, "device"):
-        lost += [*idle_fixes(trace, analysis, rows, host_side, sites), *busy_fixes(trace, rows, sites)]
+        lost += [*idle_fixes(trace, analysis, rows, sites), *busy_fixes(trace, rows, sites)]
         lost += occupancy_fixes(rows, counters, sites)
     lost += _chains(found, events, analysis, sites)
     return Fixes(fixes=ranked(lost))

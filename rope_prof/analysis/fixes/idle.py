@@ -14,7 +14,7 @@ from rope_prof.analysis.chains.saving import FUSED_LAUNCH_NS, PAUSE
 from rope_prof.analysis.fixes.fix import Fix, worth
 from rope_prof.analysis.fixes.places import place_of
 from rope_prof.analysis.trace.analyze import Analysis
-from rope_prof.analysis.trace.gaps import BLOCKING_COPY, SYNC_CALL, Host, pieces, segments
+from rope_prof.analysis.trace.gaps import BLOCKING_COPY, SYNC_CALL, idle_pieces
 from rope_prof.analysis.trace.groups import holding
 from rope_prof.analysis.trace.sites import LaunchSites
 from rope_prof.analysis.trace.spans import gaps
@@ -28,16 +28,14 @@ _LATE: Final = ("host_late", "launch")
 _GRAPH: Final = "(?i)graphlaunch"
 
 
-def idle_fixes(
-    trace: Trace, analysis: Analysis, events: pl.DataFrame, host_side: Host, sites: LaunchSites
-) -> Iterator[Fix]:
+def idle_fixes(trace: Trace, analysis: Analysis, events: pl.DataFrame, sites: LaunchSites) -> Iterator[Fix]:
     """The idle losses of one device; `events` are its rows of `launched`."""
     found = gaps(events)
     if not found.height:
         return
     after = events.select("name", "launch_name", "launch_process", "launch_thread", "launch_start_ns")
-    split = pieces(segments(found, events), host_side)
     device, span = str(events["device"][0]), _span(events)
+    split = idle_pieces(trace)[events["device"][0]]
     parts = split.filter(pl.col("cause").is_in(_LATE)).group_by("gap", maintain_order=True)
     late = parts.agg(pl.col("start_ns").first(), pl.col("dur_ns").sum())
     late = late.hstack(after[found["after"][late["gap"]]])

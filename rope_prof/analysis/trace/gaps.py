@@ -26,7 +26,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.trace.groups import among, group_numbers, holding
+from rope_prof.analysis.trace.groups import among, group_numbers, holding, parts_of
 from rope_prof.analysis.trace.latest import kept_for
 from rope_prof.analysis.trace.launches import NODE_ENDS, launched
 from rope_prof.analysis.trace.spans import EMPTY, Bools, Int64s, SpanSet, gaps, in_order, join
@@ -332,6 +332,15 @@ def _cut(start: Int64s, end: Int64s, sets: list[SpanSet]) -> tuple[Int64s, Int64
     return starts, ends, row
 
 
+@kept_for("gpu", "calls", "ranges", "ops", "nodes", "overheads")
+def idle_pieces(trace: Trace) -> dict[str, pl.DataFrame]:
+    """By device the `pieces` of the gaps of its events, its rows of `launched`."""
+    host_side = host(trace)
+    return {
+        device: pieces(segments(gaps(rows), rows), host_side) for device, rows in parts_of(launched(trace), "device")
+    }
+
+
 def device_gaps(trace: Trace, device: str) -> pl.DataFrame:
     """Every idle span between first start and last end of a device, split by cause, in the order of time.
 
@@ -341,7 +350,7 @@ def device_gaps(trace: Trace, device: str) -> pl.DataFrame:
     """
     events = launched(trace).filter(pl.col("device") == device)
     found = gaps(events)
-    split = pieces(segments(found, events), host(trace))
+    split = idle_pieces(trace)[device] if events.height else pieces(segments(found, events), host(trace))
     before = events[found["before"]].select(before="name", before_stream="stream")
     after = events[found["after"]].select(
         "launch_name",
