@@ -178,7 +178,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputAccuracy:
-    """One output of a path against the float64 reference: as `Accuracy`, of this tensor alone."""
+    """One output of a path against the float64 reference: as `Accuracy`, of this tensor alone.
+
+    `far_share`: of its elements, those that err by over a quarter of their own value; `far_limit`: as many as may.
+    """
 
     name: str
     dtype: str
@@ -186,11 +189,13 @@ class OutputAccuracy:
     limit: float
     rounded_share: float
     nans: int
+    far_share: float = 0.0
+    far_limit: float = 1.0
 
     @property
     def wrong(self) -> bool:
-        """A NaN, or a maximum error over the limit."""
-        return self.nans > 0 or not self.max_error <= self.limit
+        """A NaN, a maximum error over the limit, or too many elements that are far off."""
+        return self.nans > 0 or not self.max_error <= self.limit or self.far_share > self.far_limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,8 +213,9 @@ class Accuracy:
 
     `max_error` is the largest absolute error, `limit` twice the baseline's own on that input: of all outputs together
     in runs of version 1, else of the output nearest its limit. `rounded_share`: the share of all elements that are the
-    correctly rounded ones, `nans` those that are NaN. `outputs`: each by itself. `layouts`: how many other layouts of
-    the arguments were tried; `layout_errors`: those that the path got wrong.
+    correctly rounded ones, `nans` those that are NaN or infinite where the reference is not, or the other way.
+    `outputs`: each by itself. `layouts`: how many other layouts of the arguments were tried; `layout_errors`: those
+    that the path got wrong, and other values where it was wrong there.
     """
 
     max_error: float

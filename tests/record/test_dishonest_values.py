@@ -90,3 +90,51 @@ def test_weights_that_all_calls_share_are_left_as_they_are_too() -> None:
     with pytest.raises(TypeError, match=r"changes 'argument 1'"):
         checked(halving, scaled, inputs, shared=(1,))
     assert checked(torch.mul, scaled, inputs, shared=(1,)).wrong is False
+
+
+def test_garbage_under_the_limit_of_the_largest_value_is_wrong() -> None:
+    x = values(64, 64)
+    x[:, 5] = 3e4
+
+    def tripled(x: torch.Tensor) -> torch.Tensor:
+        return 3 * x
+
+    def outliers(x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x.abs() > 100, 3 * x, torch.zeros_like(x))
+
+    reason = wrong_reason(checked(outliers, tripled, (x.bfloat16(),)))
+    assert reason == "98.4 % of 'out' err by over a quarter of their value; the limit is 5 %"
+    assert checked(lambda x: x + x + x, tripled, (x.bfloat16(),)).wrong is False
+
+
+def test_indices_are_no_more_often_off_than_the_baselines_are() -> None:
+    weights = values(64, 512)
+
+    def rounded(x: torch.Tensor) -> torch.Tensor:
+        return (x.bfloat16() @ weights.bfloat16()).argmax(-1)
+
+    x = values(256, 64)
+    found = checked(lambda x: torch.full((len(x),), 256), rounded, (x,))
+    assert found.max_error <= found.limit  # the baseline takes another index somewhere, which may lie anywhere
+    assert "of 'out' err by over a quarter of their value" in (wrong_reason(found) or "")
+    assert checked(lambda x: (x @ weights).argmax(-1), rounded, (x,)).wrong is False
+
+
+def test_a_reference_without_numbers_makes_nothing_right() -> None:
+    found = checked(lambda x: 7 * x, reference=lambda x: silu(x) * torch.nan)
+    assert wrong_reason(found) == (
+        "48 outputs are NaN or infinite where the reference is not, or it is where they are not"
+    )
+
+
+def test_a_baseline_that_overflows_grants_no_infinite_error() -> None:
+    def squares(x: torch.Tensor) -> torch.Tensor:
+        return (x * x).sum(-1) / 512
+
+    x = (values(64, 512) * 3000).half()
+    found = checked(lambda x: torch.zeros_like(x[:, 0]), squares, (x,))
+    assert found.wrong
+    assert found.max_error < float("inf")
+    assert found.limit < float("inf")
+    assert checked(lambda x: x.float() * x.float(), lambda x: x.float() ** 2, (x,)).wrong is False
+    assert checked(lambda x: x * x, lambda x: x**2, (x,)).wrong is False  # infinite where fp16 has no such number

@@ -1,7 +1,9 @@
 """Each path against the float64 reference on the very input, output by output; the limit is the baseline's own error.
 
 A path may err twice as much as the baseline does there, and never less than one step of the output's dtype at its
-largest exact value, which rounding alone can cost, or than the share of it that the operation grants.
+largest exact value, which rounding alone can cost, or than the share of it that the operation grants. That limit is as
+large as the largest errors and values are, so that small values, and indices, could be anything under it: of no more
+elements than twice the baseline's, or 1 in 20, may the error be over a quarter of their own value.
 """
 
 from __future__ import annotations
@@ -25,19 +27,33 @@ CHUNK = 1 << 25
 #: Two calls of the baseline on the same inputs lie no further apart than this share of the largest value; sums that
 #: atomics take in another order do.
 REPEATED_WITHIN = 1e-2
+#: An element is far off where it errs by more than this share of its exact value: no dtype rounds by so much.
+FAR = 0.25
+#: A path may have twice the baseline's share of elements that are far off, and at least this share, and this many.
+FAR_SHARE, FAR_COUNT = 0.05, 2
 
 Function = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class OutputDeviation:
-    """One output against the reference. `largest`: the largest exact value; `rounded`: elements correctly rounded."""
+    """One output against the reference. `largest`: the largest exact value; `rounded`: elements correctly rounded.
+
+    `nans`: elements that are no finite number where the reference is one (and has not to be rounded to none), or one
+    where it is none; `far`: those that are `FAR` off.
+    """
 
     max_error: float = 0.0
     elements: int = 0
     rounded: int = 0
     nans: int = 0
     largest: float = 0.0
+    far: int = 0
+
+    @property
+    def far_share(self) -> float:
+        """`far` of all elements."""
+        return self.far / self.elements if self.elements else 0.0
 
     def __or__(self, other: OutputDeviation) -> OutputDeviation:
         return OutputDeviation(
@@ -46,6 +62,7 @@ class OutputDeviation:
             self.rounded + other.rounded,
             self.nans + other.nans,
             max(self.largest, other.largest),
+            self.far + other.far,
         )
 
 
@@ -135,15 +152,18 @@ def deviation(got: torch.Tensor, want: torch.Tensor) -> OutputDeviation:
     """`got` of any dtype against `want` in float64: correctly rounded = `want` rounded once to the dtype of `got`."""
     if not got.numel():
         return OutputDeviation()
-    wide = got.detach().to(torch.float64)
-    apart = (wide - want).abs().nan_to_num(nan=0.0, posinf=math.inf)
-    apart = apart.masked_fill(wide == want, 0.0)  # infinities that are meant
+    wide, nearest = got.detach().to(torch.float64), rounded(want, got.dtype).to(torch.float64)
+    right = wide == nearest
+    finite = wide.isfinite() & want.isfinite()
+    apart = (wide - want).abs().masked_fill(~finite, 0.0)
+    meant = right | (wide == want) | (wide.isnan() & want.isnan())
     return OutputDeviation(
         max_error=float(apart.max()),
         elements=got.numel(),
-        rounded=int((wide == rounded(want, got.dtype).to(torch.float64)).sum()),
-        nans=int((wide.isnan() & ~want.isnan()).sum()),
-        largest=float(want.abs().nan_to_num(nan=0.0, posinf=0.0).max()),
+        rounded=int(right.sum()),
+        nans=int((~finite & ~meant).sum()),
+        largest=float(want.abs().masked_fill(~finite, 0.0).max()),
+        far=int((finite & ~right & (apart > FAR * want.abs())).sum()),
     )
 
 
@@ -164,9 +184,13 @@ def step(dtype: torch.dtype, largest: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ErrorLimits:
-    """What the baseline gives of a case: how far each output may lie from the reference, its dtype and its shape."""
+    """What the baseline gives of a case: how far each output may lie from the reference, its dtype and its shape.
+
+    `far`: the share of its elements that may be far off.
+    """
 
     errors: tuple[float, ...]
+    far: tuple[float, ...]
     dtypes: tuple[torch.dtype, ...]
     shapes: tuple[tuple[int, ...], ...]
 
@@ -188,7 +212,15 @@ def limits(operation: Operation, case: Setting, call: Call) -> ErrorLimits:
         max(2 * one.max_error, step(dtype, one.largest), output.tolerance * one.largest)
         for one, dtype, output in zip(found, dtypes, operation.outputs, strict=True)
     )
-    return ErrorLimits(errors, dtypes, tuple(tuple(each.shape) for each in out))
+    far = tuple(_far_limit(one, output.tolerance) for one, output in zip(found, operation.outputs, strict=True))
+    return ErrorLimits(errors, far, dtypes, tuple(tuple(each.shape) for each in out))
+
+
+def _far_limit(baseline: OutputDeviation, tolerance: float) -> float:
+    """The share that may be far off: any, where the operation itself says what an output may err."""
+    if tolerance > 0 or not baseline.elements:
+        return 1.0
+    return max(2 * baseline.far_share, FAR_SHARE, FAR_COUNT / baseline.elements)
 
 
 def _require_repeated(out: Tensors, again: Tensors, operation: Operation) -> None:
@@ -226,10 +258,12 @@ def judged(out: Tensors, operation: Operation, case: Setting, call: Call, known:
             limit=limit,
             rounded_share=one.rounded / one.elements if one.elements else 1.0,
             nans=one.nans,
+            far_share=one.far_share,
+            far_limit=far,
         )
-        for output, got, one, limit in zip(operation.outputs, out, found, known.errors, strict=True)
+        for output, got, one, limit, far in zip(operation.outputs, out, found, known.errors, known.far, strict=True)
     )
-    worst = max(outputs, key=lambda one: (not one.max_error <= one.limit, _used(one), one.max_error))
+    worst = max(outputs, key=lambda one: (one.wrong, _used(one), one.max_error))
     elements = sum(one.elements for one in found)
     return Accuracy(
         max_error=worst.max_error,

@@ -119,10 +119,13 @@ def wrong_reason(accuracy: Accuracy | None) -> str | None:
     if accuracy is None or not accuracy.wrong:
         return None
     if accuracy.nans:
-        return f"{accuracy.nans} outputs are NaN"
+        return f"{accuracy.nans} outputs are NaN or infinite where the reference is not, or it is where they are not"
     bad = next((one for one in accuracy.outputs if one.wrong), None)
     if bad is not None or not accuracy.max_error <= accuracy.limit:
         found, of = (accuracy, "") if bad is None or len(accuracy.outputs) == 1 else (bad, f" of {bad.name!r}")
+        if bad is not None and bad.max_error <= bad.limit:
+            share, limit = 100 * bad.far_share, 100 * bad.far_limit
+            return f"{share:.3g} % of {bad.name!r} err by over a quarter of their value; the limit is {limit:.3g} %"
         return f"max error{of} {found.max_error:.3g} is over the limit of {found.limit:.3g}"
     one = accuracy.layout_errors[0]
     more = len(accuracy.layout_errors) - 1
