@@ -24,7 +24,7 @@ from rope_prof.kernels.mrope.shape import PRESETS, MropeShape
 from rope_prof.kernels.mrope.turning import AFTER_ROWS, BEFORE_ROWS, GUESSED, TABLE_BEFORE_WAIT
 from rope_prof.kernels.mrope_kv.checks import Given
 from rope_prof.kernels.mrope_kv.cut import Programs, cut
-from rope_prof.kernels.mrope_kv.fused import _addresses
+from rope_prof.kernels.mrope_kv.fused import addresses
 from rope_prof.kernels.mrope_kv.inputs import KvInputs, make_kv_ring, touched_bytes
 from rope_prof.kernels.mrope_kv.program import launch
 from rope_prof.kernels.mrope_kv.write import PASS_TILES, same_bytes, write
@@ -55,7 +55,7 @@ def rope_work(x: KvInputs, shape: MropeShape, how: rope.Blocks, *, settled: bool
 def kv_work(x: KvInputs, shape: MropeShape, how: Programs, *, settled: bool = False) -> Work:
     """The rotary kernel with the cache write in that cut."""
     again = launch(Given(*x.arguments(shape)[:10]), shape, x.layout, how=how, settled=settled)
-    return lambda y: short(again, _addresses(Given(*y.arguments(shape)[:10])))
+    return lambda y: short(again, addresses(Given(*y.arguments(shape)[:10])))
 
 
 def cuts(block: int, tokens: int, quick: bool) -> Iterator[tuple[str, rope.Blocks | Programs, bool]]:

@@ -169,7 +169,7 @@ def _launched(given: Given, shape: MropeShape, layout: Layout, keep_k: bool, set
     sizes = tuple((x.shape, x.stride(), x.dtype) for x in every)
     name = (shape, options, given.k_scale is None, given.out is None, sizes)
     known = layouts.known.get(name)
-    if known is not None and known.check(*every) and repeated(known, *_addresses(given)):
+    if known is not None and known.check(*every) and repeated(known, *addresses(given)):
         known.shape, layouts.last = shape, known
         return True
     check(given, shape, layout)
@@ -181,7 +181,7 @@ def _launched(given: Given, shape: MropeShape, layout: Layout, keep_k: bool, set
     return True
 
 
-def _addresses(given: Given) -> list[int]:
+def addresses(given: Given) -> list[int]:
     """What the kernel's pointers are: the table stands for scales that are not there, q for an output."""
     scales = given[8:10] if given.k_scale is not None else (given.table, given.table)
     to = given.q if given.out is None else given.out
