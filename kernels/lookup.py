@@ -15,7 +15,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from rope_prof.kernels.imported import imported, one_sentence
-from rope_prof.kernels.operation import Argument, Axis, Operation, Output
+from rope_prof.kernels.operation import Argument, Axis, Operation, Output, granted
 
 #: Ours: name -> where it is. The first is the default.
 OURS: Mapping[str, str] = MappingProxyType(
@@ -118,6 +118,9 @@ def _wrong(found: Operation) -> str | None:
         values = getattr(found, name, ())
         if not isinstance(values, tuple) or not all(isinstance(each, kind) for each in values):
             return f"{name} is {values!r}; expected a tuple of {kind.__name__}"
+        strange = next((each.name for each in values if not isinstance(each.name, str) or not each.name.strip()), None)
+        if strange is not None:
+            return f"{name} has the name {strange!r}; expected a word"
         twice = _twice(each.name for each in values)
         if twice is not None:
             return f"{name} has {twice!r} twice; expected each name once"
@@ -132,6 +135,9 @@ def _wrong(found: Operation) -> str | None:
         return f"swept is {found.swept!r}, which names no axis; expected one of {_names(found.axes)}"
     if not all(isinstance(value, int) for values in swept.defaults.values() for value in values):
         return f"swept is {found.swept!r}, whose defaults are no whole numbers; expected an axis that can be counted"
+    wild = next((each for each in found.outputs if not granted(each.tolerance)), None)
+    if wild is not None:
+        return f"outputs: {wild.name!r} has the tolerance {wild.tolerance!r}; expected a share of its largest value"
     if not found.outputs:
         return "outputs is empty; expected one Output for each tensor that a path returns"
     if not found.paths or not all(isinstance(path, str) and path for path in found.paths):

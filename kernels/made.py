@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from rope_prof.kernels.float64 import eager, in_float64
-from rope_prof.kernels.operation import Argument, Axis, Call, Operation, Output, Path, Setting, Tensors
+from rope_prof.kernels.operation import Argument, Axis, Call, Operation, Output, Path, Setting, Tensors, granted
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves, tree_map_only
 
 Arguments = tuple[Any, ...]
@@ -131,7 +131,7 @@ def made(
             raise ValueError(f"{what} names {strange!r}, which is no path; expected {', '.join(map(repr, paths))}")
     if in_place and not written:
         raise ValueError("written is empty; expected the places of the arguments that an in-place path leaves changed")
-    if not 0 <= tolerance < float("inf"):
+    if not granted(tolerance):
         raise ValueError(f"tolerance is {tolerance!r}; expected a share of the largest value, as 1e-3")
     first = next(iter(given.values()))
     for arguments in given.values():
@@ -206,9 +206,9 @@ def _axes(given: Mapping[Named, Arguments]) -> tuple[Axis, ...]:
 def _require_places(arguments: Arguments, written: tuple[int, ...], shared: Collection[int]) -> None:
     """ValueError where `written` or `shared` names no such argument, or no call would have a tensor of its own."""
     for what, places in (("written", written), ("shared", shared)):
-        strange = next((i for i in places if not 0 <= i < len(arguments)), None)
+        strange = next((i for i in places if not isinstance(i, int) or not 0 <= i < len(arguments)), None)
         if strange is not None:
-            raise ValueError(f"{what} names argument {strange}; inputs have {len(arguments)}, counted from 0")
+            raise ValueError(f"{what} names argument {strange!r}; inputs have {len(arguments)}, counted from 0")
     strange = next((i for i in written if not isinstance(arguments[i], torch.Tensor)), None)
     if strange is not None:
         raise ValueError(f"written names argument {strange}, which is {type(arguments[strange]).__name__}, no tensor")

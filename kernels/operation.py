@@ -58,6 +58,11 @@ class Output:
     tolerance: float = 0.0
 
 
+def granted(tolerance: object) -> bool:
+    """Whether it is one: a share, not negative and not without end."""
+    return isinstance(tolerance, int | float) and 0 <= tolerance < float("inf")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argument:
     """One tensor among a call's arguments, by its place; `layouts`: those that a path must take, or refuse aloud.

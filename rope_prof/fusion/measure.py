@@ -12,11 +12,11 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.fusion.inputs import device_of, sets_of
@@ -36,6 +36,7 @@ from rope_prof.record.loop.stopping import parse_precision
 from rope_prof.record.session import fresh_run, record_run
 
 Paths = Mapping[str, Callable[..., Any]] | Sequence[Callable[..., Any]]
+_One = TypeVar("_One", str, int)
 HERE = "its paths are callables of a script"
 
 
@@ -68,7 +69,7 @@ def measure(
     seed: int = 0,
     outputs: Sequence[str] = (),
     tolerance: float = 0.0,
-    shared: Sequence[int] = (),
+    shared: Collection[int] | int = (),
     least_bytes: int | None = None,
     progress: bool | None = None,
 ) -> MeasuredFusion:
@@ -84,14 +85,16 @@ def measure(
 
     Errors: UsageError in one sentence for what does not go together; UnavailableError where nothing could be measured.
     """
+    modes, l2, outputs = (_several(*each, str) for each in (("modes", modes), ("l2", l2), ("outputs", outputs)))
+    shared = _several("shared", shared, int)
     listed = named(paths)
     sets = sets_of(inputs, seed)
     device = device_of(sets, {one.said.name: one.call for one in listed})
     operation = _operation(listed, sets, name, reference, outputs, tolerance, shared, least_bytes)
     on = find_device(str(device))
     options = Options(
-        modes=(modes,) if isinstance(modes, str) else tuple(modes),
-        l2=(l2,) if isinstance(l2, str) else tuple(l2),
+        modes=modes,
+        l2=l2,
         rounds=rounds,
         seed=seed,
         quick=quick,
@@ -108,6 +111,15 @@ def measure(
     return MeasuredFusion(folder, operation.judge)
 
 
+def _several(what: str, given: Any, kind: type[_One]) -> tuple[_One, ...]:
+    """`given` as a tuple: one of `kind` alone, or several. Errors: UsageError that names `what`."""
+    several = (given,) if isinstance(given, kind) else tuple(given) if isinstance(given, Collection) else (None,)
+    if not all(isinstance(each, kind) for each in several):
+        word = "words" if kind is str else "places, counted from 0"
+        raise UsageError(f"{what} is {given!r}; expected {word}, in a tuple")
+    return several
+
+
 def _operation(
     listed: Sequence[NamedPath],
     sets: Any,
@@ -115,7 +127,7 @@ def _operation(
     reference: Callable[..., Any] | None,
     outputs: Sequence[str],
     tolerance: float,
-    shared: Sequence[int],
+    shared: Collection[int],
     least_bytes: int | None,
 ) -> Made:
     """The operation that the script describes. Errors: UsageError that names the field."""

@@ -50,9 +50,11 @@ def path(
         raise UsageError("write @rope_prof.path() or @rope_prof.path('name'): the decorator is called")
     if needs not in (None, "cuda"):
         raise UsageError(f"needs is {needs!r}; expected 'cuda' or None")
+    places = (writes,) if isinstance(writes, int) else tuple(writes) if isinstance(writes, Sequence) else (None,)
+    if not all(isinstance(place, int) for place in places):
+        raise UsageError(f"writes is {writes!r}; expected places of arguments, counted from 0")
 
     def say(function: F) -> F:
-        places = (writes,) if isinstance(writes, int) else tuple(writes)
         own = _word(name) if name is not None else title(function)
         said = PathSaid(name=own, baseline=baseline, writes=places, needs=needs)
         try:
@@ -71,6 +73,10 @@ def title(function: Function) -> str:
 
 def named(paths: Mapping[str, Function] | Sequence[Function]) -> tuple[NamedPath, ...]:
     """The paths, the baseline first: those that are named, or decorated functions. Errors: UsageError."""
+    if not isinstance(paths, Mapping | Sequence) or isinstance(paths, str):
+        raise UsageError(
+            f"paths is {type(paths).__name__}; expected name -> callable, or a list of them: the baseline first"
+        )
     given = list(paths.items()) if isinstance(paths, Mapping) else [(None, call) for call in paths]
     found: list[NamedPath] = []
     for name, call in given:

@@ -43,6 +43,7 @@ def test_a_decorated_function_stays_as_it_is_and_carries_what_was_said() -> None
     ("paths", "sentence"),
     [
         ({}, "paths is empty"),
+        (one, "paths is function; expected name -> callable, or a list of them"),
         ({"a": 3}, "path 'a' is int; expected something to call"),
         ([one, one], "two paths are called 'one'"),
         ({"a/b": one}, "a path is called 'a/b'"),
@@ -55,7 +56,26 @@ def test_paths_that_do_not_go_together_are_one_sentence(paths: Any, sentence: st
         named(paths)
 
 
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"tolerance": "x"}, "tolerance is 'x'; expected a share"),
+        ({"shared": ("w",)}, r"shared is \('w',\); expected places, counted from 0"),
+        ({"shared": 2.5}, "shared is 2.5; expected places, counted from 0"),
+        ({"shared": 1}, "shared names argument 1; inputs have 1, counted from 0"),
+        ({"modes": 3}, "modes is 3; expected words, in a tuple"),
+        ({"outputs": (1,)}, r"outputs is \(1,\); expected words, in a tuple"),
+        ({"outputs": ("",)}, "outputs has the name ''; expected a word"),
+    ],
+)
+def test_what_measure_is_told_that_is_of_another_kind_is_one_sentence(said: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        rope_prof.measure({"one": one}, torch.ones(4), **said)
+
+
 def test_a_decorator_that_is_not_called_or_names_no_device_says_so() -> None:
+    with pytest.raises(UsageError, match="writes is 0.5; expected places of arguments"):
+        path("a", writes=0.5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="the decorator is called"):
         path(one)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="needs is 'tpu'; expected 'cuda'"):
