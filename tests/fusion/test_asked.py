@@ -61,7 +61,7 @@ def test_paths_that_do_not_go_together_are_one_sentence(paths: Any, sentence: st
     [
         ({"tolerance": "x"}, "tolerance is 'x'; expected a share"),
         ({"shared": ("w",)}, r"shared is \('w',\); expected places, counted from 0"),
-        ({"shared": 2.5}, "shared is 2.5; expected places, counted from 0"),
+        ({"shared": 2.5}, r"shared is 2\.5; expected places, counted from 0"),
         ({"shared": 1}, "shared names argument 1; inputs have 1, counted from 0"),
         ({"modes": 3}, "modes is 3; expected words, in a tuple"),
         ({"outputs": (1,)}, r"outputs is \(1,\); expected words, in a tuple"),
@@ -74,7 +74,7 @@ def test_what_measure_is_told_that_is_of_another_kind_is_one_sentence(said: dict
 
 
 def test_a_decorator_that_is_not_called_or_names_no_device_says_so() -> None:
-    with pytest.raises(UsageError, match="writes is 0.5; expected places of arguments"):
+    with pytest.raises(UsageError, match=r"writes is 0\.5; expected places of arguments"):
         path("a", writes=0.5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="the decorator is called"):
         path(one)  # type: ignore[arg-type]

@@ -226,6 +226,8 @@ TOKENS = Axis(name="tokens", defaults={"any": (1,)})
         ({"axes": (replace(TOKENS, name="size", defaults={"any": (0.5,)}),)}, "has the value 0.5; expected words and"),
         ({"axes": (replace(TOKENS, name="size", least=0),)}, "has the number 0; expected at least 1"),
         ({"axes": (replace(TOKENS, name="size", defaults={"any": (-3,)}),)}, "has the number -3; expected at least 1"),
+        ({"outputs": (Output(name=1),)}, "outputs has the name 1; expected a word"),  # type: ignore[arg-type]
+        ({"outputs": (Output(name="y", tolerance=-1.0),)}, "outputs: .y. has the tolerance -1.0"),
         ({"outputs": ()}, "outputs is empty"),
         ({"paths": ()}, "the baseline first"),
         ({"paths": ("a", "a")}, "paths has 'a' twice"),
