@@ -491,9 +491,10 @@ def traces() -> tuple[Trace, ...]:
 def cases(name: str, count: int, seed: int) -> Iterator[tuple[str, Outcome]]:
     """`count` cases of a kind: what was mutated, and the outcome. Traces that hold nothing of it are drawn anew."""
     draw = random.Random(f"{seed} {name}")
-    left, tries = count, 0
-    while left and tries < 30 * count:
-        tries += 1
+    left = count
+    for _ in range(10 * (count + len(traces()))):
+        if not left:
+            return
         trace = draw.choice(traces())
         state = draw.getrandbits(32)
         outcome = KINDS[name](trace, random.Random(state))
