@@ -71,6 +71,19 @@ def test_the_table_is_of_the_sides_own_part_wherever_its_zero_lies() -> None:
     assert (late["sides"][0]["begin"], plain["sides"][0]["begin"]) == (1000, 0)
 
 
+def test_a_call_counts_no_kernel_of_the_call_before_it_that_still_runs() -> None:
+    """Calls of a replay overlap: a call has the kernels that begin in it, a stretch all that it touches."""
+    held = scene(trace(kernel(0, 110, name="k", stream=1), kernel(100, 200, name="k", stream=2), range_("r", 0, 9)))
+    call = side(held, zero_ns=100, end_ns=100)
+    for stretched, count, much in ((None, 1, 100), ((0.0, 100.0), 2, 110)):
+        for below in ("table", "flame"):
+            answer = window(shown(call), Look(stretch=stretched, below=below), LIGHT)
+            cell = answer["table"]["kernels"][0]["cells"][0]
+            assert cell[:2] == [f"{count}", f"{much} ns"], below
+        assert answer["flame"]["sides"][0]["total"] == f"{much} ns"
+        assert answer["flame"]["sides"][0]["boxes"][-1][-1].endswith(f", {count} on the device")
+
+
 def test_the_bubbles_of_a_scene_are_those_of_the_analysis() -> None:
     found = drawn()
     gaps = device_gaps(found.trace, "0")

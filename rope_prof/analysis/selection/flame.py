@@ -77,11 +77,12 @@ def stacks(trace: Trace, events: pl.DataFrame, source: str) -> Stacks:
     return Stacks(source, nest, nest.depths(), innermost_rows(nest, events))
 
 
-def flame(held: Stacks, events: pl.DataFrame, lo_ns: int, hi_ns: int) -> pl.DataFrame:
-    """The GPU time in [lo, hi) as `FLAME`; `events` are those that `held` was made of."""
+def flame(held: Stacks, events: pl.DataFrame, lo_ns: int, hi_ns: int, begun: bool = False) -> pl.DataFrame:
+    """The GPU time in [lo, hi) as `FLAME`; `events` are those that `held` was made of. `begun`: of those alone that
+    begin inside, as a call's do."""
     start = events["start_ns"].to_numpy()
     end = start + events["dur_ns"].fill_null(0).clip(lower_bound=0).to_numpy()
-    at = np.flatnonzero((start < hi_ns) & (end > lo_ns))
+    at = np.flatnonzero((start < hi_ns) & ((start >= lo_ns) if begun else (end > lo_ns)))
     taken = np.minimum(end[at], hi_ns) - np.maximum(start[at], lo_ns)
     here = events[at.tolist()].select(
         pl.col("name").fill_null(""),

@@ -21,15 +21,18 @@ _TRUNK: Final = 4
 _LEAST: Final = 1 / 1500
 
 
-def flames(sides: Sequence[tuple[str, Scene, int, int]], wanted: str) -> dict[str, Any]:
-    """Of each (title, scene, lo, hi) its flame graph by `wanted`, or by the first source that any side tells of."""
+def flames(sides: Sequence[tuple[str, Scene, int, int]], wanted: str, begun: bool) -> dict[str, Any]:
+    """Of each (title, scene, lo, hi) its flame graph by `wanted`, or by the first source that any side tells of.
+
+    `begun`: of what begins inside alone.
+    """
     known = {source for _, scene, _, _ in sides for source in known_sources(scene.trace)}
     sources = [source for source in FLAME_WORDS if source in known]
     by = wanted if wanted in sources else next(iter(sources), "")
     return {
         "by": by,
         "sources": [[source, FLAME_WORDS[source]] for source in sources],
-        "sides": [_side(title, _folded(scene, lo, hi, by)) for title, scene, lo, hi in sides] if by else [],
+        "sides": [_side(title, _folded(scene, lo, hi, by, begun)) for title, scene, lo, hi in sides] if by else [],
     }
 
 
@@ -39,9 +42,9 @@ def _stacks(scene: Scene, by: str) -> Stacks:
 
 
 @lru_cache(maxsize=16)  # a zoom asks for the same stretch again
-def _folded(scene: Scene, lo: int, hi: int, by: str) -> pl.DataFrame:
+def _folded(scene: Scene, lo: int, hi: int, by: str, begun: bool) -> pl.DataFrame:
     """`FLAME` with `at` and `width` in shares of the whole."""
-    found = flame(_stacks(scene, by), scene.events, lo, hi).with_row_index("row")
+    found = flame(_stacks(scene, by), scene.events, lo, hi, begun).with_row_index("row")
     total = max(int(found["ns"][0]), 1)
     ordered = found.sort("parent", pl.col("ns") * -1, "name", nulls_last=True)
     before = ordered.select("row", before=pl.col("ns").cum_sum().over("parent") - pl.col("ns")).sort("row")["before"]

@@ -1,6 +1,7 @@
 """A stretch of a timeline in numbers: per kernel (or group of them) and per cause how often, how long, which share.
 
-A span that reaches over an edge counts once and adds only its part inside; the mean is of whole lengths.
+A span that reaches over an edge counts once and adds only its part inside; the mean is of whole lengths. A call is not a
+stretch: a kernel of the call before it that still runs is none of its kernels.
 """
 
 from __future__ import annotations
@@ -57,18 +58,23 @@ class Stretch:
 
 
 def stretch(
-    sides: Sequence[tuple[Scene, int, int]], limit: int = ROWS_SHOWN, by: str = "name", find: str = ""
+    sides: Sequence[tuple[Scene, int, int]],
+    limit: int = ROWS_SHOWN,
+    by: str = "name",
+    find: str = "",
+    begun: bool = False,
 ) -> Stretch:
     """Side by side what each scene holds in its [lo, hi), in the file's own times; kernels by that grouping.
 
-    `find`: of the kernels those alone whose name holds it; shares stay those of all.
+    `find`: of the kernels those alone whose name holds it; shares stay those of all. `begun`: those alone that begin
+    inside, as a call's do.
     """
-    kernels = _lines(sides, "kernel", by, find)
+    kernels = _lines(sides, "kernel", by, find, begun)
     rest = kernels[limit:]
     return Stretch(
         length_ns=tuple(max(0, hi - lo) for _, lo, hi in sides),
         kernels=kernels[:limit],
-        causes=_lines(sides, "bubble", "name", ""),
+        causes=_lines(sides, "bubble", "name", "", False),
         more=len(rest),
         more_ns=tuple(
             sum(cell.sum_ns for cell in column if cell) for column in zip(*(one.cells for one in rest), strict=True)
@@ -76,8 +82,10 @@ def stretch(
     )
 
 
-def _lines(sides: Sequence[tuple[Scene, int, int]], role: str, by: str, find: str) -> tuple[StretchLine, ...]:
-    sums = [_sums(scene, lo, hi, role, by, find) for scene, lo, hi in sides]
+def _lines(
+    sides: Sequence[tuple[Scene, int, int]], role: str, by: str, find: str, begun: bool
+) -> tuple[StretchLine, ...]:
+    sums = [_sums(scene, lo, hi, role, by, find, begun) for scene, lo, hi in sides]
     tones = {name: tone for found in sums for name, (_, tone) in found.items()}
     lines = [
         StretchLine(name=name, tone=tone, cells=tuple(found[name][0] if name in found else None for found in sums))
@@ -87,7 +95,7 @@ def _lines(sides: Sequence[tuple[Scene, int, int]], role: str, by: str, find: st
 
 
 @lru_cache(maxsize=24)  # a zoom asks for the same stretch again
-def _sums(scene: Scene, lo: int, hi: int, role: str, by: str, find: str) -> dict[str, tuple[Sum, int]]:
+def _sums(scene: Scene, lo: int, hi: int, role: str, by: str, find: str, begun: bool) -> dict[str, tuple[Sum, int]]:
     """Of each name its sum and its tone."""
     found: list[_Inside] = []
     names: tuple[str, ...] = ()
@@ -95,7 +103,7 @@ def _sums(scene: Scene, lo: int, hi: int, role: str, by: str, find: str) -> dict
     for number, lane in enumerate(scene.lanes):
         if lane.role == role:
             names, codes = codes_of(scene, lane, by)
-            one = _inside(lane, codes, lo, hi)
+            one = _inside(lane, codes, lo, hi, begun)
             whole += int(one.clipped.sum()) if role == "kernel" else 0
             found.append(one.of(marked(scene, number, Question(find=find))) if find else one)
     if not found:
@@ -139,8 +147,9 @@ class _Inside:
 _PARTS: Final = ("codes", "clipped", "lengths", "tones")
 
 
-def _inside(lane: Lane, codes: Int64s, lo: int, hi: int) -> _Inside:
+def _inside(lane: Lane, codes: Int64s, lo: int, hi: int, begun: bool) -> _Inside:
     first, last = lane.slice(lo, hi)
+    first = int(np.searchsorted(lane.starts, lo)) if begun else first
     starts, ends = lane.starts[first:last], lane.ends[first:last]
     clipped: Int64s = np.clip(ends, lo, hi) - np.clip(starts, lo, hi)
     return _Inside(first, codes[first:last], clipped, ends - starts, lane.tones[first:last])

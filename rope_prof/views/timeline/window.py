@@ -133,7 +133,7 @@ def window(shown: Shown, look: Look, palette: Palette) -> dict[str, Any]:
         "found": found,
         "below": look.below,
         "flameBy": look.flame,
-        "flame": flames(_parts(shown.sides, look), look.flame) if look.below == "flame" else None,
+        "flame": flames(_parts(shown.sides, look), look.flame, look.stretch is None) if look.below == "flame" else None,
         "sides": sides,
         "picked": _picked(shown.sides, look),
         "table": _table(shown.sides, look, names),
@@ -320,6 +320,7 @@ def _table(sides: Sequence[WindowSide], look: Look, names: SentNames) -> dict[st
         [(scene, lo, hi) for _, scene, lo, hi in _parts(sides, look)],
         by=look.group,
         find=look.find if look.only else "",
+        begun=look.stretch is None,
     )
     lines = partial(map, partial(_line, names))
     return {
