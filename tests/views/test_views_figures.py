@@ -69,6 +69,13 @@ def test_a_raw_bubble_above_the_stated_inflation_is_greyed(hostile: Path) -> Non
     assert any("stretches" in text for text in found.doubts)
 
 
+def test_ranges_that_are_no_signature_keep_what_tells_them_apart() -> None:
+    names = [f"FSDP::pre_forward (encoder.block.{k}.layer.1), op_id = *" for k in (0, 1, 4, 15)]
+    found = [short_name(name) for name in names]
+    assert len(set(found)) == len(names)
+    assert all(name.startswith("FSDP::pre_forward (") and len(name) <= 44 for name in found)
+
+
 def test_short_names_tell_kernels_apart() -> None:
     name = (
         "void at::native::elementwise_kernel<128, 4, at::native::gpu_kernel_impl_nocast<at::native::BinaryFunctor<"

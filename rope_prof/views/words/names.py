@@ -51,12 +51,14 @@ def short_name(name: str, limit: int = 44) -> str:
     """`void at::native::elementwise_kernel<..., MulFunctor<...>>(...)` -> `elementwise_kernel · MulFunctor`.
 
     A name that fits, or is not C++ with a template or signature, keeps its letters; over `limit` it loses its middle.
+    So does a range `FSDP::pre_forward (encoder.block.1)`: in C++ no space stands before a signature.
     """
     if len(name) <= limit:
         return name
     plain = _NAMELESS.sub("", name)
-    head = re.split(r"[<(]", plain, maxsplit=1)[0].strip()
-    if head == name.strip() or not _CPP.fullmatch(head):
+    begun = re.split(r"[<(]", plain, maxsplit=1)[0]
+    head = begun.strip()
+    if head == name.strip() or begun[-1:].isspace() or not _CPP.fullmatch(head):
         return clipped(name, limit)
     base = head.split()[-1].split("::")[-1] or head
     inside = plain[len(head) :]
