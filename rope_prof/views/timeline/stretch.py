@@ -1,6 +1,6 @@
 """A stretch of a timeline in numbers: per kernel (or group of them) and per cause how often, how long, which share.
 
-A span that reaches over an edge counts once and adds only its part inside; the mean is of whole lengths. A call is not a
+A span that reaches over an edge counts once and adds only its part inside; the mean is of whole lengths. A call is no
 stretch: a kernel of the call before it that still runs is none of its kernels.
 """
 
