@@ -47,9 +47,14 @@ def opened(path: Path) -> Opened:
 
 
 @kept(_KEEP)
-def lanes(path: Path) -> Scene:
-    """Its timeline. Errors: TraceError; ValueError where it holds no span."""
-    return scene(opened(path).trace)
+def lanes(path: Path, device: str | None = None) -> Scene:
+    """Its timeline, of that device alone where it is given. Errors: TraceError; ValueError where it holds no span."""
+    return scene(opened(path).trace, device)
+
+
+def side_lanes(path: Path, device: str) -> Scene:
+    """The timeline of that device of it. Errors: TraceError; ValueError where it holds no span."""
+    return lanes(path, device if opened(path).trace.gpu["device"].n_unique() > 1 else None)
 
 
 @kept(_KEEP)

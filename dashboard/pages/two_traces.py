@@ -152,7 +152,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-calls"):
     st.html(f'<h3 class="rp-head">{escape(ALIGNED)}</h3>', width="content")
     calls = called("before", diff.base), called("after", diff.cand)
 shell.notes()
-sides = aligned_pair(diff, [foreign_traces.lanes(path) for path, _ in (before, after)], labels, calls)
+drawn = zip((before, after), (diff.base, diff.cand), strict=True)
+sides = aligned_pair(diff, [foreign_traces.side_lanes(path, side.device) for (path, _), side in drawn], labels, calls)
 shown = Shown(
     id="/".join(map(str, (*(path for path, _ in (before, after)), *ranges, *calls))),
     sides=sides,

@@ -43,7 +43,9 @@ def compare_traces(base: str, cand: str, parts: Stretches, form: str, *, anyway:
         clean = cleaner()
         names = Path(base).name, Path(cand).name
         if form == "html":
-            picture = aligned_drawing(aligned_pair(found, [scene(one) for one in traces], names), " → ".join(names))
+            drawn = zip(traces, (found.base, found.cand), strict=True)
+            lanes = [scene(trace, side.device) for trace, side in drawn]
+            picture = aligned_drawing(aligned_pair(found, lanes, names), " → ".join(names))
             typer.echo(report_html(mapped(diff_report(found, names, picture), clean)))
         else:
             again = Bullets(items=(), typed=_typed(found, base, cand, anyway=anyway))

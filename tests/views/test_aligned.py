@@ -10,8 +10,10 @@ from rope_prof.model.trace import Trace
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.svg import CAUSE, Rect, svg_file, svg_inline
 from rope_prof.views.timeline.aligned import aligned_drawing, aligned_pair, calls_of, common_window, median_of
+from rope_prof.views.timeline.memory import memory_lanes
 from rope_prof.views.timeline.scene import scene
-from tests.builders import kernel, range_, trace
+from rope_prof.views.timeline.stretch import stretch
+from tests.builders import kernel, memory, range_, trace
 
 NAME = "<img src=x>"
 
@@ -46,6 +48,22 @@ def test_both_begin_at_zero_and_are_drawn_to_scale() -> None:
     assert sum(end - start for start, end in idle) == 900 - 300
     lo, hi = common_window(sides)
     assert lo <= -50 and hi >= 900
+
+
+def test_a_side_is_one_device_as_its_figures_are() -> None:
+    """Two devices at work: the picture, its table and its memory hold the one that was compared."""
+    both = trace(
+        *(kernel(0, 100, device=device, launched=(-50, -30)) for device in "001"),
+        *(memory(-20, 512, 512, 0, device=device) for device in ("0", "1", "cpu")),
+    )
+    side = trace_side(both, None, "0")
+    lanes = scene(both, "0")
+    drawn, _ = aligned_pair(trace_diff(side, side), [lanes, lanes], ("a", "b"))
+    (line,) = stretch([(drawn.scene, drawn.zero_ns, drawn.zero_ns + drawn.end_ns)]).kernels
+    assert line.cells[0] is not None and (line.cells[0].count, line.cells[0].sum_ns) == (2, side.kernel_ns)
+    assert {lane.role for lane in lanes.lanes} == {"launch", "kernel"}
+    assert {one["label"] for one in memory_lanes(lanes, 0, (-100, 200), 1.0)} == {"memory · device 0", "memory · host"}
+    assert scene(both).events["device"].n_unique() == 2
 
 
 def test_the_median_call_is_drawn_unless_another_is_asked_for() -> None:

@@ -16,7 +16,8 @@ from rope_prof.views.timeline.wire import f8
 
 @lru_cache(maxsize=12)
 def _uses(scene: Scene) -> tuple[MemoryUse, ...]:
-    return tuple(use for use in memory_use(scene.trace) if use.peak_bytes > 0)
+    others = set() if scene.device is None else {*scene.trace.gpu["device"].unique()} - {scene.device}
+    return tuple(use for use in memory_use(scene.trace) if use.peak_bytes > 0 and use.device not in others)
 
 
 def memory_lanes(scene: Scene, zero_ns: int, window: tuple[int, int], pixel: float) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ class Scene:
     """One trace, ready to be cut. `events` are the rows of `launched`, `gaps` those of `device_gaps` by device.
 
     `keys` are short stand-ins for `names`, safe where a name is too long to be sent; `hidden` says how many lanes of a
-    role are not drawn.
+    role are not drawn. `device`: the only one that it shows; None: all of the trace.
     """
 
     trace: Trace
@@ -43,6 +43,7 @@ class Scene:
     lo_ns: int
     hi_ns: int
     hidden: dict[str, int]
+    device: str | None = None
 
 
 def name_key(name: str) -> str:
@@ -50,17 +51,18 @@ def name_key(name: str) -> str:
     return blake2b(name.encode(), digest_size=6).hexdigest()
 
 
-def scene(trace: Trace) -> Scene:
-    """The lanes of `trace`. Errors: ValueError for a trace without a single span."""
-    events = launched(trace)
+def scene(trace: Trace, device: str | None = None) -> Scene:
+    """The lanes of `trace`, or of its `device` alone. Errors: ValueError for a trace without a single span."""
+    every = launched(trace)
+    events = every if device is None else every.filter(pl.col("device") == device)
     on_cpu = events.height > 0 and events["device"].unique().to_list() == ["cpu"]
     frames = [trace.ranges, trace.ops, trace.calls, trace.gpu]
     lo, hi = _extent(frames)
     names = Names()
-    gaps = _gaps(trace)
+    gaps = _gaps(trace, device)
     ranges = _lanes(trace.ranges, "range", names, hi)
     ops = [] if on_cpu else _lanes(trace.ops, "op", names, hi)
-    launches = [] if on_cpu else _launch_lanes(trace.calls, events, names, hi)
+    launches = [] if on_cpu else _launch_lanes(trace.calls, every, names, hi)
     kernels = _kernel_lanes(events, names, hi, on_cpu)
     bubbles = _bubble_lanes(gaps, names)
     groups = (ranges, ops, launches, kernels, bubbles)
@@ -76,6 +78,7 @@ def scene(trace: Trace) -> Scene:
         lo_ns=lo,
         hi_ns=hi,
         hidden=hidden,
+        device=device,
     )
 
 
@@ -89,8 +92,8 @@ def _extent(frames: Iterable[pl.DataFrame]) -> tuple[int, int]:
     return min(pair[0] for pair in found), max(pair[1] for pair in found)
 
 
-def _gaps(trace: Trace) -> pl.DataFrame:
-    devices = sorted(name for name in trace.gpu["device"].unique() if name is not None)
+def _gaps(trace: Trace, device: str | None) -> pl.DataFrame:
+    devices = sorted(name for name in trace.gpu["device"].unique() if name is not None and device in (None, name))
     tables = [device_gaps(trace, name).insert_column(0, pl.lit(name).alias("device")) for name in devices]
     return pl.concat(tables) if tables else pl.DataFrame(schema={"device": pl.String})
 
