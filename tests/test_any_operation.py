@@ -20,13 +20,16 @@ from rope_prof.io.run.folder import shipped_runs
 RUNS = ("h200-rmsnorm-quant", "h200-silu-mul", "h200-column-amax")
 #: The product's own name, however it is set; all else that says "rope" is of one operation.
 _PRODUCT = re.compile(r"rope<i>_</i>prof|rope\\?[_-]prof|ropeProf\w*|\brp-\w+")
+_NAMES = "|".join(re.escape(one.name) for one in shipped_runs().iterdir() if one.name not in RUNS)
+#: A run is called as its user called it, and so are its files.
+_OTHERS = re.compile(rf"(?:{_NAMES})(?:/[^\s\"]*)?")
 
 _WORD = re.compile(r"(?i)(?<![a-z])m?rope(?![a-z])|rotary")
 
 
 def spoken(text: str) -> list[str]:
-    """Where the text says rope, rotary or Ernie beside the product's name."""
-    left = _PRODUCT.sub("", text)
+    """Where the text says rope, rotary or Ernie beside the product's name, and names of other runs to choose."""
+    left = _OTHERS.sub("", _PRODUCT.sub("", text))
     return [left[max(0, found.start() - 40) : found.end() + 40] for found in _WORD.finditer(left)]
 
 

@@ -44,7 +44,9 @@ def words(value: Any) -> set[str]:
 def test_every_field_of_the_document_is_described_and_it_is_json() -> None:
     document = numbers_json(found())
     again = json.loads(json.dumps(document, allow_nan=False))
-    assert again.keys() == {"comparable", "headlines", "modes", "ceilings", "floors", "decompositions"}
+    assert again.keys() == {"comparable", "headlines", "modes", "ceilings", "floors", "decompositions", "ranks"}
+    assert again["ranks"] is None
+    again["ranks"] = json.loads(json.dumps(numbers_json(found(on_two_ranks(built(), 2.0))), allow_nan=False))["ranks"]
     said = documents.__doc__ or ""
     common = {"case", "l2", "rank", "path", "mode", "key"}
     ceilings = {"copy_bytes_per_s", "in_place_ns", "empty_launch_ns", "graph_node_ns", "graph_gap_ns"}
