@@ -92,6 +92,24 @@ def test_the_second_sentence_of_the_shipped_run_is_where_its_path_loses(reposito
     assert lost_words(view).startswith("fused · compile loses to unfused · compile at every size.")
 
 
+def test_a_path_slower_by_the_median_is_undecided_and_every_other_path_is_named(repository: Path) -> None:
+    """The compiled kernel takes 227 µs against 160 [0.691, 1.96]; what servers run was left out as the fourth."""
+    opened = open_run(repository / "traces/h200-mrope-kv")
+    view = overview(
+        opened.rows,
+        "28b-tp1-n973-bf16-cachesame-nhd-page16-image",
+        pairs=verdicts(opened.folder.run, opened.folder.samples),
+        headlines=opened.headlines,
+    )
+    assert lost_words(view) == (
+        "fused is for sure slower at no measured token count; other paths are: below. "
+        "Undecided: fused · eager against unfused · compile at 64 tokens; fused · compile against unfused · compile at every "
+        "size."
+    )
+    answer = headline(view)
+    assert answer is not None and "served 62.6 µs (graph)." in answer.detail
+
+
 def test_bars_are_to_scale_where_nothing_was_captured_and_empty_columns_are_left_out(repository: Path) -> None:
     """A sweep is timed alone: its bars were six equal slivers, 487 and 5.27 µs long, above columns of dashes."""
     rows = open_run(repository / "traces/h200-sweep").rows

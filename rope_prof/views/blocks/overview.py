@@ -20,7 +20,7 @@ from rope_prof.views.words.figures import error
 from rope_prof.views.words.headline import more_words, rival_words
 from rope_prof.views.words.labels import side as side_words
 from rope_prof.views.words.labels import side_label
-from rope_prof.views.words.losses import Loss, Pair, defeats, losses, sentences
+from rope_prof.views.words.losses import Loss, Pair, defeats, doubtful, losses, sentences
 from rope_prof.views.words.trust import DENIED, MARKED, ON_CPU
 
 #: What the headline says of a ratio that is no gain and no loss for sure.
@@ -104,7 +104,8 @@ class Overview:
 
     `best`: best against best, where nobody chose another baseline. `losses`: `than unfused · eager: fused · eager at 1
     and 64 tokens`, one a baseline, the chosen one first; `own`: those of the candidate's path alone,
-    `fused · compile loses to unfused · compile at every size`; `others_lose`: so do other paths. `rivals`: the other
+    `fused · compile loses to unfused · compile at every size`; `others_lose`: so do other paths. `undecided`: where the
+    candidate's path is slower by the median and rounds do not decide it. `rivals`: the other
     paths that beat the baseline's best too, each in its fastest mode, the fastest first.
     """
 
@@ -118,6 +119,7 @@ class Overview:
     losses: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     others_lose: bool = False
+    undecided: tuple[str, ...] = ()
     best: BestAgainstBest | None = None
     rivals: tuple[BestAgainstBest, ...] = ()
 
@@ -152,7 +154,10 @@ def overview(
     if candidate is None and device == "cpu":  # what was measured there is what there is to say, whatever is chosen
         candidate = _candidate(sides, baseline)
     lost = (*_losses(cells, held.label), *losses(_of(family, pairs), family))
-    own = [one for one in lost if candidate is not None and one.side.startswith(f"{candidate.row.path} ·")]
+    own, unsure = (
+        [one for one in found if candidate is not None and one.side.startswith(f"{candidate.row.path} ·")]
+        for found in (lost, doubtful(_of(family, pairs), family))
+    )
     return Overview(
         case=mine[0].case,
         baseline=baseline,
@@ -165,6 +170,7 @@ def overview(
         losses=sentences(lost, swept, mine[0].case.operation),
         others_lose=any(one not in own for one in lost),
         own=defeats(own, swept, mine[0].case.operation),
+        undecided=defeats(unsure, swept, mine[0].case.operation, "against"),
         doubts=(*([ON_CPU] if device == "cpu" else []), *held.caveats, *_doubts(sides)),
     )
 
@@ -366,11 +372,12 @@ NOTHING = Headline(
 
 
 def lost_words(view: Overview) -> str:
-    """Where the candidate's path loses, and whether others do."""
+    """Where the candidate's path loses, where nobody can say yet, and whether others lose."""
+    sure, more = ("for sure ", f" Undecided: {'; '.join(view.undecided)}.") if view.undecided else ("", "")
     if not view.losses:
-        return "No measured token count is slower."
+        return f"No measured token count is {sure}slower.{more}"
     path = "" if view.candidate is None else view.candidate.row.path
     if not view.own:
-        return f"{path or 'It'} is slower at no measured token count; other paths are: below."
+        return f"{path or 'It'} is {sure}slower at no measured token count; other paths are: below.{more}"
     said = f"{'; '.join(view.own)}."
-    return f"{said} Other paths lose too: below." if view.others_lose else said
+    return f"{said}{more} Other paths lose too: below." if view.others_lose else f"{said}{more}"

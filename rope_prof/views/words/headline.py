@@ -9,6 +9,8 @@ from rope_prof.units import duration, ratio
 from rope_prof.views.words.labels import case_phrases
 from rope_prof.views.words.verdicts import gain
 
+_RIVALS = 5
+
 
 def best_lines(found: Sequence[BestAgainstBest]) -> list[str]:
     """`fused, best against best by wall: 22.7x (graph against unfused graph) at 1 token, ...`, a line a path."""
@@ -31,6 +33,7 @@ def more_words(found: BestAgainstBest) -> str:
 
 
 def rival_words(found: Sequence[BestAgainstBest]) -> str:
-    """`Other paths at their best: rope-then-write 6.23 µs (graph).`, the three fastest; nothing where there is none."""
-    said = [f"{one.path} {duration(one.best.after_ns)} ({one.best.cand_mode})" for one in found[:3]]
-    return f"Other paths at their best: {', '.join(said)}." if said else ""
+    """`Other paths at their best: rope-then-write 6.23 µs (graph).`, five by name; nothing where there is none."""
+    said = [f"{one.path} {duration(one.best.after_ns)} ({one.best.cand_mode})" for one in found[:_RIVALS]]
+    more = f" and {len(found) - _RIVALS} more" if len(found) > _RIVALS else ""
+    return f"Other paths at their best: {', '.join(said)}{more}." if said else ""

@@ -109,6 +109,14 @@ def losses(pairs: Iterable[Pair], keys: Sequence[Row | Key], metric: str = "wall
             yield Loss(side_label(pair.base, keys), side_label(pair.key, keys), pair.key.case.swept)
 
 
+def doubtful(pairs: Iterable[Pair], keys: Sequence[Row | Key]) -> Iterator[Loss]:
+    """The pairs whose median is slower by the wall and whose interval does not decide it, in the form of losses."""
+    for pair in pairs:
+        said = pair.verdict
+        if said.word == "UNDECIDED" and said.metric == "wall" and said.ratio is not None and said.ratio.median < 1:
+            yield Loss(side_label(pair.base, keys), side_label(pair.key, keys), pair.key.case.swept)
+
+
 def sentences(found: Iterable[Loss], measured: Iterable[int], operation: OperationFacts) -> tuple[str, ...]:
     """One a baseline, each loss once: `than unfused · graph: per-token · graph at 64 and 8,192 tokens`.
 
@@ -121,11 +129,13 @@ def sentences(found: Iterable[Loss], measured: Iterable[int], operation: Operati
     )
 
 
-def defeats(found: Iterable[Loss], measured: Iterable[int], operation: OperationFacts) -> tuple[str, ...]:
+def defeats(
+    found: Iterable[Loss], measured: Iterable[int], operation: OperationFacts, verb: str = "loses to"
+) -> tuple[str, ...]:
     """The same one a side: `fused · compile loses to unfused · compile at every size`."""
     known = sorted(set(measured))
     return tuple(
-        f"{side} loses to {base} at "
+        f"{side} {verb} {base} at "
         f"{'every size' if len(known) > 1 and lost == set(known) else _counts(lost, known, operation)}"
         for base, sides in _grouped(found).items()
         for side, lost in sides.items()
