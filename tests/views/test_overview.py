@@ -103,8 +103,8 @@ def test_a_path_slower_by_the_median_is_undecided_and_every_other_path_is_named(
     )
     assert lost_words(view) == (
         "fused is for sure slower at no measured token count; other paths are: below. "
-        "Undecided: fused · eager against unfused · compile at 64 tokens; fused · compile against unfused · compile at every "
-        "size."
+        "Undecided: fused · eager against unfused · compile at 64 tokens; "
+        "fused · compile against unfused · compile at every size."
     )
     answer = headline(view)
     assert answer is not None and "served 62.6 µs (graph)." in answer.detail
