@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from rope_prof.analysis.fixes.fix import Fixes
+from rope_prof.analysis.ranks.ranks import ranks_report
 from rope_prof.analysis.ranks.rows import ROWS, no_rows, rank_of, row_set
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.analysis.trace.gaps import CAUSES
@@ -74,7 +75,20 @@ def test_a_range_of_ours_has_one_name_on_every_rank() -> None:
     for rank in (0, 1):
         drawn = rank_trace(rank, range_name=f"{key}.r{rank}#0")
         held = rows(replace(drawn, own={"key": {"name": f"{key}.r{rank}", "rank": rank}}))
-        assert set(held.filter(pl.col("row") == "range")["name"]) == {"step#*", f"{key}#0"}
+        assert set(held.filter(pl.col("row") == "range")["name"]) == {"step#*", "call #0"}
+
+
+def test_a_recording_of_ours_is_named_in_words() -> None:
+    """No key is a heading, and no loss lies in one."""
+    name = "fused.graph.cold.28b-tp1-n973-bf16-image.r0"
+    case = {"model": "28b", "tp": 1, "tokens": 973, "dtype": "bf16", "prompt": "image"}
+    key = {"name": name, "case": case, "path": "fused", "mode": "graph", "l2": "cold", "rank": 0}
+    drawn = replace(rank_trace(0, range_name=f"{name}#0"), own={"key": key, "capture": "light"})
+    (found,) = ranks_report(rows(drawn)).recordings
+    assert found.name.endswith("fused · graph · cold L2 · 28b · tp 1 · tokens 973 · bf16 · image · light capture")
+    assert found.key == f"{name.removesuffix('.r0')}.light"
+    assert {one.name for one in found.ranges} == {"step#*", "call #0"}
+    assert "cold.28b" not in "".join(rows(drawn)["fix"].drop_nulls())
 
 
 def test_a_light_capture_is_no_second_recording_of_its_key() -> None:

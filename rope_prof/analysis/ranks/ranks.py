@@ -78,13 +78,15 @@ def ranks_report(rows: pl.DataFrame) -> RanksReport:
         "folder", "key", maintain_order=True
     ):
         traces = list(here.iter_rows(named=True))
+        titles = [trace["title"] for trace in traces if trace.get("title")]
+        title = min(titles, default=key)
         split, note = recorded_apart([trace for trace in traces if trace["rank"] is not None])
         for number, part in enumerate(split, start=1):
-            name = " · ".join(filter(None, (names[folder], key, f"recording {number}" if len(split) > 1 else "")))
+            name = " · ".join(filter(None, (names[folder], title, f"recording {number}" if len(split) > 1 else "")))
             recordings.append(_recording(name, folder, key, part, parts, note))
         unknown = _by_rank(trace for trace in traces if trace["rank"] is None)
         if unknown:
-            name = " · ".join(filter(None, (names[folder], key)))
+            name = " · ".join(filter(None, (names[folder], title)))
             recordings.append(_recording(name, folder, key, unknown, parts, UNKNOWN_RANKS))
     return RanksReport(
         schema_version=SCHEMA_VERSION,

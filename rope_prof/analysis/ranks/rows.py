@@ -23,6 +23,7 @@ from rope_prof.analysis.trace.collectives import collectives, communicates
 from rope_prof.analysis.trace.gaps import CAUSES, SYNC_CALL
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.ranges import RangeUse
+from rope_prof.analysis.trace.replays import own_words
 from rope_prof.model.trace import Trace
 from rope_prof.units import US
 
@@ -34,6 +35,7 @@ ROWS: Final[dict[str, Any]] = {
     "rank": pl.Int64,  # null where neither the file nor its name says it
     "world_size": pl.Int64,
     "key": pl.String,  # of a trace that we recorded: its key without the rank, and `.light` for a light capture
+    "title": pl.String,  # of such a trace: its key for people, where the file tells it
     "status": pl.String,  # done | failed (not the trace's fault: tried again)
     "verdict": pl.String,  # sound | suspect | unusable | unreadable; null where it failed
     "reason": pl.String,
@@ -115,6 +117,7 @@ def row_set(
         "rank": rank_of(trace, name),
         "world_size": size if isinstance(size, int) else None,
         "key": _capture(key, _own(trace).get("capture") == "light") if isinstance(key, str) else None,
+        "title": _title(trace),
         "status": "done",
         "verdict": judged.verdict,
         "wall_clock": trace.base_time_ns is not None,
@@ -134,8 +137,8 @@ def row_set(
     }
     rows = [head]
     rows += [about | _device(use) for use in answer.devices]
-    rows += [about | row for row in _ranges(trace, answer, key, range_pattern)]
-    rows += [about | _fix(fix, answer.zero_ns or 0) for fix in found.fixes]
+    rows += [about | row for row in _ranges(trace, answer, range_pattern)]
+    rows += [about | _fix(trace, fix, answer.zero_ns or 0) for fix in found.fixes]
     if judged.verdict != "unusable":
         rows += [about | row for row in _collectives(trace)]
     return pl.DataFrame(rows, schema=ROWS)
@@ -175,6 +178,17 @@ def _capture(key: str, light: bool) -> str:
     return _KEY_RANK.sub("", key) + (".light" if light else "")
 
 
+def _title(trace: Trace) -> str | None:
+    """`fused · eager · cold L2 · 28b · tp 1 · tokens 973 · bf16 · image`, and ` · light capture`."""
+    said = _own_key(trace)
+    case = said.get("case")
+    if not isinstance(case, dict) or not all(isinstance(said.get(part), str) for part in ("path", "mode", "l2")):
+        return None
+    axes = (value if isinstance(value, str) else f"{axis} {value}" for axis, value in case.items())
+    words = (said["path"], said["mode"], f"{said['l2']} L2", *axes)
+    return " · ".join((*words, "light capture") if _own(trace).get("capture") == "light" else words)
+
+
 def _window(trace: Trace) -> dict[str, int | None]:
     if not trace.gpu.height:
         return {"start_ns": None, "end_ns": None}
@@ -197,13 +211,16 @@ def _device(use: DeviceUse) -> dict[str, Any]:
     return {"row": "device", "name": use.name, "device": use.device, "reason": use.reason} | totals | moved | causes
 
 
-def _ranges(trace: Trace, answer: Analysis, key: object, picked: str | None) -> Iterator[dict[str, Any]]:
-    """What each range cost on each device, and on the host, where a range need launch nothing to be late."""
+def _ranges(trace: Trace, answer: Analysis, picked: str | None) -> Iterator[dict[str, Any]]:
+    """What each range cost on each device, and on the host, where a range need launch nothing to be late.
+
+    Those around calls that we recorded carry their key with its rank: as `call #*` they are one range on all ranks.
+    """
     spent = _host_time(trace.ranges if picked is None else ranges_called(trace.ranges, picked))
     for use in answer.ranges:
-        yield _range(use, key) | spent.pop(use.name, {})
+        yield _range(use, own_words(trace, use.name)) | spent.pop(use.name, {})
     for name, host in spent.items():
-        yield {"row": "range", "name": _shared(name, key), "kernels": 0, "busy_ns": 0} | host
+        yield {"row": "range", "name": own_words(trace, name), "kernels": 0, "busy_ns": 0} | host
 
 
 def _host_time(ranges: pl.DataFrame) -> dict[str, dict[str, int]]:
@@ -219,17 +236,9 @@ def _host_time(ranges: pl.DataFrame) -> dict[str, dict[str, int]]:
     return {name: {"host_ns": int(ns), "host_calls": int(calls)} for name, ns, calls in found.iter_rows()}
 
 
-def _shared(name: str, key: object) -> str:
-    """Ranges that we recorded carry their key with its rank; without it they are one range on all ranks."""
-    if isinstance(key, str) and name.startswith(f"{key}#"):
-        return _KEY_RANK.sub("", key) + name.removeprefix(key)
-    return name
-
-
-def _range(use: RangeUse, key: object) -> dict[str, Any]:
+def _range(use: RangeUse, name: str) -> dict[str, Any]:
     causes = {f"idle_{cause}_ns": ns for cause, ns in use.idle_by_cause_ns.items()}
     totals = {name: getattr(use, name) for name in ("calls", "kernels", "kernel_ns", "busy_ns", "idle_ns")}
-    name = _shared(use.name, key)
     row = {"row": "range", "name": name, "device": use.device, "reason": use.reason} | totals | causes
     spread = use.us_per_call
     if spread is None:
@@ -251,9 +260,9 @@ def _frees(found: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
     return pl.Series("free_ns", np.minimum(free, ends))
 
 
-def _fix(fix: Fix, zero_ns: int) -> dict[str, Any]:
+def _fix(trace: Trace, fix: Fix, zero_ns: int) -> dict[str, Any]:
     told = replace(fix, place=replace(fix.place, start_ns=fix.place.start_ns - zero_ns))
-    return {"row": "fix", "name": fix.kind, "fix": json.dumps(told.as_json(), ensure_ascii=False)}
+    return {"row": "fix", "name": fix.kind, "fix": own_words(trace, json.dumps(told.as_json(), ensure_ascii=False))}
 
 
 def _collectives(trace: Trace) -> list[dict[str, Any]]:
