@@ -192,3 +192,17 @@ def test_a_histogram_counts_once() -> None:
     boxes = [s for s in made.shapes if isinstance(s, Rect)]
     assert len(boxes) == 2
     assert boxes[0].title.startswith("3 gaps of 10.0 to 100")
+
+
+@quick
+@given(st.floats(1e-3, 1e6), st.floats(0, 1e6), st.integers(0, 60))
+def test_the_numbers_of_an_axis_stand_apart_however_little_room_there_is(most: float, least: float, note: int) -> None:
+    """On a narrow page seven numbers of four digits were one."""
+    part = ("kernel", most, "")
+    bars = (Bar(label="a", parts=(part,), note="n" * note), Bar(label="b", parts=(part,), start=-least))
+    chart = BarChart(rows=bars, unit="ms", title="t")
+    for drawn in (chart.drawing, chart.narrow):
+        numbers = [s for s in drawn.shapes if isinstance(s, Text) and s.anchor == "middle" and s.text != "ms"]
+        assert "0" in [number.text for number in numbers]
+        for one, other in pairwise(numbers):
+            assert other.x - one.x > (text_width(one.text) + text_width(other.text)) / 2

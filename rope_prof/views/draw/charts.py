@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rope_prof.units import significant
@@ -90,14 +91,22 @@ class BarChart:
         top = 26.0 if self.legend else 4.0
         shapes = list(_legend(self, left))
         bottom = top + 30.0 * len(self.rows)
-        for value in round_values(x_of.high, low):
+        for value, text in _numbered(round_values(x_of.high, low), x_of):
             at = x_of(value)
             shapes.append(Line(points=((at, top), (at, bottom)), role="rule"))
-            shapes.append(Text(x=at, y=bottom + 16, text=f"{value:,.10g}", role="muted", anchor="middle"))
+            shapes.append(Text(x=at, y=bottom + 16, text=text, role="muted", anchor="middle"))
         for index, row in enumerate(self.rows):
             shapes += _bar(row, top + 30 * index, left, x_of)
         shapes.append(Text(x=(left + width - note) / 2, y=bottom + 34, text=self.unit, role="muted", anchor="middle"))
         return Drawing(width=width, height=bottom + 42, title=self.title, shapes=tuple(shapes))
+
+
+def _numbered(values: Sequence[float], x_of: Scale) -> list[tuple[float, str]]:
+    """Those of the equal steps, zero among them, whose numbers stand apart from each other, with these."""
+    texts = [f"{value:,.10g}" for value in values]
+    room = x_of(values[-1]) - x_of(values[0])
+    every = math.ceil((max(map(text_width, texts)) + 8) * (len(values) - 1) / room) if room > 0 else 1
+    return list(zip(values, texts, strict=True))[values.index(0) % every :: every]
 
 
 def _legend(chart: BarChart, x: float) -> Iterator[Shape]:
