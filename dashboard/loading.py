@@ -98,7 +98,7 @@ def other_runs(named: dict[str, Path], name: str) -> dict[str, RunFolder]:
 @kept(_KEEP)
 def opened(folder: Path) -> OpenedRun:
     """The run in `folder`, one object for all sessions until a file of it changes. Errors: RunError."""
-    return open_run(folder, trace)
+    return open_run(folder, trace, keep=True)
 
 
 @kept(_KEEP)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,16 @@ import typer
 
 from rope_prof.cli import main
 from rope_prof.commands import account
-from rope_prof.commands import kept as module
 from rope_prof.commands.kept import kept, say_kept
+from rope_prof.errors import RunError, TraceError
+from rope_prof.io import kept as module
 from rope_prof.io import store
+from rope_prof.io.kept import kept_value
 from rope_prof.io.store import answers_kept
+from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
+from rope_prof.opened import run as opened
+from rope_prof.opened.run import OpenedRun, open_run
 from tests.builders import kernel, kineto_json, trace
 from tests.dashboard.drawn_run import write_gpu_run
 
@@ -146,7 +153,7 @@ def test_commands_say_the_same_again_and_doctor_deletes_it(tmp_path: Path, capsy
             files.append(out.read_bytes() if out.exists() else None)
             out.unlink(missing_ok=True)
         assert codes[0] == codes[1] and said[0] == said[1] and said[0].out and files[0] == files[1]
-    assert len(list(answers_kept().folder.iterdir())) == len(commands)
+    assert len(list(answers_kept().folder.iterdir())) == len(commands) + 1  # the figures of captures that they share
     assert main(["doctor", "--clear-cache"]) == 0
     assert "of answers deleted from" in capsys.readouterr().out
     assert answers_kept().kept_bytes() == 0
@@ -178,3 +185,74 @@ def test_a_small_trace_is_analyzed_once_and_anew_when_a_byte_or_a_question_diffe
     path.write_bytes(kineto_json(trace(kernel(0, 10), kernel(14, 21))))
     assert analyzed() != first
     assert len(asked) == 3
+
+
+def test_a_value_comes_back_to_the_last_digit_or_is_not_kept(folder: Path) -> None:
+    inputs, made = (folder / "run.json",), []
+
+    def make(value: Any, kind: Any) -> Any:
+        def worked_out() -> Any:
+            made.append(value)
+            return value
+
+        return kept_value(("value",), inputs, kind, worked_out)
+
+    for value in ({"a": (0.1 + 0.2, float("inf"), -0.0)}, {"a": (float("nan"), 1e-310, 2.0)}):
+        assert repr(make(value, dict[str, tuple[float, ...]])) == repr(make(made[0], dict[str, tuple[float, ...]]))
+        answers_kept().clear()
+        made.clear()
+    assert repr([make({"a": 3}, dict[str, float]) for _ in range(2)]) == repr([{"a": 3}] * 2)
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize("how", ["nothing", "a byte", "a key's calls", "cut", "entry"])
+def test_figures_of_captures_are_shared_until_a_byte_of_one_differs(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_gpu_run(tmp_path / "run")
+    read: list[str] = []
+
+    def counted(at: Path) -> Trace:
+        read.append(at.name)
+        return read_trace(at)
+
+    monkeypatch.setattr(opened, "read_trace", counted)
+    first = open_run(path, counted).captures
+    run = open_run(path, counted)
+    every, facts = len(first), next(facts for facts in run.run.keys if facts.trace)
+    assert len(read) == every > 0
+    file = path / str(facts.trace)
+    before = file.stat()
+    if how == "a byte":
+        text = gzip.decompress(file.read_bytes())
+        file.write_bytes(gzip.compress(text.replace(b"kernel", b"kernel ", 1)))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    elif how == "cut":
+        file.write_bytes(file.read_bytes()[:-200])
+    elif how == "entry":
+        for one in answers_kept().folder.rglob("value"):
+            one.write_bytes(one.read_bytes()[:-1] + b"x")
+    elif how == "a key's calls":
+        keys = tuple(replace(one, captured_calls=(one.captured_calls or 0) + 1) for one in run.run.keys)
+        run = OpenedRun(replace(run.folder, run=replace(run.run, keys=keys)), counted)
+    if how in ("cut", "a key's calls"):
+        with pytest.raises((RunError, TraceError)):
+            _ = run.captures
+        return
+    second = run.captures
+    assert len(read) == (every if how == "nothing" else 2 * every)
+    if how == "nothing":
+        assert [asdict(one) for one in second.values()] == [asdict(one) for one in first.values()]
+
+
+def test_figures_of_another_reading_are_not_shared(tmp_path: Path) -> None:
+    path = write_gpu_run(tmp_path / "run")
+    _ = open_run(path).captures
+    kept_bytes, read = answers_kept().kept_bytes(), []
+
+    def other(at: Path) -> Trace:
+        read.append(at.name)
+        return read_trace(at)
+
+    assert open_run(path, other).captures and read
+    assert answers_kept().kept_bytes() == kept_bytes > 0

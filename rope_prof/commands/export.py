@@ -10,9 +10,10 @@ import typer
 
 from rope_prof.commands import words
 from rope_prof.commands.documents import VERSION, emit
-from rope_prof.commands.kept import Answer, kept, private
+from rope_prof.commands.kept import kept, private
 from rope_prof.errors import UsageError
 from rope_prof.io.atomic import write_atomic
+from rope_prof.io.kept import Answer
 from rope_prof.io.layout import DATASET_FILE
 from rope_prof.units import size
 

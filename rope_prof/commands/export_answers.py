@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from rope_prof.commands.export_ranks import draw_ranks
-from rope_prof.commands.kept import Answer
 from rope_prof.io.font import picture_font
+from rope_prof.io.kept import Answer
 from rope_prof.io.kineto.writer import kineto_bytes
 from rope_prof.io.run.clean_json import clean_word
 from rope_prof.io.run.clean_model import clean_whole_trace

@@ -1,82 +1,35 @@
-"""What a command worked out of files, kept in the user's cache: asked again of the same files, it is not worked out.
-
-The key is the content of every file of the inputs, the command's words, whatever else the answer rests on, this
-package's own code and the libraries that compute: a kept answer is never of other bytes or another program. Only
-whole answers are kept, and none of files that changed meanwhile.
-"""
+"""What a command answered, kept in the user's cache (`io.kept`): whole answers alone, in the look of this terminal."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
-import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import typer
 
-from rope_prof import __version__
 from rope_prof.commands.documents import asked, emit, given
+from rope_prof.io.kept import Answer
+from rope_prof.io.kept import kept as kept_of
 from rope_prof.io.run.redact import private_words
-from rope_prof.io.store import answers_kept, digest, file_digest, stamps
+from rope_prof.io.store import digest, stamps
 
-#: Larger inputs than these are dearer to hash than most answers.
-_MOST_INPUT: Final = 1 << 30
-#: What a figure's last digits, and a table's look, rest on beside our own code.
-_LIBRARIES: Final = ("polars", "numpy", "msgspec", "rich", "typer", "plotly", "pillow")
 #: Variables that a terminal's width and colours rest on.
 _TERMINAL: Final = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM", "COLORTERM", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
-Answer = Mapping[str, bytes]
-
 
 def kept(words: Sequence[object], inputs: Sequence[Path], make: Callable[[], Answer]) -> Answer:
-    """The files, by name, that `make` works out of the files in `inputs`; from the cache where all is as it was.
-
-    `words`: all else that the answer rests on. What `make` raises is raised, and nothing is kept.
-    """
+    """`io.kept.kept` of a command: what it prints names its files as they were asked for, and where they lie."""
     try:
-        before = stamps(dict.fromkeys(inputs))
-        if sum(size for _, size, _, _ in before) > _MOST_INPUT:
-            return make()
-        contents = [(name, size, file_digest(Path(name))) for name, size, _, _ in before]
+        files = [name for name, *_ in stamps(dict.fromkeys(inputs))]
     except OSError:
         return make()
-    asked = [list(map(str, words)), str(Path.cwd()), [str(path.resolve()) for path in inputs], contents, program()]
-    key = digest(json.dumps(asked).encode())
-    entry = answers_kept().entry(key)
-    if entry is not None:
-        with suppress(OSError, ValueError):  # damaged: worked out again
-            return {name: entry.read(name) for name in entry.digests}
-    answer = make()
-    try:
-        unchanged = stamps(dict.fromkeys(inputs)) == before
-    except OSError:
-        unchanged = False
-    if unchanged:
-        answers_kept().keep(key, answer.items())
-    return answer
-
-
-@cache
-def program() -> list[Any]:
-    """What computes: our code as it lies on the disk, Python, the machine's kind, the libraries."""
-    files = stamps([Path(__file__).parents[1]])
-    code = [(name, size, changed) for name, size, changed, _ in files if name.endswith((".py", ".c"))]
-    return [__version__, sys.version, platform.machine(), [_version(name) for name in _LIBRARIES], code]
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return kept_of((*words, Path.cwd(), [str(path.resolve()) for path in inputs], files), inputs, make)
 
 
 def private() -> str:

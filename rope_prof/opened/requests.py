@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from threading import RLock
 
+import msgspec
+
 from rope_prof.analysis.requests.requests import (
     BASELINE,
     LogitsAgreement,
@@ -26,7 +28,8 @@ from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.errors import TraceError
-from rope_prof.io.run.requests import EndToEndFolder
+from rope_prof.io.kept import kept_value
+from rope_prof.io.run.requests import SAMPLES_FILE, EndToEndFolder
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.trace import Trace
@@ -49,10 +52,16 @@ class Profiles:
 
 
 class OpenedRequests:
-    """The whole requests of one run, on demand and once; each profile is read once. May be shared by threads."""
+    """The whole requests of one run, on demand and once; each profile is read once. May be shared by threads.
 
-    def __init__(self, folder: EndToEndFolder, read: Callable[[Path], Trace] = read_trace) -> None:
+    `keep`: what the profiles say goes into the user's cache and comes from there; `read` keeps nothing itself.
+    """
+
+    def __init__(
+        self, folder: EndToEndFolder, read: Callable[[Path], Trace] = read_trace, *, keep: bool = False
+    ) -> None:
         self.folder = folder
+        self._keep = keep
         self._lock = RLock()
         self._read = cache(read)
         self._profiles: Profiles | None = None
@@ -76,7 +85,13 @@ class OpenedRequests:
         """What the profiles say. Errors: TraceError."""
         with self._lock:
             if self._profiles is None:
-                self._profiles = self._profiled()
+                traces = self.traces
+                words = [msgspec.json.encode(self.facts), list(traces)]  # a doubt may name a file by its path
+                every = [self.folder.path / SAMPLES_FILE, *traces.values()]
+                if self._keep and not self._read.cache_info().currsize:
+                    self._profiles = kept_value([*words, *every], every, Profiles, self._profiled)
+                else:
+                    self._profiles = self._profiled()
             return self._profiles
 
     def _profiled(self) -> Profiles:

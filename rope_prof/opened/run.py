@@ -6,7 +6,7 @@ belong together and that a capture must be whole; computes nothing itself (`anal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.analysis.trace.calls import call_frame
 from rope_prof.analysis.trace.replays import named_calls, single_calls
 from rope_prof.errors import RunError, TraceError
+from rope_prof.io.kept import kept_value
 from rope_prof.io.run.folder import RunFolder, read_run
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.nsight import Nsight
@@ -68,11 +69,14 @@ def once(compute: Callable[[Any], T]) -> T:
 class OpenedRun:
     """A run folder and everything that is made of it, on demand and once. May be shared by threads.
 
-    `read` reads a trace; who keeps traces over several openings gives its own.
+    `read` reads a trace; who keeps traces over several openings gives its own. `keep`: `read` takes a file as it is, so
+    that figures of captures go into the user's cache and come from there; by default where it is `read_trace`.
     """
 
-    def __init__(self, folder: RunFolder, read: Read = read_trace) -> None:
+    def __init__(self, folder: RunFolder, read: Read = read_trace, *, keep: bool | None = None) -> None:
         self.folder = folder
+        self._as_it_is = read is read_trace
+        self._keep = self._as_it_is if keep is None else keep
         self._lock = RLock()
         self._read: Read = lru_cache(maxsize=TRACES_KEPT)(read)
         self._figures: dict[tuple[str, bool], CaptureFigures | None] = {}
@@ -109,9 +113,7 @@ class OpenedRun:
         with self._lock:
             trace = self._read(path)
             if (facts.key.name, light) not in self._figures:
-                found = figures(trace, facts.key)
-                require_whole(trace, found, replace(facts, trace=path.name))
-                self._figures[facts.key.name, light] = found
+                self._figures[facts.key.name, light] = _whole(trace, facts, path)
             return trace
 
     def figures(self, facts: KeyFacts, *, light: bool = False) -> CaptureFigures | None:
@@ -136,18 +138,27 @@ class OpenedRun:
     @property
     def captures(self) -> dict[str, CaptureFigures]:
         """Key -> the figures of its capture. Errors: as of `trace`."""
-        return dict(self._captures(light=False))
+        return self._captures(light=False)
 
     @property
     def light_captures(self) -> dict[str, CaptureFigures]:
         """The same of the captures at the lowest overhead."""
-        return dict(self._captures(light=True))
+        return self._captures(light=True)
 
-    def _captures(self, *, light: bool) -> Iterator[tuple[str, CaptureFigures]]:
-        for facts in self.run.keys:
-            found = self.figures(facts, light=light)
-            if found is not None:
-                yield facts.key.name, found
+    def _captures(self, *, light: bool) -> dict[str, CaptureFigures]:
+        with self._lock:
+            named = [(facts, self.folder.trace_path(facts.key.name, light=light)) for facts in self.run.keys]
+            paths = [(facts, path) for facts, path in named if path is not None]
+            if self._keep and any((facts.key.name, light) not in self._figures for facts, _ in paths):
+
+                def read_anew() -> dict[str, CaptureFigures]:  # what was read before may be of other bytes
+                    return {facts.key.name: _whole(read_trace(path), facts, path) for facts, path in paths}
+
+                words = [(facts.key.name, facts.captured_calls, path.name) for facts, path in paths]
+                found = kept_value(words, [path for _, path in paths], dict[str, CaptureFigures], read_anew)
+                self._figures |= {(name, light): one for name, one in found.items()}
+            every = ((facts.key.name, self.figures(facts, light=light)) for facts, _ in paths)
+            return {name: one for name, one in every if one is not None}
 
     @once
     def rows(self) -> tuple[Row, ...]:
@@ -176,7 +187,7 @@ class OpenedRun:
     def requests(self) -> OpenedRequests | None:
         """The whole requests that were measured into the run; None where there are none. Errors: RunError."""
         found = self.folder.end_to_end
-        return None if found is None else OpenedRequests(found, self._read)
+        return None if found is None else OpenedRequests(found, self._read, keep=self._as_it_is)
 
     def capture(self, facts: KeyFacts) -> Capture | None:
         """The trace of that key, whole or not, ready to be drawn; None where there is none. Errors: TraceError."""
@@ -218,6 +229,13 @@ class OpenedRun:
         return ceilings(self.run, self.samples, case, rank)
 
 
-def open_run(path: Path, read: Read = read_trace) -> OpenedRun:
+def _whole(trace: Trace, facts: KeyFacts, path: Path) -> CaptureFigures:
+    """The figures of a capture of that key. Errors: RunError where it holds other calls than were recorded."""
+    found = figures(trace, facts.key)
+    require_whole(trace, found, replace(facts, trace=path.name))
+    return found
+
+
+def open_run(path: Path, read: Read = read_trace, *, keep: bool | None = None) -> OpenedRun:
     """The run in the folder `path`. Errors: RunError, as of `io.run.folder.read_run`."""
-    return OpenedRun(read_run(path), read)
+    return OpenedRun(read_run(path), read, keep=keep)
