@@ -20,7 +20,7 @@ from rope_prof.dashboard import (
 from rope_prof.errors import RopeProfError
 from rope_prof.units import size
 from rope_prof.views.blocks.model import Picture, Table, folded, mapped
-from rope_prof.views.blocks.trace_diff import ALIGNED, change_frame, diff_blocks, diff_sentence
+from rope_prof.views.blocks.trace_diff import aligned_title, change_frame, diff_blocks, diff_sentence
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.aligned import aligned_drawing, aligned_pair, calls_of, common_window
@@ -149,7 +149,7 @@ st.html(f'<p class="rp-answer">{escape(diff_sentence(diff))}</p>')
 at = next(k for k, block in enumerate(rest) if isinstance(block, Picture)) + 1
 draw([folded(one) if isinstance(one, Table) else one for one in rest[:at]], title, "two-traces")
 with st.container(horizontal=True, vertical_alignment="center", key="rp-calls"):
-    st.html(f'<h3 class="rp-head">{escape(ALIGNED)}</h3>', width="content")
+    st.html(f'<h3 class="rp-head">{escape(aligned_title(diff))}</h3>', width="content")
     calls = called("before", diff.base), called("after", diff.cand)
 shell.notes()
 drawn = zip((before, after), (diff.base, diff.cand), strict=True)
@@ -158,9 +158,9 @@ shown = Shown(
     id="/".join(map(str, (*(path for path, _ in (before, after)), *ranges, *calls))),
     sides=sides,
     fit=common_window(sides),
-    axis="from each call's first GPU event",
+    axis="from each side's first GPU event",
     source=title,
-    whole="One call, from its first GPU event to its last",
+    whole=f"{'All of it' if diff.whole else 'One call'}, from its first GPU event to its last",
     zoom=zoom,
     start=shell.look(view.PAIR_ZOOM),
 )
@@ -175,7 +175,8 @@ with giving:
         seen,
         "two_traces",
         drawing=lambda: stacked(
-            [*(one.drawing for one in rest if isinstance(one, Picture)), aligned_drawing(sides, ALIGNED)], title
+            [*(one.drawing for one in rest if isinstance(one, Picture)), aligned_drawing(sides, aligned_title(diff))],
+            title,
         ),
         table=lambda: change_frame(diff),
         markdown=(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from rope_prof.analysis.diff.diff import TraceDiff, trace_diff
 from rope_prof.analysis.diff.side import trace_side
 from rope_prof.model.trace import Trace
+from rope_prof.views.blocks.trace_diff import diff_blocks
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.svg import CAUSE, Rect, svg_file, svg_inline
 from rope_prof.views.timeline.aligned import aligned_drawing, aligned_pair, calls_of, common_window, median_of
@@ -64,6 +67,14 @@ def test_a_side_is_one_device_as_its_figures_are() -> None:
     assert {lane.role for lane in lanes.lanes} == {"launch", "kernel"}
     assert {one["label"] for one in memory_lanes(lanes, 0, (-100, 200), 1.0)} == {"memory · device 0", "memory · host"}
     assert scene(both).events["device"].n_unique() == 2
+
+
+def test_a_whole_device_is_no_call() -> None:
+    """No word of a call where nothing was cut into calls."""
+    whole = trace_side(steps(100, 400), None)
+    words = "".join(map(repr, diff_blocks(trace_diff(whole, trace_side(steps(100, 100), None)), ("a", "b"))))
+    assert "all before" in words and "no interval: all of the base at once" in words
+    assert not re.search(r"\ba call\b|\b1 call\b|One call", words)
 
 
 def test_the_median_call_is_drawn_unless_another_is_asked_for() -> None:

@@ -81,6 +81,11 @@ class TraceDiff:
     doubts: tuple[str, ...]
 
     @property
+    def whole(self) -> bool:
+        """Whether nothing of it is a call: both sides are a device's whole span."""
+        return self.base.name is None and self.cand.name is None
+
+    @property
     def before_ns(self) -> Fraction:
         """Mean ns of a call before: what the terms start from."""
         return Fraction(self.base.span_ns, self.base.calls)
@@ -222,7 +227,11 @@ def _doubts(base: TraceSide, cand: TraceSide, kernels: Sequence[KernelChange]) -
         )
     few = [(word, side.calls) for word, side in (("base", base), ("candidate", cand)) if _too_few(side)]
     if few:
-        counts = ", ".join(f"{n} call{'s' if n > 1 else ''} of the {word}" for word, n in few)
+        whole = {word for word, side in (("base", base), ("candidate", cand)) if side.name is None}
+        counts = ", ".join(
+            f"all of the {word} at once" if word in whole else f"{n} call{'s' if n > 1 else ''} of the {word}"
+            for word, n in few
+        )
         said.append(f"no interval: {counts}; a verdict takes at least 7 calls on each side")
     matched = [row for row in kernels if row.change in ("same", "moved", "other shape") and not row.copies]
     total = sum(row.ns_before for row in matched)

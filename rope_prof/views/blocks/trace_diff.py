@@ -10,14 +10,13 @@ from typing import Any, Final
 import polars as pl
 from msgspec import to_builtins
 
-from rope_prof.analysis.diff.diff import DiffTerm, RangeChange, TraceDiff
-from rope_prof.analysis.diff.kernels import KernelChange
+from rope_prof.analysis.diff.diff import DiffTerm, TraceDiff
 from rope_prof.analysis.diff.side import TraceSide
 from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Picture, Table, Words, charted
 from rope_prof.views.draw.svg import Drawing
 from rope_prof.views.draw.trace_diff import diff_chart
-from rope_prof.views.words.differences import PARTS, signed, term_words
+from rope_prof.views.words.differences import PARTS, ends_of, of_each, signed, term_words
 from rope_prof.views.words.names import short_name
 
 SCHEMA_VERSION: Final = 1
@@ -26,9 +25,9 @@ RANGES_SHOWN: Final = 12
 #: Terms under this part of the larger side are not worth a word in the sentence.
 _WORTH: Final = 0.005
 _IN_SENTENCE: Final = 3
-ALIGNED: Final = "One call of each side, as profiled, on one scale"
+_ALIGNED: Final = "of each side, as profiled, on one scale"
 ALIGNED_NOTE: Final = (
-    "Zero is each call’s first GPU event, its end where its pale ground ends. Of neighbours too short to be told apart "
+    "Zero is each side’s first GPU event, its end where its pale ground ends. Of neighbours too short to be told apart "
     "a box is as high as it is filled."
 )
 
@@ -46,11 +45,16 @@ def diff_blocks(
     files = names or _files(diff)
     found.append(charted(diff_chart(diff, " → ".join(files)), "difference"))
     if aligned is not None:
-        found.append(Picture(name="aligned", drawing=aligned, title=ALIGNED, caption=ALIGNED_NOTE))
+        found.append(Picture(name="aligned", drawing=aligned, title=aligned_title(diff), caption=ALIGNED_NOTE))
     found += [_sides(diff, files), _waterfall(diff), _kernels(diff)]
     if diff.ranges:
-        found.append(_ranges(diff.ranges))
+        found.append(_ranges(diff))
     return tuple(found)
+
+
+def aligned_title(diff: TraceDiff) -> str:
+    """What heads the picture of both sides."""
+    return f"{'All' if diff.whole else 'One call'} {_ALIGNED}"
 
 
 def diff_sentence(diff: TraceDiff) -> str:
@@ -62,7 +66,7 @@ def diff_sentence(diff: TraceDiff) -> str:
     worth = [term for term in diff.terms if abs(term.delta_ns) > _WORTH * max(before, after)]
     if not worth:
         return f"{head}: no part changed by more than half a percent."
-    said = "; ".join(_said(term, diff.kernels) for term in worth[:_IN_SENTENCE])
+    said = "; ".join(_said(term, diff) for term in worth[:_IN_SENTENCE])
     return f"{head}: {said}."
 
 
@@ -71,22 +75,22 @@ def _of(name: str) -> str:
     return "" if name.startswith("call #") else f" of {name}"
 
 
-def _said(term: DiffTerm, kernels: Sequence[KernelChange]) -> str:
+def _said(term: DiffTerm, diff: TraceDiff) -> str:
     much = duration(abs(float(term.delta_ns)))
     if term.part == "overlap":
         return f"{much} {'less' if term.delta_ns > 0 else 'more'} {PARTS['overlap']}"
     word = "less" if term.delta_ns < 0 else "more"
     place = f" in {term.place}" if term.place else ""
-    return f"{much} {word} {term_words(term)}{place}{_fused(kernels) if term.part == 'kernels' else ''}"
+    return f"{much} {word} {term_words(term)}{place}{_fused(diff) if term.part == 'kernels' else ''}"
 
 
-def _fused(kernels: Sequence[KernelChange]) -> str:
+def _fused(diff: TraceDiff) -> str:
     """`, 700 kernels a call became 28 in rope`, where that is the largest change of kernels."""
-    first = next((row for row in kernels if not row.copies), None)
+    first = next((row for row in diff.kernels if not row.copies), None)
     if first is None or first.change not in ("fused", "split"):
         return ""
     place = f" in {first.within}" if first.within else ""
-    return f", {_count(first.count_before)} kernels a call became {_count(first.count_after)}{place}"
+    return f", {_count(first.count_before)} kernels{of_each(diff)} became {_count(first.count_after)}{place}"
 
 
 def sure(diff: TraceDiff) -> str:
@@ -109,10 +113,20 @@ def _files(diff: TraceDiff) -> tuple[str, str]:
 def _sides(diff: TraceDiff, files: tuple[str, str]) -> Table:
     sides = (("before", files[0], diff.base), ("after", files[1], diff.cand))
     return Table(
-        head=("side", "file", "range", "device", "calls", "a call", "busy", "idle", "judged"),
+        head=(
+            "side",
+            "file",
+            "range",
+            "device",
+            "calls",
+            "in all" if diff.whole else "a call",
+            "busy",
+            "idle",
+            "judged",
+        ),
         rows=tuple(_side_row(*side) for side in sides),
         right=frozenset({4, 5, 6, 7}),
-        title="Sides, a call",
+        title="Sides" if diff.whole else "Sides, a call",
     )
 
 
@@ -134,7 +148,8 @@ def _side_row(word: str, file: str, side: TraceSide) -> tuple[Cell, ...]:
 
 def _waterfall(diff: TraceDiff) -> Table:
     """From a call before to a call after; the column of changes adds up."""
-    rows = [_edge("a call before", diff.before_ns)]
+    first, last = ends_of(diff)
+    rows = [_edge(first, diff.before_ns)]
     rows += [
         (
             Cell(text=term_words(term)),
@@ -146,9 +161,9 @@ def _waterfall(diff: TraceDiff) -> Table:
         for term in diff.terms
         if term.before_ns or term.after_ns
     ]
-    rows.append(_edge("a call after", diff.after_ns))
+    rows.append(_edge(last, diff.after_ns))
     return Table(
-        head=("part of a call", "before", "after", "change", "most of it in"),
+        head=("part of it" if diff.whole else "part of a call", "before", "after", "change", "most of it in"),
         rows=tuple(rows),
         right=frozenset({1, 2, 3}),
         title="Where the difference is",
@@ -183,7 +198,8 @@ def _kernels(diff: TraceDiff) -> Table:
         )
         for row in shown
     )
-    head = ("what", "before", "after", "range", "a call", "time a call", "change")
+    times = "times" if diff.whole else "a call"
+    head = ("what", "before", "after", "range", times, f"time{of_each(diff)}", "change")
     return Table(head=head, rows=rows, right=frozenset({4, 5, 6}), title=title)
 
 
@@ -200,7 +216,8 @@ def _count(count: Fraction) -> str:
     return f"{int(count):,}" if count.denominator == 1 else significant(float(count))
 
 
-def _ranges(ranges: Sequence[RangeChange]) -> Table:
+def _ranges(diff: TraceDiff) -> Table:
+    ranges = diff.ranges
     rows = tuple(
         (
             Cell(text=one.name, name=True),
@@ -213,7 +230,7 @@ def _ranges(ranges: Sequence[RangeChange]) -> Table:
     )
     rest = len(ranges) - RANGES_SHOWN
     title = "Ranges, by what they change; nested ones are inclusive" + (f" ({rest:,} more)" if rest > 0 else "")
-    head = ("range", "times a call", "busy a call", "idle a call", "change")
+    head = ("range", *(f"{what}{of_each(diff)}" for what in ("times", "busy", "idle")), "change")
     return Table(head=head, rows=rows, right=frozenset({1, 2, 3, 4}), title=title)
 
 

@@ -10,7 +10,7 @@ from rope_prof.units import MS, US, duration, significant
 from rope_prof.views.draw.charts import Bar, BarChart
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.svg import CAUSE
-from rope_prof.views.words.differences import signed, term_words
+from rope_prof.views.words.differences import ends_of, of_each, signed, term_words
 
 _MS_FROM = 10 * MS
 _ROLES = {"kernels": "kernel", "copies": "copy"}
@@ -20,15 +20,16 @@ def diff_chart(diff: TraceDiff, title: str) -> BarChart:
     """Rows from the top: before, the parts by their change, after; values and places under the mouse."""
     before, after = float(diff.before_ns), float(diff.after_ns)
     scale, unit = (MS, "ms") if max(before, after) >= _MS_FROM else (US, "µs")
-    rows, at = [_end("a call before", before, scale, end=before / scale)], before
+    first, last = ends_of(diff)
+    rows, at = [_end(first, before, scale, end=before / scale)], before
     for term in diff.terms:
         if term.delta_ns:
             start, at = at, at + float(term.delta_ns)
             part = (_role(term), abs(at - start) / scale, _hover(term))
             low, end = min(start, at) / scale, at / scale
             rows.append(Bar(label=term_words(term), parts=(part,), note=signed(term.delta_ns), start=low, end=end))
-    rows.append(_end("a call after", after, scale))
-    return BarChart(rows=tuple(rows), unit=f"{unit} a call, profiled", title=title)
+    rows.append(_end(last, after, scale))
+    return BarChart(rows=tuple(rows), unit=f"{unit}{of_each(diff)}, profiled", title=title)
 
 
 def _end(label: str, ns: float, scale: float, end: float | None = None) -> Bar:

@@ -112,7 +112,7 @@ def aligned_drawing(sides: Sequence[WindowSide], title: str) -> Drawing:
     shapes: list[Shape] = list(_legend(sides))
     for side, (y, mine) in zip(sides, rows, strict=True):
         shapes += _side(side, y, mine, axis)
-    words = "µs as profiled, from the start of each call's first GPU event"
+    words = "µs as profiled, from the start of each side's first GPU event"
     shapes.append(Text(x=(axis.x0 + axis.x1) / 2, y=top + 34, text=words, role="muted", anchor="middle"))
     ticks = tuple(time_ticks(axis))
     return Drawing(
