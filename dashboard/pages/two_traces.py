@@ -37,9 +37,9 @@ folders = loading.trace_folders()
 names = allowed_files.offered(folders)
 
 
-def opens(side: str) -> None:
+def opens(side: str, key: str) -> None:
     """The chosen file of that side into the address; its range begins anew."""
-    st.query_params[side] = st.session_state[f"two-{side}"]
+    st.query_params[side] = st.session_state[key]
     anew()
 
 
@@ -58,20 +58,24 @@ def anew() -> None:
 
 def chosen(side: str) -> tuple[Path, str] | None:
     """The file of that side and its name, as the address says it."""
+    if side not in st.query_params and st.session_state.get(f"two-upload-{side}") is not None:
+        dropped(side)  # dropped just before the other side's, whose browser did not know this address yet
     asked = st.query_params.get(side)
     found, wrong = None, None
     try:
         found = None if asked is None else uploads.resolve(folders, asked)
     except RopeProfError as error:
         wrong = error
-    st.session_state[f"two-{side}"] = None if found is None else asked
+    # A box of its own for each file: of one that stays, a browser that is behind sends what it showed before an upload.
+    key = f"two-{side}-{asked}"
+    st.session_state[key] = None if found is None else asked
     st.selectbox(
         f"{SIDES[side]}: a trace of a permitted folder",
         names if found is None or asked in names else [*names, str(asked)],
         format_func=lambda name: found[1] if found is not None and name == asked else name,
-        key=f"two-{side}",
+        key=key,
         on_change=opens,
-        args=(side,),
+        args=(side, key),
         placeholder="choose one",
     )
     st.file_uploader(f"{SIDES[side]}: or a file of yours", key=f"two-upload-{side}", on_change=dropped, args=(side,))

@@ -62,7 +62,7 @@ def test_without_files_it_says_what_to_do(folder: Path, monkeypatch: pytest.Monk
     found = app(monkeypatch, folder)
     assert not found.exception
     assert "Choose a trace on each side" in html_of(found)
-    assert "mine/before.json" in found.selectbox(key="two-before").options
+    assert "mine/before.json" in found.selectbox(key="two-before-None").options
 
 
 def test_the_answer_comes_first_and_names_are_letters(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
