@@ -14,7 +14,7 @@ from rope_prof.views.blocks.overview_tables import calls_picture
 from rope_prof.views.blocks.run import Column, median
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import LONG, between, error
-from rope_prof.views.words.labels import case_words, counts, family_words, side_label
+from rope_prof.views.words.labels import case_phrases, case_words, counts, family_words, side_label
 from rope_prof.views.words.losses import Pair, losses, main, sentences
 from rope_prof.views.words.trust import MARKED
 
@@ -29,8 +29,9 @@ def verdict(data: ReportData, view: Overview | None, pairs: Sequence[Pair]) -> t
     side = view.candidate
     mine = [p for p in main(pairs) if (p.key.path, p.key.mode, p.key.l2) == (side.row.path, side.row.mode, side.row.l2)]
     base = side_label(mine[0].base, data.rows) if mine else ""
+    named = case_phrases([pair.key.case for pair in mine])
     rows = tuple(
-        cells(case_words(wall.key.case), *_verdict_cells(wall), *_verdict_cells(device))
+        cells(named[wall.key.case], *_verdict_cells(wall), *_verdict_cells(device))
         for wall, device in zip(*(_of(mine, metric) for metric in ("wall", "device")), strict=True)
     )
     table = Table(
