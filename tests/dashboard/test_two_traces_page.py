@@ -136,8 +136,7 @@ def test_two_uploaded_files_are_answered_and_drawn(
         for place, name in enumerate((before, after)):
             page.locator("input[type=file]").nth(place).set_input_files(real_traces / name)
             page.get_by_text(name[:6]).first.wait_for(timeout=60_000)
-        page.wait_for_selector(".rp-answer", timeout=90_000)
-        assert said in page.locator(".rp-answer").inner_text()
+        page.locator(".rp-answer").filter(has_text=said).wait_for(timeout=90_000)
         settle(page)
         assert page.locator("[data-testid=stException]").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
