@@ -14,8 +14,7 @@ from typing import Final, TextIO
 import typer
 
 from rope_prof.commands.documents import asked, emit, given
-from rope_prof.io.kept import Answer
-from rope_prof.io.kept import kept as kept_of
+from rope_prof.io.kept import Answer, place
 from rope_prof.io.run.redact import private_words
 from rope_prof.io.store import digest, stamps
 
@@ -24,12 +23,20 @@ _TERMINAL: Final = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM", "COLORTERM", "
 
 
 def kept(words: Sequence[object], inputs: Sequence[Path], make: Callable[[], Answer]) -> Answer:
-    """`io.kept.kept` of a command: what it prints names its files as they were asked for, and where they lie."""
+    """The files that `make` works out; from the cache where all is as it was. What it raises is raised, and not kept.
+
+    What a command prints names its files as they were asked for, and where they lie.
+    """
     try:
         files = [name for name, *_ in stamps(dict.fromkeys(inputs))]
     except OSError:
         return make()
-    return kept_of((*words, Path.cwd(), [str(path.resolve()) for path in inputs], files), inputs, make)
+    at = place((*words, Path.cwd(), [str(path.resolve()) for path in inputs], files), inputs)
+    answer = at.read()
+    if answer is None:
+        answer = make()
+        at.keep(answer)
+    return answer
 
 
 def private() -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,49 +32,60 @@ Answer = Mapping[str, bytes]
 T = TypeVar("T")
 
 
-def kept(words: Sequence[object], inputs: Sequence[Path], make: Callable[[], Answer]) -> Answer:
-    """The files, by name, that `make` works out of the files in `inputs`; from the cache where all is as it was.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where what is worked out of `inputs` lies; without a key nowhere: it is worked out each time."""
 
-    `words`: all else that the answer rests on, the names of the inputs too. What `make` raises is raised, and nothing
-    is kept.
-    """
+    inputs: tuple[Path, ...]
+    before: object = None
+    key: str | None = None
+
+    def read(self) -> Answer | None:
+        """The files, by name, that were kept of these inputs; None where there are none, or they are damaged."""
+        entry = None if self.key is None else answers_kept().entry(self.key)
+        if entry is not None:
+            with suppress(OSError, ValueError):
+                return {name: entry.read(name) for name in entry.digests}
+        return None
+
+    def keep(self, answer: Answer) -> None:
+        """Keep that answer, unless an input changed while it was worked out."""
+        if self.key is None:
+            return
+        try:
+            unchanged = stamps(dict.fromkeys(self.inputs)) == self.before
+        except OSError:
+            unchanged = False
+        if unchanged:
+            answers_kept().keep(self.key, answer.items())
+
+    def read_value(self, kind: type[T]) -> T | None:
+        """`read` of what `keep_value` kept, as of `kind`."""
+        answer = self.read()
+        return None if answer is None else msgspec.msgpack.decode(answer["value"], type=kind)
+
+    def keep_value(self, value: T, kind: type[T]) -> None:
+        """Keep a value of records, tuples, numbers and text, if it comes back of `kind` to the last digit.
+
+        One that would come back as another (a whole number where `kind` says a float) is worked out each time.
+        """
+        data = msgspec.msgpack.encode(value)
+        if msgspec.msgpack.encode(msgspec.msgpack.decode(data, type=kind)) == data:
+            self.keep({"value": data})
+
+
+def place(words: Sequence[object], inputs: Sequence[Path]) -> Place:
+    """Where that is kept. `words`: all else that it rests on, the names of the inputs too, and of what kind it is."""
+    nowhere = Place(tuple(inputs))
     try:
         before = stamps(dict.fromkeys(inputs))
         if sum(size for _, size, _, _ in before) > _MOST_INPUT:
-            return make()
+            return nowhere
         contents = [(size, file_digest(Path(name))) for name, size, _, _ in before]
     except OSError:
-        return make()
+        return nowhere
     key = digest(json.dumps([list(map(str, words)), contents, program()]).encode())
-    entry = answers_kept().entry(key)
-    if entry is not None:
-        with suppress(OSError, ValueError):  # damaged: worked out again
-            return {name: entry.read(name) for name in entry.digests}
-    answer = make()
-    try:
-        unchanged = stamps(dict.fromkeys(inputs)) == before
-    except OSError:
-        unchanged = False
-    if unchanged and answer:
-        answers_kept().keep(key, answer.items())
-    return answer
-
-
-def kept_value(words: Sequence[object], inputs: Sequence[Path], kind: type[T], make: Callable[[], T]) -> T:
-    """The same of a value of records, tuples, numbers and text: what comes back is of `kind`, to the last digit.
-
-    One that would come back as another (a whole number where `kind` says a float) is worked out each time.
-    """
-    made: list[T] = []
-
-    def packed() -> Answer:
-        made.append(make())
-        data = msgspec.msgpack.encode(made[0])
-        again = msgspec.msgpack.encode(msgspec.msgpack.decode(data, type=kind))
-        return {"value": data} if again == data else {}
-
-    answer = kept((kind, *words), inputs, packed)
-    return made[0] if made else msgspec.msgpack.decode(answer["value"], type=kind)
+    return Place(tuple(inputs), before, key)
 
 
 @cache

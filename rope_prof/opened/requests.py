@@ -28,7 +28,7 @@ from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.errors import TraceError
-from rope_prof.io.kept import kept_value
+from rope_prof.io.kept import place
 from rope_prof.io.run.requests import SAMPLES_FILE, EndToEndFolder
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.end_to_end import EndToEnd
@@ -88,10 +88,13 @@ class OpenedRequests:
                 traces = self.traces
                 words = [msgspec.json.encode(self.facts), list(traces)]  # a doubt may name a file by its path
                 every = [self.folder.path / SAMPLES_FILE, *traces.values()]
-                if self._keep and not self._read.cache_info().currsize:
-                    self._profiles = kept_value([*words, *every], every, Profiles, self._profiled)
-                else:
+                fresh = self._keep and not self._read.cache_info().currsize
+                at = place([Profiles, *words, *every], every) if fresh else None
+                self._profiles = None if at is None else at.read_value(Profiles)
+                if self._profiles is None:
                     self._profiles = self._profiled()
+                    if at is not None:
+                        at.keep_value(self._profiles, Profiles)
             return self._profiles
 
     def _profiled(self) -> Profiles:

@@ -27,7 +27,7 @@ from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.analysis.trace.calls import call_frame
 from rope_prof.analysis.trace.replays import named_calls, single_calls
 from rope_prof.errors import RunError, TraceError
-from rope_prof.io.kept import kept_value
+from rope_prof.io.kept import place
 from rope_prof.io.run.folder import RunFolder, read_run
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.nsight import Nsight
@@ -150,12 +150,13 @@ class OpenedRun:
             named = [(facts, self.folder.trace_path(facts.key.name, light=light)) for facts in self.run.keys]
             paths = [(facts, path) for facts, path in named if path is not None]
             if self._keep and any((facts.key.name, light) not in self._figures for facts, _ in paths):
-
-                def read_anew() -> dict[str, CaptureFigures]:  # what was read before may be of other bytes
-                    return {facts.key.name: _whole(read_trace(path), facts, path) for facts, path in paths}
-
+                kind = dict[str, CaptureFigures]
                 words = [(facts.key.name, facts.captured_calls, path.name) for facts, path in paths]
-                found = kept_value(words, [path for _, path in paths], dict[str, CaptureFigures], read_anew)
+                at = place([kind, *words], [path for _, path in paths])
+                found = at.read_value(kind)
+                if found is None:  # read anew: what was read before may be of other bytes
+                    found = {facts.key.name: _whole(read_trace(path), facts, path) for facts, path in paths}
+                    at.keep_value(found, kind)
                 self._figures |= {(name, light): one for name, one in found.items()}
             every = ((facts.key.name, self.figures(facts, light=light)) for facts, _ in paths)
             return {name: one for name, one in every if one is not None}
