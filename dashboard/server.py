@@ -72,7 +72,7 @@ def ready() -> None:
     try:
         from rope_prof.dashboard import baseline, downloads, loading, shell  # noqa: F401
 
-        with suppress(RopeProfError):
+        with suppress(RopeProfError, RuntimeError):  # of threads that cannot begin any more: the server ended meanwhile
             named = loading.runs()
             if named:
                 name = loading.default_run(named)

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KeptPlace:
     """Where what is worked out of `inputs` lies; without a key nowhere: it is worked out each time."""
 
     inputs: tuple[Path, ...]
@@ -74,9 +74,9 @@ class Place:
             self.keep({"value": data})
 
 
-def place(words: Sequence[object], inputs: Sequence[Path]) -> Place:
+def place(words: Sequence[object], inputs: Sequence[Path]) -> KeptPlace:
     """Where that is kept. `words`: all else that it rests on, the names of the inputs too, and of what kind it is."""
-    nowhere = Place(tuple(inputs))
+    nowhere = KeptPlace(tuple(inputs))
     try:
         before = stamps(dict.fromkeys(inputs))
         if sum(size for _, size, _, _ in before) > _MOST_INPUT:
@@ -85,7 +85,7 @@ def place(words: Sequence[object], inputs: Sequence[Path]) -> Place:
     except OSError:
         return nowhere
     key = digest(json.dumps([list(map(str, words)), contents, program()]).encode())
-    return Place(tuple(inputs), before, key)
+    return KeptPlace(tuple(inputs), before, key)
 
 
 @cache
