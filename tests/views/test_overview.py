@@ -81,26 +81,21 @@ def test_the_sentence_of_losses_is_of_the_path_asked_for_and_counts_on_the_other
     assert lost_words(seen()) == "No measured token count is slower."
 
 
+def shipped_view(folder: Path, case: str) -> Overview:
+    """The overview of a case of a run that ships, as the page makes it."""
+    opened = open_run(folder)
+    pairs = verdicts(opened.folder.run, opened.folder.samples)
+    return overview(opened.rows, case, pairs=pairs, headlines=opened.headlines)
+
+
 def test_the_second_sentence_of_the_shipped_run_is_where_its_path_loses(repository: Path) -> None:
-    opened = open_run(repository / "traces/h100-ernie28b")
-    view = overview(
-        opened.rows,
-        "28b-tp1-n973-bf16-image",
-        pairs=verdicts(opened.folder.run, opened.folder.samples),
-        headlines=opened.headlines,
-    )
+    view = shipped_view(repository / "traces/h100-ernie28b", "28b-tp1-n973-bf16-image")
     assert lost_words(view).startswith("fused · compile loses to unfused · compile at every size.")
 
 
 def test_a_path_slower_by_the_median_is_undecided_and_every_other_path_is_named(repository: Path) -> None:
     """The compiled kernel takes 227 µs against 160 [0.691, 1.96]; what servers run was left out as the fourth."""
-    opened = open_run(repository / "traces/h200-mrope-kv")
-    view = overview(
-        opened.rows,
-        "28b-tp1-n973-bf16-cachesame-nhd-page16-image",
-        pairs=verdicts(opened.folder.run, opened.folder.samples),
-        headlines=opened.headlines,
-    )
+    view = shipped_view(repository / "traces/h200-mrope-kv", "28b-tp1-n973-bf16-cachesame-nhd-page16-image")
     assert lost_words(view) == (
         "fused is for sure slower at no measured token count; other paths are: below. "
         "Undecided: fused · eager against unfused · compile at 64 tokens; "
