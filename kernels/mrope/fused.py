@@ -32,13 +32,13 @@ from rope_prof.kernels.mrope.shape import MropeShape, shape_of
 from rope_prof.kernels.mrope.turning import (
     AFTER_ROWS,
     BEFORE_ROWS,
-    ORDERS,
     TABLE_BEFORE_WAIT,
     cos_sin_held,
     cos_sin_of,
     positions_guessed,
     positions_of,
     turned,
+    turning_constants,
     where_also,
 )
 from torch._C._dynamo.guards import TensorGuards
@@ -210,11 +210,7 @@ def constants(
         "Q_HEADS": shape.q_heads,
         "HEADS": shape.heads,
         "HEAD_DIM": shape.head_dim,
-        "PAIRS": shape.pairs,
-        "T_PAIRS": shape.sections[0],
-        "H_PAIRS": shape.sections[1],
-        "ORDER": ORDERS[shape.order],
-        "NEOX": shape.pairing == "neox",
+        **turning_constants(shape),
         "ALIGN": 16 // itemsize if aligned else 1,
         "BLOCK_TOKENS": cut.tokens,
         "BLOCK_HEADS": cut.heads,

@@ -13,12 +13,24 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+from rope_prof.kernels.mrope.shape import MropeShape
 
 #: The constant EARLY: positions (and slots) are read behind the rows, ahead of them, or guessed ahead of the wait; or,
 #: where the caller has said that nobody still writes them, read ahead of the wait, and the table too.
 AFTER_ROWS, BEFORE_ROWS, GUESSED, TABLE_BEFORE_WAIT = range(4)
 #: `MropeShape.order` as the kernels' constant ORDER.
-ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
+_ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
+
+
+def turning_constants(shape: MropeShape) -> dict[str, int | bool]:
+    """What the functions below are compiled for, of every kernel that turns rows of that shape."""
+    return {
+        "PAIRS": shape.pairs,
+        "T_PAIRS": shape.sections[0],
+        "H_PAIRS": shape.sections[1],
+        "ORDER": _ORDERS[shape.order],
+        "NEOX": shape.pairing == "neox",
+    }
 
 
 @triton.jit

@@ -6,7 +6,7 @@ import torch
 from rope_prof.kernels.launch import Launch, options, packed
 from rope_prof.kernels.mrope.lengths import LENGTHS, length_of
 from rope_prof.kernels.mrope.shape import MropeShape
-from rope_prof.kernels.mrope.turning import BEFORE_ROWS, ORDERS, TABLE_BEFORE_WAIT
+from rope_prof.kernels.mrope.turning import BEFORE_ROWS, TABLE_BEFORE_WAIT, turning_constants
 from rope_prof.kernels.mrope_kv.cache import Layout, Pages, pages_of, scale_strides
 from rope_prof.kernels.mrope_kv.checks import INT32_END, Given
 from rope_prof.kernels.mrope_kv.cut import Programs, cut
@@ -35,11 +35,7 @@ def constants(
         "Q_HEADS": shape.q_heads,
         "KV_HEADS": shape.kv_heads,
         "D": shape.head_dim,
-        "PAIRS": shape.pairs,
-        "T_PAIRS": shape.sections[0],
-        "H_PAIRS": shape.sections[1],
-        "ORDER": ORDERS[shape.order],
-        "NEOX": shape.pairing == "neox",
+        **turning_constants(shape),
         "PAGE": cache.page_size,
         "SCALES": scales,
         "ROUND": rounded,
