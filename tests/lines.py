@@ -32,6 +32,7 @@ USES = {
         rope_prof/views/words/labels.py: AxisValue axes""",
     "a path in a process of its own, several a side, tampering": """
         rope_prof/record/worker/* rope_prof/record/bench/copies.py rope_prof/record/bench/layouts.py
+        rope_prof/record/bench/values.py
         rope_prof/record/device/provenance.py rope_prof/analysis/run/processes.py rope_prof/analysis/student.py
         rope_prof/commands/record.py: Wanted _require_workers _why_together _revision _patience
         rope_prof/record/session.py: last_process
@@ -75,10 +76,21 @@ USES = {
         rope_prof/analysis/trace/cut.py rope_prof/io/kineto/writer.py rope_prof/opened/cuts.py
         rope_prof/io/kineto/scanner.py""",
     "a timeline to search and group, flames, memory, two on one scale": """
-        rope_prof/analysis/selection/* rope_prof/analysis/trace/kernel_class.py rope_prof/views/timeline/aligned.py
+        rope_prof/analysis/selection/* rope_prof/analysis/trace/kernel_class.py rope_prof/analysis/trace/nesting.py
+        rope_prof/views/timeline/aligned.py
         rope_prof/views/timeline/flame.py rope_prof/views/timeline/marks.py rope_prof/views/words/groupings.py
         rope_prof/analysis/trace/memory.py rope_prof/views/timeline/memory.py""",
-    "what to do about a trace": "rope_prof/analysis/fixes/* rope_prof/views/*/fixes.py",
+    "what to do about a trace, and about those of all ranks": """
+        rope_prof/analysis/fixes/* rope_prof/views/*/fixes.py rope_prof/analysis/ranks/losses.py""",
+    "a server captured while it serves, its steps by phase": """
+        rope_prof/engines/* rope_prof/commands/capture.py rope_prof/analysis/trace/phases.py""",
+    "kernels of replays by module, operator and line": """
+        rope_prof/analysis/trace/captured.py rope_prof/analysis/trace/modules.py rope_prof/io/trace/captures.py
+        rope_prof/analysis/trace/sites.py: LaunchSites.lines LaunchSites.modules LaunchSites.module_paths
+        rope_prof/analysis/trace/sites.py: LaunchSites._lines LaunchSites._modules LaunchSites._python
+        rope_prof/analysis/trace/sites.py: LaunchSites._or_captured""",
+    "ranks timed alone and at once": "rope_prof/analysis/run/rank_causes.py",
+    "captures by torch's monitor": "rope_prof/record/capture/profiler.py",
     "figures for other tools": """
         rope_prof/views/exchange/* rope_prof/opened/exchange.py rope_prof/commands/export_answers.py
         rope_prof/commands/export.py: export_exchange""",
@@ -88,7 +100,7 @@ USES = {
         rope_prof/views/draw/plotly_charts.py rope_prof/views/draw/chart.py dashboard/drawing.py""",
     "copies without secrets, limits, one writer, answers kept": """
         rope_prof/io/run/clean_[fjm]*.py rope_prof/io/run/secrets.py rope_prof/io/run/writer.py rope_prof/io/store.py
-        rope_prof/io/bombs.py
+        rope_prof/io/bombs.py rope_prof/io/kept.py
         rope_prof/commands/kept.py""",
     "Perfetto of one's own": "rope_prof/serve/builds.py rope_prof/serve/hosts.py",
 }
@@ -105,7 +117,10 @@ def patterns(words: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for line in words.strip().splitlines():
         file, of, names = line.partition(":")
-        found |= {file.strip(): tuple(names.split())} if of else dict.fromkeys(file.split(), ())
+        if of:
+            found[file.strip()] = found.get(file.strip(), ()) + tuple(names.split())
+        else:
+            found |= dict.fromkeys(file.split(), ())
     return found
 
 
