@@ -89,8 +89,9 @@ USES = {
         rope_prof/analysis/trace/sites.py: LaunchSites.lines LaunchSites.modules LaunchSites.module_paths
         rope_prof/analysis/trace/sites.py: LaunchSites._lines LaunchSites._modules LaunchSites._python
         rope_prof/analysis/trace/sites.py: LaunchSites._or_captured""",
-    "ranks timed alone and at once": "rope_prof/analysis/run/rank_causes.py",
-    "captures by torch's monitor": "rope_prof/record/capture/profiler.py",
+    "ranks timed alone and at once; torch's monitor": """
+        rope_prof/analysis/run/rank_causes.py rope_prof/record/capture/profiler.py
+        rope_prof/record/loop/rounds.py: Rounds.alone""",
     "figures for other tools": """
         rope_prof/views/exchange/* rope_prof/opened/exchange.py rope_prof/commands/export_answers.py
         rope_prof/commands/export.py: export_exchange""",
