@@ -316,11 +316,13 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--patience", type=float, default=45.0, help="seconds that a hanging path is waited for")
     parser.add_argument("--only", choices=["costs", "survives"])
+    parser.add_argument("--keep", metavar="FOLDER", help="leave the recorded runs there")
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args()
     document: dict[str, Any] = {}
     held = True
-    with tempfile.TemporaryDirectory(prefix="rope_prof-isolation-") as name:
+    with tempfile.TemporaryDirectory(prefix="rope_prof-isolation-") as scratch:
+        name = args.keep or scratch
         if args.only != "survives":
             cost = document["costs"] = costs(Path(name), args)
             held = cost["share"] <= MOST_SHARE and cost["worker_bytes"] <= MOST_BYTES

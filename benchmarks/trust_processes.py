@@ -322,13 +322,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1e9, help="for all; fewer trials where they do not fit")
     parser.add_argument("--pair", nargs=2, type=Path, action="append", default=[], metavar="RUN")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the recorded runs there")
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args(words)
     os.environ["ROPE_PROF_TRUSTED"] = args.operation
     found: list[Trial] = [t for one, other in args.pair for t in pair_trials(read_run(one), read_run(other))]
     if not args.pair:
         with tempfile.TemporaryDirectory(prefix="rope_prof-trust-") as scratch:
-            found = recorded_trials(args, Path(scratch))
+            found = recorded_trials(args, args.keep or Path(scratch))
     lines = tallies(found)
     print(table(lines))
     told = targets(lines)

@@ -93,13 +93,13 @@ def _turned(given: Call) -> Call | None:
     call = copied(given)
     for tensor in call.fresh:
         if tensor.is_floating_point() and tensor.numel() and 0 not in tensor.stride():
-            bits = _bits(tensor)
-            bits.copy_(bits.flip(tuple(range(bits.dim()))))
+            place = bits(tensor)
+            place.copy_(place.flip(tuple(range(place.dim()))))
     pairs = zip(call.fresh, given.fresh, strict=True)
     return None if all(_alike(one, two) for one, two in pairs) else call
 
 
-def _bits(tensor: torch.Tensor) -> torch.Tensor:
+def bits(tensor: torch.Tensor) -> torch.Tensor:
     """The same memory as whole numbers: not every floating dtype has every operator."""
     sizes = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     return tensor.detach().view(sizes[tensor.itemsize]) if tensor.is_floating_point() else tensor.detach()
@@ -107,4 +107,4 @@ def _bits(tensor: torch.Tensor) -> torch.Tensor:
 
 def _alike(one: torch.Tensor, two: torch.Tensor) -> bool:
     """Whether both hold the same bits."""
-    return one.shape == two.shape and one.dtype == two.dtype and torch.equal(_bits(one), _bits(two))
+    return one.shape == two.shape and one.dtype == two.dtype and torch.equal(bits(one), bits(two))

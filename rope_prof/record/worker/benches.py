@@ -7,9 +7,8 @@ they are checked (`watch`), and what is timed is held against them on new inputs
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import Any
-
-import torch
 
 from rope_prof.errors import UsageError
 from rope_prof.kernels.lookup import operation
@@ -22,16 +21,15 @@ from rope_prof.record.capture.capture import attach_profiler
 from rope_prof.record.device.devices import find_device
 from rope_prof.record.device.machine import machine
 from rope_prof.record.loop.timing import Subject
+from rope_prof.record.worker.anew import outputs, require_anew
 from rope_prof.record.worker.messages import Setup
 from rope_prof.record.worker.seal import Seal
 from rope_prof.record.worker.watch import (
     DishonestPathError,
-    alike,
     differs,
-    kept_alike,
+    made_by,
     no_oracle,
     returned,
-    tensors,
     watched,
 )
 
@@ -157,32 +155,26 @@ class WorkerBench(TorchBench):
             return
         subject, arguments, result = self._timed[key.name]
         call, _ = super()._callable(key)
-        seed = 1 << 20
-        self.refill(seed)
+        refill = partial(self.refill, 1 << 20)
+        refill()
         arguments = arguments or self._ring.take(1, key.l2)[0]
-        given = [each.clone() for each in tensors(arguments)]
-        called = _outputs(call, arguments)
-        self.refill(seed + 1)
-        other = any(not alike(one, two) for one, two in zip(given, tensors(arguments), strict=True))
-        if _foreign(key) and other and kept_alike(called, _outputs(call, arguments)):
-            raise DishonestPathError("it returns what it made before: the same outputs for other values in one place")
-        self.refill(seed)
+        called = outputs(call, arguments)
+        if _foreign(key):
+            operation = self._ring.operation
+            own = next((one.fresh for one in self._ring.calls if one.arguments[0] is arguments[0]), ())
+            require_anew(call, path_of(operation, operation.paths[0]).call, arguments, own, refill)
+        refill()
         work, kept = subject.work(subject.step), [result]
         with returned(kept) if key.mode == "eager" else nullcontext():
             work()
         self.device.synchronize()
-        why = differs(tensors(kept[-1]) or tensors(arguments), called)
+        why = differs(made_by(kept[-1], arguments), called)
         if why is not None and key.mode == "graph":
             raise DishonestPathError(
                 f"its graph does not what its calls do: {why}; is a launch left out where a stream is captured?"
             )
         if why is not None:
             raise DishonestPathError(f"its timed calls do not what its checked calls do: {why}")
-
-
-def _outputs(call: Call, arguments: tuple[Any, ...]) -> list[torch.Tensor]:
-    """Copies of what a call makes of `arguments`: of its outputs, or of those where it works in place."""
-    return [each.clone() for each in tensors(call(*arguments)) or tensors(arguments)]
 
 
 def _foreign(key: Key) -> bool:

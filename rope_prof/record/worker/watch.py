@@ -43,7 +43,7 @@ def watched(call: Function, device: RecordDevice, *, held: bool) -> Function:
         if held and isinstance(device, CudaDevice):
             device.hold(HOLD_NS)
         result = call(*arguments)
-        outputs = tensors(result) or tensors(arguments)
+        outputs = made_by(result, arguments)
         require_plain(outputs)
         seen = [each.clone() for each in outputs]
         require_threads(before)
@@ -58,9 +58,15 @@ def watched(call: Function, device: RecordDevice, *, held: bool) -> Function:
 
 
 def tensors(value: Any) -> list[torch.Tensor]:
-    """The floating tensors of a result or of a call's arguments, in order."""
+    """The tensors of real numbers of a result or of a call's arguments, in order."""
     parts: Sequence[Any] = value if isinstance(value, tuple | list) else (value,)
-    return [part for part in parts if isinstance(part, torch.Tensor) and part.is_floating_point()]
+    return [part for part in parts if isinstance(part, torch.Tensor) and not part.is_complex()]
+
+
+def made_by(result: Any, arguments: tuple[Any, ...]) -> list[torch.Tensor]:
+    """The outputs of a call: what it returned, or its floating arguments (else all) where it works in place."""
+    places = tensors(arguments)
+    return tensors(result) or [each for each in places if each.is_floating_point()] or places
 
 
 def require_plain(outputs: Sequence[torch.Tensor]) -> None:
@@ -157,7 +163,8 @@ def returned(kept: list[Any]) -> Iterator[None]:
 def differs(timed: Sequence[torch.Tensor], called: Sequence[torch.Tensor]) -> str | None:
     """How the outputs of timed calls are not those of checked ones on the same inputs; None where they are alike.
 
-    The same code on the same values: a thousandth of the largest output is granted for sums in another order.
+    The same code on the same values: a thousandth of the largest output is granted for sums in another order, and of
+    whole numbers one, which is what such a sum rounds to.
     """
     if len(timed) != len(called):
         return f"{len(timed)} outputs where checked calls have {len(called)}"
@@ -166,6 +173,7 @@ def differs(timed: Sequence[torch.Tensor], called: Sequence[torch.Tensor]) -> st
             return f"an output of shape {tuple(one.shape)} where a checked call has {tuple(two.shape)}"
         apart = float((one.double() - two.double()).abs().nan_to_num(nan=torch.inf).max()) if one.numel() else 0.0
         granted = 1e-3 * float(two.double().abs().nan_to_num().max()) + 1e-6 if two.numel() else 0.0
+        granted = granted if two.is_floating_point() or two.dtype == torch.bool else max(1.0, granted)
         if apart > granted:
             return f"outputs differ by up to {apart:.3g} on the same inputs"
     return None

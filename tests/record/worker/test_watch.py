@@ -111,7 +111,9 @@ def test_a_path_that_quantises_is_honest() -> None:
     narrow = half.to(torch.float8_e5m2)
     assert kept_alike([narrow], [narrow.clone()])
     assert differs([narrow], [narrow.clone()]) is None
-    assert tensors((half, 1, torch.ones(2, dtype=torch.int64))) == [half]
+    whole = torch.ones(2, dtype=torch.int64)
+    found = tensors((half, 1, whole, torch.ones(2, dtype=torch.complex64)))
+    assert [id(each) for each in found] == [id(half), id(whole)]
 
 
 def test_outputs_of_another_shape_are_others_even_where_they_broadcast() -> None:
@@ -149,7 +151,7 @@ def only_when_checked(q, k, *more):
     while frame is not None:
         names.add(frame.f_code.co_name)
         frame = frame.f_back
-    return unfused(q, k, *more) if names & {"run_once", "_outputs"} else (q, k)
+    return unfused(q, k, *more) if names & {"run_once", "outputs"} else (q, k)
 
 def oracle(q, k, positions, table, shape):
     from rope_prof.kernels.mrope.reference import reference
