@@ -79,8 +79,20 @@ def child() -> None:
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 
 
+def meet() -> None:
+    """Wait until another process has come here too."""
+    place = Path(os.environ["ROPE_PROF_MEETING"])
+    (place / str(os.getpid())).touch()
+    until = time.monotonic() + 10
+    while len(list(place.iterdir())) < 2:
+        if time.monotonic() > until:
+            raise RuntimeError("nobody came")
+        time.sleep(0.005)
+
+
 DEEDS: dict[str, Callable[[], None]] = {
-    f.__name__: f for f in (segfault, killed, gone, leave, interrupt, hang, fails, memory, ours, disk, prints, child)
+    f.__name__: f
+    for f in (segfault, killed, gone, leave, interrupt, hang, fails, memory, ours, disk, prints, child, meet)
 }
 
 

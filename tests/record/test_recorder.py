@@ -74,6 +74,9 @@ class FakeBench:
     def open_case(self, case: Case) -> None:
         self.at("open", case.name)
 
+    def check_ahead(self, keys: Sequence[Key]) -> None:
+        pass
+
     def check(self, key: Key) -> tuple[Accuracy, int]:
         self.at("check", key.name)
         return self.accuracies.get(key.path, RIGHT), 1234

@@ -83,6 +83,9 @@ class TorchBench:
             raise RuntimeError("no case is open")
         return self._ring
 
+    def check_ahead(self, keys: Sequence[Key]) -> None:
+        """Nothing: one process checks one key after the other."""
+
     def check(self, key: Key) -> tuple[Accuracy, int]:
         """Run `key` once on a copy of the ring's first call, time that first call, compare with the reference.
 

@@ -59,6 +59,9 @@ class Bench(Protocol):
     def open_case(self, case: Case) -> None:
         """Make the input of `case`; the one before is freed."""
 
+    def check_ahead(self, keys: Sequence[Key]) -> None:
+        """`check` will be asked of `keys`, all of the open case: it may begin with them."""
+
     def check(self, key: Key) -> tuple[Accuracy, int]:
         """(accuracy on the very input, ns of the first call with its compilation)."""
 

@@ -94,6 +94,8 @@ class Recorder:
         for number, case in enumerate(cases):
             opened = self._opened(case)
             keys = self.book.pending(case)[:: -1 if rounds.repeat % 2 else 1] if opened else ()
+            if opened:
+                self.bench.check_ahead(keys)
             subjects = [subject for key in keys if (subject := self._prepared(key))]
             if opened:
                 self._take_checks()

@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,9 @@ class Crew:
     _listens: bool = False
     _loaded: dict[str, ToldError | None] = field(default_factory=dict)
     _interpreter: Interpreter | None = None
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "rope_prof-check"))
+    _ahead: dict[str, Future[dict[str, tuple[Accuracy, int] | BaseException]]] = field(default_factory=dict)
+    _found: dict[str, tuple[Accuracy, int] | BaseException] = field(default_factory=dict)
 
     def sit(self, paths: Iterable[str]) -> None:
         """Have a seat for each of `paths`, in this order, and let their processes start side by side."""
@@ -130,9 +135,37 @@ class Crew:
         self._case, self._round = case, None
         self._owner.clear()
 
+    def check_ahead(self, keys: Sequence[Key]) -> None:
+        """Let the workers of a GPU check theirs of `keys` side by side, which compiles; a CPU has too few cores.
+
+        Nothing is timed meanwhile. All keys of a path are checked by the time that `check` gives the first of them.
+        """
+        for path in dict.fromkeys(key.path for key in keys) if self.kind == "cuda" else ():
+            with suppress(Exception):  # `check` says what is wrong
+                seat = self._able(path)
+                seat.hello()
+                mine = [key for key in keys if key.path == path]
+                self._ahead[path] = self._pool.submit(self._checked, seat, mine)
+
+    def _checked(self, seat: Seat, keys: Sequence[Key]) -> dict[str, tuple[Accuracy, int] | BaseException]:
+        found: dict[str, tuple[Accuracy, int] | BaseException] = {}
+        for key in keys:
+            try:
+                found[key.name] = self._check(seat, key)
+            except (Exception, SystemExit) as error:
+                found[key.name] = error
+        return found
+
     def check(self, key: Key) -> tuple[Accuracy, int]:
         """Accuracy and first call of `key`, in its worker."""
-        seat = self._able(key.path)
+        if key.path in self._ahead:
+            self._found |= self._ahead.pop(key.path).result()
+        found = self._found.pop(key.name, None)
+        if isinstance(found, BaseException):
+            raise found
+        return self._check(self._able(key.path), key) if found is None else found
+
+    def _check(self, seat: Seat, key: Key) -> tuple[Accuracy, int]:
         self._opened(seat)
         accuracy, first_ns = seat.ask("check", bare(key))
         return accuracy, first_ns
@@ -259,6 +292,8 @@ class Crew:
         """A fresh process on every seat; they start in the other order than the ones before."""
         self._case, self._last = None, None
         self._owner.clear()
+        self._ahead.clear()
+        self._found.clear()
         for seat in self.seats.values():
             seat.leave()
         self._turned = not self._turned
@@ -269,5 +304,6 @@ class Crew:
         """End every process."""
         for seat in self.seats.values():
             seat.leave()
+        self._pool.shutdown(wait=False, cancel_futures=True)
         if self._interpreter is not None:
             self._interpreter.close()

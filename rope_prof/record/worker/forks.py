@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from threading import Lock
 from typing import Any
 
 from rope_prof.record.worker.process import PATIENCE_S, Start, WorkerProcess
@@ -110,6 +111,7 @@ class Zygotes:
 
     def __init__(self) -> None:
         self._made: list[tuple[Start, Zygote]] = []
+        self._one_at_a_time = Lock()
 
     def begin(self, start: Start) -> Zygote | None:
         """The one of `start`, which begins to load; None where the system cannot do it."""
@@ -128,8 +130,9 @@ class Zygotes:
 
     def process(self, start: Start, patience_s: float = PATIENCE_S) -> WorkerProcess:
         """A worker of `start`. Errors: LostWorkerError."""
-        zygote = self.begin(start)
-        return WorkerProcess(start, patience_s, fork=zygote.fork if zygote else None)
+        with self._one_at_a_time:  # paths are checked side by side, and their processes may end at once
+            zygote = self.begin(start)
+            return WorkerProcess(start, patience_s, fork=zygote.fork if zygote else None)
 
     def renew(self) -> None:
         """Begin anew: what workers of one zygote share by chance, as the places of their code, the next do not have."""

@@ -48,16 +48,18 @@ def planned(*paths: str, modes: tuple[str, ...] = ("eager",)) -> Run:
 
 
 @contextmanager
-def workers(patience_s: float = 20.0) -> Iterator[Workers]:
-    made = Workers(device="cpu", seed=0, kind="cpu", patience_s=patience_s, start=Start(), bench_name=BENCH)
+def workers(patience_s: float = 20.0, kind: Kind = "cpu") -> Iterator[Workers]:
+    made = Workers(device="cpu", seed=0, kind=kind, patience_s=patience_s, start=Start(), bench_name=BENCH)
     try:
         yield made
     finally:
         made.close()
 
 
-def recorded(folder: Path, plan: Run, patience_s: float = 20.0, rounds: int = 3) -> tuple[Run, Crew]:
-    with workers(patience_s) as made:
+def recorded(
+    folder: Path, plan: Run, patience_s: float = 20.0, rounds: int = 3, kind: Kind = "cpu"
+) -> tuple[Run, Crew]:
+    with workers(patience_s, kind) as made:
         crew = made.bench(plan, -1)
         done = Recorder(folder, plan, crew, Silent(), Limits(rounds=rounds)).record()
     return done, crew
@@ -97,6 +99,21 @@ def test_a_path_that_dies_costs_its_own_key_alone(tmp_path: Path, path: str) -> 
     assert read.run == done
     assert read.samples.filter(read.samples["key"] == done.keys[0].key.name)["round"].to_list() == [0, 1, 2]
     assert [ceiling.status for ceiling in done.ceilings] == ["measured"]
+
+
+def test_workers_of_a_gpu_check_side_by_side_and_fail_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meeting").mkdir()
+    monkeypatch.setenv("ROPE_PROF_MEETING", str(tmp_path / "meeting"))
+    both = "user:meet!check", "user:meet!check eager"
+    bad = "user:segfault!check", "user:fails!check graph", "user:gone!import"
+    done, crew = recorded(tmp_path / "run", planned(FINE, *both, *bad, modes=("eager", "graph")), kind="cuda")
+    assert all(told(done, path, mode) == ("measured", None) for path in (FINE, *both) for mode in ("eager", "graph"))
+    assert (told(done, bad[0])[1] or "").startswith("its process was killed by SIGSEGV")
+    assert told(done, bad[1])[0] == "measured"
+    assert told(done, bad[1], "graph") == ("failed", "RuntimeError: no such layout")
+    assert told(done, bad[2], "graph") == ("failed", "its process ended with code 3")
+    greeted = [crew.seats[path].process_number for path in (FINE, *both)]
+    assert greeted == sorted(greeted, key=lambda number: number or 0)
 
 
 @pytest.mark.parametrize("stage", ["check", "turn"])
