@@ -13,13 +13,15 @@ from rope_prof import __version__
 from rope_prof.commands import words
 from rope_prof.commands.printing import emit_recorded, print_requests
 from rope_prof.commands.recorded import default_folder
-from rope_prof.io.run.folder import is_run, write_run
+from rope_prof.errors import UsageError
+from rope_prof.io.run.folder import is_run, read_run, write_run
 from rope_prof.io.run.writer import writing
 from rope_prof.model.run import SCHEMA_VERSION, Run
 from rope_prof.opened.run import open_run
 
 if TYPE_CHECKING:
     from rope_prof.record.device.devices import RecordDevice
+    from rope_prof.record.requests.measure import ModelOptions
 
 Words = list[str]
 
@@ -27,8 +29,14 @@ Words = list[str]
 def model(
     preset: Annotated[str, typer.Option(help="28b-a3b, or tiny for a CPU.")] = "28b-a3b",
     layers: Annotated[int | None, typer.Option(help="Fewer layers than the preset has.")] = None,
+    operation: Annotated[
+        str | None, typer.Option(help="mrope or mrope-kv; default that of the run in --out, else mrope.")
+    ] = None,
     path: Annotated[
-        Words, typer.Option(help="Paths beside stock: unfused, per-token, fused or your own package.module:function.")
+        Words,
+        typer.Option(
+            help="Paths of the operation beside stock; default all of its own. Or your own package.module:function."
+        ),
     ] = [],  # noqa: B006
     tokens: Annotated[int, typer.Option(help="Prompt tokens, most of them one image.")] = 973,
     decode: Annotated[int, typer.Option(help="Tokens to decode.")] = 146,
@@ -47,7 +55,6 @@ def model(
     as_json: words.Json = False,
 ) -> None:
     """Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path."""
-    from rope_prof.kernels.mrope.paths import NAMES
     from rope_prof.record.device.devices import find_device
     from rope_prof.record.requests.measure import ModelOptions, check_start, record_model
     from rope_prof.record.requests.model import memory_line
@@ -55,7 +62,8 @@ def model(
     options = ModelOptions(
         preset=preset,
         layers=layers,
-        paths=tuple(dict.fromkeys(path)) or NAMES,
+        operation=_operation(operation, out),
+        paths=tuple(dict.fromkeys(path)),
         prompt_tokens=tokens,
         decode_tokens=decode,
         rounds=rounds,
@@ -67,12 +75,13 @@ def model(
     found = find_device(device)
     memory = check_start(options, found)
     _say(f"{preset}: {memory_line(memory)}")
-    folder, run = _folder(found, preset, out, seed)
+    folder, run = _folder(found, options, out)
     with writing(folder):
         if run is not None and not is_run(folder):
             write_run(folder, run)
         record_model(options, found, folder, memory, _say)
-    print_requests(open_run(folder).requests)
+    opened = open_run(folder)
+    print_requests(opened.requests, opened.rows)
     typer.echo(f"\nrecorded in {folder}")
     if as_json:
         emit_recorded(folder)
@@ -82,9 +91,21 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _folder(device: RecordDevice, preset: str, out: Path | None, seed: int) -> tuple[Path, Run | None]:
+def _operation(asked: str | None, out: Path | None) -> str:
+    """What is put into the layers: that of the run in `out`, which it is held against. Errors: UsageError."""
+    if out is None or not is_run(out):
+        return asked or "mrope"
+    recorded = read_run(out).run.operation.name
+    if asked not in (None, recorded):
+        raise UsageError(
+            f"operation {asked!r}, and '{out}' is a run of {recorded!r}; leave --operation out, or name another folder"
+        )
+    return recorded
+
+
+def _folder(device: RecordDevice, options: ModelOptions, out: Path | None) -> tuple[Path, Run | None]:
     """The folder to write into and, where it holds no run, one without keys for `show` and the dashboard to know."""
-    from rope_prof.kernels.lookup import DEFAULT, operation
+    from rope_prof.kernels.lookup import operation
     from rope_prof.record.device.machine import machine
     from rope_prof.record.loop.plan import facts_of
     from rope_prof.record.session import typed
@@ -93,13 +114,13 @@ def _folder(device: RecordDevice, preset: str, out: Path | None, seed: int) -> t
         return out, None
     run = Run(
         schema_version=SCHEMA_VERSION,
-        name=f"model-{preset}",
+        name=f"model-{options.preset}",
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         rope_prof=__version__,
         command=typed(sys.argv),
-        seed=seed,
+        seed=options.seed,
         machine=machine(device),
-        operation=facts_of(operation(DEFAULT), DEFAULT),
+        operation=facts_of(operation(options.operation), options.operation),
         keys=(),
         complete=True,
     )

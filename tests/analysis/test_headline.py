@@ -57,13 +57,19 @@ def test_the_shipped_run_is_thirteen_times_as_fast_and_not_fifty_four() -> None:
 def test_calls_times_layers_are_what_a_token_saved() -> None:
     run = open_run(shipped_runs() / "h100-ernie28b")
     assert run.requests is not None
-    found = {one.path: one for one in per_layer(run.rows, run.requests.facts, run.requests.rows)}
-    fused = found["fused"]
+    every = {(one.path, one.phase): one for one in per_layer(run.rows, run.requests.facts, run.requests.rows)}
+    found = {path: one for (path, phase), one in every.items() if phase == "decode"}
+    fused, prompt = found["fused"], every["fused", "prefill"]
     assert fused.layers == 28
     assert fused.predicted_ns == pytest.approx(28 * (fused.before_ns - fused.after_ns))
     assert fused.predicted_ns == pytest.approx(1.18e6, rel=0.01)
     assert fused.measured_ns == pytest.approx(fused.predicted_ns, rel=0.02)
     assert found["per-token"].measured_ns == pytest.approx(found["per-token"].predicted_ns, rel=0.03)
+    assert (fused.mode, prompt.mode) == ("graph", "eager")
+    assert prompt.measured_ns == pytest.approx(prompt.predicted_ns, rel=0.06)
+    stock = next(row for row in run.requests.rows if row.path == "stock")
+    assert stock.token_ns is not None and fused.stock_ns == stock.token_ns.median
+    assert fused.of_stock(fused.measured_ns) == pytest.approx(1 - (fused.token_ns - fused.measured_ns) / fused.stock_ns)
 
 
 def test_fused_saves_of_stock_what_it_saves_of_nobodys_chain() -> None:

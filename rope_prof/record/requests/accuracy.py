@@ -13,6 +13,7 @@ import torch
 
 from rope_prof.kernels.mrope.reference import reference
 from rope_prof.kernels.mrope.shape import MropeShape
+from rope_prof.kernels.mrope_kv.cache import Layout, write_slots
 from rope_prof.model.end_to_end import Deviation
 from rope_prof.record.requests.patch import RopePatch
 from rope_prof.record.requests.steps import StepEngine
@@ -55,6 +56,22 @@ def oracle(rounding: Rounding) -> Callable[..., Pair]:
     return call
 
 
+def written(rope: Callable[..., Pair]) -> Callable[..., tuple[torch.Tensor, ...]]:
+    """The same with the cache write behind it, as a path of `mrope-kv`."""
+
+    def call(
+        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, positions: torch.Tensor, table: torch.Tensor,
+        k_cache: torch.Tensor, v_cache: torch.Tensor, slots: torch.Tensor, _k_scale: None, _v_scale: None,
+        shape: MropeShape, layout: Layout,
+    ) -> tuple[torch.Tensor, ...]:  # fmt: skip
+        new_q, new_k = rope(q, k, positions, table, shape)
+        for cache, rows in ((k_cache, new_k), (v_cache, v)):
+            write_slots(cache, layout, slots, rows.view(-1, shape.kv_heads, shape.head_dim))
+        return new_q, k_cache, v_cache
+
+    return call
+
+
 def prompt_logits(engine: StepEngine) -> torch.Tensor:
     """fp32 logits `[vocab]` of the last prompt token, with the rope that is in use."""
     return engine.prefill()[0].flatten().float()
@@ -68,12 +85,17 @@ def deviation(logits: torch.Tensor, centre: torch.Tensor) -> Deviation:
 
 def rounding_spread(engine: StepEngine, patch: RopePatch, seed: int) -> tuple[torch.Tensor, tuple[Deviation, ...]]:
     """(the centre, how far it moves for each of `SEEDS` random roundings). Leaves the stock rope in use."""
-    patch.use_call(oracle(nearest))
+
+    def use(rounding: Rounding) -> None:
+        call = oracle(rounding)
+        patch.use_call(written(call) if patch.static else call)
+
+    use(nearest)
     centre = prompt_logits(engine)
     found = []
     for k in range(SEEDS):
         generator = torch.Generator(device=centre.device).manual_seed(seed * SEEDS + k)
-        patch.use_call(oracle(either_way(generator)))
+        use(either_way(generator))
         found.append(deviation(prompt_logits(engine), centre))
     patch.restore()
     return centre, tuple(found)

@@ -20,7 +20,9 @@ import torch
 
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.io.run.requests import end_to_end_schema, write_end_to_end
-from rope_prof.kernels.mrope.paths import NAMES, path
+from rope_prof.kernels.lookup import operation
+from rope_prof.kernels.operation import Path as Implementation
+from rope_prof.kernels.paths import path_of
 from rope_prof.model.end_to_end import (
     SCHEMA_VERSION,
     STOCK,
@@ -41,9 +43,9 @@ from rope_prof.record.loop.timing import Failures, Sample, measure
 from rope_prof.record.loop.timing import Subject as Timed
 from rope_prof.record.requests.accuracy import allowed, deviation, prompt_logits, rounding_spread
 from rope_prof.record.requests.model import TextModel, build, configuration, make_request, memory, require_memory
-from rope_prof.record.requests.patch import RopePatch, patched
+from rope_prof.record.requests.patch import PATCHES, RopePatch, patched
 from rope_prof.record.requests.profile import profile
-from rope_prof.record.requests.steps import GraphDecoder, StepEngine
+from rope_prof.record.requests.steps import GraphDecoder, StepEngine, stand
 from rope_prof.record.session import typed
 
 Say = Callable[[str], None]
@@ -54,11 +56,14 @@ PHASES: tuple[Phase, ...] = ("prefill", "decode")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """What was typed. `greedy` tokens are compared; `paths` are measured beside stock."""
+    """What was typed. `greedy` tokens are compared; `paths` of `operation` are measured beside stock, all where none
+    is named.
+    """
 
     preset: str = "28b-a3b"
     layers: int | None = None
-    paths: tuple[str, ...] = NAMES
+    operation: str = RopePatch.operation
+    paths: tuple[str, ...] = ()
     prompt_tokens: int = 973
     decode_tokens: int = 146
     rounds: int = 40
@@ -76,6 +81,18 @@ class ModelOptions:
         for name in ("rounds", "sample_tokens"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name.replace('_', ' ')} {getattr(self, name)}; expected at least 1")
+        if self.operation not in PATCHES:
+            known = " or ".join(map(repr, PATCHES))
+            raise UsageError(f"operation {self.operation!r} cannot be put into the model; expected {known}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The paths beside stock."""
+        return self.paths or operation(self.operation).paths
+
+    def path(self, name: str) -> Implementation:
+        """The path called `name`. Errors: LookupError."""
+        return path_of(operation(self.operation), name)
 
     @property
     def sampled(self) -> int:
@@ -111,9 +128,9 @@ class _Bench:
 def check_start(options: ModelOptions, device: RecordDevice) -> Memory:
     """What it will need and what the device has. Errors: UnavailableError, UsageError."""
     found = memory(configuration(options.preset, options.layers), _all_tokens(options), device)
-    for name in options.paths:
+    for name in options.names:
         try:
-            path(name)
+            options.path(name)
         except LookupError as error:
             raise UsageError(str(error)) from error
         except ImportError as error:
@@ -149,11 +166,11 @@ def _measured(
     options: ModelOptions, device: RecordDevice, folder: Path, found: Memory, built: TextModel, say: Say
 ) -> EndToEnd:
     request = make_request(built, options.prompt_tokens, device, options.seed)
-    engine = StepEngine(built, request, options.decode_tokens)
-    with patched(built.model, built.shape) as patch:
+    engine = StepEngine(built, request, options.decode_tokens, static=PATCHES[options.operation].static)
+    with patched(built.model, built.shape, options.operation) as patch:
         bench = _Bench(options, device, engine, patch, say)
-        for name in (STOCK, *options.paths):
-            bench.facts[name] = _possible(name, device)
+        for name in (STOCK, *options.names):
+            bench.facts[name] = _possible(name, options, device)
         say("checking the logits of every path")
         spread = _check(bench)
         run = EndToEnd(
@@ -186,8 +203,8 @@ def _measured(
     return run
 
 
-def _possible(name: str, device: RecordDevice) -> PathFacts:
-    if name != STOCK and device.kind == "cpu" and path(name).triton:
+def _possible(name: str, options: ModelOptions, device: RecordDevice) -> PathFacts:
+    if name != STOCK and device.kind == "cpu" and options.path(name).triton:
         return PathFacts(path=name, status="unavailable", reason=f"path {name!r} needs an NVIDIA GPU")
     return PathFacts(path=name, status="measured")
 
@@ -282,6 +299,7 @@ def _subjects(bench: _Bench, name: str) -> list[Timed]:
     if graphed:
         bench.graphs[name] = GraphDecoder(engine, logits, cache, after=middle)
     engine.decode(logits, cache, min(3, count), after=middle)
+    empty = engine.prefill()[1] if engine.static else None
 
     def subject(phase: Phase, work: Any, calls: int, before: Callable[[], None]) -> Timed:
         mode = "graph" if work is None else "eager"
@@ -291,12 +309,17 @@ def _subjects(bench: _Bench, name: str) -> list[Timed]:
     def in_use() -> None:
         bench.patch.use(name)
 
+    def emptied() -> None:
+        in_use()
+        if empty is not None:
+            stand(empty, 0)
+
     def rewound() -> None:
         in_use()
         engine.rewind(cache, after=middle)
 
     made = [
-        subject("prefill", engine.prefill_work, 1, in_use),
+        subject("prefill", lambda calls: engine.prefill_work(empty, calls), 1, emptied),
         subject("decode", lambda calls: engine.decode_work(cache, logits, calls, after=middle), count, rewound),
     ]
     if graphed:

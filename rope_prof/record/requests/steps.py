@@ -1,4 +1,4 @@
-"""Prefill and decode of one request: eager with the library's growing cache, or a CUDA graph on a static one."""
+"""Prefill and decode of one request: eager with the library's growing cache or its static one, or a CUDA graph."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from rope_prof.record.requests.model import Request, TextModel
 
 
 class StepEngine:
-    """One model and one request. No step waits for the device: the next token stays on it."""
+    """One model and one request. No step waits for the device: the next token stays on it.
 
-    def __init__(self, built: TextModel, request: Request, decode_tokens: int) -> None:
-        self.built, self.request, self.decode_tokens = built, request, decode_tokens
+    `static`: eager steps too have a cache of its full size from the start, in the place of one that grows.
+    """
+
+    def __init__(self, built: TextModel, request: Request, decode_tokens: int, *, static: bool = False) -> None:
+        self.built, self.request, self.decode_tokens, self.static = built, request, decode_tokens, static
         first = request.next_position
         device = request.ids.device
         self._later = torch.arange(first, first + decode_tokens, device=device).expand(3, 1, -1).contiguous()
@@ -33,9 +36,12 @@ class StepEngine:
         return torch.nn.functional.linear(last, model.embed_tokens.weight)
 
     @torch.inference_mode()
-    def prefill(self) -> tuple[torch.Tensor, Any]:
-        """(logits `[1, vocab]` of the last prompt token, the cache that holds the prompt)."""
-        cache = importlib.import_module("transformers").DynamicCache(config=self.built.config)
+    def prefill(self, cache: Any = None) -> tuple[torch.Tensor, Any]:
+        """(logits `[1, vocab]` of the last prompt token, the cache that holds the prompt). `cache`: an empty one."""
+        if cache is None and self.static:
+            cache = empty_static_cache(self)
+        elif cache is None:
+            cache = importlib.import_module("transformers").DynamicCache(config=self.built.config)
         request = self.request
         return self.forward(cache, request.ids, request.positions, request.images), cache
 
@@ -54,16 +60,17 @@ class StepEngine:
 
     def rewind(self, cache: Any, *, after: int = 0) -> None:
         """Back to the place `after` tokens behind the prompt."""
-        extra = int(cache.get_seq_length()) - self.request.tokens - after
-        if extra > 0:
+        if self.static:
+            stand(cache, self.request.tokens + after)
+        elif (extra := int(cache.get_seq_length()) - self.request.tokens - after) > 0:
             cache.crop(-extra)
 
-    def prefill_work(self, calls: int) -> Work:
-        """`calls` prefills, each ending with its first token."""
+    def prefill_work(self, cache: Any, calls: int) -> Work:
+        """`calls` prefills, each ending with its first token: one into the empty `cache`, or each into its own."""
 
         def run() -> None:
             for _ in range(calls):
-                self.prefill()[0].argmax(-1)
+                self.prefill(cache)[0].argmax(-1)
 
         return run
 
@@ -109,8 +116,7 @@ class GraphDecoder:
     @torch.inference_mode()
     def rewind(self) -> None:
         """Back to where it began."""
-        for layer in self.cache.layers:
-            layer.cumulative_length.fill_(self.engine.request.tokens + self.after)
+        stand(self.cache, self.engine.request.tokens + self.after)
         self.position.fill_(self.engine.request.next_position + self.after)
         self.token.copy_(self.first)
 
@@ -134,16 +140,29 @@ class GraphDecoder:
 
 
 @torch.inference_mode()
-def static_cache(engine: StepEngine, filled: Any) -> Any:
-    """A static cache with room for the request, holding what `filled` holds."""
+def stand(cache: Any, tokens: int) -> None:
+    """A static cache as one that holds its first `tokens` alone."""
+    for layer in cache.layers:
+        layer.cumulative_length.fill_(tokens)
+
+
+def empty_static_cache(engine: StepEngine) -> Any:
+    """A static cache with room for the request."""
     room = engine.request.tokens + engine.decode_tokens + 8
     shape, config = engine.built.shape, engine.built.config
     cache = importlib.import_module("transformers").StaticCache(config=config, max_cache_len=room)
-    device = engine.request.ids.device
-    cache.early_initialization(1, shape.kv_heads, shape.head_dim, filled.layers[0].keys.dtype, device)
+    weight = engine.built.model.embed_tokens.weight
+    cache.early_initialization(1, shape.kv_heads, shape.head_dim, weight.dtype, weight.device)
+    return cache
+
+
+@torch.inference_mode()
+def static_cache(engine: StepEngine, filled: Any) -> Any:
+    """A static cache with room for the request, holding what `filled` holds."""
+    cache = empty_static_cache(engine)
     tokens = int(filled.get_seq_length())
     for mine, theirs in zip(cache.layers, filled.layers, strict=True):
         mine.keys[:, :, :tokens] = theirs.keys[:, :, :tokens]
         mine.values[:, :, :tokens] = theirs.values[:, :, :tokens]
-        mine.cumulative_length.fill_(tokens)
+    stand(cache, tokens)
     return cache
