@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,25 @@ from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.plan import GRAPH_CALLS
 from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.timing import Clock, Subject, settle
+
+#: Up to so many bytes of inputs a CPU's check keeps to one thread: where cores are busy with other work the second one
+#: is waited for, by a loop that takes the first, for longer than it would compute.
+ALONE_BYTES = 32 << 20
+
+
+@contextmanager
+def one_thread(alone: bool) -> Iterator[None]:
+    """Let torch compute in this thread alone, if `alone`, and then by as many as before."""
+    before = torch.get_num_threads()
+    if not alone or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() == 1:  # else the path has its own mind
+            torch.set_num_threads(before)
 
 
 class TorchBench:
@@ -94,8 +114,10 @@ class TorchBench:
         ring, case = self._open, dict(key.case.values)
         operation, given = ring.operation, ring.calls[0]
         call, _ = self._callable(key)
+        alone = given.fresh_bytes <= ALONE_BYTES and self.kind == "cpu"
         if key.case not in self._limits:
-            self._limits[key.case] = limits(operation, case, given)
+            with one_thread(alone):
+                self._limits[key.case] = limits(operation, case, given)
         known, mine = self._limits[key.case], copied(given)
         self.device.synchronize()
         start = self.clock()
@@ -108,16 +130,17 @@ class TorchBench:
             out = run_once(call, mine, operation)
         self.device.synchronize()
         first_ns = self.clock() - start
-        accuracy = judged(out, operation, case, given, known, dtype_of(key.case, out))
-        at = key.case, key.path
-        if at not in self._moved:
-            self._moved[at] = require_bytes(operation, case, key.path, mine, out)
-        if at not in self._layouts:
-            plain, baseline = (path_of(operation, name).call for name in (key.path, operation.paths[0]))
-            require_kept(plain, given, operation, baseline, key.path)
-            tried, wrong = layout_errors(plain, given, out, operation, known.errors)
-            self._layouts[at] = tried, wrong + value_errors(plain, given, out, operation, case, baseline)
-        tried, wrong = self._layouts[at]
+        with one_thread(alone):
+            accuracy = judged(out, operation, case, given, known, dtype_of(key.case, out))
+            at = key.case, key.path
+            if at not in self._moved:
+                self._moved[at] = require_bytes(operation, case, key.path, mine, out)
+            if at not in self._layouts:
+                plain, baseline = (path_of(operation, name).call for name in (key.path, operation.paths[0]))
+                require_kept(plain, given, operation, baseline, key.path)
+                tried, wrong = layout_errors(plain, given, out, operation, known.errors)
+                self._layouts[at] = tried, wrong + value_errors(plain, given, out, operation, case, baseline)
+            tried, wrong = self._layouts[at]
         return replace(accuracy, layouts=tried, layout_errors=wrong), first_ns
 
     def _callable(self, key: Key) -> tuple[Call, bool]:

@@ -24,8 +24,8 @@ from rope_prof.record.loop.describe import one_line
 OTHERS = ("values", "turned end for end")
 
 
-def changed(function: Callable[..., Any], given: Call, operation: Operation) -> frozenset[str]:
-    """The arguments, but those of `written` and scratch, that `function` leaves with other values than they had."""
+def changed(function: Callable[..., Any], given: Call, operation: Operation) -> tuple[Tensors, frozenset[str]]:
+    """(outputs of `function`, the arguments but those of `written` and scratch that it leaves with other values)."""
     call = copied(given)
     places = {id(each) for each in call.written}
     held = [
@@ -33,22 +33,23 @@ def changed(function: Callable[..., Any], given: Call, operation: Operation) -> 
         for (mine, argument), theirs in zip(named_tensors(call, operation), tensors_of(given), strict=False)
         if id(mine) not in places and not argument.scratch
     ]
-    run_once(function, call, operation)
-    return frozenset(name for name, mine, before in held if not _alike(mine, before))
+    out = run_once(function, call, operation)
+    return out, frozenset(name for name, mine, before in held if not _alike(mine, before))
 
 
 def require_kept(
     function: Callable[..., Any], given: Call, operation: Operation, baseline: Callable[..., Any], name: str
-) -> None:
-    """TypeError where `function`, the path `name`, changes an argument that the baseline leaves as it is."""
-    spoilt = changed(function, given, operation)
+) -> Tensors:
+    """Outputs of `function`, the path `name`. TypeError where it changes an argument that the baseline leaves alone."""
+    out, spoilt = changed(function, given, operation)
     if spoilt:
-        spoilt -= changed(baseline, given, operation)
+        spoilt -= changed(baseline, given, operation)[1]
     if spoilt:
         raise TypeError(
             f"the path {name!r} changes {min(spoilt)!r}, which the baseline leaves as it is; expected it as it was: "
             "copy it first, or say where outputs lie by 'written' of the call (in @rope_prof.path: writes)"
         )
+    return out
 
 
 def value_errors(
