@@ -11,23 +11,35 @@ from rope_prof.kernels.mrope.shape import MropeShape, Order
 from rope_prof.kernels.mrope_kv.cache import FP8, Layout
 from rope_prof.kernels.mrope_kv.fused import fused
 
+#: The servers' classes whose order and table are known here; others are YaRN's, GLM's, Bailing's and more.
+_CLASSES = ("RotaryEmbedding", "MRotaryEmbedding", "Ernie4_5_VLRotaryEmbedding")
+#: What makes another of them: YaRN's table (vLLM), one that starts later and GLM's order (SGLang).
+_OTHER = ("scaling_factor", "position_start", "mrope_interleaved_glm")
+
 
 def shape_of_embedding(embedding: Any, q_heads: int, kv_heads: int) -> MropeShape:
     """The shape of a rank's layer from the attributes that vLLM and SGLang give their embeddings.
 
     Ernie's section is in the order [h, w, t], that of the others [t, h, w]; without one, positions are text's alone.
-    Errors: ValueError for sections that the shape cannot hold.
+    Errors: ValueError for sections that the shape cannot hold, and for another order or table.
     """
+    name = type(embedding).__name__
+    strange = [f"{each} {value!r}" for each in _OTHER if (value := getattr(embedding, each, None))]
+    if name not in _CLASSES or strange:
+        raise ValueError(
+            f"the embedding is {' with '.join([name, *strange])}; expected {', '.join(_CLASSES)} with a plain table: "
+            "keep the server's own call for any other"
+        )
     pairs = embedding.rotary_dim // 2
     section = list(getattr(embedding, "mrope_section", None) or [])
-    ernie = "Ernie" in type(embedding).__name__
+    ernie = "Ernie" in name
     order: Order = "ernie" if ernie else "interleaved" if getattr(embedding, "mrope_interleaved", False) else "chunked"
     if not section:
         sections, order = (pairs, 0, 0), "chunked"
     else:
         sections = (section[2], section[0], section[1]) if ernie else (section[0], section[1], section[2])
     return MropeShape(
-        model=type(embedding).__name__,
+        model=name,
         q_heads=q_heads,
         kv_heads=kv_heads,
         hidden=q_heads * embedding.head_size,

@@ -1,9 +1,10 @@
 """For SGLang: its Ernie kernel's signature, and rotary embedding with `FusedSetKVBufferArg` for `MRotaryEmbedding`.
 
-Stands in for `triton_ernie45_rope_fused_inplace` and for `forward_cuda(positions, query, key, offsets,
-fused_set_kv_buffer_arg)` of `sglang.srt.layers.rotary_embedding`, which asserts that saving the KV cache is not
-supported for MRoPE. Imports nothing of SGLang: the argument is whatever has its fields (`value`, `k_buffer`,
-`v_buffer`, `k_scale`, `v_scale`, `cache_loc`).
+Stands in for `triton_ernie45_rope_fused_inplace` (`sglang.kernels.ops.attention.rotary_triton`) and for
+`MRotaryEmbedding.forward_cuda(positions, query, key, fused_set_kv_buffer_arg)` of `sglang.srt.layers.rotary_embedding`,
+which asserts that saving the KV cache is not supported where positions are one row and overlooks the argument where
+they are three; as of SGLang 0.5.23. Imports nothing of SGLang: the argument is whatever has the fields that
+`create_fused_set_kv_buffer_arg` fills (`value`, `k_buffer`, `v_buffer`, `cache_loc`; older ones `k_scale`, `v_scale`).
 """
 
 from __future__ import annotations
@@ -53,25 +54,22 @@ def forward_cuda(
     positions: torch.Tensor,
     query: torch.Tensor,
     key: torch.Tensor,
-    offsets: torch.Tensor | None = None,
     fused_set_kv_buffer_arg: Any = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(query, key) in place, and k and v in their buffers `[slots, heads, dim]` at `cache_loc`.
+    """(query, key) in place, and k and v in their buffers, `[slots, heads * dim]` or 3-D, at `cache_loc`.
 
-    Scales are the numbers that SGLang holds, or tensors. Errors: ValueError without the argument or with offsets.
+    Scales are the numbers that SGLang holds, or tensors; 1 where it has none. Errors: ValueError without the argument.
     """
-    if fused_set_kv_buffer_arg is None or offsets is not None:
-        raise ValueError(
-            "expected fused_set_kv_buffer_arg and no offsets: without a cache to write call the kernel alone"
-        )
     given = fused_set_kv_buffer_arg
-    scales = [None if each is None else _scale(each, query.device) for each in (given.k_scale, given.v_scale)]
-    if given.k_buffer.dtype == query.dtype:
-        scales = [None, None]
-    elif None in scales:
-        scales = [_scale(1.0, query.device) if each is None else each for each in scales]
+    if given is None:
+        raise ValueError("expected fused_set_kv_buffer_arg: without a cache to write call the kernel alone")
+    scales: list[torch.Tensor | None] = [None, None]
+    if given.k_buffer.dtype != query.dtype:
+        held = (getattr(given, name, None) for name in ("k_scale", "v_scale"))
+        scales = [_scale(1.0 if each is None else each, query.device) for each in held]
+    buffers = (x.view(len(x), layer.shape.kv_heads, layer.shape.head_dim) for x in (given.k_buffer, given.v_buffer))
     value = given.value.view(len(given.value), -1)
-    layer.write(positions, query, key, value, given.k_buffer, given.v_buffer, given.cache_loc, *scales, keep_k=True)
+    layer.write(positions, query, key, value, *buffers, given.cache_loc, *scales, keep_k=True)
     return query, key
 
 

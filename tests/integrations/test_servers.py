@@ -39,14 +39,20 @@ class Ernie4_5_VLRotaryEmbedding(MRotaryEmbedding):  # noqa: N801  the servers' 
 
 @dataclass
 class FusedSetKVBufferArg:
-    """The fields of sgl_kernel's."""
+    """The fields that SGLang 0.5.23 fills, in its order: buffers `[slots, heads * dim]`, no scales."""
 
     value: torch.Tensor
     k_buffer: torch.Tensor
     v_buffer: torch.Tensor
-    k_scale: float | None
-    v_scale: float | None
     cache_loc: torch.Tensor
+
+
+@dataclass
+class OlderSetKVBufferArg(FusedSetKVBufferArg):
+    """Those of sgl_kernel's before, which had scales."""
+
+    k_scale: float | None = None
+    v_scale: float | None = None
 
 
 ERNIE = Ernie4_5_VLRotaryEmbedding(base=500_000.0, is_neox_style=False, mrope_section=(22, 22, 20))
@@ -105,14 +111,47 @@ def test_an_embedding_without_sections_is_text_alone() -> None:
     assert shape_of_embedding(MRotaryEmbedding(mrope_section=None), 4, 2).sections == (64, 0, 0)
 
 
+class YaRNScalingMRotaryEmbedding(MRotaryEmbedding):
+    pass
+
+
+@pytest.mark.parametrize("named", ["scaling_factor", "position_start", "mrope_interleaved_glm"])
+def test_an_embedding_of_another_table_or_order_is_refused(named: str) -> None:
+    """YaRN's table, one that starts later, GLM's order: each would be turned wrongly without a word."""
+    embedding = MRotaryEmbedding()
+    for plain in (None, 0, False):
+        setattr(embedding, named, plain)
+        assert shape_of_embedding(embedding, 4, 2).order == "chunked"
+    setattr(embedding, named, 4)
+    with pytest.raises(
+        ValueError, match=f"the embedding is MRotaryEmbedding with {named} 4; expected RotaryEmbedding, "
+    ):
+        shape_of_embedding(embedding, 4, 2)
+    with pytest.raises(ValueError, match="the embedding is YaRNScalingMRotaryEmbedding; expected "):
+        shape_of_embedding(YaRNScalingMRotaryEmbedding(), 4, 2)
+
+
+def apart(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Key and value caches of one tensor `[2, pages, ...]`."""
+    k_cache, v_cache = torch.zeros(2, 3, 4, KV_HEADS, 128, dtype=dtype).unbind(0)
+    return k_cache, v_cache
+
+
+def side_by_side(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """As vLLM 0.33 splits its `[pages, heads, page size, 2 * dim]` for reshape_and_cache_flash."""
+    k_cache, v_cache = torch.zeros(3, KV_HEADS, 4, 2 * 128, dtype=dtype).transpose(1, 2).split(128, dim=-1)
+    return k_cache, v_cache
+
+
 @pytest.mark.parametrize("embedding", [ERNIE, MRotaryEmbedding()])
 @pytest.mark.parametrize("kind", ["auto", "fp8"])
-def test_vllm_turns_and_writes_what_is_not_padding(embedding: Any, kind: str) -> None:
+@pytest.mark.parametrize("split", [apart, side_by_side])
+def test_vllm_turns_and_writes_what_is_not_padding(embedding: Any, kind: str, split: Any) -> None:
     q, k, v = rows()
     positions, want_q, want_k = served(embedding, q, k)
     before = q.clone()
     dtype = torch.uint8 if kind == "fp8" else torch.float32
-    caches = torch.zeros(2, 3, 4, KV_HEADS, 128, dtype=dtype).unbind(0)
+    caches = split(dtype)
     slots = torch.tensor([11, -1, 0, 1, 2, 3, 7])
     layer = RotaryCacheWrite.of(embedding, Q_HEADS, KV_HEADS)
     scale = torch.tensor([0.02])
@@ -140,9 +179,9 @@ def test_sglang_writes_the_cache_that_its_embedding_refuses_to() -> None:
     positions, want_q, want_k = served(ERNIE, q, k)
     buffers = torch.zeros(20, KV_HEADS, 128), torch.zeros(20, KV_HEADS, 128)
     slots = torch.arange(3, 3 + TOKENS)
-    given = FusedSetKVBufferArg(v.view(TOKENS, KV_HEADS, 128), *buffers, None, None, slots)
+    given = FusedSetKVBufferArg(v.view(TOKENS, KV_HEADS, 128), *(x.view(20, -1) for x in buffers), slots)
     layer = RotaryCacheWrite.of(ERNIE, Q_HEADS, KV_HEADS)
-    sglang.forward_cuda(layer, positions, q, k, fused_set_kv_buffer_arg=given)
+    sglang.forward_cuda(layer, positions, q, k, given)
     assert torch.allclose(q.double(), want_q, atol=1e-5)
     assert torch.allclose(k.double(), want_k, atol=1e-5)
     assert torch.equal(buffers[0][slots].flatten(1), k)
@@ -155,8 +194,8 @@ def test_sglang_scales_are_numbers_made_tensors_once() -> None:
     positions, _, want_k = served(ERNIE, q, k)
     buffers = [torch.zeros(20, KV_HEADS, 128).to(FP8) for _ in range(2)]
     slots = torch.arange(TOKENS)
-    given = FusedSetKVBufferArg(v.view(TOKENS, KV_HEADS, 128), *buffers, 0.02, None, slots)
-    sglang.forward_cuda(RotaryCacheWrite.of(ERNIE, Q_HEADS, KV_HEADS), positions, q, k, None, given)
+    given = OlderSetKVBufferArg(v.view(TOKENS, KV_HEADS, 128), *buffers, slots, 0.02)
+    sglang.forward_cuda(RotaryCacheWrite.of(ERNIE, Q_HEADS, KV_HEADS), positions, q, k, given)
     got = read_slots(buffers[0], "NHD", slots).double().flatten(1) * 0.02
     assert torch.allclose(got, want_k, rtol=0.07, atol=0.001)
     with pytest.raises(ValueError, match="expected fused_set_kv_buffer_arg"):
