@@ -74,7 +74,7 @@ USES = {
         dashboard/pages/two_traces.py""",
     "a part of a trace; any trace as Kineto's; a compiled scan": """
         rope_prof/analysis/trace/cut.py rope_prof/io/kineto/writer.py rope_prof/opened/cuts.py
-        rope_prof/io/kineto/scanner.py""",
+        rope_prof/io/kineto/scanner.py rope_prof/io/compiled.py""",
     "a timeline to search and group, flames, memory, two on one scale": """
         rope_prof/analysis/selection/* rope_prof/analysis/trace/kernel_class.py rope_prof/analysis/trace/nesting.py
         rope_prof/views/timeline/aligned.py

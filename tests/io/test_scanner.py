@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rope_prof.io.compiled import VARIABLE, WORTH_BYTES
 from rope_prof.io.kineto import scanner
 from rope_prof.io.kineto.columns import Columns, read_columns
 from rope_prof.io.kineto.pieces import Events
@@ -45,7 +46,7 @@ DEBRIS = (
 
 @pytest.fixture(autouse=True)
 def _compiled() -> None:
-    if not scanner.ready(scanner.WORTH_BYTES):
+    if not scanner.SOURCE.ready(WORTH_BYTES):
         pytest.skip("no C compiler here: traces are read in Python alone")
 
 
@@ -124,8 +125,8 @@ def test_what_is_odd_is_left_to_python(odd: str) -> None:
 
 
 def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(scanner.VARIABLE, "0")
-    assert not scanner.ready(scanner.WORTH_BYTES)
+    monkeypatch.setenv(VARIABLE, "0")
+    assert not scanner.SOURCE.ready(WORTH_BYTES)
     assert scanner.scanned(OP.encode(), last=False) is None
 
 
@@ -134,14 +135,14 @@ def test_without_a_compiler_python_reads_all(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    assert not scanner.ready(scanner.WORTH_BYTES)
+    assert not scanner.SOURCE.ready(WORTH_BYTES)
     assert read_trace(SHIPPED[0]).gpu.equals(alone.gpu)
 
 
 def test_a_compiler_that_fails_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CC", "false")
-    assert not scanner.ready(scanner.WORTH_BYTES)
+    assert not scanner.SOURCE.ready(WORTH_BYTES)
     assert scanner.scanned(OP.encode(), last=False) is None
 
 
@@ -151,5 +152,5 @@ def test_a_damaged_library_is_not_loaded_and_is_compiled_anew(monkeypatch: pytes
         library.write_bytes(b"damaged")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert scanner.scanned(OP.encode(), last=False) is None
-    assert scanner.ready(scanner.WORTH_BYTES)
+    assert scanner.SOURCE.ready(WORTH_BYTES)
     assert scanner.scanned(OP.encode(), last=False) is not None

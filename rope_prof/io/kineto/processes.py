@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.kineto.columns import Columns
-from rope_prof.io.kineto.scanner import Room, columns_of, ready
+from rope_prof.io.kineto.scanner import SOURCE, Room, columns_of
 
 #: Below it (over a second to read) a helper's start costs more than it gives.
 WORTH_BYTES: Final = 48 << 20
@@ -50,7 +50,7 @@ def columns_in_order(pieces: Iterable[tuple[bytes, bool]], packed_bytes: int = 0
     try:
         for index, (text, last) in enumerate(pieces, start=1):
             worth = max(seen, packed_bytes)
-            alone = ready(worth) and VARIABLE not in os.environ
+            alone = SOURCE.ready(worth) and VARIABLE not in os.environ
             if not helpers and beside and not alone and worth >= WORTH_BYTES:
                 helpers = [_Helper(results) for _ in range(beside)]
             seen += len(text)

@@ -1,32 +1,22 @@
-"""The same columns as `columns`, by a compiled scan (scan.c) where a C compiler is; everything works without it.
+"""The same columns as `columns`, by a compiled scan (scan.c) where there is one (`io.compiled`).
 
-It is compiled once, in under a second, by the user's own compiler when a trace is large enough, kept in the user's
-cache folder by its source, and loaded from there. What it does not take (see scan.c), and everything where there is
-no compiler, is read in Python; which of the two reads a piece changes no figure. `ROPE_PROF_SCANNER=0` turns it off,
-`1` compiles it for a trace of any size.
+What it does not take (see scan.c), and everything where there is no compiler, is read in Python; which of the two
+reads a piece changes no figure.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
-import os
-import platform
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rope_prof.io.compiled import CompiledSource
 from rope_prof.io.kineto.categories import FRAMES, READ
 from rope_prof.io.kineto.columns import (
     COUNTED,
@@ -38,16 +28,10 @@ from rope_prof.io.kineto.columns import (
     shape,
     text_of,
 )
-from rope_prof.io.store import compiled_kept, digest
 
 Int64s = npt.NDArray[np.int64]
 
-VARIABLE: Final = "ROPE_PROF_SCANNER"
-#: Compiling takes as long as the scan saves on so much.
-WORTH_BYTES: Final = 48 << 20
-_SOURCE: Final = Path(__file__).with_name("scan.c")
-_FILE: Final = "scan.so"
-_BUILD_S: Final = 60
+SOURCE: Final = CompiledSource(Path(__file__).with_name("scan.c"))
 #: Columns of scan.c, in its order.
 _COLUMNS: Final = (
     *("category", "name", "start", "dur", "pid", "tid", "device", "stream", "correlation", "external", "external_2021"),
@@ -78,61 +62,9 @@ class Room:
         return self._cells[:cells]
 
 
-def ready(size: int) -> bool:
-    """Whether there is a scan to use; compiled now where `size` bytes are to be read that are worth it."""
-    worth = size >= WORTH_BYTES or os.environ.get(VARIABLE) == "1"
-    if _scan() is None and worth and _is_wanted() and _build():
-        loaded.cache_clear()
-    return _scan() is not None
-
-
-def _scan() -> Any:
-    """The function of scan.c, or None."""
-    return loaded(compiled_kept().folder) if _is_wanted() else None
-
-
-def _is_wanted() -> bool:
-    return os.environ.get(VARIABLE) != "0" and sys.byteorder == "little"
-
-
-@cache
-def loaded(_: Path) -> Any:
-    """What is kept in that folder, or None."""
-    entry = compiled_kept().entry(_key())
-    with suppress(OSError, ValueError, KeyError, AttributeError):
-        if entry is not None:
-            entry.read(_FILE)  # holds it against its digest
-            scan = ctypes.CDLL(str(entry.folder / _FILE)).scan
-            scan.restype = ctypes.c_int64
-            return scan
-    return None
-
-
-def _key() -> str:
-    return digest(json.dumps([_SOURCE.read_text(), sys.platform, platform.machine()]).encode())
-
-
-def _build() -> bool:
-    """Compile scan.c with the user's compiler and keep it; whether that was done."""
-    found = (shutil.which(name) for name in (os.environ.get("CC") or "cc", "gcc", "clang"))
-    compiler = next((path for path in found if path), None)
-    return compiler is not None and _built_by(compiler, compiled_kept().folder)
-
-
-@cache
-def _built_by(compiler: str, _: Path) -> bool:
-    with tempfile.TemporaryDirectory() as folder, suppress(OSError, subprocess.SubprocessError):
-        out = Path(folder) / _FILE
-        command = [compiler, "-O3", "-shared", "-fPIC", "-o", str(out), str(_SOURCE)]
-        subprocess.run(command, check=True, capture_output=True, timeout=_BUILD_S)
-        compiled_kept().keep(_key(), [(_FILE, out.read_bytes())])
-        return True
-    return False
-
-
 def scanned(text: bytes, last: bool, room: Room | None = None) -> Columns | None:
     """The columns of a piece of the event array; None where the scan does not take it, or there is none."""
-    scan = _scan()
+    scan = SOURCE.function("scan")
     if scan is None or not _is_utf8(text):
         return None
     most = len(text) // _LEAST_BYTES + 1

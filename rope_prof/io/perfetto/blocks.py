@@ -7,7 +7,7 @@ A file is `Trace.packet` again and again: the byte 0x0A, a length, that many byt
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,12 +44,26 @@ class Block:
     first: int
 
 
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """`starts` and `lengths` of the whole packets that follow one another; `end`: where the last one ends.
+
+    `packed`: whether one of them begins as packets packed inside one do; it can be yes where none does.
+    """
+
+    starts: Int64s
+    lengths: Int64s
+    end: int
+    packed: bool
+
+
 class PacketBlocks:
     """Iterate for the blocks; afterwards `broken` says why the reading ended early (None: it did not) and `packets`
-    how many there were."""
+    how many there were. `frame`: `framed`, or what gives the same."""
 
-    def __init__(self, chunks: Iterator[bytes], source: str) -> None:
+    def __init__(self, chunks: Iterator[bytes], source: str, frame: Callable[[bytes], Framed] | None = None) -> None:
         self._chunks = chunks
+        self._frame = frame or framed
         self._source = source
         self._inflated = 0
         self.broken: str | None = None
@@ -73,9 +87,10 @@ class PacketBlocks:
 
     def _take(self, data: bytes) -> Generator[Block, None, bytes]:
         """Yield what is whole in `data`, which ends in padding; what is left of it."""
-        tags, self.broken = _framed(data)
-        yield from self._unpacked(data, tags)
-        left = data[int(tags[-1]) : -PAD]
+        found = self._frame(data)
+        self.broken = _broken(data, found.end)
+        yield from self._unpacked(data, found)
+        left = data[found.end : -PAD]
         if len(left) > MOST_PACKET_BYTES:
             raise TraceError(
                 f"{self._source!r} holds a packet of over {MOST_PACKET_BYTES >> 20} MiB, the limit; "
@@ -83,22 +98,21 @@ class PacketBlocks:
             )
         return left
 
-    def _unpacked(self, data: bytes, tags: Int64s, inside: bool = False) -> Iterator[Block]:
+    def _unpacked(self, data: bytes, told: Framed, inside: bool = False) -> Iterator[Block]:
         """The block of `data`, cut where packets are packed inside one; inside those, none is packed again."""
-        held = np.frombuffer(data, np.uint8)
-        lengths, sizes = varints(held, tags[:-1] + 1)
-        starts = tags[:-1] + 1 + sizes
+        held, starts, lengths = np.frombuffer(data, np.uint8), told.starts, told.lengths
         begin = 0
-        first = held[starts] == _PACKED_TAG[0] if not inside and _PACKED_TAG in data else np.zeros(0, bool)
+        first = held[starts] == _PACKED_TAG[0] if not inside and told.packed else np.zeros(0, bool)
         for k in np.flatnonzero(first).tolist():
             if not data.startswith(_PACKED_TAG, starts[k]):
                 continue
             yield from self._block(held, starts[begin:k], lengths[begin:k])
-            inner = self._inflate(data[starts[k] : tags[k + 1]])
+            inner = self._inflate(data[starts[k] : starts[k] + lengths[k]])
             begin = k + 1
             if inner is not None:
-                found, broken = _framed(inner + _PADDING)
-                if broken or found[-1] < len(inner):
+                found = self._frame(inner + _PADDING)
+                broken = _broken(inner + _PADDING, found.end)
+                if broken or found.end < len(inner):
                     self.broken = broken or "packed packets are cut"
                 yield from self._unpacked(inner + _PADDING, found, inside=True)
         yield from self._block(held, starts[begin:], lengths[begin:])
@@ -130,29 +144,37 @@ class PacketBlocks:
         return inner
 
 
-def _framed(data: bytes) -> tuple[Int64s, str | None]:
-    """(where each whole packet's tag stands, then where the last one ends; what stopped it before the end).
+def _broken(data: bytes, end: int) -> str | None:
+    """What stops the packets before the end of `data`: None where that is reached, or lies inside a packet."""
+    if end == len(data) - PAD or data[end] == _PACKET_TAG:
+        return None
+    return f"byte {data[end]:#04x} where a packet begins"
 
-    `data` ends in padding. Every byte that could be a tag is asked where the packet would end that it began; the chain
-    from the first one is then followed in strides, so that a packet takes no step of Python.
+
+def framed(data: bytes) -> Framed:
+    """The packets from the beginning of `data` on, which ends in padding.
+
+    Every byte that could be a tag is asked where the packet would end that it began; the chain from the first one is
+    then followed in strides, so that a packet takes no step of Python.
     """
     end = len(data) - PAD
     held = np.frombuffer(data, np.uint8)
     tags = np.flatnonzero(held[:end] == _PACKET_TAG).astype(np.int32)
+    none = np.zeros(0, np.int64)
     if not end or held[0] != _PACKET_TAG:
-        return np.zeros(1, np.int64), f"byte {held[0]:#04x} where a packet begins" if end else None
+        return Framed(none, none, 0, packed=False)
     after = _behind(held, tags)
     number = np.empty(end + 1, np.int32)  # of the tag at a place, where there is one
     number[tags] = np.arange(len(tags), dtype=np.int32)
     goes_on = (after < end) & (held[np.minimum(after, end)] == _PACKET_TAG)
-    none = np.int32(len(tags))
-    following = np.append(np.where(goes_on, number[np.minimum(after, end)], none), none)
-    chain = tags[_chained(following)]
-    last = int(after[number[chain[-1]]])
-    if last > end:  # it ends inside its last packet
-        return chain.astype(np.int64), None
-    broken = None if last == end else f"byte {held[last]:#04x} where a packet begins"
-    return np.append(chain, last).astype(np.int64), broken
+    last = np.int32(len(tags))
+    following = np.append(np.where(goes_on, number[np.minimum(after, end)], last), last)
+    chain = tags[_chained(following)].astype(np.int64)
+    behind = int(after[number[chain[-1]]])
+    if behind > end:  # it ends inside its last packet
+        behind, chain = int(chain[-1]), chain[:-1]
+    lengths, sizes = varints(held, chain + 1)
+    return Framed(chain + 1 + sizes, lengths, behind, packed=_PACKED_TAG in data)
 
 
 def _behind(held: Bytes, tags: npt.NDArray[np.int32]) -> Int64s:
@@ -193,13 +215,13 @@ def holds_packets(head: bytes) -> bool:
     """
     if head[:1] != b"\x0a" or len(head) < 4:
         return False
-    tags, broken = _framed(head + _PADDING)
+    found = framed(head + _PADDING)
     first, start = varint(head, 1)
     tag = varint(head, start)[0] if start > 0 else 0
     if start < 0 or first < 2 or tag >> 3 == 0 or tag & 7 not in (0, 1, 2, 5):
         return False
-    whole = len(tags) - 1
-    return whole > 2 if broken else whole > 0 or len(head) >= _HEAD
+    whole = len(found.starts)
+    return whole > 2 if _broken(head + _PADDING, found.end) else whole > 0 or len(head) >= _HEAD
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:

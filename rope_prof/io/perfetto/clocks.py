@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from rope_prof.io.perfetto.blocks import Int64s
-from rope_prof.io.perfetto.scan import ABSENT, Scan, ScannedTable
+from rope_prof.io.perfetto.scanned import ABSENT, Scan, ScannedTable
 from rope_prof.io.perfetto.words import Snapshot, TraceWords, epochs
 
 BOOTTIME: Final = 6

@@ -17,7 +17,7 @@ import polars as pl
 
 from rope_prof.io.perfetto.blocks import Int64s
 from rope_prof.io.perfetto.clocks import times
-from rope_prof.io.perfetto.scan import ABSENT, BEGIN, Scan, ScannedTable
+from rope_prof.io.perfetto.scanned import ABSENT, BEGIN, Scan, ScannedTable
 from rope_prof.io.perfetto.shapes import BLOB, DOUBLE, TEXT, WORD
 from rope_prof.io.perfetto.slices import pairs
 from rope_prof.io.perfetto.words import TraceWords, annotation, epochs
@@ -162,7 +162,7 @@ class Looked:
     def _arguments(self) -> dict[str, list[tuple[Int64s, pl.Series]]]:
         """Name -> (packets, values) a type: whole numbers, or text."""
         parts: dict[tuple[str, bool], list[tuple[Int64s, pl.Series]]] = defaultdict(list)
-        for (sequence, key), held in self.scan.args.items():
+        for (sequence, key), held in sorted(self.scan.args.items(), key=lambda one: repr(one[0])):
             ordinals = np.concatenate([one.ordinal for one in held])
             values = np.concatenate([one.values for one in held])
             told = self._value(sequence, key[2], ordinals, values)

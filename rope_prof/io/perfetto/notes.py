@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 
 class Notes:
@@ -39,3 +40,10 @@ class Notes:
             return said in self._wanted
         told = self._named.get((sequence, said))
         return not told or len(resets.get(sequence, ())) > 1 or not told.isdisjoint(self._wanted)
+
+    def skipped(self, resets: Mapping[int, Sequence[int]], most: int) -> list[tuple[int, int]]:
+        """Up to so many (sequence, number of a name) that are not read, as `reads` tells it."""
+        if self._wanted is None:
+            return []
+        unread = (one for one in self._named if not self.reads(one[0], ("note", one[1]), resets))
+        return list(islice(unread, most))

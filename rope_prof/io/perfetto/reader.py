@@ -14,10 +14,12 @@ import polars as pl
 
 from rope_prof.errors import TraceError
 from rope_prof.io.kineto.categories import NODES
+from rope_prof.io.perfetto import compiled
 from rope_prof.io.perfetto.blocks import PacketBlocks
 from rope_prof.io.perfetto.frames import Looked, on_tracks
 from rope_prof.io.perfetto.roles import STAGES, with_roles
 from rope_prof.io.perfetto.scan import scan
+from rope_prof.io.perfetto.scanned import Scan
 from rope_prof.io.perfetto.words import TraceWords, Track, read_words, signed
 from rope_prof.io.rocm.records import copy_name
 from rope_prof.model.drawn import KEY, NONE, WRITTEN_NAME, WRITTEN_NS, DrawnTrack, DrawnTracks, read_drawn
@@ -98,8 +100,8 @@ _REDRAWN: Final = (
 
 def read_perfetto(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
     """The trace. Errors: TraceError for a file over a limit, or without a packet that can be read."""
-    blocks = PacketBlocks(iter(chunks), source)
-    found = scan(blocks, _READ)
+    blocks = PacketBlocks(iter(chunks), source, compiled.framed)
+    found = scan(blocks, _READ, _drawn_tracks)
     if not found.packets or found.damaged == found.packets:
         raise TraceError(
             f"{source!r} holds no whole packet of a Perfetto trace ({blocks.broken or 'it ends inside the first'}); "
@@ -115,6 +117,14 @@ def read_perfetto(chunks: Iterable[bytes], source: str, findings: Sequence[Findi
     facts = made.facts()
     facts["findings"] = (*findings, *facts.get("findings", ()), *held)
     return Trace(**{"format": "perfetto", "source": source, "events": found.counted, **facts, **frames})
+
+
+def _drawn_tracks(packet: bytes) -> frozenset[int] | None:
+    """The tracks that a file of ours is read from, where that packet tells them."""
+    if KEY.encode() not in packet:
+        return None
+    drawn = read_drawn(read_words(Scan(rare=[(0, packet)])).metadata.get(KEY, ""))
+    return None if drawn is None else frozenset(drawn.tracks)
 
 
 class _Frames:

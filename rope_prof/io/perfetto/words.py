@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from rope_prof.io.perfetto.blocks import Int64s
-from rope_prof.io.perfetto.scan import Scan
+from rope_prof.io.perfetto.scanned import Scan
 
 #: Fields of InternedData that the library may not know yet: table -> its number.
 _NEWER: Final = {

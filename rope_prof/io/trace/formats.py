@@ -141,8 +141,10 @@ def _read_proton(start: FileStart) -> Trace:
 
 
 def _read_perfetto(start: FileStart) -> Trace:
+    from rope_prof.io.perfetto.compiled import SOURCE
     from rope_prof.io.perfetto.reader import read_perfetto
 
+    SOURCE.ready(start.path.stat().st_size)
     return read_perfetto(start.chunks(), str(start.path), start.unpacked.findings)
 
 
