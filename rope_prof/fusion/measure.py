@@ -102,13 +102,7 @@ def measure(
         budget=budget,
     )
     run = _planned(options, on, operation, listed)
-    folder = Path(tempfile.mkdtemp(prefix="rope_prof-measured-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    compiles = any(facts.key.mode == "compile" for facts in run.keys)
-    with _compiler_as_it_was() if compiles else nullcontext(), shown(progress) as bar, writing(folder):
-        done = record_run(run, on, folder, bar, operation=operation)
-    _require_any(done)
-    return MeasuredFusion(folder, operation.judge)
+    return MeasuredFusion(_recorded(run, on, operation, progress), operation.judge)
 
 
 def _several(what: str, given: Any, kind: type[_One]) -> tuple[_One, ...]:
@@ -182,10 +176,17 @@ def _able(facts: KeyFacts, one: NamedPath, device: RecordDevice) -> KeyFacts:
     return replace(facts, status="unavailable", reason=f"path {one.said.name!r} needs an NVIDIA GPU")
 
 
-def _require_any(run: Run) -> None:
-    if not any(facts.status in {"measured", "wrong"} for facts in run.keys):
-        why = next((facts.reason for facts in run.keys if facts.reason), "no key was planned")
+def _recorded(run: Run, device: RecordDevice, operation: Made, progress: bool | None) -> Path:
+    """A folder with the recording, which goes with the process. Errors: UnavailableError where nothing was measured."""
+    folder = Path(tempfile.mkdtemp(prefix="rope_prof-measured-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    compiles = any(facts.key.mode == "compile" for facts in run.keys)
+    with _compiler_as_it_was() if compiles else nullcontext(), shown(progress) as bar, writing(folder):
+        keys = record_run(run, device, folder, bar, operation=operation).keys
+    if not any(facts.status in {"measured", "wrong"} for facts in keys):
+        why = next((facts.reason for facts in keys if facts.reason), "no key was planned")
         raise UnavailableError(f"nothing could be measured: {why}")
+    return folder
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from rope_prof.analysis.stats import LEAST, Figure, figure
 from rope_prof.errors import UnavailableError
 from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice, find_device
-from rope_prof.record.loop.timing import Clock, Device, Subject, Work, hold_ns, no_collection, on_device, wall
+from rope_prof.record.loop.timing import Clock, Device, Subject, Work, hold_ns, no_collection, on_device, repeated, wall
 from rope_prof.units import MS
 
 #: A CPU's sample holds so many calls that the clock's own cost is lost in it.
@@ -64,7 +64,7 @@ def timed(
     """
     on = device or current_device()
     grads = tuple(grad_to_none)
-    subject = Subject("call", _repeated(call), before=_ahead(on, grads))
+    subject = Subject("call", repeated(call), before=_ahead(on, grads))
     wall(subject, 1, clock, on)
     one_ns = _warmed(subject, warmup_ms, clock, on, tries=1 if grads else _TRIED)
     until = clock() + round(rep_ms * MS)
@@ -86,17 +86,6 @@ def current_device() -> RecordDevice:
 @lru_cache(maxsize=16)
 def _device(index: int | None) -> RecordDevice:
     return find_device("cpu" if index is None else f"cuda:{index}")
-
-
-def _repeated(call: Callable[[], Any]) -> Callable[[int], Work]:
-    def work(calls: int) -> Work:
-        def run() -> None:
-            for _ in range(calls):
-                call()
-
-        return run
-
-    return work
 
 
 def _ahead(device: RecordDevice, grads: Sequence[Any]) -> Work:

@@ -148,12 +148,12 @@ class Trace:
 
     format: Format
     source: str
-    gpu: pl.DataFrame
-    calls: pl.DataFrame
-    ranges: pl.DataFrame
-    ops: pl.DataFrame
-    overheads: pl.DataFrame
     events: int
+    gpu: pl.DataFrame = field(default_factory=lambda: empty(GPU_EVENTS))
+    calls: pl.DataFrame = field(default_factory=lambda: empty(HOST_CALLS))
+    ranges: pl.DataFrame = field(default_factory=lambda: empty(RANGES))
+    ops: pl.DataFrame = field(default_factory=lambda: empty(CPU_OPS))
+    overheads: pl.DataFrame = field(default_factory=lambda: empty(OVERHEADS))
     nodes: pl.DataFrame = field(default_factory=lambda: empty(GRAPH_NODES))
     python: pl.DataFrame = field(default_factory=lambda: empty(PYTHON_CALLS))
     memory: pl.DataFrame = field(default_factory=lambda: empty(MEMORY))

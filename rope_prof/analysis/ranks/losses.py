@@ -28,7 +28,7 @@ def rank_fixes(ranks: Sequence[RankUse], parts: Sequence[pl.DataFrame], late: Se
 
 def _own(rank: RankUse, part: pl.DataFrame, late: Sequence[Straggler]) -> Iterator[Fix]:
     behind = sum(one.cost_ns for one in late if one.rank != rank.label) if rank.arrivals else 0
-    for told in part.filter(pl.col("row") == "fix")["fix"] if "fix" in part.columns else ():
+    for told in part.filter(pl.col("row") == "fix")["fix"]:
         fix = fix_of(json.loads(told))
         waits = min(fix.hi_ns, behind) if fix.kind == "communication" else 0
         place = replace(fix.place, source=rank.source)

@@ -7,7 +7,7 @@ folder, there are several recordings in it: they are told apart by their time an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from statistics import median
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from rope_prof.analysis.ranks.clock import Clock, Clocks, Collective, clocks
 from rope_prof.analysis.ranks.late import stragglers
 from rope_prof.analysis.ranks.losses import rank_fixes
 from rope_prof.analysis.ranks.rank import RangeAcross, RankUse, Straggler
+from rope_prof.analysis.ranks.rows import ROWS
 from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.units import duration
 
@@ -68,6 +69,8 @@ class RanksReport:
 
 def ranks_report(rows: pl.DataFrame) -> RanksReport:
     """The report on `rows`, of any number of traces."""
+    older = {name: kind for name, kind in ROWS.items() if name not in rows.columns}  # of a version that had it not
+    rows = rows.with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in older.items())
     heads = rows.filter(pl.col("row") == "trace")
     verdict = pl.col("verdict").fill_null(pl.col("status"))
     counts = heads.group_by(verdict.alias("verdict")).len().sort("verdict")
@@ -78,7 +81,7 @@ def ranks_report(rows: pl.DataFrame) -> RanksReport:
         "folder", "key", maintain_order=True
     ):
         traces = list(here.iter_rows(named=True))
-        titles = [trace["title"] for trace in traces if trace.get("title")]
+        titles = [trace["title"] for trace in traces if trace["title"]]
         title = min(titles, default=key)
         split, note = recorded_apart([trace for trace in traces if trace["rank"] is not None])
         for number, part in enumerate(split, start=1):
@@ -161,26 +164,29 @@ def _recording(
 def _rank(trace: dict[str, Any], part: pl.DataFrame, clock: Clock | None, arrived: Arrivals | None) -> RankUse:
     devices = part.filter(pl.col("row") == "device")
     times = ("busy_ns", "span_ns", "idle_ns", "communication_ns", "exposed_ns", "copies_only_ns")
-    held = {name: _sum(devices[name]) for name in ("kernels", "kernel_ns", *times, "copied_bytes")}
+    held: dict[str, Any] = {name: _sum(devices[name]) for name in ("kernels", "kernel_ns", *times, "copied_bytes")}
     causes = {cause: _sum(devices[f"idle_{cause}_ns"]) for cause in CAUSES}
     withheld = devices.height == 0 or devices["reason"].null_count() < devices.height
     idle, span = held["idle_ns"], held["span_ns"]
+    told = (
+        "rank",
+        "source",
+        "status",
+        "verdict",
+        "reason",
+        "outside_kernels",
+        "outside_ns",
+        "start_ns",
+        "zero_ns",
+        "fixes",
+    )
     return RankUse(
-        rank=trace["rank"],
         label=trace["source"].rpartition("/")[2] if trace["rank"] is None else str(trace["rank"]),
-        source=trace["source"],
-        status=trace["status"],
-        verdict=trace["verdict"],
-        reason=trace["reason"],
         devices=devices.height,
-        **held,
         idle_share=None if withheld or not span or idle is None else idle / span,
-        outside_kernels=trace["outside_kernels"],
-        outside_ns=trace["outside_ns"],
         idle_by_cause_ns={cause: ns for cause, ns in causes.items() if ns},
-        fixes=trace.get("fixes"),
-        start_ns=trace["start_ns"],
-        zero_ns=trace.get("zero_ns"),
+        **{name: trace[name] for name in told},
+        **held,
         wall_clock=bool(trace["wall_clock"]),
         clock=clock,
         arrivals=arrived,
@@ -198,28 +204,15 @@ def _collectives(part: pl.DataFrame) -> dict[str, Collective]:
         place=pl.col("device").rank("dense").cast(pl.Int64).cast(pl.String)
     )
     return {
-        f"{row['name']}/{row['place']}": Collective(
-            starts_ns=row["starts_ns"],
-            ends_ns=row["ends_ns"],
-            frees_ns=row.get("frees_ns"),
-            launches_ns=row.get("launches_ns"),
-            syncs=row.get("syncs"),
-        )
+        f"{row['name']}/{row['place']}": Collective(**{one.name: row[one.name] for one in fields(Collective)})
         for row in found.iter_rows(named=True)
     }
-
-
-def _with_host(part: pl.DataFrame) -> pl.DataFrame:
-    """`part` with the columns of the host's clock, null in rows of before they were there."""
-    lacking = [name for name in HOST if name not in part.columns]
-    return part.with_columns(pl.lit(None, dtype=pl.Int64).alias(name) for name in lacking)
 
 
 def _ranges(ranks: Sequence[RankUse], parts: Sequence[pl.DataFrame]) -> Iterator[RangeAcross]:
     """By the most busy time on any rank. Of a rank with several devices the longest call counts."""
     by_rank = [
-        _with_host(part)
-        .filter(pl.col("row") == "range")
+        part.filter(pl.col("row") == "range")
         .group_by("name")
         .agg(pl.col("calls", "call_median_ns", *HOST).max(), pl.col("busy_ns").sum())
         .rows_by_key("name", named=True, unique=True)

@@ -70,9 +70,7 @@ ROWS: Final[dict[str, Any]] = {
     "fix": pl.String,  # JSON of a thing to fix; its place counts from zero_ns
     "frees_ns": pl.List(pl.Int64),  # of a collective: since when no other kernel ran on its device, at its end
     "launches_ns": pl.List(pl.Int64),  # of a collective: when its launch call began; null where one has none
-    "syncs": pl.List(
-        pl.Int64
-    ),  # of a collective: calls of the host that had waited for the device by then; null: none ever does
+    "syncs": pl.List(pl.Int64),  # of a collective: calls of the host that had waited for the device by then, or null
     "host_ns": pl.Int64,  # of a range, on the row of its first device: its closed calls together, by the host's clock
     "host_calls": pl.Int64,
     "seconds": pl.Float64,  # that the analysis took
@@ -116,7 +114,7 @@ def row_set(
     about = {
         "rank": rank_of(trace, name),
         "world_size": size if isinstance(size, int) else None,
-        "key": _capture(key, _own(trace).get("capture") == "light") if isinstance(key, str) else None,
+        "key": _capture(key, _is_light(trace)) if isinstance(key, str) else None,
         "title": _title(trace),
         "status": "done",
         "verdict": judged.verdict,
@@ -148,15 +146,8 @@ def no_rows(status: str, verdict: str | None, reason: str, *, name: str) -> pl.D
     """The one row of a trace that could not be read, or not be fetched."""
     ours = _OUR_NAME.match(name)
     key = None if ours is None else _capture(ours["key"], ours["light"] is not None)
-    row = {
-        "row": "trace",
-        "status": status,
-        "verdict": verdict,
-        "reason": reason,
-        "rank": rank_of(None, name),
-        "key": key,
-    }
-    return pl.DataFrame([row], schema=ROWS)
+    said = {"status": status, "verdict": verdict, "reason": reason, "rank": rank_of(None, name), "key": key}
+    return pl.DataFrame([{"row": "trace"} | said], schema=ROWS)
 
 
 def _distributed(trace: Trace) -> dict[str, Any]:
@@ -165,12 +156,12 @@ def _distributed(trace: Trace) -> dict[str, Any]:
 
 
 def _own_key(trace: Trace) -> dict[str, Any]:
-    said = _own(trace).get("key")
+    said = (trace.own or {}).get("key")
     return said if isinstance(said, dict) else {}
 
 
-def _own(trace: Trace) -> dict[str, Any]:
-    return trace.own or {}
+def _is_light(trace: Trace) -> bool:
+    return (trace.own or {}).get("capture") == "light"
 
 
 def _capture(key: str, light: bool) -> str:
@@ -186,7 +177,7 @@ def _title(trace: Trace) -> str | None:
         return None
     axes = (value if isinstance(value, str) else f"{axis} {value}" for axis, value in case.items())
     words = (said["path"], said["mode"], f"{said['l2']} L2", *axes)
-    return " · ".join((*words, "light capture") if _own(trace).get("capture") == "light" else words)
+    return " · ".join((*words, "light capture") if _is_light(trace) else words)
 
 
 def _window(trace: Trace) -> dict[str, int | None]:

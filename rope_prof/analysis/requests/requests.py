@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from rope_prof.analysis.requests.what_if import WhatIf, what_if
+from rope_prof.analysis.run.series import PerRound, Series, series
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
 from rope_prof.analysis.trace.calls import as_cpu, innermost, matching, recorded_on_cpu
 from rope_prof.analysis.trace.launches import launched
@@ -24,8 +25,6 @@ from rope_prof.model.trace import Trace
 BASELINE = "unfused"
 #: Decode as it is served comes first.
 MODES = ("graph", "eager")
-
-Rounds = Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +53,18 @@ class RequestRow:
 
 def request_rows(facts: EndToEnd, samples: pl.DataFrame) -> tuple[RequestRow, ...]:
     """A row for every path and mode, in the order of the run."""
-    times = {key: _rounds(samples, key) for key in samples["key"].unique()}
+    times = series(samples)
     return tuple(_row(facts, one, mode, times) for mode in MODES for one in facts.paths)
 
 
-def _rounds(samples: pl.DataFrame, key: str) -> dict[int, float]:
-    rows = samples.filter((samples["key"] == key) & (samples["clock"] == "wall"))
-    return {row["round"]: row["ns"] / row["calls"] for row in rows.iter_rows(named=True)}
+def _rounds(times: Series, path: str, phase: str, mode: str) -> PerRound:
+    name = RequestSubject(path=path, phase=phase, mode=mode).name  # type: ignore[arg-type]
+    return times.get((name, "wall"), {})
 
 
-def _row(facts: EndToEnd, one: PathFacts, mode: str, times: Mapping[str, Rounds]) -> RequestRow:
-    def parts(path: str) -> tuple[Rounds, Rounds, Rounds]:
-        prefill = times.get(RequestSubject(path=path, phase="prefill", mode="eager").name, {})
-        token = times.get(RequestSubject(path=path, phase="decode", mode=mode).name, {})  # type: ignore[arg-type]
+def _row(facts: EndToEnd, one: PathFacts, mode: str, times: Series) -> RequestRow:
+    def parts(path: str) -> tuple[PerRound, PerRound, PerRound]:
+        prefill, token = _rounds(times, path, "prefill", "eager"), _rounds(times, path, "decode", mode)
         both = prefill.keys() & token.keys()
         return prefill, token, {k: prefill[k] + facts.request.decode_tokens * token[k] for k in both}
 
@@ -92,7 +90,7 @@ def _row(facts: EndToEnd, one: PathFacts, mode: str, times: Mapping[str, Rounds]
     )
 
 
-def _gain(baseline: Rounds, candidate: Rounds) -> Figure | None:
+def _gain(baseline: PerRound, candidate: PerRound) -> Figure | None:
     """1 - candidate / baseline over the rounds that both have: 0.17 is 17 % faster."""
     ratio = paired_ratio(candidate, baseline)
     if ratio is None:
@@ -253,11 +251,9 @@ def prediction(samples: pl.DataFrame, trace: Trace, phase: str, path: str) -> Pr
 
     None where one of the two was not timed. Errors: TraceError where the profile predicts nothing.
     """
-    times = [
-        _rounds(samples, RequestSubject(path=name, phase=phase, mode="eager").name)  # type: ignore[arg-type]
-        for name in (BASELINE, path)
-    ]
-    step, saved = figure(list(times[0].values())), _gain(times[0], times[1])
+    times = series(samples)
+    before, after = (_rounds(times, name, phase, "eager") for name in (BASELINE, path))
+    step, saved = figure(list(before.values())), _gain(before, after)
     if step is None or saved is None:
         return None
     bound = what_if(trace, BASELINE, phase, step)

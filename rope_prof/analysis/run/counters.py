@@ -6,10 +6,14 @@ time, stalls by the same; a figure that any of the kernels lacks is None for the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rope_prof.model.nsight import Compute, KernelCounters
+from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes
+
+#: Of the counters of a kernel: what adds up over a call, and what is a share.
+ADDED = ("duration_ns", "dram_read_bytes", "dram_write_bytes", "l2_bytes")
+SHARES = ("dram_percent", "l2_percent", "sm_percent", "occupancy_percent", "occupancy_limit_percent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +47,7 @@ class CallCounters:
 
 def call_counters(compute: Compute) -> tuple[CallCounters, ...]:
     """One row per key of the recording, in its order; a key without kernels has `kernels` 0 and no figures."""
-    return tuple(
-        _row(
-            one.key,
-            [k for k in compute.kernels if k.key == one.key],
-            one.least_bytes,
-            one.bytes_moved,
-            one.kineto_kernels_per_call,
-        )
-        for one in compute.least
-    )
+    return tuple(_row(one, [k for k in compute.kernels if k.key == one.key]) for one in compute.least)
 
 
 def counters_of(compute: Compute | None, key: str) -> CallCounters | None:
@@ -61,47 +56,37 @@ def counters_of(compute: Compute | None, key: str) -> CallCounters | None:
     return next((row for row in rows if row.key == key and row.kernels), None)
 
 
-def _row(
-    key: str, kernels: Sequence[KernelCounters], least: int, moved: int | None, expected: float | None
-) -> CallCounters:
-    read, written = (_total(kernels, lambda k: k.dram_read_bytes), _total(kernels, lambda k: k.dram_write_bytes))
+def _row(one: LeastBytes, kernels: Sequence[KernelCounters]) -> CallCounters:
+    totals = {name: _total([getattr(kernel, name) for kernel in kernels]) for name in ADDED}
+    shares = {name: _weighted(kernels, [getattr(kernel, name) for kernel in kernels]) for name in SHARES}
+    read, written, l2 = totals["dram_read_bytes"], totals["dram_write_bytes"], totals["l2_bytes"]
     dram = None if read is None or written is None else read + written
-    l2 = _total(kernels, lambda k: k.l2_bytes)
-    registers = [k.registers for k in kernels if k.registers is not None]
+    least = one.least_bytes
     return CallCounters(
-        key=key,
+        key=one.key,
         kernels=len(kernels),
-        expected_kernels=expected,
+        expected_kernels=one.kineto_kernels_per_call,
         least_bytes=least,
-        bytes_moved=moved,
-        duration_ns=_total(kernels, lambda k: k.duration_ns),
+        bytes_moved=one.bytes_moved,
         dram_bytes=dram,
-        dram_read_bytes=read,
-        dram_write_bytes=written,
-        l2_bytes=l2,
         excess=dram / least if dram is not None and least else None,
         l2_excess=l2 / least if l2 is not None and least else None,
-        dram_percent=_weighted(kernels, lambda k: k.dram_percent),
-        l2_percent=_weighted(kernels, lambda k: k.l2_percent),
-        sm_percent=_weighted(kernels, lambda k: k.sm_percent),
-        occupancy_percent=_weighted(kernels, lambda k: k.occupancy_percent),
-        occupancy_limit_percent=_weighted(kernels, lambda k: k.occupancy_limit_percent),
-        registers=max(registers, default=None),
+        registers=max((k.registers for k in kernels if k.registers is not None), default=None),
         stalls=_stalls(kernels),
+        **totals,
+        **shares,
     )
 
 
-Figure = Callable[[KernelCounters], float | None]
+def _total(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
-def _total(kernels: Sequence[KernelCounters], figure: Figure) -> float | None:
-    values = [value for kernel in kernels if (value := figure(kernel)) is not None]
-    return sum(values) if values and len(values) == len(kernels) else None
-
-
-def _weighted(kernels: Sequence[KernelCounters], figure: Figure) -> float | None:
-    """The mean of `figure`, each kernel by its time."""
-    pairs = [(value, k.duration_ns) for k in kernels if (value := figure(k)) is not None and k.duration_ns]
+def _weighted(kernels: Sequence[KernelCounters], values: Sequence[float | None]) -> float | None:
+    """The mean of `values`, one a kernel, each by the kernel's time."""
+    times = [kernel.duration_ns for kernel in kernels]
+    pairs = [(value, ns) for value, ns in zip(values, times, strict=True) if value is not None and ns]
     if not pairs or len(pairs) != len(kernels):
         return None
     return sum(value * ns for value, ns in pairs) / sum(ns for _, ns in pairs)
@@ -111,8 +96,7 @@ def _stalls(kernels: Sequence[KernelCounters]) -> tuple[tuple[str, float], ...]:
     """Share of each reason, the kernels weighted by their time; `selected` is no stall and left out of the names."""
     reasons = {reason for kernel in kernels for reason in kernel.stalls or {}}
     weighted = {
-        reason: _weighted(kernels, lambda k, reason=reason: (k.stalls or {}).get(reason, 0.0))  # type: ignore[misc]
-        for reason in reasons
+        reason: _weighted(kernels, [(kernel.stalls or {}).get(reason, 0.0) for kernel in kernels]) for reason in reasons
     }
     known = {reason: value for reason, value in weighted.items() if value is not None}
     total = sum(known.values())

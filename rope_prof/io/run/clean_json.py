@@ -26,15 +26,9 @@ KINETO_FIELDS: Final = frozenset(
     (
         *("schemaVersion", "deviceProperties", "traceEvents", "traceName", "displayTimeUnit", "baseTimeNanoseconds"),
         *("trace_id", "distributedInfo", "cuda_runtime_version", "cuda_driver_version", "cupti_version"),
-        *(
-            "roctracer_version",
-            "hip_runtime_version",
-            "hip_driver_version",
-            "xpu_runtime_version",
-            "xpu_driver_version",
-        ),
-        *("record_shapes", "profile_memory", "with_flops", "with_stack", "with_modules", "is_cuda_graph_captured"),
-        *("host_name", "rope_prof"),  # the first without its value
+        *("roctracer_version", "hip_runtime_version", "hip_driver_version", "xpu_runtime_version"),
+        *("xpu_driver_version", "record_shapes", "profile_memory", "with_flops", "with_stack", "with_modules"),
+        *("is_cuda_graph_captured", "host_name", "rope_prof"),  # `host_name` without its value
     )
 )
 #: Fields whose value names a machine or a person, wherever they stand.

@@ -22,22 +22,9 @@ if TYPE_CHECKING:
 #: Names that most machines carry, or that mean no one.
 _NOBODY: Final = frozenset(
     (
-        *(
-            "localhost",
-            "root",
-            "user",
-            "ubuntu",
-            "runner",
-            "nobody",
-            "docker",
-            "admin",
-            "guest",
-            "test",
-            "build",
-            "jenkins",
-        ),
+        *("localhost", "root", "user", "ubuntu", "runner", "nobody", "docker", "admin", "guest", "test", "build"),
         *("jovyan", "coder", "vscode", "ec2-user", "azureuser", "debian", "centos", "fedora", "default", "workspace"),
-        *("cuda", "torch", "pytorch", "triton", "nvidia", "flash", "python", "kernel"),
+        *("jenkins", "cuda", "torch", "pytorch", "triton", "nvidia", "flash", "python", "kernel"),
     )
 )
 _SECRET_NAME: Final = re.compile(r"TOKEN|KEY|SECRET|PASS|AUTH|CRED", re.IGNORECASE)
@@ -177,7 +164,7 @@ def private_words(environment: Mapping[str, str] | None = None) -> PrivateWords:
     home = str(Path.home())
     if len(home) > len("/"):
         kinds[home] = "home"
-    names = {"host": _host(), "user": _user()}
+    names = {"host": socket.gethostname(), "user": _user()}
     kinds |= {word: kind for kind, word in names.items() if len(word) >= 3 and word.lower() not in _NOBODY}
     return PrivateWords({word: kinds[word] for word in sorted(kinds, key=lambda word: (-len(word), word))})
 
@@ -193,10 +180,6 @@ def _values(environment: Mapping[str, str]) -> Iterator[str]:
         if not secret and value.startswith("/"):
             continue
         yield value
-
-
-def _host() -> str:
-    return socket.gethostname()
 
 
 def _user() -> str:

@@ -12,7 +12,7 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,25 +33,9 @@ METRICS: Final[dict[str, str]] = {
     "occupancy_limit_percent": "sm__maximum_warps_per_active_cycle_pct",
 }
 STALLS: Final = (
-    "barrier",
-    "branch_resolving",
-    "dispatch_stall",
-    "drain",
-    "gmma",
-    "imc_miss",
-    "lg_throttle",
-    "long_scoreboard",
-    "math_pipe_throttle",
-    "membar",
-    "mio_throttle",
-    "misc",
-    "no_instruction",
-    "not_selected",
-    "selected",
-    "short_scoreboard",
-    "sleeping",
-    "tex_throttle",
-    "wait",
+    *("barrier", "branch_resolving", "dispatch_stall", "drain", "gmma", "imc_miss", "lg_throttle", "long_scoreboard"),
+    *("math_pipe_throttle", "membar", "mio_throttle", "misc", "no_instruction", "not_selected", "selected"),
+    *("short_scoreboard", "sleeping", "tex_throttle", "wait"),
 )
 _STALL: Final = "smsp__average_warps_issue_stalled_{}_per_issue_active.ratio"
 #: What `ncu --metrics` is asked for.
@@ -213,11 +197,7 @@ def _csv_range(row: Mapping[str, str], domain: str) -> str | None:
     """The innermost range of `domain` in the NVTX columns of a row."""
     for name, cell in row.items():
         if "Push/Pop" in name and cell:
-            found = _ranges_of(cell, domain)
+            found: list[str] = re.findall(rf'{re.escape(domain)}[:"]+([^:"]+#\d+)', cell)
             if found:
                 return found[-1]
     return None
-
-
-def _ranges_of(cell: str, domain: str) -> Sequence[str]:
-    return re.findall(rf'{re.escape(domain)}[:"]+([^:"]+#\d+)', cell)

@@ -25,7 +25,7 @@ from rope_prof.io.kineto.digits import LIMIT_NS
 from rope_prof.io.layout import SYSTEMS_SUFFIX
 from rope_prof.io.sqlite import damaged_table, tables_of
 from rope_prof.io.trace.tables import ExportTables, FolderTables, SqliteTables
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, proof
+from rope_prof.model.trace import GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, proof
 
 _KERNEL: Final = "CUPTI_ACTIVITY_KIND_KERNEL"
 _MEMCPY: Final = "CUPTI_ACTIVITY_KIND_MEMCPY"
@@ -34,18 +34,9 @@ _GRAPH: Final = "CUPTI_ACTIVITY_KIND_GRAPH_TRACE"
 _HOST_NODE: Final = "CUPTI_ACTIVITY_KIND_GRAPH_HOST_NODE"
 _RUNTIME: Final = "CUPTI_ACTIVITY_KIND_RUNTIME"
 _MARKS: Final = (_KERNEL, _MEMCPY, _MEMSET, _GRAPH, _RUNTIME, "NVTX_EVENTS", "META_DATA_EXPORT", "StringIds")
-_COPIES: Final = {
-    1: "HtoD",
-    2: "DtoH",
-    3: "HtoA",
-    4: "AtoH",
-    5: "AtoA",
-    6: "AtoD",
-    7: "DtoA",
-    8: "DtoD",
-    9: "HtoH",
-    10: "PtoP",
-}
+_COPIES: Final = dict(
+    enumerate(("HtoD", "DtoH", "HtoA", "AtoH", "AtoA", "AtoD", "DtoA", "DtoD", "HtoH", "PtoP"), start=1)
+)
 _RANGE_TYPES: Final = (59, 60)
 _DOMAIN_TYPE: Final = 75
 _TESTED: Final = ((3, 16), (3, 28))
@@ -101,7 +92,6 @@ class _Export:
             gpu=gpu,
             calls=calls,
             ranges=ranges,
-            ops=pl.DataFrame(schema=CPU_OPS),
             overheads=overheads,
             events=self._events,
             nodes=self._gpu(self._timed(_HOST_NODE, _WHERE), "host_node", pl.lit("HostNode")).select(list(GRAPH_NODES)),

@@ -6,10 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import polars as pl
-
 from rope_prof.errors import TraceError
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace
+from rope_prof.model.trace import Finding, Trace
 
 MAX_BYTES: Final = 512 << 20
 _TIME: Final = "time (ns)"
@@ -20,11 +18,7 @@ def read_proton(chunks: Iterable[bytes], source: str, findings: Sequence[Finding
 
     Raises `TraceError` for a cut, damaged or too large file: a tree that is cut has no readable part.
     """
-    text = bytearray()
-    for chunk in chunks:
-        text += chunk
-        if len(text) > MAX_BYTES:
-            raise TraceError(f"{source!r} is a Proton profile of more than {MAX_BYTES >> 20} MiB, the limit")
+    text = whole(chunks, f"{source!r} is a Proton profile")
     try:
         value = json.loads(text.decode("utf-8-sig", errors="replace"))
     except RecursionError:
@@ -36,15 +30,20 @@ def read_proton(chunks: Iterable[bytes], source: str, findings: Sequence[Finding
     return Trace(
         format="proton",
         source=source,
-        gpu=pl.DataFrame(schema=GPU_EVENTS),
-        calls=pl.DataFrame(schema=HOST_CALLS),
-        ranges=pl.DataFrame(schema=RANGES),
-        ops=pl.DataFrame(schema=CPU_OPS),
-        overheads=pl.DataFrame(schema=OVERHEADS),
         events=len(totals),
         findings=tuple(findings),
         metadata={"totals": totals},
     )
+
+
+def whole(chunks: Iterable[bytes], what: str) -> bytes:
+    """All of them together. Errors: TraceError, which begins with `what`, past the limit."""
+    text = bytearray()
+    for chunk in chunks:
+        text += chunk
+        if len(text) > MAX_BYTES:
+            raise TraceError(f"{what} of more than {MAX_BYTES >> 20} MiB, the limit")
+    return bytes(text)
 
 
 def _totals(root: dict[str, Any]) -> Iterator[dict[str, Any]]:

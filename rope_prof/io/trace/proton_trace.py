@@ -12,12 +12,11 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from rope_prof.errors import TraceError
 from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.kineto.args import ints
 from rope_prof.io.kineto.digits import microseconds_to_ns
-from rope_prof.io.trace.proton import MAX_BYTES
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, empty
+from rope_prof.io.trace.proton import whole
+from rope_prof.model.trace import GPU_EVENTS, Finding, Trace
 
 _NONE: Final = msgspec.Raw(b"")
 
@@ -40,14 +39,9 @@ _decode = msgspec.json.Decoder(_Stream).decode
 
 def read_proton_trace(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
     """The trace; a line that is cut or damaged is left out and said. Errors: TraceError for a too large file."""
-    text = bytearray()
-    for chunk in chunks:
-        text += chunk
-        if len(text) > MAX_BYTES:
-            raise TraceError(f"{source!r} is a Proton trace of more than {MAX_BYTES >> 20} MiB, the limit")
     events: list[_Event] = []
     lost = 0
-    for line in bytes(text).splitlines():
+    for line in whole(chunks, f"{source!r} is a Proton trace").splitlines():
         if not line.strip():
             continue
         try:
@@ -80,10 +74,6 @@ def read_proton_trace(chunks: Iterable[bytes], source: str, findings: Sequence[F
         format="proton_trace",
         source=source,
         gpu=gpu,
-        calls=empty(HOST_CALLS),
-        ranges=empty(RANGES),
-        ops=empty(CPU_OPS),
-        overheads=empty(OVERHEADS),
         events=len(events),
         findings=tuple(found),
     )

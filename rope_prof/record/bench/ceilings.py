@@ -19,13 +19,13 @@ import torch
 from rope_prof.analysis.run.capture import figures
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.run import CEILINGS, L2, Case, Ceiling, CeilingName
-from rope_prof.record.bench.subjects import Ring, cold_graph, replays
+from rope_prof.record.bench.subjects import Ring, cold_graph, over, replays
 from rope_prof.record.capture.capture import LEAST_REPLAYS, profiled
 from rope_prof.record.device.devices import CudaDevice, RecordDevice
 from rope_prof.record.device.quiet import quiet_profiler
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.plan import GRAPH_CALLS
-from rope_prof.record.loop.timing import Subject, Work
+from rope_prof.record.loop.timing import Subject, repeated
 
 #: Bytes of the buffer that is copied: on a GPU far beyond any L2, and at most this share of the free memory.
 COPY_BYTES = {"cuda": 1 << 30, "cpu": 1 << 26}
@@ -78,7 +78,7 @@ class CeilingBench:
         if not isinstance(self.device, CudaDevice):
             return {
                 "copy": [_way("eager", lambda key: _looped(key, self._copy))],
-                "in_place": [_way("mul_", lambda key: _over_ring(key, _mul, ring))],
+                "in_place": [_way("mul_", lambda key: Subject(key, over(_mul, ring.take_passes)))],
             }.get(name, [])
         from rope_prof.kernels.ceilings import empty_launch, short_empty_launch
 
@@ -179,27 +179,7 @@ def best_tile(ring: Ring, device: CudaDevice) -> tuple[int, int, int]:
 
 
 def _looped(name: str, call: Callable[[], Any]) -> Subject:
-    def work(calls: int) -> Work:
-        def run() -> None:
-            for _ in range(calls):
-                call()
-
-        return run
-
-    return Subject(name, work)
-
-
-def _over_ring(name: str, call: Callable[..., Any], ring: Ring) -> Subject:
-    def work(calls: int) -> Work:
-        batch = ring.take_passes(calls)
-
-        def run() -> None:
-            for arguments in batch:
-                call(*arguments)
-
-        return run
-
-    return Subject(name, work)
+    return Subject(name, repeated(call))
 
 
 def _pass(name: str, call: Callable[..., Any], ring: Ring, device: CudaDevice) -> Subject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -145,9 +146,14 @@ def trust_no_flags(device: RecordDevice) -> bool:
 
 def eager_subject(key: Key, call: Call, ring: Ring) -> Subject:
     """Modes eager and compile: `call` on the next buffers of the ring, one after the other."""
+    return Subject(key.name, over(call, partial(ring.take, l2=key.l2)))
+
+
+def over(call: Call, take: Callable[[int], Sequence[tuple[Any, ...]]]) -> Callable[[int], Work]:
+    """`work` of a subject: `call` on each of the arguments that `take` gives for so many calls."""
 
     def work(calls: int) -> Work:
-        batch = ring.take(calls, key.l2)
+        batch = take(calls)
 
         def run() -> None:
             for arguments in batch:
@@ -155,7 +161,7 @@ def eager_subject(key: Key, call: Call, ring: Ring) -> Subject:
 
         return run
 
-    return Subject(key.name, work)
+    return work
 
 
 def graph_subject(key: Key, call: Call, ring: Ring, device: RecordDevice) -> Subject:

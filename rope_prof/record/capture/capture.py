@@ -86,7 +86,7 @@ def capture(
 def attach_profiler(device: RecordDevice, by: str) -> None:
     """Let the profiler listen once to next to nothing: what it does once in a process is then behind."""
     with quiet_profiler():
-        recording = profiler(by, _activities(device))
+        recording = profiler(by, activities(device))
         recording.prepare_trace()
         recording.start_trace()
         torch.ones(8, device=device.torch_device).mul_(2)
@@ -94,7 +94,8 @@ def attach_profiler(device: RecordDevice, by: str) -> None:
         recording.stop_trace()
 
 
-def _activities(device: RecordDevice) -> list[torch.profiler.ProfilerActivity]:
+def activities(device: RecordDevice) -> list[torch.profiler.ProfilerActivity]:
+    """What the profiler is to see of a device."""
     kinds = torch.profiler.ProfilerActivity
     return [kinds.CPU, kinds.CUDA] if device.kind == "cuda" else [kinds.CPU]
 
@@ -126,7 +127,7 @@ def profiled(
     by: str = "kineto",
 ) -> None:
     """Write Kineto JSON of `ranges` ranges `<name>#<n>`, each one step of `subject`, to `out`."""
-    recording = profiler(by, _activities(device))
+    recording = profiler(by, activities(device))
     marks = [CallRange(name, call) for call in range(ranges)]
     works = [subject.work(subject.step) for _ in range(ranges)]
     recording.prepare_trace()

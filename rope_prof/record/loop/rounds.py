@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from rope_prof.record.loop.book import LATER, Book
 from rope_prof.record.loop.describe import reason
 from rope_prof.record.loop.protocols import Bench, Progress
 from rope_prof.record.loop.stopping import Limits, Watch, baselines
-from rope_prof.record.loop.timing import Failures, Subject, level, measure
+from rope_prof.record.loop.timing import Failures, Sample, Subject, level, measure
 
 #: Rounds of a rank while all others wait; seven are the least that two sides are compared by.
 ALONE_ROUNDS = 8
@@ -51,21 +52,24 @@ class Rounds:
     def alone(self, case: Case, subjects: list[Subject]) -> None:
         """Rounds of what has been timed of `case`, by this rank while all others wait; what fails in them has none."""
         left = {key.name for key in self.book.pending(case)}
-        taken_rounds = measure(
-            [subject for subject in subjects if subject.name in left],
-            range(ALONE_ROUNDS),
+        live = [subject for subject in subjects if subject.name in left]
+        for taken in self._taken(case, live, range(ALONE_ROUNDS), Failures()):
+            self.book.add([replace(sample, key=ALONE + sample.key) for sample in taken])
+        self.book.flush()
+
+    def _taken(self, case: Case, subjects: list[Subject], numbers: range, failures: Failures) -> Iterator[list[Sample]]:
+        return measure(
+            subjects,
+            numbers,
             seed=self.book.run.seed,
             case=case.name,
             clock=self.bench.clock,
             device=self.bench.device,
-            failures=Failures(),
+            failures=failures,
             before_round=self.bench.refill,
             throttled=self.bench.throttled,
             conditions=self.bench.conditions,
         )
-        for taken in taken_rounds:
-            self.book.add([replace(sample, key=ALONE + sample.key) for sample in taken])
-        self.book.flush()
 
     def _enter(self, key: Key, subject: Subject, failures: Failures, watch: Watch, done: int, why: Why | None) -> None:
         if subject.name in failures.by_name:
@@ -132,20 +136,8 @@ class Rounds:
         numbers = range(max(watch.rounds_done, self.repeat * self.limits.rounds), most)
         done = numbers.start
         why: Why | None = None if numbers else "rounds"
-        taken_rounds = measure(
-            [*live, *ceilings],
-            numbers,
-            seed=self.book.run.seed,
-            case=case.name,
-            clock=self.bench.clock,
-            device=self.bench.device,
-            failures=failures,
-            before_round=self.bench.refill,
-            throttled=self.bench.throttled,
-            conditions=self.bench.conditions,
-        )
         try:
-            for number, taken in zip(numbers, taken_rounds, strict=False):
+            for number, taken in zip(numbers, self._taken(case, [*live, *ceilings], numbers, failures), strict=False):
                 left = [name for name in names if name not in failures.by_name]
                 if not left:
                     break

@@ -76,6 +76,19 @@ class Subject:
 Taker = Callable[[Subject, int, bool], list["Sample"]]
 
 
+def repeated(call: Callable[[], object]) -> Callable[[int], Work]:
+    """`work` of a subject whose calls take nothing."""
+
+    def work(calls: int) -> Work:
+        def run() -> None:
+            for _ in range(calls):
+                call()
+
+        return run
+
+    return work
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One row of samples.parquet: `ns` for `calls` calls; what follows is None where nothing says.

@@ -79,7 +79,11 @@ def record_nsight(folder: Path, tool: Tool, device: str) -> Nsight:
     before = read_nsight(folder) or Nsight()
     try:
         with tempfile.TemporaryDirectory(prefix="rope_prof-") as scratch:
-            after = _after(before, found, tool, device, Path(scratch))
+            asked = (found, tool, device, Path(scratch))
+            if tool.which == "systems":
+                after = replace(before, systems=record_systems(*asked))
+            else:
+                after = replace(before, compute=record_compute(*asked))
     except NsightError as error:
         _note_failure(folder, before, tool, str(error))
         raise
@@ -94,12 +98,6 @@ def _note_failure(folder: Path, before: Nsight, tool: Tool, reason: str) -> None
         write_nsight(folder, replace(before, systems=Systems(recording=failed)))
     if tool.which == "compute" and not (before.compute and before.compute.kernels):
         write_nsight(folder, replace(before, compute=Compute(recording=failed)))
-
-
-def _after(before: Nsight, found: RunFolder, tool: Tool, device: str, scratch: Path) -> Nsight:
-    if tool.which == "systems":
-        return replace(before, systems=record_systems(found, tool, device, scratch))
-    return replace(before, compute=record_compute(found, tool, device, scratch))
 
 
 def record_systems(found: RunFolder, tool: Tool, device: str, scratch: Path) -> Systems:

@@ -28,17 +28,8 @@ PRODUCT: dict[Which, str] = {"systems": "Nsight Systems", "compute": "Nsight Com
 TRIED: dict[Which, tuple[str, str]] = {"systems": ("2025.3", "2025.3"), "compute": ("2025.3", "2025.3")}
 #: What the workload may see of the environment; folders of a user's own among them go by a neutral name.
 ALLOWED = (
-    "CC",
-    "CUDA_DEVICE_ORDER",
-    "CUDA_HOME",
-    "CUDA_PATH",
-    "CUDA_VISIBLE_DEVICES",
-    "CXX",
-    "LD_LIBRARY_PATH",
-    "NVIDIA_DRIVER_CAPABILITIES",
-    "NVIDIA_VISIBLE_DEVICES",
-    "PATH",
-    "TRITON_PTXAS_PATH",
+    *("CC", "CUDA_DEVICE_ORDER", "CUDA_HOME", "CUDA_PATH", "CUDA_VISIBLE_DEVICES", "CXX", "LD_LIBRARY_PATH"),
+    *("NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES", "PATH", "TRITON_PTXAS_PATH"),
 )
 LIMIT_S = 900
 _PACKAGES = {
@@ -174,15 +165,8 @@ def run(tool: Tool, options: Sequence[str], scratch: Path) -> str:
     Errors: NsightError in one sentence, for an exit code other than 0 and for messages that mean failure.
     """
     launcher = shutil.copyfile(Path(__file__).with_name("launch.py"), scratch / "launch.py")
-    command = [
-        sys.executable,
-        "-I",
-        str(launcher),
-        str(tool.path),
-        *options,
-        sys.executable,
-        str(write_workload(scratch)),
-    ]
+    workload = (sys.executable, str(write_workload(scratch)))
+    command = [sys.executable, "-I", str(launcher), str(tool.path), *options, *workload]
     try:
         done = subprocess.run(
             command,

@@ -75,12 +75,9 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         require_seed(self.seed)
-        for name in ("prompt_tokens", "decode_tokens"):
-            if getattr(self, name) < 2:
-                raise UsageError(f"{name.replace('_', ' ')} {getattr(self, name)}; expected at least 2")
-        for name in ("rounds", "sample_tokens"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name.replace('_', ' ')} {getattr(self, name)}; expected at least 1")
+        for name, least in {"prompt_tokens": 2, "decode_tokens": 2, "rounds": 1, "sample_tokens": 1}.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name.replace('_', ' ')} {getattr(self, name)}; expected at least {least}")
         if self.operation not in PATCHES:
             known = " or ".join(map(repr, PATCHES))
             raise UsageError(f"operation {self.operation!r} cannot be put into the model; expected {known}")
@@ -127,7 +124,8 @@ class _Bench:
 
 def check_start(options: ModelOptions, device: RecordDevice) -> Memory:
     """What it will need and what the device has. Errors: UnavailableError, UsageError."""
-    found = memory(configuration(options.preset, options.layers), _all_tokens(options), device)
+    tokens = options.prompt_tokens + options.decode_tokens
+    found = memory(configuration(options.preset, options.layers), tokens, device)
     for name in options.names:
         try:
             options.path(name)
@@ -136,10 +134,6 @@ def check_start(options: ModelOptions, device: RecordDevice) -> Memory:
         except ImportError as error:
             raise UnavailableError(f"path {name!r} cannot be imported ({error}); install triton (Linux)") from error
     return found
-
-
-def _all_tokens(options: ModelOptions) -> int:
-    return options.prompt_tokens + options.decode_tokens
 
 
 def record_model(options: ModelOptions, device: RecordDevice, folder: Path, found: Memory, say: Say) -> EndToEnd:

@@ -105,11 +105,12 @@ def _text_model(config: Any) -> Any:
 def weights(config: Any) -> tuple[int, int]:
     """(parameters, their bytes) of the text model, counted without allocating any."""
     with torch.device("meta"):
-        model = _text_model(config)
-    return (
-        sum(p.numel() for p in model.parameters()),
-        sum(p.numel() * p.itemsize for p in model.parameters()),
-    )
+        return _counted(_text_model(config))
+
+
+def _counted(model: Any) -> tuple[int, int]:
+    held = list(model.parameters())
+    return sum(p.numel() for p in held), sum(p.numel() * p.itemsize for p in held)
 
 
 def memory(config: Any, tokens: int, device: RecordDevice) -> Memory:
@@ -163,12 +164,12 @@ def build(preset: str, layers: int | None, device: RecordDevice, seed: int) -> T
     torch.manual_seed(seed)
     with torch.device(device.torch_device):
         model = _text_model(config)
-    count = sum(p.numel() for p in model.parameters())
+    count, held_bytes = _counted(model)
     facts = ModelFacts(
         preset=preset,
         layers=config.num_hidden_layers,
         parameters=count,
-        weights_bytes=sum(p.numel() * p.itemsize for p in model.parameters()),
+        weights_bytes=held_bytes,
         dtype="bf16",
         experts=str(model.config._experts_implementation),
         attention=str(model.config._attn_implementation),

@@ -20,6 +20,7 @@ import torch
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.layout import TRACE_SUFFIX
 from rope_prof.model.end_to_end import SCHEMA_VERSION, Phase
+from rope_prof.record.capture.capture import activities
 from rope_prof.record.capture.file import capture_file
 from rope_prof.record.capture.ranges import CallRange, ranges_alone
 from rope_prof.record.device.devices import RecordDevice
@@ -67,9 +68,6 @@ def profile(engine: StepEngine, patch: RopePatch, path: str, phase: Phase, devic
     """Record `STEPS` steps of `phase` with `path` in use: the name of the trace in `folder`. Stock rope afterwards."""
     name = f"{path.replace(':', '@')}.{phase}"
     file = f"end_to_end.{name}{TRACE_SUFFIX}"
-    kinds = [torch.profiler.ProfilerActivity.CPU]
-    if device.kind == "cuda":
-        kinds.append(torch.profiler.ProfilerActivity.CUDA)
     patch.use(path)
     logits, cache = engine.prefill()
 
@@ -81,7 +79,7 @@ def profile(engine: StepEngine, patch: RopePatch, path: str, phase: Phase, devic
 
     for _ in range(WARM_STEPS):
         step()
-    profiler = torch.profiler.profile(activities=kinds, acc_events=True)
+    profiler = torch.profiler.profile(activities=activities(device), acc_events=True)
     try:
         patch.use(path, wrap=in_ranges(f"{name}.rope"))
         with quiet_profiler(), layer_ranges(engine.built.model.layers, f"{name}.layer"):
