@@ -30,13 +30,32 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 def operator(schema: str, function: Callable[..., Any], fake: Callable[..., Any] = _nothing) -> Callable[..., Any]:
-    """The operator `rope_prof::<schema>` as a callable; without a `fake` it returns nothing."""
+    """The operator `rope_prof::<schema>` as a callable; without a `fake` it returns nothing.
+
+    What it writes may be no view that compiled code has made at an offset of changing sizes: Inductor (torch 2.11 to
+    2.13) writes to the first element of such a view's storage instead. That is a ValueError while it is traced.
+    """
     name = schema.partition("(")[0]
     _LIBRARY.define(schema)
     _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"rope_prof::{name}", fake, lib=_LIBRARY)
-    found: Callable[..., Any] = getattr(torch.ops.rope_prof, name).default
-    return found
+    found: Any = getattr(torch.ops.rope_prof, name).default
+    parameters = enumerate(found._schema.arguments)
+    written = [(at, each.name) for at, each in parameters if each.alias_info is not None and each.alias_info.is_write]
+
+    def traced(*arguments: Any) -> Any:
+        for at, parameter in written:
+            offset = 0 if arguments[at] is None else arguments[at].storage_offset()
+            if isinstance(offset, torch.SymInt) and offset.node.expr.args:  # neither a number nor one symbol
+                raise ValueError(
+                    f"{parameter} is a view made in compiled code, {offset} elements into its tensor; torch.compile "
+                    "would write to the beginning of that: give the view itself to the compiled function, or mark "
+                    "the sizes static"
+                )
+        return fake(*arguments)
+
+    torch.library.register_fake(f"rope_prof::{name}", traced, lib=_LIBRARY)
+    operation: Callable[..., Any] = found
+    return operation
 
 
 class _Along(threading.local):

@@ -126,10 +126,9 @@ def fused(
     written, as in every layer of a served model; they are then read while the kernel ahead still runs.
     Errors: TypeError or ValueError that names the tensor, what was seen and what is expected.
     """
-    whole = v_cache is None
-    if v_cache is None:
-        k_cache, v_cache = halves(k_cache)
     if not is_dynamo_compiling():
+        if v_cache is None:
+            k_cache, v_cache = halves(k_cache)
         last = layouts.last
         if (
             last is not None
@@ -152,7 +151,7 @@ def fused(
     to, source = (q, None) if out is None else (out, q)
     _OPERATOR(
         to, source, k, v, positions, cos_sin_cache, k_cache, v_cache, slots, k_scale, v_scale, k if keep_k else None,
-        word_of(shape, layout, settled=settled), whole,
+        word_of(shape, layout, settled=settled),
     )  # fmt: skip
 
 
@@ -213,10 +212,14 @@ def repeated(
 
 def _operator(
     to: torch.Tensor, source: Maybe, k: torch.Tensor, v: torch.Tensor, positions: torch.Tensor, table: torch.Tensor,
-    k_cache: torch.Tensor, v_cache: torch.Tensor, slots: torch.Tensor, k_scale: Maybe, v_scale: Maybe, kept: Maybe,
-    word: str, _whole: bool,
+    k_cache: torch.Tensor, v_cache: Maybe, slots: torch.Tensor, k_scale: Maybe, v_scale: Maybe, kept: Maybe, word: str,
 ) -> None:  # fmt: skip
-    """What the operator runs: q is `source`, or `to` itself where it is turned in place; `kept` is k where k is."""
+    """What the operator runs: q is `source`, or `to` itself where it is turned in place; `kept` is k where k is.
+
+    A cache that holds both is halved here: of views made in the graph `operator` tells.
+    """
+    if v_cache is None:
+        k_cache, v_cache = halves(k_cache)
     last = layouts.last
     if (
         last is not None
@@ -243,8 +246,10 @@ def _operator(
 
 def _fake(*arguments: Any) -> None:
     """Nothing is returned. Errors: ValueError for two caches that torch.compile would clone one of, or get wrong."""
-    k_cache, v_cache, whole = arguments[6], arguments[7], arguments[13]
-    if one_storage(k_cache, v_cache) and not whole:
+    k_cache, v_cache = arguments[6], arguments[7]
+    if v_cache is None:
+        halves(k_cache)
+    elif one_storage(k_cache, v_cache):
         raise ValueError(
             "k_cache and v_cache are views of one tensor; under torch.compile pass that tensor whole as k_cache, and "
             "None as v_cache: of two views Inductor would clone one"
@@ -253,8 +258,8 @@ def _fake(*arguments: Any) -> None:
 
 _OPERATOR = operator(
     "mrope_kv_(Tensor(a!) to, Tensor? source, Tensor k, Tensor v, Tensor positions, Tensor cos_sin_cache, "
-    "Tensor(b!) k_cache, Tensor(c!) v_cache, Tensor slots, Tensor? k_scale, Tensor? v_scale, "
-    "Tensor(d!)? kept, str word, bool whole) -> ()",
+    "Tensor(b!) k_cache, Tensor(c!)? v_cache, Tensor slots, Tensor? k_scale, Tensor? v_scale, "
+    "Tensor(d!)? kept, str word) -> ()",
     _operator,
     _fake,
 )

@@ -138,7 +138,7 @@ def test_compiled_code_and_graphs_launch_one_kernel_and_are_right(interleaved: b
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step(*given)
-    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+    with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as seen:
         graph.replay()
         torch.cuda.synchronize()
     assert min(shares(x, want, x.q)) >= ROUNDED

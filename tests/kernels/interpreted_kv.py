@@ -103,13 +103,13 @@ def outside() -> Facts:
     return {"q": rows[0], "k": rows[1], "v": int(x.v_cache.isnan().sum())}
 
 
-def compiled(*, interleaved: bool) -> Facts:
+def compiled(*, interleaved: bool, dynamic: bool | None = None) -> Facts:
     """torch.compile(fullgraph=True), everything a graph input: the operator once, no clone, the right answer twice."""
     from torch._inductor.utils import run_and_get_code
 
     x, shape = made(interleaved=interleaved)
     y, _ = made(interleaved=interleaved)
-    step = torch.compile(lambda *tensors: fused(*tensors, None, None, shape), fullgraph=True)
+    step = torch.compile(lambda *tensors: fused(*tensors, None, None, shape), fullgraph=True, dynamic=dynamic)
     facts: Facts = {"code": ""}
 
     def tensors(one: KvInputs) -> tuple[Any, ...]:
@@ -141,6 +141,28 @@ def compiled_views() -> Facts:
     except Exception as refused:
         return {"refused": str(refused)}
     return {"refused": ""}
+
+
+def compiled_view_inside() -> Facts:
+    """A layer's caches taken out of all layers' in compiled code: right at fixed sizes, refused at changing ones."""
+    found: Facts = {}
+    for dynamic in (False, True):
+        x, shape = made()
+        keys, values = (torch.stack([torch.zeros_like(each), each]) for each in (x.k_cache, x.v_cache))
+        every = x.arguments(shape)
+        want = reference(*every)  # type: ignore[arg-type]
+        step = torch.compile(
+            lambda k, v, *rest, shape=shape: fused(*rest[:5], k[1], v[1], rest[5], None, None, shape),
+            fullgraph=True, dynamic=dynamic,
+        )  # fmt: skip
+        try:
+            step(keys, values, *every[:5], every[7])
+        except Exception as refused:
+            found["refused"] = str(refused)
+        else:
+            found["errors"] = [float((got.double() - right).abs().max()) for got, right in
+                               zip((x.q, keys[1], values[1]), want, strict=True)]  # fmt: skip
+    return found
 
 
 def compiled_path(name: str) -> Facts:
@@ -184,6 +206,8 @@ CASES: dict[str, Callable[[], Facts]] = {
     "compiled": partial(compiled, interleaved=False),
     **{f"compiled {name}": partial(compiled_path, name) for name in ("served", "rope-then-index", "rope-then-write")},
     "compiled interleaved": partial(compiled, interleaved=True),
+    "compiled interleaved at any sizes": partial(compiled, interleaved=True, dynamic=True),
+    "compiled view inside": compiled_view_inside,
 }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def lacks(name: str, kind: str) -> str | None:
 def profiler(name: str, kinds: Sequence[Any]) -> Any:
     """A `torch.profiler.profile` of those activities by the profiler of that name."""
     if name == "kineto":
-        return torch.profiler.profile(activities=kinds)
+        return torch.profiler.profile(activities=kinds, acc_events=True)  # torch 2.11 warns of one cycle without
     config = json.dumps({"backend": _backend()})
     asked = torch._C._profiler._ExperimentalConfig(custom_profiler_config=config)
     return torch.profiler.profile(activities=kinds, experimental_config=asked)
