@@ -6,8 +6,6 @@ import gc
 import os
 import sys
 
-from rope_prof.cli import main as run
-
 #: A command makes hundreds of thousands of objects while it loads and lets few of them go: looking for circles after
 #: every 700 new ones, as Python does, took a tenth of a short command's time, and every 50,000 a twentieth.
 _NEW_OBJECTS = 200_000
@@ -17,6 +15,8 @@ _READING = frozenset({"show", "compare", "export", "analyze", "baseline", "open"
 
 def main() -> None:
     """Run the command line and end with its exit code."""
+    from rope_prof.cli import main as run  # a worker of `analyze`, which loads this module too, has no use for it
+
     gc.set_threshold(_NEW_OBJECTS)
     if _READING.intersection(sys.argv[1:2]):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -6,6 +6,7 @@ were in hand are tried again one at a time, so that the one that kills its worke
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -120,7 +121,8 @@ def processes(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin() -> None:
-    """In a new worker: no life beyond the parent's."""
+    """In a new worker: no life beyond the parent's, and no search for circles among what it has loaded."""
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from rope_prof.cli import main
+from rope_prof.io.trace.same import one_content
+from rope_prof.io.trace.storage import Source
 from tests.builders import kernel, kineto_json, trace
 
 
@@ -23,3 +25,11 @@ def test_names_of_one_content_are_said_to_be_one(tmp_path: Path, capsys: pytest.
     assert len(told) == 1
     assert told[0].startswith("4 names of one content: ")
     assert "line\\nbreak.json" in told[0] and "other.json" not in told[0]
+
+
+def test_files_that_begin_alike_are_read_to_their_ends(tmp_path: Path) -> None:
+    whole = bytes(1 << 17)
+    for name, data in (("a", whole), ("b", whole), ("c", whole[:-1] + b"x"), ("d", b"x" + whole[1:])):
+        (tmp_path / name).write_bytes(data)
+    sources = [Source(address=str(path), size=path.stat().st_size, stamp="") for path in sorted(tmp_path.iterdir())]
+    assert one_content(sources) == [(sources[0].shown, sources[1].shown)]
