@@ -350,8 +350,7 @@ def main() -> None:
     paths = {name: kernel_paths.path(name) for name in names}
     found, failed = peers.installed()
     paths |= {name: kernel_paths.Path(name, call, in_place=True) for name, call in found.items()}
-    for name, reason in failed.items():
-        print(f"peer {name} is installed but does not load: {reason}", file=sys.stderr)
+    print(*peers.missing(failed), sep="\n", file=sys.stderr)
     tokens = [int(n) for n in options.tokens.split(",")]
     result: dict[str, object] = {
         "schema_version": 1,

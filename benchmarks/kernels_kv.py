@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import peers
+import peers_kv
 import torch
 from rope_prof.kernels.mrope.fused import fused as rope
 from rope_prof.kernels.mrope.fused import launch as rope_launch
@@ -31,11 +33,14 @@ from rope_prof.kernels.mrope_kv.traffic import least_bytes, path_bytes
 from rope_prof.kernels.mrope_kv.write import PASS_TILES, same_bytes
 
 #: Kernels of a call, at most: a graph has so many nodes that chains are cut to fewer buffers.
-_KERNELS = {"unfused": 40, "served": 5, "rope-then-index": 5, "rope-then-write": 2}
+_KERNELS = {"unfused": 40, "served": 5, "rope-then-index": 5, "rope-then-write": 2, "vllm": 40, "vllm, text": 2}
 Call = Callable[[KvInputs], object]
+Writers = dict[str, peers_kv.Writer]
 
 
-def point(shape: MropeShape, tokens: int, kind: Any, options: Any, l2_bytes: int, tools: Any) -> dict[str, Any]:
+def point(
+    shape: MropeShape, tokens: int, kind: Any, options: Any, l2_bytes: int, tools: Any, others: Writers
+) -> dict[str, Any]:
     """One case: every path and limit over the same ring, µs a call."""
     one = make_kv_ring(shape, tokens, 1, device="cuda", kind=kind)
     touched = touched_bytes(one)
@@ -43,7 +48,7 @@ def point(shape: MropeShape, tokens: int, kind: Any, options: Any, l2_bytes: int
     ring = make_kv_ring(shape, tokens, buffers, device="cuda", kind=kind, prompt=options.prompt, seed=options.seed)
     calls = (list(ring) * -(-options.least_calls // buffers))[: max(buffers, options.least_calls)]
     graphs = {}
-    for name, call in _calls(shape, kind).items():
+    for name, call in _calls(shape, kind, others).items():
         own = calls[: max(1, tools.NODE_LIMIT // _KERNELS.get(name, 1))]
         graphs[name] = (tools.graph_of(call, own), len(own))
     columns = shape.q_heads * shape.head_dim
@@ -67,15 +72,16 @@ def point(shape: MropeShape, tokens: int, kind: Any, options: Any, l2_bytes: int
     }
 
 
-def _calls(shape: MropeShape, kind: str) -> dict[str, Call]:
-    """Every path that knows the order, and the fused one without overlapped launches; not the eager chain in fp8."""
+def _calls(shape: MropeShape, kind: str, others: Writers) -> dict[str, Call]:
+    """Every path that knows the order, the fused one without overlapped launches, and peers that write such a cache."""
 
-    def of(name: str) -> Call:
-        call = path(name).call
+    def of(name: str, call: peers_kv.Writer | None = None) -> Call:
+        call = call or path(name).call
         return lambda x: call(*x.arguments(shape))
 
     left_out = set() if shape.order == "ernie" else {"served"}
     found = {name: of(name) for name in NAMES if name not in left_out}
+    found |= {name: of(name, call) for name, call in others.items() if kind in call.kinds}  # type: ignore[attr-defined]
     found["fused, no overlap"] = lambda x: launch(Given(*x.arguments(shape)[:10]), shape, x.layout, overlap=False)
     if kind == "same":
         found["rope alone"] = lambda x: rope_launch(x.q, x.k, x.positions, x.cos_sin_cache, shape)
@@ -137,25 +143,27 @@ def accuracy(shape: MropeShape, kind: Any, seed: int) -> dict[str, Any]:
 def measure(options: Any, tools: Any, l2_bytes: int) -> dict[str, Any]:
     """Every point: bf16 caches of each model, fp8 ones of the first."""
     models, tokens = options.models.split(","), [int(n) for n in options.tokens.split(",")]
-    result: dict[str, Any] = {"device": [], "accuracy": {}, "wall": []}
+    others, failed = peers.installed(peers_kv.WRITERS)
+    result: dict[str, Any] = {"peers_failed": failed, "device": [], "accuracy": {}, "wall": []}
     for n in (n for n in tokens if n <= 973):
         result["wall"].append(wall(PRESETS[models[0]], n, options.wall_rounds, tools))
     for kind in ("same", "fp8"):
         for model in models if kind == "same" else models[:1]:
             result["accuracy"][f"{model} {kind}"] = accuracy(PRESETS[model], kind, options.seed)
             for n in tokens:
-                result["device"].append(point(PRESETS[model], n, kind, options, l2_bytes, tools))
+                result["device"].append(point(PRESETS[model], n, kind, options, l2_bytes, tools, others))
                 torch.cuda.empty_cache()
     return result
 
 
 def summary(result: dict[str, Any]) -> list[str]:
     """One line a point, then the means that the targets are read from."""
-    lines, passes, served = [], [], []
+    lines, passes, served = peers.missing(result["peers_failed"]), [], []
     for each in result["device"]:
         us = {name: value["median"] for name, value in each["us"].items()}
         limit, mine = us[each["limit"]], us["fused"]
-        over = {name: us[name] / mine for name in ("served", "rope-then-index", "rope-then-write") if name in us}
+        beside = ("served", "rope-then-index", "rope-then-write", *peers_kv.WRITERS)
+        over = {name: us[name] / mine for name in beside if name in us}
         lines.append(
             f"{each['model']} N={each['tokens']} cache {each['cache']}: fused {mine:.3f} µs, settled "
             f"{us['fused-settled']:.3f}, {mine / limit:.3f} of the same-bytes pass ({limit:.3f}); "

@@ -45,7 +45,8 @@ def _sglang() -> PathFunction:
     return sglang
 
 
-def _vllm() -> PathFunction:
+def vllm_embedding() -> PathFunction:
+    """The chain that vLLM serves Ernie with."""
     embedding = import_module("vllm.model_executor.layers.rotary_embedding.ernie45_vl_rope").Ernie4_5_VLRotaryEmbedding
     built: dict[tuple[MropeShape, torch.dtype], Any] = {}
 
@@ -85,23 +86,32 @@ def _liger_kernel() -> PathFunction:
     return liger_kernel
 
 
-_PEERS: dict[str, Callable[[], PathFunction]] = {
-    "sglang": _sglang,
-    "vllm": _vllm,
-    "flashinfer": _flashinfer,
-    "liger_kernel": _liger_kernel,
+Builders = dict[str, tuple[str, Callable[[], PathFunction]]]
+#: Name -> (the package that it needs, what builds it).
+_PEERS: Builders = {
+    "sglang": ("sglang", _sglang),
+    "vllm": ("vllm", vllm_embedding),
+    "flashinfer": ("flashinfer", _flashinfer),
+    "liger_kernel": ("liger_kernel", _liger_kernel),
 }
+NOT_INSTALLED = "not installed"
 
 
-def installed() -> tuple[dict[str, PathFunction], dict[str, str]]:
-    """(name -> path function of each peer that is installed and loads, name -> why one that is installed does not)."""
+def installed(builders: Builders = _PEERS) -> tuple[dict[str, PathFunction], dict[str, str]]:
+    """(name -> path function of each peer that is installed and loads, name -> why each of the others does not)."""
     found: dict[str, PathFunction] = {}
     failed: dict[str, str] = {}
-    for name, build in _PEERS.items():
-        if find_spec(name) is None:
+    for name, (package, build) in builders.items():
+        if find_spec(package) is None:
+            failed[name] = NOT_INSTALLED
             continue
         try:
             found[name] = build()
         except Exception as error:
-            failed[name] = f"{type(error).__name__}: {error}"
+            failed[name] = f"installed, but does not load: {type(error).__name__}: {error}"
     return found, failed
+
+
+def missing(failed: dict[str, str]) -> list[str]:
+    """One line a peer that is not measured."""
+    return [f"peer {name}: {reason}" for name, reason in failed.items()]

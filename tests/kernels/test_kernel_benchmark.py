@@ -15,6 +15,9 @@ import torch
 from rope_prof.kernels.mrope.inputs import Inputs, make_inputs
 from rope_prof.kernels.mrope.reference import error, reference
 from rope_prof.kernels.mrope.unfused import unfused
+from rope_prof.kernels.mrope_kv.cache import quantised, write_slots
+from rope_prof.kernels.mrope_kv.inputs import make_kv_ring
+from rope_prof.kernels.mrope_kv.reference import reference as kv_reference
 
 from tests.kernels.shapes import small
 
@@ -66,8 +69,18 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str, **names: object) -> None
 
 
 def test_no_peer_is_found_where_none_is_installed(peers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    import peers_kv
+
     monkeypatch.setattr(peers, "find_spec", lambda _: None)
-    assert peers.installed() == ({}, {})
+    assert peers.installed() == ({}, dict.fromkeys(("sglang", "vllm", "flashinfer", "liger_kernel"), "not installed"))
+    found, failed = peers.installed(peers_kv.WRITERS)
+    assert found == {}
+    assert peers.missing(failed) == [
+        "peer sglang, text: not installed",
+        "peer vllm: not installed",
+        "peer vllm, text: not installed",
+        "peer flashinfer, text: not installed",
+    ]
 
 
 @pytest.mark.parametrize("place", ["sglang.srt.layers.rotary_embedding", "sglang.kernels.ops.attention.rotary_triton"])
@@ -80,7 +93,7 @@ def test_sglang_is_called_with_a_cast_table_and_its_own_section_order(
         triton_ernie45_rope_fused_inplace=lambda *arguments: seen.append(arguments),
     )  # fmt: skip
     found, failed = peers.installed()
-    assert set(found) == {"sglang"} and failed == {}
+    assert set(found) == {"sglang"} and not failed.keys() & found.keys()
     half = x.q.bfloat16(), x.k.bfloat16()
     assert found["sglang"](*half, x.positions, x.cos_sin_cache, SHAPE) is None
     q, k, table, positions, section, head_dim, rotary_dim, neox = seen[0]
@@ -108,7 +121,7 @@ def test_vllm_is_built_once_and_its_eager_path_called(
         monkeypatch, "vllm.model_executor.layers.rotary_embedding.ernie45_vl_rope", Ernie4_5_VLRotaryEmbedding=Embedding
     )
     found, failed = peers.installed()
-    assert set(found) == {"vllm"} and failed == {}
+    assert set(found) == {"vllm"} and not failed.keys() & found.keys()
     for _ in range(2):
         out = found["vllm"](x.q, x.k, x.positions, x.cos_sin_cache, SHAPE)
         assert torch.equal(out[0], unfused(x.q, x.k, x.positions, x.cos_sin_cache, SHAPE)[0])
@@ -154,7 +167,88 @@ def test_a_peer_that_does_not_load_is_reported_with_its_reason(
     install(monkeypatch, "sglang")
     found, failed = peers.installed()
     assert found == {}
-    assert failed["flashinfer"].startswith("AttributeError: ") and failed["sglang"].startswith("ModuleNotFoundError: ")
+    unloaded = "installed, but does not load: "
+    assert failed["flashinfer"].startswith(f"{unloaded}AttributeError: ")
+    assert failed["sglang"].startswith(f"{unloaded}ModuleNotFoundError: ")
+
+
+def turn_and_put(
+    q: Any, k: Any, v: Any, k_rows: Any, v_rows: Any, table: Any, row: Any, slots: Any, neox: bool
+) -> None:
+    """What SGLang's kernel does, with its own arguments: heads apart, a pool of slots, one row of positions."""
+    assert k_rows.shape[1:] == v_rows.shape[1:] == (128,) and table.dtype == torch.float32 and row.dim() == 1
+    assert neox is False
+    new = unfused(q.flatten(1), k.flatten(1), row.expand(3, -1), table, SHAPE)
+    q.copy_(new[0].view_as(q)), k.copy_(new[1].view_as(k))
+    k_rows[slots], v_rows[slots] = k.flatten(1), v.flatten(1)
+
+
+def put(k: Any, v: Any, k_cache: Any, v_cache: Any, slots: Any, word: str, k_scale: Any, v_scale: Any) -> None:
+    """vLLM's `reshape_and_cache_flash`: k and v with heads apart, fp8 as bytes."""
+    assert (word == "fp8") is (k_cache.dtype == torch.uint8)
+    for cache, rows, scale in ((k_cache, k, k_scale), (v_cache, v, v_scale)):
+        kept = cache.view(torch.float8_e4m3fn) if word == "fp8" else cache
+        write_slots(kept, "NHD", slots, quantised(rows, scale, kept.dtype))
+
+
+def rotate(row: Any, q: Any, k: Any, head_dim: int, table: Any, neox: bool) -> None:
+    """vLLM's `rotary_embedding`, in place, with a table of q's dtype."""
+    assert (head_dim, neox, table.dtype) == (128, False, q.dtype)
+    new = unfused(q, k, row.expand(3, -1), table.float(), SHAPE)
+    q.copy_(new[0]), k.copy_(new[1])
+
+
+def append(
+    q: Any, k: Any, q_rest: None, k_rest: None, v: Any, table: Any, row: Any, caches: Any, pages: Any, ends: Any,
+    requests: Any, places: Any, *, is_neox: bool, quant_scale_kv: float, page_size: int, kv_layout: str,
+    enable_pdl: bool,
+) -> Any:  # fmt: skip
+    """FlashInfer's, by pages: a token goes to its request's page of that place."""
+    assert (is_neox, page_size, kv_layout, enable_pdl) == (False, 4, "NHD", True) and row.dtype == torch.int32
+    assert q_rest is k_rest is None and not requests.any() and ends.tolist() == [0, len(pages)]
+    new_q, new_k = unfused(q.flatten(1), k.flatten(1), row.long().expand(3, -1), table, SHAPE)
+    for cache, rows in zip(caches, (new_k.view_as(k), v), strict=True):
+        at = pages[places // page_size].long(), (places % page_size).long()
+        cache.view(torch.uint8)[at] = (rows * quant_scale_kv).to(torch.float8_e4m3fn).view(torch.uint8)
+    return new_q.to(torch.float8_e4m3fn), None
+
+
+def installed_writers(peers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    import peers_kv
+
+    def in_place(*given: Any, is_neox: bool) -> None:
+        turn_and_put(*given, is_neox)
+
+    monkeypatch.setattr(peers_kv, "vllm_embedding", lambda: lambda q, k, p, t, s: unfused(q, k, p, t, s))
+    install(monkeypatch, "sglang.kernels.ops.attention.rope", apply_rope_inplace_with_kvcache=in_place)
+    install(monkeypatch, "vllm._custom_ops", reshape_and_cache_flash=put)
+    install(monkeypatch, "vllm._custom_ops", rotary_embedding=rotate)
+    install(monkeypatch, "flashinfer.rope", rope_quantize_fp8_append_paged_kv_cache=append)
+    return peers.installed({name: (package, build) for name, (package, build) in peers_kv.WRITERS.items()})
+
+
+@pytest.mark.parametrize("prompt", ["text", "random"])
+@pytest.mark.parametrize("kind", ["same", "fp8"])
+def test_peers_that_write_the_cache_do_so_where_they_are_installed(
+    peers: ModuleType, monkeypatch: pytest.MonkeyPatch, prompt: Any, kind: Any
+) -> None:
+    """Every one is right for text; with three rows of positions only vLLM's chain is."""
+    found, failed = installed_writers(peers, monkeypatch)
+    assert failed == {}
+    wanted = {"same": ["sglang, text", "vllm", "vllm, text"], "fp8": ["vllm", "vllm, text", "flashinfer, text"]}[kind]
+    assert [name for name, call in found.items() if kind in call.kinds] == wanted
+    for name in wanted:
+        (each,) = make_kv_ring(SHAPE, 6, 1, torch.float32, kind=kind, page_size=4, prompt=prompt)
+        each.v_scale.copy_(each.k_scale) if kind == "fp8" else None  # FlashInfer has one for both
+        exact = kv_reference(*each.arguments(SHAPE))
+        made = found[name](*each.arguments(SHAPE))
+        q = each.q if made is None else made.float().view_as(each.q)
+        near = (q.double() - exact[0]).abs().max() < (1e-5 if name != "flashinfer, text" else 0.3)
+        written = all(
+            (cache.double() - want).abs().max() <= (1e-5 if kind == "same" else 0.07 * want.abs().max())
+            for cache, want in ((each.k_cache, exact[1]), (each.v_cache, exact[2]))
+        )
+        assert (bool(near) and written) is (prompt == "text" or name == "vllm"), name
 
 
 def test_spread_is_the_median_and_the_outer_tenths(kernels: ModuleType) -> None:
@@ -226,7 +320,7 @@ def test_the_summary_of_the_cache_write_says_each_ratio_and_the_means() -> None:
             "compiled rope": 44.0, "compiled fused": 50.0}  # fmt: skip
     wall = {"model": "28b", "tokens": 64, "us": {name: {"median": value} for name, value in host.items()}}
     shares = {"28b same": {"q": {"rounded_share": 0.99999}}}
-    lines = kernels_kv.summary({"device": [point, fp8], "accuracy": shares, "wall": [wall]})
+    lines = kernels_kv.summary({"peers_failed": {}, "device": [point, fp8], "accuracy": shares, "wall": [wall]})
     assert "served 10.00x, rope-then-index 5.00x, rope-then-write 1.50x" in lines[0]
     assert lines[2] == "of the same-bytes pass, N >= 973: geometric mean 1.053, 1.053 to 1.053"
     assert lines[3] == "the served chain over fused: geometric mean 10.000, 10.000 to 10.000"
