@@ -20,45 +20,21 @@ from rope_prof import __version__
 from rope_prof.commands.documents import OneDocument, one_document
 from rope_prof.errors import RopeProfError, StoppedError, UnavailableError, UsageError
 
-#: name -> (module of rope_prof.commands, function, its first sentence), in the order of the help.
+#: name -> its first sentence, in the order of the help: a module of `rope_prof.commands`, and what that runs.
 COMMANDS = {
-    "record": ("record", "record", "Measure every path on this machine and write a run folder."),
-    "show": (
-        "show",
-        "show",
-        "The table of a run: kernels, bubbles, times, speedup, accuracy; what modes and fusing buy, and why.",
-    ),
-    "compare": ("compare", "compare", "Faster, slower or the same, with intervals."),
-    "gate": ("gate", "gate", "Is this tree slower than a revision? Both are measured in turn, in fresh processes."),
-    "baseline": (
-        "baseline",
-        "baseline",
-        "Recordings kept under names, to compare with; their history over commits.",
-    ),
-    "dashboard": ("dashboard", "dashboard", "Look at a run in the browser: overview, timeline, kernels."),
-    "open": ("open", "open_", "Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C."),
-    "export": (
-        "export",
-        "export",
-        "Write a run or a trace for others: all of a trace or a part, a report, a cleaned copy, its figures.",
-    ),
-    "analyze": ("analyze", "analyze", "Judge a trace, then account for its time."),
-    "capture": (
-        "capture",
-        "capture",
-        "Record a running SGLang or vLLM server by its own profiler, find the files, account for them by phase.",
-    ),
-    "model": (
-        "model",
-        "model",
-        "Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path.",
-    ),
-    "mcp": (
-        "mcp",
-        "mcp",
-        "Serve agents: record, compare, analyze, diff, explain a gap (Model Context Protocol, extra mcp).",
-    ),
-    "doctor": ("doctor", "doctor", "What this machine can do, and what to do about the rest."),
+    "record": "Measure every path on this machine and write a run folder.",
+    "show": "The table of a run: kernels, bubbles, times, speedup, accuracy; what modes and fusing buy, and why.",
+    "compare": "Faster, slower or the same, with intervals.",
+    "gate": "Is this tree slower than a revision? Both are measured in turn, in fresh processes.",
+    "baseline": "Recordings kept under names, to compare with; their history over commits.",
+    "dashboard": "Look at a run in the browser: overview, timeline, kernels.",
+    "open": "Open a run or a trace in the offline Perfetto UI, served on 127.0.0.1 until Ctrl-C.",
+    "export": "Write a run or a trace for others: all of a trace or a part, a report, a cleaned copy, its figures.",
+    "analyze": "Judge a trace, then account for its time.",
+    "capture": "Record a running SGLang or vLLM server by its own profiler, find the files, account for them by phase.",
+    "model": "Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path.",
+    "mcp": "Serve agents: record, compare, analyze, diff, explain a gap (Model Context Protocol, extra mcp).",
+    "doctor": "What this machine can do, and what to do about the rest.",
 }
 #: What recording and the dashboard need beyond what reading does (`constraints-core.txt`).
 RECORDING = frozenset({"torch", "triton", "streamlit", "plotly", "nvtx", "viztracer", "mcp"})
@@ -67,8 +43,8 @@ _PANEL = {"rich_markup_mode": None, "add_completion": False, "pretty_exceptions_
 
 def function(name: str) -> Callable[..., None]:
     """What the command called `name` runs; its module is imported now."""
-    module, called, _ = COMMANDS[name]
-    found: Callable[..., None] = getattr(import_module(f"rope_prof.commands.{module}"), called)
+    module = import_module(f"rope_prof.commands.{name}")
+    found: Callable[..., None] = getattr(module, name, None) or getattr(module, f"{name}_")
     return found
 
 
@@ -102,7 +78,7 @@ def application() -> typer.Typer:
         **_PANEL,  # type: ignore[arg-type]
     )
     app.callback()(_root)
-    for name, (_, _, sentence) in COMMANDS.items():
+    for name, sentence in COMMANDS.items():
         app.command(name, help=sentence)(_unloaded)
     return app
 

@@ -34,7 +34,7 @@ USES = {
         rope_prof/record/worker/* rope_prof/record/bench/copies.py rope_prof/record/bench/layouts.py
         rope_prof/record/bench/values.py
         rope_prof/record/device/provenance.py rope_prof/analysis/run/processes.py rope_prof/analysis/student.py
-        rope_prof/commands/record.py: Wanted _require_workers _why_together _revision _patience
+        rope_prof/commands/record.py: _require_workers _why_together _revision
         rope_prof/record/session.py: last_process
         rope_prof/analysis/stats.py: DrawnRounds interval_of_logs drawn_mean""",
     "verdicts over runs, and gates": """
@@ -93,8 +93,7 @@ USES = {
         rope_prof/analysis/run/rank_causes.py rope_prof/record/capture/profiler.py
         rope_prof/record/loop/rounds.py: Rounds.alone""",
     "figures for other tools": """
-        rope_prof/views/exchange/* rope_prof/opened/exchange.py rope_prof/commands/export_answers.py
-        rope_prof/commands/export.py: export_exchange""",
+        rope_prof/views/exchange/* rope_prof/opened/exchange.py rope_prof/commands/export_answers.py""",
     "agents, and one document a command": """
         rope_prof/agents/* rope_prof/commands/mcp.py rope_prof/commands/documents.py""",
     "charts to zoom": """

@@ -124,15 +124,15 @@ def test_a_command_imports_itself_alone_and_no_library_that_measures_or_draws(re
     import sys
     from rope_prof.cli import COMMANDS, main
     assert main([{name!r}, "--help"]) == 0
-    modules = {{f"rope_prof.commands.{{module}}" for module, _, _ in COMMANDS.values()}}
-    assert modules & set(sys.modules) == {{f"rope_prof.commands.{{COMMANDS[{name!r}][0]}}"}}
+    modules = {{f"rope_prof.commands.{{name}}" for name in COMMANDS}}
+    assert modules & set(sys.modules) == {{"rope_prof.commands.{name}"}}
     """
     assert loaded_by(code, repository) <= (set() if name in {"show", "compare", "export"} else {"polars", "numpy"})
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_the_command_says(name: str) -> None:
-    assert (command(name).help or "").startswith(COMMANDS[name][2])
+    assert (command(name).help or "").startswith(COMMANDS[name])
 
 
 def test_the_version_is_printed(repository: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from rope_prof.model.trace import Trace
 
 
-def analyze(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyzeWords:
+    """The words of the command: which traces, what of them, and how many processes for many."""
+
     traces: Annotated[
         list[str],
         typer.Argument(
@@ -31,9 +34,9 @@ def analyze(
             metavar="TRACE...",
             help=f"{kinds(lambda one: one.writer)}; or folders, globs and URLs of many: their ranks side by side",
         ),
-    ],
-    range_: words.Range = None,
-    json_: words.Json = False,
+    ]
+    range_: words.Range = None
+    json_: words.Json = False
     out: Annotated[
         Path | None,
         typer.Option(
@@ -43,7 +46,7 @@ def analyze(
             metavar="PATH",
             help="FILE.parquet: the table of all gaps, split by cause; many traces: the folder of their dataset",
         ),
-    ] = None,
+    ] = None
     capture_trace: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,57 +56,53 @@ def analyze(
             help="how the graphs were captured (vLLM's graph_capture_rank_0…, SGLang's bs_…, torch's stacks): "
             "names the kernels of replays by module and line; may be given again",
         ),
-    ] = None,
+    ] = None
     device: Annotated[
         str | None, typer.Option(help="'cpu': take leaf operators as kernels in a trace without GPU events")
-    ] = None,
+    ] = None
     chains: Annotated[
         bool, typer.Option("--chains", help="repeated sequences of small kernels, by what fusing them could save")
-    ] = False,
+    ] = False
     bandwidth: Annotated[
         float | None, typer.Option(metavar="GB/S", help="of the GPU's memory, for the byte floors of --chains")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(help="many traces: processes, else one a core")] = None,
+    ] = None
+    workers: Annotated[int | None, typer.Option(help="many traces: processes, else one a core")] = None
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="many traces: for all processes together, as in 8G")
-    ] = None,
+    ] = None
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="many traces: the scheduler of a running Dask cluster")
-    ] = None,
+    ] = None
     scheduler_file: Annotated[
         Path | None,
         typer.Option("--scheduler-file", parser=words.path, help="many traces: the file that a Dask scheduler wrote"),
-    ] = None,
-) -> None:
+    ] = None
+
+
+@words.command
+def analyze(asked: AnalyzeWords) -> None:
     """Judge a trace, then account for its time. Exits 3 if there is nothing to account for."""
-    _check(device, bandwidth)
-    if any(one is not None for one in (workers, memory, dask, scheduler_file)) or _several(traces):
-        if chains or capture_trace:
-            raise UsageError(f"--{'chains' if chains else 'capture-trace'} looks at one trace; name one file")
+    _check(asked.device, asked.bandwidth)
+    many = {name: getattr(asked, name) for name in ("workers", "memory", "dask", "scheduler_file")}
+    if any(one is not None for one in many.values()) or _several(asked.traces):
+        if asked.chains or asked.capture_trace:
+            raise UsageError(f"--{'chains' if asked.chains else 'capture-trace'} looks at one trace; name one file")
         from rope_prof.commands.analyze_many import Many, analyze_all
 
-        many = Many(workers=workers, memory=memory, dask=dask, scheduler_file=scheduler_file)
-        analyze_all(traces, many, range_=range_, device=device, json_=json_, out=out)
+        analyze_all(
+            asked.traces, Many(**many), range_=asked.range_, device=asked.device, json_=asked.json_, out=asked.out
+        )
         return
-    trace = Path(traces[0])
-    asked: dict[str, Any] = {"range_": range_, "device": device, "bandwidth": bandwidth}
-    say = partial(_analyze, trace, asked, json_=json_, out=out, chains=chains, captures=capture_trace or [])
-    if out is None and not capture_trace and trace.is_file() and trace.stat().st_size < PARSED_FROM:
+    trace = Path(asked.traces[0])
+    if asked.out is None and not asked.capture_trace and trace.is_file() and trace.stat().st_size < PARSED_FROM:
         counted = trace.parent / NSIGHT_FILE
-        say_kept(("analyze", trace, asked, json_, chains), (trace, *([counted] if counted.exists() else [])), say)
+        inputs = (trace, *([counted] if counted.exists() else []))
+        say_kept(("analyze", asked), inputs, partial(_analyze, trace, asked))
     else:
-        say()
+        _analyze(trace, asked)
 
 
-def _analyze(
-    trace: Path,
-    asked: dict[str, Any],
-    *,
-    json_: bool,
-    out: Path | None,
-    chains: bool,
-    captures: list[str],
-) -> None:
+def _analyze(trace: Path, asked: AnalyzeWords) -> None:
     """Print it, and write the gaps. What it needs is dear to load, and not needed where the answer is kept."""
     from rich.console import Console
 
@@ -111,19 +110,19 @@ def _analyze(
     from rope_prof.views.blocks.chains import chain_blocks
     from rope_prof.views.terminal.writer import printed
 
-    account = account_of(trace, **asked, captures=captures)
-    range_ = asked["range_"]
-    if out is not None:
-        _write_gaps(account.held, out, asked["device"])
-    found = account.found if chains else None
-    if json_:
+    range_, captures = asked.range_, asked.capture_trace or []
+    account = account_of(trace, range_=range_, device=asked.device, bandwidth=asked.bandwidth, captures=captures)
+    if asked.out is not None:
+        _write_gaps(account.held, asked.out, asked.device)
+    found = account.found if asked.chains else None
+    if asked.json_:
         emit(account.document() | _chains_json(found))
     else:
         console = Console()
         account.printed_on(console)
         if range_ is not None and account.answer.devices and not account.answer.ranges:
             console.print(f"no range that launched GPU work has {range_!r} in its name", markup=False, highlight=False)
-        if chains and found is None:
+        if asked.chains and found is None:
             console.print("no chains: they need a trace with the times of its kernels")
         if found is not None:
             printed(console, chain_blocks(found))

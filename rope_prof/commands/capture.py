@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,22 +32,25 @@ _STEPS_SECONDS = 120.0
 _WAIT_S = 600.0
 
 
-def capture(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureWords:
+    """The words of the command: which server, what of it, and where its files go."""
+
     url: Annotated[
         str, typer.Option("--server", metavar="URL", help="Where the server answers, as http://127.0.0.1:30000.")
-    ],
-    engine: Annotated[str, typer.Option("--engine", metavar="|".join(ENGINES), help="What serves there.")],
+    ]
+    engine: Annotated[str, typer.Option("--engine", metavar="|".join(ENGINES), help="What serves there.")]
     seconds: Annotated[
         float | None,
         typer.Option(help="How long its profiler runs; default 3. With --steps the longest that they may take, 120."),
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="End after so many steps of the engine.")] = None,
+    ] = None
+    steps: Annotated[int | None, typer.Option(help="End after so many steps of the engine.")] = None
     by_stage: Annotated[
         bool, typer.Option("--by-stage", help="SGLang, with --steps: prefill and decode in a file each.")
-    ] = False,
+    ] = False
     stacks: Annotated[
         bool, typer.Option("--stacks", help="Record Python stacks too: larger files, and a slower host.")
-    ] = False,
+    ] = False
     folder: Annotated[
         str | None,
         typer.Option(
@@ -56,54 +60,65 @@ def capture(
             help="Where the server writes, as it sees it: of SGLang a folder that it may write to (default: a new one "
             "in /tmp), of vLLM the torch_profiler_dir that it was started with.",
         ),
-    ] = None,
+    ] = None
     key_env: Annotated[
         str | None,
         typer.Option("--key-env", metavar="NAME", help="The environment variable that holds the server's API key."),
-    ] = None,
-    wait: Annotated[float, typer.Option(help="How many seconds it may take to write its files.")] = _WAIT_S,
+    ] = None
+    wait: Annotated[float, typer.Option(help="How many seconds it may take to write its files.")] = _WAIT_S
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", parser=words.path, help="Several ranks: the folder of their dataset."),
-    ] = None,
-    as_json: words.Json = False,
-) -> None:
+    ] = None
+    as_json: words.Json = False
+
+
+@words.command
+def capture(asked: CaptureWords) -> None:
     """Record a running SGLang or vLLM server by its own profiler, find the files, account for them by phase."""
-    if engine not in ENGINES:
-        raise UsageError(f"unknown --engine {engine!r}; expected {' or '.join(map(repr, ENGINES))}")
-    _check(engine, seconds, steps, by_stage, wait)
-    there = server(url, _key(key_env))
+    if asked.engine not in ENGINES:
+        raise UsageError(f"unknown --engine {asked.engine!r}; expected {' or '.join(map(repr, ENGINES))}")
+    _check(asked)
+    there, engine = server(asked.url, _key(asked.key_env)), ENGINES[asked.engine]
+    seconds = asked.seconds
     if seconds is None:
-        seconds = _SECONDS if steps is None else _STEPS_SECONDS
-    place, prefix = _folder(there, engine, folder), f"rope_prof-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    wish = Wish(seconds=seconds, folder=place, prefix=prefix, steps=steps, by_stage=by_stage, stacks=stacks)
+        seconds = _SECONDS if asked.steps is None else _STEPS_SECONDS
+    place, prefix = _folder(there, asked.engine, asked.folder), f"rope_prof-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    wish = Wish(
+        seconds=seconds,
+        folder=place,
+        prefix=prefix,
+        steps=asked.steps,
+        by_stage=asked.by_stage,
+        stacks=asked.stacks,
+    )
     try:
-        found = captured(there, ENGINES[engine], wish, wait_s=wait, told=lambda line: typer.echo(line, err=True))
+        found = captured(there, engine, wish, wait_s=asked.wait, told=lambda line: typer.echo(line, err=True))
     finally:
-        if folder is None:
+        if asked.folder is None:
             with suppress(OSError):  # not empty, or not here
                 Path(place).rmdir()
-    facts = {"schema_version": VERSION, "engine": engine, "server": there.url, **_facts(found)}
-    if not as_json:
+    facts = {"schema_version": VERSION, "engine": asked.engine, "server": there.url, **_facts(found)}
+    if not asked.as_json:
         for line in _lines(found):
             typer.echo(line)
-    ranks = out or Path(f"{prefix}-ranks")
-    if not _account(found, ranks, facts, ENGINES[engine].stages, as_json):
+    ranks = asked.out or Path(f"{prefix}-ranks")
+    if not _account(found, ranks, facts, engine.stages, asked.as_json):
         raise typer.Exit(UNUSABLE_EXIT)
 
 
-def _check(engine: str, seconds: float | None, steps: int | None, by_stage: bool, wait: float) -> None:
-    if seconds is not None and not 0 < seconds <= 3600:
-        raise UsageError(f"--seconds {seconds:g}; expected more than 0, at most 3600")
-    if steps is not None and not 1 <= steps <= 100_000:
-        raise UsageError(f"--steps {steps}; expected 1 to 100000")
-    if not 0 < wait <= 86_400:
-        raise UsageError(f"--wait {wait:g}; expected more than 0 s, at most a day")
-    if by_stage and engine != "sglang":
+def _check(asked: CaptureWords) -> None:
+    if asked.seconds is not None and not 0 < asked.seconds <= 3600:
+        raise UsageError(f"--seconds {asked.seconds:g}; expected more than 0, at most 3600")
+    if asked.steps is not None and not 1 <= asked.steps <= 100_000:
+        raise UsageError(f"--steps {asked.steps}; expected 1 to 100000")
+    if not 0 < asked.wait <= 86_400:
+        raise UsageError(f"--wait {asked.wait:g}; expected more than 0 s, at most a day")
+    if asked.by_stage and asked.engine != "sglang":
         raise UsageError(
-            f"--by-stage goes with --engine sglang, not with {engine!r}: its steps name their phase anyway"
+            f"--by-stage goes with --engine sglang, not with {asked.engine!r}: its steps name their phase anyway"
         )
-    if by_stage and steps is None:
+    if asked.by_stage and asked.steps is None:
         raise UsageError(
             "--by-stage without --steps N: SGLang's scheduler ends where a recording by stage has no steps"
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
 
-from rope_prof.analysis.comparison.gates import gate
+from rope_prof.analysis.comparison.gates import Gate, gate
 from rope_prof.analysis.comparison.sides import NotComparableError
+from rope_prof.commands.compare_words import CompareWords
 from rope_prof.commands.documents import emit
 from rope_prof.commands.words import NOT_JUDGED, Stretches
 from rope_prof.errors import RunError, UsageError
@@ -39,73 +40,71 @@ def are_traces(base: str, cand: str) -> bool:
     return files[0]
 
 
-def compare_sides(
-    base: str,
-    cand: str,
-    *,
-    form: str,
-    bounds: Sequence[str],
-    strict: bool,
-    allow_unknown: bool,
-    anyway: bool,
-    name: str | None,
-    base_name: str | None,
-    device: str | None,
-    store: str | None,
-) -> None:
+def compare_sides(asked: CompareWords) -> None:
     """Print it. Errors: UsageError for words that do not go together, NotComparableError, TraceError."""
-    gates = {text: gate(text) for text in bounds}
-    parts = Stretches(name=name, base_name=base_name, device=device)
-    if are_traces(base, cand):
-        if gates or strict or allow_unknown:
+    gates = {text: gate(text) for text in asked.fail_on or ()}
+    parts = Stretches(name=asked.range_, base_name=asked.base_range, device=asked.device)
+    if are_traces(asked.base, asked.cand):
+        if gates or asked.strict or asked.allow_unknown:
             raise UsageError(
                 "bounds judge recorded runs, whose rounds are samples; two traces have none: leave them out"
             )
-        if form in EXCHANGED:
-            raise UsageError(f"--format {form} holds bounds of recorded runs; of two traces say text, markdown or json")
+        if asked.form in EXCHANGED:
+            raise UsageError(
+                f"--format {asked.form} holds bounds of recorded runs; of two traces say text, markdown or json"
+            )
         from rope_prof.commands.compare_traces import compare_traces  # draws: dear to load
 
-        compare_traces(base, cand, parts, form, anyway=anyway)
+        compare_traces(asked.base, asked.cand, parts, asked.printed_as, anyway=asked.anyway)
         return
-    if form == "html":
+    if asked.form == "html":
         raise UsageError("--format html draws two traces; of two runs say markdown, or export each with --to html")
     if parts.given():
         raise UsageError(
             "--range, --base-range and --device pick a part of a trace; these are runs: RUN:PATH/MODE does"
         )
+    found = _runs(asked, gates)
+    _print(found, asked)
+    held = {state for _, _, state in found.checked}
+    if "fails" in held or (asked.strict and "undecided" in held):
+        raise typer.Exit(1)
+    if "undecided" in held and not asked.allow_unknown:
+        raise typer.Exit(NOT_JUDGED)
+
+
+def _runs(asked: CompareWords, gates: Mapping[str, Gate]) -> Comparison:
     try:
-        with compared_sides(Baselines(store), base, cand) as ((left, right), paired, known):
-            found = comparison(
-                (base, cand),
+        with compared_sides(Baselines(asked.store), asked.base, asked.cand) as ((left, right), paired, known):
+            return comparison(
+                (asked.base, asked.cand),
                 left,
                 right,
                 paired=paired,
-                anyway=anyway,
+                anyway=asked.anyway,
                 bounds=gates,
-                strict=strict,
-                allow_unknown=allow_unknown,
+                strict=asked.strict,
+                allow_unknown=asked.allow_unknown,
                 known=known,
-                store=store,
+                store=asked.store,
             )
     except RunError as error:
         raise NotComparableError(str(error)) from error
+
+
+def _print(found: Comparison, asked: CompareWords) -> None:
+    form = asked.printed_as
     if form == "markdown":
         text, removed = cleaned_markdown(found)
         typer.echo(text)
         typer.echo(removed, err=True)
     elif form in EXCHANGED:
         clean = cleaner()
-        typer.echo(clean(EXCHANGED[form]([judged(f"{base} to {cand}", found)])), nl=False)
+        typer.echo(clean(EXCHANGED[form]([judged(f"{asked.base} to {asked.cand}", found)])), nl=False)
         typer.echo(clean.sentence(), err=True)
     elif form == "json":
         emit(compare_json(found))
     else:
         typer.echo(compare_text(found))
-    held = {state for _, _, state in found.checked}
-    if "fails" in held or (strict and "undecided" in held):
-        raise typer.Exit(1)
-    if "undecided" in held and not allow_unknown:
-        raise typer.Exit(NOT_JUDGED)
 
 
 def compare_text(found: Comparison) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -25,11 +26,14 @@ FORMATS = ("perfetto", "kineto", "html", "markdown", "archive", *EXCHANGE)
 MARKDOWN_FILE = "report.md"
 
 
-def export(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportWords:
+    """The words of the command: what to export, in which form, where to."""
+
     source: Annotated[
         Path,
         typer.Argument(parser=words.path, metavar="RUN|TRACE", help="A run folder, or any trace that analyze reads."),
-    ],
+    ]
     to: Annotated[
         str,
         typer.Option(
@@ -45,7 +49,7 @@ def export(
             "github-benchmark: customSmallerIsBetter of github-action-benchmark. "
             "openmetrics: text for Prometheus.",
         ),
-    ],
+    ]
     out: Annotated[
         Path,
         typer.Option(
@@ -57,7 +61,7 @@ def export(
             ".tar or .tar.gz for archive; "
             "else a file.",
         ),
-    ],
+    ]
     cut: Annotated[
         str | None,
         typer.Option(
@@ -65,68 +69,80 @@ def export(
             help="kineto, perfetto: only one call of a range, by its name or a pattern, or the time from START to END "
             "since the trace's begin, as 120ms:125.5ms. What ran in it stays whole, with its launches.",
         ),
-    ] = None,
+    ] = None
     call: Annotated[
         int | None, typer.Option(help="--cut RANGE: which call, from 0 on; else the one of median length.")
-    ] = None,
+    ] = None
     image_base: Annotated[
         str | None,
         typer.Option(
             "--image-base", metavar="URL", help="markdown: where the pictures will lie; without it, beside it."
         ),
-    ] = None,
-    as_json: words.Json = False,
-) -> None:
+    ] = None
+    as_json: words.Json = False
+
+
+@words.command
+def export(asked: ExportWords) -> None:
     """Write a run or a trace for others: all of a trace or a part, a report, a cleaned copy, its figures."""
-    if image_base is not None and to != "markdown":
+    to, out, cut = asked.to, asked.out, asked.cut
+    if asked.image_base is not None and to != "markdown":
         raise UsageError(f"--image-base goes with --to markdown, not with --to {to!r}")
-    if call is not None and cut is None:
-        raise UsageError(f"--call {call} without --cut RANGE")
+    if asked.call is not None and cut is None:
+        raise UsageError(f"--call {asked.call} without --cut RANGE")
     if cut is not None and to not in PARTS:
         raise UsageError(f"--cut goes with --to {' or '.join(PARTS)}, not with --to {to!r}")
     if cut == "":
         raise UsageError("--cut is empty; expected the name of a range or START:END, or leave it out for all of it")
-    said = _written(source, to, out, image_base, cut, call)
+    said = _written(asked)
     for line in said:
         typer.echo(line)
-    if as_json:
+    if asked.as_json:
         files = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
         total = sum(path.stat().st_size for path in files)
         emit({"schema_version": VERSION, "to": to, "out": str(out), "bytes": total, "notes": list(said)})
 
 
-def _written(source: Path, to: str, out: Path, image_base: str | None, cut: str | None, call: int | None) -> list[str]:
+def _written(asked: ExportWords) -> list[str]:
     """Write it; what there is to say: where it is, what was cleaned, what could not be, what is not in it."""
-    if to == "kineto" or cut is not None:
-        return export_part(source, to, out, cut, call)
-    if to == "perfetto":
-        return export_perfetto(source, out)
-    if to == "html":
-        return export_html(source, out)
+    source, to, out = asked.source, asked.to, asked.out
     if to == "markdown":
-        return export_markdown(source, out, image_base)
+        return _markdown(source, out, asked.image_base)
     if to == "archive":
         from rope_prof.io.run.archive import write_archive
 
         return list(write_archive(source, out).lines())
-    if to in EXCHANGE:
-        return export_exchange(source, to, out)
-    raise UsageError(f"unknown --to {to!r}; expected one of {', '.join(map(repr, FORMATS))}")
-
-
-def export_html(source: Path, out: Path) -> list[str]:
-    """One page at `out`, written whole or not at all."""
+    if to not in FORMATS:
+        raise UsageError(f"unknown --to {to!r}; expected one of {', '.join(map(repr, FORMATS))}")
+    part = to == "kineto" or asked.cut is not None
+    if part and source.is_dir():
+        raise UsageError(f"{str(source)!r} is a folder; expected one trace: name a file in it")
+    made = "part" if part else to
     if out.is_dir():
-        raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o report.html")
-    answer = _kept(source, "page_answer")
-    _write(out, answer["page"])
-    return [
-        f"{out}: {size(len(answer['page']))}, one page that makes no request; open it in any browser",
-        *answer["said"].decode().splitlines(),
-    ]
+        as_ = _NAMES.get(made, f"{to}.json")
+        raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o {as_}")
+    if part:
+        answer = _kept(source, "part_answer", to, asked.cut or "", "" if asked.call is None else str(asked.call))
+    else:
+        answer = _kept(source, *(("exchange_answer", to) if to in EXCHANGE else (f"{to}_answer",)))
+    data = answer["file"]
+    if to == "kineto" and out.suffix == ".gz":
+        data = gzip.compress(data, 6, mtime=0)
+    _write(out, data)
+    more = _OPENED.get(made, "").format(out=out)
+    return [f"{out}: {size(len(data))}{more}", *answer["said"].decode().splitlines()]
 
 
-def export_markdown(source: Path, out: Path, image_base: str | None) -> list[str]:
+#: What a file is called where its name was left out, and what to do with it.
+_NAMES = {"html": "report.html", "perfetto": "fusion.pftrace", "part": "step.json.gz"}
+_OPENED = {
+    "html": ", one page that makes no request; open it in any browser",
+    "perfetto": "; open it with `rope_prof open {out}` or at https://ui.perfetto.dev",
+    "part": "; `rope_prof analyze {out}`, or open it at https://ui.perfetto.dev",
+}
+
+
+def _markdown(source: Path, out: Path, image_base: str | None) -> list[str]:
     """`report.md` and its pictures in the folder `out`, the text last."""
     if out.is_file():
         raise UsageError(f"{str(out)!r} is a file; expected a folder to write into, as -o report")
@@ -139,45 +155,6 @@ def export_markdown(source: Path, out: Path, image_base: str | None) -> list[str
     _write(out / MARKDOWN_FILE, answer["text"])
     letters = len(answer["text"].decode())
     return [f"{out / MARKDOWN_FILE}: {letters:,} characters, pictures beside it", *answer["said"].decode().splitlines()]
-
-
-def export_exchange(source: Path, to: str, out: Path) -> list[str]:
-    """A run in the format of another tool at `out`; what was cleaned and which keys are not in it."""
-    if out.is_dir():
-        raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o {to}.json")
-    answer = _kept(source, "exchange_answer", to)
-    _write(out, answer["text"])
-    return [f"{out}: {size(len(answer['text']))}", *answer["said"].decode().splitlines()]
-
-
-def export_part(source: Path, to: str, out: Path, cut: str | None, call: int | None) -> list[str]:
-    """A trace, or what runs in a part of it, cleaned as `export_perfetto`."""
-    if source.is_dir():
-        raise UsageError(f"{str(source)!r} is a folder; expected one trace: name a file in it")
-    if out.is_dir():
-        raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o step.json.gz")
-    answer = _kept(source, "part_answer", to, cut or "", "" if call is None else str(call))
-    data = answer["trace"]
-    if to == "kineto" and out.suffix == ".gz":
-        data = gzip.compress(data, 6, mtime=0)
-    _write(out, data)
-    return [
-        f"{out}: {size(len(data))}; `rope_prof analyze {out}`, or open it at https://ui.perfetto.dev",
-        *answer["said"].decode().splitlines(),
-    ]
-
-
-def export_perfetto(source: Path, out: Path) -> list[str]:
-    """One native trace at `out`, cleaned of private words, secrets and paths, written whole or not at all."""
-    if out.is_dir():
-        raise UsageError(f"{str(out)!r} is a folder; expected a file to write, as -o fusion.pftrace")
-    answer = _kept(source, "perfetto_answer")
-    data = answer["trace"]
-    _write(out, data)
-    return [
-        f"{out}: {size(len(data))}; open it with `rope_prof open {out}` or at https://ui.perfetto.dev",
-        *answer["said"].decode().splitlines(),
-    ]
 
 
 def _kept(source: Path, made: str, *words: str) -> Answer:

@@ -31,10 +31,10 @@ from rope_prof.views.report.html import report_html
 from rope_prof.views.report.markdown import GROUNDS, picture_file, pictures, report_markdown
 
 
-def page_answer(source: Path) -> Answer:
-    """`page`: the report of a run or a trace."""
+def html_answer(source: Path) -> Answer:
+    """`file`: the report of a run or a trace."""
     made, removed = _report(source)
-    return {"page": report_html(made).encode(), "said": removed.encode()}
+    return {"file": report_html(made).encode(), "said": removed.encode()}
 
 
 def markdown_answer(source: Path, base: str) -> Answer:
@@ -60,13 +60,13 @@ def markdown_files(made: Report, base: str = "") -> dict[str, bytes]:
 
 
 def exchange_answer(source: Path, to: str) -> Answer:
-    """`text`: the figures of a run in the format of another tool."""
+    """`file`: the figures of a run in the format of another tool."""
     text, said = exchanged(open_run(source), to)
-    return {"text": text.encode(), "said": "\n".join(said).encode()}
+    return {"file": text.encode(), "said": "\n".join(said).encode()}
 
 
 def perfetto_answer(source: Path) -> Answer:
-    """`trace`: a run, a trace or the ranks of a dataset for Perfetto."""
+    """`file`: a run, a trace or the ranks of a dataset for Perfetto."""
     notes: list[str] = []
     clean = cleaner()
     said = partial(clean_word, blank=clean)
@@ -77,13 +77,13 @@ def perfetto_answer(source: Path) -> Answer:
         data = draw_run(open_run(source), clean=said).data
     else:
         data = draw_trace(source, said)
-    return {"trace": data, "said": "\n".join((clean.sentence(), *notes)).encode()}
+    return {"file": data, "said": "\n".join((clean.sentence(), *notes)).encode()}
 
 
 def part_answer(source: Path, to: str, asked: str, call: str) -> Answer:
-    """`trace`: a part of a trace, or all of it where `asked` is empty, as JSON of Kineto or for Perfetto."""
+    """`file`: a part of a trace, or all of it where `asked` is empty, as JSON of Kineto or for Perfetto."""
     part, said = part_of(read_trace(source), asked or None, int(call) if call else None)
     clean = cleaner()
     part = clean_whole_trace(part, clean)
     data = kineto_bytes(part) if to == "kineto" else drawn(part, source, partial(clean_word, blank=clean))
-    return {"trace": data, "said": "\n".join((*said, clean.sentence())).encode()}
+    return {"file": data, "said": "\n".join((*said, clean.sentence())).encode()}

@@ -75,12 +75,7 @@ def gate(
         newest(kept.store, kept.name)
     else:
         known_revision(base, Path.cwd())
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{str(out)!r} holds something already; expected a new folder, as -o gate-1")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make {str(out)!r} ({error.strerror}); expected a new folder, as -o gate-1") from error
+    _make(out)
     found = [
         pair
         for number, one in enumerate(asked.operation)
@@ -93,6 +88,15 @@ def gate(
         emit({"schema_version": VERSION, "state": state, "out": str(out), "judged": [_told(one) for one in found]})
     if state != "holds":
         raise typer.Exit(1 if state == "fails" else words.NOT_JUDGED)
+
+
+def _make(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{str(out)!r} holds something already; expected a new folder, as -o gate-1")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make {str(out)!r} ({error.strerror}); expected a new folder, as -o gate-1") from error
 
 
 def _one_base(base: str | None, against: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,56 +27,67 @@ if TYPE_CHECKING:
 Words = list[str]
 
 
-def model(
-    preset: Annotated[str, typer.Option(help="28b-a3b, or tiny for a CPU.")] = "28b-a3b",
-    layers: Annotated[int | None, typer.Option(help="Fewer layers than the preset has.")] = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelWords:
+    """The words of the command: which model and requests, with which paths, and where it goes."""
+
+    preset: Annotated[str, typer.Option(help="28b-a3b, or tiny for a CPU.")] = "28b-a3b"
+    layers: Annotated[int | None, typer.Option(help="Fewer layers than the preset has.")] = None
     operation: Annotated[
         str | None, typer.Option(help="mrope or mrope-kv; default that of the run in --out, else mrope.")
-    ] = None,
+    ] = None
     path: Annotated[
         Words,
         typer.Option(
             help="Paths of the operation beside stock; default all of its own. Or your own package.module:function."
         ),
-    ] = [],  # noqa: B006
-    tokens: Annotated[int, typer.Option(help="Prompt tokens, most of them one image.")] = 973,
-    decode: Annotated[int, typer.Option(help="Tokens to decode.")] = 146,
-    rounds: Annotated[int, typer.Option(help="Rounds of interleaved samples.")] = 40,
-    sample: Annotated[int, typer.Option(help="Decoded tokens in a sample.")] = 16,
-    no_graphs: Annotated[bool, typer.Option("--no-graphs", help="Leave CUDA graphs out.")] = False,
-    no_profiles: Annotated[bool, typer.Option("--no-profiles", help="Leave the profiles out.")] = False,
-    device: words.Device = "auto",
+    ] = words.many()
+    tokens: Annotated[int, typer.Option(help="Prompt tokens, most of them one image.")] = 973
+    decode: Annotated[int, typer.Option(help="Tokens to decode.")] = 146
+    rounds: Annotated[int, typer.Option(help="Rounds of interleaved samples.")] = 40
+    sample: Annotated[int, typer.Option(help="Decoded tokens in a sample.")] = 16
+    no_graphs: Annotated[bool, typer.Option("--no-graphs", help="Leave CUDA graphs out.")] = False
+    no_profiles: Annotated[bool, typer.Option("--no-profiles", help="Leave the profiles out.")] = False
+    device: words.Device = "auto"
     out: Annotated[
         Path | None,
         typer.Option(
             "-o", "--out", parser=words.path, help="Run folder, new or an existing run's; default as record's."
         ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Fills the weights and the prompt, and shuffles the rounds.")] = 0,
-    as_json: words.Json = False,
-) -> None:
+    ] = None
+    seed: Annotated[int, typer.Option(help="Fills the weights and the prompt, and shuffles the rounds.")] = 0
+    as_json: words.Json = False
+
+    def options(self) -> ModelOptions:
+        """What of them is measured."""
+        from rope_prof.record.requests.measure import ModelOptions
+
+        return ModelOptions(
+            preset=self.preset,
+            layers=self.layers,
+            operation=_operation(self.operation, self.out),
+            paths=tuple(dict.fromkeys(self.path)),
+            prompt_tokens=self.tokens,
+            decode_tokens=self.decode,
+            rounds=self.rounds,
+            sample_tokens=self.sample,
+            graphs=not self.no_graphs,
+            profiles=not self.no_profiles,
+            seed=self.seed,
+        )
+
+
+@words.command
+def model(asked: ModelWords) -> None:
     """Does the model get faster? Ernie4.5-VL's text model of transformers, random weights, path by path."""
     from rope_prof.record.device.devices import find_device
-    from rope_prof.record.requests.measure import ModelOptions, check_start, record_model
+    from rope_prof.record.requests.measure import check_start, record_model
     from rope_prof.record.requests.model import memory_line
 
-    options = ModelOptions(
-        preset=preset,
-        layers=layers,
-        operation=_operation(operation, out),
-        paths=tuple(dict.fromkeys(path)),
-        prompt_tokens=tokens,
-        decode_tokens=decode,
-        rounds=rounds,
-        sample_tokens=sample,
-        graphs=not no_graphs,
-        profiles=not no_profiles,
-        seed=seed,
-    )
-    found = find_device(device)
+    options, found = asked.options(), find_device(asked.device)
     memory = check_start(options, found)
-    _say(f"{preset}: {memory_line(memory)}")
-    folder, run = _folder(found, options, out)
+    _say(f"{asked.preset}: {memory_line(memory)}")
+    folder, run = _folder(found, options, asked.out)
     with writing(folder):
         if run is not None and not is_run(folder):
             write_run(folder, run)
@@ -83,7 +95,7 @@ def model(
     opened = open_run(folder)
     print_requests(opened.requests, opened.rows)
     typer.echo(f"\nrecorded in {folder}")
-    if as_json:
+    if asked.as_json:
         emit_recorded(folder)
 
 

@@ -38,173 +38,147 @@ if TYPE_CHECKING:
 Words = list[str]
 
 
-def record(
-    model: Annotated[Words, typer.Option(help="28b (default), 424b, qwen2-vl-7b or qwen3-vl-8b; may repeat.")] = [],  # noqa: B006
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordWords:
+    """The words of the command: what to measure, how, and where it goes."""
+
+    model: Annotated[Words, typer.Option(help="28b (default), 424b, qwen2-vl-7b or qwen3-vl-8b; may repeat.")] = (
+        words.many()
+    )
     tp: Annotated[
         list[int], typer.Option(help="Tensor-parallel ranks that share the heads, default 1; may repeat.")
-    ] = [],  # noqa: B006
-    tokens: Annotated[Words, typer.Option(help="Token counts, as in 1,64,973; may repeat.")] = [],  # noqa: B006
-    dtype: Annotated[Words, typer.Option(help="bf16 (default), fp16 or fp32; may repeat.")] = [],  # noqa: B006
+    ] = words.many()
+    tokens: Annotated[Words, typer.Option(help="Token counts, as in 1,64,973; may repeat.")] = words.many()
+    dtype: Annotated[Words, typer.Option(help="bf16 (default), fp16 or fp32; may repeat.")] = words.many()
     operation: Annotated[
         str,
         typer.Option(help="What to measure: mrope, another that ships, or your own module:object or FILE.py[:object]."),
-    ] = "mrope",
+    ] = "mrope"
     set_: Annotated[
         Words, typer.Option("--set", help="Values of an axis of the operation, as in tokens=1,64; may repeat.")
-    ] = [],  # noqa: B006
+    ] = words.many()
     definition: Annotated[
         str | None, typer.Option(help="A flashinfer-trace definition to measure: FILE.json. Its code runs here.")
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="A KernelBench task to measure: FILE.py. Its code runs here.")
-    ] = None,
+    ] = None
+    task: Annotated[str | None, typer.Option(help="A KernelBench task to measure: FILE.py. Its code runs here.")] = None
     solution: Annotated[
         Words,
         typer.Option(
             help="A path of --definition (S.json, FILE.py::run or KERNEL_FOLDER::run) or --task (FILE.py). May repeat."
         ),
-    ] = [],  # noqa: B006
+    ] = words.many()
     workload: Annotated[
         str | None, typer.Option(help="The cases and inputs of --definition: FILE.jsonl; else --set names them.")
-    ] = None,
+    ] = None
     path: Annotated[
         Words,
         typer.Option(
             help="unfused, per-token or fused; or your own package.module:function, which joins them. May repeat."
         ),
-    ] = [],  # noqa: B006
-    mode: Annotated[Words, typer.Option(help="eager, compile or graph; may repeat.")] = [],  # noqa: B006
-    l2: Annotated[Words, typer.Option("--l2", help="cold or hot, as in cold,hot; default cold on a GPU.")] = [],  # noqa: B006
-    prompt: Annotated[str | None, typer.Option(help="image (default), text or random positions.")] = None,
-    calls: Annotated[int | None, typer.Option(help="Calls in a capture, and in a sample at least.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Rounds of interleaved samples.")] = None,
+    ] = words.many()
+    mode: Annotated[Words, typer.Option(help="eager, compile or graph; may repeat.")] = words.many()
+    l2: Annotated[Words, typer.Option("--l2", help="cold or hot, as in cold,hot; default cold on a GPU.")] = (
+        words.many()
+    )
+    prompt: Annotated[str | None, typer.Option(help="image (default), text or random positions.")] = None
+    calls: Annotated[int | None, typer.Option(help="Calls in a capture, and in a sample at least.")] = None
+    rounds: Annotated[int | None, typer.Option(help="Rounds of interleaved samples.")] = None
     precision: Annotated[
         str | None,
         typer.Option(
             help="Stop a case when every path's ratio to the baseline has an interval narrower than this: 1%."
         ),
-    ] = None,
-    budget: Annotated[float | None, typer.Option(help="Seconds for the timed rounds of all cases together.")] = None,
+    ] = None
+    budget: Annotated[float | None, typer.Option(help="Seconds for the timed rounds of all cases together.")] = None
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Time 1 to 65536 tokens, both models, all ranks; no captures.")
-    ] = False,
+    ] = False
     profiler: Annotated[
         str,
         typer.Option(help="Of the captures: kineto, or monitor (torch 2.13 and later; kineto where there is none)."),
-    ] = "kineto",
-    device: words.Device = "auto",
-    name: Annotated[str | None, typer.Option(help="Name of the run; part of its default folder.")] = None,
+    ] = "kineto"
+    device: words.Device = "auto"
+    name: Annotated[str | None, typer.Option(help="Name of the run; part of its default folder.")] = None
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", parser=words.path, help="Run folder; default ./traces/<date>-<device>-<name>."),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in -o.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer token counts and rounds.")] = False,
-    seed: Annotated[int, typer.Option(help="Fills the inputs and shuffles the rounds.")] = 0,
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in -o.")] = False
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer token counts and rounds.")] = False
+    seed: Annotated[int, typer.Option(help="Fills the inputs and shuffles the rounds.")] = 0
     isolate: Annotated[
         bool | None,
         typer.Option(
             "--isolate/--no-isolate",
             help="Each path in a process of its own (default, but for a sweep), or all in this one.",
         ),
-    ] = None,
+    ] = None
     patience: Annotated[
         float, typer.Option(help="Seconds that a path's process may take over one step before it is ended.")
-    ] = 300.0,
+    ] = 300.0
     against: Annotated[
         str | None, typer.Option(help="A git revision, measured beside this tree: path fused as fused@1a2b3c4.")
-    ] = None,
+    ] = None
     python: Annotated[
         str | None, typer.Option(help="Another environment's Python, measured beside this one: fused@ENVIRONMENT.")
-    ] = None,
+    ] = None
     repeats: Annotated[
         int, typer.Option(help="Fresh processes of each path, one after another in turn; rounds are of each.")
-    ] = 1,
+    ] = 1
     nsight: Annotated[
         Words,
         typer.Option(help="systems or compute: run the same calls under nsys or ncu too. With --resume: add to a run."),
-    ] = [],  # noqa: B006
+    ] = words.many()
     nsys: Annotated[
         Path | None, typer.Option(parser=words.path, help="The nsys program, where it is not found by itself.")
-    ] = None,
+    ] = None
     ncu: Annotated[
         Path | None, typer.Option(parser=words.path, help="The ncu program, where it is not found by itself.")
-    ] = None,
-    as_json: words.Json = False,
-) -> None:
-    """Measure every path on this machine and write a run folder."""
-    values = parse_values(
-        set_, model=model, tp=map(str, tp), tokens=tokens, dtype=dtype, prompt=[] if prompt is None else [prompt]
-    )
-    foreign = foreign_word(definition, task, solution, workload, values)
-    if foreign is not None and operation != Options().operation:
-        raise UsageError(
-            f"--operation {operation!r} and {'--definition' if definition else '--task'} are two operations"
+    ] = None
+    as_json: words.Json = False
+
+    def options(self) -> Options:
+        """What of them is the plan. Errors: UsageError for words that do not go together."""
+        prompt = [] if self.prompt is None else [self.prompt]
+        axes = {"model": self.model, "tp": map(str, self.tp), "tokens": self.tokens, "dtype": self.dtype}
+        values = parse_values(self.set_, **axes, prompt=prompt)
+        foreign = foreign_word(self.definition, self.task, self.solution, self.workload, values)
+        if foreign is not None and self.operation != Options().operation:
+            other = "--definition" if self.definition else "--task"
+            raise UsageError(f"--operation {self.operation!r} and {other} are two operations")
+        return Options(
+            operation=foreign or self.operation,
+            values=values,
+            paths=tuple(self.path),
+            modes=tuple(self.mode),
+            l2=tuple(part.strip() for word in self.l2 for part in word.split(",")),
+            calls=self.calls,
+            rounds=self.rounds,
+            seed=self.seed,
+            quick=self.quick,
+            precision=None if self.precision is None else parse_precision(self.precision),
+            budget=self.budget,
+            sweep=self.sweep,
+            profiler=self.profiler,
         )
-    options = Options(
-        operation=foreign or operation,
-        values=values,
-        paths=tuple(path),
-        modes=tuple(mode),
-        l2=tuple(part.strip() for word in l2 for part in word.split(",")),
-        calls=calls,
-        rounds=rounds,
-        seed=seed,
-        quick=quick,
-        precision=None if precision is None else parse_precision(precision),
-        budget=budget,
-        sweep=sweep,
-        profiler=profiler,
-    )
 
-    here = place()
+
+@words.command
+def record(asked: RecordWords) -> None:
+    """Measure every path on this machine and write a run folder."""
+    options, here = asked.options(), place()
     if here is not None:
-        _only_fresh(resume, nsight)
-        record_on_ranks(options, here, device=device, name=name, out=out, as_json=as_json)
+        _only_fresh(asked.resume, asked.nsight)
+        record_on_ranks(options, here, device=asked.device, name=asked.name, out=asked.out, as_json=asked.as_json)
         return
-    if resume:
-        _only_resume(options, out)
-    _record_here(
-        options,
-        Wanted(
-            device=device,
-            name=name,
-            out=out,
-            resume=resume,
-            isolate=isolate,
-            patience_s=_patience(patience),
-            against=against,
-            python=python,
-            repeats=repeats,
-            as_json=as_json,
-        ),
-        (nsight, nsys, ncu),
-    )
+    if asked.resume:
+        _only_resume(options, asked.out)
+    if not 0 < asked.patience < float("inf"):
+        raise UsageError(f"patience {asked.patience:g}; expected seconds above 0, as in --patience 300")
+    _record_here(options, asked)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """How a run is recorded, beside what: words of the command line that are no part of the plan."""
-
-    device: str
-    name: str | None
-    out: Path | None
-    resume: bool
-    isolate: bool | None
-    patience_s: float
-    against: str | None = None
-    python: str | None = None
-    repeats: int = 1
-    as_json: bool = False
-
-
-def _patience(seconds: float) -> float:
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"patience {seconds:g}; expected seconds above 0, as in --patience 300")
-    return seconds
-
-
-def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | None, Path | None]) -> None:
+def _record_here(options: Options, wanted: RecordWords) -> None:
     """Record in this process and its workers. What those need is loaded for them while this process loads its own."""
     together = _why_together(options, wanted)
     _require_workers(options, wanted, together)
@@ -220,7 +194,7 @@ def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | N
             run, found = resumed_run(wanted.out, wanted.device)
         else:
             run, found = None, named_device(wanted.device)
-        tools = asked_tools(*nsight, found.kind)
+        tools = asked_tools(wanted.nsight, wanted.nsys, wanted.ncu, found.kind)
         workers = None
         if together is None:
             workers = Workers(
@@ -228,7 +202,7 @@ def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | N
                 seed=options.seed,
                 operation=options.operation,
                 kind=found.kind,
-                patience_s=wanted.patience_s,
+                patience_s=wanted.patience,
                 start=start,
                 zygotes=zygotes,
                 side=side,
@@ -251,7 +225,7 @@ def _record_here(options: Options, wanted: Wanted, nsight: tuple[Words, Path | N
                 workers.close()
 
 
-def _require_workers(options: Options, wanted: Wanted, together: str | None) -> None:
+def _require_workers(options: Options, wanted: RecordWords, together: str | None) -> None:
     """UsageError for words that need processes of their own, or that do not go together."""
     if wanted.repeats < 1:
         raise UsageError(f"repeats {wanted.repeats}; expected at least 1")
@@ -269,7 +243,7 @@ def _require_workers(options: Options, wanted: Wanted, together: str | None) -> 
         raise UsageError(f"--against, --python and --repeats need a process per path, but {together}")
 
 
-def _revision(wanted: Wanted) -> str | None:
+def _revision(wanted: RecordWords) -> str | None:
     """The revision of the other side: as asked, or the one that the run was begun with."""
     if not wanted.resume or wanted.out is None:
         return wanted.against
@@ -277,7 +251,7 @@ def _revision(wanted: Wanted) -> str | None:
     return str(revision) if revision else None
 
 
-def _why_together(options: Options, wanted: Wanted) -> str | None:
+def _why_together(options: Options, wanted: RecordWords) -> str | None:
     """Why the paths share this process; a run goes on as it was begun, unless asked otherwise."""
     isolate, sweep = wanted.isolate, options.sweep
     if wanted.resume and isolate is None:

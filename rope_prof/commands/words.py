@@ -5,11 +5,15 @@ An empty word names nothing: it comes of a shell variable that is not set, and `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, field, fields
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
+
+T = TypeVar("T")
 
 #: The exit code of a bound that is neither kept nor broken, as far as anybody can tell.
 NOT_JUDGED = 4
@@ -25,6 +29,30 @@ def place(word: str) -> str:
 def path(word: str) -> Path:
     """That word as a path. Errors: those of `place`."""
     return Path(place(word))
+
+
+def command(asked: Callable[[T], None]) -> Callable[..., None]:
+    """What typer runs of a function of one frozen dataclass: an argument or option for each of its fields."""
+    (kind,) = (each for name, each in get_type_hints(asked).items() if name != "return")
+    hints = get_type_hints(kind, include_extras=True)
+
+    def given(**words: object) -> None:
+        asked(kind(**words))
+
+    def default(of: Field[Any]) -> Any:
+        found = of.default if of.default_factory is MISSING else of.default_factory()
+        return Parameter.empty if found is MISSING else found
+
+    given.__doc__, given.__annotations__ = asked.__doc__, hints
+    given.__signature__ = Signature(  # type: ignore[attr-defined]
+        [Parameter(f.name, Parameter.KEYWORD_ONLY, default=default(f), annotation=hints[f.name]) for f in fields(kind)]
+    )
+    return given
+
+
+def many() -> Any:
+    """The default of an option that may repeat: none."""
+    return field(default_factory=list)
 
 
 #: Where baselines lie, in every command alike.

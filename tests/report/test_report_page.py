@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from rope_prof.commands.export_answers import page_answer
+from rope_prof.commands.export_answers import html_answer
 from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.model import Code, Report, Section, mapped
@@ -254,7 +254,7 @@ def test_four_screens_stand_before_folds_and_a_link_opens_its_section(
     run: str, chromium: Browser, repository: Path, tmp_path: Path
 ) -> None:
     """At 1280x800, where fourteen were."""
-    (tmp_path / "report.html").write_bytes(page_answer(repository / "traces" / run)["page"])
+    (tmp_path / "report.html").write_bytes(html_answer(repository / "traces" / run)["file"])
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
     page.goto(f"file://{tmp_path / 'report.html'}")
     assert page.evaluate("document.documentElement.scrollHeight") <= 4 * 800

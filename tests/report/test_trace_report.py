@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rope_prof.commands.export_answers import markdown_answer, page_answer
+from rope_prof.commands.export_answers import html_answer, markdown_answer
 from rope_prof.views.report.markdown import HEAD_LINES
 from tests.builders import Drawn, kernel, kineto_json, op, python, range_, trace
 from tests.report.report_reading import read
@@ -48,7 +48,7 @@ def test_the_text_begins_with_what_to_fix_and_folds_the_rest(path: Path) -> None
 
 
 def test_the_page_has_the_same_and_its_links_lead_nowhere(path: Path) -> None:
-    page = page_answer(path)["page"].decode()
+    page = html_answer(path)["file"].decode()
     read(page)
     for words in (
         "what should I fix first?",
