@@ -21,7 +21,7 @@ from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
 from rope_prof.views.draw.palette import Palette, palette
 from rope_prof.views.timeline.look import WORDS, Look, look_asked, look_words, zoom_of
-from rope_prof.views.words.labels import case_words, side_label
+from rope_prof.views.words.labels import side_label
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,7 +73,7 @@ class Seen:
     @property
     def words(self) -> str:
         """The case as people say it."""
-        return next((case_words(f.key.case) for f in self.folder.run.keys if f.key.case.name == self.case), self.case)
+        return next((f.key.case.words for f in self.folder.run.keys if f.key.case.name == self.case), self.case)
 
 
 def pages() -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _case_chooser(folder: RunFolder) -> str:
     options = view.cases(folder.run)
     chosen = view.choose(st.query_params.get("case"), options, "case", view.default_case(folder.run))
     note(chosen.note)
-    words = {facts.key.case.name: case_words(facts.key.case) for facts in folder.run.keys}
+    words = {facts.key.case.name: facts.key.case.words for facts in folder.run.keys}
     return pick("case", "Case", options, chosen.value, width=350, drop=_of_case(folder.path), text=words.__getitem__)
 
 

@@ -63,10 +63,3 @@ def call_times(found: Capture) -> tuple[CallTime, ...]:
         )
         for row in ran.iter_rows(named=True)
     )
-
-
-def fit(panels: Sequence[Panel]) -> tuple[float, float]:
-    """The shared window: the longest call, and at most a quarter of it for what the host did before zero."""
-    end = max(panel.timeline.reach_ns for panel in panels)
-    lead = min(panel.timeline.lead_ns for panel in panels)
-    return max(lead, -end // 4) - 0.01 * end, 1.01 * end

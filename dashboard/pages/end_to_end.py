@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 from rope_prof.dashboard.drawing import draw
 
-from rope_prof.dashboard import downloads, loading, request_steps, shell, timeline_component, timelines, view
+from rope_prof.dashboard import downloads, loading, request_steps, shell, timeline_component, view
 from rope_prof.dashboard import requests as whole_requests
 from rope_prof.errors import RopeProfError
 from rope_prof.views.blocks import requests as report_requests
@@ -16,6 +16,7 @@ from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page.blocks import hero, kicker, wrap
 from rope_prof.views.page.writer import heading
 from rope_prof.views.report.markdown import blocks_markdown
+from rope_prof.views.timeline.picture import extent
 from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.timeline.window import Shown
 from rope_prof.views.words.requests import agree, end_to_end_notes, headline, prediction_lines
@@ -94,7 +95,7 @@ if files:
         shown = Shown(
             id=look.id,
             sides=drawn.sides,
-            fit=timelines.fit(drawn.panels),
+            fit=extent(drawn.panels),
             axis="from each one's first device event",
             source=f"{seen.name} · {phase}",
             whole=PART_TITLES[look.part],

@@ -6,7 +6,7 @@ import streamlit as st
 from rope_prof.dashboard import baseline, downloads, loading, shell, timeline_component, timelines, view
 from rope_prof.views.timeline.captions import call_answer, call_caption, call_panel, call_table
 from rope_prof.views.timeline.layout import call_options, median_call
-from rope_prof.views.timeline.picture import timeline_drawing
+from rope_prof.views.timeline.picture import extent, timeline_drawing
 from rope_prof.views.timeline.window import Shown
 from rope_prof.views.words.labels import side_label
 
@@ -65,7 +65,7 @@ if sides:
     shown = Shown(
         id="calls",
         sides=tuple(sides),
-        fit=timelines.fit(panels),
+        fit=extent(panels),
         axis="from each call's first device event, as profiled",
         source=f"{seen.name} · {seen.words}",
         whole="One call, from zero to the next call",

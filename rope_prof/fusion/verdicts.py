@@ -12,7 +12,6 @@ from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
 from rope_prof.model.run import Case, KeyFacts, Mode
 from rope_prof.units import ratio
-from rope_prof.views.words.labels import case_words
 
 Finding = Word | Literal["WRONG"]
 
@@ -74,7 +73,7 @@ def verdicts(found: Numbers, mode: Mode | None = None) -> tuple[FusionVerdict, .
     return tuple(
         _verdict(found, FusionVerdict(word="UNKNOWN", case=words, path=path, baseline=base, l2=l2), case, mode)
         for case, l2, path in asked
-        for words in (f"{case_words(case)}, {l2} L2" if several else case_words(case),)
+        for words in (f"{case.words}, {l2} L2" if several else case.words,)
     )
 
 

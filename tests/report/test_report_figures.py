@@ -26,7 +26,7 @@ from rope_prof.views.blocks.overview import overview
 from rope_prof.views.report.html import report_html
 from rope_prof.views.report.markdown import LIMIT, report_markdown
 from rope_prof.views.report.report import TITLES, report
-from rope_prof.views.words.labels import case_words, side_label
+from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.losses import verdicts
 from tests.report.report_reading import tables_of
 from tests.runs import key as drawn_key
@@ -287,7 +287,7 @@ def test_labels_tell_the_l2_state_where_there_are_both() -> None:
     base = drawn_key("fused")
     assert side_label(base, [base]) == "fused · eager"
     assert side_label(base, [base, replace(base, l2="hot")]) == "fused · eager · cold"
-    assert case_words(base.case) == "28b · TP 1 · 64 tokens · bf16 · image prompt"
+    assert base.case.words == "28b · TP 1 · 64 tokens · bf16 · image prompt"
 
 
 def blocks(made: Report, name: str) -> tuple[Block, ...]:

@@ -12,9 +12,7 @@ from rope_prof.model.run import Case, Key
 from rope_prof.views.words.labels import (
     axes,
     case_labels,
-    case_of,
     case_phrases,
-    case_words,
     family_words,
     key_labels,
     name_parts,
@@ -79,17 +77,17 @@ def test_cases_are_told_by_tokens_alone_where_these_do() -> None:
 
 
 def test_a_case_in_words_counts_its_tokens() -> None:
-    assert case_words(CASE.but(tokens=1)) == "28b · TP 1 · 1 token · bf16 · image prompt"
-    assert case_words(CASE.but(tokens=8192)) == "28b · TP 1 · 8,192 tokens · bf16 · image prompt"
+    assert CASE.but(tokens=1).words == "28b · TP 1 · 1 token · bf16 · image prompt"
+    assert CASE.but(tokens=8192).words == "28b · TP 1 · 8,192 tokens · bf16 · image prompt"
     assert family_words(CASE) == "28b · TP 1 · bf16 · image prompt"
     assert family_words(CASE, "cold") == "28b · TP 1 · bf16 · image prompt · cold L2"
 
 
 @given(_CASES)
 def test_a_case_is_rebuilt_from_a_row_and_named_by_each_axis_that_it_has(case: Case) -> None:
-    assert case_of(dict(case.values) | {"path": "fused"}, case.operation) == case
+    assert case.operation.case(dict(case.values) | {"path": "fused"}) == case
     assert [axis.name for axis in axes(case)] == [name for name, _ in case.values]
-    assert case_words(case).count(" · ") == len(axes(case)) - 1
+    assert case.words.count(" · ") == len(axes(case)) - 1
 
 
 @given(_KEYS)

@@ -12,7 +12,7 @@ from rope_prof.views.blocks.model import Cell, Picture, Table, Tone, cells, char
 from rope_prof.views.blocks.overview import Overview, OverviewSide, PayoffCell
 from rope_prof.views.draw.charts import Bar, BarChart
 from rope_prof.views.words.difference import difference
-from rope_prof.views.words.labels import case_words, counts
+from rope_prof.views.words.labels import counts
 from rope_prof.views.words.trust import MARKED
 from rope_prof.views.words.verdicts import MEANING, SIGNS
 
@@ -29,7 +29,7 @@ def calls_picture(view: Overview) -> Iterator[Picture]:
         return
     captured = [one for one in sides if one.row.busy_ns is not None]
     legend = (*(_LEGEND if captured else ()), *(() if len(captured) == len(sides) else (_WHOLE,)))
-    title = f"Where a call's time goes, {case_words(view.case)}"
+    title = f"Where a call's time goes, {view.case.words}"
     chart = BarChart(rows=tuple(map(_bar, sides)), unit="µs a call, unprofiled wall time", title=title, legend=legend)
     words = "Bubble = unprofiled wall time − busy time of the capture; a negative one is not drawn." if captured else ""
     words += f" {MARKED}" if any(one.denied for one in view.sides) else ""

@@ -12,7 +12,7 @@ from rope_prof.model.run import Run
 from rope_prof.units import MISSING, ends, microseconds, ratio
 from rope_prof.views.blocks.model import Cell, Table, Tone, cells
 from rope_prof.views.words.figures import error
-from rope_prof.views.words.labels import apart, case_words, told
+from rope_prof.views.words.labels import apart, told
 from rope_prof.views.words.machine import machine_facts
 from rope_prof.views.words.trust import DENIED
 
@@ -64,7 +64,7 @@ COLUMNS = (
 
 def run_tables(rows: Sequence[Row]) -> list[Table]:
     """One table per case, its name on top."""
-    return [_case_table(case_words(case), list(group)) for case, group in groupby(rows, key=lambda row: row.case)]
+    return [_case_table(case.words, list(group)) for case, group in groupby(rows, key=lambda row: row.case)]
 
 
 def _case_table(title: str, rows: Sequence[Row]) -> Table:

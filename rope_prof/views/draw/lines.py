@@ -83,11 +83,6 @@ class LineChart:
         return line_chart(self.series, self.axes, self.title)
 
 
-def log_chart(series: Sequence[Series], x_label: str, y_label: str, title: str) -> Drawing:
-    """Both axes logarithmic, fit to the data, intervals as whiskers; labels at the right, none over another."""
-    return line_chart(series, Axes(x=x_label, y=y_label, log=True), title)
-
-
 def line_chart(series: Sequence[Series], axes: Axes, title: str) -> Drawing:
     """Fit to the data; a linear axis of values begins at zero. Errors: ValueError without a point."""
     xs, ys = _values(series)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from rope_prof.analysis.run.closure import CLOSES_WITHIN
+from rope_prof.analysis.run.decomposition import Decomposition, Term
 from rope_prof.units import US, duration, ends, in_us
 from rope_prof.views.draw.charts import Bar, BarChart
 
@@ -31,21 +31,6 @@ _TERMS = {
 }
 
 
-class TermLike(Protocol):
-    """A term of `analysis.run.decomposition`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def saved_ns(self) -> float: ...
-    @property
-    def lo(self) -> float | None: ...
-    @property
-    def hi(self) -> float | None: ...
-    @property
-    def how(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waterfall:
     """Labels and wall times of both sides in ns, the terms between them, the floor where it is known."""
@@ -54,24 +39,13 @@ class Waterfall:
     before_ns: float
     after: str
     after_ns: float
-    terms: Sequence[TermLike]
-    residual: TermLike | None = None
+    terms: Sequence[Term]
+    residual: Term | None = None
     floor_ns: float | None = None
     floor: str = "floor"
 
 
-class ExplainedLike(Protocol):
-    """What `analysis.run.decomposition` says of its terms as a whole."""
-
-    @property
-    def residual(self) -> TermLike | None: ...
-    @property
-    def closes(self) -> bool: ...
-    @property
-    def reason(self) -> str | None: ...
-
-
-def explanation(found: ExplainedLike) -> str:
+def explanation(found: Decomposition) -> str:
     """How far the terms explain the gain, in words: what is proved, and what rests on the profiler's timestamps."""
     if found.residual is None:
         reason = found.reason or "two terms by difference, which add up by definition"
@@ -115,7 +89,7 @@ def _whole(label: str, role: str, ns: float, how: str, end: float | None = None)
     )
 
 
-def _saved(term: TermLike) -> str:
+def _saved(term: Term) -> str:
     words = f"{'−' if term.saved_ns >= 0 else '+'}{duration(abs(term.saved_ns))}"
     if term.lo is None or term.hi is None:
         return words

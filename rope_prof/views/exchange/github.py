@@ -12,7 +12,7 @@ from rope_prof.analysis.stats import Figure
 from rope_prof.units import MISSING, percent
 from rope_prof.views.exchange.judged import STATES, Judged, worst
 from rope_prof.views.words.comparison import method
-from rope_prof.views.words.labels import case_words, key_words, name_parts
+from rope_prof.views.words.labels import key_words, name_parts
 from rope_prof.views.words.machine import machine_line
 from rope_prof.views.words.markdown import code, md
 from rope_prof.views.words.verdicts import value
@@ -68,7 +68,7 @@ def _rows(found: Sequence[Judged]) -> Iterator[tuple[Held, Sequence[str]]]:
                 held,
                 (
                     _SIGNS[held],
-                    md(f"{one.name}: {case_words(verdict.case)}"),
+                    md(f"{one.name}: {verdict.case.words}"),
                     md(f"{path} {mode}"),
                     md(verdict.metric),
                     md(value(verdict, verdict.before)),

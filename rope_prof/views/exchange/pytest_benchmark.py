@@ -14,7 +14,7 @@ import msgspec
 
 from rope_prof.units import SECOND
 from rope_prof.views.exchange.timed import Exchanged, TimedKey
-from rope_prof.views.words.labels import axes, case_words
+from rope_prof.views.words.labels import axes
 
 #: The version of pytest-benchmark whose files these are like.
 VERSION = "5.3.1"
@@ -48,7 +48,7 @@ def pytest_benchmark(found: Exchanged) -> str:
 def _benchmark(operation: str, one: TimedKey) -> dict[str, Any]:
     row = one.row
     return {
-        "group": f"{operation}: {case_words(row.case)}",
+        "group": f"{operation}: {row.case.words}",
         "name": f"{row.path} {row.mode} {row.l2} [{row.case.name}.r{row.rank}]",
         "fullname": f"{operation}::{row.key}",
         "params": {axis.name: axis.value for axis in axes(row.case)},

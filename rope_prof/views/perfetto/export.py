@@ -34,7 +34,7 @@ from rope_prof.views.blocks.overview import overview
 from rope_prof.views.perfetto.packets import PerfettoWriter
 from rope_prof.views.perfetto.sides import TrackSide, aligned, draw, lead, own_clock
 from rope_prof.views.words.bubbles import parts_of_bubble
-from rope_prof.views.words.labels import case_words, key_labels
+from rope_prof.views.words.labels import key_labels
 from rope_prof.views.words.machine import machine_line
 from rope_prof.views.words.run_json import row_json
 
@@ -84,7 +84,7 @@ def run_trace(
         mine = list(members)
         here = [sides[key.name] for key in mine]
         clocks = aligned(here, origin)
-        group = writer.group(f"{case_words(case)} · times as profiled", root)
+        group = writer.group(f"{case.words} · times as profiled", root)
         for key, side, clock in zip(mine, here, clocks, strict=True):
             about = f"{side.trace.source}; call k of every side begins at one instant."
             own = writer.group(side.label, group, f"{about} {_about_bubbles(by_key.get(key.name))}".rstrip())

@@ -9,7 +9,7 @@ from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells
 from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import error
-from rope_prof.views.words.labels import case_words, side_label
+from rope_prof.views.words.labels import side_label
 
 
 def accuracy(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
@@ -24,7 +24,7 @@ def accuracy(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     tables = [
         _accuracy_table(part, title, data.rows, folded=folded)
         for part, title, folded in (
-            (main, case_words(main[0].case) if main else "", False),
+            (main, main[0].case.words if main else "", False),
             (other, f"{len(other)} keys of the other cases", True),
         )
         if part
@@ -51,7 +51,7 @@ def _accuracy_table(part: Sequence[Row], title: str, rows: Sequence[Row], *, fol
             found.dtype,
             Cell(text="WRONG" if found.wrong else "within", tone=tone),
         )
-        body.append(cells(*((case_words(row.case),) if folded else ()), side_label(row, rows), *figures))
+        body.append(cells(*((row.case.words,) if folded else ()), side_label(row, rows), *figures))
     head = ("path · mode", "max error", "tolerance", "rounded right", "NaN", "dtype", "")
     first = 2 if folded else 1
     return Table(

@@ -7,7 +7,6 @@ from rope_prof.views.blocks.bubbles import Bubbles, bubble_blocks, lean
 from rope_prof.views.blocks.model import Block, Words
 from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import ReportData
-from rope_prof.views.words.labels import case_words
 
 
 def bubbles(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
@@ -22,5 +21,5 @@ def bubbles(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
             found.append(Bubbles(side=side, idle=account))
     if not found:
         return ()
-    words = f"{case_words(view.case)}, all captured calls. {lean(found)}"
-    return (Words(text=words.strip()), *bubble_blocks(found, case_words(view.case)))
+    words = f"{view.case.words}, all captured calls. {lean(found)}"
+    return (Words(text=words.strip()), *bubble_blocks(found, view.case.words))

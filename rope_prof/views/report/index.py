@@ -11,7 +11,6 @@ from rope_prof.units import MISSING, duration, ratio, size
 from rope_prof.views.blocks.model import Block, Cell, Report, Section, Table, cells
 from rope_prof.views.blocks.overview import overview
 from rope_prof.views.blocks.overview_tables import calls_picture
-from rope_prof.views.words.labels import case_words
 from rope_prof.views.words.machine import machine_line
 
 _HEAD = ("trace", "kernels", "busy", "bubble", "wall", "speedup", "size")
@@ -30,7 +29,7 @@ def trace_index(
         Section(
             key=case.name,
             number=number,
-            title=case_words(case),
+            title=case.words,
             blocks=tuple(_blocks(run, list(mine), links, sizes, together.get(case.name, ""))),
         )
         for number, (case, mine) in cases

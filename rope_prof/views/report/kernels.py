@@ -8,7 +8,6 @@ from rope_prof.units import MISSING, microseconds, number
 from rope_prof.views.blocks.model import Block, Cell, Table, Tone, Words, cells
 from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import ReportData
-from rope_prof.views.words.labels import case_words
 
 
 def gone(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
@@ -30,7 +29,7 @@ def gone(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         f"{view.candidate.label}: {dropped} of {len(before)} kernels are gone, {came} came."
     )
     head = ("kernel", "", "a call before", "a call after", "µs before", "µs after")
-    title = f"{view.baseline.label} → {view.candidate.label}, {case_words(view.case)}"
+    title = f"{view.baseline.label} → {view.candidate.label}, {view.case.words}"
     table = Table(title=title, head=head, rows=rows, right=frozenset({2, 3, 4, 5}), folded=len(rows) > 12)
     return (Words(text=said), table, Words(text="µs: mean over the captured calls, under the profiler.", tone="muted"))
 

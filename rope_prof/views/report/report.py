@@ -19,7 +19,6 @@ from rope_prof.views.report import sweep as report_sweep
 from rope_prof.views.report import timeline as report_timeline
 from rope_prof.views.report import verdict as report_verdict
 from rope_prof.views.report.data import ReportData
-from rope_prof.views.words.labels import case_words
 from rope_prof.views.words.losses import verdicts
 from rope_prof.views.words.machine import machine_line
 
@@ -70,7 +69,7 @@ def report(data: ReportData) -> Report:
     sections.insert(3, Section(key="bubbles", number=None, title="Bubbles", blocks=bubbles, folded=True))
     words = [machine_line(data.run.machine), data.run.created[:10]]
     if view is not None:
-        words.insert(0, case_words(view.case))
+        words.insert(0, view.case.words)
     return Report(
         source=data.source,
         title=f"{data.run.name}: does fusing help?",

@@ -12,7 +12,7 @@ from rope_prof.views.blocks.overview import Overview
 from rope_prof.views.report.data import Captured, ReportData
 from rope_prof.views.timeline.captions import doubt_words, unprofiled_panel
 from rope_prof.views.timeline.picture import Panel, timeline_drawing
-from rope_prof.views.words.labels import case_words, side_label
+from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.trust import ON_CPU
 
 #: What a picture of the unprofiled clock is made of.
@@ -35,7 +35,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     blocks: list[Block] = []
     if both:
         both.sort(key=lambda pair: chosen.index(pair[0].key))
-        title = f"Before and after on one scale, gaps as unprofiled, {case_words(view.case)}"
+        title = f"Before and after on one scale, gaps as unprofiled, {view.case.words}"
         blocks.append(
             Picture(
                 name="before-after",
@@ -47,7 +47,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
     for case in cases:
         mine = [(row, one) for row, one in found if row.case == case and row.rank == 0]
         if mine:
-            title = f"{case_words(case)}, gaps as unprofiled"
+            title = f"{case.words}, gaps as unprofiled"
             drawing = timeline_drawing([_panel(row, one, data) for row, one in mine], title, case.name)
             blocks.append(
                 Picture(

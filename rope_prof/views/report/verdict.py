@@ -14,7 +14,7 @@ from rope_prof.views.blocks.overview_tables import calls_picture
 from rope_prof.views.blocks.run import Column, median
 from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import LONG, between, error
-from rope_prof.views.words.labels import case_phrases, case_words, counts, family_words, side_label
+from rope_prof.views.words.labels import case_phrases, counts, family_words, side_label
 from rope_prof.views.words.losses import Pair, losses, main, sentences
 from rope_prof.views.words.trust import MARKED
 
@@ -70,7 +70,7 @@ def _losing(pairs: Sequence[Pair], data: ReportData) -> tuple[Block, ...]:
     rows = tuple(
         cells(
             side_label(p.key, data.rows),
-            case_words(p.key.case),
+            p.key.case.words,
             p.verdict.metric,
             side_label(p.base, data.rows),
             ratio(p.verdict.ratio.median if p.verdict.ratio else None),
@@ -134,9 +134,9 @@ def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
             others.setdefault(row.case.family if many else row.case, []).append(row)
     if not rows:
         return ()
-    blocks = [_table(main, case_words(view.case), data.rows)] if main else []
+    blocks = [_table(main, view.case.words, data.rows)] if main else []
     for group in others.values():
-        title = family_words(group[0].case) if many else case_words(group[0].case)
+        title = family_words(group[0].case) if many else group[0].case.words
         blocks.append(_table(group, title, data.rows, folded=True, swept=many))
     note = (
         "Medians. kernels a call: from the capture; device and wall: unprofiled; n: rounds; idle share: (wall − busy) "

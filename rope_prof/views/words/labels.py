@@ -7,9 +7,9 @@ the keys at hand apart: whatever all of them share is left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from rope_prof.model.run import AxisFacts, Case, Key, OperationFacts
 
@@ -44,11 +44,6 @@ def counts(operation: OperationFacts) -> str:
     return operation.swept_axis.noun + "s" if operation.swept_axis.noun else operation.swept
 
 
-def case_of(line: Mapping[str, Any], operation: OperationFacts) -> Case:
-    """The case of a row of a frame that has a column for each axis."""
-    return operation.case(line)
-
-
 class Placed(Protocol):
     """What tells two rows of one path and mode of a case apart."""
 
@@ -77,11 +72,6 @@ class Keyed(Placed, Sided, Protocol):
 
     @property
     def case(self) -> Case: ...
-
-
-def case_words(case: Case) -> str:
-    """`28b · TP 1 · 973 tokens · bf16 · image prompt`."""
-    return case.words
 
 
 def family_words(case: Case, l2: str = "") -> str:

@@ -11,7 +11,7 @@ from rope_prof.analysis.stats import LEAST
 from rope_prof.analysis.verdict import Word
 from rope_prof.model.run import Key, OperationFacts
 from rope_prof.units import microseconds, ratio
-from rope_prof.views.words.labels import case_of, counts, family_words, key_labels
+from rope_prof.views.words.labels import counts, family_words, key_labels
 from rope_prof.views.words.verdicts import MEANING, SIGNS
 
 #: From so many cases on a run is shown as a sweep.
@@ -29,7 +29,7 @@ def families(frame: pl.DataFrame, operation: OperationFacts) -> list[tuple[str, 
         return []
     first = frame.filter(pl.col("rank") == 0)
     return [
-        (family_words(case_of(rows.row(0, named=True), operation), str(l2)), rows)
+        (family_words(operation.case(rows.row(0, named=True)), str(l2)), rows)
         for (*_, l2), rows in first.group_by(*family_columns(operation), "l2", maintain_order=True)
     ]
 
@@ -108,7 +108,7 @@ def uncertainty_note(frame: pl.DataFrame, operation: OperationFacts) -> str:
 
 
 def _key(row: dict[str, Any], operation: OperationFacts) -> Key:
-    return Key(case=case_of(row, operation), path=row["path"], mode=row["mode"], l2=row["l2"], rank=row["rank"])
+    return Key(case=operation.case(row), path=row["path"], mode=row["mode"], l2=row["l2"], rank=row["rank"])
 
 
 def turning_words(row: dict[str, Any], operation: OperationFacts) -> str:
