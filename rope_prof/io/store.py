@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,25 +56,30 @@ def _piece_digest(file: int, start: int) -> str:
     return made.hexdigest()
 
 
-def stamps(paths: Iterable[Path]) -> list[tuple[str, int, int, int]]:
-    """(path, bytes, time of the last change, inode) of every file of `paths`, folders to the bottom, in order.
+def stamps(paths: Iterable[Path], endings: tuple[str, ...] = ("",)) -> list[tuple[str, int, int, int]]:
+    """(path, bytes, time of the last change, inode) of every file of `paths`, in order, folders to the bottom; of those
+    whose names end so.
 
     Errors: OSError for a path that is not there.
     """
     found = []
     for path in paths:
-        for file in sorted(_files(path)):
-            about = file.stat()
+        files = _files(str(path), endings) if path.is_dir() else [(str(path), path.stat())]
+        for file, about in sorted(files):
             if not stat.S_ISREG(about.st_mode):
                 raise OSError(f"{file} is no file")
-            found.append((str(file), about.st_size, about.st_mtime_ns, about.st_ino))
+            found.append((file, about.st_size, about.st_mtime_ns, about.st_ino))
     return found
 
 
-def _files(path: Path) -> Iterable[Path]:
-    if not path.is_dir():
-        return [path]
-    return (Path(at) / name for at, _, names in os.walk(path, followlinks=True) for name in names)
+def _files(folder: str, endings: tuple[str, ...]) -> Iterator[tuple[str, os.stat_result]]:
+    """Without a `Path` for each of them, which takes longer than all else."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(entry.path, endings)
+            elif entry.name.endswith(endings):
+                yield entry.path, entry.stat()
 
 
 def user_cache() -> Path:
