@@ -91,15 +91,17 @@ def _tasks() -> list[Task]:
 TASKS = {task.name: task for task in _tasks()}
 
 
-def seconds(build: Path, task: Task, files: dict[str, str], kept: Path) -> float:
+def seconds(build: Path, task: Task, files: dict[str, str], kept: Path, *, warm: bool = False) -> float:
     """Processor seconds of one call of `task` by `build`, with the cache folder `kept` where the task calls `again`.
+    `warm`: the call that compiles what a machine compiles once.
 
     Errors: RuntimeError where the command fails.
     """
     python, tree = (sys.executable, str(build)) if build.is_dir() else (str(build), "")
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as said:
         words = [word.format(**files, out=f"{scratch}/out") for word in task.words]
-        cache = {"XDG_CACHE_HOME": str(kept) if task.again else scratch, "PYTHONWARNINGS": "ignore"}
+        cache = {"ROPE_PROF_SCANNER": "1"} if warm else {}
+        cache |= {"XDG_CACHE_HOME": str(kept) if task.again else scratch, "PYTHONWARNINGS": "ignore"}
         environment = os.environ | cache | {"PYTHONPATH": tree, "PYTHONPYCACHEPREFIX": f"{kept}.bytecode"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed build has its bytecode
         command = [python, *(() if words[0] == "-c" else ("-m", "rope_prof")), *words]
@@ -135,7 +137,7 @@ def measure(base: Path, tasks: list[Task], rounds: int, events: int) -> dict[str
         for turn in range(rounds + 1):
             for task in tasks:
                 for side, build in (("base", base), ("ours", ROOT)) if turn % 2 else (("ours", ROOT), ("base", base)):
-                    taken = seconds(build, task, files, Path(folder) / side)
+                    taken = seconds(build, task, files, Path(folder) / side, warm=turn == 0)
                     if turn:  # the first is for bytecode, the page cache and what `again` finds
                         samples[task.name][side].append(taken)
             print(f"round {turn} of {rounds}", file=sys.stderr)

@@ -1,8 +1,8 @@
 """Functions in C, compiled on the user's machine where a C compiler is; everything works without them.
 
-A source is compiled once, in under a second, by the user's own compiler when a trace is large enough, kept in the
-user's cache folder by its text, and loaded from there. `ROPE_PROF_SCANNER=0` turns all of it off, `1` compiles it for
-a trace of any size.
+A source is compiled once, in under a second, by the user's own compiler when a trace is large enough, or as much was
+read of small ones, kept in the user's cache folder by its text, and loaded from there. `ROPE_PROF_SCANNER=0` turns all
+of it off, `1` compiles it for a trace of any size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final, cast
@@ -26,7 +26,7 @@ from rope_prof.io.store import compiled_kept, digest
 
 VARIABLE: Final = "ROPE_PROF_SCANNER"
 #: Compiling takes as long as a scan saves on so much.
-WORTH_BYTES: Final = 48 << 20
+WORTH_BYTES: Final = 32 << 20
 _FILE: Final = "scan.so"
 _BUILD_S: Final = 60
 
@@ -36,10 +36,12 @@ class CompiledSource:
     """A file of C."""
 
     path: Path
+    #: Bytes that this process read in Python, piece by piece, while there was nothing compiled.
+    missed: list[int] = field(default_factory=list, compare=False)
 
     def ready(self, size: int) -> bool:
-        """Whether it can be used; compiled now where `size` bytes are to be read that are worth it."""
-        worth = size >= WORTH_BYTES or os.environ.get(VARIABLE) == "1"
+        """Whether it can be used; compiled now where `size` bytes are to be read that are worth it, or were."""
+        worth = max(size, sum(self.missed)) >= WORTH_BYTES or os.environ.get(VARIABLE) == "1"
         if self._library() is None and worth and _is_wanted() and self._build():
             _loaded.cache_clear()
         return self._library() is not None

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rope_prof.io.compiled import VARIABLE, WORTH_BYTES
+from rope_prof.io import compiled
+from rope_prof.io.compiled import VARIABLE, WORTH_BYTES, CompiledSource
 from rope_prof.io.kineto import scanner
 from rope_prof.io.kineto.columns import Columns, read_columns
 from rope_prof.io.kineto.pieces import Events
@@ -144,6 +145,19 @@ def test_a_compiler_that_fails_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("CC", "false")
     assert not scanner.SOURCE.ready(WORTH_BYTES)
     assert scanner.scanned(OP.encode(), last=False) is None
+
+
+def test_it_is_compiled_once_small_traces_together_are_worth_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(scanner, "SOURCE", CompiledSource(scanner.SOURCE.path))
+    monkeypatch.setattr(compiled, "WORTH_BYTES", 2 * len(OP))
+    found = []
+    for _ in range(3):
+        found.append(scanner.SOURCE.ready(len(OP)))
+        scanner.columns_of(OP.encode(), last=False)
+    assert found == [False, False, True]
 
 
 def test_a_damaged_library_is_not_loaded_and_is_compiled_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
