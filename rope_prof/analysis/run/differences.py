@@ -45,9 +45,10 @@ class Unlike:
 
 def unlike(base: Run, cand: Run) -> tuple[Unlike, ...]:
     """Every fact that differs: the machine, the versions, the settings, then seed and day."""
+    settings = dict.fromkeys([*base.settings, *cand.settings])
     facts = [
         *_machines(base, cand),
-        *((f"setting {name}", base.settings.get(name), cand.settings.get(name)) for name in _settings(base, cand)),
+        *((f"setting {name}", base.settings.get(name), cand.settings.get(name)) for name in settings),
         ("seed", base.seed, cand.seed),
         ("recorded", base.created, cand.created),
     ]
@@ -83,7 +84,3 @@ def _machines(base: Run, cand: Run) -> list[tuple[str, object, object]]:
         for field, name in MACHINE.items()
     ]
     return [*facts, ("rope_prof", base.rope_prof, cand.rope_prof)]
-
-
-def _settings(base: Run, cand: Run) -> list[str]:
-    return list(dict.fromkeys([*base.settings, *cand.settings]))

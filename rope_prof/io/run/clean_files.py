@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import polars as pl
@@ -34,6 +35,7 @@ MAX_UNPACKED: Final = 8 << 30
 _PIECE: Final = 4 << 20
 _HEAD: Final = 64 << 10
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_gzipped = partial(gzip.compress, compresslevel=6, mtime=0)  # without a name or a time
 #: Chunks of a picture that say how to draw it; all others (texts, times, profiles, EXIF) may tell of its maker.
 _PNG_CHUNKS: Final = frozenset(
     (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"sRGB", b"cHRM", b"pHYs", b"sBIT")
@@ -71,20 +73,10 @@ def clean_file(name: str, data: bytes, words: PrivateWords) -> Clean:
         return Clean(clean_perfetto(data, words.blank))
     try:
         if b"\x00" not in data:
-            return _clean_json(data, words) if _is_json(data) else Clean(clean_text(data, words))
+            return _clean_json(data, words) if _is_json(data) else Clean(words.blank(data.decode()).encode())
     except UnicodeDecodeError:
         pass
     return Clean(None, "it is neither text nor of a format that can be cleaned")
-
-
-def clean_text(data: bytes, words: PrivateWords) -> bytes:
-    """JSON or other text: private fields emptied, private words, secrets and paths blanked; all else keeps its bytes.
-
-    Errors: UnicodeDecodeError for bytes that are no text.
-    """
-    if _is_json(data):
-        return clean_json(data, words).data
-    return words.blank(data.decode("utf-8")).encode("utf-8")
 
 
 def _is_json(data: bytes) -> bool:
@@ -106,11 +98,6 @@ def _searched(data: bytes, words: PrivateWords) -> Clean:
         return Clean(None, f"it cannot be edited and holds private words ({', '.join(kinds)})")
     said = "it cannot be edited; no private word, secret or path stands in it as plain text, what it packs was not seen"
     return Clean(data, said, edited=False)
-
-
-def _gzipped(data: bytes) -> bytes:
-    """Packed without a name or a time."""
-    return gzip.compress(data, 6, mtime=0)
 
 
 def _clean_packed(file: Any, data: bytes, words: PrivateWords, pack: Callable[[bytes], bytes]) -> Clean:

@@ -90,7 +90,7 @@ def gather(folder: Path, size: int) -> Gathered:
     for part in parts.values():
         for trace in part.path.glob(f"*{TRACE_SUFFIX}"):
             _linked(trace, folder / trace.name)
-    samples = _samples(parts)
+    samples = pl.concat([part.samples for part in parts.values()])
     write_atomic(folder / SAMPLES_FILE, lambda out: samples.write_parquet(out))
     write_run(folder, run)
     if not lost:
@@ -137,7 +137,3 @@ def _linked(source: Path, target: Path) -> None:
             raise
         except OSError:
             write_atomic(target, lambda part: shutil.copyfile(source, part))
-
-
-def _samples(parts: Mapping[int, RunFolder]) -> pl.DataFrame:
-    return pl.concat([part.samples for part in parts.values()])

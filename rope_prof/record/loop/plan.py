@@ -168,7 +168,10 @@ def plan(
     measured = operation or operation_of(options)
     facts = facts_of(measured, options.operation if operation is None else None)
     paths = _paths(options.paths, measured, find)
-    modes = _modes(options.modes) or (SWEEP_MODES if options.sweep else ())
+    _known("mode", options.modes, MODES)
+    _known("L2 state", options.l2, L2_STATES)
+    modes = tuple(mode for mode in MODES if mode in options.modes) or (SWEEP_MODES if options.sweep else ())
+    states = tuple(state for state in L2_STATES if state in options.l2) or _L2[kind]
     planned = tuple(
         _planned(
             KeyFacts(key=Key(case=case, path=path, mode=mode, l2=l2), status="pending", triton=needs),
@@ -177,7 +180,7 @@ def plan(
             _lacks(measured, case, path),
         )
         for case in _cases(options, kind, measured, facts)
-        for l2 in _l2(options.l2, kind)
+        for l2 in states
         for path, needs in paths.items()
         for mode in modes or default_modes(path == facts.baseline, kind)
     )
@@ -334,20 +337,10 @@ def _needs_triton(operation: Operation, name: str) -> bool:
             return True
 
 
-def _modes(asked: Sequence[str]) -> tuple[Mode, ...]:
-    _known("mode", asked, MODES)
-    return tuple(mode for mode in MODES if mode in asked)
-
-
 def _known(what: str, asked: Iterable[Value], names: Sequence[Value]) -> None:
     for word in asked:
         if word not in names:
             raise UsageError(f"unknown {what} {word!r}; expected {', '.join(map(repr, names))}")
-
-
-def _l2(asked: Sequence[str], kind: Kind) -> tuple[L2, ...]:
-    _known("L2 state", asked, L2_STATES)
-    return tuple(state for state in L2_STATES if state in asked) or _L2[kind]
 
 
 def _planned(facts: KeyFacts, kind: Kind, triton: bool, reason: str | None) -> KeyFacts:
