@@ -45,7 +45,7 @@ STEPS = {
     "rope_prof.record.loop.recorder:Recorder": ("_take_checks", "_trace_nodes"),
     "rope_prof.record.loop.rounds:Rounds": ("_settled", "_ceilings", "_rounds"),
     "rope_prof.record.bench.bench:TorchBench": ("open_case", "check", "ready", "capture", "capture_light"),
-    "rope_prof.record.worker.crew:Crew": ("open_case", "check", "ready", "capture", "capture_light"),
+    "rope_prof.record.worker.crew:Crew": ("open_case", "check_ahead", "check", "ready", "capture", "capture_light"),
 }
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -323,6 +323,7 @@ def main() -> int:
     held = True
     with tempfile.TemporaryDirectory(prefix="rope_prof-isolation-") as scratch:
         name = args.keep or scratch
+        Path(name).mkdir(parents=True, exist_ok=True)
         if args.only != "survives":
             cost = document["costs"] = costs(Path(name), args)
             held = cost["share"] <= MOST_SHARE and cost["worker_bytes"] <= MOST_BYTES

@@ -81,6 +81,31 @@ def test_a_planted_five_percent_is_found_with_five_processes_a_side() -> None:
     assert found_it / trials >= 0.9
 
 
+def disturbed(dice: random.Random, truth: float) -> tuple[dict[int, float], dict[int, float]]:
+    """Five processes a side on a busy CPU: rounds up to four times as slow as others, and of ten samples three
+    interrupted for up to as long as they last."""
+    base: dict[int, float] = {}
+    cand: dict[int, float] = {}
+    for process in range(5):
+        one, other = (exp(dice.gauss(0, 0.005)) for _ in range(2))
+        for number in range(process * ROUNDS, (process + 1) * ROUNDS):
+            busy = 1 + 3 * dice.random() ** 2
+            late = [1 + (dice.random() < 0.3) * dice.random() for _ in range(2)]
+            base[number] = 1000 * truth * one * busy * late[0] * dice.gauss(1, 0.005)
+            cand[number] = 1000 * other * busy * late[1] * dice.gauss(1, 0.005)
+    return base, cand
+
+
+@pytest.mark.parametrize("truth", [1.0, 1.05])
+def test_on_a_busy_cpu_the_interval_holds_the_truth_and_five_percent_are_found(truth: float) -> None:
+    dice, trials = random.Random(5), 400
+    intervals = [ratio(*disturbed(dice, truth), took(5, 0), took(5, 1)) for _ in range(trials)]
+    ends = [(one.lo or 0.0, one.hi or 0.0) for one in intervals if one is not None]
+    assert sum(lo <= truth <= hi for lo, hi in ends) / trials >= 0.93
+    if truth > 1:
+        assert sum(lo > 1 for lo, _ in ends) / trials >= 0.75
+
+
 def test_the_interval_is_that_of_a_t_test() -> None:
     logs = [0.05, 0.02, 0.07, 0.04]
     found = over_pairs(logs)

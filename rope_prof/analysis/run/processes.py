@@ -1,8 +1,9 @@
 """Ratios over processes: what K fresh processes of each side say, each pair measured side by side in the same rounds.
 
 Rounds within one process share its allocation, its compiled code, its captured graph: more of them say more of that
-process and nothing of the next. So each pair of processes gives one number, the logarithm of the ratio of its medians,
-and the interval is Student's t over these. Rounds decide only what a process' median is.
+process and nothing of the next. So each pair of processes gives one number, the median over its rounds of the logarithm
+of their ratio, and the interval is Student's t over these. What meets both sides of a round (the core that both launch
+from, who else is on it) is in no ratio: on a busy CPU the ratio of two medians was seen to scatter 30 times as much.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def ratio(
 def pair_logs(
     baseline: PerRound, candidate: PerRound, ours: Mapping[int, int], theirs: Mapping[int, int]
 ) -> list[float]:
-    """The logarithm of the ratio of medians of each pair of processes that shared rounds enough (`stats.LEAST`).
+    """The median logarithm of a round's ratio, of each pair of processes that shared rounds enough (`stats.LEAST`).
 
     With fewer rounds to every pair all count: an interval over processes needs none within.
     """
@@ -55,7 +56,7 @@ def pair_logs(
         if baseline[number] > 0 and candidate[number] > 0:
             rounds.setdefault((ours[number], theirs[number]), []).append(number)
     enough = [numbers for numbers in rounds.values() if len(numbers) >= LEAST] or list(rounds.values())
-    return [log(median(baseline[n] for n in numbers) / median(candidate[n] for n in numbers)) for numbers in enough]
+    return [median(log(baseline[n] / candidate[n]) for n in numbers) for numbers in enough]
 
 
 def over_pairs(logs: list[float], coverage: float = COVERAGE) -> Figure | None:
