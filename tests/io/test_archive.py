@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from rope_prof.errors import UsageError
 from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_file, clean_parquet
+from rope_prof.io.run.clean_json import clean_json
 from rope_prof.io.run.clean_sqlite import clean_sqlite
 from rope_prof.io.run.personal_paths import without_paths
 from rope_prof.io.run.redact import PrivateWords, kinds_in, private_words, strings
@@ -141,7 +142,8 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters='/\\"'), max_size
 @given(TEXT)
 def test_text_without_private_words_keeps_its_bytes(text: str) -> None:
     if not list(WORDS.found(text)):
-        assert clean_file("", text.encode(), WORDS).data == text.encode()
+        assert WORDS.blank(text) == text
+        assert clean_json(text.encode(), WORDS).data == text.encode()
 
 
 @given(TEXT, TEXT)
