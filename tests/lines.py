@@ -28,6 +28,10 @@ USES = {
         rope_prof/model/run.py: OperationFacts OutputAccuracy AxisFacts LayoutError
         rope_prof/record/bench/accuracy.py: OutputDeviation deviations _require_alike _require_repeated ShapeError _said
         rope_prof/record/loop/plan.py: parse_values facts_of operation_of _whole_number _split
+        rope_prof/record/loop/plan.py: _lacks _check _require_names _needs_triton
+        rope_prof/record/requests/patch.py: CacheWritePatch
+        rope_prof/record/requests/accuracy.py: written
+        rope_prof/record/requests/steps.py: empty_static_cache
         rope_prof/record/loop/describe.py: own_words
         rope_prof/views/words/labels.py: AxisValue axes""",
     "a path in a process of its own, several a side, tampering": """
@@ -79,9 +83,13 @@ USES = {
         rope_prof/analysis/selection/* rope_prof/analysis/trace/kernel_class.py rope_prof/analysis/trace/nesting.py
         rope_prof/views/timeline/aligned.py
         rope_prof/views/timeline/flame.py rope_prof/views/timeline/marks.py rope_prof/views/words/groupings.py
-        rope_prof/analysis/trace/memory.py rope_prof/views/timeline/memory.py""",
+        rope_prof/analysis/trace/memory.py rope_prof/views/timeline/memory.py
+        rope_prof/io/kineto/columns.py: _memory
+        rope_prof/io/kineto/structs.py: MemoryArgs memory_args""",
     "what to do about a trace, and about those of all ranks": """
-        rope_prof/analysis/fixes/* rope_prof/views/*/fixes.py rope_prof/analysis/ranks/losses.py""",
+        rope_prof/analysis/fixes/* rope_prof/views/*/fixes.py rope_prof/analysis/ranks/losses.py
+        rope_prof/analysis/ranks/late.py: host_late
+        rope_prof/analysis/ranks/rank.py: HostLate""",
     "a server captured while it serves, its steps by phase": """
         rope_prof/engines/* rope_prof/commands/capture.py rope_prof/analysis/trace/phases.py""",
     "kernels of replays by module, operator and line": """
@@ -91,7 +99,9 @@ USES = {
         rope_prof/analysis/trace/sites.py: LaunchSites._or_captured""",
     "ranks timed alone and at once; torch's monitor": """
         rope_prof/analysis/run/rank_causes.py rope_prof/record/capture/profiler.py
-        rope_prof/record/loop/rounds.py: Rounds.alone""",
+        rope_prof/record/loop/rounds.py: Rounds.alone
+        rope_prof/record/ranks.py: OtherRanks
+        rope_prof/record/loop/protocols.py: Others""",
     "figures for other tools": """
         rope_prof/views/exchange/* rope_prof/opened/exchange.py rope_prof/commands/export_answers.py""",
     "agents, and one document a command": """
