@@ -65,6 +65,11 @@ class Servant:
         """What names no subject is the bench's own: check, facts, refill, throttled, conditions."""
         return getattr(self._bench, call)
 
+    def launch_ns(self, device: str) -> float | None:
+        """ns between two queued launches of this process on that device."""
+        measure: Callable[[str], float | None] = import_module("rope_prof.record.device.queues").launch_ns
+        return measure(device)
+
     def begin(self, setup: Setup) -> Greeting:
         if setup.kernels:
             import rope_prof.kernels

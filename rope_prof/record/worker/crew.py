@@ -1,7 +1,8 @@
 """The bench of a recording whose paths run in processes of their own: who sits where, and whose turn it is.
 
 Of a GPU all workers launch from one core of the host in a round, and from the next one in the next: cores differ, by
-who else is on them, and a worker that kept to its own would look faster or slower by that.
+who else is on them, and a worker that kept to its own would look faster or slower by that. So do channels of the card
+(`channels`): a process that was given a slow one is ended before it has begun, and another is forked.
 
 It answers as `protocols.Bench` does and touches no device: each path has a seat, the baseline's holds the ceilings of
 the card and is asked of the card's state. One worker works at a time while anything is timed.
@@ -25,6 +26,7 @@ from rope_prof.record.device.throttle import UNKNOWN, Conditions
 from rope_prof.record.loop.describe import ToldError
 from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.timing import Clock, Device, Sample, Subject
+from rope_prof.record.worker.channels import Channels
 from rope_prof.record.worker.seat import Seat, bare
 from rope_prof.record.worker.sides import split
 
@@ -72,6 +74,7 @@ class Crew:
     _listens: bool = False
     _loaded: dict[str, ToldError | None] = field(default_factory=dict)
     _interpreter: Interpreter | None = None
+    _channels: Channels = field(default_factory=Channels)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "rope_prof-check"))
     _ahead: dict[str, Future[dict[str, tuple[Accuracy, int] | BaseException]]] = field(default_factory=dict)
     _found: dict[str, tuple[Accuracy, int] | BaseException] = field(default_factory=dict)
@@ -87,7 +90,8 @@ class Crew:
         self._spawn()
 
     def _spawn(self) -> None:
-        for seat in list(self.seats.values())[:: -1 if self._turned else 1]:
+        seats = list(self.seats.values())[:: -1 if self._turned else 1]
+        for seat in self._channels.even(seats) if self.kind == "cuda" else seats:
             try:
                 seat.spawn()
             except ToldError:

@@ -12,7 +12,7 @@ from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.timing import Sample, Subject
 
 #: Changes with anything below: two sides of different versions do not talk.
-PROTOCOL = 3
+PROTOCOL = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +132,7 @@ class CallMessage:
 
 
 CALLS: dict[str, CallMessage] = {
+    "launch_ns": CallMessage(tuple[str], float | None),
     "begin": CallMessage(tuple[Setup], Greeting),
     "path": CallMessage(tuple[str], tuple[str | None, str | None]),
     "open_case": CallMessage(tuple[Case], None),

@@ -102,6 +102,7 @@ class WorkerProcess:
         with theirs:
             forked = fork(theirs, self._printed, patience_s) if fork is not None else None
             self._child: Child = forked or self._started(start, theirs)
+        self.forked = forked is not None
         self._number = 0
         self._open = True
 

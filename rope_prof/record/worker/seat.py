@@ -35,6 +35,8 @@ class Seat:
     greeting: Greeting | None = None
     process_number: int | None = None
     process: WorkerProcess | None = None
+    launch_ns: float | None = None
+    _begun: bool = False
     _greeted: bool = False
     _case: Case | None = None
     _round: int | None = None
@@ -44,15 +46,38 @@ class Seat:
     _here: set[str] = field(default_factory=set)
     lost: int = 0
 
+    def start(self) -> WorkerProcess:
+        """The process that sits here: a new one, which is asked nothing yet, where there is none."""
+        if self.process is None:
+            if self.lost >= MOST_LOST:
+                raise ToldError(f"its process ended {self.lost} times; no further one is started")
+            self.process = self.begin()
+        return self.process
+
+    def tell_launch_ns(self) -> bool:
+        """Begin to time launches in a process that can be had anew at once, and was not asked yet; whether it does."""
+        process = self.start()
+        fresh = not self._begun and self.launch_ns is None
+        if not (process.forked and fresh and self.setup.device.startswith("cuda")):
+            return False
+        process.tell("launch_ns", self.setup.device)
+        return True
+
+    def told_launch_ns(self) -> None:
+        """Wait for it."""
+        assert self.process is not None
+        try:
+            self.launch_ns = self.process.told("launch_ns")
+        except LostWorkerError:
+            self._gone()
+            raise
+
     def spawn(self) -> None:
         """Start a process where none sits, without waiting until it can be asked."""
-        if self.process is not None:
+        self.start()
+        if self._begun or self.process is None:
             return
-        if self.lost >= MOST_LOST:
-            raise ToldError(f"its process ended {self.lost} times; no further one is started")
-        self.process = self.begin()
-        self._greeted, self._case = False, None
-        self._here.clear()
+        self._begun = True
         try:
             self.process.tell("begin", self.setup)
         except LostWorkerError:
@@ -204,6 +229,7 @@ class Seat:
         if self.process is not None:
             self.process.end()
         self.process, self._greeted, self._case = None, False, None
+        self._begun, self.launch_ns = False, None
         self._here.clear()
 
 
