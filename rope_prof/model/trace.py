@@ -7,6 +7,7 @@ A frame's rows have the file's order; nothing here sorts, repairs or drops. Load
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -186,6 +187,14 @@ def node_number() -> pl.Expr:
     """
     whole, node = pl.col("graph_node") >= 1 << 32, pl.col("graph_node")
     return pl.when(whole).then(node).otherwise(pl.col("graph").fill_null(0) * (1 << 32) + node).alias("node")
+
+
+def fitted(rows: pl.DataFrame, schema: Mapping[str, Any], **known: Any) -> pl.DataFrame:
+    """`rows` as a frame of that schema: each column as it is `known`, else the one of its name, else null."""
+    return rows.select(
+        known.get(name, pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in schema.items()
+    )
 
 
 def empty(schema: dict[str, Any]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 
 from rope_prof.analysis.selection.flame import OUTSIDE, UNLINKED, flame, known_sources, stacks
 from rope_prof.analysis.selection.grouping import GROUPINGS, groups_of, known_groupings
-from rope_prof.analysis.trace.calls import inside
+from rope_prof.analysis.trace.calls import innermost
 from rope_prof.analysis.trace.kernel_class import kernel_class
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.nesting import innermost_rows, nested
@@ -120,7 +120,7 @@ def test_the_innermost_span_is_the_one_that_the_other_rule_finds(seed: int) -> N
     rows = innermost_rows(nest, events)
     found = [None if row < 0 else nest.spans["name"][int(row)] for row in rows]
     starts = dict(held.ranges.select("name", "start_ns").iter_rows())
-    want = inside(held.ranges, events).to_list()
+    want = innermost(held.ranges, events).to_list()
     assert [f and starts[f] for f in found] == [w and starts[w] for w in want]
     for row, parent in enumerate(nest.parent.tolist()):
         name = nest.spans.row(row, named=True)

@@ -5,7 +5,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rope_prof.analysis.trace.spans import busy_time, gaps, join, total_time, union
+from rope_prof.analysis.trace.spans import frame_union, gaps, join, total_time, union
 from tests.builders import kernel, trace
 
 SPANS = st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 20)), max_size=20)
@@ -29,7 +29,7 @@ def test_union_is_the_covered_instants_and_order_free(spans: list[tuple[int, int
     assert held.measure(instants).tolist() == [sum(c < t for c in covered) for t in instants.tolist()]
     mixed = list(spans)
     rng.shuffle(mixed)  # type: ignore[attr-defined]
-    assert busy_time(frame(mixed)) == held.total
+    assert frame_union(frame(mixed)).total == held.total
     again = join(held, held)
     assert (again.starts.tolist(), again.ends.tolist()) == (held.starts.tolist(), held.ends.tolist())
 
@@ -39,7 +39,7 @@ def test_busy_and_gaps_fill_the_window(spans: list[tuple[int, int]]) -> None:
     held = frame(spans)
     found = gaps(held)
     window = max((s + n for s, n in spans), default=0) - min((s for s, _ in spans), default=0)
-    assert busy_time(held) + int(found["dur_ns"].sum()) == window
+    assert frame_union(held).total + int(found["dur_ns"].sum()) == window
     starts, lengths = held["start_ns"], held["dur_ns"]
     for start, length, before, after in found.iter_rows():
         assert starts[before] + lengths[before] == start

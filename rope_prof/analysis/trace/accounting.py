@@ -16,7 +16,7 @@ from rope_prof.analysis.trace.copies import CopyUse, copy_use, only_copies_ns
 from rope_prof.analysis.trace.gaps import Host, Launches, Rungs, edges, idle_by_cause, launches_of, segments
 from rope_prof.analysis.trace.groups import group_numbers, holding
 from rope_prof.analysis.trace.launches import NODE_ENDS
-from rope_prof.analysis.trace.spans import SpanSet, busy_time, frame_in_order, frame_union, gaps, total_time, window
+from rope_prof.analysis.trace.spans import SpanSet, frame_in_order, frame_union, gaps, total_time, window
 
 #: The columns of `launched` that an account needs; gathering the others costs more than the account.
 NEEDED: Final = (
@@ -71,7 +71,7 @@ def device_use(device: str, name: str | None, events: pl.DataFrame, host_side: H
     found = gaps(events)
     start, end = window(events)
     kinds = dict(events["kind"].value_counts().iter_rows())
-    busy = busy_time(events)
+    busy = frame_union(events).total
     return DeviceUse(
         device=device,
         name=name,

@@ -70,6 +70,7 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
     # one after the other: side by side they would hold their tables at once, and save little time
     judged = integrity(trace, events)
     devices, ranges = _devices(trace, events, host_side), _ranges(trace, events, host_side, range_pattern)
+    timelines = (trace.ranges, trace.ops, trace.calls, trace.gpu)
     answer = Analysis(
         schema_version=SCHEMA_VERSION,
         format=trace.format,
@@ -77,7 +78,7 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
         devices=(),
         links=Links(linked=events.height - unlinked, unlinked=unlinked),
         ranges=(),
-        zero_ns=min((int(f["start_ns"].min()) for f in _timelines(trace) if f.height), default=None),  # type: ignore[arg-type]
+        zero_ns=min((int(f["start_ns"].min()) for f in timelines if f.height), default=None),  # type: ignore[arg-type]
     )
     if judged.verdict == "unusable":
         return answer
@@ -91,10 +92,6 @@ def analyze(trace: Trace, *, range_pattern: str | re.Pattern[str] | None = None,
         outside_ranges=outside(trace.ranges, events),
         phases=tuple(_unjudged(use, judged.reason) for use in phase_use(trace.ranges, events, host_side)),
     )
-
-
-def _timelines(trace: Trace) -> tuple[pl.DataFrame, ...]:
-    return trace.ranges, trace.ops, trace.calls, trace.gpu
 
 
 def _devices(trace: Trace, events: pl.DataFrame, host_side: Host) -> tuple[DeviceUse, ...]:

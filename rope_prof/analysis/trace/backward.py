@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from rope_prof.analysis.trace.calls import inside
+from rope_prof.analysis.trace.calls import innermost
 from rope_prof.model.trace import Trace
 
 
@@ -18,7 +18,7 @@ def caused_by_forward(trace: Trace, events: pl.DataFrame) -> pl.DataFrame:
     later = ops.filter(backward)
     if not later.height:
         return events.clear()
-    number = inside(later.with_columns(name=pl.col("sequence").cast(pl.String), kind=pl.lit("operator")), events)
+    number = innermost(later.with_columns(name=pl.col("sequence").cast(pl.String), kind=pl.lit("operator")), events)
     caused = events.with_columns(sequence=number.cast(pl.Int64)).filter(pl.col("sequence").is_not_null())
     forward = ops.filter(~backward).sort("start_ns").unique(["process", "sequence"], keep="last", maintain_order=True)
     causes = forward.select("sequence", launch_process="process", forward_on="thread", forward_at="start_ns")

@@ -20,7 +20,7 @@ from rope_prof.analysis.trace.launches import FOR_THREAD, launched
 from rope_prof.analysis.trace.pairs import FOREVER, by_thread, pairs, timed
 from rope_prof.analysis.trace.shared import accounts
 from rope_prof.analysis.trace.spans import in_order
-from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, Trace
+from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, Trace, fitted
 
 CALLS: dict[str, Any] = {
     "range": pl.String,
@@ -154,15 +154,9 @@ def bases(names: pl.Series) -> pl.Series:
 
 
 def innermost(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
-    """For each row of `events` (with launch columns) the name of the range that its launch was made in, or null.
-
-    Of nested ranges the one that began last.
+    """For each row of `events` (with launch columns) the name of the range (or any span of a thread) that its launch
+    was made in, of nested ones the one that began last; null where there is none.
     """
-    return inside(ranges, events)
-
-
-def inside(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
-    """The name of the row of `ranges` (or any spans of threads) that holds each launch and began last, or null."""
     if not ranges.height:
         return pl.Series("range", [None], dtype=pl.String).new_from_index(0, events.height)
     if events.height == 1:
@@ -252,14 +246,7 @@ def as_cpu(trace: Trace) -> Trace:
     numbered = leaves.with_row_index("correlation", offset=1).with_columns(pl.col("correlation").cast(pl.Int64))
     gpu = numbered.with_columns(kind=pl.lit("kernel"), device=pl.lit("cpu"), stream=pl.col("thread"))
     calls = numbered.with_columns(api=pl.lit("runtime"))
-    return replace(trace, gpu=_fit(gpu, GPU_EVENTS), calls=_fit(calls, HOST_CALLS))
-
-
-def _fit(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
-    return frame.select(
-        (pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype=dtype).alias(name))
-        for name, dtype in schema.items()
-    )
+    return replace(trace, gpu=fitted(gpu, GPU_EVENTS), calls=fitted(calls, HOST_CALLS))
 
 
 def leaf_ops(ops: pl.DataFrame) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from typing import Final
 
 import polars as pl
 
-from rope_prof.analysis.trace.calls import inside
+from rope_prof.analysis.trace.calls import innermost
 from rope_prof.analysis.trace.graph_nodes import GRAPH_LAUNCH
 from rope_prof.analysis.trace.launches import LAUNCHES_KERNEL, MOVES
 from rope_prof.analysis.trace.sites import LaunchSites
@@ -107,11 +107,11 @@ def _captures(trace: Trace) -> Iterator[_Capture]:
         "module": sites.module_paths(where),
         "operator": sites.operators(where),
         "line": sites.lines(where),
-        "range": inside(trace.ranges, where),
+        "range": innermost(trace.ranges, where),
     }
     frame = launches.select("capture", "kind").with_columns(
         pl.struct(column.alias(name) for name, column in told.items()).alias("site"),
-        inside(trace.ops.with_columns(kind=pl.lit("op")), where).alias("name"),
+        innermost(trace.ops.with_columns(kind=pl.lit("op")), where).alias("name"),
     )
     for _, rows in frame.group_by("capture", maintain_order=True):
         held = tuple(tuple(site[name] for name in _TOLD) for site in rows["site"])

@@ -62,6 +62,5 @@ def collectives(trace: Trace, events: pl.DataFrame) -> pl.DataFrame:
     """
     found = events.filter(communicates(events)).sort("start_ns", maintain_order=True)
     ranges = trace.ranges.filter(pl.col("name").str.contains(_RANGE))
-    around = innermost(ranges, found) if ranges.height and found.height else pl.lit(None, dtype=pl.String)
     said = pl.coalesce("collective", pl.col("around").str.replace(_RANGE, ""), "name")
-    return found.with_columns(around=around).with_columns(operation=said).drop("around")
+    return found.with_columns(around=innermost(ranges, found)).with_columns(operation=said).drop("around")

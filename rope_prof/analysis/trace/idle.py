@@ -49,12 +49,8 @@ def told(gaps: pl.DataFrame, trace: Trace) -> pl.DataFrame:
 
     Null where the file holds no such launch, range or operator.
     """
-    operators = trace.ops.with_columns(kind=pl.lit("operator"))
-    names = {"range": trace.ranges, "operator": operators}
-    return gaps.with_columns(
-        innermost(frame, gaps).alias(name) if frame.height else pl.lit(None, dtype=pl.String).alias(name)
-        for name, frame in names.items()
-    )
+    names = {"range": trace.ranges, "operator": trace.ops.with_columns(kind=pl.lit("operator"))}
+    return gaps.with_columns(innermost(frame, gaps).alias(name) for name, frame in names.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

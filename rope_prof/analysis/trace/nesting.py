@@ -1,6 +1,6 @@
 """Which span of a thread lies in which, and which one a launch was made in: the one that holds it and began last.
 
-The rule is that of `calls.inside`; here the answer is a row, so that one can go on to what lies around it.
+The rule is that of `calls.innermost`; here the answer is a row, so that one can go on to what lies around it.
 """
 
 from __future__ import annotations

@@ -64,8 +64,7 @@ def overlaps(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
         order = np.lexsort((launch, taken, start, lane))
     lane, start, taken, launch = lane[order], start[order], taken[order], launch[order]
     spans = in_order(order, lane, start, start + taken)
-    early = start[1:] < spans.reach[:-1]
-    early[spans.first[1:] - 1] = False
+    early = _early(spans)[1:]
     count = int(np.count_nonzero(early))
     if not count:
         return
@@ -101,10 +100,6 @@ def _same(events: pl.DataFrame, rows: Int64s, others: Int64s) -> Int64s:
 
 def _launches(trace: Trace, events: pl.DataFrame, lanes: pl.DataFrame) -> _Lane:
     lane, _ = group_numbers(events.select("device", "process", "stream"))
-    cards = {
-        device: order_of(trace, device, rows["launch_name"].unique())
-        for (device,), rows in events.select("device", "launch_name").group_by("device")
-    }
     inside = holding(events["launch_name"], GRAPH_LAUNCH) | events["graph"].is_not_null()
     in_graph = inside & (events["kind"] != "graph")
     rows = events.with_columns(in_graph=in_graph).select(
@@ -124,7 +119,16 @@ def _launches(trace: Trace, events: pl.DataFrame, lanes: pl.DataFrame) -> _Lane:
     whole = whole.sort("lane", "start", "end", descending=[False, False, True])
     number = whole["lane"].to_numpy()
     spans = in_order(whole["row"].to_numpy(), number, whole["start"].to_numpy(), whole["end"].to_numpy())
-    return _Lane(spans, number, whole["graph"].to_numpy(), tuple(cards[device] for device in lanes["device"]))
+    return _Lane(spans, number, whole["graph"].to_numpy(), _orders(trace, events, lanes))
+
+
+def _orders(trace: Trace, events: pl.DataFrame, lanes: pl.DataFrame) -> tuple[Order, ...]:
+    """How the stream of each of `lanes` works."""
+    cards = {
+        device: order_of(trace, device, rows["launch_name"].unique())
+        for (device,), rows in events.select("device", "launch_name").group_by("device")
+    }
+    return tuple(cards[device] for device in lanes["device"])
 
 
 def _impossible(trace: Trace, events: pl.DataFrame, whole: _Lane) -> list[Finding]:
@@ -171,13 +175,7 @@ def _held_nodes(trace: Trace, events: pl.DataFrame, slack: int) -> pl.DataFrame:
     start, taken = nodes["start_ns"].to_numpy(), nodes.select(length()).to_series().to_numpy()
     order = np.lexsort((-taken, start, lane))
     spans = in_order(order, lane[order], start[order], (start + taken)[order])
-    cards = {
-        device: order_of(trace, device, rows["launch_name"].unique())
-        for (device,), rows in nodes.select("device", "launch_name").group_by("device")
-    }
-    launch = _Lane(
-        spans, lane[order], np.ones(len(order), np.bool_), tuple(cards[device] for device in lanes["device"])
-    )
+    launch = _Lane(spans, lane[order], np.ones(len(order), np.bool_), _orders(trace, nodes, lanes))
     rows = nodes[order].with_columns(
         holds=pl.Series(_holds(launch, NODES, slack) & ~launch.on("free")),
         run=pl.struct("name", "grid", "block").rank("dense"),
@@ -251,12 +249,11 @@ def _over(whole: _Lane) -> Bools:
     jitter = np.maximum(_JITTER_SHARE * busy, _JITTER_NS)
     wrong = (order == "in_order") & (total - busy > jitter)
     wrong |= (order == "early") & (total > 2 * busy) & (count > 2)
-    return np.repeat(wrong, count) & _early(whole)
+    return np.repeat(wrong, count) & _early(spans)
 
 
-def _early(whole: _Lane) -> Bools:
+def _early(spans: InOrder) -> Bools:
     """Which launches begin before an earlier one of their stream has ended."""
-    spans = whole.spans
     early = np.zeros(len(spans.row), np.bool_)
     early[1:] = spans.start[1:] < spans.reach[:-1]
     early[spans.first] = False

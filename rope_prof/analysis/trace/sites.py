@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from rope_prof.analysis.trace.calls import around, families, inside, numbered
+from rope_prof.analysis.trace.calls import around, families, innermost, numbered
 from rope_prof.analysis.trace.pairs import pairs
 from rope_prof.analysis.trace.ranges import outermost
 from rope_prof.model.trace import Trace, node_number
@@ -42,7 +42,7 @@ class LaunchSites:
 
     def ranges(self, events: pl.DataFrame) -> pl.Series:
         """The family of the innermost range around each launch, or null."""
-        return inside(self._ranges, events.select(*_LAUNCH)).alias("range")
+        return innermost(self._ranges, events.select(*_LAUNCH)).alias("range")
 
     def lines(self, events: pl.DataFrame) -> pl.Series:
         """The innermost line of Python around each launch that is no library's, `train.py(34): step`, or null."""
@@ -64,7 +64,7 @@ class LaunchSites:
         return pl.Series("module", paths, dtype=pl.String)
 
     def _or_captured(self, what: str, events: pl.DataFrame, spans: pl.DataFrame) -> pl.Series:
-        told = inside(spans, events.select(*_LAUNCH)).alias(what)
+        told = innermost(spans, events.select(*_LAUNCH)).alias(what)
         if not self.trace.sites.height or "graph_node" not in events.columns:
             return told
         nodes = events.select(node_number()).join(self.trace.sites, on="node", how="left", maintain_order="left")

@@ -113,11 +113,6 @@ def frame_union(frame: pl.DataFrame) -> SpanSet:
     return union(starts, starts + frame["dur_ns"].fill_null(0).to_numpy().astype(np.int64))
 
 
-def busy_time(frame: pl.DataFrame) -> int:
-    """Length of the union of the rows, in ns."""
-    return frame_union(frame).total
-
-
 def total_time(frame: pl.DataFrame) -> int:
     """Sum of `dur_ns` as a Python integer, exact also where Int64 would overflow."""
     durations = frame["dur_ns"].drop_nulls().to_numpy().astype(np.int64)

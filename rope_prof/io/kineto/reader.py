@@ -39,6 +39,7 @@ from rope_prof.model.trace import (
     RANGES,
     Finding,
     Trace,
+    fitted,
 )
 
 #: What GPU events have beside the model's columns until it is known whose they are.
@@ -254,8 +255,5 @@ def _old_ranges(frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     steps = ops.filter(pl.col("name").str.starts_with("ProfilerStep#"))
     if not steps.height:
         return frames
-    ranges = steps.select(
-        pl.lit(None, dtype=dtype).alias(name) if name not in steps.columns else pl.col(name)
-        for name, dtype in RANGES.items()
-    ).with_columns(kind=pl.lit("record_function"))
+    ranges = fitted(steps, RANGES, kind=pl.lit("record_function"))
     return {**frames, "ranges": ranges, "ops": ops.filter(~pl.col("name").str.starts_with("ProfilerStep#"))}

@@ -33,6 +33,7 @@ from rope_prof.model.trace import (
     RANGES,
     Finding,
     Trace,
+    fitted,
     proof,
 )
 
@@ -204,11 +205,11 @@ class _Frames:
         if stages.height:
             waits = pl.col("kind").is_in(NODES)
             for name, rows in (("gpu", stages.filter(~waits)), ("nodes", stages.filter(waits))):
-                held[name] = pl.concat([_in_schema(held[name], GPU_EVENTS), rows])
+                held[name] = pl.concat([fitted(held[name], GPU_EVENTS), rows])
         wayless = held["gpu"].filter(pl.col("name") == "Memcpy")
         self._wayless = wayless.height
         self._seen["copies_without_way"] = list(proof(wayless))
-        return {name: _in_schema(frame, _SCHEMAS[name]) for name, frame in held.items()}
+        return {name: fitted(frame, _SCHEMAS[name]) for name, frame in held.items()}
 
     def _categorised(self) -> pl.DataFrame:
         """The slices; torch's monitor gives those of its own work no category but a track of their own."""
@@ -310,7 +311,7 @@ class _Frames:
             kind=pl.col("stage").replace_strict(STAGES, return_dtype=pl.String),
             device=pl.col("device").cast(pl.String).fill_null("?"),
         ).drop("process")
-        return _in_schema(made, GPU_EVENTS)
+        return fitted(made, GPU_EVENTS)
 
     def _ended(self, rows: pl.DataFrame) -> pl.DataFrame:
         if self._drawn is not None:
@@ -366,10 +367,3 @@ def _bracketed(name: str, *words: str) -> str | None:
 def _shapes(texts: pl.Series) -> pl.Series:
     """`[8, 1, 1]` -> `8x1x1`."""
     return texts.str.strip_chars("[]").str.replace_all(", ", "x", literal=True)
-
-
-def _in_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
-    return frame.select(
-        (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
-        for name, dtype in schema.items()
-    )

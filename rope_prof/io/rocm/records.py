@@ -11,18 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from rope_prof.model.trace import (
-    CPU_OPS,
-    GPU_EVENTS,
-    HOST_CALLS,
-    NAMED,
-    OVERHEADS,
-    RANGES,
-    Finding,
-    Trace,
-    empty,
-    proof,
-)
+from rope_prof.model.trace import GPU_EVENTS, HOST_CALLS, NAMED, RANGES, Finding, Trace, fitted, proof
 
 _DIMS: Final = tuple(f"{side}_{dim}" for side in ("grid", "block") for dim in "xyz")
 #: One row per dispatch, and per copy, as far as it has the columns.
@@ -84,8 +73,6 @@ def rocm_trace(
         gpu=pl.concat([_kernels(timed[0]), _copies(timed[1])]),
         calls=_calls(timed[2].filter(~marks)),
         ranges=_ranges(timed[2].filter(marks)),
-        ops=empty(CPU_OPS),
-        overheads=empty(OVERHEADS),
         events=count - lost,
         findings=tuple(findings),
         device_names=device_names,
@@ -97,7 +84,7 @@ def _kernels(rows: pl.DataFrame) -> pl.DataFrame:
         pl.concat_str([_whole(f"grid_{d}", f"block_{d}") for d in "xyz"], separator="x"),
         pl.concat_str([f"block_{d}" for d in "xyz"], separator="x"),
     )
-    return _in(GPU_EVENTS, rows, kind=pl.lit("kernel"), grid=blocks[0], block=blocks[1], **_SHARED)
+    return fitted(rows, GPU_EVENTS, kind=pl.lit("kernel"), grid=blocks[0], block=blocks[1], **_SHARED)
 
 
 def _whole(items: str, size: str) -> pl.Expr:
@@ -105,27 +92,20 @@ def _whole(items: str, size: str) -> pl.Expr:
 
 
 def _copies(rows: pl.DataFrame) -> pl.DataFrame:
-    return _in(GPU_EVENTS, rows, kind=pl.lit("memcpy"), **_SHARED | {"name": copy_name(pl.col("name"))})
+    return fitted(rows, GPU_EVENTS, kind=pl.lit("memcpy"), **_SHARED | {"name": copy_name(pl.col("name"))})
 
 
 def _calls(rows: pl.DataFrame) -> pl.DataFrame:
     low = pl.col("domain").str.starts_with("HSA").fill_null(False)
     api = pl.when(low).then(pl.lit("driver")).otherwise(pl.lit("runtime"))
-    return _in(HOST_CALLS, rows, api=api, dur_ns=_LENGTH)
+    return fitted(rows, HOST_CALLS, api=api, dur_ns=_LENGTH)
 
 
 def _ranges(rows: pl.DataFrame) -> pl.DataFrame:
     """Markers that last: a mark of no length is none."""
     rows = rows.filter(pl.col("end_ns") > pl.col("start_ns"))
-    return _in(RANGES, rows, name=pl.coalesce("message", "name"), kind=pl.lit("nvtx"), dur_ns=_LENGTH)
+    return fitted(rows, RANGES, name=pl.coalesce("message", "name"), kind=pl.lit("nvtx"), dur_ns=_LENGTH)
 
 
 _LENGTH: Final = pl.col("end_ns") - pl.col("start_ns")
 _SHARED: Final = {"dur_ns": _LENGTH, "name": pl.col("name").fill_null("(unnamed kernel)")}
-
-
-def _in(schema: dict[str, Any], rows: pl.DataFrame, **made: pl.Expr) -> pl.DataFrame:
-    return rows.select(
-        made.get(name, pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
-        for name, dtype in schema.items()
-    )

@@ -25,7 +25,7 @@ from rope_prof.io.kineto.digits import LIMIT_NS
 from rope_prof.io.layout import SYSTEMS_SUFFIX
 from rope_prof.io.sqlite import damaged_table, tables_of
 from rope_prof.io.trace.tables import ExportTables, FolderTables, SqliteTables
-from rope_prof.model.trace import GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, proof
+from rope_prof.model.trace import GPU_EVENTS, GRAPH_NODES, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, fitted, proof
 
 _KERNEL: Final = "CUPTI_ACTIVITY_KIND_KERNEL"
 _MEMCPY: Final = "CUPTI_ACTIVITY_KIND_MEMCPY"
@@ -177,7 +177,7 @@ class _Export:
             known["grid"], known["block"] = (
                 pl.concat_str([f"{side}{d}" for d in "XYZ"], separator="x") for side in ("grid", "block")
             )
-        return _frame(frame, GPU_EVENTS, known)
+        return fitted(frame, GPU_EVENTS, **known)
 
     def _kernels(self) -> pl.DataFrame:
         sides = [f"{side}{d}" for side in ("grid", "block") for d in "XYZ"]
@@ -214,7 +214,7 @@ class _Export:
             .otherwise(pl.lit("runtime")),
             "correlation": pl.when(pl.col("correlationId") != 0).then("correlationId"),
         }
-        return _frame(pl.DataFrame(list(rows.values())), HOST_CALLS, {**known, **_HOST})
+        return fitted(pl.DataFrame(list(rows.values())), HOST_CALLS, **known, **_HOST)
 
     def _ranges(self) -> pl.DataFrame:
         values = ("int64Value", "uint64Value", "int32Value", "uint32Value")
@@ -233,14 +233,14 @@ class _Export:
             **_HOST,
             "thread": pl.when(pl.col("eventType") == 59).then(_HOST["thread"]),  # start/end: of the process
         }
-        return _frame(frame, RANGES, known)
+        return fitted(frame, RANGES, **known)
 
     def _overheads(self) -> pl.DataFrame:
         frames = []
         for table in ("PROFILER_OVERHEAD", "CUPTI_ACTIVITY_KIND_OVERHEAD"):
             rows = self._timed(table, ("globalTid", "nameId"))
             name = pl.col("nameId").fill_null("(profiler overhead)")
-            frames.append(_frame(pl.DataFrame(list(rows.values())), OVERHEADS, {"name": name, **_HOST}))
+            frames.append(fitted(pl.DataFrame(list(rows.values())), OVERHEADS, name=name, **_HOST))
         return pl.concat(frames)
 
     def _metadata(self) -> dict[str, Any]:
@@ -284,10 +284,6 @@ _HOST: Final[dict[str, pl.Expr]] = {
     "start_ns": pl.col("start"),
     "dur_ns": pl.col("end") - pl.col("start"),
 }
-
-
-def _frame(rows: pl.DataFrame, schema: dict[str, Any], known: dict[str, Any]) -> pl.DataFrame:
-    return rows.select(known.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in schema.items())
 
 
 def _integers(values: list[Any]) -> list[int | None]:

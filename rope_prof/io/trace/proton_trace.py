@@ -16,7 +16,7 @@ from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.kineto.args import ints
 from rope_prof.io.kineto.digits import microseconds_to_ns
 from rope_prof.io.trace.proton import whole
-from rope_prof.model.trace import GPU_EVENTS, Finding, Trace
+from rope_prof.model.trace import GPU_EVENTS, Finding, Trace, fitted
 
 _NONE: Final = msgspec.Raw(b"")
 
@@ -66,14 +66,10 @@ def read_proton_trace(chunks: Iterable[bytes], source: str, findings: Sequence[F
             pl.Series("dur_ns", dur),
         ]
     )
-    known = {name: pl.col(name) for name in rows.columns} | {"kind": pl.lit("kernel"), "device": pl.lit("?")}
-    gpu = rows.filter(good).select(
-        known.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in GPU_EVENTS.items()
-    )
     return Trace(
         format="proton_trace",
         source=source,
-        gpu=gpu,
+        gpu=fitted(rows.filter(good), GPU_EVENTS, kind=pl.lit("kernel"), device=pl.lit("?")),
         events=len(events),
         findings=tuple(found),
     )
