@@ -22,7 +22,7 @@ import pytest
 import zstandard
 
 from rope_prof.cli import main
-from rope_prof.io.run import redact
+from rope_prof.io.run import redact, secrets
 from rope_prof.io.run.archive import write_archive
 from rope_prof.io.run.clean_files import clean_perfetto
 from rope_prof.io.run.folder import read_run, write_run
@@ -364,3 +364,18 @@ def test_no_perfetto_file_in_an_archive_holds_one(run: Path, tmp_path: Path) -> 
     write_archive(tmp_path / "run", tmp_path / "copy", WORDS)
     assert found([tmp_path / "copy" / "fusion.pftrace"]) == []
     assert clean_perfetto(data, lambda text: text) == data, "nothing else of it changes"
+
+
+def test_no_text_is_passed_over_for_want_of_a_word() -> None:
+    known = {text for canary in CANARIES for text in (canary.text, canary.text.upper())}
+    known |= {
+        "paſſword=hunter2tea",
+        "-rdzv-endpoint gpu7:29400",
+        "horovodrun -np 4 -H gpu7",
+        "the PASSWORD is hunter2tea",
+    }
+    for text in known:
+        looked_at = text
+        for _, pattern, _, _ in secrets.PATTERNS:
+            looked_at = pattern.sub(BLANK, looked_at)
+        assert secrets.without_secrets(text) == looked_at

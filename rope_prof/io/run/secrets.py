@@ -18,6 +18,8 @@ _NAME: Final = (
     r"(?:(?<![A-Za-z])|[_.-]|(?<=[a-z]))(?:auth|token|secret|passw(?:or)?d|passphrase|pwd|api[_.-]?key|apikey|access[_-]?key|"
     r"(?:secret|encryption|license|master|deploy|session|storage)[_-]key|account[_-]?key|private[_-]?key(?:_id)?|signing[_-]?key|credentials?|authorization|cookie)"
 )
+#: Parts of which every such name holds one.
+_SECRETS: Final = ("auth", "token", "secret", "pass", "pwd", "key", "cred", "cookie")
 #: A field of that name, as a whole: `"hf_token"`, `"AWS_SECRET_ACCESS_KEY"`.
 SECRET_FIELD: Final = re.compile(rf"(?:[\w.-]*?{_NAME}|\w*SECRET\w*|\w*PASSWORD\w*)", re.IGNORECASE)
 
@@ -120,32 +122,45 @@ _RUN_BY: Final = re.compile(
     r"|\b(?:Author|Committer):(?: [^\W\d_][\w.'-]*){1,4}(?![\w=])"
     r"|(?<![\w-])[dl-][rwxsStT-]{9}[.+@]? +\d+ +(?!root root)[\w.-]+ +[\w.-]+"
 )
-_PATTERNS: Final = (
-    ("token", _MADE, None),
-    ("token", _HOOK, re.compile(r"hook|\.azure\.com|ntfy|ifttt|feishu|larksuite")),
-    ("token", _ADDRESS, re.compile("://|[?&]")),
-    ("token", _OPTION, re.compile(r"-|bearer|basic|login|ngc|jdbc", re.IGNORECASE)),
-    ("token", _ASSIGNED, re.compile(r"auth|token|secret|pass|pwd|key|cred|cookie|sess|csrf|_PAT=", re.IGNORECASE)),
-    ("token", _LINE, re.compile("auth|token|secret|pass|pwd|key|cred|cookie", re.IGNORECASE)),
-    ("address", _MAIL, re.compile(r"@|%40|[\[(]at[\])]", re.IGNORECASE)),
-    ("address", _MACHINE, re.compile(r"\d\.\d+\.\d+|://|\]:|[0-9a-fA-F][:-]|\.(?:internal|corp|lan|local|intra)")),
+#: (kind, its form, words of which one stands in every text that has it, in small letters, and a form where none does).
+#: A text is looked through for a word in a tenth of the time that a form takes.
+PATTERNS: Final[tuple[tuple[str, re.Pattern[str], tuple[str, ...], re.Pattern[str] | None], ...]] = (
+    ("token", _MADE, ("",), None),
+    ("token", _HOOK, ("hook", ".azure.com", "ntfy", "ifttt", "feishu", "larksuite"), None),
+    ("token", _ADDRESS, ("://", "?", "&"), None),
+    ("token", _OPTION, ("-", "bearer", "basic", "login", "ngc", "jdbc"), None),
+    ("token", _ASSIGNED, (*_SECRETS, "sess", "csrf", "_pat="), None),
+    ("token", _LINE, _SECRETS, None),
+    ("address", _MAIL, ("@", "%40", "[at]", "(at)"), None),
+    (
+        "address",
+        _MACHINE,
+        ("://", "]:", "fe80:", "gpu-", "mig-", ".internal", ".corp", ".lan", ".local", ".intra"),
+        re.compile(r"\d\.\d+\.\d|(?i:fd[0-9a-f]{2}:|[0-9a-f]{2}[:-][0-9a-f]{2}[:-])"),
+    ),
     (
         "address",
         _RUN_BY,
-        re.compile(
-            r"[A-Z]=|--|(?i:user|host|node|logname|login|master|owner|author|committer)|mpi|srun|salloc|sbatch|pdsh|su|id=|[dl-]r[w-]"
+        (
+            *("=", "--", "user", "host", "node", "login", "logname", "master", "owner", "author", "committer", "rdzv"),
+            *("mpi", "horovodrun", "srun", "salloc", "sbatch", "pdsh", "sudo -u", "su - ", "rw", "r-"),
         ),
+        None,
     ),
 )
 
 
 def without_secrets(text: str, note: Note | None = None) -> str:
     """`text` with each secret as `(removed)`; `note` is called with kind and text of each."""
-    for kind, pattern, hint in _PATTERNS:
-        if (hint is not None and hint.search(text) is None) or pattern.search(text) is None:
+    small = text.casefold()
+    for kind, pattern, words, form in PATTERNS:
+        if not any(word in small for word in words) and (form is None or form.search(text) is None):
+            continue
+        if pattern.search(text) is None:
             continue
         if note is not None:
             for found in pattern.finditer(text):
                 note(kind, found.group(0))
         text = pattern.sub(BLANK, text)
+        small = text.casefold()
     return text
