@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 from rope_prof.dashboard.kept import kept
 
+from rope_prof.analysis.requests.per_layer import PerLayer
 from rope_prof.analysis.requests.steps import StepCalls, step_calls
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.analyze import accounted
@@ -44,6 +45,11 @@ def shipped(named: Mapping[str, Path]) -> str | None:
 def whole(folder: RunFolder) -> OpenedRequests | None:
     """The whole requests of that run; None where it measured none. Errors: RunError."""
     return loading.opened(folder.path).requests
+
+
+def per_layer(folder: RunFolder) -> tuple[PerLayer, ...]:
+    """What the run's calls foretell of them. Errors: RunError."""
+    return loading.opened(folder.path).per_layer
 
 
 @kept(_KEEP)

@@ -19,7 +19,7 @@ from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.picture import extent
 from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.timeline.window import Shown
-from rope_prof.views.words.requests import agree, end_to_end_notes, headline, prediction_lines
+from rope_prof.views.words.requests import agree, end_to_end_notes, headline, layer_lines, prediction_lines
 
 seen = shell.seen()
 with shell.guarded():
@@ -77,7 +77,8 @@ else:
         *report_requests.prediction_picture(profiled.predicted),
         *report_requests.step_picture(profiled.steps, times),
     ]
-    said = (*prediction_lines(profiled.predicted), *report_requests.share_lines(profiled.steps))
+    calls = layer_lines(whole_requests.per_layer(seen.folder))
+    said = (*calls, *prediction_lines(profiled.predicted), *report_requests.share_lines(profiled.steps))
     below: list[Block] = [*of_steps, Bullets(items=said), *report_requests.steps_table(profiled.steps)]
     pictures, text, lost = [*pictures, *of_steps], [*text, *below], [*profiled.doubts]
     with shell.fold("Predicted and measured, and where a step's time goes"):

@@ -92,8 +92,7 @@ def model(asked: ModelWords) -> None:
         if run is not None and not is_run(folder):
             write_run(folder, run)
         record_model(options, found, folder, memory, _say)
-    opened = open_run(folder)
-    print_requests(opened.requests, opened.rows)
+    print_requests(open_run(folder))
     typer.echo(f"\nrecorded in {folder}")
     if asked.as_json:
         emit_recorded(folder)

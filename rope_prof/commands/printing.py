@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from rope_prof.analysis.requests.per_layer import per_layer
 from rope_prof.analysis.run.numbers import Numbers
-from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.commands.documents import VERSION, emit
-from rope_prof.opened.requests import OpenedRequests
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.views.blocks.counters import nsight_tables
 from rope_prof.views.blocks.model import Bullets, Table
@@ -52,13 +48,13 @@ def print_run(opened: OpenedRun, *, as_json: bool = False) -> None:
     nsight = opened.nsight
     for drawn, said in ((tables, lines), (nsight_tables(nsight), nsight_notes(nsight)) if nsight else ([], [])):
         printed(console, [*drawn, Bullets(items=tuple(said))])
-    print_requests(opened.requests, found.rows)
+    print_requests(opened)
 
 
 def run_document(opened: OpenedRun) -> str:
     """The JSON of `opened`, as `show --json` prints it."""
     found = opened.numbers
-    return run_json(opened.run, found.rows, _requests_json(opened.requests, found.rows), numbers_json(found))
+    return run_json(opened.run, found.rows, _requests_json(opened), numbers_json(found))
 
 
 def emit_recorded(folder: Path) -> None:
@@ -83,25 +79,25 @@ def _drawn(found: Numbers) -> tuple[list[Table], list[str]]:
     ]
 
 
-def print_requests(found: OpenedRequests | None, rows: Sequence[Row] = ()) -> None:
-    """Print the tables of whole requests; nothing where there are none. `rows`: of the run's own calls, to hold them
-    against.
-    """
+def print_requests(opened: OpenedRun) -> None:
+    """Print the tables of whole requests, held against the run's own calls; nothing where there are none."""
+    found = opened.requests
     if found is None:
         return
     profiled = found.profiles
     blocks = request_blocks(found.facts, found.rows, found.agreed, profiled.steps, profiled.predicted, profiled.doubts)
-    agree = layer_lines(per_layer(rows, found.facts, found.rows))
+    agree = layer_lines(opened.per_layer)
     printed(wide_console(), [*blocks, *([Bullets(items=tuple(agree))] if agree else [])])
 
 
-def _requests_json(found: OpenedRequests | None, rows: Sequence[Row]) -> dict[str, Any] | None:
+def _requests_json(opened: OpenedRun) -> dict[str, Any] | None:
     """What `show --json` says of whole requests; None where there are none."""
+    found = opened.requests
     if found is None:
         return None
     profiled = found.profiles
     document = end_to_end_json(found.facts, found.rows, found.agreed, profiled.steps, profiled.predicted)
-    return document | {"per_layer": [asdict(one) for one in per_layer(rows, found.facts, found.rows)]}
+    return document | {"per_layer": [asdict(one) for one in opened.per_layer]}
 
 
 def wide_console() -> Console:

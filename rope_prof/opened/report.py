@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rope_prof.io.run.clean_model import clean_folder, clean_trace
 from rope_prof.io.run.redact import PrivateWords, cleaner
@@ -40,7 +41,7 @@ def gathered(run: OpenedRun) -> ReportData:
         rows=run.rows,
         samples=run.samples,
         headlines=run.headlines,
-        requests=None if requests is None else requests.whole(),
+        requests=None if requests is None else replace(requests.whole(), per_layer=run.per_layer),
         files=tuple(_files(run)),
         lost=run.folder.missing_traces(),
         source=str(run.path),

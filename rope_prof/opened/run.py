@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from rope_prof.analysis.requests.per_layer import PerLayer, per_layer
 from rope_prof.analysis.run.capture import CaptureFigures, call_pattern, figures, require_whole
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings
 from rope_prof.analysis.run.decomposition import Decomposition, decompose
@@ -189,6 +190,12 @@ class OpenedRun:
         """The whole requests that were measured into the run; None where there are none. Errors: RunError."""
         found = self.folder.end_to_end
         return None if found is None else OpenedRequests(found, self._read, keep=self._as_it_is)
+
+    @once
+    def per_layer(self) -> tuple[PerLayer, ...]:
+        """What the run's calls foretell of its whole requests, beside what came: from times, no capture is read."""
+        found = self.requests
+        return () if found is None else per_layer(summary(self.run, self.samples, {}), found.facts, found.rows)
 
     def capture(self, facts: KeyFacts) -> Capture | None:
         """The trace of that key, whole or not, ready to be drawn; None where there is none. Errors: TraceError."""

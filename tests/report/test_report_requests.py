@@ -37,6 +37,12 @@ def test_a_step_is_marked_as_stretched_and_both_paths_are_on_one_scale(shipped_r
     assert "ms unprofiled" in parts
 
 
+def test_what_the_calls_foretold_stands_beside_what_came(shipped_report) -> None:  # type: ignore[no-untyped-def]
+    for text in (shipped_report.markdown, shipped_report.html):
+        assert "fused, CUDA graphs: 28 layers x (44.1 − 1.94) µs a call = 1.18 ms a token, by the calls" in text
+        assert "fused, first token, eager: 28 layers x" in text
+
+
 def test_a_run_without_whole_requests_has_none_of_it(hostile_report) -> None:  # type: ignore[no-untyped-def]
     assert not (hostile_report.folder / "requests.light.png").exists()
     assert "*not measured*" in hostile_report.markdown

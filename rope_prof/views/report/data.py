@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from rope_prof.analysis.requests.per_layer import PerLayer
 from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, StepParts
 from rope_prof.analysis.run.capture import call_pattern
 from rope_prof.analysis.run.headline import BestAgainstBest
@@ -68,6 +69,7 @@ class WholeRequests:
     agreed: tuple[LogitsAgreement, ...]
     steps: Mapping[tuple[str, str], StepParts]
     predicted: tuple[Prediction, ...]
+    per_layer: tuple[PerLayer, ...] = ()
     doubts: tuple[str, ...]
     noise: Mapping[str, Figure]
     layers: Mapping[str, tuple[int, tuple[Panel, ...]]] = field(default_factory=dict)

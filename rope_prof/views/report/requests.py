@@ -18,14 +18,15 @@ from rope_prof.views.blocks.requests import (
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.report.data import WholeRequests
 from rope_prof.views.timeline.step import layer_drawing, step_caption
-from rope_prof.views.words.requests import end_to_end_notes, headline, prediction_lines
+from rope_prof.views.words.requests import end_to_end_notes, headline, layer_lines, prediction_lines
 
 
 def requests(found: WholeRequests | None) -> tuple[Block, ...]:
     """Nothing where the run measured no whole requests."""
     if found is None:
         return ()
-    lines = (*prediction_lines(found.predicted), *share_lines(found.steps), *noise_lines(found.noise))
+    foretold = (*layer_lines(found.per_layer), *prediction_lines(found.predicted))
+    lines = (*foretold, *share_lines(found.steps), *noise_lines(found.noise))
     notes = (*found.doubts, *end_to_end_notes(found.facts))
     return (
         Words(text=headline(found.facts) + "."),
