@@ -135,6 +135,10 @@ class HostClockAlone:
         """Wait until all that was enqueued has run."""
         self.device.synchronize()
 
+    def interruptions(self) -> int:
+        """Those of the device's host."""
+        return self.device.interruptions()
+
     def held(self, work: Work, hold_ns: int) -> tuple[int, bool]:
         """Never asked."""
         raise NotImplementedError

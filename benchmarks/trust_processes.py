@@ -292,7 +292,7 @@ def targets(lines: Sequence[Tally]) -> dict[str, str]:
 def recorded_trials(args: argparse.Namespace, scratch: Path) -> list[Trial]:
     """All trials that fit into `--seconds`: a row is begun only where the longest of its kind so far still fits."""
     begun, found = time.monotonic(), []
-    longest = {"captures": 0.0, "processes": 0.0}
+    longest = dict.fromkeys(args.row or ["captures", "processes"], 0.0)
     for number in range(args.trials):
         for row in longest:
             since = time.monotonic()
@@ -321,6 +321,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1e9, help="for all; fewer trials where they do not fit")
+    parser.add_argument("--row", action="append", choices=["captures", "processes"], help="these rows alone")
     parser.add_argument("--pair", nargs=2, type=Path, action="append", default=[], metavar="RUN")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the recorded runs there")
     parser.add_argument("-o", "--out", type=Path)

@@ -65,6 +65,9 @@ class Machine:
     def refill(self, _: int) -> None:
         self.now += 100_000
 
+    def interruptions(self) -> int:
+        return 0
+
     def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
         begun = self.device_now
         work()

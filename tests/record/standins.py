@@ -113,6 +113,9 @@ class Bench:
         if self.broken:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
+    def interruptions(self) -> int:
+        return 0
+
     def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
         raise AssertionError((work, hold_ns))
 

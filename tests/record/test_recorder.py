@@ -105,6 +105,9 @@ class FakeBench:
     def synchronize(self) -> None:
         pass
 
+    def interruptions(self) -> int:
+        return 0
+
     def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
         raise AssertionError((work, hold_ns))
 

@@ -71,6 +71,9 @@ def test_each_round_is_asked_at_its_two_ends() -> None:
 
         def synchronize(self) -> None: ...
 
+        def interruptions(self) -> int:
+            return 0
+
         def held(self, work: Any, hold_ns: int) -> tuple[int, bool]:
             raise AssertionError((work, hold_ns))
 

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rope_prof.record.bench import subjects
+from rope_prof.record.device.devices import CpuDevice
 from rope_prof.record.loop.timing import (
+    ATTEMPTS,
     LEVEL,
     MAX_CALLS,
     QUEUE,
@@ -58,6 +60,9 @@ class World:
         self.now = max(self.now, self.busy_until)
         self.queued = 0
         self.log.append("sync")
+
+    def interruptions(self) -> int:
+        return 0
 
     def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
         self.synchronize()
@@ -174,6 +179,9 @@ class Replays:
             self.now += self.start + self.queued * self.call + self.wait + self.late.get(self.samples, 0)
             self.samples += 1
         self.queued = 0
+
+    def interruptions(self) -> int:
+        return 0
 
     def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
         raise AssertionError((work, hold_ns))
@@ -373,3 +381,52 @@ def test_the_garbage_collector_is_held_off_and_comes_back() -> None:
 def test_without_subjects_no_round() -> None:
     world = World()
     assert not list(measure([], range(3), seed=0, case="", clock=world.clock, device=world, failures=Failures()))
+
+
+@dataclass
+class BusyHost(World):
+    """A host whose other programs take the core `lots[i]` times in the i-th sample, each for a microsecond."""
+
+    lots: tuple[int, ...] = ()
+    seen: int = 0
+    samples: int = 0
+
+    def interruptions(self) -> int:
+        return self.seen
+
+    def subject(self, call_ns: int = 100) -> Subject:
+        def work(calls: int) -> Callable[[], None]:
+            def run() -> None:
+                lot = self.lots[min(self.samples, len(self.lots) - 1)]
+                self.samples += 1
+                self.seen += lot
+                self.now += calls * call_ns + 1000 * lot
+
+            return run
+
+        return Subject("a", work, calls=10)
+
+
+@pytest.mark.parametrize(
+    ("lots", "samples", "ns"),
+    [((0,), 1, 1000), ((2, 1, 0, 0), 3, 1000), ((3, 1, 2), ATTEMPTS, 2000), ((1, 0), 2, 1000)],
+)
+def test_a_sample_in_which_another_program_had_the_core_is_taken_again(
+    lots: tuple[int, ...], samples: int, ns: int
+) -> None:
+    host = BusyHost(lots=lots)
+    assert by_wall(host.subject(), host.clock, host) == (10, ns)
+    assert host.samples == samples
+
+
+def test_long_samples_that_are_always_interrupted_are_not_taken_for_ever() -> None:
+    host = BusyHost(lots=(1,))
+    assert by_wall(host.subject(call_ns=3_000_000), host.clock, host) == (10, 30_001_000)
+    assert host.samples == 2
+
+
+def test_the_system_counts_how_often_this_process_had_to_leave_its_core() -> None:
+    device = CpuDevice()
+    before = device.interruptions()
+    assert before >= 0
+    assert device.interruptions() >= before

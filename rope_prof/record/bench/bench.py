@@ -38,7 +38,8 @@ from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.plan import GRAPH_CALLS
 from rope_prof.record.loop.protocols import Checked
-from rope_prof.record.loop.timing import Clock, Subject, settle
+from rope_prof.record.loop.timing import HOST_SAMPLE_NS, Clock, Subject, settle
+from rope_prof.record.loop.timing import SAMPLE_NS as LOOP_NS
 
 #: Up to so many bytes of inputs a CPU's check keeps to one thread: where cores are busy with other work the second one
 #: is waited for, by a loop that takes the first, for longer than it would compute.
@@ -160,7 +161,9 @@ class TorchBench:
 
     def settle(self, subject: Subject) -> None:
         """Warm it up and size its samples."""
-        settle(subject, self.calls, self.clock, self.device)
+        settle(
+            subject, self.calls, self.clock, self.device, sample_ns=HOST_SAMPLE_NS if self.kind == "cpu" else LOOP_NS
+        )
 
     def facts(self, key: Key) -> dict[str, Any]:
         """in_place, bytes_moved, and what the ring is, for a key that runs here."""

@@ -8,12 +8,22 @@ from dataclasses import dataclass, field
 
 import torch
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.model.kind import Kind
 from rope_prof.record.device.throttle import UNKNOWN, Conditions, Throttle
 from rope_prof.units import MS
 
 clock: Callable[[], int] = time.perf_counter_ns
+
+
+def interruptions() -> int:
+    """How often a thread of this process had to leave its core for another program; 0 where nobody counts it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,10 @@ class CpuDevice:
     def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:  # noqa: ARG002
         """A CPU has no clock of its own."""
         raise UnavailableError("device time needs an NVIDIA GPU; a CPU has wall time alone")
+
+    def interruptions(self) -> int:
+        """As the system counts them."""
+        return interruptions()
 
     def throttled(self) -> bool | None:
         """Not known of a CPU."""
@@ -77,6 +91,10 @@ class CudaDevice:
         held = not self._begin.query()
         self._end.synchronize()
         return round(self._begin.elapsed_time(self._end) * MS), held
+
+    def interruptions(self) -> int:
+        """As the system counts them."""
+        return interruptions()
 
     def hold(self, hold_ns: int) -> None:
         """Keep the current stream busy for `hold_ns`: what is enqueued next waits behind it."""

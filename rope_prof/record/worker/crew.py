@@ -41,6 +41,10 @@ class Elsewhere:
     def synchronize(self) -> None:
         """Nothing runs here."""
 
+    def interruptions(self) -> int:
+        """None that matters."""
+        return 0
+
     def held(self, work: Callable[[], None], hold_ns: int) -> tuple[int, bool]:
         """Nothing runs here."""
         raise RuntimeError((work, hold_ns))
