@@ -43,8 +43,13 @@ USES = {
         rope_prof/analysis/stats.py: DrawnRounds interval_of_logs drawn_mean""",
     "verdicts over runs, and gates": """
         rope_prof/analysis/comparison/apart.py rope_prof/analysis/comparison/family.py
-        rope_prof/analysis/comparison/gates.py rope_prof/commands/gate*.py dashboard/gate.py""",
-    "best against best, closure by side, clocks and heat": """
+        rope_prof/analysis/comparison/gates.py rope_prof/commands/gate*.py rope_prof/views/words/comparable.py""",
+    "best against best, closure by side, bubble parts, clocks and heat": """
+        rope_prof/views/words/bubbles.py
+        rope_prof/views/blocks/bubbles.py: parts_figure _parts
+        rope_prof/views/blocks/overview.py: _best _rivals
+        rope_prof/views/words/machine.py: condition_words ran_line
+        rope_prof/views/words/requests.py: layer_lines
         rope_prof/analysis/run/headline.py rope_prof/views/words/headline.py rope_prof/views/report/brief.py
         rope_prof/analysis/run/closure.py rope_prof/analysis/run/conditions.py rope_prof/analysis/requests/per_layer.py
         rope_prof/model/samples.py: conditions_schema
@@ -75,11 +80,18 @@ USES = {
         rope_prof/io/trace/unpack.py: Unpacked._unzstd""",
     "two traces: what changed and why": """
         rope_prof/analysis/diff/* rope_prof/views/*/trace_diff.py rope_prof/commands/compare_traces.py
-        dashboard/pages/two_traces.py""",
+        rope_prof/views/words/differences.py dashboard/pages/two_traces.py
+        rope_prof/commands/words.py: Stretches
+        dashboard/foreign_traces.py: side_lanes held shared_range""",
     "a part of a trace; any trace as Kineto's; a compiled scan": """
         rope_prof/analysis/trace/cut.py rope_prof/io/kineto/writer.py rope_prof/opened/cuts.py
         rope_prof/io/kineto/scanner.py rope_prof/io/compiled.py""",
-    "a timeline to search and group, flames, memory, two on one scale": """
+    "timelines: search, groups, flames, memory, pairs, as unprofiled": """
+        rope_prof/views/timeline/unprofiled.py
+        rope_prof/views/timeline/captions.py: unprofiled_panel
+        rope_prof/views/timeline/look.py: look_words look_asked
+        rope_prof/views/timeline/window.py: _sought _groupings
+        dashboard/shell.py: look looked _beside
         rope_prof/analysis/selection/* rope_prof/analysis/trace/kernel_class.py rope_prof/analysis/trace/nesting.py
         rope_prof/views/timeline/aligned.py
         rope_prof/views/timeline/flame.py rope_prof/views/timeline/marks.py rope_prof/views/words/groupings.py
@@ -89,9 +101,13 @@ USES = {
     "what to do about a trace, and about those of all ranks": """
         rope_prof/analysis/fixes/* rope_prof/views/*/fixes.py rope_prof/analysis/ranks/losses.py
         rope_prof/analysis/ranks/late.py: host_late
-        rope_prof/analysis/ranks/rank.py: HostLate""",
+        rope_prof/analysis/ranks/rank.py: HostLate
+        rope_prof/views/report/trace.py
+        rope_prof/views/blocks/ranks.py: loss_blocks _sound _host_ranges
+        dashboard/foreign_traces.py: to_fix""",
     "a server captured while it serves, its steps by phase": """
-        rope_prof/engines/* rope_prof/commands/capture.py rope_prof/analysis/trace/phases.py""",
+        rope_prof/engines/* rope_prof/commands/capture.py rope_prof/analysis/trace/phases.py
+        rope_prof/views/blocks/trace.py: phase_table""",
     "kernels of replays by module, operator and line": """
         rope_prof/analysis/trace/captured.py rope_prof/analysis/trace/modules.py rope_prof/io/trace/captures.py
         rope_prof/analysis/trace/sites.py: LaunchSites.lines LaunchSites.modules LaunchSites.module_paths
@@ -101,7 +117,9 @@ USES = {
         rope_prof/analysis/run/rank_causes.py rope_prof/record/capture/profiler.py
         rope_prof/record/loop/rounds.py: Rounds.alone
         rope_prof/record/ranks.py: OtherRanks
-        rope_prof/record/loop/protocols.py: Others""",
+        rope_prof/record/loop/protocols.py: Others
+        rope_prof/views/blocks/ranks.py: run_answer run_blocks cause_tables _slowness
+        rope_prof/views/words/ranks.py: cause_lines _over_ranks _none _slow_line shown_by _over _bubble_lines""",
     "figures for other tools": """
         rope_prof/views/exchange/* rope_prof/opened/exchange.py rope_prof/commands/export_answers.py""",
     "agents, and one document a command": """
@@ -111,8 +129,13 @@ USES = {
     "copies without secrets, limits, one writer, answers kept": """
         rope_prof/io/run/clean_[fjm]*.py rope_prof/io/run/secrets.py rope_prof/io/run/writer.py rope_prof/io/store.py
         rope_prof/io/bombs.py rope_prof/io/kept.py
-        rope_prof/commands/kept.py""",
-    "Perfetto of one's own": "rope_prof/serve/builds.py rope_prof/serve/hosts.py",
+        rope_prof/commands/kept.py
+        rope_prof/views/words/names.py: CutName changed
+        dashboard/downloads.py: clean_table copies _trace withheld""",
+    "Perfetto of one's own, and who may ask a server of ours": """
+        rope_prof/serve/builds.py rope_prof/serve/hosts.py dashboard/gate.py
+        rope_prof/commands/open.py: version_lines
+        dashboard/server.py: allowed_names guard""",
 }
 
 
