@@ -56,7 +56,7 @@ def chosen(seen: Seen) -> Baseline | None:
     key = facts.key
     rows = {
         row.case: row
-        for row in loading.rows(folder)
+        for row in loading.opened(folder.path).rows
         if (row.path, row.mode, row.l2, row.rank) == (key.path, key.mode, key.l2, key.rank)
     }
     return Baseline(

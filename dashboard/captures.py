@@ -24,12 +24,13 @@ def of_sides(
     seen: Seen, facts: Sequence[KeyFacts], keys: Sequence[Key]
 ) -> tuple[dict[str, tuple[OverviewSide, Captured]], list[str]]:
     """Key -> its side and its account, and a sentence on each key that has none. Errors: TraceError, RunError."""
-    rows = {row.key: row for row in loading.rows(seen.folder)}
+    opened = seen.opened
+    rows = {row.key: row for row in opened.rows}
     found: dict[str, tuple[OverviewSide, Captured]] = {}
     missing = []
     for f in facts:
         label = side_label(f.key, keys)
-        one = loading.account(seen.folder, f)
+        one = opened.account(f)
         if one is None:
             missing.append(f"{label}: its trace is gone; restore {f.trace} or record the run again.")
         elif one.reason is not None:
@@ -85,5 +86,5 @@ def no_counters(seen: Seen, compute: Compute | None) -> str:
 
 
 def _account(folder: RunFolder, facts: KeyFacts) -> Captured | None:
-    one = loading.account(folder, facts)
+    one = loading.opened(folder.path).account(facts)
     return one if one is not None and one.reason is None else None

@@ -56,14 +56,9 @@ def _other(seen: Seen, facts: Sequence[KeyFacts], base: Pick) -> Pick:
     return Pick(seen.name, one.key.path, one.key.mode)
 
 
-def paths_of(folder: RunFolder) -> list[str]:
-    """What a side can be: all paths, or one of the run's."""
-    return [ALL, *dict.fromkeys(f.key.path for f in folder.run.keys)]
-
-
-def modes_of(folder: RunFolder) -> list[str]:
-    """The same of its modes."""
-    return [ALL, *dict.fromkeys(f.key.mode for f in folder.run.keys)]
+def choices(folder: RunFolder, what: str) -> list[str]:
+    """What a side can be: every `path` or `mode`, or one of the run's."""
+    return [ALL, *dict.fromkeys(getattr(f.key, what) for f in folder.run.keys)]
 
 
 def typed(folder: RunFolder, side: Pick) -> str:

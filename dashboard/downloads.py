@@ -15,16 +15,19 @@ import polars as pl
 import streamlit as st
 from rope_prof.dashboard.shell import Seen, plain
 
+from rope_prof.dashboard import view
 from rope_prof.errors import RunError
 from rope_prof.io.font import picture_font
 from rope_prof.io.run.clean_files import REPORTS, clean_file
 from rope_prof.io.run.clean_model import clean_frame
 from rope_prof.io.run.redact import Cleaner, cleaner
+from rope_prof.model.run import KeyFacts
 from rope_prof.units import size
-from rope_prof.views.blocks.model import mapped
+from rope_prof.views.blocks.model import Block, mapped
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.draw.svg import Drawing
 from rope_prof.views.page.files import csv_of, markdown_of, png_of, svg_of
+from rope_prof.views.report.markdown import blocks_markdown
 
 #: A larger trace is on this machine anyway; a copy through the browser helps nobody.
 MOST_BYTES = 256 << 20
@@ -98,6 +101,17 @@ def made(name: str, colours: Palette, clean: Cleaner, what: OfPage) -> Iterator[
 def as_markdown(title: str, table: Callable[[], pl.DataFrame], lines: Sequence[str] = ()) -> Callable[[Cleaner], bytes]:
     """A heading, sentences and a table as a page's own text."""
     return lambda clean: markdown_of(clean(title), clean_table(table(), clean), [clean(line) for line in lines])
+
+
+def as_blocks(title: str, blocks: Sequence[Block]) -> Callable[[Cleaner], bytes]:
+    """Blocks as a page's own text, without their pictures."""
+    return lambda clean: blocks_markdown(clean(title), mapped(tuple(blocks), clean), clean(title)).encode()
+
+
+def traces_of(seen: Seen, facts: Sequence[KeyFacts]) -> list[tuple[str, Path]]:
+    """The traces of those keys that are there, with what names each."""
+    found = ((view.side(one.key), seen.folder.trace_path(one.key.name)) for one in facts)
+    return [(name, path) for name, path in found if path is not None]
 
 
 def clean_table(table: pl.DataFrame, clean: Cleaner) -> pl.DataFrame:

@@ -10,26 +10,20 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import streamlit as st
 from rope_prof.dashboard.kept import kept
 
 from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import NotComparableError, Side
-from rope_prof.analysis.run.ceilings import Ceilings
-from rope_prof.analysis.run.decomposition import Decomposition
 from rope_prof.analysis.run.floors import roofline
-from rope_prof.analysis.run.headline import BestAgainstBest
 from rope_prof.analysis.run.rows import Row
 from rope_prof.dashboard import allowed_files
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run.folder import RunFolder, find_runs, shipped_runs
 from rope_prof.io.trace.read import read_trace
-from rope_prof.model.run import Case, Key, KeyFacts
 from rope_prof.model.trace import Trace
 from rope_prof.opened.pictures import case_traces
-from rope_prof.opened.run import Capture, OpenedRun, open_run
+from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.serve.server import Server, site
-from rope_prof.views.report.data import Captured
 
 _KEEP = 64
 
@@ -43,10 +37,7 @@ SWEEP_RUN = "h200-sweep"
 def asked_run(arguments: Sequence[str] | None = None) -> Path | None:
     """The folder after `--run` on the command line of the app; None where there is none."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    for word, following in pairwise(words):
-        if word == "--run":
-            return Path(following)
-    return None
+    return next((Path(following) for word, following in pairwise(words) if word == "--run"), None)
 
 
 def runs() -> dict[str, Path]:
@@ -112,43 +103,10 @@ def run(folder: Path) -> RunFolder:
     return opened(folder).folder
 
 
-def capture(folder: RunFolder, facts: KeyFacts) -> Capture | None:
-    """The trace of that key; None where it has none or the file is gone. Errors: TraceError."""
-    return opened(folder.path).capture(facts)
-
-
-def headlines(folder: RunFolder) -> tuple[BestAgainstBest, ...]:
-    """Best against best, of each path and case of that run."""
-    return opened(folder.path).headlines
-
-
-def rows(folder: RunFolder) -> tuple[Row, ...]:
-    """The table of the run, as `show` prints it. Errors: TraceError; RunError for a part of a trace."""
-    return opened(folder.path).rows
-
-
-def decomposed(folder: RunFolder, base: Key, cand: Key) -> Decomposition | None:
-    """Where the time goes that `cand` saves of `base`; None where a side is not ranked, timed or captured."""
-    return opened(folder.path).decomposed(base, cand)
-
-
-def limits(folder: RunFolder, case: Case, rank: int) -> Ceilings:
-    """What the card of that rank itself did in the rounds of that case."""
-    return opened(folder.path).limits(case, rank)
-
-
 def floor_ns(folder: RunFolder, row: Row) -> float | None:
     """The least that the card can take for that row's work, as measured in the same run; None where it was not."""
-    found = roofline([row], limits(folder, row.case, row.rank))
+    found = roofline([row], opened(folder.path).limits(row.case, row.rank))
     return found[0].floor_ns if found else None
-
-
-def account(folder: RunFolder, facts: KeyFacts) -> Captured | None:
-    """Kernels, gaps and median call of that key's trace; None where it has none or the file is gone.
-
-    Errors: TraceError.
-    """
-    return opened(folder.path).account(facts)
 
 
 @kept(_KEEP)
@@ -187,11 +145,3 @@ def perfetto(folder: RunFolder) -> Server:
     server = Server(replace(site([], made=case_traces(opened(folder.path))), framed=True))
     threading.Thread(target=server.serve_forever, daemon=True, name="rope_prof-perfetto").start()
     return server
-
-
-def frame(address: str, height: int) -> None:
-    """A page of another address inside this one."""
-    if hasattr(st, "iframe"):
-        st.iframe(address, height=height)
-    else:
-        st.components.v1.iframe(address, height=height)

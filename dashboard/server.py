@@ -77,7 +77,7 @@ def ready() -> None:
             if named:
                 name = loading.default_run(named)
                 loading.other_runs(named, name)
-                loading.rows(loading.run(named[name]))
+                _ = loading.opened(named[name]).rows
         import_module("pandas")  # as Streamlit does for its first table or component
     finally:
         gc.freeze()

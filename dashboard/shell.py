@@ -19,6 +19,7 @@ from rope_prof.dashboard import loading, uploads, view
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.model.run import KeyFacts
+from rope_prof.opened.run import OpenedRun
 from rope_prof.views.draw.palette import Palette, palette
 from rope_prof.views.timeline.look import WORDS, Look, look_asked, look_words, zoom_of
 from rope_prof.views.words.labels import side_label
@@ -69,6 +70,11 @@ class Seen:
     case: str
     palette: Palette
     view: view.View
+
+    @property
+    def opened(self) -> OpenedRun:
+        """Everything that is made of the run."""
+        return loading.opened(self.folder.path)
 
     @property
     def words(self) -> str:
@@ -249,6 +255,14 @@ def pick(
 
     st.selectbox(label, options, key=key, on_change=write, format_func=text, label_visibility="collapsed", width=width)
     return value
+
+
+def captured(seen: Seen) -> list[KeyFacts]:
+    """The keys of the case that have a trace; stops where none has."""
+    found = view.captured(seen.folder.run, seen.case)
+    if not found:
+        stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
+    return found
 
 
 def side_chooser(facts: Sequence[KeyFacts]) -> list[KeyFacts]:

@@ -36,9 +36,7 @@ _ROWS = (
 )
 
 seen = shell.seen()
-captured = view.captured(seen.folder.run, seen.case)
-if not captured:
-    shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
+captured = shell.captured(seen)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     facts = shell.side_chooser(captured)
     giving = st.container(horizontal=True, horizontal_alignment="right")
@@ -102,5 +100,5 @@ with giving:
             "Table, Markdown",
             downloads.as_markdown(stem, lambda: account_frame(sides, held), [w for w in words if w]),
         ),
-        traces=[(view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None],
+        traces=downloads.traces_of(seen, facts),
     )

@@ -42,8 +42,8 @@ def side(name: str, label: str, start: comparing.Pick) -> tuple[comparing.Pick, 
         run = chosen(name, f"{low} run", list(named), start.run, 260)
         with shell.guarded():
             folder = loading.run(named[run])
-        path = chosen(f"{name}_path", f"{low} path", comparing.paths_of(folder), start.path, 200)
-        mode = chosen(f"{name}_mode", f"{low} mode", comparing.modes_of(folder), start.mode, 150)
+        path = chosen(f"{name}_path", f"{low} path", comparing.choices(folder, "path"), start.path, 200)
+        mode = chosen(f"{name}_mode", f"{low} mode", comparing.choices(folder, "mode"), start.mode, 150)
         return comparing.Pick(run, path, mode), folder
 
 

@@ -10,12 +10,11 @@ from rope_prof.dashboard import downloads, loading, request_steps, shell, timeli
 from rope_prof.dashboard import requests as whole_requests
 from rope_prof.errors import RopeProfError
 from rope_prof.views.blocks import requests as report_requests
-from rope_prof.views.blocks.model import Block, Bullets, Picture, Words, mapped
+from rope_prof.views.blocks.model import Block, Bullets, Picture, Words
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page.blocks import hero, kicker, wrap
 from rope_prof.views.page.writer import heading
-from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.picture import extent
 from rope_prof.views.timeline.step import PART_TITLES, layer_drawing, step_caption
 from rope_prof.views.timeline.window import Shown
@@ -118,10 +117,7 @@ with giving:
         "end_to_end",
         drawing=(lambda: stacked(drawings, seen.name)) if drawings else None,
         table=partial(report_requests.request_frame, found.rows),
-        markdown=(
-            "Tables, Markdown",
-            lambda clean: blocks_markdown(clean(seen.name), mapped(tuple(text), clean), clean(seen.name)).encode(),
-        ),
+        markdown=("Tables, Markdown", downloads.as_blocks(seen.name, text)),
         traces=[(f"{name} {of}", path) for (name, of), path in files.items()],
         stem=f"{seen.name.replace('/', '-')}-end_to_end",
     )

@@ -6,7 +6,7 @@ import streamlit as st
 from rope_prof.dashboard.drawing import draw
 
 from rope_prof.analysis.run.roofline import Memory, path_roofs
-from rope_prof.dashboard import baseline, captures, downloads, loading, shell, view
+from rope_prof.dashboard import baseline, captures, downloads, shell, view
 from rope_prof.io.layout import COMPUTE_SUFFIX
 from rope_prof.views.blocks.counters import counter_tables, no_held_counters
 from rope_prof.views.blocks.kernels import (
@@ -32,9 +32,7 @@ _FLOORS = (
 
 seen = shell.seen()
 run = seen.folder.run
-captured = view.captured(run, seen.case)
-if not captured:
-    shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
+captured = shell.captured(seen)
 keys = [f.key for f in captured]
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     facts = shell.side_chooser(captured)
@@ -43,7 +41,7 @@ with shell.guarded():
     base = baseline.guarded_chosen(seen)
     told, missing = captures.of_sides(seen, facts, keys)
     held = captures.held_kernels(base)
-    limits = loading.limits(seen.folder, keys[0].case, keys[0].rank)
+    limits = seen.opened.limits(keys[0].case, keys[0].rank)
     nsight = seen.folder.nsight
 chosen_memory = view.choose(st.query_params.get("memory"), list(MEMORIES), "memory", "dram")
 shell.note(chosen_memory.note)
@@ -122,7 +120,7 @@ with giving:
             *(compute_notes(compute) if compute is not None else []),
         ],
         traces=[
-            *((view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None),
+            *downloads.traces_of(seen, facts),
             *((path.name, path) for path in sorted(seen.folder.path.glob(f"*{COMPUTE_SUFFIX}"))),
         ],
     )

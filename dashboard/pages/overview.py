@@ -20,7 +20,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.side_chooser(view.keys_of(run, seen.case))
     giving = st.container(horizontal=True, horizontal_alignment="right")
 with shell.guarded():
-    rows = loading.rows(seen.folder)
+    rows = seen.opened.rows
     base = baseline.guarded_chosen(seen)
     against = Against(label="no baseline", row=None, ratios={})
     if base is not None:
@@ -38,7 +38,7 @@ with shell.guarded():
         run.machine.device,
         against=against,
         wanted=lambda row: seen.view.has(keys[row.key]),
-        headlines=loading.headlines(seen.folder),
+        headlines=seen.opened.headlines,
         pairs=by_rule(run, [verdict for one in said for verdict in one.values()]),
     )
 
@@ -50,7 +50,7 @@ def fall() -> tuple[Waterfall | None, str]:
         return None, "No waterfall: it needs a baseline and a measured path that can be held against it."
     if base.folder.path != seen.folder.path:
         return None, "No waterfall: its terms pair the rounds of one run, and the baseline is of another one."
-    terms = loading.decomposed(seen.folder, base.facts.key, keys[side.row.key])
+    terms = seen.opened.decomposed(base.facts.key, keys[side.row.key])
     if terms is None:
         return None, f"Where the saved time was is not known: it takes captures of {base.label} and {side.label}."
     words = explanation(terms)
@@ -85,11 +85,7 @@ with giving:
         drawing=None if chart is None else partial(getattr, chart, "drawing"),
         table=lambda: table(found),
         lines=found.doubts,
-        traces=[
-            (view.side(facts.key), path)
-            for facts in view.captured(run, seen.case)
-            if (path := seen.folder.trace_path(facts.key.name)) is not None
-        ],
+        traces=downloads.traces_of(seen, view.captured(run, seen.case)),
     )
 shell.notes()
 answer = headline(found)

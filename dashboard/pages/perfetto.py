@@ -7,15 +7,12 @@ from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.serve.server import embed_path, open_path
 
 seen = shell.seen()
-if not view.captured(seen.folder.run, seen.case):
-    shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
+captured = shell.captured(seen)
 shell.title("One call of each path, with bubbles named by their cause: drag to sum them.")
 with shell.guarded():
     server = loading.perfetto(seen.folder)
 name = f"{seen.case}{NATIVE_SUFFIX}"
-facts = {
-    (str(f.key.path), str(f.key.mode), str(f.key.l2)): f.key.name for f in view.captured(seen.folder.run, seen.case)
-}
+facts: dict[tuple[str, str, str], str] = {(f.key.path, f.key.mode, f.key.l2): f.key.name for f in captured}
 bases = view.bases(seen.folder.run, seen.case, {})
 compared = [
     facts[side.path, side.mode, l2]
@@ -27,7 +24,7 @@ sides = compared if len(compared) == len(set(compared)) == 2 else ()
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     st.link_button("Open in a window of its own", f"{server.address}{open_path(name, sides)}")
 shell.notes()
-loading.frame(f"{server.address}{embed_path(name, sides)}", 820)
+st.iframe(f"{server.address}{embed_path(name, sides)}", height=820)
 with shell.fold("What it opens on, and where it is served from"):
     shell.caption(
         "Call k of every path starts at one instant; the view opens on one call of each, with the two sides pinned "

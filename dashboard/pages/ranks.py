@@ -17,7 +17,7 @@ WORDS = ("rank", "verdict", "why")
 seen = shell.seen()
 folders = loading.trace_folders()
 found = rank_datasets.datasets(folders)
-of_run = loading.opened(seen.folder.path).numbers if seen.folder.run.ranks > 1 else None
+of_run = seen.opened.numbers if seen.folder.run.ranks > 1 else None
 if not found and of_run is not None:
     shell.notes()
     shell.title(run_answer(of_run), f"Which of the {seen.folder.run.ranks} ranks of this run is slow?")

@@ -16,7 +16,7 @@ from rope_prof.views.words.sweep import FLOOR, MARKS, families, matters, one_cou
 seen = shell.seen()
 run = seen.folder.run
 with shell.guarded():
-    rows = loading.rows(seen.folder)
+    rows = seen.opened.rows
     base = baseline.guarded_chosen(seen)
 frame = sweep(rows).filter(pl.col("rank") == 0)
 if frame.is_empty():

@@ -3,7 +3,7 @@
 import polars as pl
 import streamlit as st
 
-from rope_prof.dashboard import baseline, downloads, loading, shell, timeline_component, timelines, view
+from rope_prof.dashboard import baseline, downloads, shell, timeline_component, timelines, view
 from rope_prof.views.timeline.captions import call_answer, call_caption, call_panel, call_table
 from rope_prof.views.timeline.layout import call_options, median_call
 from rope_prof.views.timeline.picture import extent, timeline_drawing
@@ -11,14 +11,12 @@ from rope_prof.views.timeline.window import Shown
 from rope_prof.views.words.labels import side_label
 
 seen = shell.seen()
-captured = view.captured(seen.folder.run, seen.case)
-if not captured:
-    shell.stop(f"No trace of {seen.words} in run {seen.name}; choose another case, or record it again.")
+captured = shell.captured(seen)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     facts = shell.side_chooser(captured)
     with shell.guarded():
-        captures = {f.key.name: loading.capture(seen.folder, f) for f in facts}
-        rows = {row.key: row for row in loading.rows(seen.folder)}
+        captures = {f.key.name: seen.opened.capture(f) for f in facts}
+        rows = {row.key: row for row in seen.opened.rows}
     options = call_options([c.calls for c in captures.values() if c is not None])
     asked = view.choose(st.query_params.get("call"), options, "call", view.MEDIAN)
     shell.note(asked.note)
@@ -81,9 +79,7 @@ if panels:
             drawing=lambda: timeline_drawing(panels, f"As profiled: {seen.name} · {seen.words}"),
             table=lambda: call_table(panels),
             lines=[f"{p.label}: {p.facts}" for p in panels],
-            traces=[
-                (view.side(f.key), path) for f in facts if (path := seen.folder.trace_path(f.key.name)) is not None
-            ],
+            traces=downloads.traces_of(seen, facts),
         )
 shell.caption(*missing)
 with shell.fold("How to read this"):

@@ -19,10 +19,9 @@ from rope_prof.dashboard import (
 )
 from rope_prof.errors import RopeProfError
 from rope_prof.units import size
-from rope_prof.views.blocks.model import Picture, Table, folded, mapped
+from rope_prof.views.blocks.model import Picture, Table, folded
 from rope_prof.views.blocks.trace_diff import aligned_title, change_frame, diff_blocks, diff_sentence
 from rope_prof.views.draw.stack import stacked
-from rope_prof.views.report.markdown import blocks_markdown
 from rope_prof.views.timeline.aligned import aligned_drawing, aligned_pair, calls_of, common_window
 from rope_prof.views.timeline.look import Look
 from rope_prof.views.timeline.window import Shown
@@ -183,9 +182,6 @@ with giving:
             title,
         ),
         table=lambda: change_frame(diff),
-        markdown=(
-            "Markdown",
-            lambda clean: blocks_markdown(clean(title), mapped((answer, *rest), clean), clean(title)).encode(),
-        ),
+        markdown=("Markdown", downloads.as_blocks(title, (answer, *rest))),
         stem="two-traces",
     )

@@ -80,7 +80,18 @@ def test_nor_is_one_among_others_or_before_a_colon(line: list[str], capsys: pyte
 
 
 #: Options that mean something else in each command that has them: another sentence each.
-OWN = {"--against", "--device", "--folder", "--operation", "--out", "--path", "--port", "--rounds", "--seed", "--tokens"}
+OWN = {
+    "--against",
+    "--device",
+    "--folder",
+    "--operation",
+    "--out",
+    "--path",
+    "--port",
+    "--rounds",
+    "--seed",
+    "--tokens",
+}
 
 
 def test_an_option_of_several_commands_is_typed_once() -> None:

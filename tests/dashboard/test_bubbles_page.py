@@ -53,7 +53,7 @@ def test_a_row_names_run_case_path_mode_call_and_zoom_of_its_gap(drawn: Path, mo
         assert link["path"] in {"unfused", "fused"}
         window = zoom_of(link["zoom"])
         assert window is not None
-        one = loading.account(folder, folder.run.facts(f"{link['path']}.eager.cold.{CASE}.r0"))
+        one = loading.opened(folder.path).account(folder.run.facts(f"{link['path']}.eager.cold.{CASE}.r0"))
         assert one is not None
         inside = [
             gap

@@ -74,9 +74,9 @@ _PERFETTO = """
 import sys
 from urllib.request import urlopen
 from streamlit.testing.v1 import AppTest
-from rope_prof.dashboard import loading
+import streamlit
 app, sys.argv = sys.argv[1], ["app.py", "--run", sys.argv[2]]
-loading.frame = lambda address, _height: print(urlopen(address.replace("/embed/", "/trace/")).status)
+streamlit.iframe = lambda address, height: print(urlopen(address.replace("/embed/", "/trace/")).status)
 found = AppTest.from_file(app, default_timeout=60)
 found.switch_page("perfetto.py")
 found.run()
@@ -258,11 +258,11 @@ def test_a_chooser_writes_the_address_and_the_page_follows(drawn: Path, monkeypa
 def test_two_runs_are_never_mixed_up_and_a_changed_one_is_read_again(tmp_path: Path) -> None:
     one = write_gpu_run(tmp_path / "one", tokens=(973,))
     two = write_gpu_run(tmp_path / "two", tokens=(64,))
-    tokens = [loading.rows(loading.run(folder))[0].case["tokens"] for folder in (one, two)]
+    tokens = [loading.opened(folder).rows[0].case["tokens"] for folder in (one, two)]
     assert tokens == [973, 64]
     (two / "samples.parquet").unlink()
     write_gpu_run(two, tokens=(8,))
-    assert loading.rows(loading.run(two))[0].case["tokens"] == 8
+    assert loading.opened(two).rows[0].case["tokens"] == 8
 
 
 def test_a_damaged_run_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

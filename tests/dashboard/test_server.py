@@ -87,7 +87,7 @@ def test_the_first_viewer_finds_the_run_read(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(loading, "open_run", read_again)
     monkeypatch.setattr(loading, "read_trace", read_again)
-    assert [row.kernels_per_call for row in loading.rows(loading.run(run)) if row.path == "fused"]
+    assert [row.kernels_per_call for row in loading.opened(run).rows if row.path == "fused"]
 
 
 @pytest.mark.usefixtures("collector")

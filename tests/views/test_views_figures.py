@@ -63,7 +63,7 @@ def test_the_overview_holds_fused_against_unfused_and_marks_where_it_does_not_pa
 
 def test_a_raw_bubble_above_the_stated_inflation_is_greyed(hostile: Path) -> None:
     found = seen(hostile)
-    stretched = [s for s in found.sides if not s.raw_trusted]
+    stretched = [s for s in found.sides if not s.row.raw_trusted]
     assert stretched, "the drawn run must hold a stretched path"
     assert blocks([sides_table(found)], LIGHT).count('class="doubt') == len(stretched)
     assert any("stretches" in text for text in found.doubts)

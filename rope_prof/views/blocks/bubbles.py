@@ -41,7 +41,7 @@ class Bubbles:
     @property
     def trusted(self) -> bool:
         """Whether the capture is so like the unprofiled calls that its gaps mean something."""
-        return self.side.raw_trusted
+        return self.side.row.raw_trusted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ def account_table(found: Sequence[Bubbles], held: HeldBubbles | None = None) -> 
         ("of it in the queue", lambda one: one.side.row.bubble_queue_ns),
     ]
     told = [(name, of) for name, of in plain if any(of(one) is not None for one in found)]
-    rows = [cells(name, *(_plain(one, of, held) for one in found)) for name, of in told]
+    rows = [cells(name, *(_held(one, of, held) for one in found)) for name, of in told]
     rows.append(
         cells("bubble, share of that call", *(one.side.marked(percent(one.side.bubble_share)) for one in found))
     )
@@ -240,10 +240,6 @@ def _raw(one: Bubbles, of: Callable[[Bubbles], float | None], held: HeldBubbles 
 def _held(one: Bubbles, of: Callable[[Bubbles], float | None], held: HeldBubbles | None) -> str:
     base = None if held is None else held.of(one)
     return beside(of(one), None if base is None else of(base))
-
-
-def _plain(one: Bubbles, of: Callable[[Bubbles], float | None], held: HeldBubbles | None) -> Cell:
-    return Cell(text=_held(one, of, held))
 
 
 def _inflation(one: Bubbles) -> Cell:

@@ -55,11 +55,6 @@ class OverviewSide:
         return row.bubble_raw_ns / row.period_ns
 
     @property
-    def raw_trusted(self) -> bool:
-        """Whether the profiler stretched the call little enough for its raw bubbles to mean something."""
-        return self.row.raw_trusted
-
-    @property
     def denied(self) -> bool:
         """Whether the cross-check by graph replay was made and disagrees with the corrected bubble."""
         return self.row.bubbles_agree is False
@@ -248,7 +243,7 @@ def _cell(count: int, row: Row | None, held: Against) -> PayoffCell:
 def _doubts(sides: Sequence[OverviewSide]) -> list[str]:
     """Sentences on what the reader must not believe."""
     doubts = []
-    apart = [(s, s.row.inflation) for s in sides if s.row.inflation is not None and not s.raw_trusted]
+    apart = [(s, s.row.inflation) for s in sides if s.row.inflation is not None and not s.row.raw_trusted]
     stretched = [f"{s.label} {ratio(inflation)}" for s, inflation in apart if inflation > 1]
     shorter = [f"{s.label} {ratio(inflation)}" for s, inflation in apart if inflation <= 1]
     if stretched:

@@ -73,7 +73,7 @@ def sides_table(view: Overview) -> Table:
 def _side(one: OverviewSide, base: OverviewSide | None) -> tuple[Cell, ...]:
     row, wall = one.row, _median(one.row.wall_ns)
     apart = "" if base is None else "baseline" if base.row is row else difference(wall, _median(base.row.wall_ns))
-    raw = Cell(text=percent(one.raw_share), tone="" if one.raw_trusted else "doubt")
+    raw = Cell(text=percent(one.raw_share), tone="" if row.raw_trusted else "doubt")
     figures = (microseconds(wall), apart, duration(row.busy_ns), one.marked(duration(row.bubble_corrected_ns)))
     replay = duration(row.bubble_by_replay_ns)
     return cells(one.label, *figures, one.marked(percent(one.bubble_share)), replay, raw, ratio(row.inflation))

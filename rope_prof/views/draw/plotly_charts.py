@@ -12,6 +12,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from rope_prof.analysis.comparison.compare import Verdict
 from rope_prof.analysis.verdict import SAME_WITHIN
 from rope_prof.units import GIGA, MEGA, SECOND, counted, gigabytes_per_s, microseconds, ratio, significant
 from rope_prof.views.draw.chart import Zoomed
@@ -262,6 +263,34 @@ def _forest(chart: ForestChart, palette: Palette, source: str) -> go.Figure:
     rows = chart.verdicts[:MOST]
     labels, places = row_labels(rows), list(range(len(rows)))
     figure = go.Figure()
+    _verdicts(figure, rows, labels, palette)
+    ends = [end for v in rows if v.ratio for end in (v.ratio.median, v.ratio.lo, v.ratio.hi) if end]
+    said = [f"{v.word}  {ratio(v.ratio.median)}" if v.ratio else v.word for v in rows]
+    figure.add_scatter(x=[1] * len(rows), y=places, yaxis="y2", opacity=0, hoverinfo="skip", showlegend=False)
+    figure.add_vrect(x0=1 - SAME_WITHIN, x1=1 + SAME_WITHIN, fillcolor=palette.unsure_fill, line_width=0, layer="below")
+    figure.add_vline(x=1, line={"color": palette.muted, "width": 1}, layer="below")
+    names = {"tickmode": "array", "tickvals": places, "range": [len(rows) - 0.5, -0.5], "automargin": True}
+    names |= {"showgrid": False, "zeroline": False, "title": {"text": ""}}
+    names |= {"tickfont": {"color": palette.ink, "size": 12}}
+    figure.update_layout(
+        **layout(
+            palette,
+            source,
+            120 + _ROW * len(rows),
+            showlegend=True,
+            legend=_LEGEND,
+            margin={"l": 12, "r": 12, "t": 34, "b": 72},
+            xaxis=_axis("baseline / candidate; over 1 the candidate is faster, or has less", [*ends, 0.95, 1.05]),
+            yaxis=names | {"ticktext": [plotly_text(label) for label in labels]},
+            yaxis2=names | {"ticktext": said, "overlaying": "y", "side": "right", "matches": "y"},
+        )
+    )
+    figure.layout.annotations[-1].yshift = -68  # the axis has a long title: below it
+    return figure
+
+
+def _verdicts(figure: go.Figure, rows: Sequence[Verdict], labels: Sequence[str], palette: Palette) -> None:
+    """The marks of each word, with their intervals."""
     for word, (role, mark, hollow) in LOOKS.items():
         mine = [(k, v.ratio) for k, v in enumerate(rows) if v.word == word and v.ratio and v.ratio.median > 0]
         paint = colour(palette, role)
@@ -284,30 +313,3 @@ def _forest(chart: ForestChart, palette: Palette, source: str) -> go.Figure:
             hovertemplate=_HOVER,
             showlegend=bool(mine),
         )
-    ends = [end for v in rows if v.ratio for end in (v.ratio.median, v.ratio.lo, v.ratio.hi) if end]
-    said = [f"{v.word}  {ratio(v.ratio.median)}" if v.ratio else v.word for v in rows]
-    figure.add_scatter(x=[1] * len(rows), y=places, yaxis="y2", opacity=0, hoverinfo="skip", showlegend=False)
-    figure.add_vrect(x0=1 - SAME_WITHIN, x1=1 + SAME_WITHIN, fillcolor=palette.unsure_fill, line_width=0, layer="below")
-    figure.add_vline(x=1, line={"color": palette.muted, "width": 1}, layer="below")
-    names = {"tickmode": "array", "tickvals": places, "range": [len(rows) - 0.5, -0.5], "automargin": True}
-    names |= {
-        "showgrid": False,
-        "zeroline": False,
-        "title": {"text": ""},
-        "tickfont": {"color": palette.ink, "size": 12},
-    }
-    figure.update_layout(
-        **layout(
-            palette,
-            source,
-            120 + _ROW * len(rows),
-            showlegend=True,
-            legend=_LEGEND,
-            margin={"l": 12, "r": 12, "t": 34, "b": 72},
-            xaxis=_axis("baseline / candidate; over 1 the candidate is faster, or has less", [*ends, 0.95, 1.05]),
-            yaxis=names | {"ticktext": [plotly_text(label) for label in labels]},
-            yaxis2=names | {"ticktext": said, "overlaying": "y", "side": "right", "matches": "y"},
-        )
-    )
-    figure.layout.annotations[-1].yshift = -68  # the axis has a long title: below it
-    return figure

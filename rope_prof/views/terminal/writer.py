@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -50,11 +50,10 @@ def plain_table(block: Table) -> list[str]:
     rows = [block.head, *([shown(cell.text) for cell in row] for row in block.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     sides = [str.rjust if k in block.right else str.ljust for k in range(len(widths))]
-    return ["  ".join(map(_aligned, sides, row, widths)).rstrip() for row in rows]
-
-
-def _aligned(side: Callable[[str, int], str], text: str, width: int) -> str:
-    return side(text, width)
+    return [
+        "  ".join(side(text, width) for side, text, width in zip(sides, row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def rich_table(block: Table) -> RichTable:

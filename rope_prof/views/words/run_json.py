@@ -64,12 +64,10 @@ import msgspec
 
 from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow
 from rope_prof.analysis.run.ceilings import Ceilings
-from rope_prof.analysis.run.modes import ModeRow
 from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.run.rank_causes import By, over_ranks
 from rope_prof.analysis.run.rank_spread import rank_spread
 from rope_prof.analysis.run.rows import Row
-from rope_prof.analysis.stats import Figure
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.run import Accuracy, Case, Run
 from rope_prof.views.words.comparable import comparable_line
@@ -170,7 +168,7 @@ def numbers_json(found: Numbers) -> dict[str, Any]:
     return {
         "comparable": comparable_line(found.run),
         "headlines": [_cased(asdict(one), one.case) for one in found.headlines],
-        "modes": [_mode_json(row) for row in found.modes],
+        "modes": [_cased(asdict(row), row.case) for row in found.modes],
         "ceilings": [_ceilings_json(one) for one in found.ceilings if one.measured],
         "floors": [_cased(asdict(floor), floor.case) for floor in found.floors if floor.floor_ns is not None],
         "decompositions": [
@@ -187,20 +185,13 @@ def _ranks_json(found: Numbers) -> dict[str, Any] | None:
     spread = rank_spread(found.rows)
     if not spread:
         return None
+    at_once = ((clock, over_ranks(found.ranks, clock)) for clock in get_args(By))
     return {
         "spread": [_cased(asdict(one), one.case) for one in spread],
         "alone_rounds": found.run.settings.get("alone_rounds"),
-        "at_once": {clock: _figure(over_ranks(found.ranks, clock)) for clock in get_args(By)},
+        "at_once": {clock: None if one is None else asdict(one) for clock, one in at_once},
         "causes": [asdict(one) for one in found.ranks],
     }
-
-
-def _figure(one: Figure | None) -> dict[str, Any] | None:
-    return None if one is None else asdict(one)
-
-
-def _mode_json(row: ModeRow) -> dict[str, Any]:
-    return _cased(asdict(row), row.case)
 
 
 def _ceilings_json(one: Ceilings) -> dict[str, Any]:
