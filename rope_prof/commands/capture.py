@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from rope_prof.analysis.ranks.ranks import RanksReport
 from rope_prof.commands import words
 from rope_prof.commands.account import UNUSABLE_EXIT, account_of
 from rope_prof.commands.analyze_many import Many, print_ranks, ranked
@@ -23,7 +22,6 @@ from rope_prof.engines.capture import capture as captured
 from rope_prof.engines.engine import ENGINES, Wish, vllm_folder
 from rope_prof.engines.http import RunningServer, ServerError, server
 from rope_prof.errors import UsageError
-from rope_prof.ranks.run import Tally
 from rope_prof.units import counted, size
 
 #: Without --seconds: a window; with --steps, how long they may take.
@@ -172,8 +170,9 @@ def _lines(found: ServedTraces) -> list[str]:
 def _account(found: ServedTraces, out: Path, facts: dict[str, Any], stages: tuple[str, ...], as_json: bool) -> bool:
     """Print the account of the files, or their document; whether any of the first rank's holds GPU work."""
     accounts = [account_of(path) for path in _first_rank(found.files, stages)]
-    several = len(found.files) > 1
-    ranks, tally = _ranks(found.files, out) if several else (None, None)
+    ranks, tally = None, None
+    if len(found.files) > 1:
+        ranks, tally = ranked([str(path) for path in found.files], Many(), range_=None, device=None, out=out)
     if as_json:
         traces = [{"file": str(one.source), "account": one.document()} for one in accounts]
         emit(facts | {"traces": traces, "ranks": None if ranks is None else ranks.as_json() | {"dataset": str(out)}})
@@ -200,7 +199,3 @@ def _first_rank(files: tuple[Path, ...], stages: tuple[str, ...]) -> list[Path]:
         return next((path.name.replace(stage, "") for stage in stages if stage in path.name), path.name)
 
     return [path for path in files if rank(path) == rank(files[0])] if files else []
-
-
-def _ranks(files: tuple[Path, ...], out: Path) -> tuple[RanksReport, Tally]:
-    return ranked([str(path) for path in files], Many(), range_=None, device=None, out=out)

@@ -112,7 +112,8 @@ def _parts(one: Bubbles) -> Bar:
 
 def bubble_answer(found: Sequence[Bubbles]) -> str:
     """How long the device idles in a call of the side that idles longest, mostly why, and of the shortest."""
-    known = sorted((one for one in found if one.side.bubble_share is not None), key=_bubble_ns, reverse=True)
+    known = [one for one in found if one.side.bubble_share is not None]
+    known.sort(key=lambda one: -(one.side.row.bubble_corrected_ns or 0.0))
     if not known:
         return "Not known: no captured call was timed without the profiler too."
     most, least = known[0], known[-1]
@@ -120,10 +121,6 @@ def bubble_answer(found: Sequence[Bubbles]) -> str:
     why = f", mostly because {CAUSE_WORDS[max(causes, key=lambda cause: cause[1])[0]]}" if causes else ""
     said = f"{most.label} idles for {_idle(most)}{why}"
     return f"{said}; {least.label} for {_idle(least)}." if least is not most else f"{said}."
-
-
-def _bubble_ns(one: Bubbles) -> float:
-    return one.side.row.bubble_corrected_ns or 0.0
 
 
 def _idle(one: Bubbles) -> str:

@@ -212,8 +212,9 @@ def _candidate(sides: Sequence[OverviewSide], baseline: OverviewSide | None) -> 
 def _cells(rows: Sequence[Row], swept: Sequence[int], held: Against) -> tuple[tuple[str, tuple[PayoffCell, ...]], ...]:
     """Each side but the baseline with its cell per swept value."""
     found: dict[str, dict[int, Row]] = {}
+    base = None if held.row is None else (held.row.path, held.row.mode, held.row.l2)
     for row in rows:
-        if held.row is None or held.ratios.get(row.key) or not _alike(row, held.row):
+        if held.ratios.get(row.key) or (row.path, row.mode, row.l2) != base:
             found.setdefault(side_label(row, rows), {})[row.case.swept] = row
     return tuple(
         (name, tuple(_cell(count, by_count.get(count), held) for count in swept)) for name, by_count in found.items()
@@ -230,10 +231,6 @@ def _losses(cells: Sequence[tuple[str, tuple[PayoffCell, ...]]], base: str) -> I
 def _of(family: Sequence[Row], pairs: Sequence[Pair]) -> list[Pair]:
     mine = {row.key for row in family}
     return [pair for pair in pairs if pair.key.name in mine]
-
-
-def _alike(row: Row, other: Row) -> bool:
-    return (row.path, row.mode, row.l2) == (other.path, other.mode, other.l2)
 
 
 def _cell(count: int, row: Row | None, held: Against) -> PayoffCell:

@@ -80,7 +80,8 @@ def run_trace(
     by_key = {row.key: row for row in rows}
     zooms: dict[str, Zoom] = {}
     flow, drawn = 1, DrawnTracks()
-    for case, members in groupby(sorted(keys, key=_case_order(keys)), key=lambda key: key.case):
+    order = {case: place for place, case in enumerate(dict.fromkeys(key.case for key in keys))}
+    for case, members in groupby(sorted(keys, key=lambda key: order[key.case]), key=lambda key: key.case):
         mine = list(members)
         here = [sides[key.name] for key in mine]
         clocks = aligned(here, origin)
@@ -169,23 +170,6 @@ def _side(key: Key, label: str, trace: Trace) -> TrackSide:
     if not frame.height:
         frame = call_frame(used, call_pattern(key.name))
     return TrackSide(label, used, own_calls(single_calls(used, frame)), key.name)
-
-
-def _case_order(keys: Sequence[Key]) -> _Order:
-    order: dict[Case, int] = {}
-    for key in keys:
-        order.setdefault(key.case, len(order))
-    return _Order(order)
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """Cases in the order of the run; a stable sort by it keeps the keys of a case as they are."""
-
-    order: Mapping[Case, int]
-
-    def __call__(self, key: Key) -> int:
-        return self.order[key.case]
 
 
 def _compared(rows: Sequence[Row], case: Case) -> list[str]:

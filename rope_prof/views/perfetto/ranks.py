@@ -16,7 +16,7 @@ from rope_prof.analysis.trace.analyze import accounted
 from rope_prof.model.drawn import KEY, DrawnTracks
 from rope_prof.model.trace import Trace
 from rope_prof.views.perfetto.packets import PerfettoWriter
-from rope_prof.views.perfetto.sides import TrackClock, TrackSide, draw
+from rope_prof.views.perfetto.sides import TrackClock, TrackSide, draw, first_start
 from rope_prof.views.words.ranks import clock_line, late_line
 
 
@@ -39,7 +39,7 @@ class _Placed:
 
     def lead(self) -> int:
         """How far before zero the earliest event of any rank begins, in ns."""
-        return max(0, *(self.zeros[label] - _first(trace) for label, trace in self.traces.items()))
+        return max(0, *(self.zeros[label] - first_start(trace) for label, trace in self.traces.items()))
 
 
 def ranks_trace(
@@ -94,9 +94,3 @@ def _draw(writer: PerfettoWriter, one: _Placed, origin: int, flow: int, drawn: D
         clock = TrackClock(np.array([origin - one.zeros[label]], np.int64))
         flow = draw(writer, writer.group(name, root, trace.source), side, clock, flow, drawn)
     return flow
-
-
-def _first(trace: Trace) -> int:
-    """The earliest start of anything in the trace, which has a GPU event at least."""
-    frames = (trace.gpu, trace.calls, trace.ranges, trace.ops, trace.overheads)
-    return min(int(frame["start_ns"].min()) for frame in frames if frame.height)  # type: ignore[arg-type]

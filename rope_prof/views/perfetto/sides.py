@@ -88,10 +88,10 @@ def lead(side: TrackSide) -> int:
     if side.calls is None or not side.calls.height:
         return 0
     zero: int = side.calls["first_start_ns"][0]
-    return max(0, zero - _first(side.trace))
+    return max(0, zero - first_start(side.trace))
 
 
-def _first(trace: Trace) -> int:
+def first_start(trace: Trace) -> int:
     """The earliest start of anything in the trace; 0 for nothing."""
     frames = (trace.gpu, trace.calls, trace.ranges, trace.ops, trace.overheads)
     starts = pl.concat([frame["start_ns"] for frame in frames]).drop_nulls()
@@ -112,7 +112,7 @@ def aligned(sides: Sequence[TrackSide], origin_ns: int) -> list[TrackClock]:
 
 def _clock(side: TrackSide, slots: Int64s, origin_ns: int) -> TrackClock:
     if side.calls is None or not side.calls.height:
-        return TrackClock(np.array([origin_ns - _first(side.trace)], np.int64))
+        return TrackClock(np.array([origin_ns - first_start(side.trace)], np.int64))
     zeros = side.calls["first_start_ns"].to_numpy().astype(np.int64)
     own_host = np.flatnonzero(side.calls["host_start_ns"].is_not_null().to_numpy())
     return TrackClock(
@@ -125,7 +125,7 @@ def _clock(side: TrackSide, slots: Int64s, origin_ns: int) -> TrackClock:
 
 def own_clock(trace: Trace) -> TrackClock:
     """The trace's own times; moved as a whole where some are negative, which Perfetto has no room for."""
-    return TrackClock(np.array([max(0, -_first(trace))], np.int64))
+    return TrackClock(np.array([max(0, -first_start(trace))], np.int64))
 
 
 def draw(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rope_prof.analysis.run.rows import Row
-from rope_prof.model.run import Case
 from rope_prof.units import ratio
 from rope_prof.views.blocks.model import Block, Picture, Words
 from rope_prof.views.blocks.overview import Overview
@@ -43,8 +42,7 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
                 caption=_caption(both, data),
             )
         )
-    cases = sorted({row.case for row, _ in found}, key=lambda case: (case != view.case, _order(case, data)))
-    for case in cases:
+    for case in sorted(dict.fromkeys(row.case for row in data.rows), key=lambda case: case != view.case):
         mine = [(row, one) for row, one in found if row.case == case and row.rank == 0]
         if mine:
             title = f"{case.words}, gaps as unprofiled"
@@ -61,10 +59,6 @@ def timelines(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
             )
     lost = [f"{side_label(one.facts.key, data.rows)}: {one.reason}" for one in data.captured.values() if one.reason]
     return (*blocks, *(Words(text=text, tone="muted") for text in lost))
-
-
-def _order(case: Case, data: ReportData) -> int:
-    return next(i for i, row in enumerate(data.rows) if row.case == case)
 
 
 def _panel(row: Row, one: Captured, data: ReportData) -> Panel:

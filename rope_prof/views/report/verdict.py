@@ -30,9 +30,10 @@ def verdict(data: ReportData, view: Overview | None, pairs: Sequence[Pair]) -> t
     mine = [p for p in main(pairs) if (p.key.path, p.key.mode, p.key.l2) == (side.row.path, side.row.mode, side.row.l2)]
     base = side_label(mine[0].base, data.rows) if mine else ""
     named = case_phrases([pair.key.case for pair in mine])
+    by_metric = {metric: [p for p in mine if p.verdict.metric == metric] for metric in ("wall", "device")}
     rows = tuple(
         cells(named[wall.key.case], *_verdict_cells(wall), *_verdict_cells(device))
-        for wall, device in zip(*(_of(mine, metric) for metric in ("wall", "device")), strict=True)
+        for wall, device in zip(by_metric["wall"], by_metric["device"], strict=True)
     )
     table = Table(
         title=f"{side.label} against {base}",
@@ -47,10 +48,6 @@ def verdict(data: ReportData, view: Overview | None, pairs: Sequence[Pair]) -> t
         "device's own; both without a profiler, paired round by round."
     )
     return (*calls_picture(view), table, *_losing(pairs, data), Words(text=note, tone="muted"))
-
-
-def _of(pairs: Sequence[Pair], metric: str) -> list[Pair]:
-    return [p for p in pairs if p.verdict.metric == metric]
 
 
 def _verdict_cells(pair: Pair) -> tuple[Cell, ...]:

@@ -48,7 +48,8 @@ class SentNames:
     def entry(self, name: str) -> list[Any]:
         """What the browser knows of a name: key, name, short name, place among the groups by time or -1."""
         short = cause_name(name) if name in CAUSE_WORDS else self._shorts.get(name) or short_name(name, self._short)
-        return [name_key(name), _cut(name), short, self._hues.get(name, -1)]
+        sent = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+        return [name_key(name), sent, short, self._hues.get(name, -1)]
 
     def table(self) -> list[list[Any]]:
         """The entry of each, by its number."""
@@ -57,11 +58,6 @@ class SentNames:
     def legend(self) -> list[int]:
         """The numbers of the groups that take the most time, the most expensive first."""
         return [self._at[name] for name in [name for name in self._hues if name in self._at][:6]]
-
-
-def _cut(name: str) -> str:
-    """The name, cut where it is very long."""
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 def _b64(array: npt.NDArray[Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from rope_prof.analysis.comparison.apart import CAPTURES
 from rope_prof.analysis.comparison.compare import METRICS, Verdict, families
-from rope_prof.analysis.comparison.gates import Checked, Gate
+from rope_prof.analysis.comparison.gates import Checked
 from rope_prof.analysis.comparison.sides import Difference, Side
 from rope_prof.analysis.run.differences import Unlike, unsaid
 from rope_prof.analysis.stats import LEAST_APART
@@ -65,16 +65,15 @@ def gates(found: Comparison) -> list[str]:
     """What each bound said; then which keys are under none."""
     cases = case_phrases([v.case for v in found.verdicts])
     words = _HELD | ({"undecided": _ALLOWED} if found.allow_unknown else {})
-    lines = [f"{words[held]}: {_bound(g)} for {short(v.cand)} ({cases[v.case]})" for g, v, held in found.checked]
+    lines = [
+        f"{words[held]}: {g.metric}>{g.percent:g}% for {short(v.cand)} ({cases[v.case]})"
+        for g, v, held in found.checked
+    ]
     metrics = {g.metric for g, _, _ in found.checked}
     free = [
         f"{short(v.cand)}, {v.metric} ({cases[v.case]})" for v in found.verdicts if v.untimed and v.metric in metrics
     ]
     return [*lines, *([f"under no bound, since no side can time them: {_few(free)}"] if free else [])]
-
-
-def _bound(gate: Gate) -> str:
-    return f"{gate.metric}>{gate.percent:g}%"
 
 
 def reasons(found: Comparison) -> list[str]:

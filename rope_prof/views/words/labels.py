@@ -9,9 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from rope_prof.model.run import AxisFacts, Case, Key, OperationFacts
+
+if TYPE_CHECKING:
+    from rope_prof.analysis.run.floors import Floor
+    from rope_prof.analysis.run.modes import ModeRow
+    from rope_prof.analysis.run.rows import Row
+
+#: What a path, a mode, an L2 state and a rank tell apart.
+Keyed: TypeAlias = "Key | Row"
+#: What an L2 state and a rank tell apart, of one path in one case.
+Placed: TypeAlias = "Keyed | Floor | ModeRow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +54,6 @@ def counts(operation: OperationFacts) -> str:
     return operation.swept_axis.noun + "s" if operation.swept_axis.noun else operation.swept
 
 
-class Placed(Protocol):
-    """What tells two rows of one path and mode of a case apart."""
-
-    @property
-    def l2(self) -> str: ...
-
-    @property
-    def rank(self) -> int: ...
-
-
-class Sided(Protocol):
-    """One side of a comparison in one case."""
-
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def mode(self) -> str: ...
-
-    @property
-    def l2(self) -> str: ...
-
-
-class Keyed(Placed, Sided, Protocol):
-    """A key, a row of the table, a floor."""
-
-    @property
-    def case(self) -> Case: ...
-
-
 def family_words(case: Case, l2: str = "") -> str:
     """`28b · TP 1 · bf16 · image prompt`: what the cases of one sweep share; with ` · cold L2` where it is given."""
     words = [axis.phrase for axis in axes(case) if axis.name != case.operation.swept]
@@ -96,7 +76,7 @@ def side(path: str, mode: str) -> str:
     return f"{path} · {mode}"
 
 
-def side_label(row: Sided, rows: Sequence[Sided]) -> str:
+def side_label(row: Keyed, rows: Sequence[Keyed]) -> str:
     """`fused · eager`, with the L2 state where `rows` have both."""
     name = side(row.path, row.mode)
     return f"{name} · {row.l2}" if len({other.l2 for other in rows}) > 1 else name
