@@ -9,6 +9,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+class NoProgress:
+    """Nothing is shown: nobody asked, or the first rank's is that of all."""
+
+    def __enter__(self) -> NoProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def total(self, steps: int) -> None:
+        """Not shown."""
+
+    def step(self, what: str, done: int = 0) -> None:
+        """Not shown."""
+
+
 class RichProgress:
     """The recorder's progress as one rich bar on standard error, which keeps its own copy of that stream."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rope_prof.commands.printing import emit_recorded, print_run
-from rope_prof.commands.progress import RichProgress
+from rope_prof.commands.progress import NoProgress, RichProgress
 from rope_prof.commands.recorded import default_folder, next_commands
 from rope_prof.opened.run import open_run
 from rope_prof.record.ranks import Place, agreed, joined, ranked, record_rank
@@ -33,7 +33,7 @@ def record_on_ranks(
             typer.echo(word, err=True)
         run = ranked(fresh_run(options, found, name), here)
         run, folder = agreed(run, out if out is not None else default_folder(run), held)
-        with RichProgress() if here.rank == 0 else Silent() as progress:
+        with RichProgress() if here.rank == 0 else NoProgress() as progress:
             record_rank(run, found, folder, here, progress)
     if here.rank:
         return
@@ -45,19 +45,3 @@ def record_on_ranks(
     typer.echo(f"  python -m rope_prof analyze {folder}    # the ranks' traces side by side")
     if as_json:
         emit_recorded(folder)
-
-
-class Silent:
-    """No progress: that of the first rank is that of all."""
-
-    def __enter__(self) -> Silent:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to end."""
-
-    def total(self, steps: int) -> None:
-        """Nothing is said."""
-
-    def step(self, what: str, done: int = 0) -> None:
-        """Nothing is said."""

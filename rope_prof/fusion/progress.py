@@ -6,22 +6,7 @@ import sys
 from html import escape
 from typing import Any
 
-from rope_prof.commands.progress import RichProgress
-
-
-class NoProgress:
-    """Nothing is shown."""
-
-    def __enter__(self) -> NoProgress:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def total(self, steps: int) -> None:
-        """Not shown."""
-
-    def step(self, what: str, done: int = 0) -> None:
-        """Not shown."""
+from rope_prof.commands.progress import NoProgress, RichProgress
 
 
 class NotebookProgress:

