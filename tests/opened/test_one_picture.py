@@ -11,6 +11,7 @@ import pytest
 
 from rope_prof.analysis.comparison.compare import compare
 from rope_prof.analysis.run.cases import main_case
+from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.analysis.trace.idle import idle
 from rope_prof.analysis.trace.replays import calls_per_range, single_events
 from rope_prof.cli import main
@@ -56,7 +57,9 @@ def test_the_bubble_of_the_default_case_is_one_figure_under_one_name_on_every_pa
         bubble = duration(row.bubble_corrected_ns)
         number = median_call(capture.calls)
         call = capture.calls.row(by_predicate=pl.col("call") == number, named=True)
-        drawn = call_panel(row.path, lay_out(call, single_events(capture.trace, call)), row)
+        drawn = call_panel(
+            row.path, lay_out(call, single_events(capture.trace, call), device_gaps(capture.trace, call["device"])), row
+        )
         assert f"bubble {bubble}" in drawn.facts.split("drawn as profiled")[0]
         side = Bubbles(side=OverviewSide(label=row.path, row=row), idle=idle(account.gaps, account.calls))
         told = {line[0].text: line[1].text for line in account_table([side]).rows}
@@ -77,7 +80,7 @@ def test_a_call_is_one_call_on_the_timeline_and_in_the_report(run: OpenedRun, mo
         assert account is not None
         number = median_call(capture.calls)
         call = capture.calls.row(by_predicate=pl.col("call") == number, named=True)
-        drawn = lay_out(call, single_events(capture.trace, call))
+        drawn = lay_out(call, single_events(capture.trace, call), device_gaps(capture.trace, call["device"]))
         assert drawn.kernels == rows[name].kernels_per_call
         assert account.timeline is not None
         assert account.which.startswith(f"call #{number} of {capture.calls.height}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from rope_prof.views.blocks import numbers as number_tables
 from rope_prof.views.blocks.model import Table
 from rope_prof.views.blocks.run import run_tables
 from rope_prof.views.blocks.sweep import sweep_tables
-from rope_prof.views.words import run_json as documents
 from rope_prof.views.words.notes import check_notes, notes
 from rope_prof.views.words.numbers import number_notes
 from rope_prof.views.words.run_json import numbers_json
@@ -41,13 +41,13 @@ def words(value: Any) -> set[str]:
     return set(value) if isinstance(value, dict) else set()
 
 
-def test_every_field_of_the_document_is_described_and_it_is_json() -> None:
+def test_every_field_of_the_document_is_described_and_it_is_json(repository: Path) -> None:
     document = numbers_json(found())
     again = json.loads(json.dumps(document, allow_nan=False))
     assert again.keys() == {"comparable", "headlines", "modes", "ceilings", "floors", "decompositions", "ranks"}
     assert again["ranks"] is None
     again["ranks"] = json.loads(json.dumps(numbers_json(found(on_two_ranks(built(), 2.0))), allow_nan=False))["ranks"]
-    said = documents.__doc__ or ""
+    said = (repository / "docs/json.md").read_text(encoding="utf-8")
     common = {"case", "l2", "rank", "path", "mode", "key"}
     ceilings = {"copy_bytes_per_s", "in_place_ns", "empty_launch_ns", "graph_node_ns", "graph_gap_ns"}
     for name, part in again.items():

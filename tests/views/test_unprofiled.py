@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rope_prof.analysis.trace.calls import call_events, call_frame
+from rope_prof.analysis.trace.gaps import device_gaps
 from rope_prof.views.timeline.layout import CallTimeline, lay_out
 from rope_prof.views.timeline.unprofiled import unprofiled
 from tests.builders import kernel, range_, trace
@@ -24,7 +25,7 @@ def call(*spans: tuple[int, int]) -> CallTimeline:
     drawn += [range_("c#1", 60_000, 90_000), kernel(begin, begin + 10, launched=(60_001, 60_003), correlation=1)]
     made = trace(drawn)
     row = call_frame(made, r"c#\d+").row(0, named=True)
-    return lay_out(row, call_events(made, row))
+    return lay_out(row, call_events(made, row), device_gaps(made, row["device"]))
 
 
 def device(found: CallTimeline) -> pl.DataFrame:

@@ -86,14 +86,14 @@ def median_call(calls: pl.DataFrame) -> int | None:
     return int(chosen["call"][(chosen.height - 1) // 2])
 
 
-def lay_out(call: Mapping[str, Any], events: pl.DataFrame, gaps: pl.DataFrame | None = None) -> CallTimeline:
+def lay_out(call: Mapping[str, Any], events: pl.DataFrame, gaps: pl.DataFrame | None) -> CallTimeline:
     """The timeline of one call.
 
     `call` is a row of `call_frame`, `events` its `call_events`. `gaps` (`device_gaps` of its device) are the bubbles
-    and their causes; without them a bubble is what no event of this call covers.
+    and their causes; None of a call that ran nothing.
     Errors: ValueError for a call without device events, which has no zero.
     """
-    if call["first_start_ns"] is None or events.is_empty():
+    if call["first_start_ns"] is None or events.is_empty() or gaps is None:
         raise ValueError(f"call {call['call']} ran nothing on the device; expected at least one event")
     if call["device"] == "cpu":  # a leaf operator is its own launch: nothing enqueued it
         events = events.with_columns(pl.lit(None, dtype=events.schema[c]).alias(c) for c in _LAUNCH)
@@ -104,7 +104,7 @@ def lay_out(call: Mapping[str, Any], events: pl.DataFrame, gaps: pl.DataFrame | 
     host_lanes, host = _host_spans(events, zero)
     device_lanes, device = _device_spans(events, zero, "operators" if call["device"] == "cpu" else "stream")
     device = _linked(device.with_columns(pl.col("lane") + len(host_lanes)), host)
-    bubbles = _bubbles(device, end) if gaps is None else _bubbles_of_gaps(gaps, zero, end)
+    bubbles = _bubbles(gaps, zero, end)
     starts = host["start_ns"].min()
     return CallTimeline(
         call=int(call["call"]),
@@ -205,26 +205,7 @@ def _stack(spans: pl.DataFrame, by: str, side: str, label: Any) -> tuple[list[Ca
     return lanes, placed.select(known)
 
 
-def _bubbles(device: pl.DataFrame, end: int) -> pl.DataFrame:
-    """The maximal stretches of [0, end) that no device span covers."""
-    starts: list[int] = []
-    durations: list[int] = []
-    free_from = 0
-    for start, duration in device.sort("start_ns").select("start_ns", "dur_ns").iter_rows():
-        if start >= end:
-            break
-        if start > free_from:
-            starts.append(free_from)
-            durations.append(start - free_from)
-        free_from = max(free_from, start + duration)
-    if free_from < end:
-        starts.append(free_from)
-        durations.append(end - free_from)
-    frame = {"start_ns": starts, "dur_ns": durations, "cause": [None] * len(starts)}
-    return pl.DataFrame(frame, schema=BUBBLES)
-
-
-def _bubbles_of_gaps(gaps: pl.DataFrame, zero: int, end: int) -> pl.DataFrame:
+def _bubbles(gaps: pl.DataFrame, zero: int, end: int) -> pl.DataFrame:
     """The analysis's gap pieces inside [0, end), those that touch joined into one bubble."""
     clipped = (
         gaps.select(

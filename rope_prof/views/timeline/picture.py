@@ -86,9 +86,9 @@ def _legend(panels: Sequence[Panel]) -> Iterator[Shape]:
             x += 18 + text_width(words) + 24
 
 
-def nice_ticks(low: float, high: float, most: int = 10) -> list[float]:
-    """Round numbers in [low, high], at most `most`, a step of 1, 2 or 5 apart."""
-    raw = (high - low) / most
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Round numbers in [low, high], at most ten, a step of 1, 2 or 5 apart."""
+    raw = (high - low) / 10
     power = 10 ** math.floor(math.log10(raw)) if raw > 0 else 1.0
     step = next((m * power for m in (1, 2, 5, 10) if m * power >= raw), 10 * power)
     first = math.ceil(low / step)

@@ -1,18 +1,6 @@
 """A comparison as the JSON document of `compare --json`, for machines. Draws what `compare` found, no statistics.
 
-JSON of `compare --json`, version 1: `base`, `cand` (as typed), `paired` (both of one run), `command`, `machines` (one
-line each: baseline, candidate), `method` (the notes), `differences` (what differs and was let pass): `what`, `base`,
-`cand`; `unlike`: what of the machines, versions, commits and clocks of two runs differs, the same three; `verdicts`:
-one object per pair of keys and metric: `case`, `base`, `cand` (key names), `metric` (wall, device, kernels, bubble),
-`word`, `ratio` {`median`, `lo`, `hi`, `n`} of baseline / candidate or null, `reason` or null, `before`, `after`
-(medians: ns per call, of kernels their number; null where there is none); of two runs `within` (the ratio by their
-rounds alone) and `between` {`factor`, `how`} (how far runs of the same code differ, which `ratio` holds); `p_value`
-(how likely such a difference is of sides without any) and `chance` (it is no more than so many comparisons give);
-`untimed` (a key that neither side's device can time); `before_parts`, `after_parts` {`host`, `queue`} of a bubble, ns
-per call: wall less the device time with a full queue, and that less busy, as in `show --json`; else null;
-`families`: per metric `judged`, `differ`, `by_chance`, `kept`;
-`gates`: `metric`, `percent`, `held` (holds, fails, undecided), `base` and `cand` of each bound asked for;
-`allow_unknown`: whether bounds that are undecided pass.
+Its fields are told in docs/json.md, and their types in docs/schema/compare.json.
 """
 
 from __future__ import annotations

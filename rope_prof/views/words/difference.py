@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from rope_prof.units import MISSING, duration, significant
+from rope_prof.units import duration, significant
 
 #: Beyond this growth a factor reads better than a percentage.
 _FACTOR_FROM = 1.0
@@ -55,6 +53,6 @@ def bracketed(text: str, words: str) -> str:
     return f"{text} ({words})" if words else text
 
 
-def beside(value: float | None, base: float | None, text: Callable[[float | None], str] = duration) -> str:
+def beside(value: float | None, base: float | None) -> str:
     """`20.4 µs (−94 %)`: the value and its difference to the baseline; the value alone where there is none."""
-    return bracketed(MISSING if value is None else text(value), difference(value, base))
+    return bracketed(duration(value), difference(value, base))

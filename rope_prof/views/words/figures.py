@@ -14,8 +14,8 @@ def error(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2g}"
 
 
-def between(found: Figure | None, scale: float = 1.0, digits: int = 3) -> str:
+def between(found: Figure | None, scale: float = 1.0) -> str:
     """`60.1 to 65.0`; nothing without an interval."""
     if found is None or found.lo is None or found.hi is None:
         return ""
-    return f"{significant(found.lo / scale, digits)} to {significant(found.hi / scale, digits)}"
+    return f"{significant(found.lo / scale)} to {significant(found.hi / scale)}"

@@ -1,56 +1,6 @@
 """A run as the JSON document of `show --json`, for machines. Draws what the analysis computed, no arithmetic.
 
-JSON of `show --json`, version 1. Times are ns per call; a figure that is not there is null, never 0.
-
-- `schema_version`: of this document; grows when a field changes its meaning or goes, not when one joins.
-- `run`: `name`, `created`, `command`, `seed`, `complete`, `settings`. `machine`: as recorded.
-- `keys`: one object per key, in the order of the run:
-  - `key`: its name; `case`: its `name` and a field an axis; `path`; `mode`; `l2`; `rank`;
-  - `status`: measured, checked, wrong, unavailable, failed or pending; `reason`: a sentence, or null;
-  - `kernels_per_call`, `kernel_ns`, `busy_ns`, `period_ns`, `bubble_raw_ns`: medians over the captured calls, under
-    the profiler; `kernel_ns` is the sum of the kernels; `busy_ns`, which the bubbles leave out, is the union of all GPU
-    events of the captured calls over their number, so that launches that overlap are counted once; on a CPU a kernel is
-    a leaf operator; of a cold graph the period lies inside the replay and its inflation is that over the
-    device time;
-  - `bubble_raw_trusted`: whether `inflation` lies within 1.5 and 1 / 1.5, so that the raw bubble tells something; null
-    where there is no raw bubble or no inflation;
-  - `bubble_corrected_ns`: median unprofiled wall less busy; may be negative; it is `bubble_host_ns` (wall less the
-    device time of calls that were all in the queue: the device waits for the host) + `bubble_queue_ns` (that device
-    time less busy: between kernels launched long before), both null without a device clock; `bubble_by_replay_ns`: the
-    same without a profiler, wall less (device time of the graph's replay less its gaps); `bubbles_agree`: within 5 %
-    of the wall;
-  - `wall_ns`, `device_ns`: {`median`, `lo`, `hi`, `n`}, unprofiled; [lo, hi] holds the true median with 95 % coverage
-    (order statistics) and is null under six samples;
-  - `p10_ns`, `p90_ns`: tenth and ninetieth percentile of the wall samples;
-  - `inflation`: profiled period / unprofiled wall; `light_inflation`, `light_bubble_raw_ns`: of the capture at the
-    lowest overhead, without the host's operators;
-  - `speedup`: wall of the baseline eager / wall, the median over rounds; `speedup_interval` {`median`, `lo`, `hi`,
-    `n`}; null for a path that is wrong; `mode_speedup`: the same against the baseline in the key's own mode;
-  - `max_error`, `max_error_limit`, `rounded_share`, `nans`, `error_dtype`: against the float64 oracle;
-  - `first_call_ns`: the first call with its compilation; `bytes_moved`: by the path's kernels;
-    `bytes_per_s`: those / device time; `byte_floor_ns`: one pass over the views by the best known way;
-    `roofline_share`: that / device time;
-  - `stopped`: why its rounds ended, with the width of the interval; `samples`: how many there are;
-    `throttled_samples`: those taken while power or heat held the clock down, `other_clock_samples`: under a
-    clock over 5 % off the run's own; null where the device does not say.
-- `comparable`: whether its figures may be compared with another run's, in a sentence.
-- `headlines`: per case and path `baseline` (the path that it is held against), `best` (the baseline in its fastest mode
-  against the path in its own), `same` (both in one mode), `device` (eager against eager by the device's clock):
-  `base_mode`, `cand_mode`, `clock`, `ratio`, `before_ns`, `after_ns`.
-- `modes`: per case and path `wall_ns` by mode; `compiler`, `graph`: wall eager / wall in that mode; `fusing` by mode:
-  wall of the baseline / wall in the same mode; `after_all`: the baseline in its fastest mode / this path in its
-  fastest, `fastest` names the two.
-- `ceilings`: per case what the card did by the best known way (`methods`), and every method in `measured`.
-- `floors`: per key `launch_ns`, `bytes_ns`, `floor_ns`, `share` (floor / wall) and `won` (part of the achievable win).
-- `decompositions`: `base`, `cand`, `total`, `terms`, `residual`, `parts` of the residual (each {`name`, `saved_ns`,
-  `lo`, `hi`, `how`}), `residual_share`, `closes`, `reason`; `sides`: of baseline and candidate `key`, `device_ns`,
-  `busy_ns`, `gaps_ns`, `residual_ns`, `share` (residual / device), `closes`, `reason`.
-- `ranks`: null where one process recorded; `spread`: per case, path, mode and L2 state the fastest, middle and slowest
-  rank; `alone_rounds`: how many rounds each rank was timed alone, null where it was not; `at_once`: `wall` and
-  `device` at once over alone, the mean over the ranks (`lo`, `hi` null under three); `causes`: per rank `own_wall`,
-  `own_device` (alone over the other ranks alone), `shared_wall`, `shared_device` (at once over itself alone), each
-  {`ratio`, `keys`, `slow`} or null; `bubble_ns`, `bubble_alone_ns`; `causes`: of `card`, `host`, `self` (no clock tells
-  which), `shared host`, `shared card`.
+Its fields are told in docs/json.md, and their types in docs/schema/show.json.
 """
 
 from __future__ import annotations
