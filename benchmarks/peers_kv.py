@@ -2,7 +2,7 @@
 
 Each is called with the arguments of a path of `mrope-kv` and writes caches of the kinds in its `kinds`. `vllm` is what
 it serves Ernie with; all others know one row of positions, and are given the first: right for text alone, timed on all.
-Nobody's kernel on NVIDIA writes the cache with three rows, so that there is no other peer for them.
+On NVIDIA nobody's one launch writes the cache by three rows; vLLM's fusions (0.33) are ROCm's or normalise q and k.
 """
 
 from __future__ import annotations
