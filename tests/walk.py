@@ -28,7 +28,7 @@ CARRIERS = frozenset({"RunFolder", "Run", "OpenedRun", "Numbers"})
 #: Beginnings of the names of files, from the ground up; a longer one stands before its own beginning.
 FLOORS = (
     *("errors", "units", "model"),
-    *("io/atomic", "io/bombs", "io/layout", "io/font", "io/sqlite", "io/store"),
+    *("io/atomic", "io/bombs", "io/damaged", "io/layout", "io/font", "io/sqlite", "io/store", "io/kept", "io/compiled"),
     *("io/kineto", "io/rocm", "io/perfetto", "io/trace", "io/"),
     *("analysis/stats", "analysis/verdict", "analysis/trace", "analysis/run", "analysis/", "compare"),
     *("views/words", "views/draw", "views/blocks", "views/timeline", "views/"),

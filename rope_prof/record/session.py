@@ -14,6 +14,7 @@ from rope_prof import __version__
 from rope_prof.errors import OperationError, RunError
 from rope_prof.io.run.folder import discard_run, is_run, read_run
 from rope_prof.kernels.operation import Operation
+from rope_prof.model.kind import Kind
 from rope_prof.model.run import SCHEMA_VERSION, KeyFacts, OperationFacts, Run
 from rope_prof.record.bench.bench import TorchBench
 from rope_prof.record.capture.profiler import lacks
@@ -66,18 +67,25 @@ def fresh_run(
         operation=said,
         keys=keys,
         settings={
-            "calls": calls(options, device.kind),
-            "rounds": rounds(options, device.kind),
-            "quick": options.quick,
-            "precision": options.precision,
-            "budget_s": budget_s(options),
-            "sweep": options.sweep,
+            **_settings(options, device.kind),
             "repeats": repeats,
             "against": against,
             "isolation": ISOLATED if workers else f"one process: {isolation}",
             **profiler,
         },
     )
+
+
+def _settings(options: Options, kind: Kind) -> dict[str, str | int | float | bool | None]:
+    """What was asked for that a reader is told."""
+    return {
+        "calls": calls(options, kind),
+        "rounds": rounds(options, kind),
+        "quick": options.quick,
+        "precision": options.precision,
+        "budget_s": budget_s(options),
+        "sweep": options.sweep,
+    }
 
 
 def _profiler(options: Options, device: AnyDevice) -> dict[str, str]:

@@ -11,13 +11,7 @@ import pytest
 
 from rope_prof.errors import RunError
 from rope_prof.io.run.folder import read_run, write_run
-from rope_prof.io.run.requests import (
-    FACTS_FILE,
-    SAMPLES_FILE,
-    end_to_end_schema,
-    read_end_to_end,
-    write_end_to_end,
-)
+from rope_prof.io.run.requests import FACTS_FILE, SAMPLES_FILE, end_to_end_schema, read_end_to_end, write_end_to_end
 from rope_prof.model.end_to_end import SCHEMA_VERSION, Deviation, EndToEnd, ModelFacts, PathFacts, RequestFacts
 from tests.runs import MACHINE
 from tests.runs import run as bare_run

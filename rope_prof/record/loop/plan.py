@@ -11,18 +11,7 @@ from typing import TYPE_CHECKING
 
 from rope_prof.errors import OperationError, UnavailableError, UsageError
 from rope_prof.model.kind import Kind
-from rope_prof.model.run import (
-    L2,
-    L2_STATES,
-    MODES,
-    AxisFacts,
-    Case,
-    Key,
-    KeyFacts,
-    Mode,
-    OperationFacts,
-    Value,
-)
+from rope_prof.model.run import L2, L2_STATES, MODES, AxisFacts, Case, Key, KeyFacts, Mode, OperationFacts, Value
 from rope_prof.record.loop.describe import own_words
 
 if TYPE_CHECKING:

@@ -24,14 +24,7 @@ from rope_prof.record.loop.timing import Subject
 from rope_prof.record.worker.anew import outputs, require_anew
 from rope_prof.record.worker.messages import Setup
 from rope_prof.record.worker.seal import Seal
-from rope_prof.record.worker.watch import (
-    DishonestPathError,
-    differs,
-    made_by,
-    no_oracle,
-    returned,
-    watched,
-)
+from rope_prof.record.worker.watch import DishonestPathError, differs, made_by, no_oracle, returned, watched
 
 TORCH_BENCH = f"{__name__}:torch_bench"
 
@@ -85,7 +78,7 @@ class WorkerBench(TorchBench):
             self._asked.add(key.path)
             with no_oracle():
                 self._held_call(key)
-        self._check_timed(key)
+        self._check_timed(key, wrong=found[0].wrong)
         self._require_seal()
         return found
 
@@ -149,8 +142,11 @@ class WorkerBench(TorchBench):
         self._timed[key.name] = (subject, *(self._last if key.mode == "graph" else ((), None)))
         return subject
 
-    def _check_timed(self, key: Key) -> None:
-        """Hold what the timing loop, or the graph, makes of new inputs against a call on the same."""
+    def _check_timed(self, key: Key, *, wrong: bool) -> None:
+        """Hold what the timing loop, or the graph, makes of new inputs against a call on the same.
+
+        A wrong path may well make the same of other positions, and is never ranked: it is not held to make it anew.
+        """
         if key.name not in self._timed or key.mode == "compile" or self._ring is None:
             return
         subject, arguments, result = self._timed[key.name]
@@ -159,7 +155,7 @@ class WorkerBench(TorchBench):
         refill()
         arguments = arguments or self._ring.take(1, key.l2)[0]
         called = outputs(call, arguments)
-        if _foreign(key):
+        if _foreign(key) and not wrong:
             operation = self._ring.operation
             own = next((one.fresh for one in self._ring.calls if one.arguments[0] is arguments[0]), ())
             require_anew(call, path_of(operation, operation.paths[0]).call, arguments, own, refill)

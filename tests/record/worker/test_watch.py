@@ -18,13 +18,7 @@ from rope_prof.model.run import Key
 from rope_prof.record.device.devices import CpuDevice
 from rope_prof.record.worker.benches import WorkerBench
 from rope_prof.record.worker.messages import Setup
-from rope_prof.record.worker.watch import (
-    DishonestPathError,
-    differs,
-    kept_alike,
-    tensors,
-    watched,
-)
+from rope_prof.record.worker.watch import DishonestPathError, differs, kept_alike, tensors, watched
 from tests.runs import CASE
 
 
