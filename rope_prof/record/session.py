@@ -24,6 +24,7 @@ from rope_prof.record.loop.plan import Options, budget_s, calls, facts_of, opera
 from rope_prof.record.loop.protocols import Bench, Others, Progress
 from rope_prof.record.loop.recorder import Recorder
 from rope_prof.record.loop.stopping import Limits
+from rope_prof.record.worker.interpreter import Interpreter
 from rope_prof.record.worker.workers import ISOLATED, Workers
 from rope_prof.units import SECOND
 
@@ -166,6 +167,7 @@ def record_run(
             seed=run.seed,
             calls=int(run.settings["calls"] or 2),
             operation=operation,
+            interpreter=Interpreter,
             profiler=str(run.settings.get("profiler") or "kineto"),
         )
     else:

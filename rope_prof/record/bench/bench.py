@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,6 @@ from rope_prof.record.bench.accuracy import ErrorLimits, dtype_of, judged, limit
 from rope_prof.record.bench.ceilings import LEAST_CALLS, SAMPLE_NS, CeilingBench, traced_busy
 from rope_prof.record.bench.claims import require_bytes
 from rope_prof.record.bench.copies import copied
-from rope_prof.record.bench.interpret import Interpreter
 from rope_prof.record.bench.layouts import layout_errors
 from rope_prof.record.bench.operations import Operations
 from rope_prof.record.bench.subjects import (
@@ -37,7 +36,7 @@ from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice
 from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.plan import GRAPH_CALLS
-from rope_prof.record.loop.protocols import Checked
+from rope_prof.record.loop.protocols import Checked, Checks
 from rope_prof.record.loop.timing import HOST_SAMPLE_NS, Clock, Subject, settle
 from rope_prof.record.loop.timing import SAMPLE_NS as LOOP_NS
 
@@ -62,7 +61,10 @@ def one_thread(alone: bool) -> Iterator[None]:
 
 
 class TorchBench:
-    """`protocols.Bench` on `device`. One case is open at a time; the callables of all keys are kept."""
+    """`protocols.Bench` on `device`. One case is open at a time; the callables of all keys are kept.
+
+    `interpreter` begins the checks, by a seed, of keys that cannot run here.
+    """
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class TorchBench:
         calls: int,
         operation: Operation | None = None,
         profiler: str = "kineto",
+        interpreter: Callable[[tuple[Key, ...], int], Checks] | None = None,
     ) -> None:
         self.device = device
         self.kind: Kind = device.kind
@@ -85,7 +88,8 @@ class TorchBench:
         self._layouts: dict[tuple[Case, str], tuple[int, tuple[LayoutError, ...]]] = {}
         self._moved: dict[tuple[Case, str], int | None] = {}
         self._ring: Ring | None = None
-        self._interpreter = Interpreter((), seed)
+        self._interpreter = interpreter
+        self._checks: Checks | None = None
         self._ceilings = CeilingBench(device)
 
     def open_case(self, case: Case) -> None:
@@ -195,11 +199,13 @@ class TorchBench:
 
     def start_checks(self, keys: tuple[Key, ...]) -> None:
         """Start the interpreter's child on `keys`."""
-        self._interpreter = Interpreter(keys, self.seed)
+        if self._interpreter is None:
+            raise RuntimeError(f"nothing to check {len(keys)} keys with that cannot run here")
+        self._checks = self._interpreter(keys, self.seed)
 
     def finish_checks(self) -> dict[str, Checked]:
         """Wait for the interpreter's child."""
-        return self._interpreter.results()
+        return self._checks.results() if self._checks else {}
 
     def ceilings(
         self, case: Case, rank: int, names: Sequence[CeilingName] = CEILINGS
@@ -234,4 +240,5 @@ class TorchBench:
         """Free the ring and the buffers, and end the child."""
         self._free()
         self._ceilings.close()
-        self._interpreter.close()
+        if self._checks is not None:
+            self._checks.close()

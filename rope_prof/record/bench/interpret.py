@@ -1,113 +1,53 @@
 """Triton paths without a GPU: a child process with `TRITON_INTERPRET=1` checks them in fp32 against the oracle.
 
 A child, because Triton reads that variable when it is imported; fp32, because its interpreter does bf16 arithmetic
-on raw bits. Nothing is timed there. `python -m rope_prof.record.bench.interpret` reads jobs as JSON and prints a
-line each.
+on raw bits. Nothing is timed there. What the child does is here, who starts and asks it is `worker.interpreter`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from rope_prof.model.run import Accuracy, Key
+from rope_prof.model.run import Key
 from rope_prof.record.loop.protocols import Checked
 
 if TYPE_CHECKING:
     from rope_prof.kernels.operation import Call, Operation, Value
     from rope_prof.record.bench.operations import Operations
 
-#: Seconds that a check may take before it is called failed.
-TIMEOUT_S = 300
 #: Other layouts are tried on so many rows: a stride taken for granted is as wrong on few rows as on many, and the
 #: interpreter takes a hundredth of a second for each.
 LAYOUT_ROWS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Jobs:
-    """What the child is to check."""
-
-    seed: int
-    keys: tuple[Key, ...]
+def interpreted(key: Key, seed: int) -> Checked:
+    """What comes of `key` in this process, which is for the interpreter alone from now on."""
+    _become_interpreter()
+    return check(key, seed)
 
 
-class Interpreter:
-    """The child process at work on `keys`; it runs while the parent compiles, never while it measures."""
+@cache
+def _become_interpreter() -> None:
+    """Let this process's Triton interpret. It asks for that as it is loaded: what was loaded of it before goes."""
+    import torch
 
-    def __init__(self, keys: Iterable[Key], seed: int) -> None:
-        self.keys = tuple(keys)
-        self._child: subprocess.Popen[str] | None = None
-        if self.keys:
-            jobs = msgspec.json.encode(Jobs(seed=seed, keys=self.keys)).decode()
-            self._child = _start(jobs)
-
-    def results(self) -> dict[str, Checked]:
-        """name of key -> what came of it. Waits for the child."""
-        if self._child is None:
-            return {}
-        child = self._child
-        try:
-            out, err = child.communicate(timeout=TIMEOUT_S)
-            late = ""
-        except subprocess.TimeoutExpired:
-            child.kill()
-            out, err = child.communicate()
-            late = f"the interpreter took over {TIMEOUT_S} s; record fewer tokens"
-        found = {}
-        for line in out.splitlines():
-            if line.startswith("{"):
-                answer = json.loads(line)
-                facts = answer["accuracy"]
-                accuracy = msgspec.convert(facts, Accuracy) if facts else None
-                found[answer["key"]] = Checked(accuracy, answer["reason"])
-        last = next((line for line in reversed(err.splitlines()) if line.strip()), "no message")
-        why = late or f"the interpreter ended with code {child.returncode} ({last})"
-        return {key.name: found.get(key.name, Checked(None, why)) for key in self.keys}
-
-    def close(self) -> None:
-        """End the child if it still runs."""
-        if self._child is not None and self._child.poll() is None:
-            self._child.kill()
-            self._child.communicate()
-
-
-def _start(jobs: str) -> subprocess.Popen[str]:
-    folders = [folder for folder in sys.path if folder] + [os.getcwd()]  # noqa: PTH109
-    environment = os.environ | {
-        "TRITON_INTERPRET": "1",
-        "OMP_NUM_THREADS": "1",  # on so few rows a second thread does nothing but wait, and takes a core for it
-        "PYTHONPATH": os.pathsep.join(folders),
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    child = subprocess.Popen(
-        [sys.executable, "-m", "rope_prof.record.bench.interpret"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-    assert child.stdin is not None
-    try:
-        child.stdin.write(jobs)
-        child.stdin.close()
-    except BrokenPipeError:
-        pass
-    child.stdin = None
-    return child
+    os.environ |= {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
+    torch.set_num_threads(1)  # on so few rows a second thread does nothing but wait, and takes a core for it
+    for name in [name for name in sys.modules if f"{name}.".startswith("triton.")]:
+        if not name.startswith("triton._C"):  # compiled code is loaded once a process
+            del sys.modules[name]
+    with suppress(ImportError, AttributeError):  # no Triton, or one of another build, which patches as it does
+        interpreter: Any = import_module("triton.runtime.interpreter")
+        once = PatchedOnce(interpreter._patch_lang, (interpreter.tl, interpreter.tl.core))  # noqa: SLF001
+        interpreter._patch_lang = once  # noqa: SLF001
 
 
 def check(key: Key, seed: int, operations: Operations | None = None) -> Checked:
@@ -186,28 +126,3 @@ class PatchedOnce:
     def _restore(self, restore: Callable[[], None]) -> None:
         self._standing = frozenset()
         restore()
-
-
-def _patch_once() -> None:
-    """Let the interpreter of this process patch once a grid; a Triton of another build patches as it does."""
-    with suppress(ImportError, AttributeError):
-        interpreter: Any = import_module("triton.runtime.interpreter")
-        once = PatchedOnce(interpreter._patch_lang, (interpreter.tl, interpreter.tl.core))  # noqa: SLF001
-        interpreter._patch_lang = once  # noqa: SLF001
-
-
-def main() -> None:
-    """Read the jobs from standard input; one JSON line for each on standard output as soon as it is known."""
-    jobs = msgspec.json.decode(sys.stdin.buffer.read(), type=Jobs)
-    _patch_once()
-    for key in jobs.keys:
-        found = check(key, jobs.seed)
-        answer: dict[str, Any] = {"key": key.name, "accuracy": None, "reason": found.reason}
-        if found.accuracy:
-            answer["accuracy"] = asdict(found.accuracy)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

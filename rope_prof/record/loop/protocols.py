@@ -21,6 +21,16 @@ class Checked:
     reason: str | None
 
 
+class Checks(Protocol):
+    """Checks that were begun elsewhere."""
+
+    def results(self) -> dict[str, Checked]:
+        """name of key -> what came of it. Waits for them."""
+
+    def close(self) -> None:
+        """End them."""
+
+
 class Progress(Protocol):
     """Where the recorder says what runs and what is left."""
 

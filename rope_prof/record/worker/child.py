@@ -25,7 +25,7 @@ from rope_prof import __version__, errors
 from rope_prof.errors import RopeProfError
 from rope_prof.model.run import Case, CeilingName, Key
 from rope_prof.record.loop.describe import one_line, out_of_memory
-from rope_prof.record.loop.protocols import Bench
+from rope_prof.record.loop.protocols import Bench, Checked
 from rope_prof.record.loop.timing import Subject, turn
 from rope_prof.record.worker import wire
 from rope_prof.record.worker.messages import (
@@ -79,6 +79,12 @@ class Servant:
         self.bench = cast(Bench, getattr(import_module(module), function)(setup))
         machine = getattr(self.bench, "machine", None)
         return Greeting(protocol=PROTOCOL, rope_prof=__version__, pid=os.getpid(), machine=machine)
+
+    def interpret(self, key: Key, seed: int) -> Checked:
+        """Of a process that holds no bench."""
+        from rope_prof.record.bench.interpret import interpreted
+
+        return interpreted(key, seed)
 
     def path(self, name: str) -> tuple[str | None, str | None]:
         """(the sentence on a word that names nothing, the line on code that cannot be loaded)."""

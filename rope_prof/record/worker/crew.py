@@ -21,12 +21,13 @@ from typing import Any
 
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
-from rope_prof.record.bench.interpret import Interpreter
 from rope_prof.record.device.throttle import UNKNOWN, Conditions
 from rope_prof.record.loop.describe import ToldError
 from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.timing import Clock, Device, Sample, Subject
 from rope_prof.record.worker.channels import Channels
+from rope_prof.record.worker.interpreter import Interpreter, alone
+from rope_prof.record.worker.process import WorkerProcess
 from rope_prof.record.worker.seat import Seat, bare
 from rope_prof.record.worker.sides import split
 
@@ -59,13 +60,15 @@ def own_cores() -> tuple[int, ...]:
 class Crew:
     """`protocols.Bench` over the seats of paths, the baseline's first. `seat_of` makes the seat of a path.
 
-    `anew`: what is to be done between the processes of one repeat and of the next.
+    `anew`: what is to be done between the processes of one repeat and of the next. `helper` starts the process that
+    checks what cannot run here.
     """
 
     kind: Kind
     seed: int
     seat_of: SeatMaker
     anew: Callable[[], None] = lambda: None
+    helper: Callable[[], WorkerProcess] = alone
     clock: Clock = time.perf_counter_ns
     device: Device = field(default_factory=Elsewhere)
     cores: tuple[int, ...] = field(default_factory=lambda: own_cores())
@@ -245,7 +248,7 @@ class Crew:
 
     def start_checks(self, keys: tuple[Key, ...]) -> None:
         """Start the interpreter's child on `keys`."""
-        self._interpreter = Interpreter(keys, self.seed)
+        self._interpreter = Interpreter(keys, self.seed, self.helper)
 
     def finish_checks(self) -> dict[str, Checked]:
         """Wait for the interpreter's child."""
@@ -305,6 +308,7 @@ class Crew:
         for seat in self.seats.values():
             seat.leave()
         self._turned = not self._turned
+        self.finish_checks()  # of a process that goes with those that all were forked from
         self.anew()
         self._spawn()
 

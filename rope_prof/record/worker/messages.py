@@ -9,10 +9,11 @@ import msgspec
 
 from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, Machine
 from rope_prof.record.device.throttle import Conditions
+from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.timing import Sample, Subject
 
 #: Changes with anything below: two sides of different versions do not talk.
-PROTOCOL = 4
+PROTOCOL = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,7 @@ CALLS: dict[str, CallMessage] = {
     "turn": CallMessage(tuple[Turn], Taken),
     "listen": CallMessage(tuple[()], None),
     "capture": CallMessage(tuple[Size, Key, str], tuple[str, int]),
+    "interpret": CallMessage(tuple[Key, int], Checked),
     "capture_light": CallMessage(tuple[Size, Key, str], str | None),
 }
 

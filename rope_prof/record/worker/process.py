@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,9 @@ Fork = Callable[[socket.socket, int, float], "Child | None"]
 
 
 class WorkerProcess:
-    """A process that answers calls, one after the other. Errors of every method: LostWorkerError.
+    """A process that answers calls, one after the other, in the order in which they were begun.
+
+    Errors of every method: LostWorkerError.
 
     `fork`: how to have it from a process that has loaded all already; without it a program is started.
     """
@@ -104,6 +107,7 @@ class WorkerProcess:
             self._child: Child = forked or self._started(start, theirs)
         self.forked = forked is not None
         self._number = 0
+        self._begun: deque[int] = deque()  # of the calls that are not answered yet
         self._open = True
 
     def _started(self, start: Start, theirs: socket.socket) -> Child:
@@ -136,6 +140,7 @@ class WorkerProcess:
     def tell(self, call: str, *arguments: Any) -> None:
         """Begin `call`; `told` waits for it."""
         self._number += 1
+        self._begun.append(self._number)
         ask = Ask(self._number, call, packed(*arguments))
         try:
             wire.send(self._link, msgspec.msgpack.encode(ask))
@@ -143,12 +148,13 @@ class WorkerProcess:
             raise self._lost() from None
 
     def told(self, call: str) -> Any:
-        """What the `call` that was begun last returns."""
+        """What the `call` that was begun first of those that are not answered returns."""
+        number = self._begun.popleft()
         try:
             data = wire.receive(self._link, seconds=self.patience_s, pid=self.pid)
             found = msgspec.msgpack.decode(data, type=Answer)
-            if found.number != self._number:
-                raise wire.WireError(f"the answer has the number {found.number}; expected {self._number}")
+            if found.number != number:
+                raise wire.WireError(f"the answer has the number {found.number}; expected {number}")
             if isinstance(found, Done):
                 return unpacked(CALLS[call].gives, found.value)
         except wire.ClosedError:

@@ -71,7 +71,13 @@ class Workers:
     def crew(self) -> Crew:
         """The bench that all of it is."""
         if self._crew is None:
-            self._crew = Crew(kind=self.kind, seed=self.seed, seat_of=self._seat, anew=self.zygotes.renew)
+            self._crew = Crew(
+                kind=self.kind,
+                seed=self.seed,
+                seat_of=self._seat,
+                anew=self.zygotes.renew,
+                helper=lambda: self.zygotes.process(self.start, self.patience_s),
+            )
         return self._crew
 
     def _seat(self, path: str) -> Seat:
