@@ -1,10 +1,11 @@
-"""For SGLang: its Ernie kernel's signature, and rotary embedding with `FusedSetKVBufferArg` for `MRotaryEmbedding`.
+"""For SGLang: its kernels' signatures, and rotary embedding with `FusedSetKVBufferArg` for `MRotaryEmbedding`.
 
-Stands in for `triton_ernie45_rope_fused_inplace` (`sglang.kernels.ops.attention.rotary_triton`) and for
-`MRotaryEmbedding.forward_cuda(positions, query, key, fused_set_kv_buffer_arg)` of `sglang.srt.layers.rotary_embedding`,
-which asserts that saving the KV cache is not supported where positions are one row and overlooks the argument where
-they are three; as of SGLang 0.5.23. Imports nothing of SGLang: the argument is whatever has the fields that
-`create_fused_set_kv_buffer_arg` fills (`value`, `k_buffer`, `v_buffer`, `cache_loc`; older ones `k_scale`, `v_scale`).
+Stands in for `triton_ernie45_rope_fused_inplace` and `triton_mrope_fused`, which Ernie's and the Qwen-VL layers reach
+(`sglang.kernels.ops.attention.rotary_triton`), and for `MRotaryEmbedding.forward_cuda(positions, query, key,
+fused_set_kv_buffer_arg)` of `sglang.srt.layers.rotary_embedding`, which asserts that saving the KV cache is not
+supported where positions are one row and overlooks the argument where they are three; as of SGLang 0.5.23. Imports
+nothing of SGLang: the argument is whatever has the fields that `create_fused_set_kv_buffer_arg` fills (`value`,
+`k_buffer`, `v_buffer`, `cache_loc`; older ones `k_scale`, `v_scale`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 from rope_prof.kernels.mrope.fused import fused
-from rope_prof.kernels.mrope.shape import MropeShape
+from rope_prof.kernels.mrope.shape import MropeShape, Order
 
 from integrations.cache_write import RotaryCacheWrite
 
@@ -36,16 +37,42 @@ def triton_ernie45_rope_fused_inplace(
     """
     h, w, t = mrope_section
     heads = (q.shape[1] // head_size, k.shape[1] // head_size)
-    fused(q, k, positions, cos_sin_cache, _shape(heads, head_size, rotary_dim, (t, h, w), is_neox_style))
+    fused(q, k, positions, cos_sin_cache, _shape(heads, head_size, rotary_dim, (t, h, w), "ernie", is_neox_style))
+
+
+def triton_mrope_fused(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    cos_sin_cache: torch.Tensor,
+    positions: torch.Tensor,
+    mrope_section: Sequence[int],
+    head_size: int,
+    rotary_dim: int,
+    mrope_interleaved: bool,
+    mrope_interleaved_glm: bool,
+    is_neox_style: bool,
+    axis_map: torch.Tensor | None,
+) -> None:
+    """As above for Qwen2-VL (in chunks) and Qwen3-VL (interleaved); `mrope_section` is [t, h, w].
+
+    Errors: TypeError as above; ValueError for GLM's order, which `axis_map` gives.
+    """
+    if mrope_interleaved_glm or axis_map is not None:
+        raise ValueError("mrope_interleaved_glm: expected Qwen's orders; keep SGLang's own kernel for GLM's")
+    t, h, w = mrope_section
+    heads = (q.shape[1] // head_size, k.shape[1] // head_size)
+    order: Order = "interleaved" if mrope_interleaved else "chunked"
+    fused(q, k, positions, cos_sin_cache, _shape(heads, head_size, rotary_dim, (t, h, w), order, is_neox_style))
 
 
 @lru_cache(maxsize=64)
 def _shape(
-    heads: tuple[int, int], head_size: int, rotary_dim: int, sections: tuple[int, int, int], is_neox_style: bool
-) -> MropeShape:
+    heads: tuple[int, int], head_size: int, rotary_dim: int, sections: tuple[int, int, int], order: Order,
+    is_neox_style: bool,
+) -> MropeShape:  # fmt: skip
     return MropeShape(
-        model="ernie", q_heads=heads[0], kv_heads=heads[1], hidden=heads[0] * head_size, layers=1, head_dim=head_size,
-        rotary_dim=rotary_dim, sections=sections, pairing="neox" if is_neox_style else "interleaved",
+        model="sglang", q_heads=heads[0], kv_heads=heads[1], hidden=heads[0] * head_size, layers=1, head_dim=head_size,
+        rotary_dim=rotary_dim, sections=sections, order=order, pairing="neox" if is_neox_style else "interleaved",
     )  # fmt: skip
 
 

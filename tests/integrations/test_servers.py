@@ -214,3 +214,19 @@ def test_sglangs_own_signature_turns_q_and_k_by_sections_in_its_order(monkeypatc
     sglang.triton_ernie45_rope_fused_inplace(q, k, table, positions, [22, 22, 20], 128, 128, False)
     assert torch.allclose(q.double(), want_q, atol=1e-5)
     assert torch.allclose(k.double(), want_k, atol=1e-5)
+
+
+@pytest.mark.parametrize(("section", "interleaved"), [([16, 24, 24], False), ([24, 20, 20], True)])
+def test_sglangs_signature_for_qwen_takes_its_orders_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, section: list[int], interleaved: bool
+) -> None:
+    embedding = MRotaryEmbedding(mrope_section=section, mrope_interleaved=interleaved)
+    seen: list[MropeShape] = []
+    monkeypatch.setattr(sglang, "fused", lambda *given: seen.append(given[-1]))
+    q, k, _ = rows()
+    rest = (q, section, 128, 128, interleaved)
+    sglang.triton_mrope_fused(q, k, q, *rest, False, True, None)
+    want = shape_of_embedding(embedding, Q_HEADS, KV_HEADS)
+    assert (seen[0].order, seen[0].sections, seen[0].axes()) == (want.order, want.sections, want.axes())
+    with pytest.raises(ValueError, match="keep SGLang's own kernel for GLM's"):
+        sglang.triton_mrope_fused(q, k, q, *rest, True, True, None)

@@ -1,4 +1,4 @@
-"""The adapters for SGLang against its own Ernie kernel, where SGLang is installed: both by Triton's interpreter.
+"""The adapters for SGLang against its own kernels, where SGLang is installed: both by Triton's interpreter.
 
 Its file is loaded alone, without the server; it computes in float64, ours in fp32.
 """
@@ -21,7 +21,8 @@ import torch
 from rope_prof.kernels.mrope.inputs import cos_sin_cache, prompt_positions
 from integrations.cache_write import RotaryCacheWrite, shape_of_embedding
 from integrations import sglang as ours
-from tests.integrations.test_servers import ERNIE, KV_HEADS, Q_HEADS, TOKENS, FusedSetKVBufferArg, rows
+from tests.integrations.test_servers import ERNIE, KV_HEADS, Q_HEADS, TOKENS
+from tests.integrations.test_servers import FusedSetKVBufferArg, MRotaryEmbedding, rows
 
 spec = importlib.util.spec_from_file_location("theirs", sys.argv[1])
 theirs = importlib.util.module_from_spec(spec)
@@ -37,8 +38,18 @@ ours.triton_ernie45_rope_fused_inplace(*alone, table, *rest)
 pools = [torch.zeros(20, KV_HEADS * 128) for _ in range(2)]
 slots = torch.arange(3, 3 + TOKENS)
 ours.forward_cuda(RotaryCacheWrite(shape), positions, q, k, FusedSetKVBufferArg(v, *pools, slots))
-got = (*alone, q, k, pools[0][slots], pools[1][slots])
-print(json.dumps([float((a.double() - b.double()).abs().max()) for a, b in zip(got, (*want, *want, want[1], v))]))
+got, want = [*alone, q, k, pools[0][slots], v], [*want, *want, want[1], v]
+for section, interleaved in (([16, 24, 24], False), ([24, 20, 20], True)):  # Qwen2-VL, Qwen3-VL
+    qwen = MRotaryEmbedding(mrope_section=section, mrope_interleaved=interleaved)
+    shape = shape_of_embedding(qwen, Q_HEADS, KV_HEADS)
+    rest = prompt_positions(shape, TOKENS), section, 128, 128, interleaved, False, True, None
+    mine, table = [x.clone() for x in rows()[:2]], cos_sin_cache(shape)
+    exact = [x.double() for x in mine]
+    theirs.triton_mrope_fused(*exact, table.double(), *rest)
+    ours.triton_mrope_fused(*mine, table, *rest)
+    got, want = got + mine, want + exact
+assert torch.equal(pools[1][slots], v), "v is copied bit by bit"
+print(json.dumps([float((a.double() - b.double()).abs().max()) for a, b in zip(got, want, strict=True)]))
 """
 
 
@@ -56,6 +67,5 @@ def test_sglang_s_own_kernel_gives_in_float64_what_the_adapters_give(repository:
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    *turned, v = json.loads(done.stdout.splitlines()[-1])
-    assert max(turned) < 2e-6, turned
-    assert v == 0, "v is copied bit by bit"
+    off = json.loads(done.stdout.splitlines()[-1])
+    assert len(off) == 10 and max(off) < 2e-6, off
