@@ -28,13 +28,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import polars as pl
 from rope_prof.kernels.lookup import operation
 from rope_prof.kernels.paths import path_of
 
@@ -166,6 +167,19 @@ def recorded(folder: Path, args: argparse.Namespace, *, isolate: bool, seed: int
     return read_run(folder)
 
 
+def cut_short(run: RunFolder) -> RunFolder:
+    """A run that was ended while it was timed, as one of the processes that had all their rounds."""
+    samples, rounds = run.samples.drop_nulls("process"), int(run.run.settings["rounds"] or 0)
+    taken = samples.group_by("key", "clock", "process").agg(pl.len())
+    whole = taken.group_by("process").agg(pl.col("len").min()).filter(pl.col("len") >= rounds)["process"]
+    keys = tuple(replace(facts, status="measured") for facts in run.run.keys)
+    return replace(
+        run,
+        run=replace(run.run, keys=keys),
+        samples=run.samples.filter(pl.col("process").is_in(whole.implode())),
+    )
+
+
 def trials(run: RunFolder, row: str) -> list[Trial]:
     """What `compare` says of the names of one run."""
     pairs = [(one, other, False) for one, other in combinations(SAME, 2)]
@@ -182,7 +196,7 @@ def trials(run: RunFolder, row: str) -> list[Trial]:
 def pair_trials(one: RunFolder, other: RunFolder) -> list[Trial]:
     """What `compare` says of two runs of the same code."""
     base, cand = (Side(label=str(each.path), run=each.run, samples=each.samples) for each in (one, other))
-    found = [_trial(verdict, "hosts", planted=False) for verdict in compare(base, cand, paired=False)]
+    found = [_trial(verdict, "hosts", planted=False) for verdict in compare(base, cand, paired=False, anyway=True)]
     return [trial for trial in found if trial.clock in CLOCKS and trial.ratio is not None]
 
 
@@ -323,12 +337,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=1e9, help="for all; fewer trials where they do not fit")
     parser.add_argument("--row", action="append", choices=["captures", "processes"], help="these rows alone")
     parser.add_argument("--pair", nargs=2, type=Path, action="append", default=[], metavar="RUN")
+    parser.add_argument("--kept", type=Path, help="judge a run between processes that --keep left, whole or cut short")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the recorded runs there")
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args(words)
     os.environ["ROPE_PROF_TRUSTED"] = args.operation
     found: list[Trial] = [t for one, other in args.pair for t in pair_trials(read_run(one), read_run(other))]
-    if not args.pair:
+    if args.kept:
+        found += trials(cut_short(read_run(args.kept)), "processes")
+    if not args.pair and not args.kept:
         with tempfile.TemporaryDirectory(prefix="rope_prof-trust-") as scratch:
             found = recorded_trials(args, args.keep or Path(scratch))
     lines = tallies(found)

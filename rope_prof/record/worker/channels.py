@@ -16,8 +16,8 @@ from rope_prof.record.worker.seat import Seat
 
 #: So many times the least is another kind of channel: kinds lie 1.06 times apart and more, samples of one within 1.01.
 LATE = 1.025
-#: So many processes are tried for a seat: about one in two or three has a fast one.
-MOST_TRIES = 7
+#: So many processes are tried for a seat: one in two or three has a fast one (of 24 seats three had none in seven).
+MOST_TRIES = 20
 
 
 @dataclass(slots=True)
