@@ -18,6 +18,7 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 from rope_prof.analysis.trace.analyze import analyze
 from rope_prof.errors import TraceError
 from rope_prof.io.perfetto import blocks, match, texts
+from rope_prof.io.perfetto import protos as protos_read
 from rope_prof.io.perfetto.frames import Looked
 from rope_prof.io.perfetto.scan import scan
 from rope_prof.io.perfetto.slices import pairs
@@ -349,3 +350,15 @@ def test_a_table_of_words_that_is_damaged_inside_is_said(read: Any) -> None:
     trace = read(data(damaged, spans((10, 20))))
     assert trace.gpu.height == 1
     assert codes(trace) == {"damaged_packets": 1}
+
+
+@pytest.mark.parametrize("name", protos_read.MESSAGES)
+def test_the_fields_that_are_read_are_perfettos(name: str) -> None:
+    inner = {"Process": protos.ProcessTree.Process, "Clock": protos.ClockSnapshot.Clock}
+    theirs = (inner.get(name) or getattr(protos, name)).DESCRIPTOR
+    for field in protos_read.message(name).DESCRIPTOR.fields:
+        told = theirs.fields_by_number[field.number]
+        assert (field.name, field.type, field.is_repeated) == (told.name, told.type, told.is_repeated)
+        assert (field.message_type and field.message_type.name) == (told.message_type and told.message_type.name)
+    for field in protos_read.ALTERNATIVES.get(name, ()):
+        assert theirs.fields_by_name[field].containing_oneof is not None

@@ -21,6 +21,8 @@ Int64s = npt.NDArray[np.int64]
 
 #: So much is looked at together: the shapes of its packets are found once for all of it.
 BLOCK_BYTES: Final = 16 << 20
+#: So much where no shapes are looked for: it stays in a core's cache.
+SMALL_BLOCK_BYTES: Final = 4 << 20
 MOST_PACKET_BYTES: Final = 64 << 20
 MOST_PACKED: Final = 4 << 30
 _MOST_RATIO: Final = 400
@@ -64,6 +66,7 @@ class PacketBlocks:
     def __init__(self, chunks: Iterator[bytes], source: str, frame: Callable[[bytes], Framed] | None = None) -> None:
         self._chunks = chunks
         self._frame = frame or framed
+        self._block_bytes = BLOCK_BYTES if frame is None else SMALL_BLOCK_BYTES
         self._source = source
         self._inflated = 0
         self.broken: str | None = None
@@ -76,7 +79,7 @@ class PacketBlocks:
         for chunk in self._chunks:
             parts.append(chunk)
             size += len(chunk)
-            if size < BLOCK_BYTES + rest:
+            if size < self._block_bytes + rest:
                 continue
             left = yield from self._take(b"".join((*parts, _PADDING)))
             parts, size, rest = [left], len(left), len(left)

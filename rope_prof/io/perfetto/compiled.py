@@ -16,10 +16,12 @@ import numpy.typing as npt
 
 from rope_prof.io.compiled import CompiledSource
 from rope_prof.io.perfetto import blocks
-from rope_prof.io.perfetto.blocks import PAD, Block, Framed
+from rope_prof.io.perfetto.blocks import PAD, Block, Framed, Int64s
 from rope_prof.io.perfetto.notes import Notes
 from rope_prof.io.perfetto.scanned import ABSENT, TABLES, Part, Scan, ScannedArgument
 from rope_prof.io.perfetto.shapes import BLOB, DOUBLE, INT, TEXT, WORD, ArgKey, Shape
+
+Numbers = npt.NDArray[np.int32]
 
 SOURCE: Final = CompiledSource(Path(__file__).with_name("scan.c"))
 #: Words of scan.c, in its order: the values of a packet, how an argument is read, what names it.
@@ -30,7 +32,6 @@ _VALUES: Final = (
 _KINDS: Final = (INT, DOUBLE, TEXT, WORD, BLOB)
 _TABLES: Final = ("name", "note", "launch")
 _RARE, _RESET, _DEFAULTS = 1, 2, 4
-_STEPPED: Final = -2
 #: So many keys and heads of a block are told apart, so many names skipped.
 _MOST_KEYS: Final = 1024
 _MOST_SKIPPED: Final = 4096
@@ -59,16 +60,61 @@ class _Room(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in _MEMBERS]
 
 
-def framed(data: bytes) -> Framed:
-    """As `blocks.framed`."""
+def framer() -> Callable[[bytes], Framed] | None:
+    """What gives the same as `blocks.framed`; None where there is no compiled function."""
     frame = SOURCE.function("frame")
-    if frame is None or len(data) > _MOST_BYTES:
-        return blocks.framed(data)
-    end = len(data) - PAD
-    starts, lengths = (np.empty(end // 2 + 1, np.int64) for _ in range(2))
-    told = np.zeros(2, np.int64)
-    count = frame(data, ctypes.c_int64(end), starts.ctypes, lengths.ctypes, told.ctypes)
-    return Framed(starts[:count], lengths[:count], int(told[0]), bool(told[1]))
+    return None if frame is None else _Framer(frame)
+
+
+@dataclass
+class _Framer:
+    """Frames by `frame` of scan.c, in room that stays."""
+
+    frame: Callable[..., int]
+    _room: Int64s = field(default_factory=lambda: np.empty((2, 0), np.int64))
+
+    def __call__(self, data: bytes) -> Framed:
+        if len(data) > _MOST_BYTES:
+            return blocks.framed(data)
+        end = len(data) - PAD
+        if self._room.shape[1] <= end // 2:
+            self._room = np.empty((2, end // 2 + 1), np.int64)
+        starts, lengths = self._room
+        told = np.zeros(2, np.int64)
+        count = self.frame(data, ctypes.c_int64(end), starts.ctypes, lengths.ctypes, told.ctypes)
+        return Framed(starts[:count].copy(), lengths[:count].copy(), int(told[0]), bool(told[1]))
+
+
+def distinct(values: Int64s) -> tuple[Int64s, Numbers]:
+    """(the distinct values, the number of each value's), in no order that a reader may rest on."""
+    number = SOURCE.function("number")
+    if number is not None:
+        numbers, found = np.empty(len(values), np.int32), np.empty(_MOST_KEYS, np.int64)
+        count = number(
+            *(values.ctypes, ctypes.c_int64(len(values)), numbers.ctypes, found.ctypes, ctypes.c_int64(len(found)))
+        )
+        if count >= 0:
+            return found[:count], numbers
+    each, which = np.unique(values, return_inverse=True)
+    return each, which.astype(np.int32)
+
+
+def pairs(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> Int64s | None:
+    """Of a begin the row of its end, -1 for none; of an end -1 where it has no begin.
+
+    None where a track is not in the order of time, or where there is no compiled function.
+    """
+    pair = SOURCE.function("pair")
+    if pair is None:
+        return None
+    each, numbers = distinct(track)
+    opened, last = (np.empty(len(each), np.int64) for _ in range(2))
+    before, ends = (np.empty(len(track), np.int64) for _ in range(2))
+    why = pair(
+        *(numbers.ctypes, at.ctypes, begins.ctypes, ctypes.c_int64(len(track))),
+        *(opened.ctypes, last.ctypes, ctypes.c_int64(len(each)), before.ctypes, ends.ctypes),
+    )
+    return ends if why == 0 else None
 
 
 @dataclass
@@ -83,6 +129,7 @@ class CompiledScan:
     _most: dict[str, int] = field(default_factory=dict)
     _size: int = 0
     _tracks: frozenset[int] | None = None
+    _newly: bool = False  # the tracks are known since the block at hand
 
     def read(self, block: Block) -> dict[str, Part] | None:
         """The rows of a block by their table; None where it is to be read in Python."""
@@ -109,20 +156,14 @@ class CompiledScan:
             return None
         names = np.array(skipped or [(0, 0)], np.int64)
         tracks = np.array(sorted(self._tracks or ()), np.int64)
-        stepped = bool(self.found.stepped)
-        while True:
-            room = self._room(len(block.data))
-            room.skipped, room.skip_count = names.ctypes.data, len(skipped)
-            room.tracks, room.track_count, room.stepped = tracks.ctypes.data, len(tracks), stepped
-            why = scan(
-                *(block.data.ctypes, block.starts.ctypes, block.lengths.ctypes),
-                *(ctypes.c_int64(len(block.starts)), ctypes.c_int64(block.first), ctypes.byref(room)),
-            )
-            if why == 0:
-                return room
-            if why != _STEPPED or stepped:
-                return None
-            stepped = True
+        room = self._room(len(block.data))
+        room.skipped, room.skip_count = names.ctypes.data, len(skipped)
+        room.tracks, room.track_count, room.stepped = tracks.ctypes.data, len(tracks), bool(self.found.stepped)
+        why = scan(
+            *(block.data.ctypes, block.starts.ctypes, block.lengths.ctypes),
+            *(ctypes.c_int64(len(block.starts)), ctypes.c_int64(block.first), ctypes.byref(room)),
+        )
+        return room if why == 0 else None
 
     def _room(self, size: int) -> _Room:
         """Empty room for a block of that size; the arrays are those of the block before."""
@@ -172,11 +213,13 @@ class CompiledScan:
             if mark & _RESET:
                 self.found.resets[sequence].append(row)
             if mark & _DEFAULTS:
-                self.found.stepped.add(sequence)
+                self.found.step(sequence, row)
             if mark & _RARE:
                 packet = _packet(block, row)
                 self.found.rare.append((row, packet))
-                self._tracks = self.only(packet) if self._tracks is None else self._tracks
+                if self._tracks is None:
+                    self._tracks = self.only(packet)
+                    self._newly = self._tracks is not None
 
     def _tell(self, room: _Room, texts: list[bytes]) -> None:
         """Arguments and names that are written out."""
@@ -212,13 +255,21 @@ class CompiledScan:
             values = {name: columns[_VALUES.index(name), :count].copy() for name in fields}
             row, head = (self._arrays[f"{one}_{what}"][:count] for what in ("row", "head"))
             part = row.copy(), known[head], values
-            yield table, self._stepped(part) if table == "others" else part
+            yield table, self._stepped(part) if table == "others" else self._kept(part) if table == "events" else part
 
     def _stepped(self, part: Part) -> Part:
-        """The rows of sequences whose packets' times may count from those before."""
-        told = [shape.sequence in self.found.stepped for shape in self.found.shapes]
-        rows = np.flatnonzero(np.array(told, bool)[part[1]])
-        return part[0][rows], part[1][rows], {name: values[rows] for name, values in part[2].items()}
+        """Those of the rows that are read for their times."""
+        told = np.array([self.found.stepped.get(shape.sequence, -1) for shape in self.found.shapes])[part[1]]
+        return _taken(part, np.flatnonzero((told >= 0) & (part[0] >= told)))
+
+    def _kept(self, part: Part) -> Part:
+        """Those of the rows that are on tracks asked for: all, unless a packet of the block was the one that told."""
+        if not self._newly:
+            return part
+        self._newly = False
+        each, which = distinct(part[2]["track"])
+        kept = np.array([one == ABSENT or one in (self._tracks or ()) for one in each.tolist()] or [True])
+        return _taken(part, np.flatnonzero(kept[which]))
 
     def _shape(self, head: list[int], texts: list[bytes]) -> int:
         """The number of a shape that says what a head does."""
@@ -232,6 +283,10 @@ class CompiledScan:
             shape = Shape(_NO_BITS, _NO_BITS, kind, bool(stage), sequence=sequence, clock=clock, category=category)
             self.found.shapes.append(shape)
         return self._shapes[told]
+
+
+def _taken(part: Part, rows: Int64s) -> Part:
+    return part[0][rows], part[1][rows], {name: values[rows] for name, values in part[2].items()}
 
 
 def _packet(block: Block, ordinal: int) -> bytes:

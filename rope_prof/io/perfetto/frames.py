@@ -6,7 +6,7 @@ Knows no producer: who wrote the file decides which of them is a kernel, a launc
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -17,8 +17,10 @@ import polars as pl
 
 from rope_prof.io.perfetto.blocks import Int64s
 from rope_prof.io.perfetto.clocks import times
+from rope_prof.io.perfetto.columns import FEW, Values, enum_of, few, joined, merged, nullable, valued
+from rope_prof.io.perfetto.compiled import distinct
 from rope_prof.io.perfetto.scanned import ABSENT, BEGIN, Scan, ScannedTable
-from rope_prof.io.perfetto.shapes import BLOB, DOUBLE, TEXT, WORD
+from rope_prof.io.perfetto.shapes import DOUBLE, INT, TEXT, WORD
 from rope_prof.io.perfetto.slices import pairs
 from rope_prof.io.perfetto.words import TraceWords, annotation, epochs
 from rope_prof.model.trace import NAMED
@@ -38,6 +40,7 @@ class Looked:
     ends: int = 0
     _times: dict[str, Int64s] = field(default_factory=dict)
     _odd: dict[str, list[pl.DataFrame]] = field(default_factory=lambda: defaultdict(list))
+    _placed: tuple[pl.Series, npt.NDArray[np.int32]] | None = None
     _wordless: list[Int64s] = field(default_factory=list)  # packets whose arguments have no name
 
     def __post_init__(self) -> None:
@@ -45,34 +48,38 @@ class Looked:
 
     @cached_property
     def slices(self) -> pl.DataFrame:
-        """ordinal, track, name, category, start_ns, dur_ns (null: never closed), in the file's order."""
+        """ordinal, track, name (a text or an Enum), category (an Enum), start_ns, dur_ns (null: never closed), in the
+        file's order."""
         table, at = self.scan.events, self._times["events"]
         track = self._tracks(table)
-        kinds = np.array([shape.kind for shape in self.scan.shapes] or [0])[table.shape]
+        begins = np.array([shape.kind == BEGIN for shape in self.scan.shapes] or [False])[table.shape]
         timed = at != ABSENT
-        self.untimed += int(np.count_nonzero(~timed))
         self._untimed(table, timed, track)
-        rows = np.flatnonzero(timed)
-        begin, end, loose = pairs(track[rows], at[rows], kinds[rows] == BEGIN)
-        self.ends, loose = len(loose), rows[loose]
-        first = loose[np.argsort(at[loose], kind="stable")[:NAMED]]
-        names = self._names(_picked(table, first), count=False)
-        self._odd["ends"].append(_odd(names, track[first], start_ns=nullable("", at[first])))
-        begin, closed = rows[begin], end >= 0
-        stop = np.where(closed, at[rows[np.maximum(end, 0)]] if len(rows) else 0, ABSENT)
+        rows = None if timed.all() else np.flatnonzero(timed)
+        if rows is not None:
+            table, at, track, begins = _picked(table, rows), at[rows], track[rows], begins[rows]
+        begin, end, loose = pairs(track, at, begins)
+        self.ends = len(loose)
+        if len(loose):
+            first = loose[np.argsort(at[loose], kind="stable")[:NAMED]]
+            names = self._names(_picked(table, first), count=False)
+            self._odd["ends"].append(_odd(names, track[first], start_ns=nullable("", at[first])))
+        start, closed = at[begin], end >= 0
         self.unclosed = int(np.count_nonzero(~closed))
-        picked = _picked(table, begin)
+        last = at[end] - start if len(at) else start
+        picked = ScannedTable(table.ordinal[begin], table.shape[begin], {"name_iid": table.values["name_iid"][begin]})
         found = pl.DataFrame(
             [
                 pl.Series("ordinal", picked.ordinal),
                 pl.Series("track", track[begin]),
                 self._names(picked).alias("name"),
                 self._categories(picked).alias("category"),
-                pl.Series("start_ns", at[begin]),
-                nullable("dur_ns", np.where(closed, stop - at[begin], ABSENT)),
+                pl.Series("start_ns", start),
+                nullable("dur_ns", np.where(closed, last, ABSENT) if self.unclosed else last),
             ]
         )
-        self._odd["nameless"].append(found.filter(pl.col("name").is_null()).select(*_ODD))
+        if found["name"].null_count():
+            self._odd["nameless"].append(found.filter(pl.col("name").is_null()).select(*_ODD).cast(_ODD))
         return found
 
     @cached_property
@@ -80,11 +87,10 @@ class Looked:
         """ordinal, name, stage, queue, device, context, start_ns, dur_ns, grid, block of the GPU's render stages."""
         table, at = self.scan.stages, self._times["stages"]
         timed = at != ABSENT
-        self.untimed += int(np.count_nonzero(~timed))
         self._untimed(table, timed, np.full(len(table), ABSENT))
         table, at = _picked(table, np.flatnonzero(timed)), at[timed]
-        stage, queue, kernel = (self._by_word(table, of, w) for of, w in _STAGE_WORDS)
-        name = self._names(table, count=False)
+        stage, queue, kernel, context = (self._by_word(table, of, w).cast(pl.String) for of, w in _STAGE_WORDS)
+        name = self._names(table, count=False).cast(pl.String)
         found = pl.DataFrame(
             [
                 pl.Series("ordinal", table.ordinal),
@@ -92,7 +98,7 @@ class Looked:
                 stage.alias("stage"),
                 queue.alias("queue"),
                 nullable("device", table.values["gpu"]),
-                self._by_word(table, "context", "context").cast(pl.Int64, strict=False).alias("process"),
+                context.cast(pl.Int64, strict=False).alias("process"),
                 pl.Series("start_ns", at),
                 nullable("dur_ns", table.values["duration"]),
                 *(nullable(f"{s}_{d}", table.values[f"{s}_{d}"]) for s in ("grid", "block") for d in "xyz"),
@@ -110,84 +116,113 @@ class Looked:
             packets = np.unique(np.concatenate(self._wordless))
             stages = self.stages.with_columns(track=pl.lit(None, pl.Int64))
             self._odd[what] += [
-                rows.filter(pl.col("ordinal").is_in(packets)).select(*_ODD) for rows in (self.slices, stages)
+                rows.filter(pl.col("ordinal").is_in(packets)).select(*_ODD).cast(_ODD) for rows in (self.slices, stages)
             ]
             self._wordless.clear()
         return pl.concat(self._odd[what]) if self._odd[what] else pl.DataFrame(schema=_ODD)
 
     def _untimed(self, table: ScannedTable, timed: npt.NDArray[np.bool_], track: Int64s) -> None:
-        rows = np.flatnonzero(~timed)[:NAMED]
+        rows = np.flatnonzero(~timed)
+        if not len(rows):
+            return
+        self.untimed += len(rows)
+        rows = rows[:NAMED]
         self._odd["untimed"].append(_odd(self._names(_picked(table, rows), count=False), track[rows]))
 
-    def argument(self, ordinal: pl.Series, names: Iterable[str]) -> pl.Series:
+    def argument(
+        self, ordinal: pl.Series, names: Iterable[str], tell: Callable[[pl.Series], pl.Series] | None = None
+    ) -> pl.Series:
         """The value of the first of these arguments that each packet has: Int64, or text where any of them is one.
 
+        `tell`: what is told in place of a text, asked once for each distinct one.
         Errors: KeyError for a name that was not among those that the scan was asked for.
         """
         found: pl.Series | None = None
         for name in names:
             if self.scan.wanted is not None and name not in self.scan.wanted:
                 raise KeyError(name)
-            for ordinals, values in self._arguments.get(name, ()):
-                laid = self._laid(ordinal, ordinals, values)
+            for ordinals, values, texts in self._arguments.get(name, ()):
+                laid = self._laid(ordinal, ordinals, values, texts if tell is None or texts is None else tell(texts))
                 if found is None:
                     found = laid
                 elif found.dtype == laid.dtype:
                     found = pl.select(pl.coalesce(found, laid)).to_series()
                 else:
                     found = pl.select(pl.coalesce(found.cast(pl.String), laid.cast(pl.String))).to_series()
-        return pl.Series([None] * len(ordinal), dtype=pl.Int64) if found is None else found
+        return pl.Series([None], dtype=pl.Int64).new_from_index(0, len(ordinal)) if found is None else found
 
     def numbers(self, ordinal: pl.Series, *names: str) -> pl.Series:
         """As `argument`, whole numbers alone; a text of digits is its number."""
         found = self.argument(ordinal, names)
         return found if found.dtype == pl.Int64 else found.cast(pl.Int64, strict=False)
 
-    def words_of(self, ordinal: pl.Series, *names: str) -> pl.Series:
+    def words_of(
+        self, ordinal: pl.Series, *names: str, tell: Callable[[pl.Series], pl.Series] | None = None
+    ) -> pl.Series:
         """As `argument`, as text."""
-        return self.argument(ordinal, names).cast(pl.String)
+        return self.argument(ordinal, names, tell).cast(pl.String)
 
-    def _laid(self, ordinal: pl.Series, ordinals: Int64s, values: pl.Series) -> pl.Series:
+    def _laid(
+        self, ordinal: pl.Series, ordinals: Int64s, values: npt.NDArray[Any], texts: pl.Series | None
+    ) -> pl.Series:
         """One value a row of `ordinal`, null where the packet does not have it."""
-        where = np.full(max(self.scan.packets, 1), -1, np.int64)
-        where[ordinals] = np.arange(len(ordinals))
-        at = where[ordinal.to_numpy()]
-        return values.gather(nullable("", np.where(at < 0, ABSENT, at)).cast(pl.UInt32))
+        at = self._rows_of(ordinal)[ordinals]
+        there = at >= 0
+        if not there.all():
+            at, values = at[there], values[there]
+        laid, known = np.zeros(len(ordinal), np.int64), np.zeros(len(ordinal), bool)
+        laid[at], known[at] = values, True
+        return valued(laid, known, texts)
+
+    def _rows_of(self, ordinal: pl.Series) -> npt.NDArray[np.int32]:
+        """The row of each packet in `ordinal`, -1 for none; kept until it is asked for other ones."""
+        if self._placed is None:
+            self._placed = pl.Series([], dtype=pl.Int64), np.full(max(self.scan.packets, 1), -1, np.int32)
+        before, where = self._placed
+        if before is not ordinal:
+            where[before.to_numpy()] = -1
+            where[ordinal.to_numpy()] = np.arange(len(ordinal), dtype=np.int32)
+            self._placed = ordinal, where
+        return where
 
     @cached_property
     def _texts(self) -> pl.Series:
         return pl.Series(self.scan.text_list(), dtype=pl.String)
 
     @cached_property
-    def _arguments(self) -> dict[str, list[tuple[Int64s, pl.Series]]]:
-        """Name -> (packets, values) a type: whole numbers, or text."""
-        parts: dict[tuple[str, bool], list[tuple[Int64s, pl.Series]]] = defaultdict(list)
+    def _arguments(self) -> dict[str, list[Values]]:
+        """Name -> its values by their type: whole numbers, or texts."""
+        parts: dict[tuple[str, bool], list[Values]] = defaultdict(list)
         for (sequence, key), held in sorted(self.scan.args.items(), key=lambda one: repr(one[0])):
-            ordinals = np.concatenate([one.ordinal for one in held])
-            values = np.concatenate([one.values for one in held])
-            told = self._value(sequence, key[2], ordinals, values)
+            ordinals, values, texts = self._value(
+                sequence, key[2], *(joined([getattr(one, what) for one in held]) for what in ("ordinal", "values"))
+            )
             for name, rows in self._named(sequence, key[0], key[1], ordinals):
                 whole = len(rows) == len(ordinals)
-                part = (ordinals, told) if whole else (ordinals[rows], told.gather(pl.Series(rows).cast(pl.UInt32)))
-                parts[name, told.dtype == pl.String].append(part)
-        found: dict[str, list[tuple[Int64s, pl.Series]]] = defaultdict(list)
+                part = (ordinals, values) if whole else (ordinals[rows], values[rows])
+                parts[name, texts is not None].append((*part, texts))
+        found: dict[str, list[Values]] = defaultdict(list)
         for (name, _), many in parts.items():
-            found[name].append((np.concatenate([part[0] for part in many]), pl.concat([part[1] for part in many])))
+            found[name].append(many[0] if len(many) == 1 else merged(many))
         return found
 
-    def _value(self, sequence: int, kind: str, ordinals: Int64s, values: npt.NDArray[Any]) -> pl.Series:
-        if kind == WORD:
-            return self._looked_up("word", sequence, ordinals, values)
-        if kind == BLOB:
-            each, which = np.unique(values, return_inverse=True)
-            texts = list(self.scan.texts)
-            return pl.Series([annotation(texts[k]) for k in each.tolist()], dtype=pl.String).gather(which)
+    def _value(self, sequence: int, kind: str, ordinals: Int64s, values: npt.NDArray[Any]) -> Values:
+        """The packets in which an argument can be read, and its values; of texts their numbers, and the texts."""
         if kind == TEXT:
-            return self._texts.gather(pl.Series(values))
+            return ordinals, values, self._texts
         if kind == DOUBLE:
             whole = np.isfinite(values) & (np.abs(values) < 1 << 62) & (values == np.floor(values))
-            return nullable("", np.where(whole, values, ABSENT).astype(np.int64))
-        return pl.Series(values)
+            return ordinals[whole], values[whole].astype(np.int64), None
+        if kind == INT:
+            return ordinals, values, None
+        if kind == WORD:
+            told, which = self._coded("word", sequence, ordinals, values)
+        else:
+            each, which = np.unique(values, return_inverse=True)
+            texts = list(self.scan.texts)
+            told = [annotation(texts[k]) for k in each.tolist()]
+        known = np.array([word is not None for word in told] or [False])[which]
+        return ordinals[known], which[known], pl.Series(told, dtype=pl.String)
 
     def _named(self, sequence: int, table: str, name: int | str, ordinals: Int64s) -> list[tuple[str, Int64s]]:
         """(the text of an argument's name, the rows where it is that)."""
@@ -205,34 +240,50 @@ class Looked:
         return [(text, np.flatnonzero((told == text).fill_null(False).to_numpy())) for text in texts]
 
     def _names(self, table: ScannedTable, count: bool = True) -> pl.Series:
-        """A name that is written out, else the word that its number means."""
+        """A name that is written out, else the word that its number means: texts, or an Enum of them."""
         found = self._by_word(table, "name_iid", "name")
         if self.scan.names:
             ordinals = np.concatenate([one.ordinal for one in self.scan.names])
-            texts = self._texts.gather(pl.Series(np.concatenate([one.values for one in self.scan.names])))
-            found = pl.select(pl.coalesce(self._laid(pl.Series(table.ordinal), ordinals, texts), found)).to_series()
+            numbers = np.concatenate([one.values for one in self.scan.names])
+            written = self._laid(pl.Series(table.ordinal), ordinals, numbers, self._texts)
+            found = pl.select(pl.coalesce(written, found.cast(pl.String))).to_series()
         if count:
             self.nameless += found.null_count()
         return found
 
     def _categories(self, table: ScannedTable) -> pl.Series:
-        told = [shape.category for shape in self.scan.shapes]
-        numbers = np.array([one if isinstance(one, int) else ABSENT for one in told] or [0], np.int64)[table.shape]
-        written = pl.Series([one if isinstance(one, str) else None for one in told], dtype=pl.String)
-        words = self._words(table, "category", numbers)
-        if written.null_count() == len(written):
-            return words
-        return pl.select(pl.coalesce(written.gather(pl.Series(table.shape).cast(pl.UInt32)), words)).to_series()
+        """As an Enum of the words that there are."""
+        each = self._sequences(table)
+        epoch = {one: self._epoch(one, table.ordinal) for one in each}
+        told = [(shape.sequence, shape.category) for shape in self.scan.shapes]
+        if all(isinstance(one, int) for one in epoch.values()):  # numbers mean the same in all of a sequence
+            words = [
+                one
+                if not isinstance(one, int)
+                else self.words.look_up("category", s, np.array([epoch.get(s, 0)]), np.array([one]))[0]
+                for s, one in told
+            ]
+            return enum_of(words, table.shape)
+        numbers = np.array([one if isinstance(one, int) else ABSENT for _, one in told], np.int64)[table.shape]
+        written = pl.Series([one if isinstance(one, str) else None for _, one in told], dtype=pl.String)
+        found = written.gather(pl.Series(table.shape).cast(pl.UInt32))
+        found = pl.select(pl.coalesce(found, self._words(table, "category", numbers).cast(pl.String))).to_series()
+        return found.cast(pl.Enum(found.unique(maintain_order=True).drop_nulls()))
 
     def _by_word(self, table: ScannedTable, value: str, words: str) -> pl.Series:
         return self._words(table, words, table.values[value])
 
+    def _sequences(self, table: ScannedTable) -> list[int]:
+        """The sequences whose packets are in the table."""
+        used = np.flatnonzero(np.bincount(table.shape, minlength=1))
+        return sorted({self.scan.shapes[k].sequence for k in used.tolist()} if len(table) else ())
+
     def _words(self, table: ScannedTable, words: str, numbers: Int64s) -> pl.Series:
-        """The word that each number means in its packet's sequence."""
-        sequences = np.array([shape.sequence for shape in self.scan.shapes] or [0], np.int64)[table.shape]
-        each = np.unique(sequences).tolist()
+        """The word that each number means in its packet's sequence: texts, or an Enum of them."""
+        each = self._sequences(table)
         if len(each) == 1:
-            return self._looked_up(words, each[0], table.ordinal, numbers)
+            return enum_of(*self._coded(words, each[0], table.ordinal, numbers))
+        sequences = np.array([shape.sequence for shape in self.scan.shapes] or [0], np.int64)[table.shape]
         out = pl.Series([None] * len(table), dtype=pl.String)
         for sequence in each:
             rows = np.flatnonzero(sequences == sequence)
@@ -240,18 +291,28 @@ class Looked:
         return out
 
     def _looked_up(self, table: str, sequence: int, ordinals: Int64s, numbers: Int64s) -> pl.Series:
-        epoch = epochs(self.scan, sequence, ordinals)
-        key = epoch * _TRACK_OF + np.where(numbers == ABSENT, -1, numbers)
-        low = int(key.min(initial=0))
-        if len(key) and int(key.max()) - low < 1 << 22:  # a table in place of a sort
-            seen = np.zeros(int(key.max()) - low + 1, bool)
-            seen[key - low] = True
-            each = np.flatnonzero(seen) + low
-            which = (np.cumsum(seen) - 1)[key - low]
-        else:
-            each, which = np.unique(key, return_inverse=True)
-        words = self.words.look_up(table, sequence, (each + 1) // _TRACK_OF, (each + 1) % _TRACK_OF - 1)
+        words, which = self._coded(table, sequence, ordinals, numbers)
         return pl.Series(words, dtype=pl.String).gather(pl.Series(which).cast(pl.UInt32))
+
+    def _epoch(self, sequence: int, ordinals: Int64s) -> int | Int64s:
+        """`epochs` of packets; one number where it is that of them all."""
+        if len(ordinals):
+            low, high = epochs(self.scan, sequence, np.array([ordinals.min(), ordinals.max()])).tolist()
+            if low == high:
+                return int(low)
+        return epochs(self.scan, sequence, ordinals)
+
+    def _coded(
+        self, table: str, sequence: int, ordinals: Int64s, numbers: Int64s
+    ) -> tuple[list[str | None], npt.NDArray[Any]]:
+        """(the words that there are, which of them each number means in its packet)."""
+        epoch = self._epoch(sequence, ordinals)
+        if isinstance(epoch, int) and len(numbers) and numbers.min() >= 0 and numbers.max() < FEW:
+            each, which = few(numbers)
+            return self.words.look_up(table, sequence, np.full(len(each), epoch), each), which
+        key = np.asarray(epoch) * _TRACK_OF + np.where(numbers == ABSENT, -1, numbers)
+        each, which = np.unique(key, return_inverse=True)
+        return self.words.look_up(table, sequence, (each + 1) // _TRACK_OF, (each + 1) % _TRACK_OF - 1), which
 
     def _tracks(self, table: ScannedTable) -> Int64s:
         track = table.values["track"]
@@ -277,22 +338,15 @@ def _odd(name: pl.Series, track: Int64s, start_ns: pl.Series | None = None) -> p
     return rows.with_columns(start_ns=start_ns, dur_ns=None).cast(_ODD)
 
 
-_STAGE_WORDS: Final = (("stage_iid", "queue"), ("queue_iid", "queue"), ("kernel_iid", "kernel"))
+_STAGE_WORDS: Final = (("stage_iid", "queue"), ("queue_iid", "queue"), ("kernel_iid", "kernel"), ("context", "context"))
 
 
-def on_tracks(table: ScannedTable, tracks: Iterable[int]) -> ScannedTable:
+def on_tracks(table: ScannedTable, tracks: Container[int]) -> ScannedTable:
     """The packets on these tracks, and those that leave theirs to be told by their sequence."""
-    wanted = np.array([ABSENT, *tracks], np.int64)
-    return _picked(table, np.flatnonzero(np.isin(table.values["track"], wanted)))
+    each, which = distinct(table.values["track"])
+    kept = np.array([one == ABSENT or one in tracks for one in each.tolist()] or [True])
+    return table if kept.all() else _picked(table, np.flatnonzero(kept[which]))
 
 
 def _picked(table: ScannedTable, rows: Int64s) -> ScannedTable:
     return ScannedTable(table.ordinal[rows], table.shape[rows], {name: v[rows] for name, v in table.values.items()})
-
-
-def nullable(name: str, values: Int64s) -> pl.Series:
-    """Int64, null where ABSENT stands."""
-    column = pl.Series(name, values, dtype=pl.Int64)
-    if not (values == ABSENT).any():
-        return column
-    return pl.select(pl.when(column != ABSENT).then(column).alias(name)).to_series()

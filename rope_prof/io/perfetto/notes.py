@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
+from rope_prof.io.perfetto.protos import message
+
 
 class Notes:
     """Learns the names of arguments from the packets that tell them. `wanted` None: everything is read."""
@@ -21,11 +23,10 @@ class Notes:
     def learn(self, sequence: int, packets: Iterable[bytes]) -> None:
         """The names that these packets of a sequence tell; what is damaged is told of by whoever reads the words."""
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-        from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
         for packet in packets if self._wanted is not None else ():
             try:
-                told = protos.TracePacket.FromString(packet).interned_data.debug_annotation_names
+                told = message("TracePacket").FromString(packet).interned_data.debug_annotation_names
             except DecodeError:
                 continue
             for entry in told:

@@ -14,8 +14,8 @@ import polars as pl
 
 from rope_prof.errors import TraceError
 from rope_prof.io.kineto.categories import NODES
-from rope_prof.io.perfetto import compiled
 from rope_prof.io.perfetto.blocks import PacketBlocks
+from rope_prof.io.perfetto.compiled import distinct, framer
 from rope_prof.io.perfetto.frames import Looked, on_tracks
 from rope_prof.io.perfetto.roles import STAGES, with_roles
 from rope_prof.io.perfetto.scan import scan
@@ -79,6 +79,8 @@ _READ: Final = frozenset(
 )
 
 
+#: Columns that are an Enum on their way.
+_TEXT_OF: Final = {name: pl.col(name).cast(pl.String) for name in ("name", "role", "device")}
 #: code -> (what is counted, sentence)
 _DETAILS: Final = {
     "damaged_packets": ("damaged", "packets are no protobuf messages and are left out"),
@@ -101,7 +103,7 @@ _REDRAWN: Final = (
 
 def read_perfetto(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
     """The trace. Errors: TraceError for a file over a limit, or without a packet that can be read."""
-    blocks = PacketBlocks(iter(chunks), source, compiled.framed)
+    blocks = PacketBlocks(iter(chunks), source, framer())
     found = scan(blocks, _READ, _drawn_tracks)
     if not found.packets or found.damaged == found.packets:
         raise TraceError(
@@ -217,25 +219,29 @@ class _Frames:
         if not own:
             return self._looked.slices
         silent = pl.col("category").is_null() & pl.col("track").is_in(own)
-        return self._looked.slices.with_columns(category=pl.when(silent).then(pl.lit("overhead")).otherwise("category"))
+        category = pl.when(silent).then(pl.lit("overhead")).otherwise(pl.col("category").cast(pl.String))
+        slices = self._looked.slices.with_columns(category=category)
+        return slices.cast({"category": pl.Enum(slices["category"].unique(maintain_order=True).drop_nulls())})
 
     def _placed(self, slices: pl.DataFrame) -> pl.DataFrame:
         """The slices with process, thread, device and stream of their tracks; ours as they were before drawing."""
-        tracks = slices["track"].unique().to_list()
+        tracks, which = distinct(slices["track"].to_numpy())
         if self._drawn is None:
-            places = [_place(track, self._words) for track in tracks]
+            places = [_place(track, self._words) for track in tracks.tolist()]
         else:
-            places = [_own_place(self._drawn, track) for track in tracks]
-        columns = {"track": pl.Int64, "process": pl.Int64, "thread": pl.Int64, "device": pl.String}
+            places = [_own_place(self._drawn, track) for track in tracks.tolist()]
+        columns = {"process": pl.Int64, "thread": pl.Int64, "device": pl.String}
         columns |= {"stream": pl.Int64, "shift": pl.Int64, "drawn": pl.Boolean}
-        table = pl.DataFrame(
-            [{"track": track, **place} for track, place in zip(tracks, places, strict=True)], schema=columns
-        )
-        placed = slices.join(table, on="track", how="left", maintain_order="left")
-        if self._drawn is not None:  # tracks that only explain the others
+        table = pl.DataFrame(places, schema=columns)
+        table = table.cast({"device": pl.Enum(table["device"].unique().drop_nulls())})
+        if self._drawn is None or not (table["shift"] != 0).any():
+            table = table.drop("shift")
+        placed = slices.hstack(table.select(pl.all().gather(pl.Series(which).cast(pl.UInt32))))
+        if self._drawn is not None and not table["drawn"].all():  # tracks that only explain the others
             placed = placed.filter(pl.col("drawn"))
+        if "shift" in placed.columns:
+            placed = placed.with_columns(start_ns=pl.col("start_ns") - pl.col("shift").fill_null(0))
         written = self._looked.words_of(placed["ordinal"], WRITTEN_NS)
-        placed = placed.with_columns(start_ns=pl.col("start_ns") - pl.col("shift").fill_null(0))
         if written.null_count() == len(written):
             return placed
         negative = written.cast(pl.Int64, strict=False)
@@ -248,17 +254,18 @@ class _Frames:
         look, ordinal = self._looked, rows["ordinal"]
         columns = {name: look.numbers(ordinal, *args) for name, args in _NUMBERS.items()}
         columns |= {name: look.words_of(ordinal, *args) for name, args in _WORDS.items()}
-        columns |= {name: _shapes(look.words_of(ordinal, name)) for name in _SHAPES}
+        columns |= {name: look.words_of(ordinal, name, tell=_shapes) for name in _SHAPES}
         device = look.words_of(ordinal, *_DEVICE)
         several = self._drawn is not None and len(self._drawn.sides) > 1
         if self._drawn is None:
             rows = self._of_a_gpu(rows)
+        stream = rows["stream"]
         return rows.with_columns(
             *(column.alias(name) for name, column in columns.items() if name not in ("stream", "process")),
-            name=copy_name(pl.col("name")),
+            name=copy_name(_TEXT_OF["name"]) if self._drawn is None else pl.col("name"),
             kind="role",
-            device=pl.coalesce(pl.col("device"), device).fill_null("?"),
-            stream=pl.coalesce(pl.col("stream"), columns["stream"]),
+            device=_filled(rows["device"], device),
+            stream=pl.coalesce(stream, columns["stream"]) if stream.null_count() else stream,
             process=pl.col("process") if several else columns["process"],
         )
 
@@ -273,21 +280,24 @@ class _Frames:
         source = self._looked.words_of(rows["ordinal"], "src_agent").str.extract(r"(\d+)$")
         only = pl.lit(gpus[0] if len(gpus) == 1 else None)
         known = pl.when(source.is_in(gpus)).then(source).otherwise(only)
-        return rows.with_columns(device=pl.when(pl.col("track").is_in(to_host)).then(known).otherwise("device"))
+        return rows.with_columns(
+            device=pl.when(pl.col("track").is_in(to_host)).then(known).otherwise(pl.col("device").cast(pl.String))
+        )
 
     def _calls(self, rows: pl.DataFrame) -> pl.DataFrame:
         correlation = self._looked.numbers(rows["ordinal"], *_NUMBERS["correlation"])
         api = self._looked.words_of(rows["ordinal"], "api")
         return rows.with_columns(
-            api=pl.when(pl.col("role") == "").then(api).otherwise("role"), correlation=correlation
+            api=pl.when(pl.col("role") == "").then(api).otherwise(_TEXT_OF["role"]),
+            correlation=correlation,
         ).filter(pl.col("dur_ns").is_not_null() | (self._drawn is not None))
 
     def _ranges(self, rows: pl.DataFrame) -> pl.DataFrame:
         look, ordinal = self._looked, rows["ordinal"]
         kind = look.words_of(ordinal, "kind")
         return rows.with_columns(
-            name=pl.coalesce(look.words_of(ordinal, WRITTEN_NAME), "name") if self._drawn else pl.col("name"),
-            kind=pl.when(pl.col("role") == "").then(kind).otherwise("role"),
+            name=pl.coalesce(look.words_of(ordinal, WRITTEN_NAME), _TEXT_OF["name"]) if self._drawn else pl.col("name"),
+            kind=pl.when(pl.col("role") == "").then(kind).otherwise(_TEXT_OF["role"]),
             domain=look.words_of(ordinal, "domain"),
             payload=look.numbers(ordinal, "payload"),
         )
@@ -362,6 +372,13 @@ def _bracketed(name: str, *words: str) -> str | None:
             number = rest.partition("]")[0]
             return number if number.isdigit() else None
     return None
+
+
+def _filled(device: pl.Series, argument: pl.Series) -> pl.Series:
+    """The device of a track, else that of the argument, else a question mark."""
+    if not device.null_count():
+        return device
+    return pl.select(pl.coalesce(device.cast(pl.String), argument).fill_null("?")).to_series()
 
 
 def _shapes(texts: pl.Series) -> pl.Series:

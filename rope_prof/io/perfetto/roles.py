@@ -25,6 +25,7 @@ _ROLES: Final = {
     **{kind: ("nodes", kind) for kind in NODES},
 }
 _FRAMES: Final = {"gpu": "gpu", "call": "calls", "range": "ranges", "op": "ops", "overhead": "overheads"}
+_FRAME_NAMES: Final = ("gpu", "nodes", "calls", "ranges", "ops", "overheads")
 #: Render stages of the GPU that are work of it or nodes of its graphs, by their name.
 STAGES: Final = {
     "Kernel": "kernel",
@@ -36,14 +37,17 @@ STAGES: Final = {
 
 
 def with_roles(slices: pl.DataFrame) -> pl.DataFrame:
-    """The slices that are read, with `frame` and `role` (their kind there)."""
-    told = {name: _role(name) for name in slices["category"].unique().drop_nulls().to_list()}
-    read = {name: both for name, both in told.items() if both[0]}
-    frame, kind = ({name: both[k] for name, both in read.items()} for k in (0, 1))
-    return slices.filter(pl.col("category").is_in(list(read))).with_columns(
-        frame=pl.col("category").replace_strict(frame, return_dtype=pl.String),
-        role=pl.col("category").replace_strict(kind, return_dtype=pl.String),
+    """The slices that are read, with `frame` and `role` (their kind there) in place of their category, an Enum."""
+    words = slices.schema["category"]
+    assert isinstance(words, pl.Enum)
+    told = [_role(name) for name in words.categories]
+    which = slices["category"].to_physical().cast(pl.UInt32)
+    frames, roles = ([both[k] if both[0] else None for both in told] or [None] for k in (0, 1))
+    read = slices.drop("category").with_columns(
+        pl.Series("frame", frames, dtype=pl.Enum(_FRAME_NAMES)).gather(which),
+        pl.Series("role", roles, dtype=pl.Enum(sorted({"", *filter(None, roles)}))).gather(which),
     )
+    return read.filter(pl.col("frame").is_not_null()) if read["frame"].null_count() else read
 
 
 def _role(category: str) -> tuple[str, str]:

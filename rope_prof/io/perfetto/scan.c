@@ -16,6 +16,7 @@ typedef const uint8_t *Bytes;
 #define MOST_SMALL ((uint64_t)1 << 31)
 #define TABLE 4096 /* places for the numbers of keys and of heads, which are a quarter of it at most */
 #define SKIPPED (-1)
+#define RECENT 256
 enum { VARINT, FIXED64, LENGTH, FIXED32 = 5 };
 enum { BEGIN = 1, END = 2 };
 /* The values of a packet; compiled.py has the same list. */
@@ -25,8 +26,7 @@ enum { INT, DOUBLE, TEXT, WORD, BLOB };
 enum { BY_TEXT, BY_NOTE, BY_LAUNCH };
 /* What a packet says beside its event. */
 enum { RARE = 1, RESET = 2, DEFAULTS = 4 };
-/* Why a block is not read: it is odd; times of other packets are needed too. */
-enum { ODD = -1, STEPPED = -2 };
+#define ODD (-1) /* why a block is not read */
 
 /* Where whole packets lie in `data`, `end` bytes of it and sixteen behind them: how many there are.
  *
@@ -77,7 +77,7 @@ typedef struct {
     int64_t skip_count;
     const int64_t *tracks; /* those whose events are kept, in order; none: all are */
     int64_t track_count;
-    int64_t stepped; /* whether times of other packets are needed */
+    int64_t stepped; /* whether times of other packets are needed from here on */
     int64_t events, stages, others, names, marked, texts, key_count, head_count, args, counted, dropped;
 } Room;
 
@@ -91,11 +91,16 @@ typedef struct {
     int64_t value[VALUES];
     int64_t name; /* the number of its text, or NONE */
     int marks, dropped;
+    int32_t near_head[4], near_key[RECENT]; /* the number of the last one of its kind, of its name */
 } Scan;
 
 /* A number; what follows it, or NULL where it does not end before `end` or says more than 64 bits. */
 static inline Bytes varint(Bytes p, Bytes end, uint64_t *value) {
     uint64_t found = 0;
+    if (p < end && *p < 0x80) { /* as most are */
+        *value = *p;
+        return p + 1;
+    }
     for (int shift = 0; shift < 70 && p < end; shift += 7, p++) {
         found |= (uint64_t)(*p & 0x7F) << (shift > 63 ? 63 : shift);
         if (*p < 0x80) {
@@ -158,6 +163,8 @@ static int64_t number_of(Scan *s, Span text) {
 static int64_t head_of(Scan *s) {
     const Head *h = &s->head;
     Room *r = s->room;
+    int32_t *near = &s->near_head[h->kind & 3];
+    if (*near < r->head_count && !memcmp(&r->heads[*near], h, sizeof *h)) return *near;
     uint64_t hash = mixed((uint64_t)h->sequence, (uint64_t)(h->clock << 8 ^ h->kind << 1 ^ h->stage));
     hash = mixed(hash, (uint64_t)h->category ^ (uint64_t)h->text << 63);
     for (uint64_t at = hash & (TABLE - 1);; at = (at + 1) & (TABLE - 1)) {
@@ -166,15 +173,17 @@ static int64_t head_of(Scan *s) {
             if (r->head_count == r->most_heads) return -1;
             r->heads[r->head_count] = *h;
             s->head_table[at] = (int32_t)++r->head_count;
-            return r->head_count - 1;
+            return *near = (int32_t)r->head_count - 1;
         }
-        if (!memcmp(&r->heads[known], h, sizeof *h)) return known;
+        if (!memcmp(&r->heads[known], h, sizeof *h)) return *near = known;
     }
 }
 
 /* The number of a key, or -1. */
 static int64_t key_of(Scan *s, const Key *key) {
     Room *r = s->room;
+    int32_t *near = &s->near_key[(uint64_t)key->name & (RECENT - 1)];
+    if (*near < r->key_count && !memcmp(&r->keys[*near], key, sizeof *key)) return *near;
     uint64_t hash = mixed((uint64_t)key->sequence, (uint64_t)key->name);
     hash = mixed(hash, (uint64_t)(key->table << 4 | key->kind));
     for (uint64_t at = hash & (TABLE - 1);; at = (at + 1) & (TABLE - 1)) {
@@ -187,9 +196,9 @@ static int64_t key_of(Scan *s, const Key *key) {
                 if (r->skipped[2 * k] == key->sequence && r->skipped[2 * k + 1] == key->name)
                     r->key_counts[r->key_count] = SKIPPED;
             s->key_table[at] = (int32_t)++r->key_count;
-            return r->key_count - 1;
+            return *near = (int32_t)r->key_count - 1;
         }
-        if (!memcmp(&r->keys[known], key, sizeof *key)) return known;
+        if (!memcmp(&r->keys[known], key, sizeof *key)) return *near = known;
     }
 }
 
@@ -378,6 +387,8 @@ static int packet(Scan *s, Span in) {
         case 53:
             if (f.wire != LENGTH) break;
             if (count == 4) return 0;
+            if (f.number == 53 && !s->head.stage)
+                for (int v = NAME_IID + 1; v < VALUES; v++) s->value[v] = NONE;
             s->head.stage |= f.number == 53;
             stages[count] = f.number == 53, events[count++] = f.body;
             break;
@@ -449,18 +460,52 @@ static void group(Room *r) {
 /* Read `count` packets into the room; the number of the first of them is `first`. Zero, or why they are not read. */
 int64_t scan(Bytes data, const int64_t *starts, const int64_t *lengths, int64_t count, int64_t first, Room *room) {
     Scan s;
-    memset(&s.key_table, 0, sizeof s.key_table), memset(&s.head_table, 0, sizeof s.head_table);
+    memset(&s, 0, sizeof s);
     s.room = room, s.data = data;
     for (int64_t k = 0; k < count; k++) {
         int64_t args = room->args;
         s.ordinal = first + k;
         s.head = (Head){0, 0, 0, 0, NONE, 0};
-        for (int v = 0; v < VALUES; v++) s.value[v] = NONE;
+        s.value[AT] = s.value[TRACK] = s.value[NAME_IID] = NONE;
         s.name = NONE, s.marks = s.dropped = 0;
         if (!packet(&s, (Span){data + starts[k], data + starts[k] + lengths[k]})) return ODD;
-        if (s.marks & DEFAULTS && !room->stepped) return STEPPED;
+        if (s.marks & DEFAULTS) room->stepped = 1;
         if (!emit(&s, args)) return ODD;
     }
     group(room);
+    return 0;
+}
+
+/* The number of each value among the distinct ones, in the order in which they come: how many there are, or ODD. */
+int64_t number(const int64_t *values, int64_t count, int32_t *numbers, int64_t *distinct, int64_t most) {
+    int32_t table[TABLE] = {0};
+    int64_t found = 0;
+    for (int64_t k = 0; k < count; k++) {
+        uint64_t at = mixed(0, (uint64_t)values[k]) >> 8 & (TABLE - 1);
+        while (table[at] && distinct[table[at] - 1] != values[k]) at = (at + 1) & (TABLE - 1);
+        if (!table[at]) {
+            if (found == most || found == TABLE / 4) return ODD;
+            distinct[found] = values[k], table[at] = (int32_t)++found;
+        }
+        numbers[k] = table[at] - 1;
+    }
+    return found;
+}
+
+/* Begins and ends as slices.py pairs them, where each track's are in the order of time; ODD where they are not.
+ *
+ * `open` and `last`: of each track what is open, and the time of what came last. `ends`: of a begin the row of its
+ * end, or -1; of an end -1 where it has no begin, else -2. `before` has room for a number a row.
+ */
+int64_t pair(const int32_t *tracks, const int64_t *at, const uint8_t *begins, int64_t count, int64_t *open,
+             int64_t *last, int64_t most, int64_t *before, int64_t *ends) {
+    for (int64_t k = 0; k < most; k++) open[k] = -1, last[k] = NONE;
+    for (int64_t k = 0; k < count; k++) {
+        int64_t *top = &open[tracks[k]];
+        if (at[k] < last[tracks[k]]) return ODD;
+        last[tracks[k]] = at[k], ends[k] = -1;
+        if (begins[k]) before[k] = *top, *top = k;
+        else if (*top >= 0) ends[*top] = k, ends[k] = -2, *top = before[*top];
+    }
     return 0;
 }

@@ -73,7 +73,11 @@ class _ShapeScan:
             here[table].append((shape, ordinals, starts))
         for shape, ordinals, starts in (*here["events"], *here["stages"]):
             _arguments(found, self.notes, shape, ordinals, starts, block.data)
-        here["others"] = [one for one in here["others"] if one[0].sequence in found.stepped and "at" in one[0].values]
+        others, here["others"] = here["others"], []
+        for shape, ordinals, starts in others:
+            stepped = found.steps(shape.sequence, ordinals)
+            if "at" in shape.values and stepped.any():
+                here["others"].append((shape, ordinals[stepped], starts[stepped]))
         return {table: _columns(rows, TABLES[table], numbered, block) for table, rows in here.items() if rows}
 
 
@@ -98,7 +102,7 @@ def _note(found: Scan, shape: Shape, ordinals: Int64s, starts: Int64s, lengths: 
     if shape.flags & 1:
         found.resets[shape.sequence] += ordinals.tolist()
     if shape.defaults:
-        found.stepped.add(shape.sequence)
+        found.step(shape.sequence, int(ordinals.min()))
     if not shape.rare:
         return []
     places = zip(starts.tolist(), lengths.tolist(), strict=True)

@@ -26,6 +26,7 @@ STAGE_FIELDS: Final = (
 #: Of packets that are read for their times alone, since the next packet's time may count from theirs.
 OTHER_FIELDS: Final = ("at",)
 TABLES: Final = {"events": EVENT_FIELDS, "stages": STAGE_FIELDS, "others": OTHER_FIELDS}
+_NEVER: Final = np.iinfo(np.int64).max
 #: Stands for a value that is not there.
 ABSENT: Final = -(1 << 63)
 
@@ -61,7 +62,8 @@ class Scan:
     others: ScannedTable = field(default_factory=lambda: table_of(OTHER_FIELDS, [], [], []))
     args: dict[tuple[int, ArgKey], list[ScannedArgument]] = field(default_factory=lambda: defaultdict(list))
     names: list[ScannedArgument] = field(default_factory=list)  # written out, not as the number of a word
-    stepped: set[int] = field(default_factory=set)  # sequences with defaults: each time there may count from the last
+    #: A sequence with defaults -> the first packet that tells them: from there on times may count from the last one's.
+    stepped: dict[int, int] = field(default_factory=dict)
     rare: list[tuple[int, bytes]] = field(default_factory=list)
     resets: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     packets: int = 0
@@ -69,6 +71,14 @@ class Scan:
     damaged: int = 0
     dropped: int = 0
     wanted: frozenset[str] | None = None  # the arguments that are read by their names; None: all
+
+    def steps(self, sequence: int, ordinals: Int64s) -> npt.NDArray[np.bool_]:
+        """Which of these packets of a sequence are read for their times."""
+        return ordinals >= self.stepped.get(sequence, _NEVER)
+
+    def step(self, sequence: int, ordinal: int) -> None:
+        """A packet tells defaults."""
+        self.stepped[sequence] = min(ordinal, self.stepped.get(sequence, ordinal))
 
     def text_list(self) -> list[str]:
         return [text.decode("utf-8", errors="replace") for text in self.texts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from rope_prof.io.perfetto import compiled
 from rope_prof.io.perfetto.blocks import Int64s
 
 
@@ -13,6 +14,14 @@ def pairs(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> tuple[Int
 
     Events of one instant keep the file's order. An end closes the innermost slice that is open on its track.
     """
+    found = compiled.pairs(track, at, begins)
+    if found is None:
+        return _paired(track, at, begins)
+    opened = np.flatnonzero(begins)
+    return opened, found[opened], np.flatnonzero(~begins & (found == -1))
+
+
+def _paired(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> tuple[Int64s, Int64s, Int64s]:
     order = _in_time(track, at, begins)
     track, begins = track[order], begins[order]
     step = np.where(begins, 1, -1)

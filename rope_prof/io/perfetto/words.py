@@ -1,4 +1,4 @@
-"""The packets that name things: interned words, tracks, clocks and metadata, read through Perfetto's own protobufs.
+"""The packets that name things: interned words, tracks, clocks and metadata, read through protocol buffers.
 
 A word's number counts within its sequence, until the sequence's state is cleared: from there on numbers mean anew.
 """
@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from rope_prof.io.perfetto.blocks import Int64s
+from rope_prof.io.perfetto.protos import message
 from rope_prof.io.perfetto.scanned import Scan
 
 #: Fields of InternedData that the library may not know yet: table -> its number.
@@ -80,12 +81,11 @@ def epochs(scan: Scan, sequence: int, ordinals: Int64s) -> Int64s:
 def read_words(scan: Scan) -> TraceWords:
     """Every naming packet of the scan."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-    from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
-    words = TraceWords()
+    words, whole = TraceWords(), message("TracePacket")
     for ordinal, data in scan.rare:
         try:
-            packet = protos.TracePacket.FromString(data)
+            packet = whole.FromString(data)
         except DecodeError:
             words.damaged += 1
             continue
@@ -138,9 +138,7 @@ def _interned(data: Any) -> Iterator[tuple[str, int, str]]:
 
 def _numbered(data: bytes) -> tuple[int, str]:
     """A message of a number and a name, and of a kernel the name that reads better."""
-    from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
-
-    entry = protos.InternedComputeKernel.FromString(data)
+    entry = message("InternedComputeKernel").FromString(data)
     return entry.iid, _text(entry.demangled_name or entry.name)
 
 

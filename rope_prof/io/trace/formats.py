@@ -71,7 +71,7 @@ class FileStart:
         """Whether it begins as a native Perfetto trace does."""
         from rope_prof.io.perfetto.blocks import holds_packets
 
-        return holds_packets(self.head)
+        return holds_packets(self.head[:LOOK])
 
     @cached_property
     def report(self) -> bool:

@@ -104,6 +104,7 @@ class PerfettoWriter:
         self._said: dict[str, bytes] = {}
         self._notes: dict[tuple[str, Value, type], bytes] = {}
         self._out: list[bytes] = []
+        self._facts = 0  # packets of metadata, the first ones
         self._tracks = _FIRST_TRACK
         self._ranks: dict[int, int] = {}
         self._words: dict[tuple[int, str], int] = {}
@@ -143,9 +144,14 @@ class PerfettoWriter:
         return track
 
     def metadata(self, facts: Mapping[str, str]) -> None:
-        """Words of the trace as a whole; the engine lists them in its table `metadata` under `cr-<name>`."""
+        """Words of the trace as a whole; the engine lists them in its table `metadata` under `cr-<name>`.
+
+        They stand before all events, so that who reads the file knows them in time.
+        """
         told = (block(1, self._text(name)) + block(2, self._text(value)) for name, value in facts.items())
         self._write(block(_METADATA, b"".join(block(2, fact) for fact in told)) + _OURS + self._flags())
+        self._out.insert(self._facts, self._out.pop())
+        self._facts += 1
 
     def _track(self, name: str, parent: int | None, description: str | None, counter: bool = False) -> int:
         self._tracks += 1
