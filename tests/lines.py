@@ -43,7 +43,9 @@ USES = {
         rope_prof/analysis/stats.py: DrawnRounds interval_of_logs drawn_mean""",
     "verdicts over runs, and gates": """
         rope_prof/analysis/comparison/apart.py rope_prof/analysis/comparison/family.py
-        rope_prof/analysis/comparison/gates.py rope_prof/commands/gate*.py rope_prof/views/words/comparable.py""",
+        rope_prof/analysis/comparison/gates.py rope_prof/commands/gate*.py rope_prof/views/words/comparable.py
+        rope_prof/analysis/comparison/compare.py: _corrected _judge_times
+        rope_prof/analysis/comparison/evidence.py: _within_process BothSides.between _SideOfKey.by_process""",
     "best against best, closure by side, bubble parts, clocks and heat": """
         rope_prof/views/words/bubbles.py
         rope_prof/views/blocks/bubbles.py: parts_figure _parts
@@ -58,7 +60,8 @@ USES = {
         rope_prof/record/device/throttle.py: Conditions""",
     "baselines under names and their history": """
         rope_prof/*/baseline*.py rope_prof/*/history.py rope_prof/io/run/shelf.py dashboard/*/history.py
-        rope_prof/analysis/comparison/changes.py""",
+        rope_prof/analysis/comparison/changes.py
+        rope_prof/opened/comparison.py: history""",
     "findings that prove a trace wrong; whose work a range owns": """
         rope_prof/analysis/trace/backward.py rope_prof/analysis/trace/cards.py rope_prof/analysis/trace/clocks.py
         rope_prof/analysis/trace/collectives.py rope_prof/analysis/trace/copies.py
@@ -76,6 +79,8 @@ USES = {
         rope_prof/io/trace/members.py rope_prof/io/trace/proton_trace.py rope_prof/io/trace/tables.py
         rope_prof/model/drawn.py
         rope_prof/views/perfetto/sides.py: _node_tracks
+        rope_prof/io/trace/formats.py: _is_proton_trace _is_rocprof _read_perfetto _read_proton_trace _read_rocpd _read_rocprof
+        rope_prof/io/trace/formats.py: FileStart.rocpd FileStart.tables FileStart.packets
         rope_prof/io/trace/nsys.py: read_nsys_folder
         rope_prof/io/trace/unpack.py: Unpacked._unzstd""",
     "two traces: what changed and why": """
@@ -102,6 +107,7 @@ USES = {
         rope_prof/analysis/fixes/* rope_prof/views/*/fixes.py rope_prof/analysis/ranks/losses.py
         rope_prof/analysis/ranks/late.py: host_late
         rope_prof/analysis/ranks/rank.py: HostLate
+        rope_prof/analysis/ranks/rows.py: _fix _host_time
         rope_prof/views/report/trace.py
         rope_prof/views/blocks/ranks.py: loss_blocks _sound _host_ranges
         dashboard/foreign_traces.py: to_fix""",
