@@ -79,7 +79,8 @@ USES = {
         rope_prof/io/trace/members.py rope_prof/io/trace/proton_trace.py rope_prof/io/trace/tables.py
         rope_prof/model/drawn.py
         rope_prof/views/perfetto/sides.py: _node_tracks
-        rope_prof/io/trace/formats.py: _is_proton_trace _is_rocprof _read_perfetto _read_proton_trace _read_rocpd _read_rocprof
+        rope_prof/io/trace/formats.py: _is_proton_trace _is_rocprof
+        rope_prof/io/trace/formats.py: _read_perfetto _read_proton_trace _read_rocpd _read_rocprof
         rope_prof/io/trace/formats.py: FileStart.rocpd FileStart.tables FileStart.packets
         rope_prof/io/trace/nsys.py: read_nsys_folder
         rope_prof/io/trace/unpack.py: Unpacked._unzstd""",

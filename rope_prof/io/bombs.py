@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from rope_prof.errors import TraceError
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -20,6 +22,16 @@ _CELL: Final = 8
 def is_bomb(size: int, packed: int) -> bool:
     """Whether `size` bytes out of `packed` are more than is believed."""
     return size > MAX_BYTES or (size > RATIO_FROM and size > MAX_RATIO * packed)
+
+
+def whole(chunks: Iterable[bytes], limit: int, what: str, instead: str = "") -> bytearray:
+    """All chunks together. Errors: TraceError past the limit: `what` holds too much, and what to do `instead`."""
+    text = bytearray()
+    for chunk in chunks:
+        text += chunk
+        if len(text) > limit:
+            raise TraceError(f"{what} of more than {limit >> 20} MiB, the limit{instead}")
+    return text
 
 
 def columns_of(frame: pl.LazyFrame, packed: int, columns: Iterable[str] | None = None) -> pl.DataFrame:

@@ -13,11 +13,13 @@ import msgspec
 import polars as pl
 
 from rope_prof.errors import TraceError
+from rope_prof.io.bombs import whole
 from rope_prof.io.kineto.args import ints
 from rope_prof.io.rocm.records import CALLS, COPIES, DISPATCHES, rocm_trace
 from rope_prof.model.trace import Finding, Trace
 
 MAX_BYTES: Final = 2 << 30
+_INSTEAD: Final = "let rocprofv3 write rocpd or pftrace (--output-format rocpd)"
 _GPU: Final = 2
 
 
@@ -120,14 +122,7 @@ _decode = msgspec.json.Decoder(_File).decode
 
 def read_rocprof(chunks: Iterable[bytes], source: str, findings: Sequence[Finding] = ()) -> Trace:
     """The trace. Errors: TraceError for a cut, damaged or too large file."""
-    text = bytearray()
-    for chunk in chunks:
-        text += chunk
-        if len(text) > MAX_BYTES:
-            raise TraceError(
-                f"{source!r} is rocprofv3's JSON of more than {MAX_BYTES >> 30} GiB, the limit; "
-                "let rocprofv3 write rocpd or pftrace (--output-format rocpd)"
-            )
+    text = whole(chunks, MAX_BYTES, f"{source!r} is rocprofv3's JSON", f"; {_INSTEAD}")
     try:
         processes = _decode(text).tool
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ import msgspec
 import polars as pl
 
 from rope_prof.errors import TraceError
+from rope_prof.io.bombs import whole
 from rope_prof.io.trace.formats import FileStart
 from rope_prof.io.trace.read import read_trace
 from rope_prof.io.trace.storage import fetched, found
@@ -48,22 +49,14 @@ def _stacks(path: Path) -> pl.DataFrame | None:
         start = FileStart(path)
         if not _STACKS.match(start.head):
             return None
-        held = msgspec.json.decode(b"".join(_bounded(start, path)), type=dict[int, str])
+        text = whole(start.chunks(), MOST_BYTES, f"{str(path)!r} holds stacks")
+        held = msgspec.json.decode(text, type=dict[int, str])
     except (OSError, msgspec.MsgspecError) as error:
         raise TraceError(
             f"{str(path)!r} is no whole list of nodes with their stacks ({error}); write it again"
         ) from error
     rows = [{"node": node, "line": _line(stack)} for node, stack in held.items()]
     return pl.DataFrame([dict.fromkeys(NODE_SITES) | row for row in rows], schema=NODE_SITES)
-
-
-def _bounded(start: FileStart, path: Path) -> Iterator[bytes]:
-    size = 0
-    for chunk in start.chunks():
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise TraceError(f"{str(path)!r} unpacks to over {MOST_BYTES >> 20} MiB of stacks, the limit")
-        yield chunk
 
 
 def _line(stack: str) -> str | None:

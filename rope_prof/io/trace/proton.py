@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from rope_prof.errors import TraceError
+from rope_prof.io.bombs import whole
 from rope_prof.model.trace import Finding, Trace
 
 MAX_BYTES: Final = 512 << 20
@@ -18,7 +19,7 @@ def read_proton(chunks: Iterable[bytes], source: str, findings: Sequence[Finding
 
     Raises `TraceError` for a cut, damaged or too large file: a tree that is cut has no readable part.
     """
-    text = whole(chunks, f"{source!r} is a Proton profile")
+    text = whole(chunks, MAX_BYTES, f"{source!r} is a Proton profile")
     try:
         value = json.loads(text.decode("utf-8-sig", errors="replace"))
     except RecursionError:
@@ -34,16 +35,6 @@ def read_proton(chunks: Iterable[bytes], source: str, findings: Sequence[Finding
         findings=tuple(findings),
         metadata={"totals": totals},
     )
-
-
-def whole(chunks: Iterable[bytes], what: str) -> bytes:
-    """All of them together. Errors: TraceError, which begins with `what`, past the limit."""
-    text = bytearray()
-    for chunk in chunks:
-        text += chunk
-        if len(text) > MAX_BYTES:
-            raise TraceError(f"{what} of more than {MAX_BYTES >> 20} MiB, the limit")
-    return bytes(text)
 
 
 def _totals(root: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,10 +12,11 @@ from typing import Final
 import msgspec
 import polars as pl
 
+from rope_prof.io.bombs import whole
 from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.kineto.args import ints
 from rope_prof.io.kineto.digits import microseconds_to_ns
-from rope_prof.io.trace.proton import whole
+from rope_prof.io.trace.proton import MAX_BYTES
 from rope_prof.model.trace import GPU_EVENTS, Finding, Trace, fitted
 
 _NONE: Final = msgspec.Raw(b"")
@@ -41,7 +42,7 @@ def read_proton_trace(chunks: Iterable[bytes], source: str, findings: Sequence[F
     """The trace; a line that is cut or damaged is left out and said. Errors: TraceError for a too large file."""
     events: list[_Event] = []
     lost = 0
-    for line in whole(chunks, f"{source!r} is a Proton trace").splitlines():
+    for line in whole(chunks, MAX_BYTES, f"{source!r} is a Proton trace").splitlines():
         if not line.strip():
             continue
         try:
