@@ -58,7 +58,7 @@ def kv_work(x: KvInputs, shape: MropeShape, how: Programs, *, settled: bool = Fa
     return lambda y: short(again, addresses(Given(*y.arguments(shape)[:10])))
 
 
-def cuts(block: int, tokens: int, quick: bool) -> Iterator[tuple[str, rope.Blocks | Programs, bool]]:
+def cuts(block: int, tokens: int) -> Iterator[tuple[str, rope.Blocks | Programs, bool]]:
     """(name, cut, settled) of each that is tried, in programs of `block` tokens; of both kernels as they were, too."""
     yield "rope as it was", rope.Blocks(block, 6, early=AFTER_ROWS), False
     yield (
@@ -66,17 +66,18 @@ def cuts(block: int, tokens: int, quick: bool) -> Iterator[tuple[str, rope.Block
         Programs(block, *((2, 1) if tokens <= 256 else (4, 4)), tokens <= 256, early=BEFORE_ROWS),
         False,
     )
-    for first in (True, False) if tokens <= 512 else (False,):
-        for heads in (2, 3, 4)[: 1 if quick else 3]:
+    small = tokens <= 512
+    for first in (True, False) if small else (False,):
+        for heads in (2, 4) if small else (4, 6, 8):
             for early in (BEFORE_ROWS, GUESSED):
                 yield f"rope {heads} {TIMES[early]}{' tf' * first}", rope.Blocks(block, heads, 1, early, first), False
-        for q, kv in ((2, 1), (4, 2), (4, 4))[: 1 if quick else 3]:
+        for q, kv in ((2, 1), (4, 2), (4, 4)) if small else ((4, 2), (4, 4), (5, 2)):
             for early in (BEFORE_ROWS, GUESSED):
                 yield f"kv {q},{kv} {TIMES[early]}{' tf' * first}", Programs(block, q, kv, first, 1, early), False
             yield f"kv {q},{kv} settled{' tf' * first}", Programs(block, q, kv, first), True
-    if tokens <= 512:
-        yield "kv 2,1 guessed tf w4", Programs(4 * block, 2, 1, True, 4, GUESSED), False
-        yield "rope 2 guessed tf w4", rope.Blocks(4 * block, 2, 4, GUESSED, True), False
+    warps = 4 if small else 2
+    yield f"kv 4,2 guessed w{warps}", Programs(warps * block, 4, 2, small, warps, GUESSED), False
+    yield f"rope 4 before w{warps}", rope.Blocks(warps * block, 4, warps, BEFORE_ROWS, small), False
 
 
 def point(shape: MropeShape, tokens: int, rounds: int, l2_bytes: int) -> dict[str, dict[str, float]]:
@@ -86,7 +87,7 @@ def point(shape: MropeShape, tokens: int, rounds: int, l2_bytes: int) -> dict[st
     ring = make_kv_ring(shape, tokens, buffers, device="cuda", seed=7)
     x, calls = ring[0], (list(ring) * 32)[: max(buffers, 32)]
     work: dict[str, Work] = {}
-    for name, how, settled in cuts(cut(shape, 2, "long").tokens, tokens, quick=tokens == 1):
+    for name, how, settled in cuts(cut(shape, 2, "long").tokens, tokens):
         made = rope_work if isinstance(how, rope.Blocks) else kv_work
         work[name] = made(x, shape, how, settled=settled)  # type: ignore[operator]
     for tile in PASS_TILES if tokens > 1 else PASS_TILES[:2]:

@@ -32,6 +32,7 @@ from rope_prof.kernels.mrope.shape import MropeShape, shape_of
 from rope_prof.kernels.mrope.turning import (
     AFTER_ROWS,
     BEFORE_ROWS,
+    GUESSED,
     TABLE_BEFORE_WAIT,
     cos_sin_held,
     cos_sin_of,
@@ -115,8 +116,7 @@ def _mrope_kernel(
     if OVERLAP and TRIGGER_FIRST:
         tl.extra.cuda.gdc_launch_dependents()
     if EARLY == 2:
-        first = (program // GROUPS).to(tl.int64) * BLOCK_TOKENS
-        t, h, w = positions_guessed(positions_ptr, stride_position, first, tokens, BLOCK_TOKENS)
+        t, h, w = positions_guessed(positions_ptr, stride_position, token, live)
     if EARLY == 3:  # the caller has said that no kernel which may still run writes these
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
@@ -154,7 +154,7 @@ def _mrope_kernel(
     if EARLY == 2:
         cos, sin = cos_sin_held(
             positions_ptr, stride_position, token, live, table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS,
-            H_PAIRS,
+            H_PAIRS, OVERLAP,
         )  # fmt: skip
 
     for j in tl.static_range(BLOCK_HEADS):
@@ -195,7 +195,8 @@ def blocks(shape: MropeShape, itemsize: int, length: Length = "long") -> Blocks:
     tokens = max(1, _WARPS * 32 * (16 // itemsize) // lanes)
     if length != "long":
         heads = divisor(shape.heads, max(1, _SHORT_ROWS // tokens))
-        return Blocks(tokens, heads, early=BEFORE_ROWS, trigger_first=length == "decode")
+        early = GUESSED if length == "decode" and shape.order != "interleaved" else BEFORE_ROWS
+        return Blocks(tokens, heads, early=early, trigger_first=length == "decode")
     even = [n for n in range(5, 9) if shape.heads % n == 0]
     programs = max(1, round(shape.heads / _HEADS_A_PROGRAM))
     heads = min(even, key=lambda n: (abs(n - _HEADS_A_PROGRAM), -n)) if even else -(-shape.heads // programs)

@@ -32,8 +32,8 @@ def _nothing(*_: Any, **__: Any) -> None:
 def operator(schema: str, function: Callable[..., Any], fake: Callable[..., Any] = _nothing) -> Callable[..., Any]:
     """The operator `rope_prof::<schema>` as a callable; without a `fake` it returns nothing.
 
-    What it writes may be no view that compiled code has made at an offset of changing sizes: Inductor (torch 2.11 to
-    2.13) writes to the first element of such a view's storage instead. That is a ValueError while it is traced.
+    What it writes may be no view that compiled code has made at an offset of changing sizes, but for a slice: Inductor
+    (torch 2.11 to 2.13) writes to the beginning of the whole instead. That is a ValueError while it is traced.
     """
     name = schema.partition("(")[0]
     _LIBRARY.define(schema)
@@ -44,18 +44,27 @@ def operator(schema: str, function: Callable[..., Any], fake: Callable[..., Any]
 
     def traced(*arguments: Any) -> Any:
         for at, parameter in written:
-            offset = 0 if arguments[at] is None else arguments[at].storage_offset()
-            if isinstance(offset, torch.SymInt) and offset.node.expr.args:  # neither a number nor one symbol
+            if arguments[at] is not None and _place_is_lost(arguments[at]):
                 raise ValueError(
-                    f"{parameter} is a view made in compiled code, {offset} elements into its tensor; torch.compile "
-                    "would write to the beginning of that: give the view itself to the compiled function, or mark "
-                    "the sizes static"
+                    f"{parameter} is a view made in compiled code, {arguments[at].storage_offset()} elements into its "
+                    "tensor; torch.compile would write to the beginning of that: give the view itself to the compiled "
+                    "function, or mark the sizes static"
                 )
         return fake(*arguments)
 
     torch.library.register_fake(f"rope_prof::{name}", traced, lib=_LIBRARY)
     operation: Callable[..., Any] = found
     return operation
+
+
+def _place_is_lost(view: torch.Tensor) -> bool:
+    """Whether it lies at an offset that neither a number, a symbol nor one dimension's slice tells, while traced."""
+    offset, base = view.storage_offset(), view._base
+    if base is None or not isinstance(offset, torch.SymInt) or not offset.node.expr.args:
+        return False
+    if view.dim() != base.dim() or view.stride() != base.stride():
+        return True
+    return sum(cut != full for cut, full in zip(view.shape, base.shape, strict=True)) > 1
 
 
 class _Along(threading.local):

@@ -6,7 +6,7 @@ where anything is written.
 A kernel that overlaps its predecessor's end may touch nothing that one may still write before it has waited. What lies
 on the way to the first product are two loads, each waiting for the one before: positions, then rows of the table. A
 *guess* takes the first ahead of the wait and is held against the positions once they are settled: nothing is taken for
-granted, and where it holds, the table is asked for at once. Measured by `benchmarks/cuts.py`; no call takes it yet.
+granted, and where it holds, the table is asked for at once. Measured by `benchmarks/cuts.py`.
 """
 
 from __future__ import annotations
@@ -52,24 +52,21 @@ def positions_of(positions_ptr, stride_position, token, live):
 
 
 @triton.jit
-def positions_guessed(positions_ptr, stride_position, first, tokens, BLOCK_TOKENS: tl.constexpr):
-    """(t, h, w) int64 of BLOCK_TOKENS tokens from `first` on, ahead of the wait, while they may still be written.
-
-    Each is one scalar: of a block, the compiler may load a copy for the table and another to hold against what counts,
-    and the two may differ. The L1 keeps none of it.
-    """
-    place = tl.arange(0, BLOCK_TOKENS)[:, None]
-    t = tl.zeros([BLOCK_TOKENS, 1], tl.int64)
-    h, w = t, t
-    for j in tl.static_range(BLOCK_TOKENS):
-        at = positions_ptr + first + j
-        live = first + j < tokens
-        one_t = tl.load(at, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
-        one_h = tl.load(at + stride_position, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
-        last = at + 2 * stride_position.to(tl.int64)
-        one_w = tl.load(last, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
-        t, h, w = tl.where(place == j, one_t, t), tl.where(place == j, one_h, h), tl.where(place == j, one_w, w)
+def positions_guessed(positions_ptr, stride_position, token, live):
+    """What `positions_of` gives, ahead of the wait, while they may still be written: the L1 keeps none of it."""
+    at = positions_ptr + token
+    last = at + 2 * stride_position.to(tl.int64)
+    t = tl.load(at, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
+    h = tl.load(at + stride_position, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
+    w = tl.load(last, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
     return t, h, w
+
+
+@triton.jit
+def _asked_first():
+    """What has been loaded is asked for ahead of what follows; the compiler would have the longest chain begin. Within
+    a warp it costs no instruction."""
+    tl.inline_asm_elementwise("bar.warp.sync 0xffffffff; // dummy $0", "=r", [], dtype=tl.int32, is_pure=False, pack=1)
 
 
 @triton.jit
@@ -88,14 +85,24 @@ def cos_sin_held(
     PAIRS: tl.constexpr,
     T_PAIRS: tl.constexpr,
     H_PAIRS: tl.constexpr,
+    OVERLAP: tl.constexpr,
 ):
-    """cos and sin at the guessed (t, h, w), or where one is not the token's position, at that; after the wait."""
+    """cos and sin at the guessed (t, h, w), or where one is not the token's position, at that; after the wait.
+
+    Selected, not branched: what decides is then in the lanes that it decides for, and the compiler has no reason to
+    load a guess twice, of which one would be held against the positions and the other one taken for the table.
+    """
+    if OVERLAP:
+        _asked_first()
     cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+    if OVERLAP:
+        _asked_first()
     new_t, new_h, new_w = positions_of(positions_ptr, stride_position, token, live)
     differ = ((new_t ^ t) | (new_h ^ h) | (new_w ^ w)) != 0
-    if tl.max(tl.max(differ.to(tl.int32), axis=1), axis=0) != 0:
-        cos, sin = cos_sin_of(table_ptr, new_t, new_h, new_w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
-    return cos, sin
+    new_cos, new_sin = cos_sin_of(
+        table_ptr, new_t, new_h, new_w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS, differ
+    )
+    return tl.where(differ, new_cos, cos), tl.where(differ, new_sin, sin)
 
 
 @triton.jit
@@ -110,8 +117,11 @@ def cos_sin_of(
     PAIRS: tl.constexpr,
     T_PAIRS: tl.constexpr,
     H_PAIRS: tl.constexpr,
+    wanted=True,
 ):
     """cos and sin of each pair; NaN for a token with a position outside the table, which must hold < 2^31 elements.
+
+    Nothing is loaded where they are not `wanted`.
 
     The row of each pair is found once for every phase of the order (pair i takes phase i % 1, 2 or 3): within a phase
     it changes only at section borders, so that four neighbouring pairs load as one vector.
@@ -119,6 +129,7 @@ def cos_sin_of(
     known = _below(t, max_position) & _below(h, max_position) & _below(w, max_position)
     if triton.next_power_of_2(PAIRS) != PAIRS:
         known = known & (pair < PAIRS)
+    known = known & wanted
     t, h, w = t.to(tl.int32), h.to(tl.int32), w.to(tl.int32)
     row_0, row_1, row_2 = _rows(t, h, w, pair, ORDER, T_PAIRS, H_PAIRS)
     cos_0, sin_0 = _row(table_ptr, row_0, known, pair, PAIRS)

@@ -90,6 +90,7 @@ def _turn(
     NEOX: tl.constexpr,
     BLOCK_TOKENS: tl.constexpr,
     EARLY: tl.constexpr,
+    OVERLAP: tl.constexpr,
     WHOLE: tl.constexpr,
     KEEP: tl.constexpr,
     SCALES: tl.constexpr,
@@ -131,7 +132,7 @@ def _turn(
     if EARLY == 2:
         cos, sin = cos_sin_held(
             positions_ptr, stride_position, token, live, table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS,
-            H_PAIRS,
+            H_PAIRS, OVERLAP,
         )  # fmt: skip
     for j in tl.static_range(BLOCK):
         mask = write
@@ -252,8 +253,7 @@ def mrope_kv_kernel(
     if OVERLAP and TRIGGER_FIRST:
         tl.extra.cuda.gdc_launch_dependents()
     if EARLY == 2:
-        first = (program // GROUPS).to(tl.int64) * BLOCK_TOKENS
-        t, h, w = positions_guessed(positions_ptr, stride_position, first, tokens, BLOCK_TOKENS)
+        t, h, w = positions_guessed(positions_ptr, stride_position, token, live)
     if EARLY == 3:  # the caller has said that no kernel which may still run writes these
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
         slot = tl.load(slots_ptr + token, mask=where_also(live, is_kv), other=-1).to(tl.int64)
@@ -294,8 +294,8 @@ def mrope_kv_kernel(
         _turn(
             k_rows, k_to, k_head_at, k_rows, head, live, inside, k_scale_ptr, k_scale_token, k_scale_head,
             positions_ptr, stride_position, table_ptr, max_position, token, t, h, w, cos, sin,
-            KV_HEADS, BLOCK_KV, D, PAIRS, T_PAIRS, H_PAIRS, ORDER, NEOX, BLOCK_TOKENS, EARLY, True, KEEP_K, SCALES,
-            ROUND,
+            KV_HEADS, BLOCK_KV, D, PAIRS, T_PAIRS, H_PAIRS, ORDER, NEOX, BLOCK_TOKENS, EARLY, OVERLAP, True, KEEP_K,
+            SCALES, ROUND,
         )  # fmt: skip
         for j in tl.static_range(BLOCK_KV):
             known = inside
@@ -318,5 +318,6 @@ def mrope_kv_kernel(
         _turn(
             q_rows, out_rows, D, q_rows, q_head, live, live, k_scale_ptr, k_scale_token, k_scale_head,
             positions_ptr, stride_position, table_ptr, max_position, token, t, h, w, cos, sin,
-            Q_HEADS, BLOCK_Q, D, PAIRS, T_PAIRS, H_PAIRS, ORDER, NEOX, BLOCK_TOKENS, EARLY, OUTPUT, False, 0, ROUND,
+            Q_HEADS, BLOCK_Q, D, PAIRS, T_PAIRS, H_PAIRS, ORDER, NEOX, BLOCK_TOKENS, EARLY, OVERLAP, OUTPUT, False,
+            0, ROUND,
         )  # fmt: skip

@@ -86,8 +86,8 @@ def launch(
         and not any(n % cache_vector for n in (*steps, shape.head_dim))
     )
     overlap = overlap and q.is_cuda and torch.version.hip is None and torch.cuda.get_device_capability(q.device)[0] >= 9
-    cuts = [how] if how else [cut(shape, itemsize, length) for length in LENGTHS]
-    how = how or cut(shape, itemsize, length_of(tokens * (shape.heads + shape.kv_heads)))
+    cuts = [how] if how else [cut(shape, itemsize, length, settled=settled) for length in LENGTHS]
+    how = how or cut(shape, itemsize, length_of(tokens * (shape.heads + shape.kv_heads)), settled=settled)
 
     def fixed_for(one: Programs) -> dict[str, int | bool]:
         return constants(

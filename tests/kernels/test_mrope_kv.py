@@ -15,6 +15,7 @@ import torch
 from rope_prof.kernels.lookup import operation
 from rope_prof.kernels.mrope.lengths import LENGTHS, divisor, length_of
 from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, PRESETS, MropeShape
+from rope_prof.kernels.mrope.turning import BEFORE_ROWS, GUESSED
 from rope_prof.kernels.mrope_kv.cache import FP8, pages_of, quantised, read_slots, scale_strides, write_slots
 from rope_prof.kernels.mrope_kv.checks import Given, check
 from rope_prof.kernels.mrope_kv.cut import cut
@@ -166,7 +167,10 @@ def test_every_head_is_in_one_program_and_lengths_grow_with_rows() -> None:
     for shape in (*PRESETS.values(), ERNIE_28B.tp(4), ERNIE_424B.tp(8), replace(ERNIE_28B, q_heads=7, kv_heads=7)):
         for length in LENGTHS:
             one = cut(shape, 2, length)
-            assert one.trigger_first == (length == "decode")
+            guesses = length == "decode" and shape.order != "interleaved"
+            assert one.early == (GUESSED if guesses else BEFORE_ROWS)
+            assert cut(shape, 2, length, settled=True).trigger_first == (length == "decode")
+            assert one.trigger_first == (length == "decode" and not guesses)
             assert one.programs(shape, one.tokens) * one.q_heads >= shape.q_heads
             assert one.q_heads * one.tokens <= 16
     assert [length_of(rows) for rows in (1, 8192, 8193, 32768, 32769)] == ["decode", "decode", "short", "short", "long"]
