@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rope_prof.record.bench import subjects
 from rope_prof.record.device.devices import CpuDevice
 from rope_prof.record.loop.timing import (
+    AGAIN_BY_DEVICE,
     ATTEMPTS,
     LEVEL,
     MAX_CALLS,
@@ -414,15 +415,18 @@ class BusyHost(World):
 def test_a_sample_in_which_another_program_had_the_core_is_taken_again(
     lots: tuple[int, ...], samples: int, ns: int
 ) -> None:
-    host = BusyHost(lots=lots)
+    host = BusyHost(lots=lots, has_clock=False)
     assert by_wall(host.subject(), host.clock, host) == (10, ns)
     assert host.samples == samples
 
 
 def test_long_samples_that_are_always_interrupted_are_not_taken_for_ever() -> None:
-    host = BusyHost(lots=(1,))
+    host = BusyHost(lots=(1,), has_clock=False)
     assert by_wall(host.subject(call_ns=3_000_000), host.clock, host) == (10, 30_001_000)
     assert host.samples == 2
+    launches = BusyHost(lots=(2, 1))
+    assert by_wall(launches.subject(), launches.clock, launches) == (10, 2000)
+    assert launches.samples == AGAIN_BY_DEVICE
 
 
 def test_the_system_counts_how_often_this_process_had_to_leave_its_core() -> None:
