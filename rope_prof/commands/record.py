@@ -81,7 +81,7 @@ class RecordWords:
         words.many()
     )
     prompt: Annotated[str | None, typer.Option(help="image (default), text or random positions.")] = None
-    calls: Annotated[int | None, typer.Option(help="Calls in a capture, and in a sample at least.")] = None
+    calls: Annotated[int | None, typer.Option(help="Calls in a capture, and on a GPU in a sample at least.")] = None
     rounds: Annotated[int | None, typer.Option(help="Rounds of interleaved samples.")] = None
     precision: Annotated[
         str | None,

@@ -91,7 +91,7 @@ def _split(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def calls(options: Options, kind: Kind) -> int:
-    """Calls that one capture holds, and one sample at least."""
+    """Calls that one capture holds, and on a GPU one sample at least."""
     if options.calls is not None and options.calls < 2:
         raise UsageError(f"calls {options.calls}; expected at least 2, since a period needs the next call")
     return options.calls or _CALLS[kind]
