@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import streamlit as st
 
@@ -28,34 +28,29 @@ if TYPE_CHECKING:
     import polars as pl
 
 _HERE = Path(__file__).parent
+
+
+class PageWords(NamedTuple):
+    """What stands in a page's link and at its head."""
+
+    title: str
+    question: str
+
+
+#: name -> how a page is called, and what it asks. Its answer stands under that, or why there is none.
 PAGES = {
-    "overview": "Overview",
-    "timeline": "Timeline",
-    "bubbles": "Bubbles",
-    "kernels": "Kernels",
-    "sweep": "Sweep",
-    "compare": "Compare",
-    "history": "History",
-    "end_to_end": "End to end",
-    "any_trace": "Any trace",
-    "two_traces": "Two traces",
-    "ranks": "Ranks",
-    "perfetto": "Perfetto",
-}
-#: What each page asks. Its answer stands under it, or why there is none.
-QUESTIONS = {
-    "overview": "Did it help?",
-    "timeline": "What happened in one call, as profiled?",
-    "bubbles": "Why was it idle?",
-    "kernels": "Where does GPU time go?",
-    "sweep": "When does it pay?",
-    "compare": "Is it better?",
-    "history": "When did it change?",
-    "end_to_end": "Does the user feel it?",
-    "any_trace": "What should I fix first?",
-    "two_traces": "What changed between two traces?",
-    "ranks": "Which rank is late?",
-    "perfetto": "What does Perfetto show?",
+    "overview": PageWords("Overview", "Did it help?"),
+    "timeline": PageWords("Timeline", "What happened in one call, as profiled?"),
+    "bubbles": PageWords("Bubbles", "Why was it idle?"),
+    "kernels": PageWords("Kernels", "Where does GPU time go?"),
+    "sweep": PageWords("Sweep", "When does it pay?"),
+    "compare": PageWords("Compare", "Is it better?"),
+    "history": PageWords("History", "When did it change?"),
+    "end_to_end": PageWords("End to end", "Does the user feel it?"),
+    "any_trace": PageWords("Any trace", "What should I fix first?"),
+    "two_traces": PageWords("Two traces", "What changed between two traces?"),
+    "ranks": PageWords("Ranks", "Which rank is late?"),
+    "perfetto": PageWords("Perfetto", "What does Perfetto show?"),
 }
 #: Rooms that need no key of the run, and may be looked at where it has none.
 _KEYLESS = ("end_to_end", "any_trace", "two_traces", "ranks", "history")
@@ -85,8 +80,8 @@ class Seen:
 def pages() -> dict[str, Any]:
     """The pages, found by path beside this file."""
     return {
-        name: st.Page(str(_HERE / "pages" / f"{name}.py"), title=title, url_path=name, default=name == "overview")
-        for name, title in PAGES.items()
+        name: st.Page(str(_HERE / "pages" / f"{name}.py"), title=words.title, url_path=name, default=name == "overview")
+        for name, words in PAGES.items()
     }
 
 
@@ -101,7 +96,7 @@ def header(pages: dict[str, Any], page: str) -> Seen:
     Of a run without keys (`model` writes one) only the pages that need none can be looked at.
     The links are drawn last: each of them names the whole view.
     """
-    st.session_state["asked"], st.session_state["titled"] = QUESTIONS[page], False
+    st.session_state["asked"], st.session_state["titled"] = PAGES[page].question, False
     with st.container(horizontal=True, vertical_alignment="center", key="rp-head"):
         st.html('<span class="rp-mark">rope<i>_</i>prof</span>', width="content")
         links = st.container(horizontal=True, vertical_alignment="center", key="rp-links")
@@ -147,7 +142,7 @@ def _without_keys(name: str, folder: RunFolder, pages: dict[str, Any], page: str
         with guarded():
             whole = folder.end_to_end is not None
         stop(
-            f"Run {name} holds whole requests alone; the page {PAGES['end_to_end']} shows them."
+            f"Run {name} holds whole requests alone; the page {PAGES['end_to_end'].title} shows them."
             if whole
             else f"Run {name} holds no keys; record it again."
         )

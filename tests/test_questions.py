@@ -123,7 +123,7 @@ def test_a_page_answers(
     number: int, page: str | None, said: list[str], places: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = next(line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(f"| {number} |"))
-    assert f"page *{shell.PAGES[page or 'overview']}*" in row
+    assert f"page *{shell.PAGES[page or 'overview'].title}*" in row
     found = app(monkeypatch, Path(places["run"]), page)
     assert not found.exception
     text = html_of(found)

@@ -69,7 +69,7 @@ def _report(clean: Cleaner) -> str:
         *trace_blocks.page_blocks(found.analysis, label),
         *(block for held in folds.values() for block in held),
     )
-    return blocks_markdown(clean(f"{label}: {shell.QUESTIONS['any_trace']}"), mapped(blocks, clean), clean(label))
+    return blocks_markdown(clean(f"{label}: {shell.PAGES['any_trace'].question}"), mapped(blocks, clean), clean(label))
 
 
 asked = st.query_params.get("trace")

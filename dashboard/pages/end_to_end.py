@@ -40,7 +40,9 @@ zoom = shell.zoom(view.STEP_ZOOM)
 start = shell.look(view.STEP_ZOOM)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     st.html(
-        wrap(seen.palette, kicker(shell.QUESTIONS["end_to_end"]), hero(report_requests.request_headline(found.rows)))
+        wrap(
+            seen.palette, kicker(shell.PAGES["end_to_end"].question), hero(report_requests.request_headline(found.rows))
+        )
     )
     giving = st.container(horizontal=True, horizontal_alignment="right", width="content")
 noted = st.container()

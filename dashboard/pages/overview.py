@@ -104,7 +104,7 @@ more: tuple[Bullets | Table | Picture, ...] = (
 st.html(
     wrap(
         seen.palette,
-        kicker(f"{shell.QUESTIONS['overview']} · {run.machine.device_name}"),
+        kicker(f"{shell.PAGES['overview'].question} · {run.machine.device_name}"),
         hero(answer or NOTHING, *lost),
         cards(card_facts(found)),
         blocks([*fallen, *map(folded, more)], seen.palette),

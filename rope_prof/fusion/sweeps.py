@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from rope_prof.errors import UsageError
-from rope_prof.views.draw.lines import MARKS, Axes, Point, Series, line_chart
+from rope_prof.views.draw.lines import MARKS, Axes, LineChart, Point, Series
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.svg import Drawing, svg_file
 
@@ -151,7 +151,7 @@ def drawn(grid: Any, frame: pl.DataFrame) -> Drawing:
         ]
         lines.append(Series(label=name, points=tuple(points), shade=place % _SHADES, mark=place % len(MARKS)))
     axes = Axes(x=grid.xlabel or first, y=grid.ylabel, log=True if grid.x_log and grid.y_log else None)
-    return line_chart(lines, axes, grid.plot_name)
+    return LineChart(series=tuple(lines), axes=axes, title=grid.plot_name).drawing
 
 
 def table_text(frame: pl.DataFrame) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from rope_prof.io.font import picture_font
 from rope_prof.views.draw.charts import Bar, BarChart, BarMark, Histogram, HistogramChart
-from rope_prof.views.draw.lines import Axes, Point, Series, line_chart
+from rope_prof.views.draw.lines import Axes, LineChart, Point, Series
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.png import SCALE, png
 from rope_prof.views.draw.svg import (
@@ -119,10 +119,14 @@ def test_a_png_has_its_letters() -> None:
         assert sum(empty.convert("L").histogram()[:100]) == 0
 
 
+def line_chart(series: list[Series], *, log: bool | None = True) -> Drawing:
+    return LineChart(series=tuple(series), axes=Axes(x="x", y="y", log=log), title="t").drawing
+
+
 def test_charts_draw_every_point_and_mark_what_loses() -> None:
     points = tuple(Point(x=10**k, y=5 * 3**k, lo=4 * 3**k, hi=6 * 3**k, bad=k == 2) for k in range(5))
     series = [Series(label=f"s{i}", points=points, shade=i, mark=i) for i in range(3)]
-    made = line_chart(series, Axes(x="tokens", y="µs a call", log=True), "t")
+    made = line_chart(series)
     marks = [s for s in made.shapes if isinstance(s, Marker)]
     assert len(marks) == 3 * 5 + 3
     assert sum(mark.role == "warn" for mark in marks) == 3
@@ -133,13 +137,13 @@ def test_charts_draw_every_point_and_mark_what_loses() -> None:
 
 @pytest.mark.parametrize("points", [(Point(x=1, y=3),), (Point(x=1, y=3), Point(x=64, y=3))])
 def test_a_chart_of_one_point_or_a_level_line_is_drawn(points: tuple[Point, ...]) -> None:
-    made = line_chart([Series(label="one", points=points, shade=0, mark=0)], Axes(x="x", y="y", log=True), "t")
+    made = line_chart([Series(label="one", points=points, shade=0, mark=0)])
     ElementTree.fromstring(svg_file(made, LIGHT))
 
 
 def test_what_loses_and_what_is_unsure_carry_their_sign() -> None:
     points = (Point(x=1, y=3), Point(x=8, y=3, bad=True), Point(x=64, y=3, unsure=True))
-    made = line_chart([Series(label="one", points=points)], Axes(x="x", y="y", log=True), "t")
+    made = line_chart([Series(label="one", points=points)])
     signs = [s.text for s in made.shapes if isinstance(s, Text) and s.text in {"▼", "?"}]
     assert signs == ["▼", "?"]
 
@@ -147,7 +151,7 @@ def test_what_loses_and_what_is_unsure_carry_their_sign() -> None:
 def test_an_axis_is_logarithmic_where_its_values_span_a_decade() -> None:
     def levels(values: tuple[float, ...]) -> list[float]:
         series = [Series(label="one", points=tuple(Point(x=10.0**k, y=y) for k, y in enumerate(values)))]
-        made = line_chart(series, Axes(x="x", y="y"), "t")
+        made = line_chart(series, log=None)
         return [s.y for s in made.shapes if isinstance(s, Marker)][: len(values)]
 
     low, middle, high = levels((1.0, 10.0, 100.0))
@@ -155,12 +159,12 @@ def test_an_axis_is_logarithmic_where_its_values_span_a_decade() -> None:
     low, middle, high = levels((30.0, 60.0, 90.0))
     assert low - middle == pytest.approx(middle - high)
     with pytest.raises(ValueError, match="without a point"):
-        line_chart([], Axes(x="x", y="y"), "t")
+        line_chart([], log=None)
 
 
 def test_a_bound_is_a_line_without_marks() -> None:
     points = (Point(x=1, y=3), Point(x=64, y=30))
-    made = line_chart([Series(label="floor", points=points, bound=True)], Axes(x="x", y="y", log=True), "t")
+    made = line_chart([Series(label="floor", points=points, bound=True)])
     assert not [s for s in made.shapes if isinstance(s, Marker)]
     assert [s for s in made.shapes if isinstance(s, Line) and s.role == "kernel" and len(s.points) == 2]
 

@@ -16,7 +16,7 @@ from rope_prof.analysis.comparison.sides import Difference, Side
 from rope_prof.analysis.run.differences import Unlike
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.blocks.compare import difference_blocks, tally_table, verdict_frame, verdict_table
-from rope_prof.views.draw.compare import MOST, forest
+from rope_prof.views.draw.compare import MOST, ForestChart
 from rope_prof.views.draw.palette import DARK, LIGHT
 from rope_prof.views.draw.scale import log_ticks
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Text, svg_file
@@ -60,8 +60,12 @@ def compared(*verdicts: Verdict) -> Comparison:
     return Comparison(typed=("<b>r", "s"), base=side, cand=side, paired=True, command="c", verdicts=verdicts)
 
 
+def forest(*found: Verdict) -> Drawing:
+    return ForestChart(verdicts=found, title="t").drawing
+
+
 def test_every_word_has_a_mark_of_its_own_and_its_text() -> None:
-    made = forest([FASTER, SLOWER, SAME, OPEN, FEW, NONE], "t")
+    made = forest(FASTER, SLOWER, SAME, OPEN, FEW, NONE)
     looks = [(mark.role, mark.shape, mark.hollow) for mark in marks(made)]
     assert looks[:4] == [
         ("ink", "circle", False),
@@ -77,20 +81,20 @@ def test_every_word_has_a_mark_of_its_own_and_its_text() -> None:
 
 
 def test_a_ratio_and_its_inverse_lie_as_far_from_one_and_the_band_holds_two_percent() -> None:
-    made = forest([verdict(Figure(4.0, 3.0, 5.0, 60)), verdict(Figure(0.25, 0.2, 0.33, 60))], "t")
+    made = forest(verdict(Figure(4.0, 3.0, 5.0, 60)), verdict(Figure(0.25, 0.2, 0.33, 60)))
     up, down = (mark.x for mark in marks(made))
     (band,) = (shape for shape in made.shapes if isinstance(shape, Rect))
     one = next(s.points[0][0] for s in made.shapes if isinstance(s, Line) and s.role == "muted")
     assert up - one == pytest.approx(one - down)
     assert band.x < one < band.x + band.width
-    same = forest([verdict(Figure(1.02, 0.98, 1.02, 60))], "t")
+    same = forest(verdict(Figure(1.02, 0.98, 1.02, 60)))
     (band,) = (shape for shape in same.shapes if isinstance(shape, Rect))
     assert marks(same)[0].x == pytest.approx(band.x + band.width)
 
 
 def test_rows_say_what_they_do_not_share() -> None:
-    assert "64 tokens" in texts(forest([FASTER], "t"))
-    both = texts(forest([FASTER, verdict(Figure(2.0, 1.9, 2.1, 60), metric="device", path="per-token")], "t"))
+    assert "64 tokens" in texts(forest(FASTER))
+    both = texts(forest(FASTER, verdict(Figure(2.0, 1.9, 2.1, 60), metric="device", path="per-token")))
     assert "64 tokens · fused eager cold · wall" in both
     assert "64 tokens · per-token eager cold · device" in both
 
@@ -98,7 +102,7 @@ def test_rows_say_what_they_do_not_share() -> None:
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(1e-3, 1e3), st.floats(1, 3), st.floats(1, 3)), min_size=1, max_size=6))
 def test_nothing_is_drawn_outside_the_axis(ratios: list[tuple[float, float, float]]) -> None:
-    made = forest([verdict(Figure(m, m / below, m * above, 60)) for m, below, above in ratios], "t")
+    made = forest(*(verdict(Figure(m, m / below, m * above, 60)) for m, below, above in ratios))
     words = next(s.x for s in made.shapes if isinstance(s, Text) and s.text == "verdict")
     for shape in made.shapes:
         if isinstance(shape, Line):
@@ -108,9 +112,9 @@ def test_nothing_is_drawn_outside_the_axis(ratios: list[tuple[float, float, floa
 
 
 def test_a_picture_holds_so_many_rows_and_needs_one() -> None:
-    assert len(marks(forest([FASTER] * (MOST + 5), "t"))) == MOST
+    assert len(marks(forest(*[FASTER] * (MOST + 5)))) == MOST
     with pytest.raises(ValueError, match="no verdict"):
-        forest([], "t")
+        forest()
 
 
 @given(st.floats(0.01, 100), st.floats(1.02, 1000))
@@ -122,8 +126,8 @@ def test_ticks_lie_in_the_range_and_are_few(low: float, factor: float) -> None:
 
 
 def test_the_axis_of_a_tall_picture_is_named_at_both_ends() -> None:
-    assert texts(forest([FASTER] * 3, "t")).count("1") == 1
-    assert texts(forest([FASTER] * 30, "t")).count("1") == 2
+    assert texts(forest(*[FASTER] * 3)).count("1") == 1
+    assert texts(forest(*[FASTER] * 30)).count("1") == 2
 
 
 def test_the_table_of_the_page_is_that_of_the_command() -> None:

@@ -23,7 +23,7 @@ from rope_prof.views.blocks.kernels import (
 )
 from rope_prof.views.blocks.model import Picture
 from rope_prof.views.draw.palette import DARK, LIGHT
-from rope_prof.views.draw.roofline import Roof, Spot, roof_drawing
+from rope_prof.views.draw.roofline import Roof, RooflineChart, Spot
 from rope_prof.views.draw.svg import Line, Marker, Rect, Text, svg_file
 from tests.analysis.test_roof import kernel, limits, row
 
@@ -73,10 +73,9 @@ def test_names_stay_letters_in_the_picture(palette: object) -> None:
 
 
 def test_marks_stand_higher_the_more_bytes_a_second() -> None:
-    spots = [Spot(moved=1e6, per_s=1e11, whole_per_s=1e10), Spot(moved=1e7, per_s=1e12, shade=1)]
-    drawing = roof_drawing(
-        spots, [("a", 0), ("b", 1)], Roof(flat=(("copy", 2e12),), launches=(("one launch", 5000.0),)), "t"
-    )
+    spots = (Spot(moved=1e6, per_s=1e11, whole_per_s=1e10), Spot(moved=1e7, per_s=1e12, shade=1))
+    roof = Roof(flat=(("copy", 2e12),), launches=(("one launch", 5000.0),))
+    drawing = RooflineChart(spots=spots, labels=(("a", 0), ("b", 1)), roof=roof, title="t").drawing
     whole, run, other = (s for s in drawing.shapes if isinstance(s, Marker) and s.x < 900)
     assert (whole.hollow, run.hollow) == (True, False)
     assert whole.x == run.x < other.x
@@ -93,7 +92,7 @@ def test_marks_stand_higher_the_more_bytes_a_second() -> None:
     inside = [p for s in (flat, launch) for p in s.points]
     assert all(0 <= x <= drawing.width and 0 <= y <= drawing.height for x, y in inside)
     with pytest.raises(ValueError, match="without a point"):
-        roof_drawing([], [], Roof(), "t")
+        _ = RooflineChart(spots=(), labels=(), roof=Roof(), title="t").drawing
 
 
 def test_paths_without_counted_bytes_are_named_and_not_drawn() -> None:

@@ -44,8 +44,23 @@ class ForestChart:
 
     @property
     def drawing(self) -> Drawing:
-        """It as a still picture."""
-        return forest(self.verdicts, self.title)
+        """It still: a row a verdict, in the order of the table, `MOST` at most. Errors: ValueError for none."""
+        rows = self.verdicts[:MOST]
+        if not rows:
+            raise ValueError("no verdict to draw; expected at least one")
+        labels = row_labels(rows)
+        left = min(420.0, max(text_width(label) for label in labels) + 16)
+        low, high = _ends(rows)
+        frame = _Frame(log_scale(low, high, left + 10, WIDTH - _RIGHT - 10), left, WIDTH - _RIGHT)
+        bottom = _TOP + _ROW * len(rows) + 6
+        tall = len(rows) >= _TALL
+        shapes = [*_ground(frame, bottom, tall=tall), *_ticks(frame, log_ticks(low, high), bottom, tall=tall)]
+        for index, (verdict, label) in enumerate(zip(rows, labels, strict=True)):
+            shapes += _row(verdict, label, _TOP + _ROW * (index + 0.5), frame)
+        middle = (frame.left + frame.right) / 2
+        words = "baseline / candidate, log scale; over 1 the candidate is faster, or has less"
+        shapes.append(Text(x=middle, y=bottom + 36, text=words, role="muted", anchor="middle"))
+        return Drawing(width=WIDTH, height=bottom + 46, title=self.title, shapes=tuple(shapes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +68,6 @@ class _Frame:
     x_of: Scale
     left: float
     right: float
-
-
-def forest(verdicts: Sequence[Verdict], title: str) -> Drawing:
-    """One row a verdict, in the order of the table, `MOST` at most. Errors: ValueError for none."""
-    rows = verdicts[:MOST]
-    if not rows:
-        raise ValueError("no verdict to draw; expected at least one")
-    labels = row_labels(rows)
-    left = min(420.0, max(text_width(label) for label in labels) + 16)
-    low, high = _ends(rows)
-    frame = _Frame(log_scale(low, high, left + 10, WIDTH - _RIGHT - 10), left, WIDTH - _RIGHT)
-    bottom = _TOP + _ROW * len(rows) + 6
-    tall = len(rows) >= _TALL
-    shapes = [*_ground(frame, bottom, tall=tall), *_ticks(frame, log_ticks(low, high), bottom, tall=tall)]
-    for index, (verdict, label) in enumerate(zip(rows, labels, strict=True)):
-        shapes += _row(verdict, label, _TOP + _ROW * (index + 0.5), frame)
-    middle = (frame.left + frame.right) / 2
-    words = "baseline / candidate, log scale; over 1 the candidate is faster, or has less"
-    shapes.append(Text(x=middle, y=bottom + 36, text=words, role="muted", anchor="middle"))
-    return Drawing(width=WIDTH, height=bottom + 46, title=title, shapes=tuple(shapes))
 
 
 def row_labels(rows: Sequence[Verdict]) -> list[str]:

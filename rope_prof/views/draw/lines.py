@@ -79,29 +79,28 @@ class LineChart:
 
     @property
     def drawing(self) -> Drawing:
-        """It as a still picture."""
-        return line_chart(self.series, self.axes, self.title)
-
-
-def line_chart(series: Sequence[Series], axes: Axes, title: str) -> Drawing:
-    """Fit to the data; a linear axis of values begins at zero. Errors: ValueError without a point."""
-    xs, ys = _values(series)
-    bottom = axes.height - _BOTTOM
-    x_of = _x_scale(xs, log=spans_a_decade(xs) if axes.log is None else axes.log)
-    log_y = spans_a_decade(ys) if axes.log is None else axes.log
-    y_of = (
-        log_scale(min(ys), max(ys), bottom - 10, _TOP + 10) if log_y else linear_scale(0.0, max(ys), bottom, _TOP + 10)
-    )
-    shapes = [
-        *_grid(xs, decades(min(ys), max(ys)) if log_y else round_values(max(ys)), x_of, y_of, bottom),
-        Text(x=(_LEFT + WIDTH - _RIGHT) / 2, y=axes.height - 10, text=axes.x, role="muted", anchor="middle"),
-        Text(x=0, y=_TOP - 2, text=axes.y, role="muted"),
-    ]
-    for one in series:
-        shapes += _line(one, x_of, y_of)
-    ends = [(y_of(one.points[-1].y), one) for one in series if one.points]
-    shapes += _end_labels(ends, WIDTH - _RIGHT + 10, _TOP, bottom)
-    return Drawing(width=WIDTH, height=axes.height, title=title, shapes=tuple(shapes))
+        """It still, fit to the data; a linear axis of values begins at zero. Errors: ValueError without a point."""
+        xs, ys = _values(self.series)
+        bottom = self.axes.height - _BOTTOM
+        x_of = _x_scale(xs, log=spans_a_decade(xs) if self.axes.log is None else self.axes.log)
+        log_y = spans_a_decade(ys) if self.axes.log is None else self.axes.log
+        y_of = (
+            log_scale(min(ys), max(ys), bottom - 10, _TOP + 10)
+            if log_y
+            else linear_scale(0.0, max(ys), bottom, _TOP + 10)
+        )
+        shapes = [
+            *_grid(xs, decades(min(ys), max(ys)) if log_y else round_values(max(ys)), x_of, y_of, bottom),
+            Text(
+                x=(_LEFT + WIDTH - _RIGHT) / 2, y=self.axes.height - 10, text=self.axes.x, role="muted", anchor="middle"
+            ),
+            Text(x=0, y=_TOP - 2, text=self.axes.y, role="muted"),
+        ]
+        for one in self.series:
+            shapes += _line(one, x_of, y_of)
+        ends = [(y_of(one.points[-1].y), one) for one in self.series if one.points]
+        shapes += _end_labels(ends, WIDTH - _RIGHT + 10, _TOP, bottom)
+        return Drawing(width=WIDTH, height=self.axes.height, title=self.title, shapes=tuple(shapes))
 
 
 def _values(series: Sequence[Series]) -> tuple[list[float], list[float]]:

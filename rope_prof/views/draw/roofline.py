@@ -57,31 +57,26 @@ class RooflineChart:
 
     @property
     def drawing(self) -> Drawing:
-        """It as a still picture."""
-        return roof_drawing(self.spots, self.labels, self.roof, self.title)
-
-
-def roof_drawing(spots: Sequence[Spot], labels: Sequence[tuple[str, int]], roof: Roof, title: str) -> Drawing:
-    """The spots under that roof; `labels`: (name, shade) for the list at the right. Errors: ValueError for no spot."""
-    rates = [rate for spot in spots for rate in (spot.per_s, spot.whole_per_s) if rate]
-    if not rates:
-        raise ValueError("a roofline without a point; expected at least one")
-    moved = [spot.moved for spot in spots] + [at for _, at, _ in roof.passes]
-    flat = max((rate for _, rate in roof.flat), default=0.0)
-    ridges = [flat * ns / GIGA for _, ns in roof.launches if flat]
-    low, high = min([*moved, *ridges]) / 1.8, max([*moved, *ridges]) * 1.8
-    top = max([*rates, flat, *(rate for _, _, rate in roof.passes)]) * 1.5
-    bottom = HEIGHT - _BOTTOM
-    x_of = log_scale(low / MEGA, high / MEGA, _LEFT, WIDTH - _RIGHT)
-    y_of = log_scale(min(rates) / 1.8e9, top / GIGA, bottom, _TOP)
-    shapes: list[Shape] = [
-        *_grid((low / MEGA, high / MEGA), (min(rates) / 1.8e9, top / GIGA), x_of, y_of, bottom),
-        *_bounds(roof, (low, high), x_of, y_of),
-    ]
-    for spot in spots:
-        shapes += _spot(spot, x_of, y_of)
-    shapes += _list(labels, roof, whole=any(spot.whole_per_s for spot in spots))
-    return Drawing(width=WIDTH, height=HEIGHT, title=title, shapes=tuple(shapes))
+        """It still, with the list of the labels at the right. Errors: ValueError for no spot."""
+        rates = [rate for spot in self.spots for rate in (spot.per_s, spot.whole_per_s) if rate]
+        if not rates:
+            raise ValueError("a roofline without a point; expected at least one")
+        moved = [spot.moved for spot in self.spots] + [at for _, at, _ in self.roof.passes]
+        flat = max((rate for _, rate in self.roof.flat), default=0.0)
+        ridges = [flat * ns / GIGA for _, ns in self.roof.launches if flat]
+        low, high = min([*moved, *ridges]) / 1.8, max([*moved, *ridges]) * 1.8
+        top = max([*rates, flat, *(rate for _, _, rate in self.roof.passes)]) * 1.5
+        bottom = HEIGHT - _BOTTOM
+        x_of = log_scale(low / MEGA, high / MEGA, _LEFT, WIDTH - _RIGHT)
+        y_of = log_scale(min(rates) / 1.8e9, top / GIGA, bottom, _TOP)
+        shapes: list[Shape] = [
+            *_grid((low / MEGA, high / MEGA), (min(rates) / 1.8e9, top / GIGA), x_of, y_of, bottom),
+            *_bounds(self.roof, (low, high), x_of, y_of),
+        ]
+        for spot in self.spots:
+            shapes += _spot(spot, x_of, y_of)
+        shapes += _list(self.labels, self.roof, whole=any(spot.whole_per_s for spot in self.spots))
+        return Drawing(width=WIDTH, height=HEIGHT, title=self.title, shapes=tuple(shapes))
 
 
 def _grid(xs: tuple[float, float], ys: tuple[float, float], x_of: Scale, y_of: Scale, bottom: float) -> Iterator[Shape]:

@@ -6,7 +6,6 @@ Zero is the first GPU event of each call. Times are as profiled: a foreign trace
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
@@ -91,12 +90,8 @@ def common_window(sides: Sequence[WindowSide]) -> tuple[float, float]:
     return max(min(lead, 0), -end // 4) - 0.01 * end, 1.01 * end
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One lane of a side at its place."""
-
-    lane: Lane
-    y: float
+#: One lane of a side, and its place.
+_Row = tuple[Lane, float]
 
 
 def aligned_drawing(sides: Sequence[WindowSide], title: str) -> Drawing:
@@ -106,7 +101,7 @@ def aligned_drawing(sides: Sequence[WindowSide], title: str) -> Drawing:
     top = _TOP
     for side in sides:
         lanes = list(_lanes(side, lo))
-        rows.append((top, [_Row(lane, top + _HEAD + _LANE * k) for k, lane in enumerate(lanes)]))
+        rows.append((top, [(lane, top + _HEAD + _LANE * k) for k, lane in enumerate(lanes)]))
         top += _HEAD + _LANE * len(lanes) + 8
     axis = TimeAxis(lo=lo, hi=hi, x0=_LEFT, x1=WIDTH - 12, y0=_TOP, y1=top)
     shapes: list[Shape] = list(_legend(sides))
@@ -163,15 +158,16 @@ def _side(side: WindowSide, top: float, rows: Sequence[_Row], axis: TimeAxis) ->
     yield Text(x=WIDTH - 12, y=top + 22, text=fitted(side.facts, 640), role="muted", anchor="end")
     yield Rect(y=top + _HEAD, height=_LANE * len(rows), role="panel", time=(0, side.end_ns))
     for row in rows:
-        label = fitted(row.lane.label, _LEFT - 14)
-        yield Text(x=_LEFT - 10, y=row.y + 16, text=label, role="muted", anchor="end", title=row.lane.label)
+        lane, y = row
+        label = fitted(lane.label, _LEFT - 14)
+        yield Text(x=_LEFT - 10, y=y + 16, text=label, role="muted", anchor="end", title=lane.label)
         yield from _spans(side, row, axis)
 
 
 def _spans(side: WindowSide, row: _Row, axis: TimeAxis) -> Iterator[Shape]:
-    lo, hi = _extent(side, row.lane, axis.lo)
-    pixel = (axis.hi - axis.lo) / (axis.x1 - axis.x0)
-    part = cut(row.lane, lo, hi, _FINE * pixel, keep=200).part
+    (lane, y), pixel = row, (axis.hi - axis.lo) / (axis.x1 - axis.x0)
+    lo, hi = _extent(side, lane, axis.lo)
+    part = cut(lane, lo, hi, _FINE * pixel, keep=200).part
     columns = (part.starts, part.ends, part.codes, part.tones, part.counts, part.busy)
     for start, end, code, tone, count, busy in zip(*(column.tolist() for column in columns), strict=True):
         name, word = side.scene.names[code], TONES[tone]
@@ -180,7 +176,7 @@ def _spans(side: WindowSide, row: _Row, axis: TimeAxis) -> Iterator[Shape]:
         told = cause_name(name) if word == "bubble" else short_name(shown(name), 60)
         much = f"{count:,} spans, {duration(busy)}; the longest: {told}" if count > 1 else f"{told}: {duration(busy)}"
         role = _ROLES.get(word, f"{CAUSE}{name}")
-        yield Rect(y=row.y + _LANE - 3 - height, height=height, role=role, title=much, radius=1, time=span)
+        yield Rect(y=y + _LANE - 3 - height, height=height, role=role, title=much, radius=1, time=span)
         if count == 1 and (end - start) / pixel > 3 * _LANE:
             ink = "ink" if word in ("range", "bubble") else "on_fill"
-            yield Text(y=row.y + 16, text=short_name(told, 30), role=ink, size=11, time=span)
+            yield Text(y=y + 16, text=short_name(told, 30), role=ink, size=11, time=span)
