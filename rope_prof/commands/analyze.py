@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rope_prof.commands import words
 from rope_prof.commands.documents import emit
 from rope_prof.commands.kept import say_kept
+from rope_prof.commands.words import argument, option
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.layout import NSIGHT_FILE
 from rope_prof.io.store import PARSED_FROM
@@ -27,56 +28,38 @@ if TYPE_CHECKING:
 class AnalyzeWords:
     """The words of the command: which traces, what of them, and how many processes for many."""
 
-    traces: Annotated[
-        list[str],
-        typer.Argument(
-            parser=words.place,
-            metavar="TRACE...",
-            help=f"{kinds(lambda one: one.writer)}; or folders, globs and URLs of many: their ranks side by side",
-        ),
-    ]
+    traces: list[str] = argument(
+        f"{kinds(lambda one: one.writer)}; or folders, globs and URLs of many: their ranks side by side",
+        parser=words.place,
+        metavar="TRACE...",
+    )
     range_: words.Range = None
     json_: words.Json = False
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--out",
-            parser=words.path,
-            metavar="PATH",
-            help="FILE.parquet: the table of all gaps, split by cause; many traces: the folder of their dataset",
-        ),
-    ] = None
-    capture_trace: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--capture-trace",
-            parser=words.place,
-            metavar="FILE|FOLDER",
-            help="how the graphs were captured (vLLM's graph_capture_rank_0…, SGLang's bs_…, torch's stacks): "
-            "names the kernels of replays by module and line; may be given again",
-        ),
-    ] = None
-    device: Annotated[
-        str | None, typer.Option(help="'cpu': take leaf operators as kernels in a trace without GPU events")
-    ] = None
-    chains: Annotated[
-        bool, typer.Option("--chains", help="repeated sequences of small kernels, by what fusing them could save")
-    ] = False
-    bandwidth: Annotated[
-        float | None, typer.Option(metavar="GB/S", help="of the GPU's memory, for the byte floors of --chains")
-    ] = None
-    workers: Annotated[int | None, typer.Option(help="many traces: processes, else one a core")] = None
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="many traces: for all processes together, as in 8G")
-    ] = None
-    dask: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="many traces: the scheduler of a running Dask cluster")
-    ] = None
-    scheduler_file: Annotated[
-        Path | None,
-        typer.Option("--scheduler-file", parser=words.path, help="many traces: the file that a Dask scheduler wrote"),
-    ] = None
+    out: Path | None = option(
+        None,
+        "FILE.parquet: the table of all gaps, split by cause; many traces: the folder of their dataset",
+        "-o",
+        "--out",
+        parser=words.path,
+        metavar="PATH",
+    )
+    capture_trace: list[str] | None = option(
+        None,
+        "how the graphs were captured (vLLM's graph_capture_rank_0…, SGLang's bs_…, torch's stacks): "
+        "names the kernels of replays by module and line; may be given again",
+        "--capture-trace",
+        parser=words.place,
+        metavar="FILE|FOLDER",
+    )
+    device: str | None = option(None, "'cpu': take leaf operators as kernels in a trace without GPU events")
+    chains: bool = option(False, "repeated sequences of small kernels, by what fusing them could save", "--chains")
+    bandwidth: float | None = option(None, "of the GPU's memory, for the byte floors of --chains", metavar="GB/S")
+    workers: int | None = option(None, "many traces: processes, else one a core")
+    memory: str | None = option(None, "many traces: for all processes together, as in 8G", metavar="SIZE")
+    dask: str | None = option(None, "many traces: the scheduler of a running Dask cluster", metavar="ADDRESS")
+    scheduler_file: Path | None = option(
+        None, "many traces: the file that a Dask scheduler wrote", "--scheduler-file", parser=words.path
+    )
 
 
 @words.command

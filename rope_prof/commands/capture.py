@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from rope_prof.commands import words
 from rope_prof.commands.account import UNUSABLE_EXIT, account_of
 from rope_prof.commands.analyze_many import Many, print_ranks, ranked
 from rope_prof.commands.documents import VERSION, emit
+from rope_prof.commands.words import needed, option
 from rope_prof.engines.capture import ServedTraces
 from rope_prof.engines.capture import capture as captured
 from rope_prof.engines.engine import ENGINES, Wish, vllm_folder
@@ -34,40 +35,27 @@ _WAIT_S = 600.0
 class CaptureWords:
     """The words of the command: which server, what of it, and where its files go."""
 
-    url: Annotated[
-        str, typer.Option("--server", metavar="URL", help="Where the server answers, as http://127.0.0.1:30000.")
-    ]
-    engine: Annotated[str, typer.Option("--engine", metavar="|".join(ENGINES), help="What serves there.")]
-    seconds: Annotated[
-        float | None,
-        typer.Option(help="How long its profiler runs; default 3. With --steps the longest that they may take, 120."),
-    ] = None
-    steps: Annotated[int | None, typer.Option(help="End after so many steps of the engine.")] = None
-    by_stage: Annotated[
-        bool, typer.Option("--by-stage", help="SGLang, with --steps: prefill and decode in a file each.")
-    ] = False
-    stacks: Annotated[
-        bool, typer.Option("--stacks", help="Record Python stacks too: larger files, and a slower host.")
-    ] = False
-    folder: Annotated[
-        str | None,
-        typer.Option(
-            "--dir",
-            parser=words.place,
-            metavar="FOLDER",
-            help="Where the server writes, as it sees it: of SGLang a folder that it may write to (default: a new one "
-            "in /tmp), of vLLM the torch_profiler_dir that it was started with.",
-        ),
-    ] = None
-    key_env: Annotated[
-        str | None,
-        typer.Option("--key-env", metavar="NAME", help="The environment variable that holds the server's API key."),
-    ] = None
-    wait: Annotated[float, typer.Option(help="How many seconds it may take to write its files.")] = _WAIT_S
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", parser=words.path, help="Several ranks: the folder of their dataset."),
-    ] = None
+    url: str = needed("Where the server answers, as http://127.0.0.1:30000.", "--server", metavar="URL")
+    engine: str = needed("What serves there.", "--engine", metavar="|".join(ENGINES))
+    seconds: float | None = option(
+        None, "How long its profiler runs; default 3. With --steps the longest that they may take, 120."
+    )
+    steps: int | None = option(None, "End after so many steps of the engine.")
+    by_stage: bool = option(False, "SGLang, with --steps: prefill and decode in a file each.", "--by-stage")
+    stacks: bool = option(False, "Record Python stacks too: larger files, and a slower host.", "--stacks")
+    folder: str | None = option(
+        None,
+        "Where the server writes, as it sees it: of SGLang a folder that it may write to (default: a new one "
+        "in /tmp), of vLLM the torch_profiler_dir that it was started with.",
+        "--dir",
+        parser=words.place,
+        metavar="FOLDER",
+    )
+    key_env: str | None = option(
+        None, "The environment variable that holds the server's API key.", "--key-env", metavar="NAME"
+    )
+    wait: float = option(_WAIT_S, "How many seconds it may take to write its files.")
+    out: Path | None = option(None, "Several ranks: the folder of their dataset.", "-o", "--out", parser=words.path)
     as_json: words.Json = False
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-import typer
 
 from rope_prof.commands import words
-from rope_prof.commands.words import Store, place
+from rope_prof.commands.words import Store, argument, option, place
 
 FORMATS = ("text", "markdown", "html", "json", "github", "junit")
 _SIDE = "RUN[:PATH[/MODE]] or baseline:NAME[:PATH[/MODE]]"
@@ -18,42 +15,21 @@ _SIDE = "RUN[:PATH[/MODE]] or baseline:NAME[:PATH[/MODE]]"
 class CompareWords:
     """All of them, as typed."""
 
-    base: Annotated[
-        str,
-        typer.Argument(
-            parser=place, metavar="BASE", help=f"{_SIDE}: a run folder, or a path and mode of one; or a TRACE."
-        ),
-    ]
-    cand: Annotated[
-        str, typer.Argument(parser=place, metavar="CAND", help=f"{_SIDE}, as run:fused or run:fused/graph.")
-    ]
+    base: str = argument(f"{_SIDE}: a run folder, or a path and mode of one; or a TRACE.", parser=place, metavar="BASE")
+    cand: str = argument(f"{_SIDE}, as run:fused or run:fused/graph.", parser=place, metavar="CAND")
     as_json: words.Json = False
-    fail_on: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fail-on",
-            metavar="'wall>3%'",
-            help="Exit 1 if wall, device, kernels or bubble grew beyond it; repeatable.",
-        ),
-    ] = None
-    strict: Annotated[bool, typer.Option("--strict", help="A bound that cannot be judged fails: 1, not 4.")] = False
+    fail_on: list[str] | None = option(
+        None, "Exit 1 if wall, device, kernels or bubble grew beyond it; repeatable.", "--fail-on", metavar="'wall>3%'"
+    )
+    strict: bool = option(False, "A bound that cannot be judged fails: 1, not 4.", "--strict")
     allow_unknown: words.AllowUnknown = False
-    form: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="|".join(FORMATS),
-            help="How to print; cleaned, but for text and json. html: two traces.",
-        ),
-    ] = "text"
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Compare other devices, shapes and dtypes, and the keys of both sides.")
-    ] = False
+    form: str = option(
+        "text", "How to print; cleaned, but for text and json. html: two traces.", "--format", metavar="|".join(FORMATS)
+    )
+    anyway: bool = option(False, "Compare other devices, shapes and dtypes, and the keys of both sides.", "--anyway")
     range_: words.Range = None
-    base_range: Annotated[
-        str | None, typer.Option("--base-range", metavar="NAME", help="Two traces: what it is called in BASE.")
-    ] = None
-    device: Annotated[str | None, typer.Option(help="Two traces: the device, else the busiest of each.")] = None
+    base_range: str | None = option(None, "Two traces: what it is called in BASE.", "--base-range", metavar="NAME")
+    device: str | None = option(None, "Two traces: the device, else the busiest of each.")
     store: Store = None
 
     @property

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from rope_prof.commands import words
 from rope_prof.commands.documents import VERSION, emit
 from rope_prof.commands.kept import kept, private
+from rope_prof.commands.words import argument, needed, option
 from rope_prof.errors import UsageError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.kept import Answer
@@ -30,55 +30,39 @@ MARKDOWN_FILE = "report.md"
 class ExportWords:
     """The words of the command: what to export, in which form, where to."""
 
-    source: Annotated[
-        Path,
-        typer.Argument(parser=words.path, metavar="RUN|TRACE", help="A run folder, or any trace that analyze reads."),
-    ]
-    to: Annotated[
-        str,
-        typer.Option(
-            "--to",
-            metavar="|".join(FORMATS),
-            help="perfetto: one native trace, both sides of each fusion on one timeline. "
-            "kineto: any trace as JSON of torch.profiler. "
-            "html: a run, or what to fix in a trace, as one page that needs nothing else. "
-            "markdown: the same for a pull request, with pictures. "
-            "archive: a copy without host, user, environment and paths. "
-            "nvbench: device times as NVBench's JSON. "
-            "pytest-benchmark: wall times as its JSON, for its compare. "
-            "github-benchmark: customSmallerIsBetter of github-action-benchmark. "
-            "openmetrics: text for Prometheus.",
-        ),
-    ]
-    out: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--out",
-            parser=words.path,
-            metavar="PATH",
-            help="FILE.pftrace; FILE.json.gz or .json for kineto; FILE.html; a folder for markdown; a folder, .zip, "
-            ".tar or .tar.gz for archive; "
-            "else a file.",
-        ),
-    ]
-    cut: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RANGE|START:END",
-            help="kineto, perfetto: only one call of a range, by its name or a pattern, or the time from START to END "
-            "since the trace's begin, as 120ms:125.5ms. What ran in it stays whole, with its launches.",
-        ),
-    ] = None
-    call: Annotated[
-        int | None, typer.Option(help="--cut RANGE: which call, from 0 on; else the one of median length.")
-    ] = None
-    image_base: Annotated[
-        str | None,
-        typer.Option(
-            "--image-base", metavar="URL", help="markdown: where the pictures will lie; without it, beside it."
-        ),
-    ] = None
+    source: Path = argument("A run folder, or any trace that analyze reads.", parser=words.path, metavar="RUN|TRACE")
+    to: str = needed(
+        "perfetto: one native trace, both sides of each fusion on one timeline. "
+        "kineto: any trace as JSON of torch.profiler. "
+        "html: a run, or what to fix in a trace, as one page that needs nothing else. "
+        "markdown: the same for a pull request, with pictures. "
+        "archive: a copy without host, user, environment and paths. "
+        "nvbench: device times as NVBench's JSON. "
+        "pytest-benchmark: wall times as its JSON, for its compare. "
+        "github-benchmark: customSmallerIsBetter of github-action-benchmark. "
+        "openmetrics: text for Prometheus.",
+        "--to",
+        metavar="|".join(FORMATS),
+    )
+    out: Path = needed(
+        "FILE.pftrace; FILE.json.gz or .json for kineto; FILE.html; a folder for markdown; a folder, .zip, "
+        ".tar or .tar.gz for archive; "
+        "else a file.",
+        "-o",
+        "--out",
+        parser=words.path,
+        metavar="PATH",
+    )
+    cut: str | None = option(
+        None,
+        "kineto, perfetto: only one call of a range, by its name or a pattern, or the time from START to END "
+        "since the trace's begin, as 120ms:125.5ms. What ran in it stays whole, with its launches.",
+        metavar="RANGE|START:END",
+    )
+    call: int | None = option(None, "--cut RANGE: which call, from 0 on; else the one of median length.")
+    image_base: str | None = option(
+        None, "markdown: where the pictures will lie; without it, beside it.", "--image-base", metavar="URL"
+    )
     as_json: words.Json = False
 
 

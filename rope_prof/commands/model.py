@@ -6,7 +6,7 @@ import datetime
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,6 +14,7 @@ from rope_prof import __version__
 from rope_prof.commands import words
 from rope_prof.commands.printing import emit_recorded, print_requests
 from rope_prof.commands.recorded import default_folder
+from rope_prof.commands.words import many, option
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import is_run, read_run, write_run
 from rope_prof.io.run.writer import writing
@@ -31,31 +32,23 @@ Words = list[str]
 class ModelWords:
     """The words of the command: which model and requests, with which paths, and where it goes."""
 
-    preset: Annotated[str, typer.Option(help="28b-a3b, or tiny for a CPU.")] = "28b-a3b"
-    layers: Annotated[int | None, typer.Option(help="Fewer layers than the preset has.")] = None
-    operation: Annotated[
-        str | None, typer.Option(help="mrope or mrope-kv; default that of the run in --out, else mrope.")
-    ] = None
-    path: Annotated[
-        Words,
-        typer.Option(
-            help="Paths of the operation beside stock; default all of its own. Or your own package.module:function."
-        ),
-    ] = words.many()
-    tokens: Annotated[int, typer.Option(help="Prompt tokens, most of them one image.")] = 973
-    decode: Annotated[int, typer.Option(help="Tokens to decode.")] = 146
-    rounds: Annotated[int, typer.Option(help="Rounds of interleaved samples.")] = 40
-    sample: Annotated[int, typer.Option(help="Decoded tokens in a sample.")] = 16
-    no_graphs: Annotated[bool, typer.Option("--no-graphs", help="Leave CUDA graphs out.")] = False
-    no_profiles: Annotated[bool, typer.Option("--no-profiles", help="Leave the profiles out.")] = False
+    preset: str = option("28b-a3b", "28b-a3b, or tiny for a CPU.")
+    layers: int | None = option(None, "Fewer layers than the preset has.")
+    operation: str | None = option(None, "mrope or mrope-kv; default that of the run in --out, else mrope.")
+    path: Words = many(
+        "Paths of the operation beside stock; default all of its own. Or your own package.module:function."
+    )
+    tokens: int = option(973, "Prompt tokens, most of them one image.")
+    decode: int = option(146, "Tokens to decode.")
+    rounds: int = option(40, "Rounds of interleaved samples.")
+    sample: int = option(16, "Decoded tokens in a sample.")
+    no_graphs: bool = option(False, "Leave CUDA graphs out.", "--no-graphs")
+    no_profiles: bool = option(False, "Leave the profiles out.", "--no-profiles")
     device: words.Device = "auto"
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--out", parser=words.path, help="Run folder, new or an existing run's; default as record's."
-        ),
-    ] = None
-    seed: Annotated[int, typer.Option(help="Fills the weights and the prompt, and shuffles the rounds.")] = 0
+    out: Path | None = option(
+        None, "Run folder, new or an existing run's; default as record's.", "-o", "--out", parser=words.path
+    )
+    seed: int = option(0, "Fills the weights and the prompt, and shuffles the rounds.")
     as_json: words.Json = False
 
     def options(self) -> ModelOptions:

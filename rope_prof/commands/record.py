@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,6 +16,7 @@ from rope_prof.commands.printing import emit_recorded, print_run
 from rope_prof.commands.progress import RichProgress
 from rope_prof.commands.record_ranks import record_on_ranks
 from rope_prof.commands.recorded import default_folder, next_commands
+from rope_prof.commands.words import many, option
 from rope_prof.errors import PartialError, UnavailableError, UsageError
 from rope_prof.io.run.folder import read_run
 from rope_prof.io.run.history import keep
@@ -42,99 +43,56 @@ Words = list[str]
 class RecordWords:
     """The words of the command: what to measure, how, and where it goes."""
 
-    model: Annotated[Words, typer.Option(help="28b (default), 424b, qwen2-vl-7b or qwen3-vl-8b; may repeat.")] = (
-        words.many()
+    model: Words = many("28b (default), 424b, qwen2-vl-7b or qwen3-vl-8b; may repeat.")
+    tp: list[int] = many("Tensor-parallel ranks that share the heads, default 1; may repeat.")
+    tokens: Words = many("Token counts, as in 1,64,973; may repeat.")
+    dtype: Words = many("bf16 (default), fp16 or fp32; may repeat.")
+    operation: str = option(
+        "mrope", "What to measure: mrope, another that ships, or your own module:object or FILE.py[:object]."
     )
-    tp: Annotated[
-        list[int], typer.Option(help="Tensor-parallel ranks that share the heads, default 1; may repeat.")
-    ] = words.many()
-    tokens: Annotated[Words, typer.Option(help="Token counts, as in 1,64,973; may repeat.")] = words.many()
-    dtype: Annotated[Words, typer.Option(help="bf16 (default), fp16 or fp32; may repeat.")] = words.many()
-    operation: Annotated[
-        str,
-        typer.Option(help="What to measure: mrope, another that ships, or your own module:object or FILE.py[:object]."),
-    ] = "mrope"
-    set_: Annotated[
-        Words, typer.Option("--set", help="Values of an axis of the operation, as in tokens=1,64; may repeat.")
-    ] = words.many()
-    definition: Annotated[
-        str | None, typer.Option(help="A flashinfer-trace definition to measure: FILE.json. Its code runs here.")
-    ] = None
-    task: Annotated[str | None, typer.Option(help="A KernelBench task to measure: FILE.py. Its code runs here.")] = None
-    solution: Annotated[
-        Words,
-        typer.Option(
-            help="A path of --definition (S.json, FILE.py::run or KERNEL_FOLDER::run) or --task (FILE.py). May repeat."
-        ),
-    ] = words.many()
-    workload: Annotated[
-        str | None, typer.Option(help="The cases and inputs of --definition: FILE.jsonl; else --set names them.")
-    ] = None
-    path: Annotated[
-        Words,
-        typer.Option(
-            help="unfused, per-token or fused; or your own package.module:function, which joins them. May repeat."
-        ),
-    ] = words.many()
-    mode: Annotated[Words, typer.Option(help="eager, compile or graph; may repeat.")] = words.many()
-    l2: Annotated[Words, typer.Option("--l2", help="cold or hot, as in cold,hot; default cold on a GPU.")] = (
-        words.many()
+    set_: Words = many("Values of an axis of the operation, as in tokens=1,64; may repeat.", "--set")
+    definition: str | None = option(None, "A flashinfer-trace definition to measure: FILE.json. Its code runs here.")
+    task: str | None = option(None, "A KernelBench task to measure: FILE.py. Its code runs here.")
+    solution: Words = many(
+        "A path of --definition (S.json, FILE.py::run or KERNEL_FOLDER::run) or --task (FILE.py). May repeat."
     )
-    prompt: Annotated[str | None, typer.Option(help="image (default), text or random positions.")] = None
-    calls: Annotated[int | None, typer.Option(help="Calls in a capture, and on a GPU in a sample at least.")] = None
-    rounds: Annotated[int | None, typer.Option(help="Rounds of interleaved samples.")] = None
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="Stop a case when every path's ratio to the baseline has an interval narrower than this: 1%."
-        ),
-    ] = None
-    budget: Annotated[float | None, typer.Option(help="Seconds for the timed rounds of all cases together.")] = None
-    sweep: Annotated[
-        bool, typer.Option("--sweep", help="Time 1 to 65536 tokens, both models, all ranks; no captures.")
-    ] = False
-    profiler: Annotated[
-        str,
-        typer.Option(help="Of the captures: kineto, or monitor (torch 2.13 and later; kineto where there is none)."),
-    ] = "kineto"
+    workload: str | None = option(None, "The cases and inputs of --definition: FILE.jsonl; else --set names them.")
+    path: Words = many(
+        "unfused, per-token or fused; or your own package.module:function, which joins them. May repeat."
+    )
+    mode: Words = many("eager, compile or graph; may repeat.")
+    l2: Words = many("cold or hot, as in cold,hot; default cold on a GPU.", "--l2")
+    prompt: str | None = option(None, "image (default), text or random positions.")
+    calls: int | None = option(None, "Calls in a capture, and on a GPU in a sample at least.")
+    rounds: int | None = option(None, "Rounds of interleaved samples.")
+    precision: str | None = option(
+        None, "Stop a case when every path's ratio to the baseline has an interval narrower than this: 1%."
+    )
+    budget: float | None = option(None, "Seconds for the timed rounds of all cases together.")
+    sweep: bool = option(False, "Time 1 to 65536 tokens, both models, all ranks; no captures.", "--sweep")
+    profiler: str = option(
+        "kineto", "Of the captures: kineto, or monitor (torch 2.13 and later; kineto where there is none)."
+    )
     device: words.Device = "auto"
-    name: Annotated[str | None, typer.Option(help="Name of the run; part of its default folder.")] = None
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", parser=words.path, help="Run folder; default ./traces/<date>-<device>-<name>."),
-    ] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in -o.")] = False
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer token counts and rounds.")] = False
-    seed: Annotated[int, typer.Option(help="Fills the inputs and shuffles the rounds.")] = 0
-    isolate: Annotated[
-        bool | None,
-        typer.Option(
-            "--isolate/--no-isolate",
-            help="Each path in a process of its own (default, but for a sweep), or all in this one.",
-        ),
-    ] = None
-    patience: Annotated[
-        float, typer.Option(help="Seconds that a path's process may take over one step before it is ended.")
-    ] = 300.0
-    against: Annotated[
-        str | None, typer.Option(help="A git revision, measured beside this tree: path fused as fused@1a2b3c4.")
-    ] = None
-    python: Annotated[
-        str | None, typer.Option(help="Another environment's Python, measured beside this one: fused@ENVIRONMENT.")
-    ] = None
-    repeats: Annotated[
-        int, typer.Option(help="Fresh processes of each path, one after another in turn; rounds are of each.")
-    ] = 1
-    nsight: Annotated[
-        Words,
-        typer.Option(help="systems or compute: run the same calls under nsys or ncu too. With --resume: add to a run."),
-    ] = words.many()
-    nsys: Annotated[
-        Path | None, typer.Option(parser=words.path, help="The nsys program, where it is not found by itself.")
-    ] = None
-    ncu: Annotated[
-        Path | None, typer.Option(parser=words.path, help="The ncu program, where it is not found by itself.")
-    ] = None
+    name: str | None = option(None, "Name of the run; part of its default folder.")
+    out: Path | None = option(
+        None, "Run folder; default ./traces/<date>-<device>-<name>.", "-o", "--out", parser=words.path
+    )
+    resume: bool = option(False, "Go on with the run in -o.", "--resume")
+    quick: bool = option(False, "Fewer token counts and rounds.", "--quick")
+    seed: int = option(0, "Fills the inputs and shuffles the rounds.")
+    isolate: bool | None = option(
+        None,
+        "Each path in a process of its own (default, but for a sweep), or all in this one.",
+        "--isolate/--no-isolate",
+    )
+    patience: float = option(300.0, "Seconds that a path's process may take over one step before it is ended.")
+    against: str | None = option(None, "A git revision, measured beside this tree: path fused as fused@1a2b3c4.")
+    python: str | None = option(None, "Another environment's Python, measured beside this one: fused@ENVIRONMENT.")
+    repeats: int = option(1, "Fresh processes of each path, one after another in turn; rounds are of each.")
+    nsight: Words = many("systems or compute: run the same calls under nsys or ncu too. With --resume: add to a run.")
+    nsys: Path | None = option(None, "The nsys program, where it is not found by itself.", parser=words.path)
+    ncu: Path | None = option(None, "The ncu program, where it is not found by itself.", parser=words.path)
     as_json: words.Json = False
 
     def options(self) -> Options:

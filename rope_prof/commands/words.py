@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 T = TypeVar("T")
+_SAID = "typer"
 
 #: The exit code of a bound that is neither kept nor broken, as far as anybody can tell.
 NOT_JUDGED = 4
@@ -35,24 +36,40 @@ def command(asked: Callable[[T], None]) -> Callable[..., None]:
     """What typer runs of a function of one frozen dataclass: an argument or option for each of its fields."""
     (kind,) = (each for name, each in get_type_hints(asked).items() if name != "return")
     hints = get_type_hints(kind, include_extras=True)
+    hints |= {f.name: Annotated[hints[f.name], f.metadata[_SAID]] for f in fields(kind) if _SAID in f.metadata}
 
     def given(**words: object) -> None:
         asked(kind(**words))
 
-    def default(of: Field[Any]) -> Any:
+    def parameter(of: Field[Any]) -> Parameter:
         found = of.default if of.default_factory is MISSING else of.default_factory()
-        return Parameter.empty if found is MISSING else found
+        default = Parameter.empty if found is MISSING else found
+        return Parameter(of.name, Parameter.KEYWORD_ONLY, default=default, annotation=hints[of.name])
 
     given.__doc__, given.__annotations__ = asked.__doc__, hints
-    given.__signature__ = Signature(  # type: ignore[attr-defined]
-        [Parameter(f.name, Parameter.KEYWORD_ONLY, default=default(f), annotation=hints[f.name]) for f in fields(kind)]
-    )
+    given.__signature__ = Signature([parameter(f) for f in fields(kind)])  # type: ignore[attr-defined]
     return given
 
 
-def many() -> Any:
-    """The default of an option that may repeat: none."""
-    return field(default_factory=list)
+def option(default: T, help: str, *names: str, **more: Any) -> T:
+    """A field of such a record: an option under those names, or its own, with typer's further words for it."""
+    made: T = field(default=default, metadata={_SAID: typer.Option(*names, help=help, **more)})
+    return made
+
+
+def many(help: str, *names: str, **more: Any) -> Any:
+    """The same of an option that may repeat: none, unless it is given."""
+    return field(default_factory=list, metadata={_SAID: typer.Option(*names, help=help, **more)})
+
+
+def needed(help: str, *names: str, **more: Any) -> Any:
+    """The same of an option that must be given."""
+    return field(metadata={_SAID: typer.Option(*names, help=help, **more)})
+
+
+def argument(help: str, **more: Any) -> Any:
+    """The same of an argument."""
+    return field(metadata={_SAID: typer.Argument(help=help, **more)})
 
 
 #: Where baselines lie, in every command alike.
