@@ -18,7 +18,6 @@ processes have no such ranks: their intervals are Student's (`student`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import comb, exp, inf
 from statistics import median as _median
@@ -29,6 +28,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rope_prof.analysis.student import quantile, tail
+from rope_prof.model.frozen import Frozen
 
 COVERAGE = 0.95
 #: Draws of a bootstrap: the ends of its interval then vary by a few percent of its width.
@@ -41,8 +41,7 @@ EACH_SIDE = 1 - (1 - COVERAGE) / 2
 LEAST_APART = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Frozen):
     """A median of `n` samples; `lo` and `hi` bound the true median with 95 % coverage, None under six samples."""
 
     median: float
@@ -137,8 +136,7 @@ def both_tails(mean: float, error: float, freedom: float) -> float:
     return min(1.0, 2 * tail(t, freedom))
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(Frozen):
     """A value, and what it is in each draw of a bootstrap. Sums, differences and multiples of such are such again."""
 
     value: float
@@ -163,8 +161,7 @@ class Drawn:
         return lo, hi
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnRounds:
+class DrawnRounds(Frozen):
     """Draws over the rounds that all of `series` have. Errors: ValueError where they share none."""
 
     medians: dict[str, Drawn]

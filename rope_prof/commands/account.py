@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from rope_prof.io.run.nsight import counters_beside
 from rope_prof.io.trace.cache import worth_caching
 from rope_prof.io.trace.captures import read_captures
 from rope_prof.io.trace.read import read_trace
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 from rope_prof.views.blocks.fixes import fix_words
 from rope_prof.views.blocks.model import mapped
@@ -32,8 +32,7 @@ from rope_prof.views.terminal.writer import printed
 UNUSABLE_EXIT: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceAccount:
+class TraceAccount(Frozen, kw_only=True):
     """A trace that was read, what is said of it, what to fix in it, and its chains."""
 
     source: Path

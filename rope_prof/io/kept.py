@@ -12,7 +12,6 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +21,7 @@ import msgspec
 
 from rope_prof import __version__
 from rope_prof.io.store import answers_kept, digest, file_digest, stamps
+from rope_prof.model.frozen import Frozen
 
 #: Larger inputs than these are dearer to hash than most answers.
 _MOST_INPUT: Final = 1 << 30
@@ -32,8 +32,7 @@ Answer = Mapping[str, bytes]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class KeptPlace:
+class KeptPlace(Frozen):
     """Where what is worked out of `inputs` lies; without a key nowhere: it is worked out each time."""
 
     inputs: tuple[Path, ...]

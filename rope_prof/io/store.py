@@ -17,9 +17,10 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from rope_prof.model.frozen import Frozen
 
 #: All entries of one store together.
 TRACES_BYTES: Final = 4 << 30
@@ -88,8 +89,7 @@ def user_cache() -> Path:
     return (Path(told) if Path(told).is_absolute() else Path.home() / ".cache") / "rope_prof"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Frozen):
     """The files of one entry by name; reading one holds it against its digest."""
 
     folder: Path
@@ -103,8 +103,7 @@ class Entry:
         return data
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Frozen):
     """The entries in one folder of `user_cache`; together `most_bytes` at most."""
 
     name: str

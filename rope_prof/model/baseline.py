@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import field
+
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.history import KeptRun
 
 #: What a word of a command line begins with that names a baseline, as `baseline:main`.
 PREFIX = "baseline:"
 
 
-@dataclass(frozen=True, slots=True)
-class KeptFigure:
+class KeptFigure(Frozen):
     """Median ns a call over `n` rounds; `lo` and `hi` bound it with 95 %, None under six rounds."""
 
     median: float
@@ -21,8 +22,7 @@ class KeptFigure:
     n: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaselineKey:
+class BaselineKey(Frozen, kw_only=True):
     """One key: what it measured, and by each clock how long a call took."""
 
     case: str
@@ -39,8 +39,7 @@ class BaselineKey:
         return f"{self.path} {self.mode} {self.l2}, {self.case}{rank}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedRun:
+class NamedRun(Frozen, kw_only=True):
     """One recording under `name`; `machine` is its kind (`machine_kind`), `created` when it was recorded.
 
     `spread`: group (mode and L2 state) -> clock -> the factor that runs of the same code stayed within on such machines

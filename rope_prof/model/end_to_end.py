@@ -6,9 +6,9 @@ its library has it. Times are samples beside these facts, with the columns of `m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Machine
 
 SCHEMA_VERSION = 1
@@ -20,8 +20,7 @@ PathStatus = Literal["measured", "wrong", "unavailable", "failed"]
 STOCK = "stock"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestSubject:
+class RequestSubject(Frozen, kw_only=True):
     """One thing that is timed."""
 
     path: str
@@ -34,8 +33,7 @@ class RequestSubject:
         return f"{self.path.replace(':', '@')}.{self.phase}.{self.mode}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFacts:
+class ModelFacts(Frozen, kw_only=True):
     """The model that was built. Weights are random; `experts` and `attention` name the library's own code for them."""
 
     preset: str
@@ -48,8 +46,7 @@ class ModelFacts:
     transformers: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestFacts:
+class RequestFacts(Frozen, kw_only=True):
     """One request: its prompt, of which some tokens are an image's, and the tokens that are decoded.
 
     A sample of the decode is `sample_tokens` tokens in the middle of the answer.
@@ -61,8 +58,7 @@ class RequestFacts:
     sample_tokens: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class Memory(Frozen, kw_only=True):
     """What was said before the start: bytes needed, and what the device had free and in all."""
 
     need_bytes: int
@@ -70,16 +66,14 @@ class Memory:
     total_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deviation:
+class Deviation(Frozen, kw_only=True):
     """Last-token logits of the prompt against those with the float64 oracle's rope: largest and root mean square."""
 
     largest: float
     rms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathFacts:
+class PathFacts(Frozen, kw_only=True):
     """One path: its status, its logits against the oracle's, and what it decodes greedily.
 
     `tokens` is empty where it was not run; `margins` are the distances between its two largest logits at each of them.
@@ -101,8 +95,7 @@ class PathFacts:
     traces: dict[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndToEnd:
+class EndToEnd(Frozen, kw_only=True):
     """One measurement of whole requests.
 
     `spread` holds, for each seed, how far the logits move when the oracle's rope is rounded up or down at random

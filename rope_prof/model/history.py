@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Machine
 
 #: Machines that have these alike are of one kind: what their runs differ by is known for all of them.
 ALIKE = ("device", "device_name", "cpu_name", "cpu_cores", "driver", "cuda", "torch", "triton")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptKey:
+class KeptKey(Frozen, kw_only=True):
     """Median ns a call of one key by each clock; `group` says what its times are like: mode and L2 state."""
 
     group: str
     medians_ns: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptRun:
+class KeptRun(Frozen, kw_only=True):
     """One recording: `code` is the same for the same code alone, `created` tells recordings apart."""
 
     created: str

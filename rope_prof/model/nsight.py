@@ -6,15 +6,14 @@ Compute, kernel by kernel, beside the least bytes of the shape. A part is None w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from rope_prof.model.frozen import Frozen
 
 NSIGHT_VERSION = 1
 #: Two tools that time the same kernels agree when their kernel time per call differs by no more than this share.
 AGREEMENT = 0.03
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolRecording:
+class ToolRecording(Frozen, kw_only=True):
     """How one tool ran: its version, its options (paths left out), the files it left in the run folder.
 
     `reason`: why there is nothing, where there is nothing. `notes`: sentences that a reader must know. `private`: the
@@ -30,8 +29,7 @@ class ToolRecording:
     private: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class Agreement(Frozen, kw_only=True):
     """One key by both tools: medians per call. `difference` = (Nsight − Kineto) / Kineto of the kernel time.
 
     `agrees` is None where one side is missing, `reason` says which.
@@ -48,8 +46,7 @@ class Agreement:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Systems:
+class Systems(Frozen, kw_only=True):
     """Nsight Systems' part. `sqlite`: its export in the run folder, with what is private taken out."""
 
     recording: ToolRecording
@@ -57,8 +54,7 @@ class Systems:
     keys: tuple[Agreement, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelCounters:
+class KernelCounters(Frozen, kw_only=True):
     """The counters of one kernel, alone on the device with cold caches. None: the tool gave none.
 
     Shares are percent of the peak that the device can sustain. `stalls`: reason -> cycles that a warp waits for it
@@ -82,8 +78,7 @@ class KernelCounters:
     stalls: dict[str, float] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeastBytes:
+class LeastBytes(Frozen, kw_only=True):
     """What the shape of a key must move at least, and what its path moves by count."""
 
     key: str
@@ -92,8 +87,7 @@ class LeastBytes:
     kineto_kernels_per_call: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compute:
+class Compute(Frozen, kw_only=True):
     """Nsight Compute's part: one call of each path, its kernels in the order of their launch."""
 
     recording: ToolRecording
@@ -101,8 +95,7 @@ class Compute:
     least: tuple[LeastBytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nsight:
+class Nsight(Frozen, kw_only=True):
     """`nsight.json`."""
 
     schema_version: int = NSIGHT_VERSION

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import msgspec
+
+from rope_prof.model.frozen import Frozen
 from rope_prof.units import counted
 
 SCHEMA_VERSION = 2
@@ -28,8 +31,7 @@ L2_STATES: tuple[L2, ...] = ("cold", "hot")
 MODES: tuple[Mode, ...] = ("eager", "compile", "graph")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AxisFacts:
+class AxisFacts(Frozen, kw_only=True):
     """One field of a case: `form` makes its part of a key's name, `noun` its words in sentences."""
 
     name: str
@@ -48,8 +50,7 @@ class AxisFacts:
         return counted(value, self.noun) if isinstance(value, int) else f"{value} {self.noun}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationFacts:
+class OperationFacts(Frozen, kw_only=True):
     """What was measured, as views and analysis know it: they import no operation.
 
     `baseline`: the path that all others are held against. `swept`: the axis of whole numbers that charts run over.
@@ -147,8 +148,7 @@ class Key:
         return f"{self.path.replace(':', '@')}.{self.mode}.{self.l2}.{self.case.name}.r{self.rank}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Machine(Frozen, kw_only=True):
     """What the run was recorded on; `None` where the machine has no such thing, or an older version did not ask.
 
     `commit` is that of the code that was measured, `dirty` whether it had changes that are in no commit; `load` the
@@ -176,8 +176,7 @@ class Machine:
     untested: tuple[str, ...] = ()  # versions that this program was not tried with: `torch 2.16.0, tried with …`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputAccuracy:
+class OutputAccuracy(Frozen, kw_only=True):
     """One output of a path against the float64 reference: as `Accuracy`, of this tensor alone.
 
     `far_share`: of its elements, those that err by over a quarter of their own value; `far_limit`: as many as may.
@@ -198,8 +197,7 @@ class OutputAccuracy:
         return self.nans > 0 or not self.max_error <= self.limit or self.far_share > self.far_limit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayoutError:
+class LayoutError(Frozen, kw_only=True):
     """What came of a path where one argument lay in memory in another way: wrong values, by `reason`."""
 
     argument: str
@@ -207,8 +205,7 @@ class LayoutError:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
+class Accuracy(Frozen, kw_only=True):
     """One path against the float64 reference on the very input that was measured.
 
     `max_error` is the largest absolute error, `limit` twice the baseline's own on that input: of all outputs together
@@ -234,8 +231,7 @@ class Accuracy:
         return own or any(output.wrong for output in self.outputs) or bool(self.layout_errors)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
+class Stopped(Frozen, kw_only=True):
     """Why the rounds of a key ended, after how many: precise enough, its time spent, or all of them done.
 
     `width`: of the interval `of` its ratio to the baseline, or of its own median, over the centre; None where it has no
@@ -249,8 +245,7 @@ class Stopped:
     asked: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyFacts:
+class KeyFacts(Frozen, kw_only=True):
     """The facts of one key. `status` says how far it came; `reason` why, where it is not `measured`.
 
     `measured`: timed, and captured (a sweep times alone). `checked`: right, but not timed on this device (the Triton
@@ -277,8 +272,7 @@ class KeyFacts:
     stopped: Stopped | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ceiling:
+class Ceiling(Frozen, kw_only=True):
     """What the card itself can do, sampled by one `method` in the very rounds of its case, under `key_name`.
 
     `copy`: a large device-to-device copy; `in_place`: one pass over the rotated views that reads and writes each byte
@@ -302,8 +296,7 @@ class Ceiling:
         return f"ceiling.{self.name}.{self.method}.{self.case.name}.r{self.rank}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Frozen, kw_only=True):
     """One recording. `command` is what was typed; `seed` orders the rounds and fills the inputs."""
 
     schema_version: int
@@ -315,7 +308,7 @@ class Run:
     machine: Machine
     operation: OperationFacts
     keys: tuple[KeyFacts, ...]
-    settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    settings: dict[str, str | int | float | bool | None] = msgspec.field(default_factory=dict)
     complete: bool = False
     ceilings: tuple[Ceiling, ...] = ()
 

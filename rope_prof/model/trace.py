@@ -8,10 +8,12 @@ A frame's rows have the file's order; nothing here sorts, repairs or drops. Load
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
+from msgspec import field
+
+from rope_prof.model.frozen import Frozen
 
 #: So many events prove a finding: enough to look at, few enough to print.
 NAMED: Final = 3
@@ -123,8 +125,7 @@ OVERHEADS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Frozen, kw_only=True):
     """One thing the file does that a reader must know: a stable `code`, a sentence, how often, what to do about it.
 
     `events`: the first of those that prove it, each with `kind` (gpu or host), `name`, `start_ns` and `dur_ns`; null
@@ -143,8 +144,7 @@ class Finding:
         return self.code.replace("_", " ")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class Trace(Frozen, kw_only=True):
     """One trace file as frames. `own` is the top-level `rope_prof` object of a trace that we recorded."""
 
     format: Format

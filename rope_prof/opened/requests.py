@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import RLock
@@ -32,6 +31,7 @@ from rope_prof.io.kept import place
 from rope_prof.io.run.requests import SAMPLES_FILE, EndToEndFolder
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.end_to_end import EndToEnd
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.report.data import WholeRequests
@@ -42,8 +42,7 @@ from rope_prof.views.timeline.step import step_panel, usual_step
 PREDICTED = "fused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profiles:
+class Profiles(Frozen, kw_only=True):
     """What all profiles of a run say: the parts of each step, what is predicted of it, why one is missing."""
 
     steps: Mapping[tuple[str, str], StepParts]

@@ -7,7 +7,7 @@ belong together and that a capture must be whole; computes nothing itself (`anal
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
@@ -31,6 +31,7 @@ from rope_prof.errors import RunError, TraceError
 from rope_prof.io.kept import place
 from rope_prof.io.run.folder import RunFolder, read_run
 from rope_prof.io.trace.read import read_trace
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.nsight import Nsight
 from rope_prof.model.run import Case, Key, KeyFacts, Run
 from rope_prof.model.trace import Trace
@@ -46,8 +47,7 @@ Read = Callable[[Path], Trace]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(Frozen):
     """One key's trace with the frame of its calls (`single_calls`)."""
 
     trace: Trace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 from rope_prof.analysis.run.rows import Row, summary
@@ -13,8 +13,7 @@ from tests.runs import facts, run, samples
 OTHERS = {"accuracy", "throttled", "other_clock"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WiderRow(Row):
+class WiderRow(Row, kw_only=True):
     """A row with one more column."""
 
     waited_ns: float = 12.0

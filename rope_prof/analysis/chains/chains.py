@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from rope_prof.analysis.chains.repeats import BREAK, Ints, find_repeats
 from rope_prof.analysis.chains.saving import CallTimes, call_times, device_idle, launch_latency
 from rope_prof.analysis.trace.groups import parts_of
 from rope_prof.analysis.trace.sites import MODULE_NUMBER, LaunchSites
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 
 #: One row per call of a chain.
@@ -44,8 +45,7 @@ CHAIN_CALLS: dict[str, Any] = {
 _STEP = re.compile(r"ProfilerStep#\d+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saving:
+class Saving(Frozen, kw_only=True):
     """What fusing every call could take off the device's span: bounds, also as shares of that span and per step.
 
     What each end rests on: `saving.LO_ASSUMES`, `HI_ASSUMES`.
@@ -59,8 +59,7 @@ class Saving:
     hi_ns_per_step: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
+class Chain(Frozen, kw_only=True):
     """One repeated sequence of GPU events. `*_ns` are sums over all calls; `floor_ns` is of one call.
 
     `events` counts kernels, sets and copies within the device. `bubble_ns` is idle of the stream between the
@@ -89,8 +88,7 @@ class Chain:
     modules: tuple[str | None, ...] = ()  # the torch module of each event of `names`, where all calls are in the same
 
 
-@dataclass(frozen=True, slots=True)
-class Chains:
+class Chains(Frozen):
     """The chains of a trace, the most worth fusing first, and their calls (schema CHAIN_CALLS)."""
 
     steps: int | None

@@ -13,7 +13,6 @@ waited for: the event that ended last before, at most `RETURNS_NS` ago, is taken
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -23,6 +22,7 @@ from rope_prof.analysis.chains.events import NONE, Bools, ChainEvents
 from rope_prof.analysis.chains.repeats import Ints
 from rope_prof.analysis.chains.saving import Latency
 from rope_prof.analysis.trace.spans import SpanSet, union
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 
 #: Calls in which a host may wait for the GPU.
@@ -33,16 +33,14 @@ RETURNS_NS: Final = 50_000
 HELD_NS: Final = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class CriticalPath:
+class CriticalPath(Frozen):
     """The events of the device that lie on it, and the host's time that does."""
 
     events: Bools
     host: SpanSet
 
 
-@dataclass(frozen=True, slots=True)
-class _Waits:
+class _Waits(Frozen):
     """The host's waits for the GPU by their end: the launching thread (`Events.thread`), the event each ended with."""
 
     thread: Ints

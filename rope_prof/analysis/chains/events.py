@@ -7,7 +7,6 @@ end: at a kernel that no pointwise fusion takes in, at a copy to or from the hos
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +19,7 @@ from rope_prof.analysis.trace.groups import group_numbers, holding
 from rope_prof.analysis.trace.kernel_class import ATTENTION, CONVOLUTION, GEMM
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.spans import InOrder, frame_union, in_order, length, row_order
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 
 Bools = npt.NDArray[np.bool_]
@@ -40,8 +40,7 @@ _COLUMNS = (
 _Rows = dict[tuple[Any, Any], Ints]
 
 
-@dataclass(frozen=True, slots=True)
-class ChainEvents:
+class ChainEvents(Frozen):
     """The GPU events of one device as columns, lane after lane. A launch that is not in the file is `NONE`.
 
     `by_stream` are the events stream after stream, whoever launched them, and `stream_next` the index of the one that

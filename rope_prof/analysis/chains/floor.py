@@ -25,6 +25,7 @@ import polars as pl
 
 from rope_prof.analysis.chains.events import ChainEvents
 from rope_prof.analysis.chains.repeats import Ints
+from rope_prof.model.frozen import Frozen
 from rope_prof.units import US
 
 #: Smaller or shorter copies are over before they reach the memory's bandwidth: starting one takes about 2 µs.
@@ -65,24 +66,21 @@ _LISTS = frozenset(("cat", "stack"))
 _ANY = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainFloor:
+class ChainFloor(Frozen):
     """`ns` of one call, or None and the `reason`."""
 
     ns: int | None
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bandwidth:
+class Bandwidth(Frozen, kw_only=True):
     """Bytes a ns (GB/s), read and written, and where from; None with the `source` saying what is missing."""
 
     bytes_a_ns: float | None
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Tensor:
+class _Tensor(Frozen):
     """One input and its type (`_ANY`: not told)."""
 
     shape: tuple[int, ...]
@@ -97,8 +95,7 @@ class _Tensor:
         return self.elements * (ITEM_BYTES.get(self.kind) or item)
 
 
-@dataclass(frozen=True, slots=True)
-class _Operator:
+class _Operator(Frozen):
     name: str
     start_ns: int
     inputs: tuple[_Tensor, ...]

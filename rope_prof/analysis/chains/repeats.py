@@ -12,11 +12,12 @@ n log n: prefix doubling (Manber and Myers, 1993), LCP from the kept ranks, LCP 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+
+from rope_prof.model.frozen import Frozen
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -28,16 +29,14 @@ CHANCE = 1e-3
 LOOP = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Frozen):
     """A word and the places where it starts, in order, none overlapping another."""
 
     word: tuple[int, ...]
     starts: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Null:
+class _Null(Frozen):
     """Independent draws: `cost[i]` is the negative log probability of symbol i."""
 
     cost: Floats
@@ -56,8 +55,7 @@ class _Null:
         return chance
 
 
-@dataclass(frozen=True, slots=True)
-class _Folded:
+class _Folded(Frozen):
     """The runs between breaks, each once, behind each a separator of its own; `weight` counts them."""
 
     text: Ints
@@ -137,8 +135,7 @@ def _is_chance(repeat: Repeat, text: Ints, null: _Null) -> bool:
     return whole < 2 or bool(null.by_chance(cost, np.array([whole]), edges=2)[0])
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Candidate:
+class _Candidate(Frozen, order=True):
     """The first `length` symbols of suffixes low..high; `bound`: what they compress if none overlaps."""
 
     bound: int

@@ -24,14 +24,13 @@ That is of one call. What all calls take off the device's span is no sum of it: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from rope_prof.analysis.chains.events import NONE, ChainEvents
 from rope_prof.analysis.chains.repeats import Ints
 from rope_prof.analysis.stats import percentiles
+from rope_prof.model.frozen import Frozen
 
 Bools = npt.NDArray[np.bool_]
 #: An eager launch of one Triton kernel through its public call: 15 to 20 µs measured on an H200's host.
@@ -48,8 +47,7 @@ HI_ASSUMES = (
 _FAR = np.int64(1) << 60
 
 
-@dataclass(frozen=True, slots=True)
-class CallTimes:
+class CallTimes(Frozen):
     """Per call of one chain: sums and the interval of the saving, all in ns."""
 
     first_start: Ints
@@ -66,16 +64,14 @@ class CallTimes:
     gpu_most: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
+class Latency(Frozen):
     """Launch call to start on an idle stream: the least seen, and what nine of ten stay under."""
 
     least: int
     usual: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChainIdle:
+class ChainIdle(Frozen):
     """When the whole device idled: starts and ends of the gaps, and their running sum."""
 
     start: Ints
@@ -147,8 +143,7 @@ def call_times(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _After:
+class _After(Frozen):
     """The event after each call on its stream: until when its start can move up, and what it waits for."""
 
     until: Ints

@@ -18,7 +18,6 @@ calls differ, presumably by where their buffers lie (`captures`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import exp, log
 from statistics import median
 
@@ -26,6 +25,7 @@ import polars as pl
 
 from rope_prof.analysis.comparison.family import t_interval
 from rope_prof.analysis.stats import COVERAGE, Figure
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Key, Run
 
 #: So many times the largest difference of the reference calls may be that of a path.
@@ -39,8 +39,7 @@ LEAST_ANCHORS = 3
 CAPTURES = 1.0025
 
 
-@dataclass(frozen=True, slots=True)
-class Between:
+class Between(Frozen):
     """Runs of the same code differ by up to `factor` (at least 1) either way; `how` that is known."""
 
     factor: float

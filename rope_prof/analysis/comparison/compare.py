@@ -12,7 +12,7 @@ interval. Differences of two runs stand only if they stand among all of their me
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rope_prof.analysis.comparison.apart import Between
 from rope_prof.analysis.comparison.evidence import BothSides, BubbleParts, Evidence, Known, WithheldError, evidence
@@ -21,6 +21,7 @@ from rope_prof.analysis.comparison.sides import NotComparableError, Side, differ
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.verdict import SAME_WITHIN, Word, judge
 from rope_prof.errors import UsageError
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Case, KeyFacts
 
 #: What the samples alone tell.
@@ -29,8 +30,7 @@ METRICS = ("wall", "device")
 ALL_METRICS = (*METRICS, "kernels", "bubble")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Frozen, kw_only=True):
     """One metric of one pair of keys. `ratio` is baseline / candidate; `reason` says why it is UNKNOWN or UNDECIDED.
 
     `before` and `after`: the medians of both sides, in ns per call; of `kernels` their number per call.

@@ -19,6 +19,7 @@ from rope_prof.analysis.comparison.sides import Side
 from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.run.processes import over_pairs, pair_logs, turns
 from rope_prof.analysis.stats import COVERAGE, Figure, apart_ratio, figure, middle, one_side, paired_ratio
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Case, Key, KeyFacts
 from rope_prof.units import duration
 
@@ -31,8 +32,7 @@ class WithheldError(Exception):
     """There is no ratio, and the message is why."""
 
 
-@dataclass(frozen=True, slots=True)
-class BubbleParts:
+class BubbleParts(Frozen):
     """What the corrected bubble is the sum of, in ns per call, either may be negative: `host` = wall - device time with
     a full queue, `queue` = that device time - busy; of the same medians as a run's own table.
     """
@@ -41,8 +41,7 @@ class BubbleParts:
     queue: float
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Frozen):
     """`apart`: of two runs, whose rounds alone decide nothing. The other fields are those of a `Verdict`."""
 
     ratio: Figure | None
@@ -78,8 +77,7 @@ class BothSides:
         return _SideOfKey(self.base, left), _SideOfKey(self.cand, right)
 
 
-@dataclass(frozen=True, slots=True)
-class _SideOfKey:
+class _SideOfKey(Frozen):
     """One key on its side."""
 
     side: Side

@@ -13,18 +13,17 @@ difference must pass both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import log, sqrt
 from statistics import fmean, variance
 
 from rope_prof.analysis.stats import both_tails, interval_of_logs
+from rope_prof.model.frozen import Frozen
 
 #: The chance that is granted, to one comparison and to a family.
 ALPHA = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Frozen):
     """All verdicts of one metric: of `judged`, `differ` by themselves, `by_chance` of identical sides would on average;
     `kept` still differ after Holm's correction.
     """

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from rope_prof.analysis.comparison.compare import ALL_METRICS, Verdict
 from rope_prof.errors import UsageError
+from rope_prof.model.frozen import Frozen
 
 #: `undecided`: the interval holds the bound, or there is nothing to judge by.
 Held = Literal["holds", "fails", "undecided"]
@@ -20,8 +20,7 @@ Checked = tuple["Gate", Verdict, Held]
 _GATE = re.compile(rf"\s*({'|'.join(ALL_METRICS)})\s*>\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Frozen):
     """`wall>3%`: the candidate may not take over 3 % more wall time than the baseline."""
 
     metric: str

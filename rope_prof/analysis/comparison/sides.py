@@ -14,6 +14,7 @@ import polars as pl
 
 from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.errors import RopeProfError
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Key, KeyFacts, Run
 
 #: What two keys must have alike to be compared beside operation and axes, as people call it.
@@ -64,8 +65,7 @@ class Side:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Frozen):
     """What both sides must have alike and have not: `what` (device, dtype, ...), and the values of each."""
 
     what: str

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Final, Literal
+
+from rope_prof.model.frozen import Frozen
 
 Kind = Literal["copies", "launches", "host", "chain", "wait", "communication", "grid", "occupancy", "rank"]
 #: What saves less than this part of its device's span at most is nothing to fix.
 WORTH: Final = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixPlace:
+class FixPlace(Frozen, kw_only=True):
     """The costliest instance: its time on the file's clock, and what launched it as far as the file tells.
 
     `operator`: the outermost one on the host; `module`, `line`: of Python, where stacks were recorded. `source`: the
@@ -29,8 +30,7 @@ class FixPlace:
     source: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fix:
+class Fix(Frozen, kw_only=True):
     """One loss of a device. `lo_ns` to `hi_ns`: what mending it takes off the span; bounds of two may overlap.
 
     `subject`: the copy's way, the waiting call, the collective, the first kernel of a chain, how a rank is late.
@@ -65,8 +65,7 @@ class Fix:
         return asdict(self) | {"share": self.share}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fixes:
+class Fixes(Frozen, kw_only=True):
     """All that is worth it, the most first. `reason`: why there is none, where the file is not to be trusted."""
 
     fixes: tuple[Fix, ...] = ()

@@ -9,16 +9,16 @@ the hosts wait for their devices: of what it costs no more counts than it is beh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rope_prof.model.frozen import Frozen
+
 Int64s = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrivals:
+class Arrivals(Frozen):
     """One rank at the collectives: how often it came last, and how much later all others came on for it alone.
 
     `worst_start_ns`: when it came, on its own clock, to the one that they waited longest at, for `worst_wait_ns`; None
@@ -31,8 +31,7 @@ class Arrivals:
     worst_wait_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
+class Times(Frozen, kw_only=True):
     """A row a rank, a column a collective, by its end; all on one clock. Fields as in `clock.Collective`.
 
     `behind`: how much later than the last of the other hosts the host of a rank launched it. Without it or `syncs`
@@ -46,8 +45,7 @@ class Times:
     syncs: Int64s | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
+class _Wait(Frozen):
     """One delay: whose, at which collective it shows, the lead of the others, and whether that host was the cause."""
 
     rank: int

@@ -8,20 +8,19 @@ Offsets are one constant a rank over the window: drift within it is part of the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from rope_prof.analysis.ranks.arrivals import Arrivals, Int64s, Times, arrivals, behind
+from rope_prof.model.frozen import Frozen
 
 LEAST: Final = 3
 #: Ends that still differ by more than this share of the time from one collective to the next are not of one group.
 WIDEST: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collective:
+class Collective(Frozen, kw_only=True):
     """The executions of one collective on one rank, in order.
 
     `frees_ns`: since when no other kernel had run on its device at the end. `launches_ns`: when the host launched it;
@@ -35,16 +34,14 @@ class Collective:
     syncs: Sequence[int] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
+class Clock(Frozen, kw_only=True):
     """One rank's clock minus the ranks' median: subtract `offset_ns` from its times. `spread_ns`: median deviation."""
 
     offset_ns: int
     spread_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
+class Clocks(Frozen, kw_only=True):
     """By rank, in the order given; empty with a `reason` where the collectives do not tell."""
 
     collectives: int = 0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from rope_prof.analysis.ranks.arrivals import Arrivals
 from rope_prof.analysis.ranks.clock import Clock
+from rope_prof.model.frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankUse:
+class RankUse(Frozen, kw_only=True):
     """One trace. Times are sums over its devices, None where nothing could be accounted for; shares withheld: None."""
 
     rank: int | None
@@ -41,8 +40,7 @@ class RankUse:
     arrivals: Arrivals | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RangeAcross:
+class RangeAcross(Frozen, kw_only=True):
     """One range on every rank, in the order of `Recording.ranks`; None where a rank lacks it or it is withheld.
 
     `call_ns`: a call from its first GPU event to its last, the median of the calls. `host_ns`: all closed calls
@@ -60,8 +58,7 @@ class RangeAcross:
     host_calls: tuple[int | None, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Straggler:
+class Straggler(Frozen, kw_only=True):
     """A late rank: `how` it shows, what it costs the others, and the range in which it loses the time, `on` what."""
 
     rank: str
@@ -73,8 +70,7 @@ class Straggler:
     on: Literal["gpu", "host"] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostLate:
+class HostLate(Frozen, kw_only=True):
     """A range whose calls took the host of one rank longer than the middle of the ranks, all calls together."""
 
     range: str

@@ -7,7 +7,7 @@ folder, there are several recordings in it: they are told apart by their time an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from statistics import median
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from rope_prof.analysis.ranks.losses import rank_fixes
 from rope_prof.analysis.ranks.rank import RangeAcross, RankUse, Straggler
 from rope_prof.analysis.ranks.rows import ROWS
 from rope_prof.analysis.trace.gaps import CAUSES
+from rope_prof.model.frozen import Frozen
 from rope_prof.units import duration
 
 SCHEMA_VERSION: Final = 1
@@ -30,8 +31,7 @@ UNKNOWN_RANKS: Final = "neither these files nor their names say which rank they 
 HOST: Final = ("host_ns", "host_calls")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
+class Recording(Frozen, kw_only=True):
     """The ranks of one folder and time. `notes` say what a reader must know of it as a whole."""
 
     name: str
@@ -50,8 +50,7 @@ class Recording:
         return UNKNOWN_RANKS in self.notes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RanksReport:
+class RanksReport(Frozen, kw_only=True):
     """All recordings; `as_json` is the documented contract."""
 
     schema_version: int

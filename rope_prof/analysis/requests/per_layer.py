@@ -8,16 +8,15 @@ is in neither; the prompt, which no graph replays, eager, where it is in both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rope_prof.analysis.requests.requests import BASELINE, RequestRow
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.stats import Figure
 from rope_prof.model.end_to_end import STOCK, EndToEnd, Phase, StepMode
+from rope_prof.model.frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerLayer:
+class PerLayer(Frozen, kw_only=True):
     """`before_ns`, `after_ns`: a call of unfused and of `path` over the tokens of a step of `phase`, in `mode`.
     `predicted_ns`: what all layers save of a step; `measured_ns`: the difference of the two paths' medians; `token_ns`:
     the unfused step, `stock_ns` the library's own where it was timed.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -19,6 +18,7 @@ from rope_prof.analysis.stats import Figure, figure, paired_ratio
 from rope_prof.analysis.trace.calls import as_cpu, innermost, matching, recorded_on_cpu
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.model.end_to_end import STOCK, EndToEnd, PathFacts, RequestSubject
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 
 #: What the others are held against: the chain as it was served before the fused kernel.
@@ -27,8 +27,7 @@ BASELINE = "unfused"
 MODES = ("graph", "eager")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRow:
+class RequestRow(Frozen, kw_only=True):
     """One path in one decode mode. `gain` is the share of time saved against the unfused chain in the same mode,
     `over_stock` against the library's own rope: what a user has who changes nothing.
 
@@ -99,8 +98,7 @@ def _gain(baseline: PerRound, candidate: PerRound) -> Figure | None:
     return Figure(1 - ratio.median, lo, hi, ratio.n)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogitsAgreement:
+class LogitsAgreement(Frozen, kw_only=True):
     """Whether a path's logits and greedy tokens are the stock model's, as far as rounding lets them be.
 
     `same_tokens` counts the greedy tokens before the first that differs from stock's; `margin` is the distance of the
@@ -153,8 +151,7 @@ def _until(tokens: tuple[int, ...], other: PathFacts) -> tuple[int, float | None
     return min(len(tokens), len(other.tokens)), None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepParts:
+class StepParts(Frozen, kw_only=True):
     """Where a profiled step's device time went, of all steps; the four parts add up to `span_ns` exactly.
 
     All are sums over the `steps`. A gap belongs to the rope where the GPU event that ends it does: the device waited
@@ -218,8 +215,7 @@ def _summed(events: pl.DataFrame, counts: Mapping[str, int]) -> StepParts:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
+class Prediction(Frozen, kw_only=True):
     """What the unfused profile said of one phase, and what came of it.
 
     `saved` is the share of the unfused step that `path` saves, paired by round; `saved_ns` that of a step of

@@ -7,18 +7,17 @@ begin at any number, so that layer n of a step is the n-th that began inside it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from rope_prof.analysis.requests.requests import PARTS
 from rope_prof.analysis.trace.calls import as_cpu, call_frame, recorded_on_cpu
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StepCalls:
+class StepCalls(Frozen, kw_only=True, eq=False):
     """What a profile of one path and phase holds: frames as `analysis.trace.calls.CALLS`, by host start."""
 
     steps: pl.DataFrame

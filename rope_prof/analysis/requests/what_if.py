@@ -30,6 +30,7 @@ from rope_prof.analysis.trace.calls import matching
 from rope_prof.analysis.trace.gaps import SYNC_CALL
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.errors import TraceError
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 from rope_prof.units import MS
 
@@ -42,8 +43,7 @@ _DIGITS = 1e-9
 DISTURBED = 1.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhatIf:
+class WhatIf(Frozen, kw_only=True):
     """Per step, in ns: fusing saves from `lo_ns` to `hi_ns` of `step_ns`. `inflation` = profiled / unprofiled step.
 
     `lo_ns` leaves one launch of each rope call; `hi_ns` leaves nothing: no fusion saves more. From `steps` profiled
@@ -97,8 +97,7 @@ class Pieces:
         return PieceRuns(first, counts, np.where(busy, before - np.repeat(before[first], counts), np.inf), total)
 
 
-@dataclass(frozen=True, slots=True)
-class PieceRuns:
+class PieceRuns(Frozen):
     """Runs of pieces: `first` piece, how many, the `work` of all; `lead`: enqueued in a run before each of its pieces,
     infinite where the piece enqueues nothing.
     """

@@ -8,12 +8,14 @@ clock, a launch by the host's: that is what it costs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import polars as pl
+from msgspec import field
 
 from rope_prof.analysis.run.series import PerRound, Series, series
 from rope_prof.analysis.stats import Figure, figure
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import CEILINGS, Case, Ceiling, CeilingName, Run
 from rope_prof.units import SECOND
 
@@ -33,8 +35,7 @@ CHAIN_NODES: Mapping[str, tuple[str, ...]] = {"cold": ("write.cold", "serial"), 
 EMPTY_NODES = ("serial",)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(Frozen, kw_only=True):
     """One method of one ceiling: ns of a call (of a node, for `graph_node`). `best`: the way that holds.
 
     `device_ns`: by the device's own clock, where that is not the one that counts; None where it has none.
@@ -47,8 +48,7 @@ class Measured:
     device_ns: Figure | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ceilings:
+class Ceilings(Frozen, kw_only=True):
     """The best known way of each ceiling of a case; None where it was not measured.
 
     `graph_gap_ns`: what a node of a chain costs beyond its own busy time, of nodes that wait for the one before; by the

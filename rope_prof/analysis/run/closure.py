@@ -12,8 +12,8 @@ under `MOST_PASSES` passes over the case's views for each kernel, and no faster 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Key
 from rope_prof.units import US
 
@@ -25,8 +25,7 @@ MOST_PASSES = 2.0
 MOST_SERVED = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(Frozen, kw_only=True):
     """What is known of one key, ns a call. `copied_ns`: what its bytes would take in a copy; `pass_bytes`: of one pass
     over the case's views; `traced_gap_ns`: what a kernel of its captured replay waits for the one before; `overlaps`:
     its launches do, and no gaps are taken of them. `left_ns`: the 95 % interval of what busy and gaps leave, None under
@@ -46,8 +45,7 @@ class Account:
     left_ns: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
+class Balance(Frozen, kw_only=True):
     """device = busy + gaps + residual, ns a call; `share`: residual / device. `closes`: it is under 5 % either way and
     the bytes are possible; `reason`: why not.
     """

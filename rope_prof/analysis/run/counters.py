@@ -7,8 +7,8 @@ time, stalls by the same; a figure that any of the kernels lacks is None for the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.nsight import Compute, KernelCounters, LeastBytes
 
 #: Of the counters of a kernel: what adds up over a call, and what is a share.
@@ -16,8 +16,7 @@ ADDED = ("duration_ns", "dram_read_bytes", "dram_write_bytes", "l2_bytes")
 SHARES = ("dram_percent", "l2_percent", "sm_percent", "occupancy_percent", "occupancy_limit_percent")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallCounters:
+class CallCounters(Frozen, kw_only=True):
     """One call of one key under `ncu`: each kernel alone on the device, so times do not add up to a call's own.
 
     `excess`: bytes of DRAM read and written / least bytes; under 1 where the L2 keeps what was written. `stalls`:

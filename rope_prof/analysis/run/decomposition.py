@@ -20,7 +20,6 @@ and never close.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -29,13 +28,13 @@ from rope_prof.analysis.run.ceilings import Measured, best, chain_node, launch_g
 from rope_prof.analysis.run.closure import Account, Balance, balance
 from rope_prof.analysis.run.series import Series, chain, ranked, series, sibling
 from rope_prof.analysis.stats import LEAST, Drawn, DrawnRounds, drawn_mean, drawn_rounds, known
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Key, Run
 
 BY_DIFFERENCE = "by difference"
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Frozen):
     """ns a call that the candidate saves here; `lo` and `hi` None under six shared rounds. `how` it was measured."""
 
     name: str
@@ -45,8 +44,7 @@ class Term:
     how: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decomposition:
+class Decomposition(Frozen, kw_only=True):
     """`total`: wall saved. `residual` and `residual_share` (of the total) None where the terms are by difference.
 
     `sides`: baseline and candidate, each held against its own device time; `parts`: their residuals, which add up to
@@ -65,8 +63,7 @@ class Decomposition:
     sides: tuple[Balance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(Frozen):
     """What one key brings: its busy time, the known numbers of its path, and what a kernel's gap is taken from.
 
     `gap`: the name of its series and what is to be taken off it; None where no launch waits for the one before.
@@ -81,8 +78,7 @@ class _Side:
     lacks: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Frozen):
     """What a kernel costs beyond its own busy time: the median of `measured` less `own_ns`; `overlaps`: nothing."""
 
     measured: Measured

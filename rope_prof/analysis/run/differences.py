@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Run
 
 #: Field of the machine -> what people call it, in the order of a report.
@@ -34,8 +33,7 @@ CLOCKS = {"sm_clock_mhz": "SM clock, MHz", "memory_clock_mhz": "memory clock, MH
 CLOCKS_WITHIN = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Unlike:
+class Unlike(Frozen):
     """One fact that differs, as both runs have it; None where a run does not say."""
 
     what: str

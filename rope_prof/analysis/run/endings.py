@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import WHYS, Stopped, Why
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Frozen):
     """All keys whose rounds ended for one reason: `keys` are their places in what was given, `rounds` their counts."""
 
     why: Why

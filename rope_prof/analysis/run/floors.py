@@ -6,16 +6,15 @@ A floor is the best known way, not a proof: a share over 1 means that a path doe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.run.series import UNRANKED
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Case
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Floor:
+class Floor(Frozen, kw_only=True):
     """One key against its floors. `floor_ns` is the larger of the two: a launch runs beside the kernel before it.
 
     `launch_ns`: one launch (one graph node in mode graph). `bytes_ns`: one pass over the views. `share`: floor / wall.

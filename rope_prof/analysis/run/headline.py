@@ -8,16 +8,15 @@ then eager against eager, by the wall and by the device's own clock, which no la
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rope_prof.analysis.run.modes import ModeRow
 from rope_prof.analysis.run.series import Series, chain, ranked, sibling
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import MODES, Case, Clock, Key, Mode, Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModeStep:
+class ModeStep(Frozen, kw_only=True):
     """baseline in one mode / path in one mode by one clock: over 1 the path is faster. Medians in ns a call."""
 
     base_mode: Mode
@@ -28,8 +27,7 @@ class ModeStep:
     after_ns: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BestAgainstBest:
+class BestAgainstBest(Frozen, kw_only=True):
     """One path of one case. `best`: each side in its fastest mode by the wall. `same`: both in one mode, by the wall,
     the eager one last; `device`: eager against eager by the device's clock, None without one.
     """

@@ -6,17 +6,16 @@ Every figure is a paired ratio of walls in the rounds that both sides share: ove
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
 from rope_prof.analysis.run.series import Series, chain, ranked, series, sibling, wall
 from rope_prof.analysis.stats import Figure, figure, paired_ratio
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import MODES, Case, Key, Mode, Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModeRow:
+class ModeRow(Frozen, kw_only=True):
     """One path in all its modes. `wall_ns`, `fusing`: by mode; what was not measured, or is wrong, is not in them.
 
     `compiler`: wall eager / wall compile of the path itself; `graph`: eager / graph. `fusing`: wall of the baseline /

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -16,11 +15,11 @@ from rope_prof.analysis.run.modes import ModeRow, modes
 from rope_prof.analysis.run.rank_causes import RankCauses, rank_causes
 from rope_prof.analysis.run.rows import Row, case_ceilings, rows_of
 from rope_prof.analysis.run.series import series
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Numbers:
+class Numbers(Frozen, kw_only=True):
     """The analysis of one run; all in the run's order."""
 
     run: Run

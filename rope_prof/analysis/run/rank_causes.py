@@ -9,7 +9,6 @@ its interval and by `SLOW_SHARE` at least. Replays of a graph need no host: they
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from math import exp, log, sqrt
 from statistics import fmean, median, stdev
@@ -19,6 +18,7 @@ from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.run.series import Series
 from rope_prof.analysis.stats import COVERAGE, Figure, apart_ratio, interval_of_logs, one_side
 from rope_prof.analysis.verdict import judge
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.samples import ALONE
 
 #: Cards of one kind differ by less.
@@ -32,8 +32,7 @@ By = Literal["wall", "device"]
 Cause = Literal["card", "host", "self", "shared host", "shared card"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slowness:
+class Slowness(Frozen, kw_only=True):
     """One comparison over the keys of a rank: the median of the ratios (over 1: slower), and how many keys are slow."""
 
     ratio: float
@@ -46,8 +45,7 @@ class Slowness:
         return 2 * self.slow > self.keys
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankCauses:
+class RankCauses(Frozen, kw_only=True):
     """One rank. `own_*`: alone against the other ranks alone; `shared_*`: at once against alone; None: not measured.
 
     Bubbles are medians over its keys, in ns a call: wall less busy time, at once and alone. `causes`: see `Cause`.
@@ -63,8 +61,7 @@ class RankCauses:
     causes: tuple[Cause, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Timed:
+class _Timed(Frozen, kw_only=True):
     """One key of one rank by one clock: alone and at once."""
 
     rank: int

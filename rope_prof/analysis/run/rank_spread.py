@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
 
 from rope_prof.analysis.run.rows import Row
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Case
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankSpread:
+class RankSpread(Frozen, kw_only=True):
     """One path, mode and L2 state of a case over its ranks, `timed` of which have wall times; `lost` ones say why.
 
     `slow` is the rank of the longest wall time per call, `ratio` that over the ranks' median.

@@ -8,13 +8,13 @@ the L2. A point above the roof is shown as it is: an L2 that keeps what the kern
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
 from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.floors import Floor, roofline
 from rope_prof.analysis.run.rows import Row
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.nsight import Compute, KernelCounters
 from rope_prof.units import SECOND
 
@@ -25,8 +25,7 @@ PEAK_WITHIN = 0.05
 _LEAST_PERCENT = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathRoof:
+class PathRoof(Frozen, kw_only=True):
     """One row of a case under its roof; None where something was not measured, or the bytes are not known.
 
     `busy_per_s`, `wall_per_s`: bytes a second while the kernels run, and over the whole unprofiled call. `copy_share`:
@@ -84,8 +83,7 @@ def pass_point(limits: Ceilings) -> tuple[int, float] | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelRoof:
+class KernelRoof(Frozen, kw_only=True):
     """One kernel alone on the device, by its counters. `percent`: of the peak that this memory can sustain."""
 
     kernel: KernelCounters

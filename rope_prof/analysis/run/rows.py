@@ -19,7 +19,7 @@ wall, or the table says that they do not.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import polars as pl
 
@@ -29,6 +29,7 @@ from rope_prof.analysis.run.conditions import other_clock
 from rope_prof.analysis.run.processes import Turns, ratio, turns
 from rope_prof.analysis.run.series import UNRANKED, Series, chain, ranked, series, sibling, wall
 from rope_prof.analysis.stats import Figure, figure, tenths
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run, Stopped
 from rope_prof.units import SECOND
 
@@ -50,8 +51,7 @@ def raw_trusted(inflation: float | None) -> bool:
     return inflation is not None and 1 / INFLATION_LIMIT <= inflation <= INFLATION_LIMIT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Frozen, kw_only=True):
     """One key in the table: the contract of `show --json` (`views.words.run_json`), which has its fields in this order.
 
     `bubble_corrected_ns` is the sum of `bubble_host_ns` (wall - device time with a full queue) and `bubble_queue_ns`

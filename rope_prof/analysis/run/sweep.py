@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
@@ -11,6 +10,7 @@ import polars as pl
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.run.series import UNRANKED
 from rope_prof.analysis.verdict import judge
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import OperationFacts
 
 #: The columns of a sweep behind those of the case, one an axis.
@@ -70,8 +70,7 @@ def _line(row: Row) -> tuple[Any, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Widths:
+class Widths(Frozen):
     """How wide the intervals of one column of a sweep are, each over its median: the middle one and the widest.
 
     `widest_at`: the place of the widest in the frame. `without`: figures that have no interval (under six rounds).

@@ -5,7 +5,6 @@ Totals are exact integers of what the file holds; nothing is judged here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from rope_prof.analysis.trace.gaps import Host, Launches, Rungs, edges, idle_by_
 from rope_prof.analysis.trace.groups import group_numbers, holding
 from rope_prof.analysis.trace.launches import NODE_ENDS
 from rope_prof.analysis.trace.spans import SpanSet, frame_in_order, frame_union, gaps, total_time, window
+from rope_prof.model.frozen import Frozen
 
 #: The columns of `launched` that an account needs; gathering the others costs more than the account.
 NEEDED: Final = (
@@ -25,8 +25,7 @@ NEEDED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamUse:
+class StreamUse(Frozen, kw_only=True):
     """One stream over the span of its device: busy_ns + the causes = the device's span_ns."""
 
     stream: int | None
@@ -35,8 +34,7 @@ class StreamUse:
     idle_by_cause_ns: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceUse:
+class DeviceUse(Frozen, kw_only=True):
     """One device between its first start and its last end. What is withheld is None, for the `reason`.
 
     A profile of totals alone has no times: all but the device, its kernels and their time is None then.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import polars as pl
@@ -22,6 +22,7 @@ from rope_prof.analysis.trace.openings import left_open
 from rope_prof.analysis.trace.phases import PhaseUse, phase_use
 from rope_prof.analysis.trace.ranges import Outside, RangeUse, by_busy_time, outside, range_use
 from rope_prof.analysis.trace.sites import LaunchSites
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Finding, Format, Trace, proof
 
 SCHEMA_VERSION: Final = 1
@@ -29,16 +30,14 @@ SCHEMA_VERSION: Final = 1
 FAR_NS: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
+class Links(Frozen, kw_only=True):
     """GPU events with and without a launch call in the file."""
 
     linked: int
     unlinked: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
+class Analysis(Frozen, kw_only=True):
     """What `analyze` says; `as_json` is the documented contract. `unusable` traces have no devices."""
 
     schema_version: int

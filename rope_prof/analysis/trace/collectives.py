@@ -7,7 +7,6 @@ Communication is *exposed* while no other kernel runs on the device.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
@@ -15,6 +14,7 @@ import polars as pl
 from rope_prof.analysis.trace.calls import innermost
 from rope_prof.analysis.trace.groups import holding
 from rope_prof.analysis.trace.spans import frame_union, join
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 
 #: Kernels of the libraries that communicate.
@@ -24,8 +24,7 @@ COMMUNICATES: Final = (
 _RANGE: Final = r"^(?:nccl|rccl|c10d|gloo|ucc|xccl):"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Communication:
+class Communication(Frozen, kw_only=True):
     """One device's communication: `busy_ns` = `exposed_ns` (no other kernel runs) + `overlapped_ns`."""
 
     kernels: int

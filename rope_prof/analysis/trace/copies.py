@@ -5,20 +5,19 @@ A copy is not work like any other: `only_ns` is when copies run and nothing else
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from rope_prof.analysis.trace.spans import frame_union, join, length
+from rope_prof.model.frozen import Frozen
 
 _WAY: Final = r"(?i)\b([HDAP])to([HDAP])\b"
 #: Copies that alone take up so much of a device's span are what it waits for.
 BOUND: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyUse:
+class CopyUse(Frozen, kw_only=True):
     """Copies of one direction and host memory. Bytes and rates are None where the file does not say the bytes."""
 
     direction: str  # HtoD, DtoH, DtoD, PtoP, ...

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.calls import innermost
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
 from rope_prof.units import US
 
@@ -53,8 +53,7 @@ def told(gaps: pl.DataFrame, trace: Trace) -> pl.DataFrame:
     return gaps.with_columns(innermost(frame, gaps).alias(name) for name, frame in names.items())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Idle:
+class Idle(Frozen, kw_only=True):
     """The idle time of one capture.
 
     `causes`: (cause, ns a call, share of the idle time), the largest first. `lengths_ns`: of every whole gap, in the

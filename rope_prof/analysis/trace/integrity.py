@@ -7,7 +7,6 @@ Findings that only inform (`INFORMS`) change no verdict.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import polars as pl
@@ -24,6 +23,7 @@ from rope_prof.analysis.trace.missing import missing
 from rope_prof.analysis.trace.overlaps import overlaps
 from rope_prof.analysis.trace.proof import shown
 from rope_prof.analysis.trace.spans import frame_union, gaps, total_time, window
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Finding, Trace, proof
 from rope_prof.units import SECOND, counted
 
@@ -69,8 +69,7 @@ ONE_WAIT_SHARE: Final = 0.5
 ONE_WAIT_NS: Final = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Integrity:
+class Integrity(Frozen, kw_only=True):
     """The verdict and why."""
 
     verdict: Verdict

@@ -8,7 +8,6 @@ A step that holds requests of both kinds is `mixed`; a name of another stage kee
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
@@ -16,6 +15,7 @@ import polars as pl
 from rope_prof.analysis.trace.calls import call_rows
 from rope_prof.analysis.trace.gaps import Host
 from rope_prof.analysis.trace.ranges import range_use
+from rope_prof.model.frozen import Frozen
 
 _STAGE: Final = re.compile(r"step\[(?P<stage>\w+) bs=(?P<batch>\d+)[^\]]*\]$")
 _COUNTED: Final = (
@@ -25,8 +25,7 @@ _COUNTED: Final = (
 _STAGES: Final = {"extend": "prefill"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseUse:
+class PhaseUse(Frozen, kw_only=True):
     """The steps of one phase and batch size on one device: medians of a step, and why the device idled in them.
 
     `period_ns`: from a step's first kernel to the next step's, of whatever phase; None for the last one alone. Times

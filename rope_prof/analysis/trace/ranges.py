@@ -10,7 +10,7 @@ in it, and is no call: its length is not known.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -24,13 +24,13 @@ from rope_prof.analysis.trace.groups import group_numbers, parts_of
 from rope_prof.analysis.trace.pairs import FOREVER, Gaps, TimedEvents, by_thread, once_each, timed
 from rope_prof.analysis.trace.shared import CallTotals, accounts
 from rope_prof.analysis.trace.spans import Int64s, total_time
+from rope_prof.model.frozen import Frozen
 from rope_prof.units import US
 
 _TIMES: Final = ("device", "kind", "start_ns", "dur_ns")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
+class Spread(Frozen, kw_only=True):
     """Median of the calls, with the 10th and the 90th percentile (`stats.tenths`)."""
 
     median: float
@@ -38,8 +38,7 @@ class Spread:
     hi: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RangeUse:
+class RangeUse(Frozen, kw_only=True):
     """One range name on one device. `us_per_call`: first start to last end of a call, in µs; None for the `reason`.
 
     `calls`: those that were closed.
@@ -59,8 +58,7 @@ class RangeUse:
     backward_kernel_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
+class Outside(Frozen, kw_only=True):
     """GPU work that no range owns, although the file has ranges; `unlinked` has no launch, so nobody knows."""
 
     kernels: int

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from rope_prof.io.kineto.categories import NO_FIGURE, role
+from rope_prof.model.frozen import Frozen
 
 #: Keys that a figure rests on, of an event that is read and of its args. Of a GPU event every key counts.
 _READ: Final = frozenset(
@@ -36,8 +36,7 @@ Places = npt.NDArray[np.int64]
 _Words = npt.NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
+class Repeats(Frozen):
     """How many events hold a key twice that a figure can rest on, and how many only others."""
 
     read: int = 0

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from rope_prof.errors import TraceError
+from rope_prof.model.frozen import Frozen
 
 Bytes = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]
@@ -36,8 +36,7 @@ _PACKET_TAG: Final = 0x0A
 _PACKED_TAG: Final = b"\x92\x03"
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Frozen):
     """`starts` and `lengths` of whole packets in `data`; the first of them is the file's packet number `first`."""
 
     data: Bytes
@@ -46,8 +45,7 @@ class Block:
     first: int
 
 
-@dataclass(frozen=True, slots=True)
-class Framed:
+class Framed(Frozen):
     """`starts` and `lengths` of the whole packets that follow one another; `end`: where the last one ends.
 
     `packed`: whether one of them begins as packets packed inside one do; it can be yes where none does.

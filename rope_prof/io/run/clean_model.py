@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _KEPT = frozenset(("key", "case", "status", "trace", "light_trace", "traces", "sqlite", "reports", "created"))
 
 
-@dataclass(frozen=True, slots=True)
 class CleanFolder(RunFolder):
     """A run folder of which every text that somebody could have written is cleaned as it is read; `blank` does it."""
 

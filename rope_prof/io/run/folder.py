@@ -23,13 +23,13 @@ from rope_prof.io.run.checks import require_facts, require_samples, unambiguous
 from rope_prof.io.run.nsight import read_nsight
 from rope_prof.io.run.requests import EndToEndFolder, read_end_to_end
 from rope_prof.io.run.schema import decoded, encoded
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.nsight import Nsight
 from rope_prof.model.run import SCHEMA_VERSION, Run
 from rope_prof.model.samples import conditions_schema, samples_schema
 
 
-@dataclass(frozen=True, slots=True)
-class RunFolder:
+class RunFolder(Frozen):
     """One run as it lies on disk. `samples` has the columns of `model.samples`: `samples_schema`, `conditions_schema`.
 
     `dropped_rows`: rows of the file that are not among them, since two writers left them twice or more.

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rope_prof.model.frozen import Frozen
+
 if TYPE_CHECKING:
     from rope_prof.io.run.secrets import Note
 
@@ -43,8 +45,7 @@ _LEAST_FORM: Final = 12
 _MOST_KNOWN: Final = 1 << 14
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateWords:
+class PrivateWords(Frozen):
     """word -> what it is: `host`, `user`, `home` or `environment`. Longest first, so that no part is left over."""
 
     kinds: Mapping[str, str]

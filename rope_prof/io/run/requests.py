@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -15,14 +14,14 @@ from rope_prof.io.bombs import read_parquet
 from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.run.checks import require_samples
 from rope_prof.model.end_to_end import SCHEMA_VERSION, EndToEnd
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.samples import samples_schema
 
 FACTS_FILE = "end_to_end.json"
 SAMPLES_FILE = "end_to_end.parquet"
 
 
-@dataclass(frozen=True, slots=True)
-class EndToEndFolder:
+class EndToEndFolder(Frozen):
     """What a run folder holds of whole requests. `samples` has the schema of `model.samples.samples_schema`."""
 
     path: Path

@@ -6,12 +6,12 @@ Told by what stands in the first 64 KiB, or by the tables of an SQLite file; a r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from rope_prof.model.frozen import Frozen
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+
+class Foreign(Frozen):
     """`what` it is, `way` to a file that is read; `shown` says whether a file that begins so is one."""
 
     what: str

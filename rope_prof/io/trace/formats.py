@@ -7,7 +7,7 @@ when a file is its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from rope_prof.io.layout import NATIVE_SUFFIX, SYSTEMS_SUFFIX
 from rope_prof.io.trace.members import is_archive
 from rope_prof.io.trace.unpack import ZSTD_MAGIC, Progress, Unpacked
+from rope_prof.model.frozen import Frozen
 
 if TYPE_CHECKING:
     from rope_prof.model.trace import Trace
@@ -90,8 +91,7 @@ class FileStart:
         return chain((self.head,), self._chunks)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceFormat:
+class TraceFormat(Frozen, kw_only=True):
     """What one format is called (`title` on screens, `writer` in help), which names its files have, and who reads it.
 
     `drawn`: the Perfetto UI does not open the file, but a drawing of it. One format alone claims a file.

@@ -14,7 +14,6 @@ import queue
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +24,7 @@ from rope_prof.io.layout import DATASET_FILE, RANKS_FOLDER, RUN_FILE, TRACE_SUFF
 from rope_prof.io.trace.formats import SUFFIXES
 from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
 from rope_prof.io.trace.tables import is_export_folder
+from rope_prof.model.frozen import Frozen
 
 #: Archives that a folder is searched for; what they hold counts if its own name does.
 ARCHIVES: Final = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -43,8 +43,7 @@ class StorageError(TraceError):
     code = "storage"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Frozen, kw_only=True):
     """One trace: its absolute path or URL, its size, and what changes when its content does."""
 
     address: str

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -16,6 +15,7 @@ from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.counters import CallCounters
 from rope_prof.analysis.run.roofline import KernelRoof, Memory, PathRoof, kernel_roofs, of_keys, pass_point, peak_per_s
 from rope_prof.analysis.run.rows import Row
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.nsight import Compute
 from rope_prof.units import MISSING, US, duration, gigabytes_per_s, megabytes, microseconds, percent, significant
 from rope_prof.views.blocks.model import Picture, Table, cells, charted
@@ -30,8 +30,7 @@ _BOUNDS = {"launch": "one launch", "bytes": "one pass"}
 MEMORIES: Mapping[Memory, str] = {"dram": "DRAM", "l2": "L2"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernels:
+class Kernels(Frozen, kw_only=True):
     """One captured side of a case: its row, kernels (`analysis.trace.kernels.KERNELS`), and how many calls it holds."""
 
     label: str
@@ -40,8 +39,7 @@ class Kernels:
     calls: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldKernels:
+class HeldKernels(Frozen, kw_only=True):
     """The baseline; `kernels` is None where it was not captured, `counters` where Nsight Compute did not run it."""
 
     label: str

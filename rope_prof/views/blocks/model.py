@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.views.words.names import changed
 
 if TYPE_CHECKING:
@@ -125,8 +126,7 @@ class Headline:
     tone: Tone = field(default="", metadata=_CODE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(Frozen, kw_only=True):
     """One figure before and after."""
 
     title: str

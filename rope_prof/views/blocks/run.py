@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from rope_prof.analysis.run.rows import Row
 from rope_prof.analysis.stats import Figure
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Run
 from rope_prof.units import MISSING, ends, microseconds, ratio
 from rope_prof.views.blocks.model import Cell, Table, Tone, cells
@@ -19,8 +19,7 @@ from rope_prof.views.words.trust import DENIED
 _TONES: dict[str, Tone] = {"measured": "", "wrong": "bad", "failed": "bad"}
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Frozen):
     """A column of the table: its head, the text of a row's cell, and whether that text is doubtful."""
 
     head: str

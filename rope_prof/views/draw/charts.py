@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.units import significant
 from rope_prof.views.draw.scale import Scale, decades, linear_scale, log_scale, round_values
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Shape, Text, fitted, text_width
@@ -15,8 +15,7 @@ WIDTH = 1180.0
 NARROW = 700.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BarMark:
+class BarMark(Frozen, kw_only=True):
     """A measured value on a bar, with the ends of its interval where it has one; `bad` where it is not as expected."""
 
     value: float
@@ -30,8 +29,7 @@ class BarMark:
         return "warn" if self.bad else "ink"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
+class Bar(Frozen, kw_only=True):
     """One bar: `parts` (role, value, title) rightwards from `start`; `note` stands behind it. Negative parts are not
     drawn.
 
@@ -61,8 +59,7 @@ class Bar:
         return (self.start, self.reach, *(value for value in marked if value is not None))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BarChart:
+class BarChart(Frozen, kw_only=True):
     """Bars on one linear scale that holds zero; `legend`: (role, words) of what the parts mean, `marked` the marks."""
 
     rows: tuple[Bar, ...]
@@ -147,8 +144,7 @@ def _mark(mark: BarMark, title: str, y: float, x_of: Scale) -> Iterator[Shape]:
     yield Marker(x=x_of(mark.value), y=y, role=mark.role, shape="diamond", size=6, title=title)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Histogram:
+class Histogram(Frozen, kw_only=True):
     """Counts in bins of equal width on a log scale; `edges` has one more than `counts`."""
 
     label: str
@@ -157,8 +153,7 @@ class Histogram:
     role: str = "bubble"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistogramChart:
+class HistogramChart(Frozen, kw_only=True):
     """Counts of each row in the same bins, `edges_us` apart."""
 
     rows: tuple[Histogram, ...]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.units import significant
 from rope_prof.views.draw.scale import Scale, decades, linear_scale, log_scale, round_values, spans_a_decade
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Shape, Text, fitted, text_width
@@ -19,8 +19,7 @@ MARKS = ("circle", "square", "diamond", "triangle")
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 210.0, 14.0, 52.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(Frozen, kw_only=True):
     """One measurement; `lo` and `hi` are the ends of its interval, `bad` marks one that loses, `unsure` one without.
 
     `said` stands above the mark.
@@ -41,8 +40,7 @@ class Point:
         return " ".join(filter(None, ("▼" if self.bad else "?" if self.unsure else "", self.said)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class Series(Frozen, kw_only=True):
     """One line: `shade` and `mark` say which path, `dash` and `hollow` which mode; a `bound` is none of a path."""
 
     label: str
@@ -59,8 +57,7 @@ class Series:
         return "kernel" if self.bound else f"path{self.shade}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axes:
+class Axes(Frozen, kw_only=True):
     """Labels with units, and whether both are logarithmic; None: each where its values span a decade."""
 
     x: str
@@ -69,8 +66,7 @@ class Axes:
     height: float = 420.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineChart:
+class LineChart(Frozen, kw_only=True):
     """Lines over two axes."""
 
     series: tuple[Series, ...]

@@ -7,8 +7,8 @@ the whole call; the line between them is the time in which the device waited.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.units import GIGA, MEGA, gigabytes_per_s, microseconds
 from rope_prof.views.draw.lines import MARKS, WIDTH
 from rope_prof.views.draw.scale import Scale, log_scale, log_ticks
@@ -18,8 +18,7 @@ HEIGHT = 430.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 236.0, 18.0, 52.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
+class Spot(Frozen, kw_only=True):
     """One path or kernel: bytes a second while it runs, and of the whole call (`whole_per_s`) where that is known.
 
     `tag` stands beside the whole call's mark, at its left where `left`, so that two that lie together can be read.
@@ -34,8 +33,7 @@ class Spot:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roof:
+class Roof(Frozen, kw_only=True):
     """The bounds: `flat` (label, bytes a second), `launches` (label, ns of one launch), `passes` (title, bytes, rate).
 
     A `launches` line is where bytes over that time lie.
@@ -46,8 +44,7 @@ class Roof:
     passes: tuple[tuple[str, float, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RooflineChart:
+class RooflineChart(Frozen, kw_only=True):
     """Spots under a roof; `labels`: (name, shade) of what the spots are."""
 
     spots: tuple[Spot, ...]

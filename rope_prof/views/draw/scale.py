@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from rope_prof.model.frozen import Frozen
 
 #: From this ratio of the largest to the smallest on an axis says more where it is logarithmic.
 DECADE = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(Frozen):
     """Values from `low` to `high` on pixels from `start` to `end`; a logarithmic one holds the logarithms."""
 
     low: float

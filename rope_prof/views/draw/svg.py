@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.views.draw.palette import Palette
 from rope_prof.views.words.names import ends, shown
 
@@ -27,8 +28,7 @@ _CODE: dict[str, bool] = {"code": True}
 Span = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeAxis:
+class TimeAxis(Frozen, kw_only=True):
     """Time in ns, `lo` at pixel `x0` and `hi` at `x1`; what carries a time lies between `y0` and `y1`."""
 
     lo: float

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rope_prof.analysis.comparison.gates import Checked, Held
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import KeyFacts
 from rope_prof.views.words.comparison import Comparison
 
@@ -13,16 +14,14 @@ from rope_prof.views.words.comparison import Comparison
 STATES: tuple[Held, ...] = ("fails", "undecided", "holds")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class Broken(Frozen, kw_only=True):
     """A key that ended as `facts.status` says, and whether that fails the gate: the candidate's own fault."""
 
     facts: KeyFacts
     fails: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(Frozen, kw_only=True):
     """One pair of sides: `name` is what was measured. `error`: why nothing was, which fails where `ours` says so."""
 
     name: str

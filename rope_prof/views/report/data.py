@@ -6,9 +6,9 @@ Takes frames and records, opens nothing. What is divided or counted for the repo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import polars as pl
+from msgspec import field
 
 from rope_prof.analysis.requests.per_layer import PerLayer
 from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, StepParts
@@ -24,14 +24,14 @@ from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.pairs import pairs
 from rope_prof.analysis.trace.replays import calls_per_range, single_calls, single_events
 from rope_prof.model.end_to_end import EndToEnd
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import KeyFacts, Run
 from rope_prof.model.trace import Trace
 from rope_prof.views.timeline.layout import CallTimeline, lay_out, median_call
 from rope_prof.views.timeline.picture import Panel
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Captured:
+class Captured(Frozen, kw_only=True):
     """What one capture holds for a report. `timeline` is its median call, `reason` why there is none.
 
     `kernels` has the schema of `analysis.trace.kernels.KERNELS`, `gaps` those between the first and
@@ -47,8 +47,7 @@ class Captured:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceFile:
+class TraceFile(Frozen, kw_only=True):
     """One trace of the run as it lies on disk."""
 
     name: str
@@ -57,8 +56,7 @@ class TraceFile:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WholeRequests:
+class WholeRequests(Frozen, kw_only=True):
     """What was measured of whole requests, as `show` has it.
 
     `layers`: phase -> (a layer, its panel of each profiled path), to be drawn on one scale.
@@ -75,8 +73,7 @@ class WholeRequests:
     layers: Mapping[str, tuple[int, tuple[Panel, ...]]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportData:
+class ReportData(Frozen, kw_only=True):
     """All that a report is written from. `samples` are those of the run; `lost` names traces that are gone."""
 
     run: Run

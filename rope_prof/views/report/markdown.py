@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Code, Picture, Report, Section, Table, Words
 from rope_prof.views.words.markdown import clip, code, html_text, md
 from rope_prof.views.words.names import short_name, shown
@@ -23,8 +23,7 @@ GROUNDS = ("light", "dark")
 NOT_MEASURED = "*not measured*"
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
+class _Room(Frozen):
     """How much of a long part is written: rows of a table or list, tables of a section, letters of a text."""
 
     rows: int

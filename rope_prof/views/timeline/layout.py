@@ -9,10 +9,11 @@ where there is no next call. A bubble is a stretch of that window in which the d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+
+from rope_prof.model.frozen import Frozen
 
 #: One row per drawn span. `start_ns` is relative to the call's zero; `lane` counts from the top.
 SPANS: dict[str, Any] = {
@@ -37,16 +38,14 @@ BUBBLES: dict[str, Any] = {"start_ns": pl.Int64, "dur_ns": pl.Int64, "cause": pl
 _LAUNCH = ("launch_name", "launch_start_ns", "launch_dur_ns", "launch_thread")
 
 
-@dataclass(frozen=True, slots=True)
-class CallLane:
+class CallLane(Frozen):
     """One row of the picture: its label and whether it is the host's or the device's."""
 
     label: str
     side: str  # host | device
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallTimeline:
+class CallTimeline(Frozen, kw_only=True):
     """One call: `lead_ns` (<= 0) is where the host began, `end_ns` where the window ends, both relative to zero."""
 
     call: int

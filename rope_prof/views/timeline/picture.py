@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.units import US, duration, microseconds
 from rope_prof.views.draw.svg import Drawing, Line, Rect, Shape, Text, TimeAxis, fitted, text_width
 from rope_prof.views.timeline.layout import CallTimeline
@@ -35,8 +35,7 @@ LEGEND = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class Panel(Frozen, kw_only=True):
     """One call: heading, the facts at its right, whether its bubbles can be believed."""
 
     label: str

@@ -5,17 +5,17 @@ Knows one laid-out call and the time that such a call takes without a profiler; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.spans import Int64s
+from rope_prof.model.frozen import Frozen
 from rope_prof.views.timeline.layout import CallTimeline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Scaled:
+class _Scaled(Frozen, kw_only=True, eq=False):
     """Where instants lie once each gap (`starts`, `ends`, sorted, apart) and what lies before zero are `factor` long.
 
     What follows the last gap moves with it.

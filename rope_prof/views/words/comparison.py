@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from rope_prof.analysis.comparison.apart import CAPTURES
@@ -12,6 +11,7 @@ from rope_prof.analysis.comparison.gates import Checked
 from rope_prof.analysis.comparison.sides import Difference, Side
 from rope_prof.analysis.run.differences import Unlike, unsaid
 from rope_prof.analysis.stats import LEAST_APART
+from rope_prof.model.frozen import Frozen
 from rope_prof.units import MISSING, counted, ratio
 from rope_prof.views.words.labels import case_phrases, family_words, short
 from rope_prof.views.words.machine import machine_line
@@ -21,8 +21,7 @@ _VERDICTS: Final = {"FASTER": "faster", "SLOWER": "slower", "SAME": "the same"}
 _ALLOWED = "allowed by --allow-unknown, not judged"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Frozen, kw_only=True):
     """All that is drawn. `typed`: both sides as they were; `command` can be typed again."""
 
     typed: tuple[str, str]

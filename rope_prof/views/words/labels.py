@@ -8,9 +8,9 @@ the keys at hand apart: whatever all of them share is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import AxisFacts, Case, Key, OperationFacts
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ Keyed: TypeAlias = "Key | Row"
 Placed: TypeAlias = "Keyed | Floor | ModeRow"
 
 
-@dataclass(frozen=True, slots=True)
-class AxisValue:
+class AxisValue(Frozen):
     """One axis of a case. `form` writes it in a label; `noun` is what a number counts, or what follows a word."""
 
     name: str
