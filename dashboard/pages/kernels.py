@@ -8,18 +8,8 @@ from rope_prof.dashboard.drawing import draw
 from rope_prof.analysis.run.roofline import Memory, path_roofs
 from rope_prof.dashboard import baseline, captures, downloads, shell, view
 from rope_prof.io.layout import COMPUTE_SUFFIX
+from rope_prof.views.blocks import kernels as kernel_blocks
 from rope_prof.views.blocks.counters import counter_tables, no_held_counters
-from rope_prof.views.blocks.kernels import (
-    MEMORIES,
-    Kernels,
-    floor_lines,
-    floors_table,
-    kernel_answer,
-    kernel_table,
-    kernels_figure,
-    paths_figure,
-    time_figure,
-)
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.words.counters import compute_notes
 from rope_prof.views.words.numbers import ceilings_line
@@ -43,28 +33,30 @@ with shell.guarded():
     held = captures.held_kernels(base)
     limits = seen.opened.limits(keys[0].case, keys[0].rank)
     nsight = seen.folder.nsight
-chosen_memory = view.choose(st.query_params.get("memory"), list(MEMORIES), "memory", "dram")
+chosen_memory = view.choose(st.query_params.get("memory"), list(kernel_blocks.MEMORIES), "memory", "dram")
 shell.note(chosen_memory.note)
 shell.notes()
 if not told:
     shell.stop(f"{seen.words} in run {seen.name} has no calls to show: its trace is gone or empty; record it again.")
 name = f"{seen.name} · {seen.words}"
 paths = list(dict.fromkeys(f.key.path for f in run.keys))
-sides = [Kernels(label=s.label, row=s.row, kernels=one.kernels, calls=one.calls) for s, one in told.values()]
+sides = [
+    kernel_blocks.Kernels(label=s.label, row=s.row, kernels=one.kernels, calls=one.calls) for s, one in told.values()
+]
 on_cpu = seen.folder.run.machine.device == "cpu"
-shell.title(kernel_answer(sides), "Where does the CPU's time go?" if on_cpu else "")
+shell.title(kernel_blocks.kernel_answer(sides), "Where does the CPU's time go?" if on_cpu else "")
 labels = {s.row.key: s.label for s, _ in told.values()}
 roofs = path_roofs([one.row for one in sides], limits)
 
 
-by_time = time_figure(sides, name)
-roofline = paths_figure(roofs, limits, paths, name)
+by_time = kernel_blocks.time_figure(sides, name)
+roofline = kernel_blocks.paths_figure(roofs, limits, paths, name)
 draw([by_time], name, "roofs")
 with shell.fold("Roofline of the paths"):
     draw([None if roofline is None else replace(roofline, title="")], name, "roofline")
     shell.caption("" if roofline is not None else "No roofline: how many bytes these paths move is not known.")
 with shell.fold("Against the floors"):
-    draw([floors_table(roofs, lambda row: labels[row.key], held)], name, "floors")
+    draw([kernel_blocks.floors_table(roofs, lambda row: labels[row.key], held)], name, "floors")
     shell.caption(
         f"Measured in the same run: {ceilings_line(limits).removeprefix('ceilings: ')}."
         if limits.measured
@@ -86,13 +78,15 @@ with shell.fold("Counters of each kernel"):
         memory: Memory = "l2" if chosen_memory.value == "l2" else "dram"
         view.remember(st.query_params, {"memory": memory})
         with st.container(horizontal=True, vertical_alignment="center", key="rp-memory"):
-            shell.switch("memory", "Bytes at", list(MEMORIES), memory, text=lambda one: f"{one.upper()} bytes")
-        alone = kernels_figure(compute, counted, memory, limits, name)
+            shell.switch(
+                "memory", "Bytes at", list(kernel_blocks.MEMORIES), memory, text=lambda one: f"{one.upper()} bytes"
+            )
+        alone = kernel_blocks.kernels_figure(compute, counted, memory, limits, name)
         draw([alone, *tables], name, "counters")
         shell.caption(no_held_counters(held), *compute_notes(compute))
     else:
         shell.caption(captures.no_counters(seen, compute))
-table = kernel_table(sides, held)
+table = kernel_blocks.kernel_table(sides, held)
 with shell.fold("All kernels"):
     st.dataframe(
         table,
@@ -116,7 +110,7 @@ with giving:
         table=lambda: table,
         lines=[
             *([ceilings_line(limits)] if limits.measured else []),
-            *floor_lines(roofs, lambda row: labels[row.key]),
+            *kernel_blocks.floor_lines(roofs, lambda row: labels[row.key]),
             *(compute_notes(compute) if compute is not None else []),
         ],
         traces=[

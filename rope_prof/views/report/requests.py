@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rope_prof.views.blocks import requests as blocks
 from rope_prof.views.blocks.model import Block, Bullets, Picture, Words
-from rope_prof.views.blocks.requests import (
-    agreement_table,
-    noise_lines,
-    prediction_picture,
-    request_picture,
-    share_lines,
-    step_picture,
-    steps_table,
-    times_table,
-)
 from rope_prof.views.draw.requests import step_times
 from rope_prof.views.report.data import WholeRequests
 from rope_prof.views.timeline.step import layer_drawing, step_caption
@@ -26,18 +17,18 @@ def requests(found: WholeRequests | None) -> tuple[Block, ...]:
     if found is None:
         return ()
     foretold = (*layer_lines(found.per_layer), *prediction_lines(found.predicted))
-    lines = (*foretold, *share_lines(found.steps), *noise_lines(found.noise))
+    lines = (*foretold, *blocks.share_lines(found.steps), *blocks.noise_lines(found.noise))
     notes = (*found.doubts, *end_to_end_notes(found.facts))
     return (
         Words(text=headline(found.facts) + "."),
-        *request_picture(found.rows, found.facts.request.decode_tokens),
-        times_table(found.rows),
+        *blocks.request_picture(found.rows, found.facts.request.decode_tokens),
+        blocks.times_table(found.rows),
         *((Bullets(items=lines),) if lines else ()),
-        *prediction_picture(found.predicted),
-        *step_picture(found.steps, step_times(found.rows)),
-        *steps_table(found.steps),
+        *blocks.prediction_picture(found.predicted),
+        *blocks.step_picture(found.steps, step_times(found.rows)),
+        *blocks.steps_table(found.steps),
         *_layers(found),
-        *agreement_table(found.agreed),
+        *blocks.agreement_table(found.agreed),
         *((Bullets(items=notes),) if notes else ()),
     )
 
