@@ -68,3 +68,19 @@ def test_the_stated_targets_are_the_recorded_ones(repository: Path) -> None:
     over = [p["us"]["per-token"]["median"] / p["us"]["fused"]["median"] for p in result["device"]]
     sentences.append(f"{geometric_mean(over):.2f}x, least {min(over):.2f}x")
     assert [s for s in sentences if s not in page] == []
+
+
+def test_the_table_of_the_cache_write_is_the_recorded_one(repository: Path) -> None:
+    points = json.loads((repository / "docs/results/kernels_kv-h200.json").read_text())["device"]
+    expected = []
+    for point in points:
+        paths = ("fused", "fused-settled", point["limit"], "rope-then-write", "rope-then-index", "served")
+        name = point["model"].upper() + ("" if point["cache"] == "same" else " fp8")
+        cells = [name, f"{point['tokens']}", *(f"{point['us'][path]['median']:.2f}" for path in paths)]
+        expected.append(f"| {' | '.join(cells)} |")
+    page = (repository / "docs/kernel.md").read_text()
+    _, _, after = page.partition("<!-- table of docs/results/kernels_kv-h200.json: begin")
+    table, end, _ = after.partition("<!-- table of the cache write: end -->")
+    assert end
+    shown = [line for line in table.splitlines() if line.startswith("|")][2:]
+    assert shown == expected, "the page's table should read:\n" + "\n".join(expected)
