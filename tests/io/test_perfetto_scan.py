@@ -97,6 +97,15 @@ def is_read_the_same(raw: bytes, wanted: frozenset[str] | None = None) -> bool:
     return not left
 
 
+def answered(path: Path) -> Any:
+    """All that is read of a file, or the sentence with which it is refused."""
+    try:
+        trace = read_trace(path)
+    except TraceError as error:
+        return str(error)
+    return trace.findings, trace.events, {name: getattr(trace, name).rows() for name in FRAMES}
+
+
 #: Bits of messages that a scan looks into, and of those that it passes; each is a field's bytes.
 def _any(drawn: Random) -> bytes:
     field = drawn.choice((1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 17, 19, 20, 21, 22, 23, 41, 42, 53, 59, 87, 900))
@@ -188,10 +197,14 @@ def drawn_file(seed: int, odd: float) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_whatever_the_scan_takes_it_reads_as_python_does(seed: int) -> None:
+def test_whatever_the_scan_takes_it_reads_as_python_does(seed: int, tmp_path: Path) -> None:
     raw = drawn_file(seed, odd=(0.0, 0.02, 0.3)[seed % 3])
     taken = is_read_the_same(raw, WANTED if seed % 2 else None)
     assert taken or seed % 3
+    (path := tmp_path / "a.pftrace").write_bytes(raw)
+    fast = answered(path)
+    with in_python():
+        assert fast == answered(path)
 
 
 def made_files() -> list[bytes]:
@@ -247,6 +260,17 @@ def test_what_has_no_room_is_left_to_python(monkeypatch: pytest.MonkeyPatch) -> 
     assert not is_read_the_same(raw)
     monkeypatch.setattr(compiled, "_MOST_BYTES", 64)
     assert not is_read_the_same(data(noted(10, [(1, 5)])) * 4)
+
+
+@pytest.mark.parametrize("field", [10, 58, 13])
+def test_numbers_beyond_their_bits_are_read_as_protocol_buffers_cut_them(field: int, tmp_path: Path) -> None:
+    event = number(9, 1) + number(3, (1 << 64) - 1) + number(11, 1) + block(4, number(1, 1 << 63) + number(4, 1))
+    made = number(8, 5) + number(field, (1 << 63) + 1) + block(11, event)
+    (path := tmp_path / "a.pftrace").write_bytes((b"\x0a" + varint(len(made)) + made) * 3)
+    found = answered(path)
+    assert found[1] == 3
+    with in_python():
+        assert found == answered(path)
 
 
 def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -194,27 +194,29 @@ class Looked:
         """Name -> its values by their type: whole numbers, or texts."""
         parts: dict[tuple[str, bool], list[Values]] = defaultdict(list)
         for (sequence, key), held in sorted(self.scan.args.items(), key=lambda one: repr(one[0])):
-            ordinals, values, texts = self._value(
-                sequence, key[2], *(joined([getattr(one, what) for one in held]) for what in ("ordinal", "values"))
-            )
+            ordinals, given = (joined([getattr(one, what) for one in held]) for what in ("ordinal", "values"))
+            values, known, texts = self._value(sequence, key[2], ordinals, given)
             for name, rows in self._named(sequence, key[0], key[1], ordinals):
-                whole = len(rows) == len(ordinals)
-                part = (ordinals, values) if whole else (ordinals[rows], values[rows])
+                part = (ordinals, values) if len(rows) == len(ordinals) else (ordinals[rows], values[rows])
+                if known is not None:
+                    part = part[0][known[rows]], part[1][known[rows]]
                 parts[name, texts is not None].append((*part, texts))
         found: dict[str, list[Values]] = defaultdict(list)
         for (name, _), many in parts.items():
             found[name].append(many[0] if len(many) == 1 else merged(many))
         return found
 
-    def _value(self, sequence: int, kind: str, ordinals: Int64s, values: npt.NDArray[Any]) -> Values:
-        """The packets in which an argument can be read, and its values; of texts their numbers, and the texts."""
+    def _value(
+        self, sequence: int, kind: str, ordinals: Int64s, values: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None, pl.Series | None]:
+        """Values of an argument, which of them can be read (None: all); of texts their numbers, and the texts."""
         if kind == TEXT:
-            return ordinals, values, self._texts
+            return values, None, self._texts
         if kind == DOUBLE:
             whole = np.isfinite(values) & (np.abs(values) < 1 << 62) & (values == np.floor(values))
-            return ordinals[whole], values[whole].astype(np.int64), None
+            return np.where(whole, values, 0).astype(np.int64), whole, None
         if kind == INT:
-            return ordinals, values, None
+            return values, None, None
         if kind == WORD:
             told, which = self._coded("word", sequence, ordinals, values)
         else:
@@ -222,7 +224,7 @@ class Looked:
             texts = list(self.scan.texts)
             told = [annotation(texts[k]) for k in each.tolist()]
         known = np.array([word is not None for word in told] or [False])[which]
-        return ordinals[known], which[known], pl.Series(told, dtype=pl.String)
+        return which, known, pl.Series(told, dtype=pl.String)
 
     def _named(self, sequence: int, table: str, name: int | str, ordinals: Int64s) -> list[tuple[str, Int64s]]:
         """(the text of an argument's name, the rows where it is that)."""

@@ -67,6 +67,14 @@ class Shape:
     args: list[tuple[ArgKey, int, int]] = field(default_factory=list)  # key, offset, length
 
 
+_UINT32: Final = (1 << 32) - 1
+
+
+def _as_int64(value: int) -> int:
+    """A number of up to ten bytes as columns hold it, and as protocol buffers cut it."""
+    return ((value & ((1 << 64) - 1)) ^ 1 << 63) - (1 << 63)
+
+
 class _DamagedError(Exception):
     """A packet is no protobuf message."""
 
@@ -90,6 +98,7 @@ class _Walk:
             value = 0
             if wire == _VARINT:
                 value, at = varint(self.data, start)
+                value = _as_int64(value)
                 self.mask[start : max(at, start)] = b"\x80" * max(at - start, 0)
             elif wire == _BYTES:
                 length, body = varint(self.data, start)
@@ -129,9 +138,9 @@ class _Walk:
     def _constant(self, number: int, value: int) -> None:
         shape = self.shape
         if number == _SEQUENCE:
-            shape.sequence = value
+            shape.sequence = value & _UINT32
         elif number == _CLOCK:
-            shape.clock = value
+            shape.clock = value & _UINT32
         elif number == _FLAGS:
             shape.flags |= value
         elif number == _CLEARED:
@@ -151,7 +160,7 @@ class _Walk:
                 shape.kind = value
             elif number == 3:
                 self.keep(start, end)
-                shape.category = varint(self.data, start)[0]
+                shape.category = _as_int64(varint(self.data, start)[0])
             elif number == 22 and wire == _BYTES:
                 self.keep(start, end)
                 shape.category = self.data[start:end].decode(errors="replace")
