@@ -6,12 +6,12 @@ from functools import partial
 import streamlit as st
 from rope_prof.dashboard.drawing import draw
 
+from rope_prof.analysis.requests.requests import step_times
 from rope_prof.dashboard import downloads, loading, request_steps, shell, timeline_component, view
 from rope_prof.dashboard import requests as whole_requests
 from rope_prof.errors import RopeProfError
 from rope_prof.views.blocks import requests as report_requests
 from rope_prof.views.blocks.model import Block, Bullets, Picture, Words
-from rope_prof.views.draw.requests import step_times
 from rope_prof.views.draw.stack import stacked
 from rope_prof.views.page.blocks import hero, kicker, wrap
 from rope_prof.views.page.writer import heading

@@ -18,9 +18,6 @@ from rope_prof.io.run.redact import cleaner
 from rope_prof.opened.baselines import compared_sides
 from rope_prof.opened.comparison import cleaned_markdown, comparison
 from rope_prof.views.blocks.compare import verdict_table
-from rope_prof.views.exchange.github import comment
-from rope_prof.views.exchange.judged import judged
-from rope_prof.views.exchange.junit import junit
 from rope_prof.views.terminal.writer import plain_table
 from rope_prof.views.words.compare_json import compare_json
 from rope_prof.views.words.comparison import Comparison, method, reasons
@@ -28,7 +25,7 @@ from rope_prof.views.words.comparison import gates as held_lines
 from rope_prof.views.words.names import shown
 
 #: The formats of other tools, of one pair of sides.
-EXCHANGED = {"github": comment, "junit": junit}
+EXCHANGED = ("github", "junit")
 
 
 def are_traces(base: str, cand: str) -> bool:
@@ -98,8 +95,12 @@ def _print(found: Comparison, asked: CompareWords) -> None:
         typer.echo(text)
         typer.echo(removed, err=True)
     elif form in EXCHANGED:
-        clean = cleaner()
-        typer.echo(clean(EXCHANGED[form]([judged(f"{asked.base} to {asked.cand}", found)])), nl=False)
+        from rope_prof.views.exchange.github import comment  # XML: dear to load
+        from rope_prof.views.exchange.judged import judged
+        from rope_prof.views.exchange.junit import junit
+
+        clean, write = cleaner(), comment if form == "github" else junit
+        typer.echo(clean(write([judged(f"{asked.base} to {asked.cand}", found)])), nl=False)
         typer.echo(clean.sentence(), err=True)
     elif form == "json":
         emit(compare_json(found))

@@ -20,6 +20,7 @@ from rope_prof.analysis.requests.requests import (
     prediction,
     request_rows,
     step_parts,
+    step_times,
 )
 from rope_prof.analysis.requests.steps import step_calls
 from rope_prof.analysis.run.noise import noise
@@ -33,7 +34,6 @@ from rope_prof.io.trace.read import read_trace
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.frozen import Frozen
 from rope_prof.model.trace import Trace
-from rope_prof.views.draw.requests import step_times
 from rope_prof.views.report.data import WholeRequests
 from rope_prof.views.timeline.picture import Panel
 from rope_prof.views.timeline.step import step_panel, usual_step

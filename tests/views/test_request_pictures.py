@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from rope_prof.analysis.requests.requests import MODES, LogitsAgreement, Prediction, RequestRow, StepParts
+from rope_prof.analysis.requests.requests import MODES, LogitsAgreement, Prediction, RequestRow, StepParts, step_times
 from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
 from rope_prof.views.blocks.model import Bullets, Cell, Table, Words
 from rope_prof.views.blocks.requests import request_frame, request_headline
 from rope_prof.views.draw.palette import DARK, LIGHT
-from rope_prof.views.draw.requests import prediction_chart, request_chart, step_times, steps_chart
+from rope_prof.views.draw.requests import prediction_chart, request_chart, steps_chart
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Text
 from rope_prof.views.page.blocks import blocks, hero
 from rope_prof.views.words.requests import agree

@@ -7,7 +7,7 @@ the machine's drift cancels. Statistics are computed here, on load; none is stor
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import polars as pl
@@ -240,6 +240,16 @@ class Prediction(Frozen, kw_only=True):
         if lo is None or hi is None:
             return self.held
         return lo * self.bound.step_ns <= self.bound.hi_ns and self.bound.lo_ns <= hi * self.bound.step_ns
+
+
+def step_times(rows: Iterable[RequestRow]) -> dict[tuple[str, str], Figure]:
+    """What an unprofiled eager step of each path takes; a path that was not timed is left out."""
+    found = {}
+    for row in rows:
+        for phase, time in (("prefill", row.prefill_ns), ("decode", row.token_ns)):
+            if row.mode == "eager" and time is not None:
+                found[row.path, phase] = time
+    return found
 
 
 def prediction(samples: pl.DataFrame, trace: Trace, phase: str, path: str) -> Prediction | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from rope_prof.model.frozen import Frozen
 from rope_prof.views.words.names import changed
@@ -21,51 +20,50 @@ if TYPE_CHECKING:
 
 Where = Literal["both", "page", "markdown"]
 Tone = Literal["", "bad", "good", "muted", "strong", "doubt"]
-_CODE: dict[str, bool] = {"code": True}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Frozen, kw_only=True):
     """One cell. `name`: a name from a file, shown letter for letter; `small`: what stands under or behind the text.
 
     `link`: an address of the server that hands the page out; a report, which has none, leaves it out.
     """
 
+    codes: ClassVar = ("tone", "link")
     text: str
-    tone: Tone = field(default="", metadata=_CODE)
+    tone: Tone = ""
     name: bool = False
     small: str = ""
-    link: str = field(default="", metadata=_CODE)
+    link: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class Words(Frozen, kw_only=True):
     """A paragraph."""
 
+    codes: ClassVar = ("tone", "where")
     text: str
-    tone: Tone = field(default="", metadata=_CODE)
-    where: Where = field(default="both", metadata=_CODE)
+    tone: Tone = ""
+    where: Where = "both"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bullets:
+class Bullets(Frozen, kw_only=True):
     """A list of sentences, under its title where it has one; a `folded` one opens under it. `typed`: a command."""
 
+    codes: ClassVar = ("where",)
     items: tuple[str, ...]
     title: str = ""
     folded: bool = False
     typed: str = ""
-    where: Where = field(default="both", metadata=_CODE)
+    where: Where = "both"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(Frozen, kw_only=True):
     """`right` holds the columns of figures. A `folded` one opens under its title; `note` stands under the table.
 
     `breaks`: the rows that begin a group. `apart`: blanks between two columns of a terminal. `wraps`: cells are
     sentences, which a page breaks.
     """
 
+    codes: ClassVar = ("where",)
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     right: frozenset[int] = frozenset()
@@ -75,55 +73,55 @@ class Table:
     breaks: frozenset[int] = frozenset()
     apart: int = 1
     wraps: bool = False
-    where: Where = field(default="both", metadata=_CODE)
+    where: Where = "both"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
+class Code(Frozen, kw_only=True):
     """Commands as they are typed, a line each."""
 
+    codes: ClassVar = ("where",)
     lines: tuple[str, ...]
-    where: Where = field(default="both", metadata=_CODE)
+    where: Where = "both"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Picture(Frozen, kw_only=True):
     """A drawing with its caption; `name` names its files. `chart`: the same for a page that zooms, where it can."""
 
-    name: str = field(metadata=_CODE)
+    codes: ClassVar = ("name", "chart", "where")
+    name: str
     drawing: Drawing
-    chart: Chart | None = field(default=None, metadata=_CODE)
+    chart: Chart | None = None
     caption: str = ""
     title: str = ""
     folded: bool = False
-    where: Where = field(default="both", metadata=_CODE)
+    where: Where = "both"
 
 
 Block = Words | Bullets | Table | Code | Picture
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(Frozen, kw_only=True):
     """One question and its answer. Without a block it was not measured. `number` None: on the page alone.
 
     A `folded` one opens under its title on the page.
     """
 
-    key: str = field(metadata=_CODE)
+    codes: ClassVar = ("key",)
+    key: str
     number: int | None
     title: str
     blocks: tuple[Block, ...] = ()
     folded: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
+class Headline(Frozen, kw_only=True):
     """The one number: `factor` times, and in a sentence of what."""
 
+    codes: ClassVar = ("tone",)
     factor: str
     words: str
     detail: str
-    tone: Tone = field(default="", metadata=_CODE)
+    tone: Tone = ""
 
 
 class Card(Frozen, kw_only=True):
@@ -135,12 +133,12 @@ class Card(Frozen, kw_only=True):
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Frozen, kw_only=True):
     """All of it, in order. `source` is the run or trace as it was typed, which `command` shows whole; `brief`: what
     stands before all sections of a text.
     """
 
+    codes: ClassVar = ("command",)
     source: str
     title: str
     kicker: str
@@ -148,14 +146,14 @@ class Report:
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]
     brief: tuple[Block, ...] = ()
-    command: str = field(default="show", metadata=_CODE)
+    command: str = "show"
 
 
 T = TypeVar("T")
 
 
 def mapped(value: T, change: Callable[[str], str]) -> T:
-    """The same with every text changed; names of roles, files and sections (metadata `code`) are left alone."""
+    """The same with every text changed; names of roles, files and sections (`codes` of a kind) are left alone."""
     return _mapped(value, change)  # type: ignore[no-any-return]
 
 
@@ -178,7 +176,7 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
 def _texts(kind: type) -> tuple[str, ...]:
     """The fields of a record of that kind whose texts are no code; none of what is no record."""
     fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
-    return tuple(f.name for f in fields if not f.metadata.get("code"))
+    return tuple(f.name for f in fields if f.name not in getattr(kind, "codes", ()))
 
 
 def with_blocks(report: Report, key: str, *blocks: Block) -> Report:

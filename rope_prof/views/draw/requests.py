@@ -29,16 +29,6 @@ STEP_LEGEND = (
 PREDICTION_LEGEND = (("rule", "unfused step"), ("bubble", "predicted saving, from the unfused profile alone"))
 
 
-def step_times(rows: Sequence[RequestRow]) -> dict[tuple[str, str], Figure]:
-    """What an unprofiled eager step of each path takes; a path that was not timed is left out."""
-    found = {}
-    for row in rows:
-        for phase, time in (("prefill", row.prefill_ns), ("decode", row.token_ns)):
-            if row.mode == "eager" and time is not None:
-                found[row.path, phase] = time
-    return found
-
-
 def request_chart(rows: Sequence[RequestRow], tokens: int) -> BarChart | None:
     """Request time of each path and mode as its two parts, `tokens` of them decoded; None where none was timed."""
     stock = any(row.request_over_stock is not None for row in rows)

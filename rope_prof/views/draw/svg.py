@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 
 from rope_prof.model.frozen import Frozen
 from rope_prof.views.draw.palette import Palette
@@ -23,7 +23,6 @@ LEAST_WIDTH = 0.8
 MARGIN = 14.0
 #: Begins the role that is the colour of a cause of idle time.
 CAUSE = "cause-"
-_CODE: dict[str, bool] = {"code": True}
 
 Span = tuple[float, float]
 
@@ -43,13 +42,13 @@ class TimeAxis(Frozen, kw_only=True):
         return self.x0 + (ns - self.lo) / (self.hi - self.lo) * (self.x1 - self.x0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rect:
+class Rect(Frozen, kw_only=True):
     """A filled box. With `time` its x and width follow the axis of its drawing."""
 
+    codes: ClassVar = ("role",)
     y: float
     height: float
-    role: str = field(metadata=_CODE)
+    role: str
     x: float = 0.0
     width: float = 0.0
     title: str = ""
@@ -57,40 +56,40 @@ class Rect:
     time: Span | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(Frozen, kw_only=True):
     """A stroke through all `points`; with `time` it runs from its start to its end, its first y to its last."""
 
+    codes: ClassVar = ("role",)
     points: tuple[tuple[float, float], ...]
-    role: str = field(metadata=_CODE)
+    role: str
     width: float = 1.0
     dash: bool = False
     time: Span | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(Frozen, kw_only=True):
     """One line of text; `y` is its baseline. With `time` it stands in the middle of that span where it has the room."""
 
+    codes: ClassVar = ("role", "anchor")
     y: float
     text: str
-    role: str = field(default="ink", metadata=_CODE)
+    role: str = "ink"
     x: float = 0.0
     size: float = 12.0
-    anchor: str = field(default="start", metadata=_CODE)
+    anchor: str = "start"
     bold: bool = False
     title: str = ""
     time: Span | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marker:
+class Marker(Frozen, kw_only=True):
     """A point of a chart: `shape` is circle, square, diamond or triangle; hollow ones have paper inside."""
 
+    codes: ClassVar = ("role", "shape")
     x: float
     y: float
-    role: str = field(metadata=_CODE)
-    shape: str = field(default="circle", metadata=_CODE)
+    role: str
+    shape: str = "circle"
     size: float = 4.0
     hollow: bool = False
     title: str = ""
@@ -99,17 +98,17 @@ class Marker:
 Shape = Rect | Line | Text | Marker
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
+class Drawing(Frozen, kw_only=True):
     """Shapes from the back to the front on `width` x `height` pixels. `ticks` are replaced where a page zooms."""
 
+    codes: ClassVar = ("name",)
     width: float
     height: float
     title: str
     shapes: tuple[Shape, ...]
     ticks: tuple[Shape, ...] = ()
     axis: TimeAxis | None = None
-    name: str = field(default="", metadata=_CODE)
+    name: str = ""
 
 
 _NARROW, _WIDE = frozenset("iljtfr.,:;'|!()[]{}·- "), frozenset("mwMW@%→…ODGQ")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rope_prof.analysis.requests.requests import step_times
 from rope_prof.views.blocks import requests as blocks
 from rope_prof.views.blocks.model import Block, Bullets, Picture, Words
-from rope_prof.views.draw.requests import step_times
 from rope_prof.views.report.data import WholeRequests
 from rope_prof.views.timeline.step import layer_drawing, step_caption
 from rope_prof.views.words.requests import end_to_end_notes, headline, layer_lines, prediction_lines
