@@ -73,7 +73,7 @@ def test_reports_and_tables_speak_of_the_operation_alone(
 
 #: Words of the operation's own axes, and of what was measured for it alone.
 OWN = {
-    "h200-mrope-kv": ("same cache", "page 16", "rope-then-write", "k_cache"),
+    "h200-mrope-kv": ("same cache", "page 16", "rope-then-write", "fused-settled"),
     "h200-qwen": ("qwen2-vl-7b", "qwen3-vl-8b", "knows the order &#x27;ernie&#x27; alone"),
 }
 
