@@ -8,7 +8,7 @@ the picture needs and the GPU never saw; no bubble is drawn there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -234,8 +234,9 @@ class _HostTracks:
 
     def draw(self, word: str, frame: pl.DataFrame, category: str) -> None:
         frame = frame.with_columns(drawn=pl.Series(self.clock.host(frame["start_ns"]), dtype=pl.Int64))
-        args = [name for name in _HOST_ARGS if name in frame.columns]
-        for label, (process, thread), rows in _threads(frame):
+        args = _told(frame, _HOST_ARGS)
+        used = frame.select(list(dict.fromkeys(("process", "thread", "drawn", "dur_ns", "name", *args))))
+        for label, (process, thread), rows in _threads(used):
             slices = (
                 Slice(
                     row["drawn"],
@@ -248,6 +249,11 @@ class _HostTracks:
             )
             for track in _lanes(self.writer, self.group, f"{self.side.label} · {word}{label}", slices, nest=True):
                 self.drawn.track(track, _FRAME_OF[category], process=process, thread=thread)
+
+
+def _told(frame: pl.DataFrame, columns: Iterable[str]) -> list[str]:
+    """Those of `columns` that any row of the frame has."""
+    return [name for name in columns if name in frame.columns and frame[name].null_count() < frame.height]
 
 
 def _written(dur_ns: int | None) -> dict[str, Value]:
@@ -323,13 +329,15 @@ def _stream_tracks(
     flows: Mapping[int, tuple[int, bool]],
     drawn: DrawnTracks,
 ) -> None:
-    ordered = events.sort("stream", "start_ns", nulls_last=True, maintain_order=True)
+    told = _told(events, _EVENT_ARGS)
+    used = ("row", "stream", "name", "kind", "start_ns", "dur_ns", "launch_start_ns", "launch_dur_ns", *told)
+    ordered = events.select(list(dict.fromkeys(used))).sort("stream", "start_ns", nulls_last=True, maintain_order=True)
     device = events["device"][0]
     for stream, rows in groupby(ordered.iter_rows(named=True), key=itemgetter("stream")):
         slices = []
         for row in rows:
             start = int(starts[row["row"]])
-            args: dict[str, Value] = {word: row[name] for name, word in _EVENT_ARGS.items()}
+            args: dict[str, Value] = {_EVENT_ARGS[name]: row[name] for name in told}
             args |= _written(row["dur_ns"])
             if row["launch_start_ns"] is not None:
                 delay = row["start_ns"] - row["launch_start_ns"] - (row["launch_dur_ns"] or 0)
