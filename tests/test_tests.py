@@ -43,6 +43,12 @@ def test_no_test_measures_wall_time(repository: Path) -> None:
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
+def test_no_two_files_of_tests_share_a_name(repository: Path) -> None:
+    """pytest imports a file of a folder that is no package by its bare name."""
+    names = [path.name for path in (repository / "tests").rglob("test_*.py")]
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
 def test_a_measured_time_is_seen() -> None:
     assert list(clocked("def f():\n    assert time.monotonic() - began < 30")) == [2]
     assert list(clocked("def f():\n    took = time.perf_counter() - began\n    assert took < 1")) == [3]
