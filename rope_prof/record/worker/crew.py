@@ -81,6 +81,7 @@ class Crew:
     _listens: bool = False
     _loaded: dict[str, ToldError | None] = field(default_factory=dict)
     _interpreter: Interpreter | None = None
+    _closed: bool = False
     _channels: Channels = field(default_factory=Channels)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "rope_prof-check"))
     _ahead: dict[str, Future[dict[str, tuple[Accuracy, int] | BaseException]]] = field(default_factory=dict)
@@ -161,6 +162,8 @@ class Crew:
     def _checked(self, seat: Seat, keys: Sequence[Key]) -> dict[str, tuple[Accuracy, int] | BaseException]:
         found: dict[str, tuple[Accuracy, int] | BaseException] = {}
         for key in keys:
+            if self._closed:  # a process that was ended is not followed by another
+                break
             try:
                 found[key.name] = self._check(seat, key)
             except (Exception, SystemExit) as error:
@@ -313,9 +316,11 @@ class Crew:
         self._spawn()
 
     def close(self) -> None:
-        """End every process."""
-        for seat in self.seats.values():
-            seat.leave()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End every process, of checks that are at work too."""
+        self._closed = True
+        for wait in (False, True):
+            for seat in self.seats.values():
+                seat.leave()
+            self._pool.shutdown(wait=wait, cancel_futures=True)
         if self._interpreter is not None:
             self._interpreter.close()

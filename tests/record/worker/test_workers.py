@@ -259,6 +259,22 @@ def test_all_workers_of_a_gpu_attach_their_profilers_at_once_ahead_of_the_first_
     assert log == told
 
 
+def test_checks_that_are_at_work_end_with_the_recording_and_are_followed_by_none() -> None:
+    keys = [Key(case=CASE, path="user:hang!check", mode=mode, l2="hot") for mode in ("eager", "graph", "compile")]  # type: ignore[arg-type]
+    with workers(kind="cuda") as made:
+        crew = made.crew
+        crew.sit(["user:hang!check"])
+        crew.open_case(CASE)
+        crew.check_ahead(keys)
+        process = crew.seats["user:hang!check"].process
+        assert process is not None
+        pids = session_of(process.pid)
+        crew.close()
+    assert pids
+    assert gone(pids)
+    assert crew.seats["user:hang!check"].process is None
+
+
 class Lot:
     """A seat whose processes launch, one after the other, as fast as its lots say; None where that cannot be told."""
 
