@@ -19,8 +19,8 @@ from rope_prof.views.perfetto.sides import TrackSide, draw, own_clock
 from tests.builders import graph, kernel, node, op, overhead, range_, trace
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Of the two runs that hold many alike every fourth.
-MANY = ("h200-qwen", "h200-mrope-kv")
+#: Of the three runs that hold many alike every fourth.
+MANY = ("h200-ernie28b", "h200-qwen", "h200-mrope-kv")
 _TRACES = sorted((*ROOT.glob("traces/*/*.trace.json.gz"), *ROOT.glob("traces/*/*.sqlite")))
 SHIPPED = [path for number, path in enumerate(_TRACES) if path.parent.name not in MANY or number % 4 == 0]
 
