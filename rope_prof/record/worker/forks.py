@@ -28,6 +28,7 @@ class ForkedChild:
 
     def __init__(self, place: socket.socket, seconds: float) -> None:
         self._place = place
+        self._one_waits = Lock()  # the status is said once: a recording may end while a check is waited for
         self.returncode: int | None = None
         self.pid = self._word(seconds)
 
@@ -42,15 +43,16 @@ class ForkedChild:
 
     def wait(self, timeout: float | None = None) -> int:
         """Its status, and lets its number go. Errors: subprocess.TimeoutExpired."""
-        if self.returncode is None:
-            try:
-                self.returncode = self._word(timeout)
-            except TimeoutError:
-                raise subprocess.TimeoutExpired("worker", timeout or 0.0) from None
-            except ConnectionError:  # a worker ends with the one it was forked from
-                self.returncode = -signal.SIGKILL
-            self._place.close()
-        return self.returncode
+        with self._one_waits:
+            if self.returncode is None:
+                try:
+                    self.returncode = self._word(timeout)
+                except TimeoutError:
+                    raise subprocess.TimeoutExpired("worker", timeout or 0.0) from None
+                except ConnectionError:  # a worker ends with the one it was forked from
+                    self.returncode = -signal.SIGKILL
+                self._place.close()
+            return self.returncode
 
 
 class Zygote:
