@@ -141,7 +141,7 @@ def test_the_json_contract_names_every_field() -> None:
     from rope_prof.analysis.run.rows import Row
 
     text = (ROOT / "docs/json.md").read_text(encoding="utf-8")
-    contract = text[text.index("keys[] ") : text.index("Times are ns per call")]
+    contract = text[text.index("- `keys`: one object per key") : text.index("- `comparable`")]
     derived = {"accuracy"}
     renamed = {"throttled": "throttled_samples", "other_clock": "other_clock_samples"}
     for field in fields(Row):
