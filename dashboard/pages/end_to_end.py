@@ -41,7 +41,9 @@ start = shell.look(view.STEP_ZOOM)
 with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     st.html(
         wrap(
-            seen.palette, kicker(shell.PAGES["end_to_end"].question), hero(report_requests.request_headline(found.rows))
+            seen.palette,
+            kicker(shell.PAGES["end_to_end"].question),
+            hero(report_requests.request_headline(facts, found.rows)),
         )
     )
     giving = st.container(horizontal=True, horizontal_alignment="right", width="content")
@@ -49,7 +51,7 @@ noted = st.container()
 pictures = list(report_requests.request_picture(found.rows, facts.request.decode_tokens))
 noise = tuple(report_requests.noise_lines(found.noise))
 measured: list[Block] = [
-    Words(text=f"{headline(facts)}."),
+    Words(text=f"{headline(facts, found.rows)}."),
     *pictures,
     report_requests.times_table(found.rows),
     Bullets(items=noise),

@@ -6,17 +6,25 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from rope_prof.cli import main
+from rope_prof.commands.export_answers import markdown_files
 from rope_prof.dashboard import FOLDER, loading
 from rope_prof.dashboard import requests as whole_requests
+from rope_prof.io.run.requests import read_end_to_end, write_end_to_end
+from rope_prof.opened.report import cleaned_report
+from rope_prof.opened.run import open_run
 from rope_prof.views.blocks.requests import request_frame
 from rope_prof.views.page.files import csv_of
+from rope_prof.views.report.html import report_html
 from tests.dashboard.drawn_requests import write_keyless_run, write_requests
 from tests.dashboard.drawn_run import HOSTILE, write_gpu_run
 from tests.dashboard.walks import SHOTS, canvas_of, dashboard, opened, settle, window_of
@@ -204,6 +212,29 @@ def test_lost_and_damaged_files_are_a_sentence_each(tmp_path: Path, monkeypatch:
     found = app(monkeypatch, folder)
     assert not found.exception
     assert "is damaged" in html_of(found)
+
+
+def test_a_measurement_that_was_stopped_says_so_and_how_many_rounds_it_has_in_every_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `model` leaves it after the ninth of sixteen rounds: no profiles yet."""
+    run = write_requests(write_gpu_run(tmp_path / "cut", tokens=(973,)), profiled=())
+    whole = read_end_to_end(run)
+    assert whole is not None
+    write_end_to_end(run, replace(whole.facts, complete=False), whole.samples.filter(pl.col("round") < 9))
+    said = "9 of 16 rounds, stopped before its end"
+    told = html_of(found := app(monkeypatch, run))
+    assert not found.exception and said in told
+    made, _ = cleaned_report(open_run(run))
+    text = markdown_files(made)["text"].decode()
+    assert said in text.partition("## 1.")[0] and text.count(said) == 2, "in the brief, and in its own section"
+    assert said in report_html(made)
+    assert main(["show", str(run)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert said in shown and "16 rounds, stopped" not in shown.replace(said, "")
+    assert main(["show", str(run), "--json"]) == 0
+    found_json = json.loads(capsys.readouterr().out)["end_to_end"]
+    assert [found_json[name] for name in ("rounds", "timed_rounds", "complete")] == [16, 9, False]
 
 
 def test_a_changed_measurement_is_read_again(tmp_path: Path) -> None:

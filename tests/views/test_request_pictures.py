@@ -10,6 +10,7 @@ import pytest
 from rope_prof.analysis.requests.requests import MODES, LogitsAgreement, Prediction, RequestRow, StepParts, step_times
 from rope_prof.analysis.requests.what_if import WhatIf
 from rope_prof.analysis.stats import Figure
+from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.views.blocks.model import Bullets, Cell, Table, Words
 from rope_prof.views.blocks.requests import request_frame, request_headline
 from rope_prof.views.draw.palette import DARK, LIGHT
@@ -17,9 +18,11 @@ from rope_prof.views.draw.requests import prediction_chart, request_chart, steps
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Text
 from rope_prof.views.page.blocks import blocks, hero
 from rope_prof.views.words.requests import agree
+from tests.analysis.test_end_to_end import facts
 
 MS = 1e6
 EVIL = "<b>_x_ :smile:"
+WHOLE = facts(rounds=12)
 
 
 def figure(median: float, spread: float = 0.0) -> Figure:
@@ -65,8 +68,8 @@ def bar_widths(drawing: Drawing) -> dict[str, float]:
     return found
 
 
-def told(rows: list[Any]) -> str:
-    return hero(request_headline(rows))
+def told(rows: list[Any], of: EndToEnd = WHOLE) -> str:
+    return hero(request_headline(of, rows))
 
 
 def words(drawing: Drawing) -> str:

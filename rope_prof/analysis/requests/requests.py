@@ -7,7 +7,7 @@ the machine's drift cancels. Statistics are computed here, on load; none is stor
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -54,6 +54,11 @@ def request_rows(facts: EndToEnd, samples: pl.DataFrame) -> tuple[RequestRow, ..
     """A row for every path and mode, in the order of the run."""
     times = series(samples)
     return tuple(_row(facts, one, mode, times) for mode in MODES for one in facts.paths)
+
+
+def timed_rounds(rows: Sequence[RequestRow]) -> int:
+    """Rounds in which anything was timed: fewer than were planned where the measurement was interrupted."""
+    return max((one.n for row in rows for one in (row.prefill_ns, row.token_ns) if one is not None), default=0)
 
 
 def _rounds(times: Series, path: str, phase: str, mode: str) -> PerRound:

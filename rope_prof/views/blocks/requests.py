@@ -18,6 +18,7 @@ from rope_prof.views.words.requests import (
     headline,
     median_ms,
     prediction_lines,
+    rounds_words,
     same_tokens,
     share,
     step_kernels,
@@ -156,7 +157,7 @@ def request_blocks(
     doubts: Sequence[str],
 ) -> Iterator[Block]:
     """All of them for a terminal, in the order of `show`; `doubts`: what must be said of the profiles."""
-    yield Words(text=headline(facts))
+    yield Words(text=headline(facts, rows))
     yield times_table(rows)
     yield from agreement_table(agreed)
     yield from steps_table(steps)
@@ -164,9 +165,9 @@ def request_blocks(
     yield Bullets(items=(*doubts, *end_to_end_notes(facts)))
 
 
-def request_headline(rows: Sequence[RequestRow]) -> Headline:
+def request_headline(facts: EndToEnd, rows: Sequence[RequestRow]) -> Headline:
     """The share of a request's time that the best fused path saves of what the library does by itself, decode as it is
-    served (CUDA graphs) where that was measured; then the other mode, then the chain as served.
+    served (CUDA graphs) where that was measured; then the other mode, the chain as served, and rounds cut off.
     """
     fused = [row for row in rows if row.path not in (STOCK, BASELINE)]
     stock = any(row.request_over_stock for row in fused)
@@ -191,6 +192,8 @@ def request_headline(rows: Sequence[RequestRow]) -> Headline:
         words += ", ".join(f"{_DECODE[m]} {share(gain, bounds=True)}" for m, gain in served) + "."
     if mode == "eager":
         words += " CUDA graphs were not measured."
+    if not facts.complete:
+        words += f" {rounds_words(facts, rows)}."
     return Headline(
         factor=share(known[path, mode]),
         words=f"{word} with {path} in every layer, {_DECODE[mode]}",

@@ -54,7 +54,7 @@ def _lines(data: ReportData, view: Overview, picture: Picture | None) -> Iterato
             f"{error(side.accuracy.limit)} allowed; {wrong} of {len(keys)} measured keys wrong."
         )
     if data.requests is not None:
-        found = request_headline(data.requests.rows)
+        found = request_headline(data.requests.facts, data.requests.rows)
         yield f"Whole requests: {found.factor} {found.words}. {found.detail}".replace(":  ", ": ")
         yield agree(data.requests.agreed)
     yield lost_words(view)

@@ -15,7 +15,7 @@ from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.labels import swept
 from rope_prof.views.words.machine import condition_words
 from rope_prof.views.words.notes import notes
-from rope_prof.views.words.stopped import stopped_words
+from rope_prof.views.words.stopped import CUT, stopped_words
 from rope_prof.views.words.trust import DENIED
 
 #: A command longer than this is cut in the middle on the page.
@@ -154,7 +154,7 @@ def doubts(data: ReportData) -> tuple[Block, ...]:
         lost = f"{len(data.lost)} traces are gone from the folder ({data.lost[0]})"
         said[f"{lost}; their kernels and bubbles are not shown."] = None
     if not data.run.complete:
-        said[f"The recording was cut short: {data.run.going_on()}."] = None
+        said[f"The recording {CUT}: {data.run.going_on()}."] = None
     ranks = {f.key.rank for f in data.run.keys}
     if len(ranks) > 1:
         said[f"{len(ranks)} ranks were recorded; this report shows the first alone."] = None

@@ -20,7 +20,7 @@ def requests(found: WholeRequests | None) -> tuple[Block, ...]:
     lines = (*foretold, *blocks.share_lines(found.steps), *blocks.noise_lines(found.noise))
     notes = (*found.doubts, *end_to_end_notes(found.facts))
     return (
-        Words(text=headline(found.facts) + "."),
+        Words(text=headline(found.facts, found.rows) + "."),
         *blocks.request_picture(found.rows, found.facts.request.decode_tokens),
         blocks.times_table(found.rows),
         *((Bullets(items=lines),) if lines else ()),

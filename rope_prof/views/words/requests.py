@@ -6,23 +6,38 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rope_prof.analysis.requests.per_layer import PerLayer
-from rope_prof.analysis.requests.requests import BASELINE, LogitsAgreement, Prediction, StepParts
+from rope_prof.analysis.requests.requests import (
+    BASELINE,
+    LogitsAgreement,
+    Prediction,
+    RequestRow,
+    StepParts,
+    timed_rounds,
+)
 from rope_prof.analysis.stats import Figure
 from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.units import GIGA, MISSING, MS, ends, microseconds, milliseconds, significant, size
+from rope_prof.views.words.stopped import CUT
 
 Steps = Mapping[tuple[str, str], StepParts]
 
 
-def headline(facts: EndToEnd) -> str:
-    """One line: the model and the request."""
+def headline(facts: EndToEnd, rows: Sequence[RequestRow]) -> str:
+    """One line: the model, the request and the rounds."""
     model, request = facts.model, facts.request
     return (
         f"Ernie4.5-VL text model {model.preset} · {model.layers} layers · {model.parameters / GIGA:.3g} B random "
         f"{model.dtype} weights ({size(model.weights_bytes)}) · transformers {model.transformers}, experts "
         f"{model.experts}, attention {model.attention} · {request.prompt_tokens} prompt tokens "
-        f"({request.image_tokens} of an image), {request.decode_tokens} decoded · {facts.rounds} rounds"
+        f"({request.image_tokens} of an image), {request.decode_tokens} decoded · {rounds_words(facts, rows)}"
     )
+
+
+def rounds_words(facts: EndToEnd, rows: Sequence[RequestRow]) -> str:
+    """`40 rounds`; `9 of 12 rounds, stopped before its end`."""
+    timed, planned = timed_rounds(rows), facts.rounds
+    rounds = f"{planned} rounds" if timed == planned else f"{timed} of {planned} rounds"
+    return rounds if facts.complete else f"{rounds}, {CUT}"
 
 
 def same_tokens(same: int | None, tokens: int, margin: float | None) -> str:
@@ -100,7 +115,7 @@ def end_to_end_notes(facts: EndToEnd) -> list[str]:
             said.setdefault(one.graph_reason, []).append(f"{one.path} under CUDA graphs")
     lines = [f"{', '.join(paths)}: {why}" for why, paths in said.items()]
     if not facts.complete:
-        lines.append("the measurement was cut short: run `model` again into a new folder")
+        lines.append(f"the measurement {CUT}: run `model` again into a new folder")
     if facts.machine.device == "cpu":
         lines.append("measured on a CPU: nothing here is a GPU figure")
     return lines

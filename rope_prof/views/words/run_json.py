@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow
+from rope_prof.analysis.requests.requests import LogitsAgreement, Prediction, RequestRow, timed_rounds
 from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.numbers import Numbers
 from rope_prof.analysis.run.rank_causes import By, over_ranks
@@ -106,6 +106,9 @@ def end_to_end_json(
         "schema_version": facts.schema_version,
         "model": asdict(facts.model),
         "request": asdict(facts.request),
+        "rounds": facts.rounds,
+        "timed_rounds": timed_rounds(rows),
+        "complete": facts.complete,
         "rows": [asdict(row) for row in rows],
         "agreement": [asdict(one) for one in agreed],
         "steps": [{"path": path, "phase": phase} | asdict(one) for (path, phase), one in steps.items()],

@@ -1,8 +1,13 @@
-"""Why the rounds of a key ended, as a sentence: the one home of that wording."""
+"""Why the rounds of a key ended, and that a recording did before its plan: the one home of that wording."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from rope_prof.model.run import Stopped
+
+#: Of a recording of calls or of whole requests that was interrupted.
+CUT: Final = "stopped before its end"
 
 
 def stopped_words(found: Stopped) -> str:
