@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN = ROOT / "traces/h100-ernie28b"
-#: A compiler leaves the launch of a hand-written kernel as it is and copies around it: `show` has those rows.
-LEFT_OUT = {("per-token", "compile"), ("fused", "compile")}
+RUN = ROOT / "traces/h200-ernie28b"
 
 
 def best() -> str:
@@ -65,8 +63,7 @@ def figures() -> str:
         "| tokens | path | kernels | busy µs | bubble µs | = host | + queue | wall µs [95 %] | speedup | max error |",
         "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    shown = [row for row in OpenedRun(folder).rows if (row.path, row.mode) not in LEFT_OUT]
-    for tokens, rows in groupby(shown, key=lambda row: row.case["tokens"]):
+    for tokens, rows in groupby(OpenedRun(folder).rows, key=lambda row: row.case["tokens"]):
         for first, row in zip((f"{tokens:,}", *[""] * 99), rows, strict=False):
             wall = f"{microseconds(row.wall_ns.median)} {interval(row.wall_ns)}" if row.wall_ns else row.status
             kernels = "" if row.kernels_per_call is None else f"{row.kernels_per_call:g}"

@@ -180,6 +180,31 @@ def test_the_chains_of_an_h200_close_in_every_mode_and_without_gaps_in_no_stream
     assert not any(closes for name, closes in without.items() if ".graph." not in name)
 
 
+def test_of_todays_kernels_what_the_readme_says_of_the_h200_is_so() -> None:
+    opened = open_run(RUN.with_name("h200-ernie28b"))
+    assert opened.run.complete and opened.run.machine.device_name == "NVIDIA H200"
+    assert {facts.status for facts in opened.run.keys} == {"measured"} and len(opened.run.keys) == 36
+    assert not any(facts.accuracy is None or facts.accuracy.wrong for facts in opened.run.keys)
+    compiled = [step for one in opened.headlines if one.path == "fused" for step in one.same]
+    gains = [step.ratio for step in compiled if step.cand_mode == "compile"]
+    assert [f"{gain.median:.2f}" for gain in gains] == ["1.56", "1.57", "1.59", "1.66"]
+    assert all(gain.lo is not None and gain.lo > 1.45 for gain in gains), "it copies nothing any more"
+    sides = {(one.path, one.mode, one.case["tokens"]): one for one in opened.rows}
+    assert {one.kernels_per_call for (path, _, _), one in sides.items() if path == "fused"} == {1}
+    open_ = [
+        (one.cand.path, one.cand.mode, one.cand.case["tokens"])
+        for one in opened.numbers.decompositions
+        if not one.closes
+    ]
+    assert len(opened.numbers.decompositions) == 24
+    assert sorted(open_) == [
+        ("fused", mode, tokens) for mode, tokens in (("compile", 1), ("eager", 1), ("eager", 64), ("graph", 1))
+    ]
+    for tokens, times in {1: 5.4, 64: 5.2, 973: 3.3, 8192: 1.9}.items():
+        compiled_ns, fused_ns = sides["unfused", "compile", tokens].device_ns, sides["fused", "graph", tokens].wall_ns
+        assert compiled_ns and fused_ns and round(compiled_ns.median / fused_ns.median, 1) == times
+
+
 def test_the_sweep_is_whole_and_every_cell_has_an_interval() -> None:
     swept = read_run(SWEEP)
     assert swept.run.complete and swept.run.machine.device_name == "NVIDIA H200"
