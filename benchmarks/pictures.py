@@ -1,4 +1,4 @@
-"""Make the pictures of the documents anew: dashboard, Perfetto and report of the shipped run, as a reader sees them.
+"""Make the pictures of the documents anew: dashboard, Perfetto and report of shipped runs, as a reader sees them.
 
     python benchmarks/pictures.py            # into docs/img
 
@@ -42,7 +42,7 @@ ZOOM = """async (names) => {
 #: Streamlit's own word that a page's script has ended.
 DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
 #: picture -> (path of the page, its height)
-PAGES = {"overview": ("/", 880), "timeline": ("/timeline", 730)}
+PAGES = {"overview": ("/?run=h200-ernie28b&case=28b-tp1-n973-bf16-image", 880), "timeline": ("/timeline", 730)}
 
 
 def dashboard(browser: Browser, folder: Path) -> None:
