@@ -16,9 +16,10 @@ from rope_prof.errors import TraceError
 from rope_prof.io.compiled import VARIABLE, WORTH_BYTES
 from rope_prof.io.perfetto import blocks, compiled
 from rope_prof.io.perfetto.blocks import PacketBlocks
+from rope_prof.io.perfetto.columns import sizes
 from rope_prof.io.perfetto.scan import scan
-from rope_prof.io.perfetto.scanned import TABLES, Scan
-from rope_prof.io.perfetto.shapes import BLOB, DOUBLE, TEXT
+from rope_prof.io.perfetto.scanned import ABSENT, TABLES, Scan
+from rope_prof.io.perfetto.shapes import BLOB, DIGITS, DOUBLE, TEXT
 from rope_prof.io.trace.read import read_trace
 from rope_prof.views.perfetto.encode import block, fixed, number, varint
 from rope_prof.views.perfetto.export import perfetto_bytes
@@ -31,6 +32,10 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "traces/h100-ernie28b").glob("*.trace.json.gz"))[::9]
 FRAMES = ("gpu", "nodes", "calls", "ranges", "ops", "overheads")
 WANTED = frozenset(("correlation", "device", "stream", "grid", "graph id", "a", ""))
+
+
+#: Some of them numbers as they are written.
+TEXTS = (b"1", b"0", b"70", b"9" * 18, b"8x1x1", b"", b"07", b"-1", b"9" * 19, b"x" * 9, b"1 ")
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +64,14 @@ def columns(found: Scan) -> dict[str, Any]:
         facts[name] += tuple(values.tolist() for values in table.values.values())
     facts["resets"] = {sequence: rows for sequence, rows in found.resets.items() if rows}
     held: dict[Any, list[Any]] = {("names",): [(one, TEXT) for one in found.names]}
-    held |= {key: [(one, key[1][2]) for one in many] for key, many in found.args.items()}
+    for (sequence, (table, name, kind)), many in found.args.items():  # digits are the texts that they were
+        held.setdefault((sequence, (table, name, TEXT if kind == DIGITS else kind)), []).extend((o, kind) for o in many)
     for key, many in held.items():
         rows = []
         for one, kind in many:
             values = one.values.view(np.int64) if kind == DOUBLE else one.values
             told = [texts[k] for k in values.tolist()] if kind in (TEXT, BLOB) else values.tolist()
+            told = [str(value).encode() for value in told] if kind == DIGITS else told
             rows += zip(one.ordinal.tolist(), told, strict=True)
         facts[str(key)] = sorted(rows, key=lambda row: row[0])
     return facts
@@ -127,7 +134,13 @@ def _note(drawn: Random, odd: float) -> bytes:
     named = number(1, drawn.choice((1, 2, 3, 9))), block(10, text)
     valued = (
         *(number(field, drawn.choice((0, 7, 1 << 35))) for field in (2, 3, 4, 7, 17)),
-        *(fixed(5, drawn.getrandbits(64)), block(6, b"8x1x1"), block(9, b"{}"), block(11, b"\x0a\x00"), block(12, b"")),
+        *(
+            fixed(5, drawn.getrandbits(64)),
+            block(6, drawn.choice(TEXTS)),
+            block(9, b"{}"),
+            block(11, b"\x0a\x00"),
+            block(12, b""),
+        ),
     )
     return b"".join((*drawn.sample(named, drawn.randrange(2)), drawn.choice(named), drawn.choice(valued)))
 
@@ -145,7 +158,7 @@ def _event(drawn: Random, odd: float) -> bytes:
 
 
 def _stage(drawn: Random) -> bytes:
-    named = block(1, drawn.choice((b"a", b"graph id", b""))) + block(2, drawn.choice((b"1", b"x" * 9)))
+    named = block(1, drawn.choice((b"a", b"graph id", b""))) + block(2, drawn.choice(TEXTS))
     sizes = b"".join(number(dim, drawn.choice((1, 300))) for dim in (1, 2, 3))
     told = drawn.choice((number(1, 4), block(2, b"a"), b"")) + drawn.choice((number(3, 9), fixed(5, 1 << 62), b""))
     parts = [
@@ -277,3 +290,10 @@ def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "0")
     assert not compiled.SOURCE.ready(WORTH_BYTES)
     assert not is_read_the_same(data(noted(10, [(1, 5)])))
+
+
+def test_sizes_of_launches_are_told_whatever_their_size() -> None:
+    usual, large = np.array([8, ABSENT, 0, 1]), np.array([8, 1, 1 << 40, -1])
+    one = np.ones(4, np.int64)
+    assert sizes(usual, one, one).to_list() == ["8x1x1", None, "0x1x1", "1x1x1"]
+    assert sizes(one, large, usual).to_list() == ["1x8x8", None, f"1x{1 << 40}x0", "1x-1x1"]

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from rope_prof.io.compiled import CompiledSource
 from rope_prof.io.perfetto import blocks
-from rope_prof.io.perfetto.blocks import PAD, Block, Framed, Int64s
+from rope_prof.io.perfetto.blocks import PAD, Block, Bytes, Framed, Int64s
 from rope_prof.io.perfetto.notes import Notes
 from rope_prof.io.perfetto.scanned import ABSENT, TABLES, Part, Scan, ScannedArgument
-from rope_prof.io.perfetto.shapes import BLOB, DOUBLE, INT, TEXT, WORD, ArgKey, Shape
+from rope_prof.io.perfetto.shapes import BLOB, DIGITS, DOUBLE, INT, TEXT, WORD, ArgKey, Shape
 
 Numbers = npt.NDArray[np.int32]
 
@@ -29,7 +29,7 @@ _VALUES: Final = (
     *("at", "track", "name_iid", "duration", "gpu", "queue_iid", "stage_iid", "kernel_iid", "context"),
     *(f"{side}_{dim}" for side in ("grid", "block") for dim in "xyz"),
 )
-_KINDS: Final = (INT, DOUBLE, TEXT, WORD, BLOB)
+_KINDS: Final = (INT, DOUBLE, TEXT, WORD, BLOB, DIGITS)
 _TABLES: Final = ("name", "note", "launch")
 _RARE, _RESET, _DEFAULTS = 1, 2, 4
 #: So many keys and heads of a block are told apart, so many names skipped.
@@ -50,7 +50,7 @@ _MEMBERS: Final = (
     *("heads", "most_heads", "arg_key", "arg_row", "arg_value", "arg_rows", "arg_values", "most_args"),
     *("event_head", "stage_head", "other_head", "event_row", "event_values", "stage_row", "stage_values"),
     *("other_row", "other_values", "name_row", "name_text", "mark_row", "mark_sequence", "marks", "most_rows"),
-    *("skipped", "skip_count", "tracks", "track_count", "stepped", *_COUNTS),
+    *("skipped", "skip_count", "tracks", "track_count", "wanted", "wanted_size", "digits", "stepped", *_COUNTS),
 )
 
 
@@ -99,22 +99,34 @@ def distinct(values: Int64s) -> tuple[Int64s, Numbers]:
     return each, which.astype(np.int32)
 
 
+def lay(where: Numbers, ordinals: Int64s, values: Int64s, laid: Int64s, known: npt.NDArray[np.bool_]) -> bool:
+    """Put each value where its packet's row is; whether that was done: it is not without a compiled function."""
+    function = SOURCE.function("lay")
+    if function is None:
+        return False
+    function(
+        *(where.ctypes, np.ascontiguousarray(ordinals).ctypes, np.ascontiguousarray(values, np.int64).ctypes),
+        *(ctypes.c_int64(len(ordinals)), laid.ctypes, known.ctypes),
+    )
+    return True
+
+
 def pairs(track: Int64s, at: Int64s, begins: npt.NDArray[np.bool_]) -> Int64s | None:
     """Of a begin the row of its end, -1 for none; of an end -1 where it has no begin.
 
-    None where a track is not in the order of time, or where there is no compiled function.
+    None where there is no compiled function.
     """
     pair = SOURCE.function("pair")
     if pair is None:
         return None
     each, numbers = distinct(track)
-    opened, last = (np.empty(len(each), np.int64) for _ in range(2))
-    before, ends = (np.empty(len(track), np.int64) for _ in range(2))
-    why = pair(
+    first = np.empty(len(each) + 1, np.int64)
+    rows, before, ends = (np.empty(len(track), np.int64) for _ in range(3))
+    pair(
         *(numbers.ctypes, at.ctypes, begins.ctypes, ctypes.c_int64(len(track))),
-        *(opened.ctypes, last.ctypes, ctypes.c_int64(len(each)), before.ctypes, ends.ctypes),
+        *(first.ctypes, ctypes.c_int64(len(each)), rows.ctypes, before.ctypes, ends.ctypes),
     )
-    return ends if why == 0 else None
+    return ends
 
 
 @dataclass
@@ -129,7 +141,14 @@ class CompiledScan:
     _most: dict[str, int] = field(default_factory=dict)
     _size: int = 0
     _tracks: frozenset[int] | None = None
+    _wanted: Bytes = field(init=False)  # names of arguments that are read, each behind its length; none: all are
     _newly: bool = False  # the tracks are known since the block at hand
+
+    def __post_init__(self) -> None:
+        names = [name.encode() for name in sorted(self.found.wanted or ())]
+        short = all(len(name) < 1 << 8 for name in names)
+        told = b"".join(bytes((len(name),)) + name for name in names if short)
+        self._wanted = np.frombuffer(told + bytes(8), np.uint8)
 
     def read(self, block: Block) -> dict[str, Part] | None:
         """The rows of a block by their table; None where it is to be read in Python."""
@@ -140,9 +159,12 @@ class CompiledScan:
         marks = self._marks(block, room)
         unread = set(self.notes.skipped(self._cleared(marks), _MOST_SKIPPED))
         if not unread.issuperset(skipped):  # a name that was not read means something else from here on
-            room = self._scanned(block, [one for one in skipped if one in unread])
-            if room is None:
-                return None
+            skipped = [one for one in skipped if one in unread]
+            room = self._scanned(block, skipped)
+        if room is not None and self._mixes(room):
+            room = self._scanned(block, skipped, digits=False)
+        if room is None:
+            return None
         self._mark(block, marks)
         self.found.counted += room.counted
         self.found.dropped += room.dropped
@@ -150,7 +172,7 @@ class CompiledScan:
         self._tell(room, texts)
         return dict(self._parts(room, texts))
 
-    def _scanned(self, block: Block, skipped: list[tuple[int, int]]) -> _Room | None:
+    def _scanned(self, block: Block, skipped: list[tuple[int, int]], *, digits: bool = True) -> _Room | None:
         scan = SOURCE.function("scan")
         if scan is None or len(block.data) > _MOST_BYTES:
             return None
@@ -158,12 +180,20 @@ class CompiledScan:
         tracks = np.array(sorted(self._tracks or ()), np.int64)
         room = self._room(len(block.data))
         room.skipped, room.skip_count = names.ctypes.data, len(skipped)
-        room.tracks, room.track_count, room.stepped = tracks.ctypes.data, len(tracks), bool(self.found.stepped)
+        room.tracks, room.track_count = tracks.ctypes.data, len(tracks)
+        room.digits, room.stepped = digits, bool(self.found.stepped)
+        room.wanted, room.wanted_size = self._wanted.ctypes.data, len(self._wanted) - 8
         why = scan(
             *(block.data.ctypes, block.starts.ctypes, block.lengths.ctypes),
             *(ctypes.c_int64(len(block.starts)), ctypes.c_int64(block.first), ctypes.byref(room)),
         )
         return room if why == 0 else None
+
+    def _mixes(self, room: _Room) -> bool:
+        """Whether texts of an argument are numbers and others are none: a packet with both would lose their order."""
+        keys = self._arrays["keys"][: 4 * room.key_count].reshape(-1, 4)
+        digits, texts = (keys[keys[:, 2] == _KINDS.index(kind)][:, [0, 1, 3]].tolist() for kind in (DIGITS, TEXT))
+        return any(one in texts for one in digits)
 
     def _room(self, size: int) -> _Room:
         """Empty room for a block of that size; the arrays are those of the block before."""

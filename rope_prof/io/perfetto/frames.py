@@ -17,10 +17,10 @@ import polars as pl
 
 from rope_prof.io.perfetto.blocks import Int64s
 from rope_prof.io.perfetto.clocks import times
-from rope_prof.io.perfetto.columns import FEW, Values, enum_of, few, joined, merged, nullable, valued
-from rope_prof.io.perfetto.compiled import distinct
+from rope_prof.io.perfetto.columns import FEW, Values, enum_of, few, first_of, joined, merged, nullable, sizes, valued
+from rope_prof.io.perfetto.compiled import distinct, lay
 from rope_prof.io.perfetto.scanned import ABSENT, BEGIN, Scan, ScannedTable
-from rope_prof.io.perfetto.shapes import DOUBLE, INT, TEXT, WORD
+from rope_prof.io.perfetto.shapes import DIGITS, DOUBLE, INT, TEXT, WORD
 from rope_prof.io.perfetto.slices import pairs
 from rope_prof.io.perfetto.words import TraceWords, annotation, epochs
 from rope_prof.model.trace import NAMED
@@ -84,31 +84,28 @@ class Looked:
 
     @cached_property
     def stages(self) -> pl.DataFrame:
-        """ordinal, name, stage, queue, device, context, start_ns, dur_ns, grid, block of the GPU's render stages."""
+        """ordinal, name, stage (texts, or Enums), device, start_ns, dur_ns, grid, block of the GPU's render stages."""
         table, at = self.scan.stages, self._times["stages"]
         timed = at != ABSENT
         self._untimed(table, timed, np.full(len(table), ABSENT))
         table, at = _picked(table, np.flatnonzero(timed)), at[timed]
-        stage, queue, kernel, context = (self._by_word(table, of, w).cast(pl.String) for of, w in _STAGE_WORDS)
-        name = self._names(table, count=False).cast(pl.String)
+        stage, kernel = (self._by_word(table, of, words) for of, words in _STAGE_WORDS)
         found = pl.DataFrame(
             [
                 pl.Series("ordinal", table.ordinal),
-                pl.select(pl.coalesce(name, kernel, stage)).to_series().alias("name"),
+                first_of(self._names(table, count=False), kernel, stage).alias("name"),
                 stage.alias("stage"),
-                queue.alias("queue"),
                 nullable("device", table.values["gpu"]),
-                context.cast(pl.Int64, strict=False).alias("process"),
                 pl.Series("start_ns", at),
                 nullable("dur_ns", table.values["duration"]),
-                *(nullable(f"{s}_{d}", table.values[f"{s}_{d}"]) for s in ("grid", "block") for d in "xyz"),
+                *(sizes(*(table.values[f"{s}_{d}"] for d in "xyz")).alias(s) for s in ("grid", "block")),
             ]
         )
-        self.nameless += found["name"].null_count()
-        nameless = found.filter(pl.col("name").is_null()).with_columns(track=pl.lit(None, pl.Int64))
-        self._odd["nameless"].append(nameless.select(*_ODD))
-        sides = (pl.concat_str([f"{s}_{d}" for d in "xyz"], separator="x").alias(s) for s in ("grid", "block"))
-        return found.with_columns(*sides).drop(f"{s}_{d}" for s in ("grid", "block") for d in "xyz")
+        if found["name"].null_count():
+            self.nameless += found["name"].null_count()
+            nameless = found.filter(pl.col("name").is_null()).with_columns(track=pl.lit(None, pl.Int64))
+            self._odd["nameless"].append(nameless.select(*_ODD).cast(_ODD))
+        return found
 
     def odd(self, what: str) -> pl.DataFrame:
         """track (null: none), name, start_ns, dur_ns of the first of what a count names, as far as the file tells."""
@@ -166,12 +163,12 @@ class Looked:
         self, ordinal: pl.Series, ordinals: Int64s, values: npt.NDArray[Any], texts: pl.Series | None
     ) -> pl.Series:
         """One value a row of `ordinal`, null where the packet does not have it."""
-        at = self._rows_of(ordinal)[ordinals]
-        there = at >= 0
-        if not there.all():
-            at, values = at[there], values[there]
+        where = self._rows_of(ordinal)
         laid, known = np.zeros(len(ordinal), np.int64), np.zeros(len(ordinal), bool)
-        laid[at], known[at] = values, True
+        if not lay(where, ordinals, values, laid, known):
+            there = where[ordinals] >= 0
+            at = where[ordinals[there]]
+            laid[at], known[at] = values[there], True
         return valued(laid, known, texts)
 
     def _rows_of(self, ordinal: pl.Series) -> npt.NDArray[np.int32]:
@@ -191,8 +188,8 @@ class Looked:
 
     @cached_property
     def _arguments(self) -> dict[str, list[Values]]:
-        """Name -> its values by their type: whole numbers, or texts."""
-        parts: dict[tuple[str, bool], list[Values]] = defaultdict(list)
+        """Name -> its values by their type: whole numbers, or texts; texts of digits alone are whole numbers."""
+        parts: dict[str, dict[bool, list[tuple[str, Values]]]] = defaultdict(lambda: defaultdict(list))
         for (sequence, key), held in sorted(self.scan.args.items(), key=lambda one: repr(one[0])):
             ordinals, given = (joined([getattr(one, what) for one in held]) for what in ("ordinal", "values"))
             values, known, texts = self._value(sequence, key[2], ordinals, given)
@@ -200,11 +197,8 @@ class Looked:
                 part = (ordinals, values) if len(rows) == len(ordinals) else (ordinals[rows], values[rows])
                 if known is not None:
                     part = part[0][known[rows]], part[1][known[rows]]
-                parts[name, texts is not None].append((*part, texts))
-        found: dict[str, list[Values]] = defaultdict(list)
-        for (name, _), many in parts.items():
-            found[name].append(many[0] if len(many) == 1 else merged(many))
-        return found
+                parts[name][key[2] == DIGITS or texts is not None].append((key[2], (*part, texts)))
+        return {name: [_of_one_type(many, len(kinds) == 1) for many in kinds.values()] for name, kinds in parts.items()}
 
     def _value(
         self, sequence: int, kind: str, ordinals: Int64s, values: npt.NDArray[Any]
@@ -215,12 +209,12 @@ class Looked:
         if kind == DOUBLE:
             whole = np.isfinite(values) & (np.abs(values) < 1 << 62) & (values == np.floor(values))
             return np.where(whole, values, 0).astype(np.int64), whole, None
-        if kind == INT:
+        if kind in (INT, DIGITS):
             return values, None, None
         if kind == WORD:
             told, which = self._coded("word", sequence, ordinals, values)
         else:
-            each, which = np.unique(values, return_inverse=True)
+            each, which = few(values)
             texts = list(self.scan.texts)
             told = [annotation(texts[k]) for k in each.tolist()]
         known = np.array([word is not None for word in told] or [False])[which]
@@ -331,6 +325,20 @@ class Looked:
         return track
 
 
+def _of_one_type(many: list[tuple[str, Values]], alone: bool) -> Values:
+    """Values of an argument together. `alone`: no others have its name."""
+    if not alone or any(kind != DIGITS for kind, _ in many):
+        many = [(kind, _written(values) if kind == DIGITS else values) for kind, values in many]
+    values = [one for _, one in many]
+    return values[0] if len(values) == 1 else merged(values)
+
+
+def _written(values: Values) -> Values:
+    """Numbers as the texts that they were."""
+    each, which = np.unique(values[1], return_inverse=True)
+    return values[0], which, pl.Series(each).cast(pl.String)
+
+
 #: An event as a finding names it, and its track.
 _ODD: Final = pl.Schema({"track": pl.Int64, "name": pl.String, "start_ns": pl.Int64, "dur_ns": pl.Int64})
 
@@ -340,7 +348,7 @@ def _odd(name: pl.Series, track: Int64s, start_ns: pl.Series | None = None) -> p
     return rows.with_columns(start_ns=start_ns, dur_ns=None).cast(_ODD)
 
 
-_STAGE_WORDS: Final = (("stage_iid", "queue"), ("queue_iid", "queue"), ("kernel_iid", "kernel"), ("context", "context"))
+_STAGE_WORDS: Final = (("stage_iid", "queue"), ("kernel_iid", "kernel"))
 
 
 def on_tracks(table: ScannedTable, tracks: Container[int]) -> ScannedTable:

@@ -45,11 +45,20 @@ MESSAGES: Final = {
         ((1, "iid", "uint64"), (2, "name", "string")),
     ),
     "InternedGraphicsContext": ((1, "iid", "uint64"), (2, "pid", "int32")),
+    "DebugAnnotation": (
+        *((2, "bool_value", "bool"), (3, "uint_value", "uint64"), (4, "int_value", "int64")),
+        *((5, "double_value", "double"), (6, "string_value", "string"), (7, "pointer_value", "uint64")),
+        *((9, "legacy_json_value", "string"), (10, "name", "string"), (17, "string_value_iid", "uint64")),
+        *((11, "dict_entries", "*DebugAnnotation"), (12, "array_values", "*DebugAnnotation")),
+    ),
     "InternedString": ((1, "iid", "uint64"), (2, "str", "bytes")),
     "InternedComputeKernel": ((1, "iid", "uint64"), (2, "name", "string"), (3, "demangled_name", "string")),
 }
 #: Fields of which a message has one at most.
-ALTERNATIVES: Final = {"TrackDescriptor": ("name", "static_name")}
+ALTERNATIVES: Final = {
+    "TrackDescriptor": ("name", "static_name"),
+    "DebugAnnotation": tuple(name for number, name, _ in MESSAGES["DebugAnnotation"] if number not in (10, 11, 12)),
+}
 
 
 @cache

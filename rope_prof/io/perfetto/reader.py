@@ -15,6 +15,7 @@ import polars as pl
 from rope_prof.errors import TraceError
 from rope_prof.io.kineto.categories import NODES
 from rope_prof.io.perfetto.blocks import PacketBlocks
+from rope_prof.io.perfetto.columns import of_each
 from rope_prof.io.perfetto.compiled import distinct, framer
 from rope_prof.io.perfetto.frames import Looked, on_tracks
 from rope_prof.io.perfetto.roles import STAGES, with_roles
@@ -312,15 +313,15 @@ class _Frames:
     def _stages(self) -> pl.DataFrame:
         """Render stages that are work of the GPU, and nodes of its graphs; an annotation is neither."""
         look, stages = self._looked, self._looked.stages
-        rows = self._ended(stages.filter(pl.col("stage").is_in(list(STAGES))))
+        rows = stages.with_columns(kind=of_each(stages["stage"], STAGES.get, STAGES.values()))
+        rows = self._ended(rows.filter(pl.col("kind").is_not_null()))
         ordinal = rows["ordinal"]
         columns = {name: look.numbers(ordinal, *args) for name, args in _NUMBERS.items() if name != "process"}
         columns |= {name: look.words_of(ordinal, *args) for name, args in _WORDS.items()}
         made = rows.with_columns(
             *(column.alias(name) for name, column in columns.items()),
-            kind=pl.col("stage").replace_strict(STAGES, return_dtype=pl.String),
             device=pl.col("device").cast(pl.String).fill_null("?"),
-        ).drop("process")
+        )
         return fitted(made, GPU_EVENTS)
 
     def _ended(self, rows: pl.DataFrame) -> pl.DataFrame:

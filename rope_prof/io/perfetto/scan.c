@@ -22,7 +22,7 @@ enum { BEGIN = 1, END = 2 };
 /* The values of a packet; compiled.py has the same list. */
 enum { AT, TRACK, NAME_IID, DURATION, GPU, QUEUE, STAGE, KERNEL, CONTEXT, GRID, BLOCK = GRID + 3, VALUES = BLOCK + 3 };
 /* How an argument is read, and what names it: compiled.py has the same lists. */
-enum { INT, DOUBLE, TEXT, WORD, BLOB };
+enum { INT, DOUBLE, TEXT, WORD, BLOB, DIGITS };
 enum { BY_TEXT, BY_NOTE, BY_LAUNCH };
 /* What a packet says beside its event. */
 enum { RARE = 1, RESET = 2, DEFAULTS = 4 };
@@ -77,6 +77,9 @@ typedef struct {
     int64_t skip_count;
     const int64_t *tracks; /* those whose events are kept, in order; none: all are */
     int64_t track_count;
+    Bytes wanted; /* names of arguments that are read, each behind its length, in so many bytes; none: all are */
+    int64_t wanted_size;
+    int64_t digits;  /* whether a text that is how a number is written is read as that number */
     int64_t stepped; /* whether times of other packets are needed from here on */
     int64_t events, stages, others, names, marked, texts, key_count, head_count, args, counted, dropped;
 } Room;
@@ -140,13 +143,19 @@ static uint64_t mixed(uint64_t hash, uint64_t word) {
     return hash ^ hash >> 32;
 }
 
+/* Up to eight bytes; there are eight behind every text. */
+static inline uint64_t word_at(Bytes p, int64_t size) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return size < 8 ? word & (((uint64_t)1 << 8 * size) - 1) : word;
+}
+
 /* The number of a text: the same for the same bytes. -1 where there is no room for more. */
 static int64_t number_of(Scan *s, Span text) {
     Room *r = s->room;
     int64_t size = text.end - text.at, k = 0;
-    uint64_t hash = 0x9E3779B97F4A7C15u ^ (uint64_t)size, mask = (uint64_t)r->text_slots - 1, word;
-    for (; k + 8 <= size; k += 8) memcpy(&word, text.at + k, 8), hash = mixed(hash, word);
-    for (; k < size; k++) hash = mixed(hash, text.at[k]);
+    uint64_t hash = 0x9E3779B97F4A7C15u ^ (uint64_t)size, mask = (uint64_t)r->text_slots - 1;
+    for (; k < size; k += 8) hash = mixed(hash, word_at(text.at + k, size - k));
     for (uint64_t at = hash & mask;; at = (at + 1) & mask) {
         int32_t known = r->text_table[at] - 1;
         if (known < 0) {
@@ -179,6 +188,16 @@ static int64_t head_of(Scan *s) {
     }
 }
 
+/* Whether an argument that is named by a text is read. */
+static int is_wanted(const Scan *s, int64_t name) {
+    const Room *r = s->room;
+    int64_t size = name < 0 ? 0 : r->text_size[name];
+    for (int64_t at = 0; at < r->wanted_size; at += 1 + r->wanted[at])
+        if (r->wanted[at] == size && (!size || !memcmp(r->wanted + at + 1, s->data + r->text_at[name], (size_t)size)))
+            return 1;
+    return !r->wanted_size;
+}
+
 /* The number of a key, or -1. */
 static int64_t key_of(Scan *s, const Key *key) {
     Room *r = s->room;
@@ -191,7 +210,7 @@ static int64_t key_of(Scan *s, const Key *key) {
         if (known < 0) {
             if (r->key_count == r->most_keys) return -1;
             r->keys[r->key_count] = *key;
-            r->key_counts[r->key_count] = 0;
+            r->key_counts[r->key_count] = key->table == BY_TEXT && !is_wanted(s, key->name) ? SKIPPED : 0;
             for (int64_t k = 0; key->table == BY_NOTE && k < r->skip_count; k++)
                 if (r->skipped[2 * k] == key->sequence && r->skipped[2 * k + 1] == key->name)
                     r->key_counts[r->key_count] = SKIPPED;
@@ -205,9 +224,22 @@ static int64_t key_of(Scan *s, const Key *key) {
 /* An argument as it is found: what names it, how it is read. */
 typedef struct { int64_t table, name; int kind, given; int64_t value; Span text; } Arg;
 
+/* Whether a text is how a number is written: no sign, no zero before it, up to 18 digits; the number. */
+static int is_number(Span text, int64_t *value) {
+    int64_t size = text.end - text.at, found = 0;
+    if (size < 1 || size > 18 || (*text.at == '0' && size > 1)) return 0;
+    for (Bytes p = text.at; p < text.end; p++) {
+        if (*p < '0' || *p > '9') return 0;
+        found = 10 * found + *p - '0';
+    }
+    *value = found;
+    return 1;
+}
+
 static int keep(Scan *s, Arg *arg) {
     Room *r = s->room;
     if (!arg->given) return 1;
+    if (arg->kind == TEXT && r->digits && is_number(arg->text, &arg->value)) arg->kind = DIGITS;
     if (r->args == r->most_args) return 0;
     Key key = {arg->table, arg->name, arg->kind, s->head.sequence};
     int64_t known = key_of(s, &key);
@@ -227,8 +259,8 @@ static void give(Arg *arg, int kind, const Field *f) {
 
 /* Name an argument by a text: plain ones, of which no two are read as one. */
 static int call(Scan *s, Arg *arg, const Field *f) {
-    for (Bytes p = f->body.at; p < f->body.end; p++)
-        if (*p >= 0x80) return 0;
+    for (Bytes p = f->body.at; p < f->body.end; p += 8)
+        if (word_at(p, f->body.end - p) & 0x8080808080808080u) return 0;
     arg->table = BY_TEXT, arg->name = -1;
     return f->body.at == f->body.end || (arg->name = number_of(s, f->body)) >= 0;
 }
@@ -492,20 +524,53 @@ int64_t number(const int64_t *values, int64_t count, int32_t *numbers, int64_t *
     return found;
 }
 
-/* Begins and ends as slices.py pairs them, where each track's are in the order of time; ODD where they are not.
- *
- * `open` and `last`: of each track what is open, and the time of what came last. `ends`: of a begin the row of its
- * end, or -1; of an end -1 where it has no begin, else -2. `before` has room for a number a row.
- */
-int64_t pair(const int32_t *tracks, const int64_t *at, const uint8_t *begins, int64_t count, int64_t *open,
-             int64_t *last, int64_t most, int64_t *before, int64_t *ends) {
-    for (int64_t k = 0; k < most; k++) open[k] = -1, last[k] = NONE;
+/* Put each value where its packet's row is, and say so; `where` has -1 for packets that have none. */
+int64_t lay(const int32_t *where, const int64_t *ordinals, const int64_t *values, int64_t count, int64_t *laid,
+            uint8_t *known) {
     for (int64_t k = 0; k < count; k++) {
-        int64_t *top = &open[tracks[k]];
-        if (at[k] < last[tracks[k]]) return ODD;
-        last[tracks[k]] = at[k], ends[k] = -1;
-        if (begins[k]) before[k] = *top, *top = k;
-        else if (*top >= 0) ends[*top] = k, ends[k] = -2, *top = before[*top];
+        int32_t row = where[ordinals[k]];
+        if (row >= 0) laid[row] = values[k], known[row] = 1;
+    }
+    return 0;
+}
+
+/* Rows in the order of `at`, of one instant those that are no begins first, else as they come; `spare` is as long. */
+static void sort(int64_t *rows, int64_t *spare, int64_t count, const int64_t *at, const uint8_t *begins) {
+    int64_t half = count / 2, left = 0, right = half, k = 0;
+    if (count < 2) return;
+    sort(rows, spare, half, at, begins), sort(rows + half, spare + half, count - half, at, begins);
+#define AFTER(a, b) (at[a] > at[b] || (at[a] == at[b] && begins[a] > begins[b]))
+    if (!AFTER(rows[half - 1], rows[half])) return;
+    memcpy(spare, rows, (size_t)half * sizeof *rows);
+    while (left < half && right < count) rows[k++] = AFTER(spare[left], rows[right]) ? rows[right++] : spare[left++];
+    memcpy(rows + k, spare + left, (size_t)(half - left) * sizeof *rows);
+}
+
+/* Begins and ends as slices.py pairs them.
+ *
+ * `first`: where each of `most` tracks begins in `rows`, and where the last one ends. `rows` and `before` have room for
+ * a number a row. `ends`: of a begin the row of its end, or -1; of an end -1 where it has no begin, else -2.
+ */
+int64_t pair(const int32_t *tracks, const int64_t *at, const uint8_t *begins, int64_t count, int64_t *first,
+             int64_t most, int64_t *rows, int64_t *before, int64_t *ends) {
+    int in_order = 1;
+    memset(first, 0, (size_t)(most + 1) * sizeof *first);
+    for (int64_t k = 0; k < count; k++) first[tracks[k]]++;
+    for (int64_t k = 0, sum = 0, size; k <= most; k++) size = first[k], first[k] = sum, sum += size;
+    for (int64_t k = 0; k < count; k++) rows[first[tracks[k]]++] = k;
+    for (int64_t k = most; k > 0; k--) first[k] = first[k - 1];
+    first[0] = 0;
+    for (int64_t k = 1; k < count; k++)
+        in_order &= tracks[rows[k]] != tracks[rows[k - 1]] || at[rows[k]] >= at[rows[k - 1]];
+    for (int64_t track = 0; track < most; track++) {
+        int64_t size = first[track + 1] - first[track], open = -1, *mine = rows + first[track];
+        if (!in_order) sort(mine, before, size, at, begins);
+        for (int64_t k = 0; k < size; k++) {
+            int64_t row = mine[k];
+            ends[row] = -1;
+            if (begins[row]) before[row] = open, open = row;
+            else if (open >= 0) ends[open] = row, ends[row] = -2, open = before[open];
+        }
     }
     return 0;
 }

@@ -22,6 +22,8 @@ _WORD: Final = 8
 
 #: How the value of an argument is to be read.
 INT, DOUBLE, TEXT, WORD, BLOB = "int", "double", "text", "word", "blob"
+#: Of a text that is how a number is written, the number; who reads texts as they stand knows no such values.
+DIGITS: Final = "text of digits"
 #: (what names it, how it is read): the name is its text, or the number of a word in the table said.
 ArgKey = tuple[str, int | str, str]
 

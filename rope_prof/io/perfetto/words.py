@@ -172,10 +172,9 @@ def _defaults(words: TraceWords, told: Any, place: tuple[int, int]) -> None:
 def annotation(data: bytes) -> str | None:
     """Lists and dictionaries as JSON has them; None where it is neither."""
     from google.protobuf.message import DecodeError
-    from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as protos
 
     try:
-        return json.dumps(_plain(protos.DebugAnnotation.FromString(data)))
+        return json.dumps(_plain(message("DebugAnnotation").FromString(data)))
     except (DecodeError, RecursionError):
         return None
 
@@ -185,7 +184,7 @@ def _plain(note: Any) -> Any:
         return [_plain(one) for one in note.array_values]
     if note.dict_entries:
         return {_text(one.name): _plain(one) for one in note.dict_entries}
-    value = note.WhichOneof("value")
+    value = note.WhichOneof("either")
     found = None if value is None else getattr(note, value)
     return _text(found) if isinstance(found, bytes) else found
 
