@@ -12,24 +12,22 @@ from pathlib import Path
 
 from rope_prof.dashboard.kept import kept
 
-from rope_prof.analysis.comparison.compare import Verdict, compare
-from rope_prof.analysis.comparison.sides import NotComparableError, Side
+from rope_prof.analysis.comparison.compare import Verdict
 from rope_prof.analysis.run.floors import roofline
 from rope_prof.analysis.run.rows import Row
-from rope_prof.dashboard import allowed_files
+from rope_prof.dashboard import DEFAULT_RUN, allowed_files
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run.folder import RunFolder, find_runs, shipped_runs
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
 from rope_prof.opened.pictures import case_traces
 from rope_prof.opened.run import OpenedRun, open_run
+from rope_prof.opened.walls import wall_verdicts
 from rope_prof.serve.server import Server, site
 
 _KEEP = 64
 
 
-#: The shipped run that opens where none is asked for.
-DEFAULT_RUN = "h100-ernie28b"
 #: The shipped run over many token counts, models and TP.
 SWEEP_RUN = "h200-sweep"
 
@@ -111,32 +109,8 @@ def floor_ns(folder: RunFolder, row: Row) -> float | None:
 
 @kept(_KEEP)
 def verdicts(folder: RunFolder, base: RunFolder, side: tuple[str, str, str]) -> dict[str, Verdict]:
-    """Key of `folder` -> its wall time against the baseline's `side` (path, mode, L2 state) in the same case.
-
-    A key that has no partner, or is the baseline itself, is left out.
-    """
-    own = folder.path == base.path
-    theirs = [f for f in base.run.keys if (f.key.path, f.key.mode, f.key.l2) == side]
-    left = replace(base.run, keys=tuple(theirs))
-    found: dict[str, Verdict] = {}
-    for pick in dict.fromkeys((f.key.path, f.key.mode) for f in folder.run.keys):
-        mine = [f for f in folder.run.keys if (f.key.path, f.key.mode) == pick and f.key.l2 == side[2]]
-        if not mine or (own and pick == side[:2]):
-            continue
-        sides = (
-            Side(label="baseline", run=left, samples=base.samples, path=side[0], mode=side[1]),
-            Side(
-                label="run",
-                run=replace(folder.run, keys=tuple(mine)),
-                samples=folder.samples,
-                path=pick[0],
-                mode=pick[1],
-            ),
-        )
-        with suppress(NotComparableError):  # no case of both
-            pairs = compare(*sides, paired=own, anyway=True)
-            found |= {verdict.cand: verdict for verdict in pairs if verdict.metric == "wall"}
-    return found
+    """As of `wall_verdicts`."""
+    return wall_verdicts(folder, base, side)
 
 
 @kept(4)

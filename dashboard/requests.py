@@ -13,7 +13,7 @@ from rope_prof.analysis.requests.per_layer import PerLayer
 from rope_prof.analysis.requests.steps import StepCalls, step_calls
 from rope_prof.analysis.stats import Figure
 from rope_prof.analysis.trace.analyze import accounted
-from rope_prof.dashboard import loading, timelines
+from rope_prof.dashboard import DEFAULT_RUN, loading, timelines
 from rope_prof.io.run.folder import RunFolder, shipped_runs
 from rope_prof.io.run.requests import FACTS_FILE
 from rope_prof.model.trace import Trace
@@ -38,7 +38,7 @@ class Profile:
 
 def shipped(named: Mapping[str, Path]) -> str | None:
     """The shipped run with whole requests among those that the viewer can choose; None where it is not there."""
-    wanted = shipped_runs().resolve() / loading.DEFAULT_RUN
+    wanted = shipped_runs().resolve() / DEFAULT_RUN
     return next((n for n, path in named.items() if path == wanted and (path / FACTS_FILE).is_file()), None)
 
 

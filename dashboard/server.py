@@ -1,11 +1,11 @@
 """The dashboard's process: Streamlit's own command, made ready for the first viewer while the browser still loads.
 
 `python -m rope_prof.dashboard.server run APP ...` is `python -m streamlit run APP ...` with a gate in front of it
-(`gate`) and three differences that a viewer can tell by a clock alone. A thread imports what every page imports and
-reads the run that opens, into the caches that the pages read. What is there by then stays for good, so the garbage
-collector, which Streamlit calls after every pass of a page, no longer walks it. And answers leave at once: on a socket
-that is bound by hand, as Streamlit's is, a small one waits up to 40 ms for the receipt of the one before it
-(https://github.com/Kludex/uvicorn/issues/3149).
+(`gate`) and differences that a viewer can tell by a clock alone. A thread imports what every page imports and reads
+the run that opens, into the caches that the pages read; pandas, which tables want and the first page does not, once
+that page is drawn. What is there by then stays for good, so the garbage collector, which Streamlit calls after every
+pass of a page, no longer walks it. And answers leave at once: on a socket that is bound by hand, as Streamlit's is, a
+small one waits up to 40 ms for the receipt of the one before it (https://github.com/Kludex/uvicorn/issues/3149).
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ import gc
 import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from rope_prof.dashboard.gate import FrontDoor
 
 from rope_prof.serve.hosts import Hosts, hosts
+
+#: How long pandas waits for the first page to be drawn, and then for it to have come to its viewer.
+FIRST_PAGE_S: Final = 10.0
+COME_S: Final = 1.0
 
 
 def main() -> None:
@@ -78,10 +83,13 @@ def ready() -> None:
                 name = loading.default_run(named)
                 loading.other_runs(named, name)
                 _ = loading.opened(named[name]).rows
-        import_module("pandas")  # as Streamlit does for its first table or component
     finally:
         gc.freeze()
         gc.enable()
+    if shell.drawn.wait(FIRST_PAGE_S):
+        time.sleep(COME_S)
+    import_module("pandas")  # as Streamlit does for its first table or component; loading it holds every thread up
+    gc.freeze()
 
 
 if __name__ == "__main__":

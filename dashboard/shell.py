@@ -6,6 +6,7 @@ Names from files go through `st.html` escaped, never through Markdown.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _HERE = Path(__file__).parent
+#: A page has been drawn to its end, or to where it stopped.
+drawn = threading.Event()
 
 
 class PageWords(NamedTuple):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -195,6 +197,30 @@ def test_a_value_comes_back_to_the_last_digit_or_is_not_kept(folder: Path) -> No
     for value in ({"a": (0.1 + 0.2, float("inf"), -0.0)}, {"a": (float("nan"), 1e-310, 2.0)}):
         assert repr(again(value, dict[str, tuple[float, ...]])) == repr(value)
     assert again({"a": 3}, dict[str, float]) is None
+
+
+def test_who_asks_for_what_another_is_at_waits_for_its_answer(folder: Path) -> None:
+    files = (folder / "run.json",)
+    made: list[int] = []
+    at = place(("shared",), files)
+    begun, asked = threading.Event(), threading.Event()
+
+    def slowly() -> list[int]:
+        begun.set()
+        assert asked.wait(10)
+        made.append(1)
+        return [1, 2]
+
+    def second() -> list[int]:
+        assert begun.wait(10)
+        asked.set()
+        return place(("shared",), files).value(list[int], lambda: [*made, 3])
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(at.value, list[int], slowly), pool.submit(second)]
+        assert [one.result() for one in found] == [[1, 2], [1, 2]]
+    assert made == [1]
+    assert [one.name for one in answers_kept().folder.iterdir()] == [at.key], "no lock is left"
 
 
 @pytest.mark.parametrize("how", ["nothing", "a byte", "a key's calls", "cut", "entry"])

@@ -26,4 +26,7 @@ page = st.navigation(list(pages.values()), position="hidden")
 st.session_state["notes"] = []
 st.session_state["seen"] = shell.header(pages, page.url_path or "overview")
 shell.notes()
-page.run()
+try:
+    page.run()
+finally:
+    shell.drawn.set()

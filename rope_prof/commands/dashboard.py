@@ -60,6 +60,7 @@ def dashboard(
     chosen = free_port(port)
     address = f"http://{HOST}:{chosen}"
     signal.signal(signal.SIGTERM, _interrupt)  # so that the child does not outlive us
+    ahead = read_ahead(run)
     child = subprocess.Popen(command(chosen, run, folder or [], names))
     try:
         await_answer(child, chosen)
@@ -73,13 +74,21 @@ def dashboard(
         typer.echo("dashboard ended")
     finally:
         child.terminate()
+        ahead.kill()
         child.wait()
+        ahead.wait()
     if child.returncode not in (0, -15, -2, 130):
         raise UnavailableError(f"the dashboard ended with code {child.returncode}; its own message is above")
 
 
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def read_ahead(run: Path | None) -> subprocess.Popen[bytes]:
+    """A process that works out what the first page asks while the server loads; its errors are the page's to tell."""
+    words = [sys.executable, "-m", "rope_prof.dashboard.ahead", *([] if run is None else [str(run)])]
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def command(port: int, run: Path | None, folders: Sequence[Path] = (), names: Sequence[str] = ()) -> list[str]:

@@ -6,6 +6,9 @@ inside a wheel they lie in this very folder.
 
 from pathlib import Path
 
+#: The shipped run that opens where none is asked for.
+DEFAULT_RUN = "h100-ernie28b"
+
 _SOURCE = Path(__file__).resolve().parents[2] / "dashboard"
 if (_SOURCE / "shell.py").is_file():
     __path__.append(str(_SOURCE))

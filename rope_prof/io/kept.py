@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,6 +71,20 @@ class KeptPlace(Frozen):
         data = msgspec.msgpack.encode(value)
         if msgspec.msgpack.encode(msgspec.msgpack.decode(data, type=kind)) == data:
             self.keep({"value": data})
+
+    def value(self, kind: type[T], make: Callable[[], T]) -> T:
+        """`read_value`, or what `make` works out, kept for the next one who asks.
+
+        Where another process of this user is at it (the dashboard's read-ahead), its answer is waited for and taken.
+        """
+        found = self.read_value(kind)
+        if found is None:
+            with nullcontext() if self.key is None else answers_kept().alone(self.key):
+                found = self.read_value(kind)
+                if found is None:
+                    found = make()
+                    self.keep_value(found, kind)
+        return found
 
 
 def place(words: Sequence[object], inputs: Sequence[Path]) -> KeptPlace:

@@ -9,12 +9,14 @@ fails. Knows nothing of what the files mean.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +30,8 @@ TRACES_BYTES: Final = 4 << 30
 PARSED_FROM: Final = 4 << 20
 ANSWERS_BYTES: Final = 256 << 20
 COMPILED_BYTES: Final = 1 << 20
+#: How long one process waits for another's answer before it works it out too.
+WAIT_S: Final = 30.0
 _DIGESTS: Final = "digests.json"
 _CHUNK: Final = 8 << 20
 _BUFFER: Final = 256 << 10
@@ -147,6 +151,22 @@ class Store(Frozen):
                 self._keep(key, files)
                 self._shrink(key)
 
+    @contextlib.contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """One process of this user at a time works out what is kept under `key`; who waited looks there again.
+
+        The lock (`flock`; `filelock` loads for longer than most answers take) ends with its process, however that ends.
+        Nobody waits for longer than `WAIT_S`, or where nothing can be kept or locked.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if self._is_ours():
+                    lock = self.folder / f"{key}.lock"
+                    _hold(stack.enter_context(lock.open("wb")).fileno())
+                    stack.callback(lock.unlink, missing_ok=True)
+            yield
+
     def _keep(self, key: str, files: Iterable[tuple[str, bytes]]) -> None:
         """All files under a temporary name, then rename the folder."""
         part = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=self.folder))
@@ -192,6 +212,17 @@ class Store(Frozen):
             if entry.name != key:
                 shutil.rmtree(entry, ignore_errors=True)
                 total -= size
+
+
+def _hold(file: int) -> None:
+    """Lock that file, once nobody else holds it. Errors: OSError where it has no locks; TimeoutError, which is one."""
+    limit = time.monotonic() + WAIT_S
+    while time.monotonic() < limit:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.02)
+    raise TimeoutError
 
 
 def traces_kept() -> Store:

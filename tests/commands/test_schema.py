@@ -134,10 +134,10 @@ def test_a_server_tells_its_address(printed: Printed, monkeypatch: pytest.Monkey
 
     class Child:
         returncode = 0
-        wait = terminate = staticmethod(lambda: 0)
+        wait = terminate = kill = staticmethod(lambda: 0)
 
     monkeypatch.setattr(dashboard, "await_answer", lambda *_: None)
-    monkeypatch.setattr(dashboard.subprocess, "Popen", lambda *_: Child())
+    monkeypatch.setattr(dashboard.subprocess, "Popen", lambda *_, **__: Child())
     monkeypatch.setattr(dashboard.signal, "signal", lambda *_: None)
     code, document = printed("dashboard", SMALL, "--no-browser")
     assert (code, faults("address", document)) == (0, [])

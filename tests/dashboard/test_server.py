@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from rope_prof.commands.dashboard import command
-from rope_prof.dashboard import loading, server
+from rope_prof.dashboard import ahead, loading, server, shell, view
+from rope_prof.io.store import answers_kept
+from rope_prof.opened import walls
+from rope_prof.opened.run import open_run
+from rope_prof.views.words.losses import chain_keys
 from tests.dashboard.drawn_run import write_gpu_run
 
 #: The command up to the point where Streamlit binds its socket, by hand as it does; what an accepted connection has.
@@ -41,8 +45,10 @@ server.main()
 
 
 @pytest.fixture
-def collector() -> Iterator[None]:
-    """The garbage collector as it was."""
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The garbage collector as it was; nobody waits for a first page."""
+    monkeypatch.setattr(server, "FIRST_PAGE_S", 0.0)
+    monkeypatch.setattr(server, "COME_S", 0.0)
     yield
     gc.unfreeze()
     gc.enable()
@@ -109,3 +115,41 @@ def test_the_collector_walks_again_after_a_bug(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ZeroDivisionError):
         server.ready()
     assert gc.isenabled()
+
+
+@pytest.mark.usefixtures("collector")
+def test_pandas_waits_for_the_first_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(loading, "runs", dict)
+    monkeypatch.setattr(shell.drawn, "wait", lambda _: seen.append("drawn"))
+    monkeypatch.setattr(server, "import_module", seen.append)
+    server.ready()
+    assert seen == ["drawn", "pandas"]
+
+
+def test_what_is_read_ahead_is_what_the_first_page_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of captures and verdicts: with them kept, no trace is read and nothing compared."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = write_gpu_run(tmp_path / "run")
+    run = open_run(path)
+    sides = [(key.path, key.mode, key.l2) for key in chain_keys(run.run, view.default_case(run.run))]
+    assert sides
+    wanted = [walls.wall_verdicts(run.folder, run.folder, side) for side in sides]
+    assert any(wanted)
+    answers_kept().clear()
+    ahead.main(path)
+
+    def again(*_: object, **__: object) -> None:
+        raise AssertionError("worked out again")
+
+    monkeypatch.setattr("rope_prof.opened.run.read_trace", again)
+    monkeypatch.setattr(walls, "compare", again)
+    run = open_run(path, keep=True)
+    assert [row.kernels_per_call for row in run.rows if row.path == "fused"]
+    assert [walls.wall_verdicts(run.folder, run.folder, side) for side in sides] == wanted
+
+
+def test_a_run_that_cannot_be_read_ahead_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run.json").write_text("{", encoding="utf-8")
+    ahead.main(tmp_path)
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,32 @@
+"""`python -m rope_prof.dashboard.ahead [RUN]`: work out what the first page asks of a run, into the user's cache.
+
+The command starts it beside the server, which loads Streamlit meanwhile, on another core; the page takes what is kept,
+and waits for what is under way (`KeptPlace.value`). Says nothing: of a run that cannot be read its page tells.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from rope_prof.dashboard import DEFAULT_RUN, view
+from rope_prof.errors import RopeProfError
+from rope_prof.io.run.folder import shipped_runs
+from rope_prof.opened.run import open_run
+from rope_prof.opened.walls import wall_verdicts
+from rope_prof.views.words.losses import chain_keys
+
+
+def main(run: Path) -> None:
+    """Keep the figures of its captures, then its wall times against the chain's."""
+    with suppress(RopeProfError):
+        opened = open_run(run)
+        _ = opened.rows
+        if opened.run.keys:
+            for key in chain_keys(opened.run, view.default_case(opened.run)):
+                wall_verdicts(opened.folder, opened.folder, (key.path, key.mode, key.l2))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if sys.argv[1:] else shipped_runs() / DEFAULT_RUN)
