@@ -78,8 +78,8 @@ def figures(trace: Trace, key: Key | str) -> CaptureFigures:
     ranges, events = matching(source, pattern, kind="record_function"), launched(source)
     rows = call_frame(source, pattern, kind="record_function")
     rows = rows.join(added_busy(ranges, events), on="call", how="left", maintain_order="left")
-    names = events.filter(pl.col("kind") == "kernel")["name"].drop_nulls().unique().sort()
-    return replace(frame_figures(rows, int(per_range)), names=tuple(names))
+    names = set(events["name"].filter(events["kind"] == "kernel").to_list()) - {None}
+    return replace(frame_figures(rows, int(per_range)), names=tuple(sorted(names)))
 
 
 def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:
@@ -89,26 +89,29 @@ def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:
     to overlap. A range of several calls is the replay of a CUDA graph (`inner_gap_ns` is read of those). Ranges without
     a kernel have no times.
     """
-    busy = "added_ns" if "added_ns" in frame.columns else "busy_ns"
-    alive = frame.filter(frame["kernels"] > 0).with_columns(busy_ns=busy)
-    with_period = alive.drop_nulls("period_ns")
+    alive = frame.filter(frame["kernels"] > 0)
+    busy, period = alive["added_ns" if "added_ns" in frame.columns else "busy_ns"], alive["period_ns"]
     return CaptureFigures(
         calls=frame.height * per_range,
         kernels_per_call=_middle(frame["kernels"], per_range),
         kernel_ns=_middle(alive["kernel_ns"], per_range),
-        busy_ns=_mean(alive["busy_ns"], per_range),
-        period_ns=_middle(with_period["period_ns"], per_range),
-        bubble_raw_ns=_middle(with_period["period_ns"] - with_period["busy_ns"], per_range),
-        replay_ns=_middle(alive["busy_ns"] + alive["inner_gap_ns"], per_range) if per_range > 1 else None,
-        busy_each_ns=tuple(ns / per_range for ns in alive["busy_ns"].drop_nulls()),
+        busy_ns=_mean(busy, per_range),
+        period_ns=_middle(period, per_range),
+        bubble_raw_ns=_middle(period - busy, per_range),
+        replay_ns=_middle(busy + alive["inner_gap_ns"], per_range) if per_range > 1 else None,
+        busy_each_ns=tuple(ns / per_range for ns in _known(busy)),
     )
 
 
 def _middle(column: pl.Series, per_range: int) -> float | None:
-    found = figure(column.drop_nulls().to_list())
+    found = figure(_known(column))
     return None if found is None else found.median / per_range
 
 
 def _mean(column: pl.Series, per_range: int) -> float | None:
-    found = column.drop_nulls()
-    return float(found.sum()) / len(found) / per_range if len(found) else None
+    found = _known(column)
+    return float(sum(found)) / len(found) / per_range if found else None
+
+
+def _known(column: pl.Series) -> list[int]:
+    return [value for value in column.to_list() if value is not None]

@@ -58,6 +58,7 @@ def call_frame(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = 
     return call_rows(ranges, launched(trace))
 
 
+@kept_for("ranges")
 def matching(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = None) -> pl.DataFrame:
     """The ranges that `call_frame` takes."""
     ranges = trace.ranges if kind is None else trace.ranges.filter(pl.col("kind") == kind)
@@ -77,10 +78,10 @@ def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     totals = [account.totals for account in accounts(ranges, events, arrays)]
     found = pl.concat(totals) if totals else pl.DataFrame(schema=_TOTALS)
     rows = ranges.join(found, on="call", how="left", maintain_order="left")
-    rows = rows.with_columns(pl.col("kernels", "events", "kernel_ns", "busy_ns", "inner_gap_ns").fill_null(0))
     period = pl.col("first_start_ns").shift(-1).over("device", order_by="first_start_ns") - pl.col("first_start_ns")
-    rows = rows.with_columns(pl.when(pl.col("device").is_not_null()).then(period).alias("period_ns"))
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in CALLS.items())
+    made = {name: pl.col(name).fill_null(0) for name in ("kernels", "events", "kernel_ns", "busy_ns", "inner_gap_ns")}
+    made["period_ns"] = pl.when(pl.col("device").is_not_null()).then(period)
+    return rows.select(made.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in CALLS.items())
 
 
 def added_busy(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
@@ -108,18 +109,16 @@ def added_busy(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
 
 def numbered(ranges: pl.DataFrame) -> pl.DataFrame:
     """The ranges in the order of their start (an outer one first), each with its call number."""
-    return (
-        ranges.sort("start_ns", pl.col("dur_ns").fill_null(FOREVER), descending=[False, True], maintain_order=True)
-        .select(
-            pl.col("name").alias("range"),
-            "kind",
-            "process",
-            "thread",
-            pl.col("start_ns").alias("host_start_ns"),
-            (pl.col("start_ns") + pl.col("dur_ns")).alias("host_end_ns"),
-        )
-        .with_row_index("call")
-        .with_columns(pl.col("call").cast(pl.Int64))
+    return ranges.sort(
+        "start_ns", pl.col("dur_ns").fill_null(FOREVER), descending=[False, True], maintain_order=True
+    ).select(
+        pl.int_range(pl.len()).alias("call"),
+        pl.col("name").alias("range"),
+        "kind",
+        "process",
+        "thread",
+        pl.col("start_ns").alias("host_start_ns"),
+        (pl.col("start_ns") + pl.col("dur_ns")).alias("host_end_ns"),
     )
 
 

@@ -29,7 +29,11 @@ def group_numbers(frame: pl.DataFrame) -> tuple[npt.NDArray[np.int64], pl.DataFr
 
 def is_constant(column: pl.Series) -> bool:
     """Whether all rows hold the same."""
-    return not len(column) or bool(column.eq_missing(column[0]).all())
+    if not len(column) or column.null_count() == len(column):
+        return True
+    if column.dtype.is_integer() or column.dtype == pl.String:  # no query of polars, which costs what few rows do not
+        return not column.null_count() and column[0] == column[-1] and column.min() == column.max()
+    return bool(column.eq_missing(column[0]).all())
 
 
 def parts_of(frame: pl.DataFrame, column: str, *, ordered: bool = False) -> Iterator[tuple[Any, pl.DataFrame]]:
@@ -52,15 +56,21 @@ def holding(texts: pl.Series, pattern: str) -> pl.Series:
 
 def among(numbers: pl.Series, known: pl.Series) -> pl.Series:
     """Which of `numbers` stand in `known`; a null stands nowhere."""
-    found = np.isin(numbers.fill_null(0).to_numpy(), known.drop_nulls().to_numpy())
-    return pl.Series(numbers.name, found) & numbers.is_not_null()
+    nulls = numbers.null_count() > 0
+    found = np.isin((numbers.fill_null(0) if nulls else numbers).to_numpy(), known.drop_nulls().to_numpy())
+    held = pl.Series(numbers.name, found)
+    return held & numbers.is_not_null() if nulls else held
 
 
 def first_rows(numbers: pl.Series, known: pl.Series) -> pl.Series:
     """For each number the first row of `known` (at least one, no nulls) that holds it, or null."""
-    held, wanted = known.to_numpy(), numbers.fill_null(0).to_numpy()
+    nulls = numbers.null_count() > 0
+    held, wanted = known.to_numpy(), (numbers.fill_null(0) if nulls else numbers).to_numpy()
     order = np.argsort(held, kind="stable")
     ordered = held[order]
     at = np.minimum(np.searchsorted(ordered, wanted), len(held) - 1)
-    there = pl.Series(ordered[at] == wanted) & numbers.is_not_null()
-    return pl.Series(order[at]).set(~there, None)
+    there = ordered[at] == wanted
+    if nulls:
+        there &= numbers.is_not_null().to_numpy()
+    rows = pl.Series(order[at])
+    return rows if there.all() else rows.set(pl.Series(~there), None)

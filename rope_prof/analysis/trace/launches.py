@@ -42,7 +42,11 @@ def launched(trace: Trace) -> pl.DataFrame:
     `launch_for_thread`: the thread that waits for it, null for none. `host_node_ns`, `event_node_ns`: see `NODE_ENDS`.
     """
     events = _joined(trace)
-    waits = (_behind(trace.nodes.filter(pl.col("kind") == kind), events, name) for kind, name in NODE_ENDS.items())
+    nodes = trace.nodes
+    waits = (
+        _behind(nodes.filter(pl.col("kind") == kind) if nodes.height else nodes, events, name)
+        for kind, name in NODE_ENDS.items()
+    )
     return events.with_columns(works_for(trace, events), *waits)
 
 
@@ -71,7 +75,9 @@ def _behind(nodes: pl.DataFrame, events: pl.DataFrame, name: str) -> pl.Series:
 
 def _joined(trace: Trace) -> pl.DataFrame:
     gpu = trace.gpu
-    calls = trace.calls.filter(pl.col("correlation").is_not_null())
+    calls = trace.calls
+    if calls["correlation"].null_count():
+        calls = calls.filter(pl.col("correlation").is_not_null())
     if not gpu.height or not calls.height:
         return _without_launch(gpu)
     calls = calls.filter(among(calls["correlation"], gpu["correlation"]))
@@ -85,7 +91,7 @@ def _joined(trace: Trace) -> pl.DataFrame:
     with_process = gpu["process"].null_count() < gpu.height
     if not with_process:
         row = first_rows(gpu["correlation"], table["correlation"])
-        return gpu.hstack([column.gather(row) for column in table.drop("correlation")])
+        return gpu.hstack(table[row].get_columns()[1:])
     return _by_process(gpu, table)
 
 

@@ -75,18 +75,24 @@ def by_thread(ranges: pl.DataFrame, events: pl.DataFrame) -> Iterator[ThreadCall
         thread="launch_thread",
         other=other,
     )
-    linked = linked.filter(pl.col("at").is_not_null()).sort("at", maintain_order=True)
-    waited = linked.filter(pl.col("other").is_not_null() & pl.col("other").ne_missing(pl.col("thread")))
+    if linked["at"].null_count():
+        linked = linked.filter(pl.col("at").is_not_null())
+    linked = linked[np.argsort(linked["at"].to_numpy(), kind="stable")]
+    waited = linked.clear()
+    if linked["other"].null_count() < linked.height:
+        waited = linked.filter(pl.col("other").is_not_null() & pl.col("other").ne_missing(pl.col("thread")))
     known = pl.concat([linked, waited.with_columns(thread="other")]) if waited.height else linked
-    lane, lanes = group_numbers(known.select("process", "thread"))
+    lane, lanes = group_numbers(known[["process", "thread"]])
     row, at = known["row"].to_numpy(), known["at"].to_numpy()
     by_lane = np.lexsort((row, at, lane)) if waited.height else np.argsort(lane, kind="stable")
     row, at = row[by_lane], at[by_lane]
     bounds = np.searchsorted(lane[by_lane], np.arange(lanes.height + 1)).tolist()
     places = dict(zip(lanes.iter_rows(), map(slice, bounds, bounds[1:]), strict=False))
-    begin, end = ranges["host_start_ns"].to_numpy(), ranges["host_end_ns"].fill_null(FOREVER).to_numpy()
+    closed = ranges["host_end_ns"]
+    begin = ranges["host_start_ns"].to_numpy()
+    end = (closed.fill_null(FOREVER) if closed.null_count() else closed).to_numpy()
     calls = ranges["call"].to_numpy()
-    number, threads = group_numbers(ranges.select("process", "thread"))
+    number, threads = group_numbers(ranges[["process", "thread"]])
     order = np.argsort(number, kind="stable")
     cuts = np.searchsorted(number[order], np.arange(threads.height + 1))
     for k, (process, thread) in enumerate(threads.iter_rows()):
@@ -163,7 +169,7 @@ def timed(events: pl.DataFrame) -> TimedEvents:
     order = event_order(events)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    number, devices = group_numbers(events.select("device"))
+    number, devices = group_numbers(events[["device"]])
     start = events["start_ns"].to_numpy()
     return TimedEvents(
         start=start,

@@ -52,6 +52,8 @@ def told_apart(
     gpu: pl.DataFrame, calls: pl.DataFrame, names: dict[str, str]
 ) -> tuple[pl.DataFrame, dict[str, str], list[Finding]]:
     """The GPU events (with `owner` and `owner_text`) by rank, the devices' names, and what is to be said of it."""
+    if gpu["owner_text"].n_unique() <= 1:
+        return gpu, names, []
     owners_of = gpu.select("device", "owner_text").unique()["device"]
     several = owners_of.filter(owners_of.is_duplicated()).unique()
     if not len(several):

@@ -155,9 +155,10 @@ class KinetoReader:
                 "or an nsys export"
             )
         frames["gpu"], names, merged = told_apart(frames["gpu"], frames["calls"], _device_names(metadata))
-        waits = pl.col("kind").is_in(NODES)
-        frames["nodes"] = frames["gpu"].filter(waits).select(list(GRAPH_NODES))
-        frames["gpu"] = frames["gpu"].filter(~waits).select(list(GPU_EVENTS))
+        gpu = frames["gpu"]
+        waits = gpu["kind"].is_in(NODES)
+        frames["nodes"] = (gpu.filter(waits) if waits.any() else gpu.clear())[list(GRAPH_NODES)]
+        frames["gpu"] = (gpu.filter(~waits) if waits.any() else gpu)[list(GPU_EVENTS)]
         return Trace(
             format="kineto",
             source=self._source,
@@ -185,7 +186,7 @@ class KinetoReader:
             elif name not in whole.columns:
                 columns.append(pl.lit(None, dtype=dtype).alias(name))
             elif dtype == pl.String and whole.schema[name] == pl.UInt32:
-                columns.append(pl.lit(texts.gather(first + whole[name].to_numpy())).alias(name))
+                columns.append(pl.lit(texts[first + whole[name].to_numpy()]).alias(name))
             else:
                 columns.append(pl.col(name).cast(dtype))
         return whole.select(columns)
