@@ -45,9 +45,12 @@ def digest(data: bytes) -> str:
 def file_digest(path: Path) -> str:
     """The name of a file's content, in pieces side by side (most processors compute SHA-256). Errors: OSError."""
     size = path.stat().st_size
-    with path.open("rb") as file, ThreadPoolExecutor(2 if size > _CHUNK else 1) as pool:
-        pieces = pool.map(lambda at: _piece_digest(file.fileno(), at), range(0, size, _CHUNK))
-        return digest("".join(pieces).encode())
+    with path.open("rb") as file:
+        if 0 < size <= _CHUNK:  # a thread for each of a run's captures takes longer than they do
+            return digest(_piece_digest(file.fileno(), 0).encode())
+        with ThreadPoolExecutor(2) as pool:
+            pieces = pool.map(lambda at: _piece_digest(file.fileno(), at), range(0, size, _CHUNK))
+            return digest("".join(pieces).encode())
 
 
 def _piece_digest(file: int, start: int) -> str:

@@ -17,7 +17,7 @@ import polars as pl
 
 from rope_prof.analysis.trace.latest import kept_for
 from rope_prof.analysis.trace.launches import FOR_THREAD, launched
-from rope_prof.analysis.trace.pairs import FOREVER, by_thread, pairs, timed
+from rope_prof.analysis.trace.pairs import FOREVER, TimedEvents, by_thread, pairs, timed
 from rope_prof.analysis.trace.shared import accounts
 from rope_prof.analysis.trace.spans import in_order
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, Trace, fitted
@@ -73,8 +73,23 @@ def matching(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = No
 
 def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """One row per range and device, in the order of host_start_ns; `events` come from `launched`."""
-    ranges = numbered(ranges)
-    arrays = timed(events)
+    return _rows(numbered(ranges), events, timed(events))
+
+
+def busy_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """`call_rows` of ranges that do not nest, with `added_ns`: what each adds to the union of the GPU events of all, in
+    the order of time.
+
+    Launches that overlap the ones before (programmatic dependent launch, other streams) are counted once. A range
+    without an event adds null.
+    """
+    ranges, arrays = numbered(ranges), timed(events)
+    return _rows(ranges, events, arrays).join(
+        _added(ranges, events, arrays), on="call", how="left", maintain_order="left"
+    )
+
+
+def _rows(ranges: pl.DataFrame, events: pl.DataFrame, arrays: TimedEvents) -> pl.DataFrame:
     totals = [account.totals for account in accounts(ranges, events, arrays)]
     found = pl.concat(totals) if totals else pl.DataFrame(schema=_TOTALS)
     rows = ranges.join(found, on="call", how="left", maintain_order="left")
@@ -84,14 +99,8 @@ def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     return rows.select(made.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in CALLS.items())
 
 
-def added_busy(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """`call` and `added_ns`: what each range adds to the union of the GPU events of all ranges, in the order of time.
-
-    Launches that overlap the ones before (programmatic dependent launch, other streams) are counted once. The ranges do
-    not nest; `events` come from `launched`. A range without an event has no row.
-    """
-    arrays = timed(events)
-    found = list(pairs(numbered(ranges), events))
+def _added(ranges: pl.DataFrame, events: pl.DataFrame, arrays: TimedEvents) -> pl.DataFrame:
+    found = list(pairs(ranges, events))
     if not found:
         return pl.DataFrame(schema={"call": pl.Int64, "added_ns": pl.Int64})
     calls, rows = (np.concatenate([one[i] for one in found]) for i in (0, 1))

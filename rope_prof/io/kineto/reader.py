@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -177,19 +178,18 @@ class KinetoReader:
         batches = self._batches.pop(frame, [])
         if not batches:
             return pl.DataFrame(schema=schema)
-        whole = pl.concat([batch for _, batch in batches], rechunk=True)
+        whole = pl.concat([batch for _, batch in batches], rechunk=True) if len(batches) > 1 else batches[0][1]
         first = np.repeat(np.array([at for at, _ in batches], np.uint32), [batch.height for _, batch in batches])
-        columns = []
+        columns, constants = [], []
+        read = whole.schema
         for name, dtype in schema.items():
-            if name in fixed:
-                columns.append(pl.lit(fixed[name], dtype=dtype).alias(name))
-            elif name not in whole.columns:
-                columns.append(pl.lit(None, dtype=dtype).alias(name))
-            elif dtype == pl.String and whole.schema[name] == pl.UInt32:
-                columns.append(pl.lit(texts[first + whole[name].to_numpy()]).alias(name))
+            if name in fixed or name not in read:
+                constants.append(_constant(name, dtype, fixed.get(name)))
+            elif dtype == pl.String and read[name] == pl.UInt32:
+                columns.append(texts[first + whole[name].to_numpy()].alias(name))
             else:
-                columns.append(pl.col(name).cast(dtype))
-        return whole.select(columns)
+                columns.append(whole[name].cast(dtype))
+        return pl.DataFrame(columns).with_columns(constants)[list(schema)]
 
     def _findings(self, gpu: pl.DataFrame) -> Iterator[Finding]:
         counts = self._counts
@@ -210,6 +210,11 @@ class KinetoReader:
             yield Finding(
                 code="coarse_clock", detail="times are whole microseconds: shorter gaps and kernels read as 0"
             )
+
+
+@cache
+def _constant(name: str, dtype: Any, value: str | None) -> pl.Expr:
+    return pl.lit(value, dtype=dtype).alias(name)
 
 
 def _with_written(own: Any, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
