@@ -91,7 +91,7 @@ class _SideOfKey(Frozen):
     def rounds(self, clock: str) -> Rounds:
         """ns per call of each round. Errors: WithheldError."""
         mine = self.samples(clock)
-        bad = mine.filter((mine["calls"] < 1) | (mine["ns"] < 1)).height
+        bad = ((mine["calls"] < 1) | (mine["ns"] < 1)).sum()
         if bad:
             raise WithheldError(
                 f"{bad} of {mine.height} samples of {self.facts.key.side} hold no call or no time; record again"

@@ -53,7 +53,8 @@ class Side:
     @cached_property
     def series(self) -> dict[tuple[Any, ...], pl.DataFrame]:
         """The samples by (key, clock)."""
-        return self.samples.partition_by("key", "clock", as_dict=True)
+        parts = self.samples.partition_by("key", "clock")  # `as_dict` asks each part for its names in a query
+        return {(part["key"][0], part["clock"][0]): part for part in parts}
 
     @property
     def keys(self) -> tuple[KeyFacts, ...]:

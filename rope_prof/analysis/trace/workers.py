@@ -32,7 +32,7 @@ _MOST_PAIRS: Final = 4096
 
 def works_for(trace: Trace, events: pl.DataFrame) -> pl.Series:
     """For each row of `events` (with launch_process, _thread, _start_ns) the thread that waits for it, or null."""
-    if _alone(events["launch_thread"], trace.ranges["thread"]):
+    if one_thread(events["launch_thread"], trace.ranges["thread"]):
         return pl.Series("launch_for_thread", [None], dtype=pl.Int64).new_from_index(0, events.height)
     ranges = trace.ranges.filter(pl.col("thread").is_not_null() & (pl.col("dur_ns") > 0))
     lanes = events.select("launch_process", "launch_thread").unique().drop_nulls()
@@ -52,7 +52,7 @@ def works_for(trace: Trace, events: pl.DataFrame) -> pl.Series:
     return pl.Series("launch_for_thread", found).set(pl.Series(~known), None)
 
 
-def _alone(launching: pl.Series, ranged: pl.Series) -> bool:
+def one_thread(launching: pl.Series, ranged: pl.Series) -> bool:
     """Whether one thread launches everything and no other has a range, as in most captures: nobody waits for it."""
     only = launching.min()
     return only == launching.max() and ranged.min() in (None, only) and ranged.max() in (None, only)
