@@ -68,8 +68,9 @@ from rope_prof.io.trace.read import read_trace
 began, worked = time.perf_counter(), sum(os.times()[:4])
 trace = read_trace(Path(sys.argv[1]))
 took, work = time.perf_counter() - began, sum(os.times()[:4]) - worked
-totals = {"kernels": trace.gpu.filter(trace.gpu["kind"] == "kernel").height}
-print(json.dumps({"version": "", "totals": totals, "read_s": took, "work_s": work, "linked": trace.calls.height}))
+counts = trace.gpu.height, trace.calls.height, trace.ops.height, trace.ranges.height
+said = {"read_s": took, "work_s": work, "counts": counts, "events": trace.events}
+print(json.dumps({"version": "", "totals": {}, **said}))
 """
 DRAW = """
 import json, sys
@@ -78,7 +79,7 @@ from rope_prof.io.trace.read import read_trace
 from rope_prof.views.perfetto.export import perfetto_bytes
 data = perfetto_bytes(read_trace(Path(sys.argv[1])), "the same events")
 Path(sys.argv[2]).write_bytes(data)
-print(json.dumps({"version": "", "totals": {}, "bytes": len(data)}))
+print(json.dumps({"version": "", "totals": {}}))
 """
 HTA = """
 import json, logging, sys
@@ -202,44 +203,54 @@ def _figures(samples: list[Sample], truth: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def native(trace: Path, rounds: int) -> dict[str, Any] | str:
-    """The same events as native Perfetto, drawn by our export: seconds of `read_trace` alone, wall and processor, in
-    turn with those of JSON: by the compiled scans, in Python alone, and both packed."""
-    drawn = trace.with_suffix(".pftrace")
-    made = run([sys.executable, "-c", DRAW, str(trace), str(drawn)])
-    if isinstance(made, str):
-        return made
-    packed = {path: _packed(path) for path in (trace, drawn)}
+def native(trace: Path, rounds: int) -> dict[str, Any]:
+    """Reading native Perfetto against the same events as JSON, by who writes the native file: figures, or why not.
+
+    `torch`: torch's own writer, native and Chrome JSON, from one set of columns (`torch_traces.py`). `export`: our
+    export of the generated trace, half of whose packets are tracks that explain it, against that trace.
+    """
+    torch, drawn = trace.with_name("torch.pftrace"), trace.with_suffix(".pftrace")
+    script, made = str(ROOT / "benchmarks/torch_traces.py"), ROOT / ".made/bin/python"
+    writers: dict[str, tuple[Path, Path, list[str]]] = {
+        "torch": (torch.with_suffix(".json"), torch, [str(made), script, str(trace), str(torch)]),
+        "export": (trace, drawn, [sys.executable, "-c", DRAW, str(trace), str(drawn)]),
+    }
+    found: dict[str, Any] = {}
+    for name, (json_file, native_file, command) in writers.items():
+        said = run(command) if Path(command[0]).exists() else "no torch with its CUPTI monitor in .made"
+        found[name] = said if isinstance(said, str) else _shares(json_file, native_file, rounds)
+    return found
+
+
+def _shares(json_file: Path, native_file: Path, rounds: int) -> dict[str, Any]:
+    """Seconds of `read_trace` alone, wall and processor, in turn: by the compiled scans, in Python alone, packed."""
+    files = {"json": json_file, "native": native_file}
+    packed = {name: _packed(path) for name, path in files.items()}
     ways = {
-        "json": (trace, "1"),
-        "native": (drawn, "1"),
-        "json_in_python": (trace, "0"),
-        "native_in_python": (drawn, "0"),
-        "json_packed": (packed[trace], "1"),
-        "native_packed": (packed[drawn], "1"),
+        **{name: (path, "1") for name, path in files.items()},
+        **{f"{name}_in_python": (path, "0") for name, path in files.items()},
+        **{f"{name}_packed": (path, "1") for name, path in packed.items()},
     }
     samples: dict[str, list[Sample]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, (path, scanner) in ways.items():
             sample = run([sys.executable, "-c", READ, str(path), scanner])
             if isinstance(sample, str):
-                return sample
+                return {"failed": f"{name}: {sample}"}
             samples[name].append(sample)
     figures = {
         what: {name: _spread([one.said[what] for one in held]) for name, held in samples.items()}
         for what in ("read_s", "work_s")
     }
-    counted = {(one.said["totals"]["kernels"], one.said["linked"]) for held in samples.values() for one in held}
+    counted = {tuple(one.said["counts"]) for held in samples.values() for one in held}
     return {
-        "bytes": made.said["bytes"],
-        "packed_bytes": {path.suffix[1:]: made.stat().st_size for path, made in packed.items()},
+        "events": {name: samples[name][0].said["events"] for name in files},
+        "bytes": {name: path.stat().st_size for name, path in files.items()},
+        "packed_bytes": {name: path.stat().st_size for name, path in packed.items()},
         **figures,
         "peak_bytes": {name: max(one.peak_bytes for one in held) for name, held in samples.items()},
         "share_of_json": {
-            what: {
-                how: rows["native" + how]["median"] / rows["json" + how]["median"]
-                for how in ("", "_in_python", "_packed")
-            }
+            what: {how: rows["native" + how]["median"] / rows["json" + how]["median"] for how in ingest_page.WAYS}
             for what, rows in figures.items()
         },
         "same_events": len(counted) == 1,
@@ -247,8 +258,13 @@ def native(trace: Path, rounds: int) -> dict[str, Any] | str:
 
 
 def _packed(path: Path) -> Path:
-    """A gzip of it beside it."""
+    """A gzip of it beside it; where it is one, as torch writes them, that one, and `path` is unpacked."""
     to = path.with_name(f"{path.name}.gz")
+    if path.read_bytes()[:2] == b"\x1f\x8b":
+        path.rename(to)
+        with gzip.open(to) as packed, path.open("wb") as plain:
+            shutil.copyfileobj(packed, plain, 1 << 20)
+        return to
     with path.open("rb") as plain, gzip.open(to, "wb", compresslevel=1) as into:
         shutil.copyfileobj(plain, into, 1 << 20)
     return to

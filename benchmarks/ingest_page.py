@@ -19,6 +19,12 @@ NAMES = {
     "hta": "HolisticTraceAnalysis: load + idle breakdown + launch statistics",
     "perfetto": "Perfetto: load + kernel, busy, span and launch totals in SQL",
 }
+#: Who wrote the native file.
+WRITERS = {
+    "torch": "**as torch 2.14 writes it**, native and Chrome JSON from one set of columns",
+    "export": "as our export draws it, with as many events again that explain it, and the trace that was drawn",
+}
+WAYS = {"": "by the compiled scans", "_in_python": "in Python alone", "_packed": "compiled, gzip"}
 
 
 def figures(said: dict[str, Any]) -> str:
@@ -87,19 +93,24 @@ def _notes(said: dict[str, Any]) -> Iterator[str]:
 
 def _native(said: dict[str, Any]) -> Iterator[str]:
     """How long the same events take as native Perfetto, reading alone."""
-    native, work, shares = said["native"], said["native"]["work_s"], said["native"]["share_of_json"]
-    load, peak = said["machine"]["load"]["before"], native["peak_bytes"]
-    yield (
-        f"- Native Perfetto (`{said['command']}`, load {load:.1f} before), read in processor time, where the same "
-        f"{said['trace']['events']:,} events as JSON are:"
-    )
-    for how, words in (("", "by the compiled scans"), ("_in_python", "in Python alone"), ("_packed", "compiled, gzip")):
-        share = _target(shares["work_s"][how], said["target_share"], "{:.2f} of the time", most=True)
-        yield (
-            f"  - {words}: {work['native' + how]['median']:.2f} s, JSON {work['json' + how]['median']:.2f} s: {share}; "
-            f"in wall time {shares['read_s'][how]:.2f}; at most {peak['native' + how] / 1e6:,.0f} MB and "
-            f"{peak['json' + how] / 1e6:,.0f} MB"
-        )
+    load = said["machine"]["load"]["before"]
+    yield f"- Native Perfetto (`{said['command']}`, load {load:.1f} before): processor time of reading,"
+    yield "  where the same events as JSON take so much:"
+    for writer, words in WRITERS.items():
+        held = said["native"].get(writer, "not run")
+        if isinstance(held, str) or "failed" in held:
+            yield f"  - {words}: {held if isinstance(held, str) else held['failed']}"
+            continue
+        files = (f"{held['events'][one]:,} events in {held['bytes'][one] / 1e6:,.0f} MB" for one in ("native", "json"))
+        yield f"  - {words} ({', JSON '.join(files)}):"
+        for how, way in WAYS.items():
+            times = [held["work_s"][name + how]["median"] for name in ("native", "json")]
+            share = _target(held["share_of_json"]["work_s"][how], said["target_share"], "{:.2f} of the time", most=True)
+            peak = [held["peak_bytes"][name + how] / 1e6 for name in ("native", "json")]
+            yield (
+                f"    - {way}: {times[0]:.2f} s, JSON {times[1]:.2f} s: {share}; in wall time "
+                f"{held['share_of_json']['read_s'][how]:.2f}; at most {peak[0]:,.0f} MB and {peak[1]:,.0f} MB"
+            )
 
 
 def _targets(said: dict[str, Any]) -> str:

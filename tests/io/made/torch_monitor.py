@@ -101,29 +101,38 @@ _CHANNEL = {"channel": 1, "channel_type": 1}
 _TEXTS = ("name", "annotation", "metadata")
 
 
-def write(folder: Path) -> None:
-    """Both files, from one window."""
+def merged(rows: Columns, host: list[dict], out: Path, *, pid: int, base: int, threads: set[int]) -> None:
+    """OUT.pftrace and OUT.json of one window, by torch's writer."""
     try:
         from torch.profiler._cuspy.trace import merge_trace_window_into_chrome_trace  # 2.15
     except ImportError:
         from torch.profiler._cupti.monitor_trace import merge_trace_window_into_chrome_trace
 
-    os.getpid = lambda: PID  # the writer takes its own process for the traced one
+    os.getpid = lambda: pid  # the writer takes its own process for the traced one
 
-    rows, host = window()
     columns = {
         kind: {name: np.array(v, object if name in _TEXTS else np.int64) for name, v in held.items()}
         for kind, held in rows.items()
     }
-    trace = {"columns": columns, "thread_resource_map": {PID: {TID: TID}}, "graph_deps": {}, "user_annotations": {}}
-    names = [{"ph": "M", "name": "process_name", "pid": PID, "tid": 0, "ts": 0, "args": {"name": "python"}}]
-    cpu = {"schemaVersion": 1, "baseTimeNanoseconds": BASE, "deviceProperties": [{"id": 0, "name": "NVIDIA H200"}]}
+    known = {pid: {thread: thread for thread in threads}}
+    trace = {"columns": columns, "thread_resource_map": known, "graph_deps": {}, "user_annotations": {}}
+    names = [{"ph": "M", "name": "process_name", "pid": pid, "tid": 0, "ts": 0, "args": {"name": "python"}}]
+    cpu = {"schemaVersion": 1, "baseTimeNanoseconds": base, "deviceProperties": [{"id": 0, "name": "NVIDIA H200"}]}
     with tempfile.TemporaryDirectory() as scratch:
         held = Path(scratch) / "host.json"
         held.write_text(json.dumps({**cpu, "traceEvents": names + host}))
+        for suffix in (".pftrace", ".json"):
+            to = out.with_suffix(suffix)
+            merge_trace_window_into_chrome_trace(held, to, trace, trace_name=to.name)
+
+
+def write(folder: Path) -> None:
+    """Both files, from one window."""
+    rows, host = window()
+    with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "monitor.json"
-        merge_trace_window_into_chrome_trace(held, folder / "monitor.pftrace", trace)
-        merge_trace_window_into_chrome_trace(held, made, trace, trace_name="monitor.json")
+        merged(rows, host, made, pid=PID, base=BASE, threads={TID})
+        (folder / "monitor.pftrace").write_bytes(made.with_suffix(".pftrace").read_bytes())
         (folder / "monitor.json.gz").write_bytes(gzip.compress(made.read_bytes(), 9, mtime=0))
 
 
