@@ -60,6 +60,29 @@ def test_a_path_that_gives_again_what_it_made_is_wrong() -> None:
     assert checked(lambda x: 2 * x * torch.sigmoid(x)).wrong is False
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        lambda x: x.data_ptr(),
+        lambda x: (x.data_ptr(), x._version, x.shape, x.stride()),
+        id,
+    ],
+    ids=["address", "version", "tensor"],
+)
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_path_that_keeps_what_it_made_by_place_or_version_is_wrong(key: Function, copies: bool) -> None:
+    kept: dict[object, torch.Tensor] = {}
+
+    def path(x: torch.Tensor) -> torch.Tensor:
+        if key(x) not in kept:
+            kept[key(x)] = silu(x)
+        return kept[key(x)].clone() if copies else kept[key(x)]
+
+    assert wrong_reason(checked(path)) == (
+        "wrong where 'values' is turned end for end: it returns what it made before, of other values"
+    )
+
+
 def test_indices_that_are_those_of_other_values_are_wrong() -> None:
     def rows(x: torch.Tensor) -> torch.Tensor:
         return x.argmax(-1)

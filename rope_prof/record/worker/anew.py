@@ -50,7 +50,9 @@ def require_anew(
                 raise
             same = False
         if same:
-            raise DishonestPathError(f"it returns what it made before: the same outputs for other {what} in one place")
+            raise DishonestPathError(
+                f"it returns what it made before, or ignores {what}: the same outputs for others in one place"
+            )
     refill()
 
 

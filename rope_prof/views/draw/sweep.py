@@ -19,7 +19,7 @@ from rope_prof.views.words.sweep import sign
 SWEPT = "swept"
 FLOOR = "one pass over the bytes"
 TIMES, SHARES = "Wall time of a call", "Share of the roofline"
-_SIGNS = {"▼": "▼ slower", "≈": "≈ no difference for sure", "?": "? too few rounds", "": "faster"}
+_SIGNS = {"▼": "▼ slower", "≈": "≈ no difference shown", "?": "? too few rounds", "": "faster"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

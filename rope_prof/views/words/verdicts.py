@@ -16,8 +16,8 @@ SIGNS: Mapping[Word, str] = MappingProxyType(
 )
 #: The key to them, of a table or picture.
 MEANING = (
-    "▼ slower for sure, ≈ no difference for sure (the interval holds 1, or lies within "
-    f"{100 * SAME_WITHIN:g} % of it), ? too few rounds"
+    "▼ slower for sure, ≈ no difference shown (the interval holds 1: undecided; or lies within "
+    f"{100 * SAME_WITHIN:g} % of it: the same), ? too few rounds"
 )
 
 
