@@ -64,7 +64,7 @@ def test_a_path_that_gives_again_what_it_made_is_wrong() -> None:
     "key",
     [
         lambda x: x.data_ptr(),
-        lambda x: (x.data_ptr(), x._version, x.shape, x.stride()),
+        lambda x: (x.data_ptr(), x._version, x.shape, x.stride()),  # noqa: SLF001
         id,
     ],
     ids=["address", "version", "tensor"],

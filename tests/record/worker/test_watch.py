@@ -16,6 +16,7 @@ import torch
 
 from rope_prof.model.run import Key
 from rope_prof.record.device.devices import CpuDevice
+from rope_prof.record.loop.book import wrong_reason
 from rope_prof.record.worker.benches import WorkerBench
 from rope_prof.record.worker.messages import Setup
 from rope_prof.record.worker.watch import DishonestPathError, differs, kept_alike, tensors, watched
@@ -181,7 +182,6 @@ def test_a_path_that_is_honest_passes_a_workers_checks(bench: WorkerBench) -> No
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("by_address", "it returns what it made before"),
         ("only_when_checked", "its timed calls do not what its checked calls do"),
         ("oracle", r"it asks the reference for the right answer \(watched_paths calls reference\)"),
     ],
@@ -189,3 +189,8 @@ def test_a_path_that_is_honest_passes_a_workers_checks(bench: WorkerBench) -> No
 def test_a_path_that_is_not_is_named(bench: WorkerBench, name: str, words: str) -> None:
     with pytest.raises(DishonestPathError, match=words):
         checked_twice(bench, name)
+
+
+def test_a_path_that_keeps_by_address_is_wrong_at_its_first_check(bench: WorkerBench) -> None:
+    accuracy, _ = bench.check(Key(case=CASE, path="watched_paths:by_address", mode="eager", l2="hot"))
+    assert "it returns what it made before" in str(wrong_reason(accuracy))
