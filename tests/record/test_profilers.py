@@ -56,7 +56,7 @@ def test_each_torch_is_told_by_its_own_name_of_the_monitor(
     assert words["activities"] == ["CPU", "CUDA"]
     assert json.loads(words["experimental_config"].custom_profiler_config) == {"backend": backend}
     profiler.profiler("kineto", ["CPU"])
-    assert asked[1] == {"activities": ["CPU"]}
+    assert asked[1] == {"activities": ["CPU"], "acc_events": True}
 
 
 def test_what_the_monitor_lacks_is_said(has: set[str]) -> None:
