@@ -50,7 +50,7 @@ RECORD: Final = ("record", "--device", "cpu", "--tokens", "1,2", "--path", "unfu
 LOADED: Final = (
     *("filelock", "triton", "torch.profiler", "polars", "scipy", "tests.record.storage_bench"),
     *("rope_prof.commands.record", "rope_prof.record.session", "rope_prof.kernels.mrope.operation"),
-    *("rope_prof.opened.run", "rope_prof.views.terminal.writer", "rope_prof.record.bench.bench", "typer._adapters"),
+    *("rope_prof.opened.run", "rope_prof.views.terminal.writer", "rope_prof.record.bench.bench"),
 )
 SECOND: Final = 4
 _DAY_S: Final = 86_400

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import webbrowser
@@ -88,7 +89,9 @@ def _interrupt(_number: int, _frame: object) -> None:
 def read_ahead(run: Path | None) -> subprocess.Popen[bytes]:
     """A process that works out what the first page asks while the server loads; its errors are the page's to tell."""
     words = [sys.executable, "-m", "rope_prof.dashboard.ahead", *([] if run is None else [str(run)])]
-    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ahead = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    threading.Thread(target=ahead.wait, name="rope_prof-ahead", daemon=True).start()  # ended, it leaves no zombie
+    return ahead
 
 
 def command(port: int, run: Path | None, folders: Sequence[Path] = (), names: Sequence[str] = ()) -> list[str]:

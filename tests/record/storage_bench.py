@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from rope_prof.io.atomic import write_atomic
@@ -20,6 +21,8 @@ class StorageBench(Bench):
         super().__init__(Setup(bench="", device="cpu", seed=seed, calls=calls))
 
     def start_checks(self, _keys: tuple[Key, ...]) -> None: ...
+
+    def check_ahead(self, _keys: Sequence[Key]) -> None: ...
 
     def finish_checks(self) -> dict[str, object]:
         return {}
