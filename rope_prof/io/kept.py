@@ -11,7 +11,7 @@ import json
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +72,10 @@ class KeptPlace(Frozen):
         if msgspec.msgpack.encode(msgspec.msgpack.decode(data, type=kind)) == data:
             self.keep({"value": data})
 
+    def alone(self) -> AbstractContextManager[None]:
+        """While it is held, no other process of this user works the same answer out."""
+        return nullcontext() if self.key is None else answers_kept().alone(self.key)
+
     def value(self, kind: type[T], make: Callable[[], T]) -> T:
         """`read_value`, or what `make` works out, kept for the next one who asks.
 
@@ -79,7 +83,7 @@ class KeptPlace(Frozen):
         """
         found = self.read_value(kind)
         if found is None:
-            with nullcontext() if self.key is None else answers_kept().alone(self.key):
+            with self.alone():
                 found = self.read_value(kind)
                 if found is None:
                     found = make()

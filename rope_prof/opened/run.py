@@ -154,9 +154,13 @@ class OpenedRun:
                 kind = dict[str, CaptureFigures]
                 words = [(facts.key.name, facts.captured_calls, path.name) for facts, path in paths]
                 at = place([kind, *words], [path for _, path in paths])
-                found = at.value(  # read anew: what was read before may be of other bytes
-                    kind, lambda: {facts.key.name: _whole(read_trace(path), facts, path) for facts, path in paths}
-                )
+                found = at.read_value(kind)
+                if found is None:
+                    with at.alone():
+                        found = at.read_value(kind)
+                        if found is None:  # read anew: what was read before may be of other bytes
+                            found = {facts.key.name: _whole(read_trace(path), facts, path) for facts, path in paths}
+                            at.keep_value(found, kind)
                 self._figures |= {(name, light): one for name, one in found.items()}
             every = ((facts.key.name, self.figures(facts, light=light)) for facts, _ in paths)
             return {name: one for name, one in every if one is not None}
