@@ -196,6 +196,13 @@ class TorchBench:
         """Clocks, temperature and power of the device right now."""
         return self.device.conditions()
 
+    def held_share(self) -> float:
+        """The part of the GPU's memory that this process keeps from all others; a CPU's comes back by itself."""
+        if self.kind == "cpu":
+            return 0.0
+        here = self.device.torch_device
+        return torch.cuda.memory_reserved(here) / torch.cuda.get_device_properties(here).total_memory
+
     def start_checks(self, keys: tuple[Key, ...]) -> None:
         """Start the interpreter's child on `keys`."""
         if self._interpreter is None:

@@ -43,6 +43,12 @@ class Book:
         """Change facts of `key`."""
         self.save(keys=tuple(replace(f, **fields) if f.key == key else f for f in self.run.keys))
 
+    def remark(self, key: Key, said: str | None) -> None:
+        """Say of `key` how it came to be measured, beside what else is said of it."""
+        known = self.run.facts(key.name).reason
+        if said is not None and known != LATER and said not in (known or ""):
+            self.set(key, reason=said if known is None else f"{known}; {said}")
+
     def close(self, key: Key, **fields: Any) -> None:
         """`key` is done: measured, or wrong with its reason."""
         facts = self.run.facts(key.name)

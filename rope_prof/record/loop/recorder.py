@@ -125,6 +125,7 @@ class Recorder:
             accuracy = known if known is not None and known.wrong else accuracy
             subject = self.bench.ready(key)
             self.book.set(key, accuracy=accuracy, first_call_ns=first_ns, **self.bench.facts(key))
+            self.book.remark(key, subject.remark)
         except (Exception, SystemExit) as error:
             self.book.fail(key, error)
             return None
@@ -178,6 +179,7 @@ class Recorder:
             else:
                 self.book.set(key, status="wrong", reason=f"{wrong}; not captured: {reason(error, key.case)}")
         else:
+            self.book.remark(key, subject.remark)
             self.book.close(key, trace=trace, light_trace=light, captured_calls=calls)
         self.progress.step(f"captured {key.words}", 1)
 

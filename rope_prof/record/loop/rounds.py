@@ -87,6 +87,7 @@ class Rounds:
         if again.wrong and before is not None and not before.wrong:  # what was timed is not what was checked
             fields |= {"accuracy": again, "reason": LATER}
         self.book.set(key, **fields)
+        self.book.remark(key, subject.remark)
 
     def _settled(self, subject: Subject, key: Key) -> bool:
         self.progress.step(f"warming up {key.words}")

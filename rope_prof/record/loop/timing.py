@@ -66,7 +66,8 @@ class Subject:
     clock. `one_step`: the device's clock sees one step a sample, the host's `COLD_STEPS` at most. `takes_off`: a sample
     by wall has a step more, and the time of one step alone is taken off it, with what starting it and waiting for it
     cost. `waits`: the path was seen to wait for the device. `taker`: who takes its samples where it lives in another
-    process; it is asked with the number of the round, and whether to run a step ahead of the clock.
+    process; it is asked with the number of the round, and whether to run a step ahead of the clock. `remark`: what a
+    reader must know of how it came to be measured.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Subject:
     hold_ns: int = 0
     waits: bool = False
     taker: Taker | None = None
+    remark: str | None = None
 
 
 Taker = Callable[[Subject, int, bool], list["Sample"]]

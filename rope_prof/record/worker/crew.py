@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
@@ -27,11 +27,17 @@ from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.timing import Clock, Device, Sample, Subject
 from rope_prof.record.worker.channels import Channels
 from rope_prof.record.worker.interpreter import Interpreter, alone
+from rope_prof.record.worker.messages import put
 from rope_prof.record.worker.process import WorkerProcess
 from rope_prof.record.worker.seat import Seat, bare
 from rope_prof.record.worker.sides import split
 
 SeatMaker = Callable[[str], Seat]
+T = TypeVar("T")
+#: One worker that holds this part of the card may be why another finds no memory.
+LARGE_SHARE = 0.125
+#: What is said of a key that was measured all the same.
+MADE_ROOM = "memory ran out beside the workers of other paths; measured once that was free again"
 
 
 class Elsewhere:
@@ -86,6 +92,7 @@ class Crew:
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(32, "rope_prof-check"))
     _ahead: dict[str, Future[dict[str, tuple[Accuracy, int] | BaseException]]] = field(default_factory=dict)
     _found: dict[str, tuple[Accuracy, int] | BaseException] = field(default_factory=dict)
+    _remarks: dict[str, str] = field(default_factory=dict)
 
     def sit(self, paths: Iterable[str]) -> None:
         """Have a seat for each of `paths`, in this order, and let their processes start side by side."""
@@ -172,12 +179,39 @@ class Crew:
 
     def check(self, key: Key) -> tuple[Accuracy, int]:
         """Accuracy and first call of `key`, in its worker."""
-        if key.path in self._ahead:
-            self._found |= self._ahead.pop(key.path).result()
+        for future in self._ahead.values():  # of all paths: no worker fills the card while another gets ready
+            self._found |= future.result()
+        self._ahead.clear()
         found = self._found.pop(key.name, None)
-        if isinstance(found, BaseException):
+        crowded = isinstance(found, ToldError) and found.memory  # what filled it beside this one was ended with it
+        if isinstance(found, BaseException) and not crowded:
             raise found
-        return self._check(self._able(key.path), key) if found is None else found
+        if found is None or isinstance(found, BaseException):
+            seat = self._able(key.path)
+            found = self._with_room(key.name, seat, lambda: self._check(seat, key))
+        if crowded:
+            self._remarks[key.name] = MADE_ROOM
+        return found
+
+    def _with_room(self, name: str, seat: Seat, work: Callable[[], T]) -> T:
+        """What `work` gives, in the worker of `seat`, for the key called `name`.
+
+        Where its memory runs out while another worker holds much of the card, that one is ended, and what is left of it
+        goes on later in a fresh one; but not the baseline's, which all others are held against.
+        """
+        try:
+            return work()
+        except ToldError as error:
+            others = [one for one in list(self.seats.values())[1:] if one is not seat] if error.memory else []
+            shares = {place: one.held_share() for place, one in enumerate(others)}
+            largest = max(shares, key=shares.__getitem__, default=None)
+            if largest is None or shares[largest] < LARGE_SHARE:
+                raise
+        others[largest].leave()
+        others[largest].crowded += 1
+        found = work()
+        self._remarks[name] = MADE_ROOM
+        return found
 
     def _check(self, seat: Seat, key: Key) -> tuple[Accuracy, int]:
         self._opened(seat)
@@ -187,15 +221,20 @@ class Crew:
     def ready(self, key: Key) -> Subject:
         """`key`, to be sampled in its worker."""
         seat = self._able(key.path)
-        self._opened(seat)
-        return self._owned(seat, seat.ready(key))
+
+        def made() -> Subject:
+            self._opened(seat)
+            return seat.ready(key)
+
+        subject = self._owned(seat, self._with_room(key.name, seat, made))
+        subject.remark = self._remarks.get(key.name)
+        return subject
 
     def _owned(self, seat: Seat, subject: Subject) -> Subject:
         def take(one: Subject, number: int, first: bool) -> list[Sample]:
-            assert self._case is not None
             wake = first or self._last is not seat
             self._last = seat
-            return seat.take(one, self._case, number, wake=wake, core=self._core(number))
+            return self._roomy(one, lambda case: seat.take(one, case, number, wake=wake, core=self._core(number)))
 
         self._owner[subject.name] = seat
         subject.taker = take
@@ -209,7 +248,10 @@ class Crew:
 
     def settle(self, subject: Subject) -> None:
         """Warm it up and size its samples, in its worker."""
-        self._owner[subject.name].settle(subject)
+        self._settle(subject, "settle")
+
+    def _settle(self, subject: Subject, call: str) -> None:
+        put(subject, self._asked(subject, call))
 
     def facts(self, key: Key) -> dict[str, Any]:
         """in_place, bytes_moved, and what the ring is; of a path that has no worker the baseline's knows them."""
@@ -273,7 +315,7 @@ class Crew:
 
     def settle_ceiling(self, subject: Subject) -> None:
         """Warm it up and size its short samples."""
-        self._owner[subject.name].settle(subject, "settle_ceiling")
+        self._settle(subject, "settle_ceiling")
 
     def node_busy(self, subject: Subject) -> float | None:
         """ns that a node of the graph of `subject` is busy, by the profiler."""
@@ -281,8 +323,14 @@ class Crew:
         return found
 
     def _asked(self, subject: Subject, call: str, *more: Any) -> Any:
+        return self._roomy(subject, lambda _: self._owner[subject.name].ask_of(subject, call, *more))
+
+    def _roomy(self, subject: Subject, work: Callable[[Case], T]) -> T:
+        """What `work` gives of `subject` once its worker has the case open; with room, which is then said of it."""
         seat = self._owner[subject.name]
-        return seat.ask(call, seat.size(subject), *more)
+        found = self._with_room(subject.name, seat, lambda: work(self._opened(seat)))
+        subject.remark = self._remarks.get(subject.name)
+        return found
 
     def _listen(self) -> None:
         """Let all workers of a GPU attach their profilers at once: nothing is timed from here on."""

@@ -13,7 +13,7 @@ from rope_prof.record.loop.protocols import Checked
 from rope_prof.record.loop.timing import Sample, Subject
 
 #: Changes with anything below: two sides of different versions do not talk.
-PROTOCOL = 5
+PROTOCOL = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +144,7 @@ CALLS: dict[str, CallMessage] = {
     "refill": CallMessage(tuple[int], None),
     "throttled": CallMessage(tuple[()], bool | None),
     "conditions": CallMessage(tuple[()], Conditions),
+    "held_share": CallMessage(tuple[()], float),
     "ceilings": CallMessage(tuple[Case, int, tuple[CeilingName, ...]], tuple[tuple[Ceiling, Size | None], ...]),
     "settle_ceiling": CallMessage(tuple[Size], Size),
     "node_busy": CallMessage(tuple[Size], float | None),

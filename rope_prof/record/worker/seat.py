@@ -19,6 +19,8 @@ from rope_prof.record.worker.sides import split
 
 #: Processes that one seat may lose before what is left of it fails too: a path that dies in every call.
 MOST_LOST = 12
+#: So often one is ended since another found no memory beside it: what its allocator keeps it may not need again.
+MOST_CROWDED = 1
 
 
 @dataclass(slots=True)
@@ -42,15 +44,18 @@ class Seat:
     _round: int | None = None
     _keys: dict[str, Key] = field(default_factory=dict)
     _inner: dict[str, str] = field(default_factory=dict)
-    _ceilings: dict[str, tuple[Case, int]] = field(default_factory=dict)
+    _ceilings: dict[str, tuple[Case, int, CeilingName]] = field(default_factory=dict)
     _here: set[str] = field(default_factory=set)
     lost: int = 0
+    crowded: int = 0
 
     def start(self) -> WorkerProcess:
         """The process that sits here: a new one, which is asked nothing yet, where there is none."""
         if self.process is None:
             if self.lost >= MOST_LOST:
                 raise ToldError(f"its process ended {self.lost} times; no further one is started")
+            if self.crowded > MOST_CROWDED:
+                raise ToldError("its process holds so much of the device's memory that other paths find none beside it")
             self.process = self.begin()
         return self.process
 
@@ -175,9 +180,19 @@ class Seat:
         self._here.add(key.name)
         return self._subject(replace(size, name=key.name))
 
-    def settle(self, subject: Subject, call: str = "settle") -> None:
-        """Let the worker warm `subject` up and size it."""
-        put(subject, self.ask(call, self.size(subject)))
+    def ask_of(self, subject: Subject, call: str, *more: Any) -> Any:
+        """What `call` returns of `subject`, in a worker that has the case open."""
+        self.revive(subject)
+        return self.ask(call, self.size(subject), *more)
+
+    def held_share(self) -> float:
+        """The part of the device's memory that the process holds which sits here; 0 where none does or can say."""
+        if self.process is None or not self._greeted:
+            return 0.0
+        try:
+            return float(self.ask("held_share"))
+        except ToldError:
+            return 0.0
 
     def size(self, subject: Subject) -> Size:
         """The numbers of `subject`, under the name that the worker knows: it knows nothing of sides."""
@@ -189,16 +204,14 @@ class Seat:
         for ceiling, size in self.ask("ceilings", case, rank, tuple(names)):
             made.append((ceiling, None if size is None else self._subject(size)))
             if size is not None:
-                self._ceilings[size.name] = (case, rank)
+                self._ceilings[size.name] = (case, rank, ceiling.name)
                 self._here.add(size.name)
         return made
 
     def take(self, subject: Subject, case: Case, number: int, *, wake: bool, core: int | None) -> list[Sample]:
         """The worker's turn: the samples of `subject` in round `number`."""
         self.opened(case, number)
-        if subject.name not in self._here:
-            self._revive(subject)
-            wake = True
+        wake = self.revive(subject) or wake
         before = self.clock()
         taken: Taken = self.ask("turn", Turn(size=self.size(subject), round=number, wake=wake, core=core))
         after = self.clock()
@@ -206,17 +219,20 @@ class Seat:
         require_clock(taken, before, after)
         return [replace(sample, key=subject.name, process=self.process_number) for sample in taken.samples]
 
-    def _revive(self, subject: Subject) -> None:
-        """Bring a new worker to where the one before was: the same subject, warm, of the same size."""
+    def revive(self, subject: Subject) -> bool:
+        """Bring a new worker to where the one before was: the same subject, warm, of the same size; whether it was."""
+        if subject.name in self._here:
+            return False
         key = self._keys.get(subject.name)
         if key is not None:
             self.ask("ready", bare(key))
             self.ask("settle", self.size(subject))
         else:
-            case, rank = self._ceilings[subject.name]
-            self._here |= {size.name for _, size in self.ask("ceilings", case, rank, ()) if size is not None}
+            case, rank, name = self._ceilings[subject.name]
+            self._here |= {size.name for _, size in self.ask("ceilings", case, rank, (name,)) if size is not None}
             self.ask("settle_ceiling", size_of(subject))
         self._here.add(subject.name)
+        return True
 
     def _subject(self, size: Size) -> Subject:
         subject = Subject(size.name, _elsewhere)

@@ -21,7 +21,7 @@ from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.loop.timing import Sample, Subject
 from rope_prof.record.worker.channels import MOST_TRIES
 from rope_prof.record.worker.child import on_core
-from rope_prof.record.worker.crew import Crew
+from rope_prof.record.worker.crew import MADE_ROOM, Crew
 from rope_prof.record.worker.messages import Size, Taken
 from rope_prof.record.worker.process import LostWorkerError, Start, WorkerProcess, ending, last_line
 from rope_prof.record.worker.seat import MOST_LOST, require_clock
@@ -115,6 +115,65 @@ def test_workers_of_a_gpu_check_side_by_side_and_fail_alone(tmp_path: Path, monk
     assert told(done, bad[2], "graph") == ("failed", "its process ended with code 3")
     greeted = [crew.seats[path].process_number for path in (FINE, *both)]
     assert greeted == sorted(greeted, key=lambda number: number or 0)
+
+
+def card(folder: Path, monkeypatch: pytest.MonkeyPatch, *stages: str) -> None:
+    """A card that the workers share; the baseline needs some of it at those stages."""
+    (folder / "card").mkdir()
+    monkeypatch.setenv("ROPE_PROF_CARD", str(folder / "card"))
+    monkeypatch.setenv("ROPE_PROF_CARD_AT", ",".join(stages))
+
+
+def test_a_path_that_fills_the_card_while_others_are_checked_costs_its_own_keys_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card(tmp_path, monkeypatch, "check", "ready", "settle", "turn", "capture")
+    fills = "user:fill!check"
+    done, _ = recorded(tmp_path / "run", planned(FINE, fills, modes=("eager", "graph")), kind="cuda")
+    assert [told(done, FINE, mode)[0] for mode in ("eager", "graph")] == ["measured"] * 2
+    assert told(done, FINE)[1] == MADE_ROOM
+    for mode in ("eager", "graph"):
+        status, reason = told(done, fills, mode)
+        assert (status, (reason or "").partition(";")[0]) == ("failed", "out of memory at 64 tokens")
+
+
+@pytest.mark.parametrize("stage", ["settle", "turn", "capture"])
+def test_a_path_whose_worker_keeps_the_card_makes_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    card(tmp_path, monkeypatch, stage)
+    done, _ = recorded(tmp_path / "run", planned(FINE, "user:keep!check"))
+    assert told(done, FINE) == ("measured", MADE_ROOM)
+    assert told(done, "user:keep!check")[0] == "measured"
+    assert set(read_run(tmp_path / "run").samples["round"]) == {0, 1, 2}
+
+
+def test_a_path_that_takes_the_card_in_every_call_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card(tmp_path, monkeypatch, "turn")
+    done, _ = recorded(tmp_path / "run", planned(FINE, "user:keep!turn"), rounds=8)
+    assert told(done, FINE) == ("measured", MADE_ROOM)
+    status, reason = told(done, "user:keep!turn")
+    assert (status, "other paths find none beside it" in str(reason)) == ("failed", True)
+
+
+def test_what_is_asked_of_a_fresh_worker_finds_what_the_one_before_had(tmp_path: Path) -> None:
+    key = Key(case=CASE, path="user:fine", mode="eager", l2="hot")
+    with workers() as made:
+        crew = made.bench(run(KeyFacts(key=key, status="pending")), -1)
+        crew.open_case(CASE)
+        subject = crew.ready(key)
+        ((_, copy),) = crew.ceilings(CASE, 0)
+        assert copy is not None
+        for ask in (
+            lambda: crew.settle(subject),
+            lambda: crew.settle_ceiling(copy),
+            *(lambda one=one: one.taker and one.taker(one, 0, True) for one in (subject, copy)),
+            lambda: crew.capture(subject, key, tmp_path),
+            lambda: crew.capture_light(subject, key, tmp_path),
+        ):
+            crew.seats[key.path].leave()
+            ask()
+        assert crew.seats[key.path].process_number == 6
 
 
 @pytest.mark.parametrize("stage", ["check", "turn"])
@@ -247,8 +306,8 @@ def test_all_workers_of_a_gpu_attach_their_profilers_at_once_ahead_of_the_first_
         def told(self, _: str) -> None:
             log.append("told")
 
-        def size(self, subject: Subject) -> Subject:
-            return subject
+        def ask_of(self, *_: object) -> tuple[str, int]:
+            return "a trace", 2
 
     crew = Crew(kind=kind, seed=0, seat_of=lambda _: Listener([]))  # type: ignore[arg-type,return-value]
     crew.open_case(CASE)
