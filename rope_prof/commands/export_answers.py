@@ -39,12 +39,12 @@ def html_answer(source: Path) -> Answer:
 
 def markdown_answer(source: Path, base: str) -> Answer:
     """`text`: the report of a run or a trace; its pictures by the names that it gives them, to lie at `base`."""
-    made, removed = _report(source)
+    made, removed = _report(source, page=False)
     return {**markdown_files(made, base), "said": removed.encode()}
 
 
-def _report(source: Path) -> tuple[Report, str]:
-    return cleaned_trace_report(source) if source.is_file() else cleaned_report(open_run(source))
+def _report(source: Path, *, page: bool = True) -> tuple[Report, str]:
+    return cleaned_trace_report(source) if source.is_file() else cleaned_report(open_run(source), page=page)
 
 
 def markdown_files(made: Report, base: str = "") -> dict[str, bytes]:

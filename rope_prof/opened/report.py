@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
+from rope_prof.analysis.run.cases import main_case
 from rope_prof.io.run.clean_model import clean_folder, clean_trace
 from rope_prof.io.run.redact import PrivateWords, cleaner
 from rope_prof.io.trace.read import read_trace
@@ -17,27 +18,28 @@ from rope_prof.views.report.report import report
 from rope_prof.views.words.labels import key_words
 
 
-def cleaned_report(run: OpenedRun, words: PrivateWords | None = None) -> tuple[Report, str]:
-    """The report of `run` without private words, and the line that says what went.
+def cleaned_report(run: OpenedRun, words: PrivateWords | None = None, *, page: bool = True) -> tuple[Report, str]:
+    """The report of `run` without private words, and the line that says what went; without `page` for a text.
 
     `words`: what counts as private besides tokens and paths; by default this machine's own. Errors: those of
     `gathered`.
     """
     clean = cleaner(words)
     named = clean_folder(run.folder, clean)  # before a long text is cut: half a secret has no form
-    made = mapped(report(gathered(OpenedRun(named, lambda path: clean_trace(read_trace(path), clean)))), clean)
+    opened = OpenedRun(named, lambda path: clean_trace(read_trace(path), clean))
+    made = mapped(report(gathered(opened, page=page)), clean)
     return with_blocks(made, "doubts", Paragraph(text=clean.notice())), clean.sentence()
 
 
-def gathered(run: OpenedRun) -> ReportData:
-    """Everything that the report of `run` is made from.
+def gathered(run: OpenedRun, *, page: bool = True) -> ReportData:
+    """Everything that the report of `run` is made from; without `page` what a text does not show is left out.
 
     Errors: TraceError for a trace that cannot be read, RunError for a part of one.
     """
     requests = run.requests
     return ReportData(
         run=run.run,
-        captured=dict(_captured(run)),
+        captured=dict(_captured(run, page)),
         rows=run.rows,
         samples=run.samples,
         headlines=run.headlines,
@@ -48,11 +50,16 @@ def gathered(run: OpenedRun) -> ReportData:
     )
 
 
-def _captured(run: OpenedRun) -> Iterator[tuple[str, Captured]]:
-    """Each key's trace is checked and told of while it is at hand."""
+def _captured(run: OpenedRun, page: bool) -> Iterator[tuple[str, Captured]]:
+    """Each key's trace is checked and told of while it is at hand. All of the main case is shown, of the others a call
+    on a page, and why there is none.
+    """
+    main = main_case(run.run)
     for facts in run.run.keys:
-        if run.figures(facts) is not None:
-            one = run.account(facts)
+        found = run.figures(facts)
+        whole = main is not None and facts.key.case.name == main.name
+        if found is not None and (whole or page or found.busy_ns is None):
+            one = run.account(facts, whole=whole)
             if one is not None:
                 yield facts.key.name, one
 

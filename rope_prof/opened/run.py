@@ -211,17 +211,17 @@ class OpenedRun:
         frame = call_frame(trace, call_pattern(key.name), kind="record_function")
         return Capture(named_calls(trace, key.name), single_calls(trace, frame))
 
-    def account(self, facts: KeyFacts) -> Captured | None:
-        """Kernels, gaps and median call of that key's trace; None where there is none. Errors: TraceError."""
+    def account(self, facts: KeyFacts, *, whole: bool = True) -> Captured | None:
+        """Median call of that key's trace, of the `whole` kernels and gaps; None without one. Errors: TraceError."""
         with self._lock:
-            return None if self.folder.trace_path(facts.key.name) is None else self._told(facts.key.name)
+            return None if self.folder.trace_path(facts.key.name) is None else self._told(facts.key.name, whole)
 
-    def _tell(self, name: str) -> Captured:
+    def _tell(self, name: str, whole: bool) -> Captured:
         facts = self.run.facts(name)
         path = self.folder.trace_path(name)
         if path is None:
             raise TraceError(f"the trace {facts.trace!r} is missing")
-        return captured(self._read(path), facts)
+        return captured(self._read(path), facts, whole=whole)
 
     def decomposed(self, base: Key, cand: Key) -> Decomposition | None:
         """Where the time goes that `cand` saves of `base`; None where a side is not ranked, timed or captured."""

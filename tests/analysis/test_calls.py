@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from rope_prof.analysis.trace.analyze import analyze
-from rope_prof.analysis.trace.calls import as_cpu, call_events, call_frame, recorded_on_cpu
+from rope_prof.analysis.trace.calls import as_cpu, busy_frame, call_events, call_frame, recorded_on_cpu
 from tests.builders import graph, kernel, op, range_, trace
 
 
@@ -93,3 +93,14 @@ def test_on_a_cpu_a_collective_of_gloo_is_its_range_and_not_the_operator_that_en
     assert gpu["name"].to_list() == ["aten::mm", "gloo:all_reduce", "aten::add"]
     assert gpu["collective"].to_list() == [None, "all_reduce", None]
     assert gpu["stream"].to_list() == [1, 9, 1]
+
+
+def test_what_a_call_adds_is_its_busy_time_but_for_what_overlaps_the_ones_before() -> None:
+    ranges = [range_(f"a#{k}", 20 * k, 20 * k + 10) for k in range(4)]
+    first, alone = kernel(100, 110, launched=(1, 2)), kernel(130, 134, launched=(41, 42))
+    apart = trace(*ranges, alone, first, kernel(110, 116, launched=(21, 22)))
+    assert busy_frame(apart, r"a#\d+")["added_ns"].to_list() == [10, 6, 4, None]
+    overlapping = trace(*ranges, alone, first, kernel(108, 116, launched=(21, 22)))
+    assert busy_frame(overlapping, r"a#\d+")["added_ns"].to_list() == [10, 6, 4, None]
+    elsewhere = trace(*ranges, alone, first, kernel(108, 116, launched=(21, 22), device="1"))
+    assert busy_frame(elsewhere, r"a#\d+")["added_ns"].to_list() == [10, 8, 4, None]

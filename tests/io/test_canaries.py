@@ -20,6 +20,8 @@ from typing import Any
 import polars as pl
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import from_regex
 
 from rope_prof.cli import main
 from rope_prof.io.run import redact, secrets
@@ -379,3 +381,9 @@ def test_no_text_is_passed_over_for_want_of_a_word() -> None:
         for _, pattern, _, _ in secrets.PATTERNS:
             looked_at = pattern.sub(BLANK, looked_at)
         assert secrets.without_secrets(text) == looked_at
+
+
+@settings(max_examples=40, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@given(from_regex(secrets.PATTERNS[0][1]))
+def test_no_form_of_a_maker_is_passed_over(text: str) -> None:
+    assert secrets.without_secrets(text) != text

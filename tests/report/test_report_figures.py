@@ -277,6 +277,13 @@ def test_the_median_call_of_a_replay_is_one_call(repository: Path) -> None:
             assert one.kernels["per_call"].sum() == pytest.approx(one.timeline.kernels)
 
 
+def test_a_text_is_the_same_without_what_a_page_alone_shows(repository: Path) -> None:
+    folder = repository / "traces/h200-nsight"
+    page, text = (cleaned_report(open_run(folder), page=page) for page in (True, False))
+    assert report_markdown(text[0]) == report_markdown(page[0])
+    assert text[1] == page[1]
+
+
 def test_noise_of_a_path_against_itself_is_about_one(shipped_report) -> None:  # type: ignore[no-untyped-def]
     found = noise(read_run(shipped_report.run).samples)
     assert len(found) >= 16

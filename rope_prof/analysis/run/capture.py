@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from rope_prof.analysis.stats import figure
-from rope_prof.analysis.trace.calls import as_cpu, busy_rows, matching, recorded_on_cpu
+from rope_prof.analysis.trace.calls import as_cpu, busy_frame, recorded_on_cpu
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.errors import RunError
 from rope_prof.model.run import Key, KeyFacts
@@ -75,8 +75,7 @@ def figures(trace: Trace, key: Key | str) -> CaptureFigures:
     pattern = call_pattern(key if isinstance(key, str) else key.name)
     source = as_cpu(trace) if recorded_on_cpu(trace) else trace
     per_range = (trace.own or {}).get("calls_per_range", 1)
-    ranges, events = matching(source, pattern, kind="record_function"), launched(source)
-    rows = busy_rows(ranges, events)
+    rows, events = busy_frame(source, pattern, kind="record_function"), launched(source)
     names = set(events["name"].filter(events["kind"] == "kernel").to_list()) - {None}
     return replace(frame_figures(rows, int(per_range)), names=tuple(sorted(names)))
 
@@ -84,7 +83,7 @@ def figures(trace: Trace, key: Key | str) -> CaptureFigures:
 def frame_figures(frame: pl.DataFrame, per_range: int = 1) -> CaptureFigures:
     """`figures` of a frame of ranges (`kernels`, `kernel_ns`, `busy_ns`, `period_ns`) that hold `per_range` calls each.
 
-    `added_ns` (see `calls.busy_rows`) counts what overlaps between calls once; without that column calls are taken not
+    `added_ns` (see `calls.busy_frame`) counts what overlaps between calls once; without that column calls are taken not
     to overlap. A range of several calls is the replay of a CUDA graph (`inner_gap_ns` is read of those). Ranges without
     a kernel have no times.
     """

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from rope_prof.analysis.trace.groups import is_constant
 from rope_prof.analysis.trace.latest import kept_for
 from rope_prof.analysis.trace.launches import FOR_THREAD, launched
 from rope_prof.analysis.trace.pairs import FOREVER, TimedEvents, by_thread, pairs, timed
@@ -76,17 +77,27 @@ def call_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     return _rows(numbered(ranges), events, timed(events))
 
 
-def busy_rows(ranges: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """`call_rows` of ranges that do not nest, with `added_ns`: what each adds to the union of the GPU events of all, in
-    the order of time.
+def busy_frame(trace: Trace, name: str | re.Pattern[str], *, kind: str | None = None) -> pl.DataFrame:
+    """`call_frame` of ranges that do not nest, with `added_ns`: what each adds to the union of the GPU events of all,
+    in the order of time.
 
     Launches that overlap the ones before (programmatic dependent launch, other streams) are counted once. A range
     without an event adds null.
     """
-    ranges, arrays = numbered(ranges), timed(events)
-    return _rows(ranges, events, arrays).join(
-        _added(ranges, events, arrays), on="call", how="left", maintain_order="left"
-    )
+    rows = call_frame(trace, name, kind=kind)
+    if _apart(rows):
+        busy, none = rows["busy_ns"].alias("added_ns"), rows["first_start_ns"].is_null()
+        return rows.hstack([busy.set(none, None) if none.any() else busy])
+    ranges, events = numbered(matching(trace, name, kind=kind)), launched(trace)
+    return rows.join(_added(ranges, events, timed(events)), on="call", how="left", maintain_order="left")
+
+
+def _apart(rows: pl.DataFrame) -> bool:
+    """Whether each call is on one device, the same for all, and ends before the next one begins."""
+    known = rows["first_start_ns"].drop_nulls().to_numpy()
+    order = np.argsort(known, kind="stable")
+    ends = np.maximum.accumulate(rows["last_end_ns"].drop_nulls().to_numpy()[order])
+    return is_constant(rows["device"].drop_nulls()) and not np.any(known[order][1:] < ends[:-1])
 
 
 def _rows(ranges: pl.DataFrame, events: pl.DataFrame, arrays: TimedEvents) -> pl.DataFrame:

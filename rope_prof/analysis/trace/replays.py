@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.trace.calls import call_events, events_in
+from rope_prof.analysis.trace.calls import call_events
 from rope_prof.analysis.trace.launches import launched
-from rope_prof.analysis.trace.pairs import run_totals, runs, timed
+from rope_prof.analysis.trace.pairs import TimedEvents, pairs, run_totals, runs, timed
+from rope_prof.analysis.trace.spans import Int64s
 from rope_prof.model.trace import Trace
 
 
@@ -110,17 +111,33 @@ def split_replays(trace: Trace, frame: pl.DataFrame, per_range: int) -> pl.DataF
     """
     if per_range == 1:
         return frame
-    rows: list[dict[str, Any]] = []
-    launches = launched(trace)
-    for row in frame.filter(pl.col("events") > 0).iter_rows(named=True):
-        events = events_in(launches, row)
-        size, rest = divmod(events.height, per_range)
-        if rest:
-            rows.append(row)
-            continue
-        arrays, number = timed(events), np.repeat(np.arange(per_range), size)
-        parts = run_totals(runs(number, np.arange(events.height), arrays), arrays).drop("device")
-        for part in parts.iter_rows(named=True):
-            first = part.pop("call") == 0
-            rows.append(row | part | {"host_start_ns": row["host_start_ns"] if first else None})
-    return pl.DataFrame(rows, schema=frame.schema)
+    alive, launches = frame.filter(pl.col("events") > 0), launched(trace)
+    arrays = timed(launches)
+    replay, rows = _events_of(alive, launches, arrays)
+    count = np.bincount(replay, minlength=alive.height)
+    size, rest = np.divmod(count, per_range)
+    nth = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+    cut = rest[replay] == 0
+    number = replay[cut] * per_range + nth[cut] // size[replay[cut]]
+    totals = run_totals(runs(number, rows[cut], arrays), arrays).drop("device")
+    place, part = np.divmod(totals["call"].to_numpy(), per_range)
+    parts = alive[place].with_columns(totals.drop("call").get_columns())
+    parts = parts.with_columns(pl.when(pl.Series(part == 0)).then("host_start_ns").alias("host_start_ns"))
+    whole = np.flatnonzero(rest)
+    order = np.argsort(np.concatenate((place, whole)), kind="stable")
+    return pl.concat([parts, alive[whole]])[order]
+
+
+def _events_of(frame: pl.DataFrame, launches: pl.DataFrame, arrays: TimedEvents) -> tuple[Int64s, Int64s]:
+    """For every event of each row of a `call_frame`, on the device of that row: (number of the row, row of `launches`),
+    in the order of rows and time.
+    """
+    found = list(pairs(frame.with_columns(call=pl.int_range(pl.len())), launches))
+    if not found:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    call, row = (np.concatenate([one[i] for one in found]) for i in (0, 1))
+    device = np.array([arrays.devices.index(name) for name in frame["device"]], np.int64)
+    mine = arrays.device[row] == device[call]
+    call, row = call[mine], row[mine]
+    order = np.lexsort((arrays.rank[row], call))
+    return call[order], row[order]

@@ -77,9 +77,10 @@ def _clean(value: Any, blank: Callable[[str], str]) -> Any:
 def clean_trace(trace: Trace, blank: Callable[[str], str]) -> Trace:
     """`trace` with the texts of all its frames cleaned, each different one once."""
     held = {one.name: getattr(trace, one.name) for one in fields(trace)}
-    cleaned: dict[str, Any] = {
-        name: clean_frame(frame, blank) for name, frame in held.items() if isinstance(frame, pl.DataFrame)
-    }
+    frames = {name: frame for name, frame in held.items() if isinstance(frame, pl.DataFrame) and frame.height}
+    columns = [column for frame in frames.values() for column in frame.iter_columns() if column.dtype == pl.String]
+    changed = _changed(columns, blank)
+    cleaned: dict[str, Any] = {name: _replaced(frame, changed) for name, frame in frames.items()} if changed else {}
     return replace(trace, **cleaned)
 
 
@@ -101,11 +102,14 @@ def _clean_facts(facts: Any, blank: Callable[[str], str]) -> Any:
 
 def clean_frame(frame: pl.DataFrame, blank: Callable[[str], str]) -> pl.DataFrame:
     """`frame` with the texts of its columns cleaned, each different one once."""
-    changes = []
-    for name, dtype in frame.schema.items():
-        if dtype == pl.String:
-            texts = frame[name].drop_nulls().unique().to_list()
-            changed = {text: after for text in texts if (after := blank(text)) != text}
-            if changed:
-                changes.append(pl.col(name).replace(changed))
-    return frame.with_columns(changes) if changes else frame
+    return _replaced(frame, _changed([one for one in frame.iter_columns() if one.dtype == pl.String], blank))
+
+
+def _changed(columns: list[pl.Series], blank: Callable[[str], str]) -> dict[str, str]:
+    """text -> what becomes of it, of those that change."""
+    texts = pl.concat([column.rename("") for column in columns]).unique().drop_nulls() if columns else ()
+    return {text: after for text in texts if (after := blank(text)) != text}
+
+
+def _replaced(frame: pl.DataFrame, changed: dict[str, str]) -> pl.DataFrame:
+    return frame.with_columns(pl.col(pl.String).replace(changed)) if changed else frame

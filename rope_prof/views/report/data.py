@@ -35,7 +35,8 @@ class Captured(Frozen, kw_only=True):
     """What one capture holds for a report. `timeline` is its median call, `reason` why there is none.
 
     `kernels` has the schema of `analysis.trace.kernels.KERNELS`, `gaps` those between the first and
-    the last call as `analysis.trace.idle` tells them. `which` names the call in words.
+    the last call as `analysis.trace.idle` tells them; both are empty where they were not asked for. `which` names the
+    call in words.
     """
 
     facts: KeyFacts
@@ -87,38 +88,47 @@ class ReportData(Frozen, kw_only=True):
     source: str = ""
 
 
-def captured(trace: Trace, facts: KeyFacts) -> Captured:
-    """The median call of a key's trace, its kernels and its gaps. A CPU trace counts leaf operators."""
+def captured(trace: Trace, facts: KeyFacts, *, whole: bool = True) -> Captured:
+    """The median call of a key's trace; of the `whole` its kernels and gaps too. A CPU trace counts leaf operators."""
     source = as_cpu(trace) if recorded_on_cpu(trace) else trace
     frame = call_frame(source, call_pattern(facts.key.name), kind="record_function")
     ran = frame.filter(pl.col("events") > 0)
+    kernels, gaps = pl.DataFrame(schema=KERNELS), pl.DataFrame()
     if ran.is_empty():
         return Captured(
             facts=facts,
             timeline=None,
             which="",
             calls=frame.height,
-            kernels=pl.DataFrame(schema=KERNELS),
-            gaps=pl.DataFrame(),
+            kernels=kernels,
+            gaps=gaps,
             reason="its calls ran nothing on the device",
         )
-    launches = launched(source)
-    ranges = numbered(matching(source, call_pattern(facts.key.name), kind="record_function"))
-    events = pl.concat([launches[rows] for _, rows in pairs(ranges, launches)])
-    gaps = device_gaps(source, ran["device"][0])
-    calls = single_calls(source, frame)
-    timeline, which = _median(source, calls, gaps)
-    held = placed(gaps, ran.filter(pl.col("device") == ran["device"][0]), apart=replays_apart(facts.key))
-    if calls is not frame:  # of a replay, the call inside it
-        held = placed(held, calls, apart=False)
+    idle, calls = device_gaps(source, ran["device"][0]), single_calls(source, frame)
+    timeline, which = _median(source, calls, idle)
+    if whole:
+        kernels, gaps = _accounted(source, facts, ran, calls, idle)
     return Captured(
         facts=facts,
         timeline=timeline,
         which=which,
         calls=frame.height * calls_per_range(source),
-        kernels=kernel_shares(events, ran.height * calls_per_range(source)),
-        gaps=told(held, source),
+        kernels=kernels,
+        gaps=gaps,
     )
+
+
+def _accounted(
+    trace: Trace, facts: KeyFacts, ran: pl.DataFrame, calls: pl.DataFrame, idle: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`Captured.kernels` and `gaps` of the ranges that `ran` something and of the calls in them."""
+    launches = launched(trace)
+    ranges = numbered(matching(trace, call_pattern(facts.key.name), kind="record_function"))
+    events = pl.concat([launches[rows] for _, rows in pairs(ranges, launches)])
+    held = placed(idle, ran.filter(pl.col("device") == ran["device"][0]), apart=replays_apart(facts.key))
+    if calls_per_range(trace) > 1:  # of a replay, the call inside it
+        held = placed(held, calls, apart=False)
+    return kernel_shares(events, ran.height * calls_per_range(trace)), told(held, trace)
 
 
 def _median(trace: Trace, calls: pl.DataFrame, gaps: pl.DataFrame) -> tuple[CallTimeline | None, str]:
