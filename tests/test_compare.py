@@ -147,11 +147,12 @@ def test_one_difference_among_many_is_undecided() -> None:
 
 
 def test_runs_of_several_processes_are_compared_over_processes() -> None:
-    """Rounds within a process are steady, processes are not: only the latter say how far two runs differ."""
+    """Rounds within a process are steady, processes are not; and all of a run share a host and an hour, of which only
+    what runs of the same code differ by says anything."""
 
     def side(levels: list[float]) -> Side:
         rows = [
-            (key("fused").name, n, "wall", 1, round(1000 * level) + n, None, process)
+            (key("fused").name, 10 * process + n, "wall", 1, round(1000 * level) + n, None, process)
             for process, level in enumerate(levels)
             for n in range(10)
         ]
@@ -160,10 +161,18 @@ def test_runs_of_several_processes_are_compared_over_processes() -> None:
         return Side(label="", run=found, samples=frame)
 
     steady = [100.0, 101.0, 99.0, 100.5, 99.5]
-    assert compare(side(steady), side([1.2 * ns for ns in steady]), paired=False)[0].word == "SLOWER"
     wild = [100.0, 140.0, 80.0, 120.0, 95.0]
-    found = compare(side(wild), side([1.2 * ns for ns in wild]), paired=False)[0]
-    assert (found.word, found.ratio and found.ratio.n) == ("UNDECIDED", 5)
+
+    def found(levels: list[float], factor: float | None) -> Verdict:
+        known = None if factor is None else lambda *_: Between(factor, "known")
+        return compare(side(levels), side([1.2 * ns for ns in levels]), paired=False, known=known)[0]
+
+    assert [found(steady, factor).word for factor in (1.05, 1.25, None)] == ["SLOWER", "UNDECIDED", "UNDECIDED"]
+    assert "is not known" in (found(steady, None).reason or "")
+    assert families([found(steady, 1.05)]) == (Family("wall", 1, 1, 0.05, 1),)
+    apart = found(wild, 1.0)
+    assert apart.ratio is not None
+    assert (apart.word, apart.ratio.n, apart.ratio.over) == ("UNDECIDED", 5, "processes")
 
 
 def _six_rounds_tenfold(source: Path, target: Path) -> int:

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import comb, exp, inf
 from statistics import median as _median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -41,23 +41,31 @@ EACH_SIDE = 1 - (1 - COVERAGE) / 2
 LEAST_APART = 7
 
 
+#: What an interval is over: its samples. Calls are those of a capture, `pairs of processes` shared their rounds.
+Over = Literal["rounds", "processes", "pairs of processes", "calls", "ranks"]
+
+
 class Figure(Frozen):
-    """A median of `n` samples; `lo` and `hi` bound the true median with 95 % coverage, None under six samples."""
+    """A median of `n` samples; `lo` and `hi` bound the true median with 95 % coverage, None under six samples.
+
+    `over`: what a sample is. Of processes the median is the geometric mean of theirs, and no bounds are under two.
+    """
 
     median: float
     lo: float | None
     hi: float | None
     n: int
+    over: Over = "rounds"
 
 
-def figure(samples: Sequence[float], coverage: float = COVERAGE) -> Figure | None:
+def figure(samples: Sequence[float], coverage: float = COVERAGE, over: Over = "rounds") -> Figure | None:
     """Median and interval of `samples`; None where there are none."""
     if not samples:
         return None
     ranked = sorted(samples)
     rank = _rank(len(ranked), coverage)
     lo, hi = (ranked[rank - 1], ranked[-rank]) if rank else (None, None)
-    return Figure(float(_median(ranked)), lo, hi, len(ranked))
+    return Figure(float(_median(ranked)), lo, hi, len(ranked), over)
 
 
 @lru_cache(maxsize=1024)
@@ -96,7 +104,7 @@ def apart_ratio(ours: Figure | None, theirs: Figure | None) -> Figure | None:
     lo = hi = None
     if ours.lo is not None and ours.hi is not None and theirs.lo and theirs.hi:
         lo, hi = ours.lo / theirs.hi, ours.hi / theirs.lo
-    return Figure(ours.median / theirs.median, lo, hi, min(ours.n, theirs.n))
+    return Figure(ours.median / theirs.median, lo, hi, min(ours.n, theirs.n), ours.over)
 
 
 def tenths(samples: Sequence[float]) -> tuple[float, float] | None:
@@ -166,11 +174,12 @@ class DrawnRounds(Frozen):
 
     medians: dict[str, Drawn]
     n: int
+    over: Over = "rounds"
 
     @property
     def enough(self) -> bool:
-        """Whether there are rounds enough for an interval."""
-        return self.n >= LEAST
+        """Whether there are rounds, or processes, enough for an interval."""
+        return self.n >= (LEAST if self.over == "rounds" else 2)
 
 
 def drawn_rounds(series: Mapping[str, Mapping[int, float]], *, seed: int = 0, draws: int = DRAWS) -> DrawnRounds:

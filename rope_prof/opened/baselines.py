@@ -11,8 +11,8 @@ from pathlib import Path
 from rope_prof.analysis.comparison.evidence import Known
 from rope_prof.analysis.comparison.history import group, kept, known, known_with
 from rope_prof.analysis.comparison.sides import NotComparableError, Side
-from rope_prof.analysis.run.series import series
-from rope_prof.analysis.stats import figure
+from rope_prof.analysis.run.processes import middle_of
+from rope_prof.analysis.run.series import PerRound, series
 from rope_prof.errors import UsageError
 from rope_prof.io.run.baselines import Baselines, checked_name
 from rope_prof.io.run.folder import is_run, read_run
@@ -26,14 +26,14 @@ from rope_prof.opened.run import OpenedRun
 
 def baseline(name: str, opened: OpenedRun, note: str = "") -> NamedRun:
     """What is kept of that run under `name`. Errors: UsageError for a bad name, or a run that timed nothing."""
-    run, found = opened.run, series(opened.samples)
+    run, found = opened.run, series(opened.samples, opened.run)
     keys: dict[str, BaselineKey] = {}
     spread: dict[str, dict[str, float]] = {}
     before = kept_runs(run.machine)
     for key in (facts.key for facts in run.keys if facts.status == "measured"):
         figures = {}
         for clock in ("wall", "device"):
-            one = figure(list(found.get((key.name, clock), {}).values()))
+            one = middle_of(found.get((key.name, clock), PerRound()))
             if one is not None:
                 figures[clock] = KeptFigure(one.median, one.lo, one.hi, one.n)
             apart = known(before, key, clock)

@@ -173,7 +173,7 @@ class OpenedRun:
     @once
     def headlines(self) -> tuple[BestAgainstBest, ...]:
         """Best against best, of each path and case."""
-        found = series(self.samples)
+        found = series(self.samples, self.run)
         return headlines(self.run, found, modes(self.run, found))
 
     @once

@@ -90,4 +90,4 @@ def test_a_run_says_whether_it_may_be_compared_with_another() -> None:
     assert "reference calls (9 a case)" in comparable_line(with_anchors)
     assert comparable_line(without).startswith("figures are not to be compared with another run's")
     several = replace(with_anchors, settings={**with_anchors.settings, "repeats": 5})
-    assert "5 fresh ones a path" in comparable_line(several)
+    assert "which are over 5 processes of one host and hour" in comparable_line(several)

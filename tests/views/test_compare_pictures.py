@@ -165,4 +165,4 @@ def test_what_differs_begins_with_what_must_be_alike() -> None:
     assert "&lt;A&gt;" in page
     assert "<summary>4 more</summary>" in page
     assert "Nothing: machine" in differences_panel("a", "b", [], [], one=False)
-    assert "paired round by round" in differences_panel("a", "a", [], [], one=True)
+    assert "the same rounds, in which the ratios are paired" in differences_panel("a", "a", [], [], one=True)

@@ -122,7 +122,7 @@ def test_a_verdict_stands_with_its_interval_and_its_word() -> None:
     assert list(faster.x) == [2.0]
     assert faster.error_x.array[0] == pytest.approx(0.2)
     assert list(drawn.layout.yaxis2.ticktext) == ["FASTER  2.00x", "UNKNOWN"]
-    assert "n = 12" in faster.customdata[0]
+    assert "12 rounds" in faster.customdata[0]
 
 
 def test_the_overview_needs_no_plotly() -> None:

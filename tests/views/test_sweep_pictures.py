@@ -102,7 +102,7 @@ def test_the_table_says_what_is_sure() -> None:
     rows = swept({"unfused": UNFUSED, "fused": FUSED}, graphs=False)
     assert sweep_table(rows, MROPE, HeldWalls())["for sure"].to_list() == ["–", "faster"] * 3
     few = swept({"unfused": UNFUSED, "fused": FUSED}, graphs=False, rounds=2)
-    assert set(sweep_table(few, MROPE, HeldWalls())["for sure"]) == {"? too few rounds"}
+    assert set(sweep_table(few, MROPE, HeldWalls())["for sure"]) == {"? too few rounds or processes"}
     wrong = rows.with_columns(status=pl.lit("wrong"))
     assert set(sweep_table(wrong, MROPE, HeldWalls())["for sure"]) == {"wrong"}
     assert sweep_drawings("r", wrong, MROPE, ["unfused", "fused"], HeldWalls()) == {}

@@ -9,7 +9,8 @@ or SLOWER in 40 to 90 % of keys. So a difference between two runs counts only be
   changed. A chain of many launches sums what one shows, and the two runs are one draw of many: `MARGIN` times the
   largest difference of any of them counts, by the clock. Of 248 verdicts on identical code in three pairs of runs of
   H200s that this repository recorded, the rounds alone call 126 FASTER or SLOWER, this rule none.
-Runs of several processes a side know their own spread (`over_processes`), and need neither.
+Runs of several processes a side say how far processes of one host and hour differ (`over_processes`), not what the next
+hour brings: between two of them the same counts.
 
 Within one process there is one thing that its rounds cannot see: a graph is captured once, and captures of the same
 calls differ, presumably by where their buffers lie (`captures`).
@@ -17,9 +18,9 @@ calls differ, presumably by where their buffers lie (`captures`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from math import exp, log
-from statistics import median
 
 import polars as pl
 
@@ -87,15 +88,14 @@ def captures(*keys: Key) -> Between | None:
 def widened(ratio: Figure, between: Between | None) -> Figure:
     """That ratio with what runs of the same code differ by in its interval; without an interval where none knows."""
     if between is None or ratio.lo is None or ratio.hi is None:
-        return Figure(ratio.median, None, None, ratio.n)
-    return Figure(ratio.median, ratio.lo / between.factor, ratio.hi * between.factor, ratio.n)
+        return replace(ratio, lo=None, hi=None)
+    return replace(ratio, lo=ratio.lo / between.factor, hi=ratio.hi * between.factor)
 
 
-def over_processes(ours: Mapping[int, Sequence[float]], theirs: Mapping[int, Sequence[float]]) -> Figure | None:
-    """The ratio by the medians of each side's processes (process -> ns a call), its interval over processes.
+def over_processes(ours: Sequence[float], theirs: Sequence[float]) -> Figure | None:
+    """The ratio of the medians (ns a call) of each side's processes, its interval over processes.
 
     Student's t on their logarithms, `n` the processes of the smaller side; None where a side has under two.
     """
-    before, after = ([median(values) for values in side.values() if values] for side in (ours, theirs))
-    found = t_interval(before, after, COVERAGE)
-    return None if found is None else Figure(*found, min(len(before), len(after)))
+    found = t_interval(ours, theirs, COVERAGE)
+    return None if found is None else Figure(*found, min(len(ours), len(theirs)), "processes")

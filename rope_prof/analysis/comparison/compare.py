@@ -115,7 +115,7 @@ def _corrected(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
         for v, stands in zip(mine, holm([v.p_value or 0.0 for v in mine]), strict=True):
             if not stands and v.word in {"FASTER", "SLOWER"}:
                 lost |= {(metric, v.base), *([("bubble", v.base)] if metric == "wall" else [])}
-    words = "differs by itself, but not among all verdicts of its metric (Holm); record more rounds"
+    words = "differs by itself, but not among all verdicts of its metric (Holm); record more of it"
     return tuple(
         replace(v, word="UNDECIDED", reason=words, chance=True)
         if (v.metric, v.base) in lost and v.word in {"FASTER", "SLOWER"}
@@ -197,8 +197,9 @@ def judged(ratio: Figure | None) -> tuple[Word, str | None]:
     if ratio is None:
         return "UNKNOWN", "no samples that both sides have"
     word = judge(ratio.lo, ratio.hi)
+    more, hint = ("rounds", "") if ratio.over == "rounds" else ("processes", " (--repeats)")
     if word == "UNKNOWN":
-        return word, f"{ratio.n} rounds are too few for an interval; record more"
+        return word, f"{ratio.n} {more} are too few for an interval; record more"
     if word == "UNDECIDED":
-        return word, f"the interval holds 1 and reaches beyond {SAME_WITHIN * 100:g} %; record more rounds"
+        return word, f"the interval holds 1 and reaches beyond {SAME_WITHIN * 100:g} %; record more {more}{hint}"
     return word, None

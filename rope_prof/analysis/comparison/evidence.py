@@ -2,13 +2,14 @@
 
 The ratio is baseline / candidate. Rounds of one run are paired; of two runs, whose rounds have nothing to do with each
 other, the interval is the ends of both sides' own, widened by what runs of the same code differ by (`apart`). Sides
-that several processes measured are compared over processes.
+that several processes measured are compared over processes; of two runs these share a host and an hour, and are widened
+just so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from math import log, sqrt
 
 import polars as pl
@@ -17,13 +18,13 @@ from rope_prof.analysis.comparison.apart import Between, anchors, captures, larg
 from rope_prof.analysis.comparison.family import chance_alone, chance_apart
 from rope_prof.analysis.comparison.sides import Side
 from rope_prof.analysis.run.capture import CaptureFigures
-from rope_prof.analysis.run.processes import over_pairs, pair_logs, turns
-from rope_prof.analysis.stats import COVERAGE, Figure, apart_ratio, figure, middle, one_side, paired_ratio
+from rope_prof.analysis.run.processes import middle_of, over_pairs, pair_logs, process_medians
+from rope_prof.analysis.run.series import PerRound, repeats
+from rope_prof.analysis.stats import COVERAGE, EACH_SIDE, Figure, apart_ratio, middle, one_side, paired_ratio
 from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Case, Key, KeyFacts
 from rope_prof.units import duration
 
-Rounds = Mapping[int, float]
 #: (key, clock) -> how far runs of the same code differed before; None where nobody kept enough of them.
 Known = Callable[[Key, str], Between | None]
 
@@ -88,24 +89,17 @@ class _SideOfKey(Frozen):
         found = self.side.series.get((self.facts.key.name, clock))
         return self.side.samples.clear() if found is None else found
 
-    def rounds(self, clock: str) -> Rounds:
-        """ns per call of each round. Errors: WithheldError."""
+    def rounds(self, clock: str) -> PerRound:
+        """ns per call of each round, and which process took it where several did. Errors: WithheldError."""
         mine = self.samples(clock)
         bad = ((mine["calls"] < 1) | (mine["ns"] < 1)).sum()
         if bad:
             raise WithheldError(
                 f"{bad} of {mine.height} samples of {self.facts.key.side} hold no call or no time; record again"
             )
-        return dict(zip(mine["round"].to_list(), (mine["ns"] / mine["calls"]).to_list(), strict=True))
-
-    def by_process(self, clock: str) -> dict[int, list[float]]:
-        """process -> ns a call of a run that several processes measured; none of any other run."""
-        repeats, mine = self.side.run.settings.get("repeats"), self.samples(clock)
-        if not isinstance(repeats, int) or repeats < 2 or "process" not in mine.columns:
-            return {}
-        found: dict[int, list[float]] = {}
-        for process, calls, ns in mine.drop_nulls("process").select("process", "calls", "ns").iter_rows():
-            found.setdefault(process, []).append(ns / calls)
+        found = PerRound(zip(mine["round"].to_list(), (mine["ns"] / mine["calls"]).to_list(), strict=True))
+        if repeats(self.side.run) > 1 and "process" in mine.columns:
+            found.took = dict(mine.drop_nulls("process").select("round", "process").iter_rows())
         return found
 
     def capture(self) -> CaptureFigures:
@@ -132,14 +126,14 @@ class _SideOfKey(Frozen):
         """
         rounds = self.rounds("wall")
         capture, busy_ns = self.held_capture()
-        wall = one_side(list(rounds.values()))
+        wall = middle_of(rounds, EACH_SIDE) if rounds.took else one_side(list(rounds.values()))
         if wall is None:
             return None
         busy = middle(capture.busy_each_ns, COVERAGE) or (busy_ns, busy_ns)
         lo = hi = None
         if wall.lo is not None and wall.hi is not None:
             lo, hi = wall.lo / factor - busy[1], wall.hi * factor - busy[0]
-        bubble = Figure(wall.median - busy_ns, lo, hi, wall.n)
+        bubble = replace(wall, median=wall.median - busy_ns, lo=lo, hi=hi)
         if (bubble.median if lo is None else lo) <= 0:
             ends_said = "" if lo is None or hi is None else f", [{duration(lo)}, {duration(hi)}]"
             label = self.facts.key.side
@@ -151,7 +145,7 @@ class _SideOfKey(Frozen):
     def plain_bubble(self) -> float | None:
         """Wall less busy by their medians: the bubble of a run's own table, also where it may be none."""
         try:
-            wall = figure(list(self.rounds("wall").values()))
+            wall = middle_of(self.rounds("wall"))
             _, busy_ns = self.held_capture()
         except WithheldError:
             return None
@@ -160,7 +154,7 @@ class _SideOfKey(Frozen):
     def parts(self) -> BubbleParts | None:
         """The bubble's two parts, by the medians of both clocks; None where something was not measured."""
         try:
-            by_wall, by_device = (figure(list(self.rounds(clock).values())) for clock in ("wall", "device"))
+            by_wall, by_device = (middle_of(self.rounds(clock)) for clock in ("wall", "device"))
             _, busy_ns = self.held_capture()
         except WithheldError:
             return None
@@ -192,25 +186,32 @@ def _times(sides: BothSides, left: KeyFacts, right: KeyFacts, metric: str) -> Ev
     same = not sides.paired and bool(ours) and ours == theirs
     if metric == "bubble":
         return _bubbles(sides, both, same=same)
-    before, after = figure(list(ours.values())), figure(list(theirs.values()))
+    before, after = middle_of(ours), middle_of(theirs)
     medians = before.median if before else None, after.median if after else None
     if same:
-        return Evidence(Figure(1.0, 1.0, 1.0, len(ours)), *medians)
-    processes = [one.by_process(clock) for one in both]
-    if min(map(len, processes)) > 1 and sides.paired:
-        took = turns(sides.base.run, sides.base.samples)
-        logs = pair_logs(ours, theirs, took.get(left.key.name, {}), took.get(right.key.name, {}))
+        return Evidence(Figure(1.0, 1.0, 1.0, before.n if before else 0, before.over if before else "rounds"), *medians)
+    if sides.paired and ours.took and theirs.took:
+        logs = pair_logs(ours, theirs)
         return Evidence(over_pairs(logs), *medians, p_value=chance_alone(logs))
-    if min(map(len, processes)) > 1:
-        return Evidence(over_processes(*processes), *medians)
     if sides.paired:
         shared = [log(ours[n] / theirs[n]) for n in ours.keys() & theirs.keys()]
         return _within_process(paired_ratio(ours, theirs), medians, captures(left.key, right.key), chance_alone(shared))
-    within = apart_ratio(one_side(list(ours.values())), one_side(list(theirs.values())))
+    return _two_runs(ours, theirs, medians, sides.between(left.key, clock))
+
+
+def _two_runs(
+    ours: PerRound, theirs: PerRound, medians: tuple[float | None, float | None], between: Between | None
+) -> Evidence:
+    """Over the processes of both where both had several, else over the rounds of both; either way one host at one time
+    against another, so what runs of the same code differ by is in it."""
+    if ours.took and theirs.took:
+        within = over_processes(*(values := (process_medians(ours), process_medians(theirs))))
+    else:
+        values = list(ours.values()), list(theirs.values())
+        within = apart_ratio(*map(one_side, values))
     if within is None or within.lo is None:
         return Evidence(within, *medians, within=within)
-    between = sides.between(left.key, clock)
-    logs, others = ([log(ns) for ns in one.values()] for one in (ours, theirs))
+    logs, others = ([log(ns) for ns in one] for one in values)
     chance = chance_apart(logs, others, log(between.factor)) if between else None
     return Evidence(widened(within, between), *medians, within, between, chance, apart=True)
 
@@ -229,7 +230,7 @@ def _bubbles(sides: BothSides, both: tuple[_SideOfKey, _SideOfKey], *, same: boo
     between = None if sides.paired else sides.between(both[0].facts.key, "wall")
     captures = [one.side.captures.get(one.facts.key.name) for one in both]
     if same and captures[0] == captures[1] and isinstance(captures[0], CaptureFigures) and captures[0].busy_ns:
-        return Evidence(Figure(1.0, 1.0, 1.0, captures[0].calls))
+        return Evidence(Figure(1.0, 1.0, 1.0, captures[0].calls, "calls"))
     ours, theirs = [one.bubble() for one in both]
     wide = [one.bubble(sqrt(between.factor)) for one in both] if between else [ours, theirs]
     if ours is None or theirs is None:
@@ -250,4 +251,4 @@ def _counts(sides: BothSides, left: KeyFacts, right: KeyFacts) -> Evidence:
         counted.append((capture.kernels_per_call, capture.calls))
     (before, calls), (after, others) = counted
     ratio = before / after
-    return Evidence(Figure(ratio, ratio, ratio, min(calls, others)), before, after)
+    return Evidence(Figure(ratio, ratio, ratio, min(calls, others), "calls"), before, after)

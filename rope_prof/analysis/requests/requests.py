@@ -63,14 +63,14 @@ def timed_rounds(rows: Sequence[RequestRow]) -> int:
 
 def _rounds(times: Series, path: str, phase: str, mode: str) -> PerRound:
     name = RequestSubject(path=path, phase=phase, mode=mode).name  # type: ignore[arg-type]
-    return times.get((name, "wall"), {})
+    return times.get((name, "wall"), PerRound())
 
 
 def _row(facts: EndToEnd, one: PathFacts, mode: str, times: Series) -> RequestRow:
     def parts(path: str) -> tuple[PerRound, PerRound, PerRound]:
         prefill, token = _rounds(times, path, "prefill", "eager"), _rounds(times, path, "decode", mode)
         both = prefill.keys() & token.keys()
-        return prefill, token, {k: prefill[k] + facts.request.decode_tokens * token[k] for k in both}
+        return prefill, token, PerRound({k: prefill[k] + facts.request.decode_tokens * token[k] for k in both})
 
     mine, base, stock = parts(one.path), parts(BASELINE), parts(STOCK)
     figures = [figure(list(part.values())) for part in mine]

@@ -13,8 +13,9 @@ from dataclasses import replace
 import polars as pl
 from msgspec import field
 
+from rope_prof.analysis.run.processes import middle_of
 from rope_prof.analysis.run.series import PerRound, Series, series
-from rope_prof.analysis.stats import Figure, figure
+from rope_prof.analysis.stats import Figure
 from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import CEILINGS, Case, Ceiling, CeilingName, Run
 from rope_prof.units import SECOND
@@ -75,7 +76,7 @@ def measured_ceilings(run: Run, found: Series, case: Case, rank: int) -> tuple[M
     for ceiling in run.ceilings:
         if (ceiling.case, ceiling.rank, ceiling.status) == (case, rank, "measured"):
             clock, samples = _samples(found, ceiling)
-            median = figure(list(samples.values()))
+            median = middle_of(samples)
             if median is not None:
                 listed.append((ceiling, clock, median))
     best = {
@@ -90,7 +91,7 @@ def measured_ceilings(run: Run, found: Series, case: Case, rank: int) -> tuple[M
 
 
 def _on_device(found: Series, ceiling: Ceiling, clock: str) -> Figure | None:
-    return None if clock == "device" else figure(list(found.get((ceiling.key_name, "device"), {}).values()))
+    return None if clock == "device" else middle_of(found.get((ceiling.key_name, "device"), PerRound()))
 
 
 def _samples(found: Series, ceiling: Ceiling) -> tuple[str, PerRound]:
@@ -98,7 +99,7 @@ def _samples(found: Series, ceiling: Ceiling) -> tuple[str, PerRound]:
     clock = CLOCKS[ceiling.name]
     if (ceiling.key_name, clock) not in found:
         clock = "wall"
-    return clock, found.get((ceiling.key_name, clock), {})
+    return clock, found.get((ceiling.key_name, clock), PerRound())
 
 
 def best(measured: Sequence[Measured], name: CeilingName, method: str | None = None) -> Measured | None:
@@ -138,7 +139,7 @@ def per_round(found: Series, one: Measured) -> PerRound:
 
 def ceilings(run: Run, samples: pl.DataFrame | Series, case: Case, rank: int = 0) -> Ceilings:
     """What the card of that rank did in the rounds of `case`, each by its best known way."""
-    found = samples if isinstance(samples, Mapping) else series(samples)
+    found = samples if isinstance(samples, Mapping) else series(samples, run)
     measured = measured_ceilings(run, found, case, rank)
     copy = best(measured, "copy")
     states = {facts.key.l2 for facts in run.keys if facts.key.case == case}

@@ -26,8 +26,9 @@ import polars as pl
 from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.run.ceilings import Measured, best, chain_node, launch_gap, measured_ceilings, per_round
 from rope_prof.analysis.run.closure import Account, Balance, balance
+from rope_prof.analysis.run.processes import drawn
 from rope_prof.analysis.run.series import Series, chain, ranked, series, sibling
-from rope_prof.analysis.stats import LEAST, Drawn, DrawnRounds, drawn_mean, drawn_rounds, known
+from rope_prof.analysis.stats import LEAST, Drawn, DrawnRounds, drawn_mean, known
 from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Key, Run
 
@@ -35,7 +36,10 @@ BY_DIFFERENCE = "by difference"
 
 
 class Term(Frozen):
-    """ns a call that the candidate saves here; `lo` and `hi` None under six shared rounds. `how` it was measured."""
+    """ns a call that the candidate saves here; `lo` and `hi` None under six shared rounds, or two processes.
+
+    `how` it was measured.
+    """
 
     name: str
     saved_ns: float
@@ -105,7 +109,7 @@ def decompose(
 
     Errors: KeyError for a key that the run does not have.
     """
-    found = samples if isinstance(samples, Mapping) else series(samples)
+    found = samples if isinstance(samples, Mapping) else series(samples, run)
     alike = (base.case, base.rank) == (cand.case, cand.rank)
     ceilings = measured_ceilings(run, found, base.case, base.rank) if alike else ()
     first, second = (_side(run, found, captures, ceilings, key) for key in (base, cand))
@@ -119,7 +123,7 @@ def decompose(
         wanted |= {"copy": per_round(found, copy)} if copy is not None else {}
     if not set.intersection(*(set(one) for one in wanted.values())):
         return None
-    rounds = drawn_rounds(wanted, seed=run.seed)
+    rounds = drawn(wanted, seed=run.seed)
     if lacks is not None:
         return _by_difference(first, second, rounds, lacks)
     passes = best(ceilings, "in_place")
@@ -277,9 +281,9 @@ def _account(rounds: DrawnRounds, side: _Side, copy: Measured | None, pass_bytes
 
 
 def _terms(rounds: DrawnRounds) -> Callable[[str, Drawn, str], Term]:
-    def term(name: str, drawn: Drawn, how: str) -> Term:
-        lo, hi = drawn.interval() if rounds.enough else (None, None)
-        return Term(name, drawn.value, lo, hi, how)
+    def term(name: str, one: Drawn, how: str) -> Term:
+        lo, hi = one.interval() if rounds.enough else (None, None)
+        return Term(name, one.value, lo, hi, how)
 
     return term
 
@@ -288,7 +292,7 @@ def decompositions(
     run: Run, samples: pl.DataFrame | Series, captures: Mapping[str, CaptureFigures]
 ) -> tuple[Decomposition, ...]:
     """Every path against the baseline in the same mode, in the order of the run."""
-    found = samples if isinstance(samples, Mapping) else series(samples)
+    found = samples if isinstance(samples, Mapping) else series(samples, run)
     keys = ranked(run)
     listed = []
     for key in keys.values():

@@ -35,10 +35,14 @@ class Floor(Frozen, kw_only=True):
 
 
 def roofline(rows: Sequence[Row], ceilings: Ceilings) -> tuple[Floor, ...]:
-    """The floors of the timed rows of that case and rank. A floor by bytes holds for its own L2 state alone."""
+    """The floors of the timed rows of that case and rank that are neither wrong nor failed.
+
+    A floor by bytes holds for its own L2 state alone.
+    """
     here = (ceilings.case, ceilings.rank)
-    mine = [row for row in rows if (row.case, row.rank) == here and row.wall_ns is not None]
-    baselines = {(row.mode, row.l2): row for row in mine if row.is_baseline and row.status not in UNRANKED}
+    ranked = (row for row in rows if row.status not in UNRANKED and row.wall_ns is not None)
+    mine = [row for row in ranked if (row.case, row.rank) == here]
+    baselines = {(row.mode, row.l2): row for row in mine if row.is_baseline}
     return tuple(_floor(row, ceilings, baselines.get((row.mode, row.l2))) for row in mine)
 
 
@@ -49,9 +53,9 @@ def _floor(row: Row, ceilings: Ceilings, baseline: Row | None) -> Floor:
     share = won = None
     if floor is not None and row.wall_ns is not None and row.wall_ns.median > 0:
         share = floor / row.wall_ns.median
-        ranked = baseline is not None and baseline is not row and row.status not in UNRANKED
-        if ranked and baseline is not None and baseline.wall_ns is not None and baseline.wall_ns.median > floor:
-            won = (baseline.wall_ns.median - row.wall_ns.median) / (baseline.wall_ns.median - floor)
+        against = baseline if baseline is not row else None
+        if against is not None and against.wall_ns is not None and against.wall_ns.median > floor:
+            won = (against.wall_ns.median - row.wall_ns.median) / (against.wall_ns.median - floor)
     return Floor(
         key=row.key,
         case=row.case,

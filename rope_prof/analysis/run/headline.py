@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rope_prof.analysis.run.modes import ModeRow
-from rope_prof.analysis.run.series import Series, chain, ranked, sibling
-from rope_prof.analysis.stats import Figure, figure, paired_ratio
+from rope_prof.analysis.run.processes import middle_of, ratio
+from rope_prof.analysis.run.series import PerRound, Series, chain, ranked, sibling
+from rope_prof.analysis.stats import Figure
 from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import MODES, Case, Clock, Key, Mode, Run
 
@@ -58,15 +59,15 @@ def _headline(keys: Mapping[str, Key], found: Series, row: ModeRow) -> BestAgain
 
     def step(base_mode: Mode, cand_mode: Mode, clock: Clock = "wall") -> ModeStep | None:
         base, cand = chain(keys, mine, mode=base_mode), sibling(keys, mine, mode=cand_mode)
-        ours, theirs = (found.get((key.name, clock), {}) if key else {} for key in (base, cand))
-        ratio, before, after = paired_ratio(ours, theirs), figure(list(ours.values())), figure(list(theirs.values()))
-        if ratio is None or before is None or after is None:
+        ours, theirs = (found.get((key.name, clock), PerRound()) if key else PerRound() for key in (base, cand))
+        paired, before, after = ratio(ours, theirs), middle_of(ours), middle_of(theirs)
+        if paired is None or before is None or after is None:
             return None
         return ModeStep(
             base_mode=base_mode,
             cand_mode=cand_mode,
             clock=clock,
-            ratio=ratio,
+            ratio=paired,
             before_ns=before.median,
             after_ns=after.median,
         )

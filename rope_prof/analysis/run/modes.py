@@ -1,6 +1,6 @@
 """What a CUDA graph or the compiler alone buys, and what fusing by hand still buys after it: one row per case and path.
 
-Every figure is a paired ratio of walls in the rounds that both sides share: over 1 the step makes the call faster.
+Every ratio is of walls in the rounds that both sides share (`processes`): over 1 the step makes the call faster.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from rope_prof.analysis.run.processes import middle_of, ratio
 from rope_prof.analysis.run.series import Series, chain, ranked, series, sibling, wall
-from rope_prof.analysis.stats import Figure, figure, paired_ratio
+from rope_prof.analysis.stats import Figure
 from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import MODES, Case, Key, Mode, Run
 
@@ -37,7 +38,7 @@ class ModeRow(Frozen, kw_only=True):
 
 def modes(run: Run, samples: pl.DataFrame | Series) -> tuple[ModeRow, ...]:
     """One row per case, L2 state, rank and path, in the order of the run."""
-    found = samples if isinstance(samples, Mapping) else series(samples)
+    found = samples if isinstance(samples, Mapping) else series(samples, run)
     keys = ranked(run)
     firsts = {(k.case, k.l2, k.rank, k.path): k for k in reversed(list(keys.values()))}
     order = dict.fromkeys((k.case, k.l2, k.rank, k.path) for k in keys.values())
@@ -48,24 +49,24 @@ def modes(run: Run, samples: pl.DataFrame | Series) -> tuple[ModeRow, ...]:
 def _row(found: Series, keys: Mapping[str, Key], key: Key) -> ModeRow:
     by_mode = {mode: wall(found, sibling(keys, key, mode=mode)) for mode in MODES}
     base = {mode: wall(found, chain(keys, key, mode=mode)) for mode in MODES}
-    medians = {mode: made for mode, one in by_mode.items() if (made := figure(list(one.values())))}
-    rivals = {mode: made for mode, one in base.items() if (made := figure(list(one.values())))}
+    medians = {mode: made for mode, one in by_mode.items() if (made := middle_of(one))}
+    rivals = {mode: made for mode, one in base.items() if (made := middle_of(one))}
     fusing: dict[Mode, Figure] = {}
     after_all: Figure | None = None
     fastest: tuple[Mode, Mode] | None = None
     if not key.is_baseline:
-        fusing = {mode: made for mode in MODES if (made := paired_ratio(base[mode], by_mode[mode]))}
+        fusing = {mode: made for mode in MODES if (made := ratio(base[mode], by_mode[mode]))}
         if rivals and medians:
             fastest = _fastest(rivals), _fastest(medians)
-            after_all = paired_ratio(base[fastest[0]], by_mode[fastest[1]])
+            after_all = ratio(base[fastest[0]], by_mode[fastest[1]])
     return ModeRow(
         case=key.case,
         l2=key.l2,
         rank=key.rank,
         path=key.path,
         wall_ns=medians,
-        compiler=paired_ratio(by_mode["eager"], by_mode["compile"]),
-        graph=paired_ratio(by_mode["eager"], by_mode["graph"]),
+        compiler=ratio(by_mode["eager"], by_mode["compile"]),
+        graph=ratio(by_mode["eager"], by_mode["graph"]),
         fusing=fusing,
         after_all=after_all,
         fastest=fastest,

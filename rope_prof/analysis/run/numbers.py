@@ -39,7 +39,7 @@ def numbers(
     light: Mapping[str, CaptureFigures] | None = None,
 ) -> Numbers:
     """The numbers of `run` from its samples and the figures of its captures (`light`: at the lowest overhead)."""
-    found = series(samples)
+    found = series(samples, run)
     limits = case_ceilings(run, found)
     rows = rows_of(run, samples, found, limits, captures, light)
     in_modes = modes(run, found)

@@ -172,9 +172,9 @@ def over_ranks(found: Sequence[RankCauses], clock: By) -> Figure | None:
         return None
     middle = fmean(logs)
     if len(logs) < LEAST_RANKS:
-        return Figure(exp(middle), None, None, len(logs))
+        return Figure(exp(middle), None, None, len(logs), "ranks")
     ratio, lo, hi = interval_of_logs(middle, stdev(logs) / sqrt(len(logs)), len(logs) - 1, COVERAGE)
-    return Figure(ratio, lo, hi, len(logs))
+    return Figure(ratio, lo, hi, len(logs), "ranks")
 
 
 def widest(found: Sequence[RankCauses]) -> RankCauses | None:

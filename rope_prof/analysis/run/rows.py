@@ -4,7 +4,7 @@ Bubble of a call = its period (first kernel to the next call's first kernel) les
 period, corrected from the unprofiled wall per call. It has two parts: *host*, wall less the device time of calls that
 were all in the queue, which the device waits for the host; and *queue*, that device time less busy: what lies between
 kernels that have long been launched. Inflation = profiled / unprofiled period. Nothing is clipped:
-a negative bubble is shown as such. Speedups pair the samples of one round.
+a negative bubble is shown as such. Speedups pair the samples of one round (`processes`).
 
 Calls of a cold graph lie inside one replay, and the L2 is overwritten between replays: their period is the replay's
 length over its calls, and its inflation is that over the unprofiled device time of such a replay.
@@ -26,9 +26,9 @@ import polars as pl
 from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.run.ceilings import Ceilings, ceilings
 from rope_prof.analysis.run.conditions import other_clock
-from rope_prof.analysis.run.processes import Turns, ratio, turns
-from rope_prof.analysis.run.series import UNRANKED, Series, chain, ranked, series, sibling, wall
-from rope_prof.analysis.stats import Figure, figure, tenths
+from rope_prof.analysis.run.processes import middle_of, ratio
+from rope_prof.analysis.run.series import UNRANKED, PerRound, Series, chain, ranked, series, sibling, wall
+from rope_prof.analysis.stats import Figure, tenths
 from rope_prof.model.frozen import Frozen
 from rope_prof.model.run import Accuracy, Case, Key, KeyFacts, Run, Stopped
 from rope_prof.units import SECOND
@@ -135,7 +135,7 @@ def summary(
 
     `light`: those of the captures at the lowest overhead, by key.
     """
-    found = series(samples)
+    found = series(samples, run)
     return rows_of(run, samples, found, case_ceilings(run, found), captures, light)
 
 
@@ -156,11 +156,11 @@ def rows_of(
     """`summary`, of series and ceilings that are computed already."""
     keys = ranked(run)
     held = {name: (count, down) for name, count, down in _held_down(samples).iter_rows()}
-    took, clocks = turns(run, samples), other_clock(samples)
+    clocks = other_clock(samples)
     rows = []
     for facts in run.keys:
         name, case = facts.key.name, limits[facts.key.case, facts.key.rank]
-        row = _row(facts, found, keys, captures.get(name), took)
+        row = _row(facts, found, keys, captures.get(name))
         row = _with_light(row, (light or {}).get(name))
         replayed = sibling(keys, facts.key, mode="graph")
         row = _with_check(row, found, replayed, case, captures)
@@ -193,14 +193,13 @@ def _profiled(
     return period, raw, period / plain.median if plain and period is not None else None
 
 
-def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: CaptureFigures | None, took: Turns) -> Row:
+def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: CaptureFigures | None) -> Row:
     key = facts.key
     mine = wall(found, key)
-    median = figure(list(mine.values()))
-    device = figure(list(found.get((key.name, "device"), {}).values()))
+    median, device = middle_of(mine), middle_of(found.get((key.name, "device"), PerRound()))
     eager, alike = (chain(keys, key, mode=mode) for mode in ("eager", key.mode))
     may = facts.status not in UNRANKED
-    speedup = _against(found, eager, key, took) if may else None
+    speedup = ratio(wall(found, eager), mine) if may else None
     busy = capture.busy_ns if capture else None
     period, raw, inflation = _profiled(key, capture, median, device)
     ends = tenths(list(mine.values()))
@@ -232,17 +231,11 @@ def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: Captu
         first_call_ns=facts.first_call_ns,
         bytes_moved=facts.bytes_moved,
         stopped=facts.stopped,
-        mode_speedup=_against(found, alike, key, took) if may else None,
+        mode_speedup=ratio(wall(found, alike), mine) if may else None,
         p10_ns=ends[0] if ends else None,
         p90_ns=ends[1] if ends else None,
         bytes_per_s=moved / device.median * SECOND if moved is not None and device and device.median > 0 else None,
     )
-
-
-def _against(found: Series, base: Key | None, key: Key, took: Turns) -> Figure | None:
-    """Wall time of `base` over that of `key`."""
-    ours = took.get(base.name) if base is not None else None
-    return ratio(wall(found, base), wall(found, key), ours, took.get(key.name))
 
 
 def _with_light(row: Row, light: CaptureFigures | None) -> Row:
@@ -256,7 +249,7 @@ def _with_check(
     row: Row, found: Series, replayed: Key | None, limits: Ceilings, captures: Mapping[str, CaptureFigures]
 ) -> Row:
     """The corrected bubble once more, without any profiler; under compile no graph holds the same kernels."""
-    device = figure(list(found.get((replayed.name, "device"), {}).values())) if replayed else None
+    device = middle_of(found.get((replayed.name, "device"), PerRound())) if replayed else None
     gap = limits.graph_gap_ns.get(row.l2)
     if row.mode == "compile" or device is None or gap is None or replayed is None:
         return row

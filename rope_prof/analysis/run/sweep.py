@@ -28,7 +28,8 @@ SWEEP: dict[str, Any] = {
     "speedup": pl.Float64,  # wall of the baseline in the same mode / wall, paired
     "speedup_lo": pl.Float64,  # null under six rounds
     "speedup_hi": pl.Float64,
-    "rounds": pl.Int64,  # that the speedup rests on; where there is none, that the time does
+    "n": pl.Int64,  # that the speedup rests on; where there is none, that the time does
+    "over": pl.String,  # what n counts: `stats.Over`
     "verdict": pl.String,  # `analysis.verdict.judge` of the speedup; null where there is none
     "byte_floor_ns": pl.Float64,
     "roofline_share": pl.Float64,  # one pass over the views / device time
@@ -64,7 +65,7 @@ def _line(row: Row) -> tuple[Any, ...]:
         *(row.l2, row.rank, row.path, row.mode, row.key, row.status),
         *(wall.median, wall.lo, wall.hi, row.device_ns.median if row.device_ns else None),
         *((against.median, against.lo, against.hi) if against else (None,) * 3),
-        (against or wall).n,
+        *((against or wall).n, (against or wall).over),
         None if against is None else judge(against.lo, against.hi),
         *(row.byte_floor_ns, row.roofline_share, row.bytes_per_s),
     )

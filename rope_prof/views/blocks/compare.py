@@ -13,6 +13,7 @@ from rope_prof.units import MISSING, duration, ratio, significant
 from rope_prof.views.blocks.model import Block, Bullets, Cell, Table, Tone, Words, cells, name
 from rope_prof.views.words.comparison import Comparison, gates, method, reasons, tally
 from rope_prof.views.words.labels import case_phrases, short
+from rope_prof.views.words.sampled import columns
 from rope_prof.views.words.verdicts import value
 
 #: So many facts stand open; the rest is folded.
@@ -24,9 +25,7 @@ def difference_blocks(
 ) -> tuple[Block, ...]:
     """First what a comparison needs alike and has not, then what else differs; `one`: both sides are of one run."""
     if one:
-        words = (
-            "Both sides are of one run: one machine, one day, the same rounds; the ratios are paired round by round."
-        )
+        words = "Both sides are of one run: one machine, one day, the same rounds, in which the ratios are paired."
         return (Words(text=words),)
     named = {each.what for each in must}
     rows = [cells(each.what, ", ".join(each.base), ", ".join(each.cand), tone="bad") for each in must]
@@ -111,14 +110,14 @@ def verdict_frame(found: Comparison) -> pl.DataFrame:
     return pl.DataFrame(
         [
             (v.case.name, v.base, v.cand, v.metric, v.word, v.before, v.after)
-            + ((v.ratio.median, v.ratio.lo, v.ratio.hi, v.ratio.n) if v.ratio else (None,) * 4)
-            + (v.reason,)
+            + ((v.ratio.median, v.ratio.lo, v.ratio.hi) if v.ratio else (None,) * 3)
+            + (*columns(v.ratio).values(), v.reason)
             for v in found.verdicts
         ],
         schema={
             **dict.fromkeys(("case", "base", "cand", "metric", "verdict"), pl.String),
             **dict.fromkeys(("before", "after", "ratio", "ratio_lo", "ratio_hi"), pl.Float64),
-            "rounds": pl.Int64,
+            **dict.fromkeys(columns(None), pl.Int64),
             "reason": pl.String,
         },
         orient="row",

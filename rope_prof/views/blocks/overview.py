@@ -21,6 +21,7 @@ from rope_prof.views.words.headline import more_words, rival_words
 from rope_prof.views.words.labels import side as side_words
 from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.losses import Loss, Pair, defeats, doubtful, losses, sentences
+from rope_prof.views.words.sampled import counted_over
 from rope_prof.views.words.trust import DENIED, MARKED, ON_CPU
 
 #: What the headline says of a ratio that is no gain and no loss for sure.
@@ -300,14 +301,15 @@ def headline(view: Overview) -> Headline | None:
         label = f"{view.best.path} · {one.cand_mode}"
         than = f"{view.best.baseline} · {one.base_mode}, each at its best"
     faster = found.median >= 1
-    word, bounds = "faster" if faster else "slower", "too few rounds for an interval"
+    word, bounds = "faster" if faster else "slower", "too few rounds or processes for an interval"
     tone: Tone = "" if faster else "bad"
     if (judged := judge(found.lo, found.hi)) in _OPEN:
         word, tone = f"{word} ({_OPEN[judged]})", "doubt"
     if found.lo is not None and found.hi is not None:
         ends = (found.lo, found.hi) if faster else (1 / found.hi, 1 / found.lo)
         bounds = (
-            f"95 % interval of the paired ratio {significant(ends[0])}x to {significant(ends[1])}x, {found.n} rounds"
+            f"95 % interval of the paired ratio {significant(ends[0])}x to {significant(ends[1])}x, "
+            f"{counted_over([found])}"
         )
     on_cpu = f" {ON_CPU}" if ON_CPU in view.doubts else ""
     return Headline(

@@ -13,6 +13,7 @@ from rope_prof.views.blocks.overview import Overview, OverviewSide, PayoffCell
 from rope_prof.views.draw.charts import Bar, BarChart
 from rope_prof.views.words.difference import difference
 from rope_prof.views.words.labels import counts
+from rope_prof.views.words.sampled import columns
 from rope_prof.views.words.trust import MARKED
 from rope_prof.views.words.verdicts import MEANING, SIGNS
 
@@ -132,7 +133,7 @@ def _line(side: OverviewSide) -> dict[str, str | float | int | None]:
         "wall_ns": None if wall is None else wall.median,
         "wall_lo_ns": None if wall is None else wall.lo,
         "wall_hi_ns": None if wall is None else wall.hi,
-        "rounds": None if wall is None else wall.n,
+        **columns(wall),
         "busy_ns": row.busy_ns,
         "bubble_corrected_ns": row.bubble_corrected_ns,
         "bubble_by_replay_ns": row.bubble_by_replay_ns,

@@ -16,6 +16,7 @@ from rope_prof.views.draw.scale import Scale, log_scale, log_ticks
 from rope_prof.views.draw.svg import Drawing, Line, Marker, Rect, Shape, Text, fitted, text_width
 from rope_prof.views.words.difference import difference
 from rope_prof.views.words.labels import case_phrases, short
+from rope_prof.views.words.sampled import counted_over
 from rope_prof.views.words.verdicts import value
 
 WIDTH = 1180.0
@@ -142,7 +143,7 @@ def verdict_facts(v: Verdict, label: str) -> str:
     if v.ratio is not None:
         ends = (v.ratio.lo, v.ratio.hi)
         interval = f" [{significant(ends[0], 4)}, {significant(ends[1], 4)}]" if ends[0] and ends[1] else ""
-        lines.append(f"{v.metric}: {ratio(v.ratio.median)}{interval}, n = {v.ratio.n}")
+        lines.append(f"{v.metric}: {ratio(v.ratio.median)}{interval}, {counted_over([v.ratio])}")
     lines.append(f"{short(v.base)} {value(v, v.before)} → {short(v.cand)} {value(v, v.after)}")
     if v.reason:
         lines.append(v.reason)

@@ -19,7 +19,7 @@ from rope_prof.views.words.sweep import sign
 SWEPT = "swept"
 FLOOR = "one pass over the bytes"
 TIMES, SHARES = "Wall time of a call", "Share of the roofline"
-_SIGNS = {"▼": "▼ slower", "≈": "≈ no difference shown", "?": "? too few rounds", "": "faster"}
+_SIGNS = {"▼": "▼ slower", "≈": "≈ no difference shown", "?": "? too few rounds or processes", "": "faster"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ def sweep_table(rows: pl.DataFrame, operation: OperationFacts, held: HeldWalls) 
             "device, µs": pl.Float64,
             "share of one pass, %": pl.Float64,
             "GB/s": pl.Float64,
-            "rounds": pl.Int64,
+            "rests on": pl.String,
         }
         | ({f"to {held.label}": pl.String} if held.label else {}),
         orient="row",
@@ -162,6 +162,6 @@ def _line(row: dict[str, Any], shown: Sequence[AxisFacts], held: HeldWalls) -> t
         in_us(row["device_ns"]),
         None if share is None else 100 * share,
         None if rate is None else rate / GIGA,
-        row["rounds"],
+        f"{row['n']} {row['over']}",
         *words,
     )

@@ -13,6 +13,7 @@ import msgspec
 from rope_prof.analysis.stats import Figure
 from rope_prof.units import ends, in_us, number
 from rope_prof.views.exchange.timed import Exchanged, TimedKey
+from rope_prof.views.words.sampled import counted_over
 
 
 def github_benchmark(found: Exchanged) -> str:
@@ -36,4 +37,4 @@ def _entries(operation: str, one: TimedKey) -> Iterator[dict[str, str | float | 
 
 def _extra(one: TimedKey, figure: Figure) -> str:
     kernels = "" if one.row.kernels_per_call is None else f"{number(one.row.kernels_per_call)} kernels a call, "
-    return f"{kernels}median of {figure.n} rounds, L2 {one.row.l2}"
+    return f"{kernels}median of {counted_over([figure])}, L2 {one.row.l2}"

@@ -61,7 +61,7 @@ FAMILIES = (
     ),
     _Family("kernels", "", "Kernels of a call.", _one("kernels_per_call")),
     _Family("rounds", "", "Rounds that were measured.", _one("samples")),
-    _Family("speedup", "ratio", "Wall of the baseline, eager, over wall, paired by rounds.", _one("speedup")),
+    _Family("speedup", "ratio", "Wall of the baseline, eager, over wall, of the same rounds.", _one("speedup")),
     _Family("error_max", "", "Largest absolute error against the float64 reference.", _one("max_error")),
 )
 

@@ -15,6 +15,7 @@ from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.labels import swept
 from rope_prof.views.words.machine import condition_words
 from rope_prof.views.words.notes import notes
+from rope_prof.views.words.sampled import interval_line, planned
 from rope_prof.views.words.stopped import CUT, stopped_words
 from rope_prof.views.words.trust import DENIED
 
@@ -32,17 +33,16 @@ def method(data: ReportData) -> tuple[Block, ...]:
     run = data.run
     if not run.keys:
         return ()
-    calls, rounds = run.settings.get("calls"), run.settings.get("rounds")
+    calls = run.settings.get("calls")
     items = [
         "wall: the host's clock around an unsynchronised loop of calls with one synchronisation at its end; device: "
         "the device's own clock around calls enqueued while it was held busy. Neither under a profiler, and neither is "
         "subtracted from the other.",
-        f"Rounds: {rounds if rounds is not None else 'not stated'} planned; in each every key of a case is measured "
+        f"Rounds: {planned(run)}; in each every key of a case is measured "
         f"once, in an order shuffled by seed {run.seed}. {_stopped(run)}",
         f"Capture: {calls if calls is not None else 'some'} calls of each key under torch.profiler, after all timed "
         "rounds.",
-        "Ratios pair the samples of one round, so that the machine's drift cancels; 95 % intervals by order statistics "
-        "of the median, without an assumed distribution.",
+        f"{interval_line(run, data.rows)}. So the machine's drift, which meets both sides of a round, is in no ratio.",
         *(_MODES[mode] for mode in dict.fromkeys(f.key.mode for f in run.keys)),
         *_l2_lines(run),
         _clock_line(data),

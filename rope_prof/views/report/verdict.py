@@ -16,6 +16,7 @@ from rope_prof.views.report.data import ReportData
 from rope_prof.views.words.figures import LONG, between, error
 from rope_prof.views.words.labels import case_phrases, counts, family_words, side_label
 from rope_prof.views.words.losses import Pair, losses, main, sentences
+from rope_prof.views.words.sampled import counted_over, interval_line
 from rope_prof.views.words.trust import MARKED
 
 _TONES: dict[str, Tone] = {"FASTER": "good", "SLOWER": "bad", "SAME": "", "UNDECIDED": "muted", "UNKNOWN": "muted"}
@@ -44,8 +45,8 @@ def verdict(data: ReportData, view: Overview | None, pairs: Sequence[Pair]) -> t
     )
     note = (
         f"Over 1x the candidate is faster. SAME: the whole interval within {SAME_WITHIN:.0%} of 1; FASTER or SLOWER: "
-        "it excludes 1; UNDECIDED: record more rounds. wall is the host's clock around a loop of calls, device the "
-        "device's own; both without a profiler, paired round by round."
+        "it excludes 1; UNDECIDED: record more. wall is the host's clock around a loop of calls, device the "
+        f"device's own; both without a profiler. {interval_line(data.run, data.rows)}."
     )
     return (*calls_picture(view), table, *_losing(pairs, data), Words(text=note, tone="muted"))
 
@@ -136,8 +137,9 @@ def table(data: ReportData, view: Overview | None) -> tuple[Block, ...]:
         title = family_words(group[0].case) if many else group[0].case.words
         blocks.append(_table(group, title, data.rows, folded=True, swept=many))
     note = (
-        "Medians. kernels a call: from the capture; device and wall: unprofiled; n: rounds; idle share: (wall − busy) "
-        "/ wall; GB/s: bytes by the formula of section 8 / device time; share of floor: one pass over the same bytes "
+        "Medians. kernels a call: from the capture; device and wall: unprofiled; n: what the intervals of wall are "
+        f"over, {counted_over(row.wall_ns for row in rows) or MISSING}; idle share: (wall − busy) / wall; GB/s: bytes "
+        "by the formula of section 8 / device time; share of floor: one pass over the same bytes "
         "that computes nothing, timed in the same rounds / device time. –: not measured."
     )
     if any(OverviewSide(label="", row=row).denied for row in rows):

@@ -10,14 +10,21 @@ from rope_prof.analysis.comparison.compare import METRICS, Verdict, families
 from rope_prof.analysis.comparison.gates import Checked
 from rope_prof.analysis.comparison.sides import Difference, Side
 from rope_prof.analysis.run.differences import Unlike, unsaid
+from rope_prof.analysis.run.series import repeats
 from rope_prof.analysis.stats import LEAST_APART
 from rope_prof.model.frozen import Frozen
 from rope_prof.units import MISSING, counted, ratio
 from rope_prof.views.words.labels import case_phrases, family_words, short
 from rope_prof.views.words.machine import machine_line
+from rope_prof.views.words.sampled import counted_over
 
 _HELD = {"fails": "FAILS", "undecided": "CANNOT BE JUDGED", "holds": "holds"}
 _VERDICTS: Final = {"FASTER": "faster", "SLOWER": "slower", "SAME": "the same"}
+_PAIRED: Final = {
+    "rounds": "the ratio is the median of the rounds' own ratios, its 95 % interval by order statistics.",
+    "processes": "each pair of processes gives one ratio, the median of its rounds' own; the ratio is their geometric "
+    "mean, its 95 % interval Student's t over the pairs.",
+}
 _ALLOWED = "allowed by --allow-unknown, not judged"
 
 
@@ -99,7 +106,7 @@ def method(found: Comparison) -> list[str]:
         _pairing(found),
         *([] if found.paired else _between(found.verdicts)),
         *_families(found),
-        f"Rounds: {_rounds(found.verdicts)}; L2 state: {_states(found)}{_family(found)}.",
+        f"95 % intervals over {_rounds(found.verdicts)}; L2 state: {_states(found)}{_family(found)}.",
         *_machines(found),
         *([f"The runs differ in {'; '.join(map(_unlike, found.unlike))}."] if found.unlike else []),
         *_unsaid(found),
@@ -112,13 +119,21 @@ def _pairing(found: Comparison) -> str:
     if found.paired:
         graphs = any(v.between for v in found.verdicts)
         return (
-            "Both sides were measured in the same rounds, in an order shuffled in each; the ratio is the median of the "
-            "rounds' own ratios, its 95 % interval by order statistics."
+            "Both sides were measured in the same rounds, in an order shuffled in each; "
+            + _PAIRED["processes" if repeats(found.base.run) > 1 else "rounds"]
             + (f" Of graphs it is widened by {CAPTURES - 1:.2%}, which captures of the same calls differ by." * graphs)
         )
+    of = [repeats(side.run) for side in (found.base, found.cand)]
+    if min(of) > 1:
+        return (
+            f"Two runs of {of[0]} and {of[1]} processes a side: the ratio is that of the processes' medians, its "
+            "interval Student's t over them, widened by what runs of the same code differ by: all of a run share its "
+            "host and hour."
+        )
+    alike = "" if of[0] == of[1] else f" One of them has {max(of)} processes a side, the other one: by their rounds."
     return (
         "Two runs: the ratio is that of the medians, its interval the ends of both sides' own, each at 97.5 %, widened "
-        "by what runs of the same code differ by."
+        f"by what runs of the same code differ by.{alike}"
     )
 
 
@@ -134,7 +149,11 @@ def _between(verdicts: Sequence[Verdict]) -> list[str]:
             least, most = min(shares), max(shares)
             size = f"{least:.1%}" if f"{least:.1%}" == f"{most:.1%}" else f"{least:.1%} to {most:.1%}"
             lines.append(f"Runs of the same code may differ by {size} by {metric}: {how}.")
-    six = [v for v in verdicts if v.within is not None and v.within.lo is not None and v.within.n < LEAST_APART]
+    six = [
+        v
+        for v in verdicts
+        if v.within is not None and v.within.lo is not None and v.within.over == "rounds" and v.within.n < LEAST_APART
+    ]
     if six:
         lines.append(
             f"{len(six)} verdicts rest on six rounds: the whole range of a side is taken, and both hold at once with "
@@ -166,8 +185,7 @@ def _unlike(one: Unlike) -> str:
 
 
 def _rounds(verdicts: Sequence[Verdict]) -> str:
-    counts = sorted({v.ratio.n for v in verdicts if v.ratio and v.metric != "kernels"})
-    return MISSING if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return counted_over(v.ratio for v in verdicts if v.metric in METRICS) or MISSING
 
 
 def _states(found: Comparison) -> str:

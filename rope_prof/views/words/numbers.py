@@ -8,8 +8,10 @@ from rope_prof.analysis.run.ceilings import Ceilings
 from rope_prof.analysis.run.closure import CLOSES_WITHIN
 from rope_prof.analysis.run.decomposition import Decomposition
 from rope_prof.analysis.run.numbers import Numbers
+from rope_prof.analysis.run.series import repeats
 from rope_prof.units import GIGA, duration
 from rope_prof.views.words.labels import apart, case_phrases, told
+from rope_prof.views.words.sampled import interval_line
 from rope_prof.views.words.verdicts import MEANING
 
 
@@ -30,13 +32,14 @@ def number_notes(found: Numbers) -> list[str]:
     if whole:
         lines.append(
             f"a decomposition closes where on each side what busy and gaps leave of its device time is under "
-            f"{CLOSES_WITHIN:.0%} of that, and its bytes are possible; intervals are 95 %, drawn over the rounds"
+            f"{CLOSES_WITHIN:.0%} of that, and its bytes are possible; intervals are 95 %, drawn over the "
+            + ("rounds" if repeats(found.run) < 2 else "processes")
         )
     reasons = dict.fromkeys(one.reason for one in found.decompositions if one.residual is None and one.reason)
     lines += [f"by difference: {reason}" for reason in reasons]
     lines += _ceilings_notes(found.ceilings)
     if found.modes and any(row.fusing for row in found.modes):
-        lines.append(f"ratios are paired round by round: {MEANING}")
+        lines.append(f"{interval_line(found.run, found.rows)}: {MEANING}")
     return lines
 
 

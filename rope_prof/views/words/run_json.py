@@ -22,6 +22,7 @@ from rope_prof.model.end_to_end import EndToEnd
 from rope_prof.model.run import Accuracy, Case, Run
 from rope_prof.views.words.comparable import comparable_line
 from rope_prof.views.words.requests import Steps
+from rope_prof.views.words.sampled import interval_line
 from rope_prof.views.words.stopped import stopped_words
 
 JSON_VERSION = 1
@@ -120,6 +121,7 @@ def numbers_json(found: Numbers) -> dict[str, Any]:
     """What stands beside `keys` in the document."""
     return {
         "comparable": comparable_line(found.run),
+        "intervals": interval_line(found.run, found.rows),
         "headlines": [_cased(asdict(one), one.case) for one in found.headlines],
         "modes": [_cased(asdict(row), row.case) for row in found.modes],
         "ceilings": [_ceilings_json(one) for one in found.ceilings if one.measured],

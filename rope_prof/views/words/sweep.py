@@ -7,11 +7,12 @@ from typing import Any
 import polars as pl
 
 from rope_prof.analysis.run.sweep import family_columns, turning_points, widths
-from rope_prof.analysis.stats import LEAST
+from rope_prof.analysis.stats import LEAST, Figure
 from rope_prof.analysis.verdict import Word
 from rope_prof.model.run import Key, OperationFacts
 from rope_prof.units import microseconds, ratio
 from rope_prof.views.words.labels import counts, family_words, key_labels
+from rope_prof.views.words.sampled import counted_over
 from rope_prof.views.words.verdicts import MEANING, SIGNS
 
 #: From so many cases on a run is shown as a sweep.
@@ -89,20 +90,19 @@ def uncertainty_note(frame: pl.DataFrame, operation: OperationFacts) -> str:
 
     The middle and the widest interval of times and of speedups, and the key of the widest. `frame` has a row.
     """
-    counts = sorted(frame["rounds"].unique())
+    rests = counted_over(Figure(1.0, None, None, n, over) for n, over in frame.select("n", "over").iter_rows())
     keys = [_key(row, operation) for row in frame.iter_rows(named=True)]
     labels = key_labels(keys)
     said = []
     for found, what in ((widths(frame, "wall"), "times"), (widths(frame, "speedup"), "speedups")):
         if found is None:
             continue
-        none = f", {found.without} without one (under {LEAST} rounds)" if found.without else ""
+        none = f", {found.without} without one (under {LEAST} rounds, or two processes)" if found.without else ""
         said.append(
             f"{what} {found.middle:.1%} wide in the middle, at most {found.widest:.1%} "
             f"({labels[found.widest_at]}){none}"
         )
-    rounds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"each cell rests on {rounds} rounds; " + (
+    return f"each cell rests on {rests}; " + (
         f"95 % intervals, as parts of the medians: {'; '.join(said)}" if said else "too few for any interval"
     )
 

@@ -17,7 +17,7 @@ SIGNS: Mapping[Word, str] = MappingProxyType(
 #: The key to them, of a table or picture.
 MEANING = (
     "▼ slower for sure, ≈ no difference shown (the interval holds 1: undecided; or lies within "
-    f"{100 * SAME_WITHIN:g} % of it: the same), ? too few rounds"
+    f"{100 * SAME_WITHIN:g} % of it: the same), ? too few rounds or processes"
 )
 
 
