@@ -69,7 +69,7 @@ def account_of(
     Errors: TraceError.
     """
     long = worth_caching(trace)
-    held = read_trace(trace, progress=_progress() if long and sys.stderr.isatty() else None, cache=long)
+    held = read_trace(trace, progress=_progress() if long and _terminal() else None, cache=long)
     if captures:
         held = with_captures(held, *read_captures(captures))
     answer = analysis_of(held, range_pattern=range_, device=device)
@@ -77,8 +77,13 @@ def account_of(
     return TraceAccount(source=trace, held=held, answer=answer, to_fix=to_fix, found=found)
 
 
+def _terminal() -> bool:
+    """Whether there is one to draw a bar on, past what keeps the answer."""
+    return sys.__stderr__ is not None and sys.__stderr__.isatty()
+
+
 def _progress() -> Callable[[int, int], None]:
-    bar = Progress(console=Console(stderr=True), transient=True)
+    bar = Progress(console=Console(file=sys.__stderr__), transient=True)
     task = bar.add_task("reading", total=None)
 
     def show(read: int, total: int) -> None:

@@ -15,7 +15,7 @@ from rope_prof.commands.kept import say_kept
 from rope_prof.commands.words import argument, option
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.layout import NSIGHT_FILE
-from rope_prof.io.store import PARSED_FROM
+from rope_prof.io.store import ANSWERED_TO
 from rope_prof.io.trace.formats import kinds
 from rope_prof.io.trace.members import is_archive
 
@@ -77,7 +77,7 @@ def analyze(asked: AnalyzeWords) -> None:
         )
         return
     trace = Path(asked.traces[0])
-    if asked.out is None and not asked.capture_trace and trace.is_file() and trace.stat().st_size < PARSED_FROM:
+    if asked.out is None and not asked.capture_trace and trace.is_file() and trace.stat().st_size < ANSWERED_TO:
         counted = trace.parent / NSIGHT_FILE
         inputs = (trace, *([counted] if counted.exists() else []))
         say_kept(("analyze", asked), inputs, partial(_analyze, trace, asked))

@@ -26,8 +26,9 @@ from rope_prof.model.frozen import Frozen
 
 #: All entries of one store together.
 TRACES_BYTES: Final = 4 << 30
-#: A trace of so many bytes is kept as it was parsed; of a smaller one the answers alone.
+#: A trace of so many bytes may be kept as it was parsed; of one of fewer than the second the answers are.
 PARSED_FROM: Final = 4 << 20
+ANSWERED_TO: Final = 64 << 20
 ANSWERS_BYTES: Final = 256 << 20
 COMPILED_BYTES: Final = 1 << 20
 #: How long one process waits for another's answer before it works it out too.
@@ -145,6 +146,10 @@ class Store(Frozen):
             return Entry(folder, json.loads(body))
         except (OSError, ValueError):
             return None
+
+    def holds(self, prefix: str) -> bool:
+        """Whether the key of any entry begins so. Errors: OSError where there is no folder."""
+        return any(entry.name.startswith(prefix) for entry in self.folder.iterdir())
 
     def keep(self, key: str, files: Iterable[tuple[str, bytes]]) -> None:
         """Keep the files (name, content) under `key`. No error where that cannot be."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from rope_prof.analysis.trace.groups import among, first_rows, is_constant
+from rope_prof.analysis.trace.groups import among, first_rows, group_numbers, is_constant
 from rope_prof.analysis.trace.workers import one_thread
 
 
@@ -34,6 +34,25 @@ def test_numbers_are_found_where_they_stand_first(numbers: list[int | None]) -> 
     asked, held = pl.Series(numbers, dtype=pl.Int64), pl.Series(known)
     assert among(asked, held).to_list() == [n in known for n in numbers]
     assert first_rows(asked, held).to_list() == [known.index(n) if n in known else None for n in numbers]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"a": pl.Series([7, None, 7, 9], dtype=pl.Int64)},
+        {"a": pl.Series(["x", None, "y", "x"]), "b": pl.Series([1, 1, None, 1], dtype=pl.Int64)},
+        {"a": pl.Series([-(2**63), 2**63 - 1, None, -(2**63)], dtype=pl.Int64), "b": pl.Series(["x"] * 4)},
+        {"a": pl.Series([2**40 * (n % 9000) for n in range(20_000)]), "b": pl.Series([n % 7 for n in range(20_000)])},
+        {"a": pl.Series([0.5, None, True, 0.5], dtype=pl.Float64, strict=False), "b": pl.Series([True, None] * 2)},
+        {"a": pl.Series([None, None], dtype=pl.String)},
+        {"a": pl.Series([], dtype=pl.Int64)},
+    ],
+)
+def test_rows_that_agree_share_a_number_in_the_order_in_which_they_come(columns: dict[str, pl.Series]) -> None:
+    frame = pl.DataFrame(columns)
+    numbers, distinct = group_numbers(frame)
+    assert distinct.equals(frame.unique(keep="first", maintain_order=True))
+    assert [distinct.row(number) for number in numbers.tolist()] == frame.rows()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from rope_prof.cli import main
 from rope_prof.io import store
 from rope_prof.io.store import traces_kept
+from rope_prof.io.trace import cache
 from rope_prof.io.trace.cache import SUFFIX, cached_trace
 from rope_prof.model.trace import CPU_OPS, GPU_EVENTS, HOST_CALLS, OVERHEADS, RANGES, Finding, Trace, empty
 
@@ -68,6 +69,7 @@ def _same(a: Trace, b: Trace) -> bool:
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "WORTH_S", 0.0)
 
 
 def test_the_second_time_nothing_is_parsed(path: Path) -> None:
@@ -75,6 +77,15 @@ def test_the_second_time_nothing_is_parsed(path: Path) -> None:
     first, second = cached_trace(path, reader), cached_trace(path, reader)
     assert reader.count == 1
     assert _same(first, second)
+
+
+def test_what_is_read_in_no_time_is_neither_hashed_nor_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "WORTH_S", 1e9)
+    monkeypatch.setattr(cache, "file_digest", lambda _: pytest.fail("nothing of this size was kept"))
+    reader = Reader(_trace(str(path)))
+    assert _same(cached_trace(path, reader), cached_trace(path, reader))
+    assert reader.count == 2
+    assert not traces_kept().folder.exists()
 
 
 def test_other_content_is_parsed(path: Path) -> None:
@@ -130,6 +141,7 @@ def test_it_is_bounded_and_what_was_opened_last_stays(tmp_path: Path, monkeypatc
     (tmp_path / "4.json").write_text("trace 4")
     cached_trace(tmp_path / "4.json", Reader(_trace()))
     monkeypatch.undo()
+    monkeypatch.setattr(cache, "WORTH_S", 0.0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     left = []
     for number in range(5):
@@ -193,6 +205,7 @@ def test_an_interrupted_write_leaves_no_half_cache(path: Path, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         cached_trace(path, Reader(_trace()))
     monkeypatch.undo()
+    monkeypatch.setattr(cache, "WORTH_S", 0.0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(path.parent / "cache"))
     assert list(traces_kept().folder.iterdir()) == []
     reader = Reader(_trace())

@@ -176,12 +176,9 @@ def bandwidth(events: pl.DataFrame, given: float | None = None) -> Bandwidth:
     """The `given` one, else that of the fastest long copy within the device among `events`."""
     if given is not None:
         return Bandwidth(bytes_a_ns=given, source="given")
-    copies = events.select("kind", "name", "bytes", "dur_ns").filter(
-        (pl.col("kind") == "memcpy")
-        & pl.col("name").str.contains("(?i)DtoD|Device -> Device")
-        & (pl.col("bytes") >= LARGE)
-        & (pl.col("dur_ns") > 0)
-    )
+    large = (pl.col("bytes") >= LARGE) & (pl.col("dur_ns") > 0)
+    copies = events.select("kind", "name", "bytes", "dur_ns").filter(large).filter(pl.col("kind") == "memcpy")
+    copies = copies.filter(pl.col("name").str.contains("(?i)DtoD|Device -> Device"))
     what = f"copy within the device of {LARGE >> 20} MiB or more"
     long = copies.filter(pl.col("dur_ns") >= LONG_NS)
     if not long.height:

@@ -60,8 +60,8 @@ def _chains(found: Chains | None, events: pl.DataFrame, analysis: Analysis, site
         calls = found.calls.filter(pl.col("rank") == chain.rank)  # type: ignore[union-attr]
         cost = pl.col("kernel_ns") + pl.col("bubble_ns")
         worst = calls.sort(cost, "first_start_ns").row(-1, named=True)
-        first = events.filter((pl.col("device") == chain.device) & (pl.col("start_ns") == worst["first_start_ns"]))
-        place = place_of(sites, first.row(0, named=True))
+        begin = events.filter(pl.col("start_ns") == worst["first_start_ns"])
+        place = place_of(sites, begin.filter(pl.col("device") == chain.device).row(0, named=True))
         yield Fix(
             kind="chain",
             devices=(chain.device,),

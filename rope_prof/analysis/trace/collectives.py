@@ -35,8 +35,10 @@ class Communication(Frozen, kw_only=True):
 
 def communicates(events: pl.DataFrame) -> pl.Series:
     """Which GPU events are kernels that communicate."""
-    named = holding(events["name"], COMMUNICATES)
-    return (events["kind"] == "kernel") & (named | events["collective"].is_not_null())
+    named, told = holding(events["name"], COMMUNICATES), events["collective"]
+    if told.null_count() < len(told):
+        named |= told.is_not_null()
+    return (events["kind"] == "kernel") & named if named.any() else named
 
 
 def communication(events: pl.DataFrame) -> Communication | None:

@@ -9,22 +9,43 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+#: Cells of a table that costs less than to sort a few rows.
+_TABLE = 1 << 12
+
 
 def group_numbers(frame: pl.DataFrame) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
     """For each row the number of its group, and the distinct rows in the order of their numbers; null equals null."""
-    if not frame.height:
-        return np.zeros(0, np.int64), frame
-    varied = [column.name for column in frame if not is_constant(column)]
-    if not varied:
-        return np.zeros(frame.height, np.int64), frame.head(1)
-    distinct = frame.unique(varied, keep="first", maintain_order=True)
-    if len(varied) == 1 and frame.schema[varied[0]].is_integer() and not distinct[varied[0]].null_count():
-        known = distinct[varied[0]].to_numpy()
-        order = np.argsort(known)
-        return order[np.searchsorted(known[order], frame[varied[0]].to_numpy())], distinct
-    numbered = distinct.select(varied).with_row_index("number")
-    found = frame.select(varied).join(numbered, on=varied, how="left", nulls_equal=True, maintain_order="left")
-    return found["number"].to_numpy().astype(np.int64), distinct
+    code, codes = np.zeros(frame.height, np.int64), 1
+    for column in frame if frame.height else ():
+        if not is_constant(column):
+            more, width = _codes(column)
+            code, codes = _dense(code * width + more, codes * width)
+    first = np.full(codes, frame.height)
+    first[code[::-1]] = np.arange(frame.height)[::-1]  # of rows that share a cell the last one written stays
+    rows = np.sort(first[first < frame.height])
+    number = np.zeros(codes, np.int64)
+    number[code[rows]] = np.arange(len(rows))
+    return number[code], frame[rows]
+
+
+def _codes(column: pl.Series) -> tuple[npt.NDArray[np.int64], int]:
+    """A number below the second one for each row, one for each value; null has its own."""
+    if column.dtype == pl.String:
+        column = column.cast(pl.Categorical).to_physical()
+    elif not column.dtype.is_integer():
+        column = column.rank("dense")
+    least, most = int(column.min()), int(column.max())  # type: ignore[call-overload]
+    values = (column.fill_null(least) if column.null_count() else column).to_numpy().astype(np.int64)
+    code, width = _dense(values - least, most - least + 1)
+    return (np.where(column.is_null().to_numpy(), width, code), width + 1) if column.null_count() else (code, width)
+
+
+def _dense(code: npt.NDArray[np.int64], width: int) -> tuple[npt.NDArray[np.int64], int]:
+    """`code` itself where a table of `width` cells is smaller than to sort the rows, else numbered without holes."""
+    if width <= max(_TABLE, len(code)):
+        return code, width
+    found, code = np.unique(code, return_inverse=True)
+    return code.astype(np.int64), len(found)
 
 
 def is_constant(column: pl.Series) -> bool:
@@ -49,9 +70,9 @@ def holding(texts: pl.Series, pattern: str) -> pl.Series:
     """Which rows' text holds the pattern, each distinct text looked at once; no row without a text does."""
     names = texts.unique().drop_nulls()
     held = names.filter(names.str.contains(pattern))
-    if len(held) and len(held) < len(names):
-        return texts.is_in(held.implode()).fill_null(False)
-    return texts.is_not_null() & bool(len(held))
+    if not len(held):
+        return pl.Series(texts.name, np.zeros(len(texts), np.bool_))
+    return texts.is_in(held.implode()).fill_null(False) if len(held) < len(names) else texts.is_not_null()
 
 
 def among(numbers: pl.Series, known: pl.Series) -> pl.Series:

@@ -61,7 +61,7 @@ def missing(trace: Trace, events: pl.DataFrame) -> Iterator[Finding]:
 def _recorded(trace: Trace, events: pl.DataFrame) -> pl.DataFrame:
     """The calls that are held to have a record."""
     calls = trace.calls.filter(pl.col("correlation").is_not_null())
-    names = calls.group_by("name").agg(pl.len().alias("made"), pl.col("correlation").n_unique().alias("distinct"))
+    names = calls.group_by("name").agg(pl.len().alias("made"))
     launch = events.select("launch_process", "launch_start_ns", "correlation", name="launch_name")
     linked = launch.filter(pl.col("launch_start_ns").is_not_null())
     keys = [name for name in ("launch_process", "launch_start_ns", "correlation") if not is_constant(linked[name])]

@@ -23,15 +23,18 @@ def left_open(trace: Trace) -> Trace:
     if ranges["dur_ns"].len() - ranges["dur_ns"].null_count() < 2:
         return trace
     end = (pl.col("start_ns") + length()).alias("end")
-    lasts = [frame.group_by(_LANE).agg(end.max().alias("last")) for frame in (ranges, trace.calls, trace.ops)]
-    last = pl.concat(lasts).group_by(_LANE).agg(pl.col("last").max())
-    rows = ranges.with_row_index("row").with_columns(end).join(last, on=_LANE, how="left", nulls_equal=True)
+    rows = ranges.with_row_index("row").with_columns(end)
+    rows = rows.with_columns(last=pl.col("end").max().over(_LANE))  # of a thread that does more after it none is drawn
     to_the_end = pl.col("end") >= pl.col("last")
     inner = pl.when(~to_the_end & pl.col("dur_ns").is_not_null()).then("end")
     rows = rows.sort(*_LANE, "start_ns", "end", descending=[False, False, False, True]).with_columns(
         reach=inner.cum_max().forward_fill().shift(1).over(_LANE)
     )
     opened = rows.filter(to_the_end & pl.col("thread").is_not_null() & (pl.col("reach") > pl.col("start_ns")))
+    for frame in (trace.calls, trace.ops) if opened.height else ():
+        later = frame.group_by(_LANE).agg(end.max().alias("later"))
+        opened = opened.join(later, on=_LANE, how="left", nulls_equal=True)
+        opened = opened.filter((pl.col("later") <= pl.col("last")).fill_null(True)).drop("later")
     if not opened.height:
         return trace
     mark = pl.int_range(pl.len()).is_in(opened["row"].cast(pl.Int64).implode())

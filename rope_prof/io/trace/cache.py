@@ -1,6 +1,7 @@
-"""A parsed trace kept as Parquet in the user's own cache folder, by its content, so that it reopens at once.
+"""A trace that took long to parse, kept as Parquet in the user's own cache folder by its content: it reopens sooner.
 
-The key is the hash of the file's content, of the frames' schemas and of this package's version: another content or
+The compiled scan reads a quarter of a gigabyte in the time that hashing, writing and opening it again take together:
+what takes less than `WORTH_S` is not kept, and no file is hashed where nothing of its size was. The key is the hash of the file's content, of the frames' schemas and of this package's version: another content or
 another reader never meets an old cache, and what is damaged is parsed again (`io.store`). Never beside a trace, where
 who made the trace could have put one.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields
 from io import BytesIO
@@ -34,13 +36,15 @@ from rope_prof.model.trace import (
 
 #: Folders beside traces that versions before this one left; nothing reads them any more.
 SUFFIX: Final = ".rope_prof-cache"
+#: Processor seconds, of helpers too, that reading takes where its result is kept.
+WORTH_S: Final = 1.0
 #: Raise it when a loader starts to read the same bytes otherwise.
 CACHE_VERSION: Final = 6
 _FACTS: Final = "facts.json"
 
 
 def worth_caching(path: Path) -> bool:
-    """Whether reading `path` takes long enough to keep it; False where it cannot be told."""
+    """Whether reading `path` may take long enough to keep it; False where it cannot be told."""
     try:
         return path.stat().st_size >= PARSED_FROM
     except OSError:
@@ -49,25 +53,30 @@ def worth_caching(path: Path) -> bool:
 
 def cached_trace(path: Path, read: Callable[[], Trace]) -> Trace:
     """The trace in `path`, from its cache where that is whole and of this content, else from `read`, then kept."""
-    try:
-        key = _key(path)
-    except OSError:
-        return read()
-    entry = traces_kept().entry(key)
-    kept = None if entry is None else _load(entry, str(path))
+    kept = None
+    with contextlib.suppress(OSError):
+        entry = traces_kept().entry(_key(path)) if traces_kept().holds(_sized(path)) else None
+        kept = None if entry is None else _load(entry, str(path))
     if kept is not None:
         return kept
+    before = sum(os.times()[:4])
     trace = read()
-    with contextlib.suppress(TypeError, pl.exceptions.PolarsError):
-        traces_kept().keep(key, _files(trace))
+    if sum(os.times()[:4]) - before >= WORTH_S:
+        with contextlib.suppress(OSError, TypeError, pl.exceptions.PolarsError):
+            traces_kept().keep(_key(path), _files(trace))
     return trace
 
 
+def _sized(path: Path) -> str:
+    """What the keys of all files of that size begin with."""
+    return f"{path.stat().st_size:x}-"
+
+
 def _key(path: Path) -> str:
-    """Hash of content and shape."""
+    """The size, and the hash of content and shape."""
     schemas = [GPU_EVENTS, GRAPH_NODES, HOST_CALLS, RANGES, CPU_OPS, OVERHEADS, PYTHON_CALLS, MEMORY]
     shape = [CACHE_VERSION, __version__, [field.name for field in fields(Trace)], [str(each) for each in schemas]]
-    return digest(json.dumps([path.stat().st_size, file_digest(path), shape]).encode())
+    return _sized(path) + digest(json.dumps([file_digest(path), shape]).encode())
 
 
 def _load(entry: Entry, source: str) -> Trace | None:
