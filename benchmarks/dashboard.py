@@ -296,7 +296,7 @@ def measure(trace: Path, rounds: int) -> tuple[list[Timed], str]:
 
     where = machine()
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    read_trace(trace, cache=True)  # parsed once, kept beside the file
+    read_trace(trace, cache=True)  # parsed once, and kept where that takes long
     found: list[Timed] = []
     with sync_playwright() as driver:
         arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]

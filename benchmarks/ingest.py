@@ -53,8 +53,9 @@ totals = {name: getattr(use, name) for name in ("kernels", "kernel_ns", "busy_ns
 print(json.dumps({"version": "polars " + version("polars"), "totals": totals, "linked": answer.links.linked}))
 """
 REOPEN = """
-import json, sys, time
+import json, os, sys, time
 from pathlib import Path
+os.environ["ROPE_PROF_SCANNER"] = "0"  # what the compiled scan reads in under a second is not kept
 from rope_prof.io.trace.read import read_trace
 began = time.perf_counter()
 trace = read_trace(Path(sys.argv[1]), cache=True)

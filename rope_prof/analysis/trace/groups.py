@@ -34,7 +34,7 @@ def _codes(column: pl.Series) -> tuple[npt.NDArray[np.int64], int]:
         column = column.cast(pl.Categorical).to_physical()
     elif not column.dtype.is_integer():
         column = column.rank("dense")
-    least, most = int(column.min()), int(column.max())  # type: ignore[call-overload]
+    least, most = int(column.min()), int(column.max())  # type: ignore[arg-type]
     values = (column.fill_null(least) if column.null_count() else column).to_numpy().astype(np.int64)
     code, width = _dense(values - least, most - least + 1)
     return (np.where(column.is_null().to_numpy(), width, code), width + 1) if column.null_count() else (code, width)

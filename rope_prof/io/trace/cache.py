@@ -1,7 +1,9 @@
 """A trace that took long to parse, kept as Parquet in the user's own cache folder by its content: it reopens sooner.
 
 The compiled scan reads a quarter of a gigabyte in the time that hashing, writing and opening it again take together:
-what takes less than `WORTH_S` is not kept, and no file is hashed where nothing of its size was. The key is the hash of the file's content, of the frames' schemas and of this package's version: another content or
+what takes less than `WORTH_S` is not kept, and no file is hashed where nothing of its size was.
+
+The key is the hash of the file's content, of the frames' schemas and of this package's version: another content or
 another reader never meets an old cache, and what is damaged is parsed again (`io.store`). Never beside a trace, where
 who made the trace could have put one.
 """
