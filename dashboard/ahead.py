@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from rope_prof.dashboard import DEFAULT_RUN, view
+from rope_prof.dashboard import DEFAULT_RUN, early, view
 from rope_prof.errors import RopeProfError
 from rope_prof.io.run.folder import shipped_runs
 from rope_prof.opened.run import open_run
@@ -29,4 +29,4 @@ def main(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if sys.argv[1:] else shipped_runs() / DEFAULT_RUN)
+    main(next(map(Path, sys.argv[1:] or early.words()), shipped_runs() / DEFAULT_RUN))

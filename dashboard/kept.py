@@ -6,7 +6,8 @@ The one home of the dashboard's caches. Streamlit leaves arguments whose name st
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -16,28 +17,39 @@ from rope_prof.io.run.folder import RunFolder
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Stamp = tuple[tuple[str, int, int], ...]
 
 
-def stamp(path: Path) -> Stamp:
+def stamp(path: Path) -> str:
     """Name, time and size of that file, or of every file in that folder: changes when anything of it does.
 
-    Nothing stands for what is not there: who reads it says what is wrong.
+    One text, since Streamlit hashes a tuple member by member. Nothing stands for what is not there: who reads it says
+    what is wrong.
     """
-    inside = [Path(here) / name for here, _, names in os.walk(path) for name in names] if path.is_dir() else [path]
-    found = []
-    for one in inside:
-        try:
-            facts = one.stat()
-        except OSError:
-            continue
-        found.append((str(one), facts.st_mtime_ns, facts.st_size))
-    return tuple(sorted(found))
+    return "\n".join(sorted(_facts(str(path))))
+
+
+def _facts(path: str) -> Iterator[str]:
+    try:
+        with os.scandir(path) as entries:
+            for one in entries:
+                if one.is_dir(follow_symlinks=False):
+                    yield from _facts(one.path)
+                else:
+                    with suppress(OSError):
+                        yield _fact(one.path, one.stat())
+    except NotADirectoryError:
+        yield _fact(path, Path(path).stat())
+    except OSError:
+        return
+
+
+def _fact(path: str, found: os.stat_result) -> str:
+    return f"{path}\0{found.st_mtime_ns}\0{found.st_size}"
 
 
 _STAMPED: dict[str | type[Any], Callable[[Any], Any]] = {
-    type(Path()): lambda path: (str(path), stamp(path)),
-    RunFolder: lambda run: (str(run.path), stamp(run.path)),
+    type(Path()): lambda path: f"{path}\n{stamp(path)}",
+    RunFolder: lambda run: f"{run.path}\n{stamp(run.path)}",
 }
 
 

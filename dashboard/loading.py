@@ -24,6 +24,7 @@ from rope_prof.opened.pictures import case_traces
 from rope_prof.opened.run import OpenedRun, open_run
 from rope_prof.opened.walls import wall_verdicts
 from rope_prof.serve.server import Server, site
+from rope_prof.views.words.losses import chain_keys
 
 _KEEP = 64
 
@@ -105,6 +106,12 @@ def floor_ns(folder: RunFolder, row: Row) -> float | None:
     """The least that the card can take for that row's work, as measured in the same run; None where it was not."""
     found = roofline([row], opened(folder.path).limits(row.case, row.rank))
     return found[0].floor_ns if found else None
+
+
+def chain_verdicts(folder: RunFolder, case: str) -> list[dict[str, Verdict]]:
+    """`verdicts` against each side of the chain in that case: what the first answer rests on beside the rows."""
+    sides = [(key.path, key.mode, key.l2) for key in chain_keys(folder.run, case)]
+    return [verdicts(folder, folder, side) for side in sides]
 
 
 @kept(_KEEP)

@@ -19,11 +19,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
+from rope_prof.dashboard.assets import Assets
 from rope_prof.dashboard.gate import FrontDoor
 
-from rope_prof.serve.hosts import Hosts, hosts
+from rope_prof.dashboard import early
+from rope_prof.serve.hosts import hosts
 
 #: How long pandas waits for the first page to be drawn, and then for it to have come to its viewer.
 FIRST_PAGE_S: Final = 10.0
@@ -33,8 +36,14 @@ COME_S: Final = 1.0
 def main() -> None:
     """Serve until the process is ended."""
     gc.disable()  # until `ready` is done: a start makes no garbage
+    import uvicorn
+    from streamlit import delta_generator
     from streamlit.web import cli  # whole, before the thread imports parts of it
 
+    # No Python prompt is ours; Streamlit looks for one by the source of every module, at the first thing that is drawn.
+    delta_generator._use_warning_has_been_displayed = True  # noqa: SLF001
+    if not sys.argv[1:]:
+        sys.argv += early.words()
     thread = threading.Thread(target=ready, daemon=True, name="rope_prof-ready")
 
     def heard(event: str, arguments: tuple[Any, ...]) -> None:
@@ -44,24 +53,21 @@ def main() -> None:
                 thread.start()
 
     sys.addaudithook(heard)
-    guard(hosts(allowed_names(sys.argv)))
+    allowed, assets = hosts(allowed_names(sys.argv)), Path(cli.__file__).parents[1] / "static/static"
+
+    class Guarded(uvicorn.Config):
+        """Every application that uvicorn serves in this process stands behind the gate, Streamlit's files before it."""
+
+        def __init__(self, app: Any, *arguments: Any, **named: Any) -> None:
+            super().__init__(FrontDoor(Assets(app, assets), allowed), *arguments, **named)
+
+    uvicorn.Config = Guarded  # type: ignore[misc]
     cli.main(prog_name="streamlit")
 
 
 def allowed_names(arguments: Sequence[str]) -> list[str]:
     """The word after each `--allow-host`."""
     return [following for word, following in pairwise(arguments) if word == "--allow-host"]
-
-
-def guard(allowed: Hosts) -> None:
-    """Let every application that uvicorn serves in this process stand behind the gate."""
-    import uvicorn
-
-    class Gated(uvicorn.Config):
-        def __init__(self, app: Any, *arguments: Any, **named: Any) -> None:
-            super().__init__(FrontDoor(app, allowed), *arguments, **named)
-
-    uvicorn.Config = Gated  # type: ignore[misc]
 
 
 def at_once(sock: socket.socket) -> None:
@@ -75,14 +81,18 @@ def ready() -> None:
     from rope_prof.errors import RopeProfError
 
     try:
-        from rope_prof.dashboard import baseline, downloads, loading, shell  # noqa: F401
+        from rope_prof.dashboard import baseline, downloads, loading, shell, view  # noqa: F401
 
         with suppress(RopeProfError, RuntimeError):  # of threads that cannot begin any more: the server ended meanwhile
             named = loading.runs()
             if named:
                 name = loading.default_run(named)
                 loading.other_runs(named, name)
-                _ = loading.opened(named[name]).rows
+                run = loading.opened(named[name])
+                _ = run.rows
+                if run.run.keys:
+                    _ = run.headlines
+                    loading.chain_verdicts(run.folder, view.default_case(run.run))
     finally:
         gc.freeze()
         gc.enable()

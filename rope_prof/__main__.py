@@ -16,10 +16,14 @@ _READING = frozenset({"show", "compare", "export", "analyze", "baseline", "open"
 def main() -> None:
     """Run the command line and end with its exit code."""
     gc.set_threshold(_NEW_OBJECTS)
-    from rope_prof.cli import main as run  # a worker of `analyze`, which loads this module too, has no use for it
-
     if _READING.intersection(sys.argv[1:2]):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if sys.argv[1:2] == ["dashboard"]:
+        from rope_prof.dashboard import early
+
+        early.begin(sys.argv)
+    from rope_prof.cli import main as run  # a worker of `analyze`, which loads this module too, has no use for it
+
     try:
         code = run()
     finally:

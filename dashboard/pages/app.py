@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from base64 import b64encode
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,8 +18,8 @@ import streamlit as st
 
 from rope_prof.dashboard import shell
 
-# A picture of our own: Streamlit fetches its named icons from the internet.
-icon = str(Path(__file__).parents[1] / "icon.png")
+# A picture of our own, since Streamlit fetches its named icons from the internet; Pillow would make a file anew.
+icon = "data:image/png;base64," + b64encode((Path(__file__).parents[1] / "icon.png").read_bytes()).decode()
 st.set_page_config(page_title="rope_prof", page_icon=icon, layout="wide", initial_sidebar_state="collapsed")
 shell.style()
 pages = shell.pages()

@@ -12,7 +12,7 @@ from rope_prof.views.blocks.overview_tables import calls_picture, payoff_table, 
 from rope_prof.views.blocks.run import machine_table
 from rope_prof.views.draw.waterfall import Waterfall, explanation, waterfall
 from rope_prof.views.page.blocks import blocks, cards, hero, kicker, wrap
-from rope_prof.views.words.losses import by_rule, chain_keys
+from rope_prof.views.words.losses import by_rule
 
 seen = shell.seen()
 run = seen.folder.run
@@ -29,9 +29,7 @@ with shell.guarded():
             label=base.label, row=base.row, ratios=ratios, caveats=() if base.caveat is None else (base.caveat,)
         )
     keys = {facts.key.name: facts.key for facts in run.keys}
-    said = [
-        loading.verdicts(seen.folder, seen.folder, (key.path, key.mode, key.l2)) for key in chain_keys(run, seen.case)
-    ]
+    said = loading.chain_verdicts(seen.folder, seen.case)
     found = overview(
         rows,
         seen.case,
@@ -41,6 +39,17 @@ with shell.guarded():
         headlines=seen.opened.headlines,
         pairs=by_rule(run, [verdict for one in said for verdict in one.values()]),
     )
+shell.notes()
+answer = headline(found)
+lost = () if answer is None else (Words(text=lost_words(found), tone="bad" if found.own else ""),)
+st.html(  # the answer leaves for the viewer before what it rests on is worked out
+    wrap(
+        seen.palette,
+        kicker(f"{shell.PAGES['overview'].question} · {run.machine.device_name}"),
+        hero(answer or NOTHING, *lost),
+        cards(card_facts(found)),
+    )
+)
 
 
 def fall() -> tuple[Waterfall | None, str]:
@@ -78,18 +87,6 @@ if chart is not None:
         charted(chart, "waterfall", title="Where the saved time was"),
         Bullets(items=(words,), title="What they rest on", folded=True),
     ]
-with giving:
-    downloads.offer(
-        seen,
-        "overview",
-        drawing=None if chart is None else partial(getattr, chart, "drawing"),
-        table=lambda: table(found),
-        lines=found.doubts,
-        traces=downloads.traces_of(seen, view.captured(run, seen.case)),
-    )
-shell.notes()
-answer = headline(found)
-lost = () if answer is None else (Words(text=lost_words(found), tone="bad" if found.own else ""),)
 calls = tuple(calls_picture(found))
 if chart is None:  # the page shows one picture, if any
     fallen, calls = [*calls, *fallen], ()
@@ -101,12 +98,13 @@ more: tuple[Bullets | Table | Picture, ...] = (
     Bullets(items=found.doubts, title="Read with care"),
     machine_table(run, ("command", run.command), title="Machine and versions"),
 )
-st.html(
-    wrap(
-        seen.palette,
-        kicker(f"{shell.PAGES['overview'].question} · {run.machine.device_name}"),
-        hero(answer or NOTHING, *lost),
-        cards(card_facts(found)),
-        blocks([*fallen, *map(folded, more)], seen.palette),
+st.html(wrap(seen.palette, blocks([*fallen, *map(folded, more)], seen.palette)))
+with giving:
+    downloads.offer(
+        seen,
+        "overview",
+        drawing=None if chart is None else partial(getattr, chart, "drawing"),
+        table=lambda: table(found),
+        lines=found.doubts,
+        traces=downloads.traces_of(seen, view.captured(run, seen.case)),
     )
-)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import tomllib
@@ -19,7 +18,7 @@ import typer
 
 from rope_prof.commands import words
 from rope_prof.commands.documents import VERSION, emit
-from rope_prof.dashboard import FOLDER
+from rope_prof.dashboard import FOLDER, early
 from rope_prof.errors import UnavailableError, UsageError
 from rope_prof.serve.hosts import hosts
 
@@ -49,10 +48,6 @@ def dashboard(
     """Look at a run in the browser: overview, timeline, kernels."""
     if find_spec("streamlit") is None:
         raise ModuleNotFoundError("no Streamlit", name="streamlit")
-    if run is not None:
-        from rope_prof.io.run.folder import read_run  # polars, which the child loads for itself
-
-        read_run(run)
     for one in folder or []:
         if not one.is_dir():
             raise UsageError(f"--folder '{one}' is no folder; name one that exists")
@@ -61,9 +56,14 @@ def dashboard(
     chosen = free_port(port)
     address = f"http://{HOST}:{chosen}"
     signal.signal(signal.SIGTERM, _interrupt)  # so that the child does not outlive us
-    ahead = read_ahead(run)
-    child = subprocess.Popen(command(chosen, run, folder or [], names))
+    child = early.process(early.SERVER, command(chosen, run, folder or [], names))
+    ahead = early.process(early.AHEAD, [] if run is None else [str(run)])
+    threading.Thread(target=ahead.wait, name="rope_prof-ahead", daemon=True).start()  # ended, it leaves no zombie
     try:
+        if run is not None:
+            from rope_prof.io.run.folder import read_run  # polars, which the children load for themselves meanwhile
+
+            read_run(run)
         await_answer(child, chosen)
         typer.echo(f"dashboard on {address} (Ctrl-C ends it)")
         if as_json:
@@ -86,20 +86,12 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def read_ahead(run: Path | None) -> subprocess.Popen[bytes]:
-    """A process that works out what the first page asks while the server loads; its errors are the page's to tell."""
-    words = [sys.executable, "-m", "rope_prof.dashboard.ahead", *([] if run is None else [str(run)])]
-    ahead = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    threading.Thread(target=ahead.wait, name="rope_prof-ahead", daemon=True).start()  # ended, it leaves no zombie
-    return ahead
-
-
 def command(port: int, run: Path | None, folders: Sequence[Path] = (), names: Sequence[str] = ()) -> list[str]:
-    """The command line of the child: every setting of `.streamlit/config.toml` as a flag, then run, folders, names."""
+    """What the server is told: every setting of `.streamlit/config.toml` as a flag, then run, folders, names."""
     settings = tomllib.loads((FOLDER / "pages/.streamlit/config.toml").read_text(encoding="utf-8"))
     flags = [f"--{name}={value}" for name, value in _flat(settings)]
     own = [f"--server.port={port}", "--server.headless=true", "--logger.level=warning"]
-    words = [sys.executable, "-m", "rope_prof.dashboard.server", "run", str(FOLDER / "pages/app.py"), *flags, *own]
+    words = ["run", str(FOLDER / "pages/app.py"), *flags, *own]
     asked = [] if run is None else ["--run", str(run.resolve())]
     asked += [word for folder in folders for word in ("--folder", str(folder.resolve()))]
     asked += [word for name in names for word in ("--allow-host", name)]
@@ -148,5 +140,5 @@ def await_answer(child: subprocess.Popen[bytes], port: int) -> None:
             probe.settimeout(0.5)
             if probe.connect_ex((HOST, port)) == 0:
                 return
-        time.sleep(0.1)
+        time.sleep(0.02)
     raise UnavailableError(f"the dashboard did not answer on port {port} within {PATIENCE_S} s; try again")
