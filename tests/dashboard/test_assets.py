@@ -11,6 +11,8 @@ import streamlit
 from rope_prof.dashboard.assets import Assets
 from streamlit.web.server.starlette.starlette_static_routes import create_streamlit_static_handler
 
+from tests.own_thread import in_own_thread
+
 STATIC = Path(streamlit.__file__).parent / "static"
 SCRIPT = next((STATIC / "static/js").glob("index.*.js")).name
 FONT = next((STATIC / "static/media").glob("*.woff2")).name
@@ -29,7 +31,7 @@ def asked(app: Any, path: str, method: str = "GET", headers: Headers = ()) -> tu
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": list(headers)}
-    asyncio.run(app(scope, receive, send))
+    in_own_thread(lambda: asyncio.run(app(scope, receive, send)))
     named = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], named, b"".join(one.get("body", b"") for one in sent)
 
