@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from rope_prof.kernels.operation import Call, Operation, Value
     from rope_prof.record.bench.operations import Operations
 
-#: Other layouts are tried on so many rows: a stride taken for granted is as wrong on few rows as on many, and the
-#: interpreter takes a hundredth of a second for each.
-LAYOUT_ROWS = 8
+#: Other layouts and values are tried on so many rows: a stride taken for granted is as wrong on two rows as on many,
+#: and the interpreter takes a hundredth of a second for each.
+LAYOUT_ROWS = 2
 
 
 def interpreted(key: Key, seed: int) -> Checked:
@@ -48,6 +48,9 @@ def _become_interpreter() -> None:
         interpreter: Any = import_module("triton.runtime.interpreter")
         once = PatchedOnce(interpreter._patch_lang, (interpreter.tl, interpreter.tl.core))  # noqa: SLF001
         interpreter._patch_lang = once  # noqa: SLF001
+        builder = interpreter.interpreter_builder
+        if not builder.options.debug:  # which alone would look at what is worked out to see integers overflow
+            builder.options = replace(builder.options, sanitize_overflow=False)
 
 
 def check(key: Key, seed: int, operations: Operations | None = None) -> Checked:

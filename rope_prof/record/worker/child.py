@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import gc
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -233,15 +234,23 @@ def die_with(parent: int) -> None:
         sys.exit(0)
 
 
+def load(modules: Sequence[str]) -> None:
+    """Import them. What they leave is for good: to search it for circles as it grows took a quarter of the time."""
+    gc.disable()
+    for module in modules:
+        with suppress(Exception):  # the worker's `begin` says what is wrong
+            import_module(module)
+    gc.freeze()
+    gc.enable()
+
+
 def main() -> None:
     """Serve on the descriptor of argv[1], for the recorder whose process is argv[2]; load the modules that follow."""
     die_with(int(sys.argv[2]))
     faulthandler.enable()
     link = take_over(int(sys.argv[1]))
     preload, sys.argv = sys.argv[3:], sys.argv[:1]
-    for module in preload:
-        with suppress(Exception):  # `begin` says what is wrong
-            import_module(module)
+    load(preload)
     serve(link)
     os._exit(0)  # a path's threads and handlers of exit have no say
 

@@ -22,11 +22,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from rope_prof.record.worker.child import die_with, serve, take_over
+from rope_prof.record.worker.child import die_with, load, serve, take_over
 
 ASKED, FIT, UNFIT = b"f", b"y", b"n"
 WORD = struct.Struct("<q")
@@ -156,9 +155,7 @@ def main() -> None:
     die_with(int(sys.argv[2]))
     control = take_over(int(sys.argv[1]))
     modules, sys.argv = sys.argv[3:], sys.argv[:1]
-    for module in fit_to_load(modules):
-        with suppress(Exception):  # the worker's `begin` says what is wrong
-            import_module(module)
+    load(fit_to_load(modules))
     control.send(UNFIT if opened_devices() or broken_in_children() else FIT)
     Nursery(control).run()
     os._exit(0)
