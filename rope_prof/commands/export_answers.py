@@ -1,38 +1,27 @@
 """The files that `export` writes and what it says of them, as bytes by name: all that is dear about an export.
 
-Each is cleaned of private words. `said`: what went, for who writes the file.
+Each is cleaned of private words. `said`: what went, for who writes the file. Each answer loads what it alone needs.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rope_prof.commands.export_ranks import draw_ranks
-from rope_prof.io.font import picture_font
 from rope_prof.io.kept import Answer
-from rope_prof.io.kineto.writer import kineto_bytes
-from rope_prof.io.run.clean_json import clean_word
-from rope_prof.io.run.clean_model import clean_whole_trace
 from rope_prof.io.run.redact import cleaner
-from rope_prof.io.trace.dataset import is_dataset
 from rope_prof.io.trace.read import read_trace
-from rope_prof.opened.cuts import part_of
-from rope_prof.opened.exchange import exchanged
-from rope_prof.opened.pictures import draw_run, draw_trace, drawn
-from rope_prof.opened.report import cleaned_report
 from rope_prof.opened.run import open_run
-from rope_prof.opened.trace_report import cleaned_trace_report
-from rope_prof.views.blocks.model import Report
-from rope_prof.views.draw.palette import palette
-from rope_prof.views.draw.png import png
-from rope_prof.views.draw.svg import svg_file
-from rope_prof.views.report.html import report_html
-from rope_prof.views.report.markdown import GROUNDS, picture_file, pictures, report_markdown
+
+if TYPE_CHECKING:
+    from rope_prof.views.blocks.model import Report
 
 
 def html_answer(source: Path) -> Answer:
     """`file`: the report of a run or a trace."""
+    from rope_prof.views.report.html import report_html
+
     made, removed = _report(source)
     return {"file": report_html(made).encode(), "said": removed.encode()}
 
@@ -44,11 +33,23 @@ def markdown_answer(source: Path, base: str) -> Answer:
 
 
 def _report(source: Path, *, page: bool = True) -> tuple[Report, str]:
-    return cleaned_trace_report(source) if source.is_file() else cleaned_report(open_run(source), page=page)
+    if source.is_file():
+        from rope_prof.opened.trace_report import cleaned_trace_report
+
+        return cleaned_trace_report(source)
+    from rope_prof.opened.report import cleaned_report
+
+    return cleaned_report(open_run(source), page=page)
 
 
 def markdown_files(made: Report, base: str = "") -> dict[str, bytes]:
     """`text` and every picture of it."""
+    from rope_prof.io.font import picture_font
+    from rope_prof.views.draw.palette import palette
+    from rope_prof.views.draw.png import png
+    from rope_prof.views.draw.svg import svg_file
+    from rope_prof.views.report.markdown import GROUNDS, picture_file, pictures, report_markdown
+
     font = picture_font()
     files = {}
     for figure in pictures(made):
@@ -61,16 +62,24 @@ def markdown_files(made: Report, base: str = "") -> dict[str, bytes]:
 
 def exchange_answer(source: Path, to: str) -> Answer:
     """`file`: the figures of a run in the format of another tool."""
+    from rope_prof.opened.exchange import exchanged
+
     text, said = exchanged(open_run(source), to)
     return {"file": text.encode(), "said": "\n".join(said).encode()}
 
 
 def perfetto_answer(source: Path) -> Answer:
     """`file`: a run, a trace or the ranks of a dataset for Perfetto."""
+    from rope_prof.io.run.clean_json import clean_word
+    from rope_prof.io.trace.dataset import is_dataset
+    from rope_prof.opened.pictures import draw_run, draw_trace
+
     notes: list[str] = []
     clean = cleaner()
     said = partial(clean_word, blank=clean)
     if is_dataset(source):
+        from rope_prof.commands.export_ranks import draw_ranks
+
         ranks = draw_ranks(source, said)
         data, notes = ranks.data, [f"{name}: not in it, none of its ranks has a GPU event" for name in ranks.left_out]
     elif source.is_dir():
@@ -82,6 +91,12 @@ def perfetto_answer(source: Path) -> Answer:
 
 def part_answer(source: Path, to: str, asked: str, call: str) -> Answer:
     """`file`: a part of a trace, or all of it where `asked` is empty, as JSON of Kineto or for Perfetto."""
+    from rope_prof.io.kineto.writer import kineto_bytes
+    from rope_prof.io.run.clean_json import clean_word
+    from rope_prof.io.run.clean_model import clean_whole_trace
+    from rope_prof.opened.cuts import part_of
+    from rope_prof.opened.pictures import drawn
+
     part, said = part_of(read_trace(source), asked or None, int(call) if call else None)
     clean = cleaner()
     part = clean_whole_trace(part, clean)

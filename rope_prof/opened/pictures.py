@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rope_prof.errors import RunError, TraceError
 from rope_prof.io.layout import NATIVE_SUFFIX
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.io.trace.read import read_trace
 from rope_prof.model.trace import Trace
-from rope_prof.opened.run import OpenedRun
-from rope_prof.serve.server import FirstLook, MadeFile
 from rope_prof.views.perfetto.export import PerfettoFile, perfetto_bytes, run_trace
+
+if TYPE_CHECKING:  # a server, which an export does not need
+    from rope_prof.opened.run import OpenedRun
+    from rope_prof.serve.server import MadeFile
 
 
 def draw_run(run: OpenedRun, case: str | None = None, clean: Callable[[str], str] = str) -> PerfettoFile:
@@ -62,6 +65,8 @@ def case_traces(run: OpenedRun) -> dict[str, Callable[[], MadeFile]]:
 
 def _made_case(run: OpenedRun, case: str) -> MadeFile:
     """All traces of a case as one, zoomed to one call of each side."""
+    from rope_prof.serve.server import FirstLook, MadeFile
+
     drawn = draw_run(run, case)
     zoom = drawn.zooms[case]
     return MadeFile(drawn.data, FirstLook(zoom.start_ns, zoom.end_ns, zoom.pins, zoom.sides))
@@ -69,4 +74,6 @@ def _made_case(run: OpenedRun, case: str) -> MadeFile:
 
 def made_trace(path: Path) -> MadeFile:
     """Any trace, for the server that hands it out."""
+    from rope_prof.serve.server import MadeFile
+
     return MadeFile(draw_trace(path))

@@ -68,11 +68,12 @@ def compare(
     anyway: bool = False,
     metrics: Sequence[str] = METRICS,
     known: Known | None = None,
+    chances: bool = True,
 ) -> tuple[Verdict, ...]:
     """The verdicts of every pair of keys, in the baseline's order. `paired`: both sides are of one run.
 
     `known`: how far two runs of the same code differed before; the larger of that and of what their reference calls say
-    counts.
+    counts. Without `chances` verdicts of one run, which no other verdict changes, have no `p_value`.
 
     With `anyway` another device, and whatever else each side has one value of alone (dtype, tokens, ...), may differ,
     and the keys that both have are compared. Errors: NotComparableError, which names what differs; UsageError where a
@@ -89,7 +90,7 @@ def compare(
         raise UsageError(
             f"{base.label} and {cand.label} are the same keys of one run; pick two, as RUN:unfused RUN:fused"
         )
-    sides = BothSides(base, cand, paired, known)
+    sides = BothSides(base, cand, paired, known, chances or not paired)
     verdicts = tuple(_verdict(sides, left, right, metric) for left, right in pairs for metric in metrics)
     return verdicts if paired else _corrected(verdicts)
 

@@ -62,6 +62,7 @@ class BothSides:
     cand: Side
     paired: bool
     known: Known | None
+    chances: bool = True
     _between: dict[tuple[Case, int, str], Between | None] = field(default_factory=dict)
 
     def between(self, key: Key, clock: str) -> Between | None:
@@ -192,9 +193,9 @@ def _times(sides: BothSides, left: KeyFacts, right: KeyFacts, metric: str) -> Ev
         return Evidence(Figure(1.0, 1.0, 1.0, before.n if before else 0, before.over if before else "rounds"), *medians)
     if sides.paired and ours.took and theirs.took:
         logs = pair_logs(ours, theirs)
-        return Evidence(over_pairs(logs), *medians, p_value=chance_alone(logs))
+        return Evidence(over_pairs(logs), *medians, p_value=chance_alone(logs) if sides.chances else None)
     if sides.paired:
-        shared = [log(ours[n] / theirs[n]) for n in ours.keys() & theirs.keys()]
+        shared = [log(ours[n] / theirs[n]) for n in ours.keys() & theirs.keys()] if sides.chances else []
         return _within_process(paired_ratio(ours, theirs), medians, captures(left.key, right.key), chance_alone(shared))
     return _two_runs(ours, theirs, medians, sides.between(left.key, clock))
 

@@ -6,7 +6,7 @@ Knows keys and machines, no times.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -55,6 +55,12 @@ class Side:
         """The samples by (key, clock)."""
         parts = self.samples.partition_by("key", "clock")  # `as_dict` asks each part for its names in a query
         return {(part["key"][0], part["clock"][0]): part for part in parts}
+
+    def of(self, path: str, mode: str) -> Side:
+        """Those of them of that path and mode; the samples are parted once for all."""
+        picked = replace(self, label=f"{path} {mode}", path=path, mode=mode)
+        vars(picked)["series"] = self.series
+        return picked
 
     @property
     def keys(self) -> tuple[KeyFacts, ...]:

@@ -11,8 +11,9 @@ from typing import Final
 
 from rope_prof.io.run.secrets import BLANK, Note
 
-#: A letter of a path's part; so are marks, pictures, JSON's escapes of letters and bytes that are no UTF-8.
-_LETTER: Final = r"(?:[\w.+@~%\u0300-\u1fff\u2c00-\U0010ffff-]|\\u[0-9a-fA-F]{4})"
+#: A letter of a path's part; so are marks, pictures, JSON's escapes of letters and bytes that are no UTF-8. A set of
+#: what those are not is made in a tenth of the time of one of what they are.
+_LETTER: Final = r"(?:[\w.+@~%-]|(?!\w)[^\x00-\u02ff\u2000-\u2bff]|\\u[0-9a-fA-F]{4})"
 #: An absolute path of two parts or more; its last part is kept where a path is blanked.
 _PATH: Final = re.compile(
     rf"(?:(?<![\w./)\]\udc80-\udcff])|(?<=\W-[A-Za-z])|(?<=^-[A-Za-z]))/(?:{_LETTER}+/)+({_LETTER}*)"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from rope_prof.analysis.comparison.compare import METRICS, Verdict, compare
+from rope_prof.analysis.comparison.compare import Verdict, compare
 from rope_prof.analysis.comparison.sides import NotComparableError, Side
 from rope_prof.model.run import Key, OperationFacts, Run
 from rope_prof.views.words.labels import counts, side_label
@@ -55,21 +55,18 @@ def bases(side: _PathMode, sides: Sequence[_PathMode], baseline: str) -> tuple[_
 
 
 def verdicts(run: Run, samples: pl.DataFrame) -> tuple[Pair, ...]:
-    """Every key against each of its `bases`: paired round by round, on the first rank; wall and device.
+    """Every key against each of its `bases`: paired round by round, on the first rank; wall and device, no `p_value`.
 
     A pair that shares no case is left out.
     """
     first = replace(run, keys=tuple(f for f in run.keys if f.key.rank == 0))
-    sides = _sides(first)
+    every, sides = Side(label=run.name, run=first, samples=samples), _sides(first)
     keys = {f.key.name: f.key for f in first.keys}
     found = []
     for side in sides:
         for base in bases(side, sides, run.operation.baseline):
-            left, right = (
-                Side(label=" ".join(one), run=first, samples=samples, path=one[0], mode=one[1]) for one in (base, side)
-            )
             try:
-                said = compare(left, right, paired=True, anyway=True, metrics=METRICS)
+                said = compare(every.of(*base), every.of(*side), paired=True, anyway=True, chances=False)
             except NotComparableError:
                 continue
             found += [Pair(base=keys[v.base], key=keys[v.cand], verdict=v) for v in said]
