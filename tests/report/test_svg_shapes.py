@@ -6,6 +6,7 @@ import io
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from rope_prof.io.font import picture_font
 from rope_prof.views.draw.charts import Bar, BarChart, BarMark, Histogram, HistogramChart
 from rope_prof.views.draw.lines import Axes, LineChart, Point, Series
 from rope_prof.views.draw.palette import DARK, LIGHT
-from rope_prof.views.draw.png import SCALE, png
+from rope_prof.views.draw.png import SCALE, indexed, png
 from rope_prof.views.draw.svg import (
     MARGIN,
     Drawing,
@@ -117,6 +118,20 @@ def test_a_png_has_its_letters() -> None:
     with Image.open(io.BytesIO(lettered)) as image, Image.open(io.BytesIO(blank)) as empty:
         assert sum(image.convert("L").histogram()[:100]) > 400
         assert sum(empty.convert("L").histogram()[:100]) == 0
+
+
+def test_a_picture_in_256_colours_has_those_of_areas_exactly_and_those_of_edges_nearly() -> None:
+    areas = np.random.default_rng(0).integers(0, 256, (60, 3), np.uint8)
+    share = np.linspace(0, 1, 200)[:, np.newaxis]
+    edges = np.concatenate([a * share + b * (1 - share) for a, b in (areas[:2], areas[2:4], areas[4:6])])
+    edges = edges.astype(np.uint8)
+    colours = np.concatenate([np.repeat(areas, 100, axis=0), edges])[np.newaxis]
+    for wanted in (colours, areas[np.newaxis], areas[np.newaxis, :1]):
+        image = indexed(Image.fromarray(wanted))
+        off = np.abs(np.asarray(image.convert("RGB")).astype(int) - wanted)
+        assert image.mode == "P"
+        assert off[:, :6000].max() == 0
+        assert off.max() <= 8
 
 
 def line_chart(series: list[Series], *, log: bool | None = True) -> Drawing:

@@ -10,6 +10,7 @@ import io
 from functools import lru_cache
 from itertools import pairwise
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rope_prof.views.draw.palette import Palette
@@ -20,6 +21,12 @@ from rope_prof.views.words.names import shown
 #: Pixels of the file per pixel of the drawing: sharp on a screen of high density.
 SCALE = 2
 _FINE = 2
+#: So many colours are kept as they are, of so many as may be.
+_KEPT, _MOST_SEEN = 128, 1 << 12
+#: zlib's level; above it packing takes six times as long for a tenth less.
+_PACKED = 6
+#: Where red, green and blue stand in a pixel of four bytes.
+_PLACES, _RGB = np.array([1, 1 << 8, 1 << 16], np.uint32), np.uint32(0xFFFFFF)
 _WEIGHTS = {False: 400, True: 600}
 
 
@@ -32,14 +39,36 @@ def png(drawing: Drawing, palette: Palette, font: bytes) -> bytes:
     shapes = [moved(shape, MARGIN, MARGIN) for shape in placed(drawing)]
     for shape in shapes:
         _paint(brush, shape, palette, fine)
-    small = image.resize((size[0] // _FINE, size[1] // _FINE), Image.Resampling.BOX)
+    small = image.reduce(_FINE)
     pen = ImageDraw.Draw(small)
     for shape in shapes:
         if isinstance(shape, Text):
             _write(pen, shape, palette, font)
     out = io.BytesIO()
-    small.quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    indexed(small).save(out, "PNG", compress_level=_PACKED)
     return out.getvalue()
+
+
+def indexed(image: Image.Image) -> Image.Image:
+    """The image in 256 colours: those of most of its pixels, and what `Image.quantize` makes of the others, of soft
+    edges. A picture has some hundred, so that this takes a fifth of the time that `quantize` of all pixels takes.
+    """
+    counted = image.getcolors(_MOST_SEEN)
+    if counted is None:
+        return image.quantize(dither=Image.Dither.NONE)
+    seen = np.array([rgb for _, rgb in sorted(counted, reverse=True)], np.uint8)
+    rare = Image.fromarray(seen[np.newaxis, _KEPT:] if len(seen) > _KEPT else seen[np.newaxis, :1])
+    rare = rare.quantize(_KEPT, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    number = np.append(np.arange(_KEPT), np.asarray(rare)[0] + _KEPT)[: len(seen)].astype(np.uint8)
+    known = (seen.astype(np.uint32) * _PLACES).sum(axis=1, dtype=np.uint32)
+    order = np.argsort(known)
+    pixels = (np.asarray(image.convert("RGBX")).view("<u4")[:, :, 0]) & _RGB
+    rows, columns = np.nonzero(pixels != known[0])  # the ground is most of it
+    found = np.zeros(pixels.shape, np.uint8)
+    found[rows, columns] = number[order][np.searchsorted(known[order], pixels[rows, columns])]
+    made = Image.fromarray(found, "P")
+    made.putpalette(np.resize(seen[:_KEPT], (_KEPT, 3)).tobytes() + bytes(rare.getpalette() or ()))
+    return made
 
 
 def _paint(brush: ImageDraw.ImageDraw, shape: Shape, palette: Palette, fine: int) -> None:
