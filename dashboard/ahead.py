@@ -6,6 +6,7 @@ and waits for what is under way (`KeptPlace.value`). Says nothing: of a run that
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -18,15 +19,22 @@ from rope_prof.opened.walls import wall_verdicts
 from rope_prof.views.words.losses import chain_keys
 
 
-def main(run: Path) -> None:
-    """Keep the figures of its captures, then its wall times against the chain's."""
+def main(run: Path, *, nice: int = 0) -> None:
+    """Keep the figures of the first page's captures and its wall times against the chain's, then those of the rest.
+
+    `nice`: by how much the process stands back for the rest, which nobody waits for.
+    """
     with suppress(RopeProfError):
         opened = open_run(run)
-        _ = opened.rows
         if opened.run.keys:
-            for key in chain_keys(opened.run, view.default_case(opened.run)):
+            case = view.default_case(opened.run)
+            opened.rows_of_case(case)
+            for key in chain_keys(opened.run, case):
                 wall_verdicts(opened.folder, opened.folder, (key.path, key.mode, key.l2))
+            if hasattr(os, "nice"):
+                os.nice(nice)
+            _ = opened.rows
 
 
 if __name__ == "__main__":
-    main(next(map(Path, sys.argv[1:] or early.words()), shipped_runs() / DEFAULT_RUN))
+    main(next(map(Path, sys.argv[1:] or early.words()), shipped_runs() / DEFAULT_RUN), nice=10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -44,8 +44,11 @@ class Baseline:
         return HeldWalls(label=self.label, walls=found)
 
 
-def chosen(seen: Seen) -> Baseline | None:
-    """The chosen baseline; None where the viewer wants none. Errors: TraceError, RunError of the other run."""
+def chosen(seen: Seen, own: Sequence[Row] | None = None) -> Baseline | None:
+    """The chosen baseline, of the shown run one of `own` (all its rows); None where the viewer wants none.
+
+    Errors: TraceError, RunError of the other run.
+    """
     named = loading.runs()
     others = loading.other_runs(named, seen.name)
     found = view.bases(seen.folder.run, seen.case, {name: folder.run for name, folder in others.items()})
@@ -56,7 +59,7 @@ def chosen(seen: Seen) -> Baseline | None:
     key = facts.key
     rows = {
         row.case: row
-        for row in loading.opened(folder.path).rows
+        for row in (own if own is not None and name is None else loading.opened(folder.path).rows)
         if (row.path, row.mode, row.l2, row.rank) == (key.path, key.mode, key.l2, key.rank)
     }
     return Baseline(
@@ -77,10 +80,10 @@ def _caveat(mine: RunFolder, other: RunFolder, name: str) -> str:
     return f"The baseline is of {name}, recorded apart: the interval holds each run's own spread, not the days between."
 
 
-def guarded_chosen(seen: Seen) -> Baseline | None:
+def guarded_chosen(seen: Seen, own: Sequence[Row] | None = None) -> Baseline | None:
     """`chosen`, or none with a note that says why where the other run cannot be read."""
     try:
-        return chosen(seen)
+        return chosen(seen, own)
     except RopeProfError as error:
         st.session_state.setdefault("notes", []).append(f"no baseline: {error}")
         return None

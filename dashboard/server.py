@@ -77,9 +77,14 @@ def at_once(sock: socket.socket) -> None:
 
 
 def ready() -> None:
-    """Import what every page imports, and read the run that opens; of one that cannot be read its page tells."""
+    """Import what every page imports, and read the run that opens; of one that cannot be read its page tells.
+
+    What the first page asks comes before it; the rest of the run and pandas, which Streamlit imports for its first
+    table or component, after it: their loading holds every thread up.
+    """
     from rope_prof.errors import RopeProfError
 
+    run = None
     try:
         from rope_prof.dashboard import baseline, downloads, loading, shell, view  # noqa: F401
 
@@ -89,16 +94,19 @@ def ready() -> None:
                 name = loading.default_run(named)
                 loading.other_runs(named, name)
                 run = loading.opened(named[name])
-                _ = run.rows
                 if run.run.keys:
+                    case = view.default_case(run.run)
+                    run.rows_of_case(case)
                     _ = run.headlines
-                    loading.chain_verdicts(run.folder, view.default_case(run.run))
+                    loading.chain_verdicts(run.folder, case)
     finally:
         gc.freeze()
         gc.enable()
     if shell.drawn.wait(FIRST_PAGE_S):
         time.sleep(COME_S)
-    import_module("pandas")  # as Streamlit does for its first table or component; loading it holds every thread up
+    with suppress(RopeProfError, RuntimeError):
+        _ = run and run.rows
+    import_module("pandas")
     gc.freeze()
 
 

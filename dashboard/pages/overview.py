@@ -20,8 +20,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="rp-bar"):
     shell.side_chooser(view.keys_of(run, seen.case))
     giving = st.container(horizontal=True, horizontal_alignment="right")
 with shell.guarded():
-    rows = seen.opened.rows
-    base = baseline.guarded_chosen(seen)
+    rows = seen.opened.rows_of_case(seen.case)
+    base = baseline.guarded_chosen(seen, rows)
     against = Against(label="no baseline", row=None, ratios={})
     if base is not None:
         ratios = {name: verdict.ratio for name, verdict in base.verdicts.items() if verdict.ratio is not None}

@@ -146,9 +146,10 @@ class OpenedRun:
         """The same of the captures at the lowest overhead."""
         return self._captures(light=True)
 
-    def _captures(self, *, light: bool) -> dict[str, CaptureFigures]:
+    def _captures(self, *, light: bool, of: Callable[[Key], bool] = lambda _: True) -> dict[str, CaptureFigures]:
         with self._lock:
-            named = [(facts, self.folder.trace_path(facts.key.name, light=light)) for facts in self.run.keys]
+            keys = [facts for facts in self.run.keys if of(facts.key)]
+            named = [(facts, self.folder.trace_path(facts.key.name, light=light)) for facts in keys]
             paths = [(facts, path) for facts, path in named if path is not None]
             if self._keep and any((facts.key.name, light) not in self._figures for facts, _ in paths):
                 kind = dict[str, CaptureFigures]
@@ -169,6 +170,18 @@ class OpenedRun:
     def rows(self) -> tuple[Row, ...]:
         """Every key with the figures of its samples and its captures. Errors: as of `trace`."""
         return summary(self.run, self.samples, self.captures, self.light_captures)
+
+    def rows_of_case(self, case: str) -> tuple[Row, ...]:
+        """`rows` with the figures of that case's captures alone, unless all are known: a fraction of them to read."""
+        with self._lock:
+            name = f"rows of {case}"
+            if "rows" not in self._once and name not in self._once:
+                full, few = (
+                    self._captures(light=light, of=lambda key: key.case.name == case) for light in (False, True)
+                )
+                self._once[name] = summary(self.run, self.samples, full, few)
+            found: tuple[Row, ...] = self._once.get("rows") or self._once[name]
+            return found
 
     @once
     def headlines(self) -> tuple[BestAgainstBest, ...]:
@@ -229,7 +242,8 @@ class OpenedRun:
             return self._split(base, cand)
 
     def _decompose(self, base: Key, cand: Key) -> Decomposition | None:
-        return decompose(self.run, self.samples, self.captures, base, cand)
+        captures = self._captures(light=False, of=lambda key: key.case in (base.case, cand.case))
+        return decompose(self.run, self.samples, captures, base, cand)
 
     def limits(self, case: Case, rank: int) -> Ceilings:
         """What the card of that rank itself did in the rounds of that case."""

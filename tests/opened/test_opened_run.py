@@ -62,6 +62,25 @@ def test_rows_and_numbers_are_one_object_each(folder: Path) -> None:
     assert run.rows is run.numbers.rows or run.rows == run.numbers.rows
 
 
+def test_the_rows_of_a_case_read_its_captures_alone_and_say_the_same(folder: Path) -> None:
+    read = Counted()
+    run = open_run(folder, read)
+    mine = [facts for facts in run.run.keys if facts.key.case.swept == 973]
+    rows = run.rows_of_case(mine[0].key.case.name)
+    named = {name for facts in mine for name in (facts.trace, facts.light_trace) if name is not None}
+    assert read.times == Counter(named)
+    assert len(rows) == len(run.run.keys)
+    base, cand = (facts.key for facts in mine[:2])
+    taken = run.decomposed(base, cand)
+    assert read.times == Counter(named), "what a fused call saves rests on no other case"
+    whole = open_run(folder)
+    assert [row for row in rows if row.case.swept == 973] == [row for row in whole.rows if row.case.swept == 973]
+    assert taken == whole.decomposed(base, cand)
+    assert [row.wall_ns for row in rows] == [row.wall_ns for row in whole.rows]
+    assert run.rows_of_case(mine[0].key.case.name) is rows
+    assert whole.rows_of_case(mine[0].key.case.name) is whole.rows
+
+
 def test_threads_share_one_reading(folder: Path) -> None:
     read = Counted()
     run = open_run(folder, read)
