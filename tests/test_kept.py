@@ -205,22 +205,36 @@ def test_who_asks_for_what_another_is_at_waits_for_its_answer(folder: Path) -> N
     at = place(("shared",), files)
     begun, asked = threading.Event(), threading.Event()
 
-    def slowly() -> list[int]:
-        begun.set()
-        assert asked.wait(10)
-        made.append(1)
-        return [1, 2]
+    def slowly() -> list[int] | None:
+        with at.asked(list[int]) as kept:
+            begun.set()
+            assert asked.wait(10)
+            made.append(1)
+            return kept.value or kept.give([1, 2])
 
-    def second() -> list[int]:
+    def second() -> list[int] | None:
         assert begun.wait(10)
         asked.set()
-        return place(("shared",), files).value(list[int], lambda: [*made, 3])
+        with place(("shared",), files).asked(list[int]) as kept:
+            return kept.value or kept.give([*made, 3])
 
     with ThreadPoolExecutor(2) as pool:
-        found = [pool.submit(at.value, list[int], slowly), pool.submit(second)]
+        found = [pool.submit(slowly), pool.submit(second)]
         assert [one.result() for one in found] == [[1, 2], [1, 2]]
     assert made == [1]
     assert [one.name for one in answers_kept().folder.iterdir()] == [at.key], "no lock is left"
+
+
+def test_what_fails_is_not_kept_and_nobody_waits_for_it(folder: Path) -> None:
+    at = place(("failing",), (folder / "run.json",))
+    with pytest.raises(ValueError, match="no"), at.asked(list[int]) as kept:
+        kept.give([1])
+        raise ValueError("no")
+    assert at.read_value(list[int]) is None
+    with at.asked(list[int]) as kept:
+        assert kept.value is None
+    assert at.read_value(list[int]) is None
+    assert not answers_kept().folder.exists() or not list(answers_kept().folder.iterdir()), "no lock is left"
 
 
 @pytest.mark.parametrize("how", ["nothing", "a byte", "a key's calls", "cut", "entry"])

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -30,6 +31,18 @@ _LIBRARIES: Final = ("polars", "numpy", "msgspec", "rich", "typer", "plotly", "P
 
 Answer = Mapping[str, bytes]
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class KeptValue(Generic[T]):
+    """A value that was asked for: what was kept, or what `give` gets."""
+
+    value: T | None
+
+    def give(self, value: T) -> T:
+        """That is it."""
+        self.value = value
+        return value
 
 
 class KeptPlace(Frozen):
@@ -76,19 +89,22 @@ class KeptPlace(Frozen):
         """While it is held, no other process of this user works the same answer out."""
         return nullcontext() if self.key is None else answers_kept().alone(self.key)
 
-    def value(self, kind: type[T], make: Callable[[], T]) -> T:
-        """`read_value`, or what `make` works out, kept for the next one who asks.
+    @contextmanager
+    def asked(self, kind: type[T]) -> Iterator[KeptValue[T]]:
+        """What was kept of `kind`, or nothing: then what the caller works out and gives is kept for the next who asks.
 
         Where another process of this user is at it (the dashboard's read-ahead), its answer is waited for and taken.
         """
-        found = self.read_value(kind)
-        if found is None:
-            with self.alone():
-                found = self.read_value(kind)
-                if found is None:
-                    found = make()
-                    self.keep_value(found, kind)
-        return found
+        one = KeptValue(self.read_value(kind))
+        if one.value is not None:
+            yield one
+            return
+        with self.alone():
+            one.value = self.read_value(kind)
+            missing = one.value is None
+            yield one
+            if missing and one.value is not None:
+                self.keep_value(one.value, kind)
 
 
 def place(words: Sequence[object], inputs: Sequence[Path]) -> KeptPlace:

@@ -87,13 +87,11 @@ class OpenedRequests:
                 traces = self.traces
                 words = [msgspec.json.encode(self.facts), list(traces)]  # a doubt may name a file by its path
                 every = [self.folder.path / SAMPLES_FILE, *traces.values()]
-                fresh = self._keep and not self._read.cache_info().currsize
-                at = place([Profiles, *words, *every], every) if fresh else None
-                self._profiles = None if at is None else at.read_value(Profiles)
-                if self._profiles is None:
+                if not self._keep or self._read.cache_info().currsize:  # what was read may be of other bytes
                     self._profiles = self._profiled()
-                    if at is not None:
-                        at.keep_value(self._profiles, Profiles)
+                else:
+                    with place([Profiles, *words, *every], every).asked(Profiles) as kept:
+                        self._profiles = kept.value or kept.give(self._profiled())
             return self._profiles
 
     def _profiled(self) -> Profiles:

@@ -154,14 +154,11 @@ class OpenedRun:
             if self._keep and any((facts.key.name, light) not in self._figures for facts, _ in paths):
                 kind = dict[str, CaptureFigures]
                 words = [(facts.key.name, facts.captured_calls, path.name) for facts, path in paths]
-                at = place([kind, *words], [path for _, path in paths])
-                found = at.read_value(kind)
-                if found is None:
-                    with at.alone():
-                        found = at.read_value(kind)
-                        if found is None:  # read anew: what was read before may be of other bytes
-                            found = {facts.key.name: _whole(read_trace(path), facts, path) for facts, path in paths}
-                            at.keep_value(found, kind)
+                with place([kind, *words], [path for _, path in paths]).asked(kind) as kept:
+                    # read anew: what was read before may be of other bytes
+                    found = kept.value or kept.give(
+                        {facts.key.name: _whole(read_trace(path), facts, path) for facts, path in paths}
+                    )
                 self._figures |= {(name, light): one for name, one in found.items()}
             every = ((facts.key.name, self.figures(facts, light=light)) for facts, _ in paths)
             return {name: one for name, one in every if one is not None}

@@ -19,7 +19,8 @@ def wall_verdicts(folder: RunFolder, base: RunFolder, side: tuple[str, str, str]
     """
     files = [one.path / name for one in (folder, base) for name in (RUN_FILE, SAMPLES_FILE)]
     kind = dict[str, Verdict]
-    return place([kind, *side, folder.path == base.path], files).value(kind, lambda: _found(folder, base, side))
+    with place([kind, *side, folder.path == base.path], files).asked(kind) as kept:
+        return kept.give(_found(folder, base, side)) if kept.value is None else kept.value
 
 
 def _found(folder: RunFolder, base: RunFolder, side: tuple[str, str, str]) -> dict[str, Verdict]:
