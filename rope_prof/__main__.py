@@ -12,12 +12,17 @@ _NEW_OBJECTS = 200_000
 #: Commands that multiply no matrices: OpenBLAS, which numpy loads, would start a thread for each core of the machine.
 _READING = frozenset({"show", "compare", "export", "analyze", "baseline", "open", "dashboard"})
 
+#: Those that ask thousands of small things of small tables: polars would wake a thread for each core for many of them.
+_OF_RUNS = frozenset({"show", "compare", "export", "baseline"})
+
 
 def main() -> None:
     """Run the command line and end with its exit code."""
     gc.set_threshold(_NEW_OBJECTS)
     if _READING.intersection(sys.argv[1:2]):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if _OF_RUNS.intersection(sys.argv[1:2]):
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
     if sys.argv[1:2] == ["dashboard"]:
         from rope_prof.dashboard import early
 
