@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rope_prof.views.perfetto.encode import number, numbers
 from rope_prof.views.perfetto.packets import Slice, lanes
 
 _SPANS = st.lists(st.tuples(st.integers(0, 20), st.one_of(st.none(), st.integers(0, 10))), max_size=14)
@@ -32,3 +33,8 @@ def _first_fit(slices: list[Slice], nest: bool) -> list[list[Slice]]:
 def test_a_span_takes_the_first_lane_that_has_room(spans: list[tuple[int, int | None]], nest: bool) -> None:
     slices = [Slice(at, None if ns is None else at + ns, str(k), "c") for k, (at, ns) in enumerate(spans)]
     assert lanes(slices, nest=nest) == _first_fit(slices, nest)
+
+
+@given(st.lists(st.integers(0, 63).flatmap(lambda bits: st.integers(-1, (1 << bits) - 1))), st.sampled_from([8, 30]))
+def test_numbers_written_at_once_are_those_written_one_by_one(values: list[int], field: int) -> None:
+    assert numbers(field, values) == [number(field, value) for value in values]

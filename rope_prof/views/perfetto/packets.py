@@ -8,12 +8,13 @@ order of time, an end before the begin at the same instant; the reader sorts tra
 from __future__ import annotations
 
 import heapq
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from rope_prof.views.perfetto.encode import block, double, fixed, number, varint
+from rope_prof.views.perfetto.encode import block, double, fixed, number, numbers, varint
 
 Value = str | int | float | None
 
@@ -103,6 +104,8 @@ class PerfettoWriter:
         self._clean = clean
         self._said: dict[str, bytes] = {}
         self._notes: dict[tuple[str, Value, type], bytes] = {}
+        self._fractions: dict[str, bytes] = {}  # what stands before the number of such an argument
+        self._colours: dict[str, bytes] = {}
         self._out: list[bytes] = []
         self._facts = 0  # packets of metadata, the first ones
         self._tracks = _FIRST_TRACK
@@ -122,25 +125,27 @@ class PerfettoWriter:
         """A track with slices as `lanes` gives them: in the order of time, nested or apart."""
         track = self._track(name, parent, description)
         ended = _OURS + block(_EVENT, number(_TYPE, _END) + number(_OF, track)) + _KNOWN
-        about = number(_OF, track)
-        pending: list[int] = []
-        for one in slices:
-            while pending and pending[-1] <= one.start_ns:
-                self._write(number(_TIMESTAMP, pending.pop()) + ended)
-            self._write(number(_TIMESTAMP, one.start_ns) + _OURS + self._begun(one, about))
+        about, held = number(_OF, track), list(slices)
+        begins = numbers(_TIMESTAMP, [one.start_ns for one in held])
+        ends = numbers(_TIMESTAMP, [one.start_ns if one.end_ns is None else one.end_ns for one in held])
+        pending: list[tuple[int, bytes]] = []
+        for one, begin, end in zip(held, begins, ends, strict=True):
+            while pending and pending[-1][0] <= one.start_ns:
+                self._write(pending.pop()[1] + ended)
+            self._write(begin + _OURS + self._begun(one, about))
             if one.end_ns is not None:
-                pending.append(one.end_ns)
+                pending.append((one.end_ns, end))
         while pending:
-            self._write(number(_TIMESTAMP, pending.pop()) + ended)
+            self._write(pending.pop()[1] + ended)
         return track
 
     def counter(self, name: str, parent: int, points: Iterable[tuple[int, int]], description: str) -> int:
         """A counter track of (ns, value), in the order of time."""
         track = self._track(name, parent, description, counter=True)
-        about = number(_TYPE, _COUNTER) + number(_OF, track)
-        for at, value in points:
-            event = block(_EVENT, about + number(_VALUE, value))
-            self._write(number(_TIMESTAMP, at) + _OURS + event + _KNOWN)
+        about, held = number(_TYPE, _COUNTER) + number(_OF, track), list(points)
+        events = {value: block(_EVENT, about + number(_VALUE, value)) for value in {value for _, value in held}}
+        for instant, (_, value) in zip(numbers(_TIMESTAMP, [at for at, _ in held]), held, strict=True):
+            self._write(instant + _OURS + events[value] + _KNOWN)
         return track
 
     def metadata(self, facts: Mapping[str, str]) -> None:
@@ -168,35 +173,44 @@ class PerfettoWriter:
 
     def _begun(self, one: Slice, track: bytes) -> bytes:
         """The fields of a slice's first packet behind its instant."""
-        name, category = self._word(_NAMES, one.name), self._word(_CATEGORIES, one.category)
-        notes = self._notes
-        parts = [number(_CATEGORY, category)]
+        name, notes = self._word(_NAMES, one.name), self._notes
+        parts = [number(_CATEGORY, self._word(_CATEGORIES, one.category))]
         for word, value in one.args.items():
             if value is not None:
-                key = word, value, type(value)
+                key = word, value, value.__class__
                 parts.append(notes[key] if key in notes else self._note(key))
         parts += (_BEGUN, number(_NAME, name), track)
-        parts += [fixed(_LEAVES, flow) for flow in one.out]
-        parts += [fixed(_ARRIVES, flow) for flow in one.into]
+        if one.out:
+            parts += [fixed(_LEAVES, flow) for flow in one.out]
+        if one.into:
+            parts += [fixed(_ARRIVES, flow) for flow in one.into]
         if one.colour is not None:
-            parts.append(block(_COLOUR, self._text(one.colour)))
+            parts.append(self._colours.get(one.colour) or self._colour(one.colour))
         event = block(_EVENT, b"".join(parts))
         if not self._new:
             return event + _KNOWN
         tables, self._new = sorted(self._new.items()), {}
         return event + block(_INTERNED, b"".join(block(t, word) for t, words in tables for word in words)) + _KNOWN
 
+    def _colour(self, word: str) -> bytes:
+        self._colours[word] = found = block(_COLOUR, self._text(word))
+        return found
+
     def _note(self, key: tuple[str, Value, type]) -> bytes:
-        """An argument, kept for the next slice that has it."""
+        """An argument; but for a fraction, which hardly comes again, kept for the next slice that has it."""
         word, value, _ = key
+        if isinstance(value, float):
+            head = self._fractions.get(word)
+            if head is None:
+                whole = block(_NOTE, number(1, self._word(_NOTES, word)) + double(5, 0.0))
+                head = self._fractions[word] = whole[:-8]
+            return head + struct.pack("<d", value)
         note = number(1, self._word(_NOTES, word))
         if isinstance(value, str):
             note += block(6, self._text(value))
-        elif isinstance(value, int):
-            note += number(4, value)
         else:
-            assert value is not None
-            note += double(5, value)
+            assert isinstance(value, int)
+            note += number(4, value)
         if len(self._notes) >= _MOST_NOTES:
             self._notes.clear()
         self._notes[key] = note = block(_NOTE, note)
