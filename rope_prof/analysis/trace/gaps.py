@@ -26,7 +26,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from rope_prof.analysis.trace.groups import among, group_numbers, holding, parts_of
+from rope_prof.analysis.trace.groups import among, group_numbers, holding, is_constant, parts_of
 from rope_prof.analysis.trace.latest import kept_for
 from rope_prof.analysis.trace.launches import NODE_ENDS, launched
 from rope_prof.analysis.trace.spans import EMPTY, Bools, Int64s, SpanSet, gaps, in_order, join
@@ -91,6 +91,8 @@ def by_profiler(trace: Trace) -> pl.DataFrame:
 def host(trace: Trace) -> Host:
     """The host side of a trace, as far as the rule needs it."""
     waiting = _read_back(trace, trace.calls.filter(holding(trace.calls["name"], f"{SYNC_CALL}|{BLOCKING_COPY}")))
+    if not trace.overheads.height:
+        return Host(sync=_unions(waiting, "process", "thread"))
     known = by_profiler(trace).with_columns(
         pl.when(pl.col("process") >= 0).then("process"), pl.col("dur_ns").fill_null(0)
     )
@@ -124,10 +126,12 @@ def _unions(frame: pl.DataFrame, *by: str) -> dict[Any, SpanSet]:
 def _read_back(trace: Trace, waiting: pl.DataFrame) -> pl.DataFrame:
     """The waits, blocking copies and those for a copy to the host until their thread's next launch: the queue is empty
     because of them."""
+    if not waiting.height:
+        return waiting
     copies = trace.gpu.select("kind", "name", "correlation").filter(pl.col("kind") == "memcpy")
     back = copies.filter(pl.col("name").fill_null("").str.contains(_TO_HOST))["correlation"].unique().drop_nulls()
     blocking = holding(trace.calls["name"], BLOCKING_COPY)
-    if not waiting.height or not (len(back) or blocking.any()):
+    if not (len(back) or blocking.any()):
         return waiting
     lane = ["process", "thread"]
     made = (
@@ -348,7 +352,9 @@ def device_gaps(trace: Trace, device: str) -> pl.DataFrame:
     after_stream: the events on both sides; launch_name, launch_start_ns, launch_thread, graph, graph_node: of the event
     after.
     """
-    events = launched(trace).filter(pl.col("device") == device)
+    events = launched(trace)
+    if not (events.height and is_constant(events["device"]) and events["device"][0] == device):
+        events = events.filter(pl.col("device") == device)
     found = gaps(events)
     split = idle_pieces(trace)[device] if events.height else pieces(segments(found, events), host(trace))
     before = events[found["before"]].select(before="name", before_stream="stream")
@@ -364,8 +370,7 @@ def device_gaps(trace: Trace, device: str) -> pl.DataFrame:
         after_stream="stream",
     )
     sides = found.select(gap_start_ns="start_ns", gap_dur_ns="dur_ns").hstack(before).hstack(after)
-    sides = sides.with_row_index("gap").with_columns(pl.col("gap").cast(pl.Int64))
-    wanted = split.join(sides, on="gap", how="left", maintain_order="left")
+    wanted = split.hstack(sides[split["gap"]])
     order = ("start_ns", "dur_ns", "cause", "gap", "gap_start_ns", "gap_dur_ns", "before", "before_stream", "after")
     launch = ("launch_name", "launch_start_ns", "launch_process", "launch_thread", "launch_for_thread")
     return wanted.select(*order, "after_stream", *launch, "graph", "graph_node")

@@ -6,6 +6,7 @@ All kernels of one graph launch share its correlation. An event without a launch
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from rope_prof.analysis.trace.groups import among, first_rows
@@ -47,7 +48,7 @@ def launched(trace: Trace) -> pl.DataFrame:
         _behind(nodes.filter(pl.col("kind") == kind) if nodes.height else nodes, events, name)
         for kind, name in NODE_ENDS.items()
     )
-    return events.with_columns(works_for(trace, events), *waits)
+    return events.hstack([works_for(trace, events), *waits])
 
 
 def _behind(nodes: pl.DataFrame, events: pl.DataFrame, name: str) -> pl.Series:
@@ -86,8 +87,10 @@ def _joined(trace: Trace) -> pl.DataFrame:
         return _latest(gpu, calls)
     if not calls.height:
         return _without_launch(gpu)
-    table = calls.select("correlation", *(pl.col(c).alias(f"launch_{c}") for c in columns))
-    table = table.sort("launch_start_ns", "launch_dur_ns", "launch_api", descending=[False, True, True])
+    table = pl.DataFrame([calls["correlation"], *(calls[c].alias(f"launch_{c}") for c in columns)])
+    start = table["launch_start_ns"].to_numpy()
+    if not np.all(start[1:] > start[:-1]):
+        table = table.sort("launch_start_ns", "launch_dur_ns", "launch_api", descending=[False, True, True])
     with_process = gpu["process"].null_count() < gpu.height
     if not with_process:
         row = first_rows(gpu["correlation"], table["correlation"])

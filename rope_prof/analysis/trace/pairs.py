@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rope_prof.analysis.trace.groups import group_numbers
-from rope_prof.analysis.trace.spans import InOrder, Int64s, event_order, in_order, length
+from rope_prof.analysis.trace.spans import InOrder, Int64s, event_order, in_order, lengths
 
 Bools = npt.NDArray[np.bool_]
 
@@ -67,17 +67,21 @@ def by_thread(ranges: pl.DataFrame, events: pl.DataFrame) -> Iterator[ThreadCall
     `ranges` come from `calls.numbered`, `events` need the columns launch_process, _thread and _start_ns; with
     launch_for_thread a launch is also in the ranges of the thread that waits for it.
     """
-    other = pl.col("launch_for_thread") if "launch_for_thread" in events.columns else pl.lit(None, dtype=pl.Int64)
-    linked = events.select(
-        row=pl.int_range(pl.len()),
-        at="launch_start_ns",
-        process="launch_process",
-        thread="launch_thread",
-        other=other,
+    none = pl.Series([None], dtype=pl.Int64).new_from_index(0, events.height)
+    linked = pl.DataFrame(
+        {
+            "row": np.arange(events.height),
+            "at": events["launch_start_ns"],
+            "process": events["launch_process"],
+            "thread": events["launch_thread"],
+            "other": events["launch_for_thread"] if "launch_for_thread" in events.columns else none,
+        }
     )
     if linked["at"].null_count():
         linked = linked.filter(pl.col("at").is_not_null())
-    linked = linked[np.argsort(linked["at"].to_numpy(), kind="stable")]
+    instants = linked["at"].to_numpy()
+    if np.any(instants[1:] < instants[:-1]):
+        linked = linked[np.argsort(instants, kind="stable")]
     waited = linked.clear()
     if linked["other"].null_count() < linked.height:
         waited = linked.filter(pl.col("other").is_not_null() & pl.col("other").ne_missing(pl.col("thread")))
@@ -163,6 +167,12 @@ class TimedEvents:
     kernel: Bools
     devices: tuple[str | None, ...]
 
+    def names(self, numbers: Int64s) -> pl.Series:
+        """The devices of those numbers."""
+        if len(self.devices) == 1:
+            return pl.Series(self.devices, dtype=pl.String).new_from_index(0, len(numbers))
+        return pl.Series(self.devices, dtype=pl.String).gather(numbers)
+
 
 def timed(events: pl.DataFrame) -> TimedEvents:
     """The arrays of `events`; ties of start are broken as in `spans.event_order`."""
@@ -173,7 +183,7 @@ def timed(events: pl.DataFrame) -> TimedEvents:
     start = events["start_ns"].to_numpy()
     return TimedEvents(
         start=start,
-        end=start + events.select(length()).to_series().to_numpy(),
+        end=start + lengths(events["dur_ns"]),
         rank=rank,
         device=number,
         kernel=(events["kind"] == "kernel").to_numpy(),
@@ -208,7 +218,7 @@ def run_totals(found: Runs, events: TimedEvents) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "call": found.call[first],
-            "device": pl.Series(events.devices, dtype=pl.String).gather(events.device[spans.row[first]]),
+            "device": events.names(events.device[spans.row[first]]),
             "kernels": np.add.reduceat(kernel, first, dtype=np.int64),
             "events": np.diff(first, append=len(spans.row)),
             "kernel_ns": np.add.reduceat(np.where(kernel, spans.end - spans.start, 0), first),

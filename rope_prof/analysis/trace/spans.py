@@ -101,6 +101,12 @@ def length() -> pl.Expr:
     return pl.col("dur_ns").fill_null(0).clip(lower_bound=0)
 
 
+def lengths(durations: pl.Series) -> Int64s:
+    """The same of a column `dur_ns`."""
+    known = durations.fill_null(0) if durations.null_count() else durations
+    return np.asarray(np.maximum(known.to_numpy(), 0), np.int64)
+
+
 def window(frame: pl.DataFrame) -> tuple[int, int]:
     """First start and last end of the rows, at least one."""
     start, end = frame.select(pl.col("start_ns").min(), (pl.col("start_ns") + length()).max().alias("end")).row(0)
@@ -213,10 +219,9 @@ def in_order(row: Int64s, group: Int64s, start: Int64s, end: Int64s) -> InOrder:
 def frame_in_order(frame: pl.DataFrame, by: Sequence[str] = ()) -> InOrder:
     """The rows of a frame, at least one, in the order of `event_order`."""
     order = event_order(frame, by)
-    rows = frame.select(*by, "start_ns", length())[order]
-    group = rows.select(pl.struct(by).rle_id()).to_series().to_numpy() if by else np.zeros(len(order), np.int64)
-    start = rows["start_ns"].to_numpy()
-    return in_order(order, group, start, start + rows["dur_ns"].to_numpy())
+    group = frame[order].select(pl.struct(by).rle_id()).to_series().to_numpy() if by else np.zeros_like(order)
+    start = frame["start_ns"].to_numpy()[order]
+    return in_order(order, group, start, start + lengths(frame["dur_ns"])[order])
 
 
 def reach_of(starts: Int64s, ends: Int64s, opens: Bools) -> Int64s:
