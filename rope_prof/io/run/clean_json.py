@@ -89,6 +89,9 @@ def clean_word(text: str, blank: Callable[[str], str]) -> str:
     """`text` without what is private, also where it is JSON itself, whose quotes and slashes may be escaped."""
     if text[:1] in ("{", "["):
         with suppress(ValueError, RecursionError):
+            if '"' not in text:  # numbers alone, as shapes are
+                msgspec.json.decode(text)
+                return text
             json.loads(text, strict=False)
             return _inside(text, blank)
     return blank(text)

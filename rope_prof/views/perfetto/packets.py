@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -58,9 +59,10 @@ def lanes(slices: Iterable[Slice], *, nest: bool) -> list[list[Slice]]:
 
     With `nest` a slice may lie wholly inside another of its lane, as calls do on a thread; without, nothing overlaps.
     """
-    order = sorted(slices, key=lambda s: (s.start_ns, -_end(s)))
-    if len(order) == 1:
+    order = list(slices)
+    if order and all(_end(one) <= after.start_ns > one.start_ns for one, after in pairwise(order)):
         return [order]
+    order.sort(key=lambda s: (s.start_ns, -_end(s)))
     found: list[list[Slice]] = []
     stacks: list[list[int]] = []  # the ends of what is open on each lane, the first to come on top
     room = np.zeros(1, np.int64)  # of each lane the end on top
@@ -106,6 +108,7 @@ class PerfettoWriter:
         self._notes: dict[tuple[str, Value, type], bytes] = {}
         self._fractions: dict[str, bytes] = {}  # what stands before the number of such an argument
         self._colours: dict[str, bytes] = {}
+        self._called: dict[tuple[str, str], tuple[bytes, bytes]] = {}  # (name, category) -> what `_call` gave
         self._out: list[bytes] = []
         self._facts = 0  # packets of metadata, the first ones
         self._tracks = _FIRST_TRACK
@@ -173,13 +176,14 @@ class PerfettoWriter:
 
     def _begun(self, one: Slice, track: bytes) -> bytes:
         """The fields of a slice's first packet behind its instant."""
-        name, notes = self._word(_NAMES, one.name), self._notes
-        parts = [number(_CATEGORY, self._word(_CATEGORIES, one.category))]
+        called, notes = (one.name, one.category), self._notes
+        category, name = self._called.get(called) or self._call(*called)
+        parts = [category]
         for word, value in one.args.items():
             if value is not None:
                 key = word, value, value.__class__
                 parts.append(notes[key] if key in notes else self._note(key))
-        parts += (_BEGUN, number(_NAME, name), track)
+        parts += (name, track)
         if one.out:
             parts += [fixed(_LEAVES, flow) for flow in one.out]
         if one.into:
@@ -191,6 +195,12 @@ class PerfettoWriter:
             return event + _KNOWN
         tables, self._new = sorted(self._new.items()), {}
         return event + block(_INTERNED, b"".join(block(t, word) for t, words in tables for word in words)) + _KNOWN
+
+    def _call(self, name: str, category: str) -> tuple[bytes, bytes]:
+        """The fields before and behind the arguments."""
+        behind = _BEGUN + number(_NAME, self._word(_NAMES, name))
+        found = self._called[name, category] = number(_CATEGORY, self._word(_CATEGORIES, category)), behind
+        return found
 
     def _colour(self, word: str) -> bytes:
         self._colours[word] = found = block(_COLOUR, self._text(word))

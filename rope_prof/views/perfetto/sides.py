@@ -19,6 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rope_prof.analysis.trace.gaps import device_gaps
+from rope_prof.analysis.trace.groups import first_rows, parts_of
 from rope_prof.analysis.trace.launches import launched
 from rope_prof.analysis.trace.replays import calls_per_range, in_words
 from rope_prof.model.drawn import NONE, WRITTEN_NAME, WRITTEN_NS, DrawnTracks
@@ -147,10 +148,9 @@ def draw(
     hosted = _HostTracks(writer, group, side, clock, drawn)
     hosted.draw("ranges", side.ranges, "range")
     _host_tracks(writer, group, side, host, host_starts, out, drawn)
-    devices = events["device"].unique().sort().to_list()
-    for device in devices:
+    devices = sorted(parts_of(events, "device"), key=itemgetter(0))
+    for device, here in devices:
         word = "" if len(devices) == 1 else f" · GPU {device}"
-        here = events.filter(pl.col("device") == device)
         _stream_tracks(writer, group, f"{side.label}{word}", here, device_starts, into, drawn)
         _node_tracks(writer, group, f"{side.label}{word}", side.trace.nodes, device, clock, drawn)
         _bubble_track(writer, group, f"{side.label}{word}", side, device, clock)
@@ -167,6 +167,13 @@ def draw(
 
 def _arrows(events: pl.DataFrame, host: pl.DataFrame) -> pl.DataFrame:
     """(row of the GPU event, host_row of the call that launched it), for those that have one."""
+    told = host["correlation"]
+    if events.height and host.height and not told.null_count() and told.n_unique() == host.height:
+        linked = events["launch_start_ns"].is_not_null()
+        rows = events["row"].filter(linked)
+        return pl.DataFrame(
+            {"row": rows, "host_row": host["row"][first_rows(events["correlation"].filter(linked), told)]}
+        )
     columns = ("name", "process", "thread", "start_ns", "dur_ns", "correlation")
     calls = host.select(pl.col("row").alias("host_row"), *(pl.col(c).alias(f"launch_{c}") for c in columns))
     calls = calls.unique([c for c in calls.columns if c != "host_row"], keep="first", maintain_order=True)
@@ -233,6 +240,8 @@ class _HostTracks:
     drawn: DrawnTracks
 
     def draw(self, word: str, frame: pl.DataFrame, category: str) -> None:
+        if not frame.height:
+            return
         frame = frame.with_columns(drawn=pl.Series(self.clock.host(frame["start_ns"]), dtype=pl.Int64))
         args = _told(frame, _HOST_ARGS)
         used = frame.select(list(dict.fromkeys(("process", "thread", "drawn", "dur_ns", "name", *args))))
@@ -365,6 +374,8 @@ def _node_tracks(
 ) -> None:
     """What graphs wait for that is no work of the device: functions of the host, recorded events."""
     about = "Nodes of graphs that the device waits for and that run nothing on it."
+    if not nodes.height:
+        return
     here = nodes.filter(pl.col("device") == device).sort("stream", "start_ns", nulls_last=True, maintain_order=True)
     for (stream,), rows in here.group_by("stream", maintain_order=True):
         starts = clock.device(rows["start_ns"]).tolist()
