@@ -213,6 +213,7 @@ def test_every_shipped_run_holds_against_its_own_copy(tmp_path: Path, name: str)
     bounds = [word for metric in ("wall", "device") for word in ("--fail-on", f"{metric}>3%")]
     wrong = any(facts.accuracy and facts.accuracy.wrong for facts in read_run(source).run.keys)  # judged by nothing
     assert main(["compare", str(source), str(copy), *bounds, "--strict"]) == int(wrong)
+    assert main(["compare", str(source), str(source), *bounds, "--strict"]) == int(wrong)
     captured = ["--fail-on", "kernels>0%", "--fail-on", "bubble>0%", "--strict"]
     assert main(["compare", str(source), str(copy), *captured]) == int(wrong or name == "h200-sweep")
 

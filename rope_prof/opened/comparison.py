@@ -74,7 +74,8 @@ def history(base: Side, cand: Side, known: Known | None = None) -> Known | None:
 
 
 def sides(base: str, cand: str) -> tuple[tuple[Side, Side], bool]:
-    """(what both words name, whether it is of one run): `RUN[:PATH[/MODE]]` each. A run is opened once.
+    """(what both words name, whether it is of one run): `RUN[:PATH[/MODE]]` each. A run is opened once. A whole run
+    against itself is two runs that hold one recording.
 
     A path may itself hold a colon (`module:function`). Errors: RunError for no run; UsageError for a path or mode that
     the run has not.
@@ -83,7 +84,7 @@ def sides(base: str, cand: str) -> tuple[tuple[Side, Side], bool]:
     one = first.resolve() == second.resolve()
     opened = open_run(first)
     ours = _picked(base, opened, *left)
-    return (ours, _picked(cand, opened if one else open_run(second), *right)), one
+    return (ours, _picked(cand, opened if one else open_run(second), *right)), one and any((*left, *right))
 
 
 def folder_of(word: str) -> Path:

@@ -100,7 +100,7 @@ def _text(path: Path) -> str:
 def test_the_same_commit_holds(there: Path) -> None:
     code, text, xml = gated(there, "same")
     assert code == 0, text
-    assert text.startswith("### ✅ rope_prof: every bound holds")
+    assert re.match("### ✅ rope_prof: every bound (that can be judged )?holds", text)
     assert [case.find("failure") for case in xml.iter("testcase")] == [None, None]
     assert re.search(r"✅ \| twice kernel: 64 \| kernel eager \| kernels", text)  # time may be open on a busy machine
 

@@ -28,8 +28,8 @@ SWEEP: dict[str, Any] = {
     "speedup": pl.Float64,  # wall of the baseline in the same mode / wall, paired
     "speedup_lo": pl.Float64,  # null under six rounds
     "speedup_hi": pl.Float64,
-    "n": pl.Int64,  # that the speedup rests on; where there is none, that the time does
-    "over": pl.String,  # what n counts: `stats.Over`
+    "counted": pl.Int64,  # what the speedup rests on; where there is none, that the time does
+    "counted_over": pl.String,  # what is counted: `stats.Over`
     "verdict": pl.String,  # `analysis.verdict.judge` of the speedup; null where there is none
     "byte_floor_ns": pl.Float64,
     "roofline_share": pl.Float64,  # one pass over the views / device time

@@ -162,6 +162,6 @@ def _line(row: dict[str, Any], shown: Sequence[AxisFacts], held: HeldWalls) -> t
         in_us(row["device_ns"]),
         None if share is None else 100 * share,
         None if rate is None else rate / GIGA,
-        f"{row['n']} {row['over']}",
+        f"{row['counted']} {row['counted_over']}",
         *words,
     )

@@ -23,10 +23,11 @@ LINES = 25
 _ROWS = 10
 _ERRORS = 3
 _SIGNS: dict[Held, str] = {"fails": "❌", "undecided": "❔", "holds": "✅"}
-_WORDS: dict[Held, str] = {
+_WORDS = {
     "fails": "a bound fails",
     "undecided": "a bound cannot be judged, which is no pass",
     "holds": "every bound holds",
+    "allowed": "every bound that can be judged holds",
 }
 _HEAD = ("", "what", "path, mode", "metric", "base", "candidate", "change [95 %]", "bound")
 
@@ -36,7 +37,8 @@ def comment(found: Sequence[Judged], artifacts: str = "") -> str:
     state = worst({one.state for one in found})
     rows = sorted(_rows(found), key=lambda row: STATES.index(row[0]))
     errors = list(_errors(found))
-    lines = [f"### {_SIGNS[state]} rope_prof: {_WORDS[state]}", "", _summary(rows, found), ""]
+    words = _WORDS[state if state != "holds" or all(held == "holds" for held, _ in rows) else "allowed"]
+    lines = [f"### {_SIGNS[state]} rope_prof: {words}", "", _summary(rows, found), ""]
     if rows:
         lines += [_line(_HEAD), _line(["---", "---", "---", "---", "---:", "---:", "---:", "---"])]
         lines += [_line(cells) for _, cells in rows[:_ROWS]]
@@ -57,7 +59,9 @@ def _summary(rows: Sequence[tuple[Held, Sequence[str]]], found: Sequence[Judged]
     machines = dict.fromkeys(
         machine_line(one.comparison.cand.run.machine) for one in found if one.comparison is not None
     )
-    return md(f"{said or 'nothing was judged'}. {'; '.join(machines)}".strip())
+    waived = any(one.comparison is not None and one.comparison.allow_unknown for one in found)
+    option = "" if waived or not counts[STATES.index("undecided") + 1] else " What is open passes by --allow-unknown."
+    return md(f"{said or 'nothing was judged'}.{option} {'; '.join(machines)}".strip())
 
 
 def _rows(found: Sequence[Judged]) -> Iterator[tuple[Held, Sequence[str]]]:

@@ -18,7 +18,11 @@ from rope_prof.views.words.labels import case_phrases, family_words, short
 from rope_prof.views.words.machine import machine_line
 from rope_prof.views.words.sampled import counted_over
 
-_HELD = {"fails": "FAILS", "undecided": "CANNOT BE JUDGED", "holds": "holds"}
+_HELD = {
+    "fails": "FAILS",
+    "undecided": "CANNOT BE JUDGED, which is no pass (--allow-unknown passes it)",
+    "holds": "holds",
+}
 _VERDICTS: Final = {"FASTER": "faster", "SLOWER": "slower", "SAME": "the same"}
 _PAIRED: Final = {
     "rounds": "the ratio is the median of the rounds' own ratios, its 95 % interval by order statistics.",
@@ -68,12 +72,17 @@ def compare_answer(found: Comparison) -> str:
 
 
 def gates(found: Comparison) -> list[str]:
-    """What each bound said; then which keys are under none."""
+    """What each bound said, a line a failure, else one for all keys of an answer; then which keys are under none."""
     cases = case_phrases([v.case for v in found.verdicts])
     words = _HELD | ({"undecided": _ALLOWED} if found.allow_unknown else {})
+    said: dict[tuple[str, str], list[str]] = {}
+    for g, v, held in found.checked:
+        name = f"{short(v.cand)} ({cases[v.case]})"
+        bound = f"{g.metric}>{g.percent:g}%{f' for {name}' if held == 'fails' else ''}"
+        said.setdefault((held, bound), []).append(name)
     lines = [
-        f"{words[held]}: {g.metric}>{g.percent:g}% for {short(v.cand)} ({cases[v.case]})"
-        for g, v, held in found.checked
+        f"{words[held]}: {bound}" + (f" for {_few(names)}" if held != "fails" else "")
+        for (held, bound), names in said.items()
     ]
     metrics = {g.metric for g, _, _ in found.checked}
     free = [

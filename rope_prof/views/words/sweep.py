@@ -90,7 +90,9 @@ def uncertainty_note(frame: pl.DataFrame, operation: OperationFacts) -> str:
 
     The middle and the widest interval of times and of speedups, and the key of the widest. `frame` has a row.
     """
-    rests = counted_over(Figure(1.0, None, None, n, over) for n, over in frame.select("n", "over").iter_rows())
+    rests = counted_over(
+        Figure(1.0, None, None, n, over) for n, over in frame.select("counted", "counted_over").iter_rows()
+    )
     keys = [_key(row, operation) for row in frame.iter_rows(named=True)]
     labels = key_labels(keys)
     said = []
