@@ -128,11 +128,15 @@ def _read_back(trace: Trace, waiting: pl.DataFrame) -> pl.DataFrame:
     because of them."""
     if not waiting.height:
         return waiting
-    copies = trace.gpu.select("kind", "name", "correlation").filter(pl.col("kind") == "memcpy")
-    back = copies.filter(pl.col("name").fill_null("").str.contains(_TO_HOST))["correlation"].unique().drop_nulls()
-    blocking = holding(trace.calls["name"], BLOCKING_COPY)
-    if not (len(back) or blocking.any()):
+    copies = (
+        trace.gpu.filter(pl.col("kind") == "memcpy") if (trace.gpu["kind"] == "memcpy").any() else trace.gpu.clear()
+    )
+    back = pl.Series("correlation", [], dtype=pl.Int64)
+    if copies.height:
+        back = copies.filter(pl.col("name").fill_null("").str.contains(_TO_HOST))["correlation"].unique().drop_nulls()
+    if not len(back) and not holding(waiting["name"], BLOCKING_COPY).any():
         return waiting
+    blocking = holding(trace.calls["name"], BLOCKING_COPY)
     lane = ["process", "thread"]
     made = (
         trace.calls.select(*lane, "start_ns", "correlation", blocking=blocking)

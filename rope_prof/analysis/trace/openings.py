@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
-from rope_prof.analysis.trace.spans import length
+from rope_prof.analysis.trace.groups import is_constant
+from rope_prof.analysis.trace.spans import length, lengths
 from rope_prof.model.trace import Trace
 
 _LANE = ("process", "thread")
@@ -20,7 +22,7 @@ _LANE = ("process", "thread")
 def left_open(trace: Trace) -> Trace:
     """The trace with the ends taken away that the profiler drew."""
     ranges = trace.ranges
-    if ranges["dur_ns"].len() - ranges["dur_ns"].null_count() < 2:
+    if ranges["dur_ns"].len() - ranges["dur_ns"].null_count() < 2 or _all_nest(ranges):
         return trace
     end = (pl.col("start_ns") + length()).alias("end")
     rows = ranges.with_row_index("row").with_columns(end)
@@ -39,3 +41,16 @@ def left_open(trace: Trace) -> Trace:
         return trace
     mark = pl.int_range(pl.len()).is_in(opened["row"].cast(pl.Int64).implode())
     return replace(trace, ranges=ranges.with_columns(dur_ns=pl.when(~mark).then("dur_ns")))
+
+
+def _all_nest(ranges: pl.DataFrame) -> bool:
+    """Whether they are of one thread, and none that reaches to the end of all begins inside one that ends before."""
+    if not all(is_constant(ranges[name]) for name in _LANE):
+        return False
+    start = ranges["start_ns"].to_numpy()
+    end = start + lengths(ranges["dur_ns"])
+    order = np.lexsort((-end, start))
+    start, end = start[order], end[order]
+    inner = (end < end.max()) & ranges["dur_ns"].is_not_null().to_numpy()[order]
+    reach = np.maximum.accumulate(np.where(inner, end, np.iinfo(np.int64).min))
+    return not np.any((end[1:] == end.max()) & (reach[:-1] > start[1:]))
