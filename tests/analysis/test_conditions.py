@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import polars as pl
 
+from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.run.conditions import other_clock, usual_clock
-from rope_prof.analysis.run.rows import FLOOR_LIMIT, below_floor, summary
+from rope_prof.analysis.run.rows import FLOOR_LIMIT, summary
+from rope_prof.model.run import Ceiling
 from rope_prof.views.words.notes import notes
 from tests.runs import facts, key, run, samples
 
@@ -31,8 +33,32 @@ def test_samples_of_another_clock_are_counted_by_key() -> None:
 
 def test_less_time_than_one_pass_is_named() -> None:
     plan = run(facts())
+    ceiling = Ceiling(name="in_place", case=plan.keys[0].key.case, method="mul_", bytes_moved=1, status="measured")
+    plan = replace(plan, ceilings=(ceiling,))
+    for floor, under in ((100.0, False), (300.0, False), (300.0 * FLOOR_LIMIT, False), (360.0, True)):
+        taken = samples(unfused_eager=[300.0])
+        floors = taken.with_columns(pl.lit(ceiling.key_name).alias("key"), (pl.col("ns") * floor / 300).cast(pl.Int64))
+        for clocks in (["wall"], ["device"]):
+            frame = pl.concat([taken, floors])
+            if clocks == ["device"]:
+                slow = taken.with_columns(pl.col("ns") * 2)
+                frame = pl.concat([slow, frame.with_columns(pl.lit("device").alias("clock"))])
+            (row,) = summary(plan, frame, {})
+            assert row.below_floor is under
+            assert any("less time than one pass" in line for line in notes(plan, [row])) is under
+    assert summary(plan, samples(unfused_eager=[300.0]), {})[0].below_floor is None
+
+
+def test_a_capture_that_is_busy_for_longer_than_a_call_takes_is_not_trusted() -> None:
+    plan = run(facts())
     (row,) = summary(plan, samples(unfused_eager=[300.0]), {})
-    for share, under in ((None, False), (0.99, False), (FLOOR_LIMIT, False), (1.2, True)):
-        found = replace(row, roofline_share=share)
-        assert below_floor(found) is under
-        assert any("less device time than one pass" in line for line in notes(plan, [found])) is under
+    assert row.busy_over_wall is None
+    assert row.wall_ns is not None
+    for share, over in ((0.5, False), (1.04, False), (1.06, True)):
+        busy = share * row.wall_ns.median
+        figures = CaptureFigures(
+            calls=1, kernels_per_call=1.0, kernel_ns=busy, busy_ns=busy, period_ns=None, bubble_raw_ns=None
+        )
+        (found,) = summary(plan, samples(unfused_eager=[300.0]), {row.key: figures})
+        assert found.busy_over_wall is over
+        assert any("the capture is not to be trusted" in line for line in notes(plan, [found])) is over

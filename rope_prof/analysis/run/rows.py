@@ -36,7 +36,7 @@ from rope_prof.units import SECOND
 #: A capture whose calls take this many times their unprofiled time, or this many times less, tells nothing of their
 #: bubbles: see `raw_trusted`.
 INFLATION_LIMIT = 1.5
-#: A corrected bubble and its cross-check may differ by this part of the call's wall.
+#: A corrected bubble and its cross-check may differ by this part of the call's wall, and busy time may exceed it.
 AGREE_WITHIN = 0.05
 #: One pass over the bytes may take this much longer than a path before that path is doubted.
 FLOOR_LIMIT = 1.05
@@ -61,7 +61,9 @@ class Row(Frozen, kw_only=True):
     `light_*` come from the capture at the lowest overhead. `bubble_by_replay_ns` is the cross-check of the corrected
     bubble. `mode_speedup`: wall of the baseline in the same mode / wall. `p10_ns`, `p90_ns`: of the wall samples.
     `bytes_per_s`: what the path's kernels move / device time, None under compile, whose kernels no formula knows.
-    `byte_floor_ns`: one pass over the views in this L2 state; `roofline_share`: that / device time.
+    `byte_floor_ns`: one pass over the views in this L2 state; `roofline_share`: that / device time. `below_floor`: by
+    either clock a call takes less, so that it may not touch all its bytes. `busy_over_wall`: its captured calls were
+    busy for longer than an unprofiled one takes, and say nothing of it. Both None where nothing tells.
     """
 
     key: str
@@ -103,6 +105,8 @@ class Row(Frozen, kw_only=True):
     samples: int = 0
     throttled: int | None = None
     other_clock: int | None = None
+    below_floor: bool | None = None
+    busy_over_wall: bool | None = None
 
     @property
     def is_baseline(self) -> bool:
@@ -235,6 +239,7 @@ def _row(facts: KeyFacts, found: Series, keys: Mapping[str, Key], capture: Captu
         p10_ns=ends[0] if ends else None,
         p90_ns=ends[1] if ends else None,
         bytes_per_s=moved / device.median * SECOND if moved is not None and device and device.median > 0 else None,
+        busy_over_wall=busy > (1 + AGREE_WITHIN) * median.median if median and busy is not None else None,
     )
 
 
@@ -262,13 +267,10 @@ def _with_check(
     return replace(row, bubble_by_replay_ns=bubble, bubbles_agree=agree)
 
 
-def below_floor(row: Row) -> bool:
-    """Whether its device time is less than one pass over its bytes takes: then it does not touch them all."""
-    return row.roofline_share is not None and row.roofline_share > FLOOR_LIMIT
-
-
 def _with_floor(row: Row, limits: Ceilings) -> Row:
     if limits.in_place_ns is None or row.l2 != limits.l2:
         return row
-    share = limits.in_place_ns / row.device_ns.median if row.device_ns and row.device_ns.median > 0 else None
-    return replace(row, byte_floor_ns=limits.in_place_ns, roofline_share=share)
+    floor, taken = limits.in_place_ns, [found.median for found in (row.device_ns, row.wall_ns) if found]
+    share = floor / row.device_ns.median if row.device_ns and row.device_ns.median > 0 else None
+    below = floor > FLOOR_LIMIT * min(taken) if taken else None
+    return replace(row, byte_floor_ns=floor, roofline_share=share, below_floor=below)

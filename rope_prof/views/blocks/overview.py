@@ -21,6 +21,7 @@ from rope_prof.views.words.headline import more_words, rival_words
 from rope_prof.views.words.labels import side as side_words
 from rope_prof.views.words.labels import side_label
 from rope_prof.views.words.losses import Loss, Pair, defeats, doubtful, losses, sentences
+from rope_prof.views.words.notes import doubts_of
 from rope_prof.views.words.sampled import counted_over
 from rope_prof.views.words.trust import DENIED, MARKED, ON_CPU
 
@@ -254,6 +255,8 @@ def _doubts(sides: Sequence[OverviewSide]) -> list[str]:
             f"Calls took far less time under the profiler than without it ({', '.join(shorter)}): the host was held "
             "up, or the clock was another; their raw bubbles are greyed, and the corrected ones are doubtful too."
         )
+    held = doubts_of([s.row for s in sides], [s.label for s in sides])
+    doubts += [f"{', '.join(named)}: {why}." for why, named in held.items()]
     for s in sides:
         row = s.row
         if row.status == "wrong":

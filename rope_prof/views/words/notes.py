@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rope_prof.analysis.run.endings import endings
-from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row, below_floor
+from rope_prof.analysis.run.rows import AGREE_WITHIN, INFLATION_LIMIT, Row
 from rope_prof.model.run import Run, Why
 from rope_prof.units import microseconds
 from rope_prof.views.words.labels import key_labels
@@ -13,6 +13,11 @@ from rope_prof.views.words.stopped import stopped_words
 
 #: Keys of one reason that are named one by one; of more only their number is told.
 FEW = 4
+BELOW_FLOOR = "less time than one pass over the bytes takes; look whether all work is done"
+BUSY_OVER_WALL = (
+    f"busy over {AGREE_WITHIN:.0%} longer in the capture than an unprofiled call takes: the capture is not to be "
+    "trusted"
+)
 _WHY: dict[Why, str] = {
     "precision": "by the precision",
     "budget": "by the budget",
@@ -36,11 +41,7 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
     other = sum(row.other_clock or 0 for row in rows)
     if other:
         lines.append(f"{other} of {sum(row.samples for row in rows)} samples were taken under another clock of the GPU")
-    under = [label for row, label in zip(rows, labels, strict=True) if below_floor(row)]
-    if under:
-        lines.append(
-            f"{', '.join(under)}: less device time than one pass over the bytes takes; look whether all work is done"
-        )
+    lines += [f"{', '.join(named)}: {why}" for why, named in doubts_of(rows, labels).items()]
     idle = [label for row, label in zip(rows, labels, strict=True) if row.kernels_per_call == 0 and row.mode == "eager"]
     if idle:
         lines.append(
@@ -62,6 +63,15 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
     if run.machine.device == "cpu":
         lines.append("recorded on a CPU: a kernel is a leaf operator; nothing here is a GPU figure")
     return lines
+
+
+def doubts_of(rows: Sequence[Row], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Why a time cannot be all of a call's, or a capture not be of it -> the labels of the rows of which that is so."""
+    found = {
+        BELOW_FLOOR: [label for row, label in zip(rows, labels, strict=True) if row.below_floor],
+        BUSY_OVER_WALL: [label for row, label in zip(rows, labels, strict=True) if row.busy_over_wall],
+    }
+    return {why: named for why, named in found.items() if named}
 
 
 def ending_notes(rows: Sequence[Row], *, precise: bool) -> list[str]:
