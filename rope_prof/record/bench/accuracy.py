@@ -71,7 +71,11 @@ def run_once(function: Function, call: Call, operation: Operation) -> Tensors:
 
     Errors: TypeError where it returns neither None nor as many tensors as the operation has outputs.
     """
-    result = function(*call.arguments)
+    return outputs_of(function(*call.arguments), call, operation)
+
+
+def outputs_of(result: Any, call: Call, operation: Operation) -> Tensors:
+    """The outputs where a path has returned `result` of `call`. Errors: as `run_once`."""
     names = [output.name for output in operation.outputs]
     if result is None:
         if len(call.written) != len(names):

@@ -53,9 +53,11 @@ class Ring:
 
     def take(self, calls: int, l2: L2 = "cold") -> list[tuple[Any, ...]]:
         """The arguments of the next `calls` calls; all on the first buffer where the L2 is to be hot."""
-        if l2 == "hot":
-            return [self.calls[0].arguments] * calls
-        return [self.calls[i].arguments for i in self._places(calls)]
+        return [made.arguments for made in self.next_calls(calls, l2)]
+
+    def next_calls(self, calls: int, l2: L2 = "cold") -> list[Made]:
+        """Those calls themselves."""
+        return [self.calls[i] for i in ([0] * calls if l2 == "hot" else self._places(calls))]
 
     def take_passes(self, calls: int) -> list[tuple[Any, ...]]:
         """The views of one pass of the next `calls` calls, of an operation that has them."""
@@ -149,15 +151,27 @@ def eager_subject(key: Key, call: Call, ring: Ring) -> Subject:
     return Subject(key.name, over(call, partial(ring.take, l2=key.l2)))
 
 
-def over(call: Call, take: Callable[[int], Sequence[tuple[Any, ...]]]) -> Callable[[int], Work]:
-    """`work` of a subject: `call` on each of the arguments that `take` gives for so many calls."""
+def over(
+    call: Call, take: Callable[[int], Sequence[tuple[Any, ...]]], keep: Callable[[Any], None] | None = None
+) -> Callable[[int], Work]:
+    """`work` of a subject: `call` on each of the arguments that `take` gives for so many calls.
+
+    `keep` is given what each call returns; no call can tell such a loop, which is not timed, from one that is.
+    """
 
     def work(calls: int) -> Work:
         batch = take(calls)
 
-        def run() -> None:
-            for arguments in batch:
-                call(*arguments)
+        if keep is None:
+
+            def run() -> None:
+                for arguments in batch:
+                    call(*arguments)
+        else:
+
+            def run() -> None:
+                for arguments in batch:
+                    keep(call(*arguments))
 
         return run
 

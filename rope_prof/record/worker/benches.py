@@ -6,27 +6,33 @@ they are checked (`watch`), and what is timed is held against them on new inputs
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
-from functools import partial
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rope_prof.errors import UsageError
 from rope_prof.kernels.lookup import operation
 from rope_prof.kernels.paths import path_of
-from rope_prof.model.run import Accuracy, Key
+from rope_prof.model.run import Accuracy, Case, Key
 from rope_prof.record.bench.bench import TorchBench
 from rope_prof.record.bench.copies import copied
 from rope_prof.record.bench.subjects import Call, warm_compiler
 from rope_prof.record.capture.capture import attach_profiler
 from rope_prof.record.device.devices import find_device
 from rope_prof.record.device.machine import machine
-from rope_prof.record.loop.timing import Subject
+from rope_prof.record.loop.describe import out_of_memory
+from rope_prof.record.loop.plan import GRAPH_CALLS
+from rope_prof.record.loop.timing import Subject, turn
 from rope_prof.record.worker.anew import outputs, require_anew
+from rope_prof.record.worker.audit import LEAST, Audit, Rota
 from rope_prof.record.worker.messages import Setup
 from rope_prof.record.worker.seal import Seal
-from rope_prof.record.worker.watch import DishonestPathError, differs, made_by, no_oracle, returned, watched
+from rope_prof.record.worker.watch import DishonestPathError, differs, made_by, no_oracle, watched
 
 TORCH_BENCH = f"{__name__}:torch_bench"
+#: Numbers of refills that no round has.
+NEW_VALUES = 1 << 20
 
 
 class WorkerBench(TorchBench):
@@ -44,11 +50,14 @@ class WorkerBench(TorchBench):
             measured = operation(self._word)
             path_of(measured, measured.paths[0])  # loads the baseline's code: it is among what nobody may replace
         self._seal = Seal()
-        self._checking = self._capturing = False
+        self._checking = self._capturing = self._listening = False
         self._asked: set[str] = set()
-        #: By name of the key: what is timed, and of a graph the arguments and the result of the last call in it.
-        self._timed: dict[str, tuple[Subject, tuple[Any, ...], Any]] = {}
-        self._last: tuple[tuple[Any, ...], Any] = ((), None)
+        #: By name of the key: what is timed, and of a graph the arguments of its calls and the result of the last.
+        self._timed: dict[str, tuple[Subject, list[tuple[Any, ...]], Any]] = {}
+        self._captured: tuple[list[tuple[Any, ...]], Any] = ([], None)
+        self._right: dict[str, Key] = {}
+        self._granted: dict[Case, Sequence[float]] = {}
+        self._rota, self._drawn = Rota(), 0
 
     def find_path(self, name: str) -> object:
         """The path called `name`. Errors: LookupError in one sentence; what its code raises as it is loaded."""
@@ -60,12 +69,14 @@ class WorkerBench(TorchBench):
 
     def listen(self) -> None:
         """Attach the profiler of the captures that come."""
+        self._listening = True
         attach_profiler(self.device, self.profiler)
 
     def open_case(self, case: Any) -> None:
         """Make the ring of `case`; graphs of the one before are freed with it."""
         self._timed.clear()
-        self._last = ((), None)
+        self._right.clear()
+        self._captured = ([], None)
         super().open_case(case)
 
     def check(self, key: Key) -> tuple[Accuracy, int]:
@@ -74,12 +85,15 @@ class WorkerBench(TorchBench):
         Errors: DishonestPathError names what a path does to look faster than it is.
         """
         found = self._watched_check(key)
+        self._granted.setdefault(key.case, self._limits[key.case].errors)
         if _foreign(key) and key.mode != "compile" and key.path not in self._asked:
             self._asked.add(key.path)
             with no_oracle():
                 self._held_call(key)
         self._check_timed(key, wrong=found[0].wrong)
         self._require_seal()
+        if _foreign(key) and not found[0].wrong:
+            self._right[key.name] = key
         return found
 
     def _held_call(self, key: Key) -> None:
@@ -123,54 +137,111 @@ class WorkerBench(TorchBench):
         return call, in_place
 
     def _kept(self, call: Call) -> Call:
-        """`call`, which keeps the arguments and the result of its last time: in a graph, where its outputs will be."""
+        """`call`, which keeps the arguments of all times, the result of its last: in a graph, where outputs will be."""
+        batch: list[tuple[Any, ...]] = []
 
         def run(*arguments: Any) -> Any:
             result = call(*arguments)
-            self._last = arguments, result
+            batch.append(arguments)
+            self._captured = batch, result
             return result
 
         return run
 
     def ready(self, key: Key) -> Subject:
         """`key` on the ring of the open case."""
+        if key.mode == "graph" and key.name in self._right and not self._listening and secrets.randbelow(2):
+            self._audited(key, least=1)
         self._capturing = key.mode == "graph"
         try:
             subject = super().ready(key)
         finally:
             self._capturing = False
-        self._timed[key.name] = (subject, *(self._last if key.mode == "graph" else ((), None)))
+        batch, result = self._captured if key.mode == "graph" else ([], None)
+        self._timed[key.name] = subject, batch[-GRAPH_CALLS:], result
         return subject
 
     def _check_timed(self, key: Key, *, wrong: bool) -> None:
-        """Hold what the timing loop, or the graph, makes of new inputs against a call on the same.
+        """Hold what the timing loop, or the graph, makes of new inputs against calls on the same.
 
-        A wrong path may well make the same of other positions, and is never ranked: it is not held to make it anew.
+        A wrong path may well make the same of other positions, and is never ranked: it is not held to more.
         """
-        if key.name not in self._timed or key.mode == "compile" or self._ring is None:
+        if key.name not in self._timed or self._ring is None:
             return
-        subject, arguments, result = self._timed[key.name]
+        held = _foreign(key) and not wrong
+        if held and key.mode != "compile":
+            arguments = self._ring.take(1, key.l2)[0]
+            own = next(one.fresh for one in self._ring.calls if one.arguments is arguments)
+            call, _ = super()._callable(key)
+            require_anew(call, self._baseline(key), arguments, own, lambda: self.refill(NEW_VALUES))
+        if key.mode == "graph":
+            self._check_graph(key)
+        if held:
+            self._audited(key, least=LEAST)
+
+    def _check_graph(self, key: Key) -> None:
+        """Hold the last call of the timed graph against a call on the same inputs."""
+        assert self._ring is not None
+        subject, batch, result = self._timed[key.name]
+        if key.l2 == "hot" and result is None:  # in place, again and again in one buffer
+            return
         call, _ = super()._callable(key)
-        refill = partial(self.refill, 1 << 20)
-        refill()
-        arguments = arguments or self._ring.take(1, key.l2)[0]
-        called = outputs(call, arguments)
-        if _foreign(key) and not wrong:
-            operation = self._ring.operation
-            own = next((one.fresh for one in self._ring.calls if one.arguments[0] is arguments[0]), ())
-            require_anew(call, path_of(operation, operation.paths[0]).call, arguments, own, refill)
-        refill()
-        work, kept = subject.work(subject.step), [result]
-        with returned(kept) if key.mode == "eager" else nullcontext():
-            work()
+        self.refill(NEW_VALUES)
+        called = outputs(call, batch[-1])
+        self.refill(NEW_VALUES)
+        subject.work(subject.step)()
         self.device.synchronize()
-        why = differs(made_by(kept[-1], arguments), called)
-        if why is not None and key.mode == "graph":
+        why = differs(made_by(result, batch[-1]), called)
+        if why is not None:
             raise DishonestPathError(
                 f"its graph does not what its calls do: {why}; is a launch left out where a stream is captured?"
             )
-        if why is not None:
-            raise DishonestPathError(f"its timed calls do not what its checked calls do: {why}")
+
+    def audits(self, name: str, number: int) -> Iterator[Subject]:
+        """What has the turn of the subject called `name` ahead of it in round `number`, if it is time to look."""
+        key = self._right.get(name)
+        if key is not None and self._rota.due(name, number):
+            yield from self._audit(key, least=1)
+            self.refill(number)
+
+    def _audit(self, key: Key, *, least: int) -> Iterator[Subject]:
+        """Every one of many calls of `key`, and of the graph that is timed where its buffers can tell."""
+        assert self._ring is not None
+        call, _ = super()._callable(key)
+        audit = Audit(
+            ring=self._ring,
+            l2=key.l2,
+            call=call,
+            baseline=self._baseline(key),
+            granted=self._granted[key.case],
+            refill=self._new_values,
+            synchronize=self.device.synchronize,
+        )
+        subject, batch, result = self._timed.get(key.name, (None, [], None))
+        try:
+            if key.mode != "graph":
+                yield from audit.stages(self.clock, least)
+                return
+            if subject is not None and result is None and key.l2 == "cold":
+                made = {tuple(map(id, one.arguments)): one for one in self._ring.calls}
+                calls = [made[tuple(map(id, arguments))] for arguments in batch]
+                audit.of_replay(subject.work(subject.step), calls, [None] * len(calls))
+            audit.of_capture()
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+
+    def _audited(self, key: Key, *, least: int) -> None:
+        for stage in self._audit(key, least=least):
+            turn(stage, 0, self.clock, self.device, wake=False)
+
+    def _new_values(self) -> None:
+        self._drawn += 1
+        self.refill(NEW_VALUES + self._drawn)
+
+    def _baseline(self, key: Key) -> Call:
+        operation = self.operations.of(key.case.operation)
+        return path_of(operation, operation.paths[0]).call
 
 
 def _foreign(key: Key) -> bool:

@@ -131,9 +131,13 @@ class Servant:
 
     def turn(self, asked: Turn) -> Taken:
         bench, subject = self._bench, self._subject(asked.size)
+        wake, audits = asked.wake, getattr(bench, "audits", lambda *_: ())
         with on_core(asked.core):
+            for stage in audits(subject.name, asked.round):
+                turn(stage, asked.round, bench.clock, bench.device, wake=False)
+                wake = True
             began = bench.clock()
-            samples = turn(subject, asked.round, bench.clock, bench.device, wake=asked.wake)
+            samples = turn(subject, asked.round, bench.clock, bench.device, wake=wake)
             return Taken(samples=tuple(samples), size=size_of(subject), began_ns=began, ended_ns=bench.clock())
 
     def listen(self) -> None:

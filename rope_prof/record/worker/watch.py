@@ -24,8 +24,6 @@ HOLD_NS = 20_000_000
 ORACLES = ("rope_prof.kernels.mrope.reference", "rope_prof.record.bench.accuracy")
 #: Functions of an operation that do.
 EXACT = ("exact",)
-#: Where the loop of a sample is.
-LOOP = "rope_prof.record.bench.subjects"
 
 
 class DishonestPathError(Exception):
@@ -141,23 +139,6 @@ def _foreign(frame: FrameType | None) -> str:
             return module
         frame = frame.f_back
     return ""
-
-
-@contextmanager
-def returned(kept: list[Any]) -> Iterator[None]:
-    """Into `kept` goes what calls of the timing loop return, which throws it away: no other frame stands between."""
-
-    def look(frame: FrameType, event: str, value: object) -> None:
-        caller = frame.f_back
-        if event == "return" and caller is not None and caller.f_globals.get("__name__") == LOOP:
-            kept.append(value)
-
-    before = sys.getprofile()
-    sys.setprofile(look)
-    try:
-        yield
-    finally:
-        sys.setprofile(before)
 
 
 def differs(timed: Sequence[torch.Tensor], called: Sequence[torch.Tensor]) -> str | None:

@@ -1,0 +1,174 @@
+"""Whether a path works in every call that is timed, not in those alone that are looked at one by one.
+
+Calls in a row, by a loop that none of them can tell from the timed one and on values that none has seen, are each held
+against the baseline's on the same values; so is every call of a graph that was captured as the timed one was. When that
+happens in a recording nobody can foresee (`Rota`). None of it runs while anything is timed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+
+from rope_prof.kernels.operation import Call, Tensors
+from rope_prof.model.run import L2
+from rope_prof.record.bench.accuracy import outputs_of, run_once
+from rope_prof.record.bench.copies import copied, mapped
+from rope_prof.record.bench.subjects import Ring, over, replays
+from rope_prof.record.loop.plan import GRAPH_CALLS
+from rope_prof.record.loop.timing import Clock, Subject, Work
+from rope_prof.record.worker.watch import DishonestPathError
+
+Function = Callable[..., Any]
+#: Calls in a row that are looked at: work that is left out in one of so many, or of fewer, is found for certain.
+CALLS = 64
+#: Once the rounds are done so many are, however long they take.
+LEAST = 8
+#: No more are begun once it took so long, or would take so much memory at once.
+LONGEST_NS, AT_ONCE_BYTES = 200_000_000, 1 << 27
+#: Of a call that was made no more elements lie further from the baseline's than both may err, of whole numbers, where
+#: a tie may fall either way, than the second; of one left out most do, but for what it leaves as it was anyway.
+SHARE, WHOLE_SHARE = 1e-3, 0.1
+
+
+@dataclass(slots=True)
+class Rota:
+    """In which rounds a path is looked at: one of the first three that its process takes, and ever fewer after it."""
+
+    below: Callable[[int], int] = secrets.randbelow
+    _due: dict[str, int] = field(default_factory=dict)
+
+    def due(self, name: str, number: int) -> bool:
+        """Whether the path called `name` is, ahead of its turn in round `number`."""
+        due = self._due.setdefault(name, number + self.below(3))
+        if number < due:
+            return False
+        self._due[name] = number + 1 + self.below(2 * (number + 2))
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """One path on the calls of `ring`. `granted`: how far each output of an honest one may lie from the baseline's.
+
+    `refill` gives the calls of the ring values that were not there before. Errors of each method: DishonestPathError.
+    """
+
+    ring: Ring
+    l2: L2
+    call: Function
+    baseline: Function
+    granted: Sequence[float]
+    refill: Callable[[], None]
+    synchronize: Callable[[], None]
+
+    def stages(self, clock: Clock, least: int) -> Iterator[Subject]:
+        """What the timing loop is given in the place of the path: `CALLS` calls, or `least` where they take long."""
+        fit = max(1, AT_ONCE_BYTES // max(1, self.ring.buffer_bytes))
+        at_once, begun, done = 1 if self.l2 == "hot" else min(len(self.ring), CALLS, fit), clock(), 0
+        while done < CALLS and (done < least or clock() - begun < LONGEST_NS):
+            stage = _Stage(self, done)
+            yield Subject("", stage.work, calls=at_once, waits=True)
+            stage.require()
+            done = stage.done
+
+    def of_capture(self) -> None:
+        """Every call of a graph that is captured anew, and kept: what each makes has memory of its own there."""
+        made = self.ring.next_calls(GRAPH_CALLS, self.l2)
+        kept: list[Any] = []
+
+        def run(*arguments: Any) -> Any:
+            result = self.call(*arguments)
+            kept.append(result)
+            return result
+
+        work = replays(run, _arguments(made, GRAPH_CALLS))
+        if self.l2 == "cold" or kept[-1] is not None:  # else all work in one place, one after the other
+            self.of_replay(work(GRAPH_CALLS), made, kept[-GRAPH_CALLS:])
+
+    def of_replay(self, replay: Work, made: Sequence[Call], results: Sequence[Any]) -> None:
+        """The calls of a graph by what a replay leaves, each in its own buffer or in the last that has that place.
+
+        Of results whose memory a later call of the graph has taken, None stands there, and `made` works in place.
+        """
+        self.refill()
+        wanted = self.wanted(made)
+        replay()
+        self.synchronize()
+        self.require(made, results, wanted, "its graph does not what its calls do")
+
+    def wanted(self, made: Sequence[Call]) -> list[Tensors]:
+        """What the baseline makes of the same."""
+        return [run_once(self.baseline, copied(each), self.ring.operation) for each in made]
+
+    def require(
+        self, made: Sequence[Call], results: Sequence[Any], wanted: Sequence[Tensors], what: str, done: int = 0
+    ) -> None:
+        """DishonestPathError where one of the calls `made`, the first of them after `done` others, was not."""
+        operation, later = self.ring.operation, set[int]()
+        for place in reversed(range(len(made))):
+            got = outputs_of(results[place], made[place], operation)
+            places = {each.data_ptr() for each in got if each.numel()}
+            if places & later:
+                continue
+            later |= places
+            for output, mine, theirs, limit in zip(operation.outputs, got, wanted[place], self.granted, strict=True):
+                share = off_share(mine, theirs, limit)
+                if share > (SHARE if theirs.is_floating_point() else WHOLE_SHARE):
+                    raise DishonestPathError(
+                        f"{what}: of {done + place + 1} in a row the last leaves {100 * share:.3g} % of "
+                        f"{output.name!r} other than the baseline; is work left out in some calls?"
+                    )
+
+
+@dataclass(slots=True)
+class _Stage:
+    """A sample whose calls are held against the baseline's; one that is taken again has values of its own."""
+
+    audit: Audit
+    done: int
+    made: list[Call] = field(default_factory=list)
+    wanted: list[Tensors] = field(default_factory=list)
+    kept: list[Any] = field(default_factory=list)
+
+    def work(self, calls: int) -> Work:
+        """`calls` calls on new values."""
+        self.require()
+        self.audit.refill()
+        self.made = self.audit.ring.next_calls(calls, self.audit.l2)
+        self.wanted, self.kept = self.audit.wanted(self.made), []
+        return over(self.audit.call, partial(_arguments, self.made), partial(_keep, self.kept))(calls)
+
+    def require(self) -> None:
+        """DishonestPathError where one of those that were made last was not."""
+        if self.made:
+            what = "its timed calls do not what its checked calls do"
+            self.audit.require(self.made, self.kept, self.wanted, what, self.done)
+            self.done += len(self.made)
+        self.made = []
+
+
+def _arguments(made: Sequence[Call], calls: int) -> list[tuple[Any, ...]]:
+    return [each.arguments for each in made[:calls]]
+
+
+def _keep(kept: list[Any], result: Any) -> None:
+    """Copies of what a call returned: the next may give the same buffers again."""
+    kept.append(mapped(result, lambda each: each.clone() if isinstance(each, torch.Tensor) else each))
+
+
+def off_share(got: torch.Tensor, want: torch.Tensor, limit: float) -> float:
+    """The part of `got` that lies over twice `limit` off `want`, of whole numbers more than one as well."""
+    if got.shape != want.shape:
+        return 1.0
+    if not got.numel():
+        return 0.0
+    granted = 2 * limit if want.is_floating_point() else max(1.0, 2 * limit)
+    mine, theirs = got.detach().double(), want.detach().double()
+    alike = (mine == theirs) | (mine.isnan() & theirs.isnan()) | ((mine - theirs).abs() <= granted)
+    return 1.0 - float(alike.double().mean())

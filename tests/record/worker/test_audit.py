@@ -1,0 +1,225 @@
+"""Every call that is timed is made: work left out in some is found in loops and in graphs, and honest paths pass."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rope_prof.kernels.lookup import operation
+from rope_prof.kernels.paths import path_of
+
+from rope_prof.model.run import Case, Key
+from rope_prof.record.bench.accuracy import limits
+from rope_prof.record.bench.subjects import Ring
+from rope_prof.record.device.devices import CpuDevice
+from rope_prof.record.loop.timing import turn
+from rope_prof.record.worker import audit
+from rope_prof.record.worker.audit import CALLS, Audit, Rota, off_share
+from rope_prof.record.worker.benches import WorkerBench
+from rope_prof.record.worker.messages import Setup
+from rope_prof.record.worker.watch import DishonestPathError
+from tests.record.tapes import taped
+from tests.runs import CASE
+
+#: A case whose calls are quick.
+FEW = replace(CASE, values=tuple((name, 3 if name == "tokens" else value) for name, value in CASE.values))
+OPERATIONS = ("mrope", "mrope-kv", "rmsnorm-quant", "silu-mul", "column-amax")
+
+
+def audited(name: str, path: Callable[..., Any], *, l2: str = "cold", buffers: int = 3, graph: bool = False) -> None:
+    """Look at `path` as one of the operation called `name`."""
+    measured = operation(name)
+    case = {axis.name: (axis.usual("cpu", quick=True) or axis.choices)[0] for axis in measured.axes} | {
+        measured.swept: 3
+    }
+    known = Case(values=tuple(case.items()), operation=CASE.operation)
+    one = Ring(measured, known, CpuDevice(), 0)
+    ring = Ring(measured, known, CpuDevice(l2_bytes=one.buffer_bytes * buffers // 3), 0)
+    assert len(ring) == buffers
+    drawn = iter(range(1000))
+    looked = Audit(
+        ring=ring,
+        l2=l2,  # type: ignore[arg-type]
+        call=path,
+        baseline=path_of(measured, measured.paths[0]).call,
+        granted=limits(measured, case, ring.calls[0]).errors,
+        refill=lambda: ring.refill(next(drawn)),
+        synchronize=lambda: None,
+    )
+    if graph:
+        looked.of_capture()
+        return
+    for stage in looked.stages(lambda: 0, 1):
+        turn(stage, 0, iter(range(1 << 20)).__next__, CpuDevice(), wake=False)
+
+
+def of(name: str) -> Callable[..., Any]:
+    measured = operation(name)
+    return path_of(measured, measured.paths[0]).call
+
+
+def in_place(q: Any, k: Any, *more: Any) -> None:
+    for place, new in zip((q, k), of("mrope")(q, k, *more), strict=True):
+        place.copy_(new)
+
+
+@pytest.fixture(autouse=True)
+def _tapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "replays", taped)
+
+
+@pytest.mark.parametrize("l2", ["cold", "hot"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_paths_that_ship_are_honest(name: str, l2: str) -> None:
+    audited(name, of(name), l2=l2)
+    audited(name, of(name), l2=l2, graph=True, buffers=28)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("l2", ["cold", "hot"])
+def test_honest_paths_in_place_and_in_one_buffer_pass(l2: str, graph: bool) -> None:
+    kept: list[torch.Tensor] = []
+
+    def in_one_buffer(*arguments: Any) -> list[torch.Tensor]:
+        made = of("mrope")(*arguments)
+        kept.extend(torch.empty_like(each) for each in made[len(kept) :])
+        return [place.copy_(new) for place, new in zip(kept, made, strict=True)]
+
+    audited("mrope", in_place, l2=l2, graph=graph, buffers=28)
+    audited("mrope", in_one_buffer, l2=l2, graph=graph, buffers=28)
+
+
+@dataclass
+class Lazy:
+    """Works in all calls but each `period`-th, where it does what `instead` does."""
+
+    period: int
+    work: Callable[..., Any]
+    instead: Callable[..., Any]
+    count: int = 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.count += 1
+        return (self.work if self.count % self.period else self.instead)(*arguments)
+
+
+def fresh(q: torch.Tensor, k: torch.Tensor, *_: Any) -> Any:
+    return torch.empty_like(q), torch.empty_like(k)
+
+
+@pytest.mark.parametrize(("work", "instead"), [(of("mrope"), fresh), (in_place, lambda *_: None)])
+@pytest.mark.parametrize(("period", "buffers"), [(2, 1), (7, 1), (7, 28), (28, 28), (CALLS, 28)])
+def test_work_left_out_in_some_calls_is_found_for_certain(
+    work: Callable[..., Any], instead: Callable[..., Any], period: int, buffers: int
+) -> None:
+    with pytest.raises(DishonestPathError, match=r"its timed calls do not what its checked calls do: of .* in a row"):
+        audited("mrope", Lazy(period, work, instead), buffers=buffers)
+
+
+@pytest.mark.parametrize(("work", "instead"), [(of("mrope"), fresh), (in_place, lambda *_: None)])
+def test_and_in_some_calls_of_a_graph(work: Callable[..., Any], instead: Callable[..., Any]) -> None:
+    for period in (2, 7, 14):
+        with pytest.raises(DishonestPathError, match=r"its graph does not what its calls do: of .* in a row"):
+            audited("mrope", Lazy(period, work, instead), buffers=28, graph=True)
+
+
+def test_a_path_is_looked_at_in_one_of_its_first_rounds_and_ever_more_seldom() -> None:
+    for chance in (lambda _: 0, lambda below: below - 1, lambda below: below // 2):
+        rota = Rota(below=chance)
+        due = [number for number in range(40, 140) if rota.due("a", number)]
+        assert due[0] in {40, 41, 42}
+        assert len(due) < 8 or chance(9) == 0
+    assert {next(n for n in range(3) if rota.due(str(i), n)) for i, rota in enumerate(Rota() for _ in range(99))} == {
+        0,
+        1,
+        2,
+    }
+
+
+def test_elements_that_are_off_are_counted() -> None:
+    one = torch.tensor([1.0, 2.0, float("nan"), float("inf")])
+    assert off_share(one, one.clone(), 0.0) == 0.0
+    assert off_share(torch.tensor([1.0, 2.3, 0.0, float("inf")]), one, 0.1) == 0.5
+    assert off_share(torch.tensor([1, 3]), torch.tensor([1, 2]), 0.0) == 0.0
+    assert off_share(torch.tensor([1, 4]), torch.tensor([1, 2]), 0.0) == 0.5
+    assert off_share(one[:2], one, 9.0) == 1.0
+    assert off_share(one[:0], one[:0], 0.0) == 0.0
+
+
+MODULE = """
+from rope_prof.kernels.mrope.unfused import unfused
+
+def honest(*arguments):
+    return unfused(*arguments)
+
+def in_place(q, k, *more):
+    for place, new in zip((q, k), unfused(q, k, *more), strict=True):
+        place.copy_(new)
+
+count = [0]
+
+def not_in_some_captures(q, k, *more):
+    count[0] += CAPTURING == [True]
+    if CAPTURING and count[0] % 7 == 0:
+        return None
+    in_place(q, k, *more)
+
+def timed_alone(q, k, *more):
+    count[0] += CAPTURING == [True]
+    if not (CAPTURING and 28 < count[0] <= 56):
+        in_place(q, k, *more)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed(CpuDevice):
+    """A CPU with a cache of its own to flush."""
+
+    l2_bytes: int | None = 1
+
+    def flush(self) -> None: ...
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerBench:
+    (tmp_path / "audited_paths.py").write_text("from tests.record.tapes import CAPTURING\n" + MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "audited_paths", raising=False)
+    monkeypatch.setattr("rope_prof.record.bench.subjects.replays", taped)
+    monkeypatch.setattr("rope_prof.record.worker.benches.secrets.randbelow", lambda _: 0)
+    made = WorkerBench(Setup(bench="", device="cpu", seed=0, calls=2))
+    made.device = Flushed()  # type: ignore[assignment]
+    made.open_case(FEW)
+    return made
+
+
+def timed(bench: WorkerBench, name: str, mode: str) -> None:
+    key = Key(case=FEW, path=f"audited_paths:{name}", mode=mode, l2="cold")  # type: ignore[arg-type]
+    bench.check(key)
+    subject = bench.ready(key)
+    subject.work(1 if mode == "eager" else 28)()
+    for number in range(3):
+        for stage in bench.audits(key.name, number):
+            turn(stage, number, bench.clock, bench.device, wake=False)
+    bench.check(key)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("name", ["honest", "in_place"])
+def test_a_worker_finds_honest_paths_honest(bench: WorkerBench, name: str, mode: str) -> None:
+    timed(bench, name, mode)
+
+
+def test_a_worker_finds_what_is_left_out_of_captures(bench: WorkerBench) -> None:
+    with pytest.raises(DishonestPathError, match="its graph does not what its calls do"):
+        timed(bench, "not_in_some_captures", "graph")
+
+
+def test_of_a_path_in_place_the_very_graph_that_is_timed_is_held(bench: WorkerBench) -> None:
+    with pytest.raises(DishonestPathError, match="its graph does not what its calls do"):
+        timed(bench, "timed_alone", "graph")
