@@ -3,7 +3,7 @@
 The kernel: a program takes a few tokens and a run of heads that may cross from q into k, loads all of its rows with
 128-bit accesses before anything else, fetches cos and sin in vectors straight into the layout of the rows (no shared
 memory, no barrier), turns in fp32 and rounds once. Strides, token count and table length are run-time values; how the
-work is cut depends on the length of the call, three of which serve all. On compute capability 9 and up it overlaps its
+work is cut depends on the length of the call, a few of which serve all. On compute capability 9 and up it overlaps its
 launch with its predecessor's end (programmatic dependent launch).
 
 The call: `fused` is the torch operator `rope_prof::mrope_`, and two operators under torch.compile (`operator`); eager
@@ -34,10 +34,12 @@ from rope_prof.kernels.mrope.turning import (
     BEFORE_ROWS,
     GUESSED,
     TABLE_BEFORE_WAIT,
-    cos_sin_held,
+    any_of,
+    asked_first,
     cos_sin_of,
     positions_guessed,
     positions_of,
+    rows_found,
     turned,
     turning_constants,
     where_also,
@@ -70,6 +72,34 @@ def _rows(
     is_q = head < Q_HEADS
     base = tl.where(is_q, q_ptr, k_ptr - Q_HEADS * HEAD_DIM) + head * HEAD_DIM
     return base + token * (tl.where(is_q, stride_q, stride_k).to(tl.int64) * ALIGN)
+
+
+@triton.jit
+def _store_turned(
+    ats,
+    masks,
+    firsts,
+    seconds,
+    cos,
+    sin,
+    PAIRS: tl.constexpr,
+    NEOX: tl.constexpr,
+    BLOCK_TOKENS: tl.constexpr,
+    BLOCK_HEADS: tl.constexpr,
+):
+    """Each head's lanes, turned, to where they came from."""
+    BLOCK_PAIRS: tl.constexpr = triton.next_power_of_2(PAIRS)
+    for j in tl.static_range(BLOCK_HEADS):
+        at, mask = ats[j], masks[j]
+        if NEOX:
+            first, second = turned(firsts[j], seconds[j], cos, sin)
+            tl.store(at, first.to(at.dtype.element_ty), mask=mask)
+            tl.store(at + PAIRS, second.to(at.dtype.element_ty), mask=mask)
+        else:
+            first, second = tl.split(firsts[j].reshape(BLOCK_TOKENS, BLOCK_PAIRS, 2))
+            first, second = turned(first, second, cos, sin)
+            out = tl.join(first, second).reshape(BLOCK_TOKENS, 2 * BLOCK_PAIRS)
+            tl.store(at, out.to(at.dtype.element_ty), mask=mask)
 
 
 @triton.jit(
@@ -116,7 +146,8 @@ def _mrope_kernel(
     if OVERLAP and TRIGGER_FIRST:
         tl.extra.cuda.gdc_launch_dependents()
     if EARLY == 2:
-        t, h, w = positions_guessed(positions_ptr, stride_position, token, live)
+        t, h, w = positions_guessed(positions_ptr, stride_position, token, live, OVERLAP)
+        rows_found(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS, OVERLAP)
     if EARLY == 3:  # the caller has said that no kernel which may still run writes these
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
@@ -149,25 +180,19 @@ def _mrope_kernel(
 
     if EARLY == 0:
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
-    if EARLY < 2:
+    if EARLY < 3:
+        if EARLY == 2:
+            asked_first(OVERLAP)
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
     if EARLY == 2:
-        cos, sin = cos_sin_held(
-            positions_ptr, stride_position, token, live, table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS,
-            H_PAIRS, OVERLAP,
-        )  # fmt: skip
-
-    for j in tl.static_range(BLOCK_HEADS):
-        at, mask = ats[j], masks[j]
-        if NEOX:
-            first, second = turned(firsts[j], seconds[j], cos, sin)
-            tl.store(at, first.to(at.dtype.element_ty), mask=mask)
-            tl.store(at + PAIRS, second.to(at.dtype.element_ty), mask=mask)
-        else:
-            first, second = tl.split(firsts[j].reshape(BLOCK_TOKENS, BLOCK_PAIRS, 2))
-            first, second = turned(first, second, cos, sin)
-            out = tl.join(first, second).reshape(BLOCK_TOKENS, 2 * BLOCK_PAIRS)
-            tl.store(at, out.to(at.dtype.element_ty), mask=mask)
+        asked_first(OVERLAP)
+        new_t, new_h, new_w = positions_of(positions_ptr, stride_position, token, live)
+    _store_turned(ats, masks, firsts, seconds, cos, sin, PAIRS, NEOX, BLOCK_TOKENS, BLOCK_HEADS)
+    if EARLY == 2:  # noqa: SIM102, decided when it is compiled
+        # The guess was wrong: what was stored is overwritten, from the rows that are still held.
+        if any_of((new_t ^ t) | (new_h ^ h) | (new_w ^ w), cos):
+            cos, sin = cos_sin_of(table_ptr, new_t, new_h, new_w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+            _store_turned(ats, masks, firsts, seconds, cos, sin, PAIRS, NEOX, BLOCK_TOKENS, BLOCK_HEADS)
 
 
 #: For whoever compiles it for another card, or counts what has been compiled.
@@ -195,8 +220,9 @@ def blocks(shape: MropeShape, itemsize: int, length: Length = "long") -> Blocks:
     tokens = max(1, _WARPS * 32 * (16 // itemsize) // lanes)
     if length != "long":
         heads = divisor(shape.heads, max(1, _SHORT_ROWS // tokens))
-        early = GUESSED if length == "decode" and shape.order != "interleaved" else BEFORE_ROWS
-        return Blocks(tokens, heads, early=early, trigger_first=length == "decode")
+        few = length in ("step", "decode")
+        early = GUESSED if few and shape.order != "interleaved" else BEFORE_ROWS
+        return Blocks(tokens, heads, early=early, trigger_first=few)
     even = [n for n in range(5, 9) if shape.heads % n == 0]
     programs = max(1, round(shape.heads / _HEADS_A_PROGRAM))
     heads = min(even, key=lambda n: (abs(n - _HEADS_A_PROGRAM), -n)) if even else -(-shape.heads // programs)
@@ -313,7 +339,7 @@ def launch(
         n % vector == 0 for n in (q.stride(0), k.stride(0), shape.head_dim)
     )
     overlap = overlap and q.is_cuda and torch.version.hip is None and torch.cuda.get_device_capability(q.device)[0] >= 9
-    cuts = [how] if how else [blocks(shape, itemsize, length) for length in LENGTHS]
+    cuts = [how] if how else list(dict.fromkeys(blocks(shape, itemsize, length) for length in LENGTHS))
     cut = how or blocks(shape, itemsize, length_of(tokens * shape.heads))
     every = {
         one: constants(shape, one, itemsize, aligned=aligned, overlap=overlap, settled=settled) for one in (*cuts, cut)

@@ -5,8 +5,10 @@ where anything is written.
 
 A kernel that overlaps its predecessor's end may touch nothing that one may still write before it has waited. What lies
 on the way to the first product are two loads, each waiting for the one before: positions, then rows of the table. A
-*guess* takes the first ahead of the wait and is held against the positions once they are settled: nothing is taken for
-granted, and where it holds, the table is asked for at once. Measured by `benchmarks/cuts.py`.
+*guess* takes the first ahead of the wait, and what follows from it is worked out there too. Behind the wait rows are
+turned by it and stored at once; then it is held against the positions, which have arrived meanwhile, and where it was
+another, the same program stores again over what it wrote: nothing is taken for granted, nobody else reads before the
+kernel has ended, and the comparison is in nobody's way. Measured by `benchmarks/cuts.py`.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ import triton
 import triton.language as tl
 from rope_prof.kernels.mrope.shape import MropeShape
 
-#: The constant EARLY: positions (and slots) are read behind the rows, ahead of them, or guessed ahead of the wait; or,
-#: where the caller has said that nobody still writes them, read ahead of the wait, and the table too.
+#: The constant EARLY: positions (and slots) are read behind the rows (the rotary kernel alone), ahead of them, or
+#: guessed ahead of the wait; or, where the caller says that nobody still writes them, read ahead of it, the table too.
 AFTER_ROWS, BEFORE_ROWS, GUESSED, TABLE_BEFORE_WAIT = range(4)
 #: `MropeShape.order` as the kernels' constant ORDER.
 _ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
@@ -52,57 +54,41 @@ def positions_of(positions_ptr, stride_position, token, live):
 
 
 @triton.jit
-def positions_guessed(positions_ptr, stride_position, token, live):
-    """What `positions_of` gives, ahead of the wait, while they may still be written: the L1 keeps none of it."""
+def guessed(at, live, other, OVERLAP: tl.constexpr):
+    """int64 of `at` ahead of the wait, while it may still be written: the L1 keeps none of it.
+
+    What is loaded here is what is used and what is held against the settled value: no compiler loads it again.
+    """
+    value = tl.load(at, mask=live, other=other, cache_modifier=".cg").to(tl.int64)
+    if OVERLAP:
+        value = tl.inline_asm_elementwise("mov.b64 $0, $1;", "=l,l", [value], dtype=tl.int64, is_pure=False, pack=1)
+    return value
+
+
+@triton.jit
+def positions_guessed(positions_ptr, stride_position, token, live, OVERLAP: tl.constexpr):
+    """What `positions_of` gives, `guessed`."""
     at = positions_ptr + token
     last = at + 2 * stride_position.to(tl.int64)
-    t = tl.load(at, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
-    h = tl.load(at + stride_position, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
-    w = tl.load(last, mask=live, other=0, cache_modifier=".cg").to(tl.int64)
-    return t, h, w
+    t = guessed(at, live, 0, OVERLAP)
+    return t, guessed(at + stride_position, live, 0, OVERLAP), guessed(last, live, 0, OVERLAP)
 
 
 @triton.jit
-def _asked_first():
+def asked_first(OVERLAP: tl.constexpr):
     """What has been loaded is asked for ahead of what follows; the compiler would have the longest chain begin. Within
     a warp it costs no instruction."""
-    tl.inline_asm_elementwise("bar.warp.sync 0xffffffff; // dummy $0", "=r", [], dtype=tl.int32, is_pure=False, pack=1)
+    if OVERLAP:
+        tl.inline_asm_elementwise(
+            "bar.warp.sync 0xffffffff; // dummy $0", "=r", [], dtype=tl.int32, is_pure=False, pack=1
+        )
 
 
 @triton.jit
-def cos_sin_held(
-    positions_ptr,
-    stride_position,
-    token,
-    live,
-    table_ptr,
-    t,
-    h,
-    w,
-    max_position,
-    pair,
-    ORDER: tl.constexpr,
-    PAIRS: tl.constexpr,
-    T_PAIRS: tl.constexpr,
-    H_PAIRS: tl.constexpr,
-    OVERLAP: tl.constexpr,
-):
-    """cos and sin at the guessed (t, h, w), or where one is not the token's position, at that; after the wait.
-
-    Selected, not branched: what decides is then in the lanes that it decides for, and the compiler has no reason to
-    load a guess twice, of which one would be held against the positions and the other one taken for the table.
-    """
-    if OVERLAP:
-        _asked_first()
-    cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
-    if OVERLAP:
-        _asked_first()
-    new_t, new_h, new_w = positions_of(positions_ptr, stride_position, token, live)
-    differ = ((new_t ^ t) | (new_h ^ h) | (new_w ^ w)) != 0
-    new_cos, new_sin = cos_sin_of(
-        table_ptr, new_t, new_h, new_w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS, differ
-    )
-    return tl.where(differ, new_cos, cos), tl.where(differ, new_sin, sin)
+def any_of(differences, cos):
+    """Whether one of the int64 is not 0. `cos` has them compared in the lanes that took the table's rows (no cosine is
+    2): in others the compiler would load the guess again, and another one may then be compared than was taken."""
+    return tl.max(tl.where(differences != 0, 1, tl.where(cos == 2.0, 1, 0))) != 0
 
 
 @triton.jit
@@ -117,19 +103,13 @@ def cos_sin_of(
     PAIRS: tl.constexpr,
     T_PAIRS: tl.constexpr,
     H_PAIRS: tl.constexpr,
-    wanted=True,
 ):
     """cos and sin of each pair; NaN for a token with a position outside the table, which must hold < 2^31 elements.
-
-    Nothing is loaded where they are not `wanted`.
 
     The row of each pair is found once for every phase of the order (pair i takes phase i % 1, 2 or 3): within a phase
     it changes only at section borders, so that four neighbouring pairs load as one vector.
     """
-    known = _below(t, max_position) & _below(h, max_position) & _below(w, max_position)
-    if triton.next_power_of_2(PAIRS) != PAIRS:
-        known = known & (pair < PAIRS)
-    known = known & wanted
+    known = _known(t, h, w, max_position, pair, PAIRS)
     t, h, w = t.to(tl.int32), h.to(tl.int32), w.to(tl.int32)
     row_0, row_1, row_2 = _rows(t, h, w, pair, ORDER, T_PAIRS, H_PAIRS)
     cos_0, sin_0 = _row(table_ptr, row_0, known, pair, PAIRS)
@@ -140,6 +120,32 @@ def cos_sin_of(
     if ORDER == 2:
         cos_2, sin_2 = _row(table_ptr, row_2, known, pair, PAIRS)
     return _of_phase(pair, cos_0, cos_1, cos_2, ORDER), _of_phase(pair, sin_0, sin_1, sin_2, ORDER)
+
+
+@triton.jit
+def rows_found(
+    table_ptr, t, h, w, max_position, pair, ORDER: tl.constexpr, PAIRS: tl.constexpr, T_PAIRS: tl.constexpr,
+    H_PAIRS: tl.constexpr, OVERLAP: tl.constexpr,
+):  # fmt: skip
+    """Where `cos_sin_of` will look is worked out here, ahead of the wait, and not behind it, where it is in the way.
+
+    Nothing is read: these loads are for a table of -2^31 positions, which no compiler knows that no caller has.
+    """
+    if OVERLAP:
+        never = where_also(_known(t, h, w, max_position, pair, PAIRS), max_position == -2147483648)
+        row_0, row_1, _ = _rows(t.to(tl.int32), h.to(tl.int32), w.to(tl.int32), pair, ORDER, T_PAIRS, H_PAIRS)
+        tl.load(table_ptr + (row_0 * (2 * PAIRS) + pair), mask=never, volatile=True)
+        if ORDER != 1:
+            tl.load(table_ptr + (row_1 * (2 * PAIRS) + pair), mask=never, volatile=True)
+
+
+@triton.jit
+def _known(t, h, w, max_position, pair, PAIRS: tl.constexpr):
+    """Whether all three positions lie in the table, and the pair among those that are turned."""
+    known = _below(t, max_position) & _below(h, max_position) & _below(w, max_position)
+    if triton.next_power_of_2(PAIRS) != PAIRS:
+        known = known & (pair < PAIRS)
+    return known
 
 
 @triton.jit

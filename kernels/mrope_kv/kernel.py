@@ -12,10 +12,12 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 from rope_prof.kernels.mrope.turning import (
-    cos_sin_held,
+    any_of,
+    asked_first,
     cos_sin_of,
     positions_guessed,
     positions_of,
+    rows_found,
     turned,
     where_also,
 )
@@ -59,87 +61,105 @@ def slot_at(slot, stride_slot, stride_page, PAGE: tl.constexpr, ALIGN: tl.conste
 
 
 @triton.jit
+def _found(pointers):
+    """These are worked out here and not later; the prefetch is for a null pointer, so that there is none."""
+    tl.inline_asm_elementwise(
+        "{ .reg .pred p; setp.eq.u64 p, $8, 0; @p prefetch.global.L2 [$8]; } // $0",
+        "=r,=r,=r,=r,=r,=r,=r,=r,l,l,l,l,l,l,l,l", [pointers.to(tl.int64)], dtype=tl.int32, is_pure=False, pack=8,
+    )  # fmt: skip
+
+
+@triton.jit
+def _loaded(rows, lane, live, head, HEADS: tl.constexpr, BLOCK: tl.constexpr, D: tl.constexpr, END: tl.constexpr):
+    """Lanes below END of BLOCK heads of each token, head by head; `rows` point to the first lane of `head`."""
+    found = ()
+    for j in tl.static_range(BLOCK):
+        mask = live
+        if HEADS % BLOCK != 0:
+            mask = where_also(mask, head + j < HEADS)
+        if lane.shape[1] != END:
+            mask = mask & (lane < END)
+        found = found + (tl.load(rows + j * D + lane, mask=mask),)  # type: ignore[assignment]
+    return found
+
+
+@triton.jit
+def _factors(
+    scale_ptr, token, stride_token, head, stride_head, live, HEADS: tl.constexpr, BLOCK: tl.constexpr,
+    SCALES: tl.constexpr,
+):  # fmt: skip
+    """One over the scale of each of BLOCK heads, asked for beside the rows."""
+    found = ()
+    for j in tl.static_range(BLOCK if SCALES == 2 else 1):
+        mask = live
+        if HEADS % BLOCK != 0:
+            mask = where_also(mask, head + j < HEADS)
+        if SCALES > 0:
+            found = found + (factor_of(scale_ptr, token, stride_token, head + j, stride_head, mask),)  # type: ignore[assignment]
+        else:
+            found = found + (1.0,)  # type: ignore[assignment]
+    return found
+
+
+@triton.jit
+def _copy(
+    to_rows, to_head, rows, factors, head, write, HEADS: tl.constexpr, BLOCK: tl.constexpr, D: tl.constexpr,
+    SCALES: tl.constexpr, ROUND: tl.constexpr,
+):  # fmt: skip
+    """BLOCK heads as they are to `to_rows`, `to_head` apart, where `write`."""
+    lane = tl.arange(0, triton.next_power_of_2(D))[None, :]
+    for j in tl.static_range(BLOCK):
+        mask = write
+        if HEADS % BLOCK != 0:
+            mask = where_also(mask, head + j < HEADS)
+        if triton.next_power_of_2(D) != D:
+            mask = mask & (lane < D)
+        if SCALES == 0:
+            tl.store(to_rows + j * to_head + lane, rows[j], mask=mask)
+        else:
+            factor = factors[j if SCALES == 2 else 0]
+            put(to_rows + j * to_head + lane, rows[j].to(tl.float32), factor, mask, SCALES, ROUND)
+
+
+@triton.jit
 def _turn(
-    rows,
     to_rows,
     to_head,
     keep_rows,
+    firsts,
+    seconds,
+    tails,
+    factors,
+    cos,
+    sin,
     head,
     live,
     write,
-    scale_ptr,
-    scale_token,
-    scale_head,
-    positions_ptr,
-    stride_position,
-    table_ptr,
-    max_position,
-    token,
-    t,
-    h,
-    w,
-    cos,
-    sin,
     HEADS: tl.constexpr,
     BLOCK: tl.constexpr,
     D: tl.constexpr,
     PAIRS: tl.constexpr,
-    T_PAIRS: tl.constexpr,
-    H_PAIRS: tl.constexpr,
-    ORDER: tl.constexpr,
     NEOX: tl.constexpr,
     BLOCK_TOKENS: tl.constexpr,
-    EARLY: tl.constexpr,
-    OVERLAP: tl.constexpr,
     WHOLE: tl.constexpr,
     KEEP: tl.constexpr,
     SCALES: tl.constexpr,
     ROUND: tl.constexpr,
 ):
-    """Turn BLOCK heads from `rows` (pointers to the first lane of each token's `head`) into `to_rows`, `to_head` apart.
+    """Turn BLOCK heads that have been loaded into `to_rows`, `to_head` apart, where `write`.
 
-    `live` tokens are read and `write` ones written. WHOLE: lanes that are not turned are written too; KEEP: everything
-    turned goes to `keep_rows` as well, unscaled.
+    WHOLE: lanes that are not turned are written too; KEEP: everything turned goes to `keep_rows` as well, unscaled.
     """
     BLOCK_D: tl.constexpr = triton.next_power_of_2(D)
     TAIL: tl.constexpr = D - 2 * PAIRS if WHOLE and NEOX else 0
-    pair = tl.arange(0, triton.next_power_of_2(PAIRS) if NEOX else BLOCK_D // 2)[None, :]
-    lane = pair if NEOX else tl.arange(0, BLOCK_D)[None, :]
-    END: tl.constexpr = PAIRS if NEOX else D
     LAST: tl.constexpr = D if WHOLE else 2 * PAIRS
+    lane = tl.arange(0, triton.next_power_of_2(PAIRS) if NEOX else BLOCK_D)[None, :]
     rest = 2 * PAIRS + tl.arange(0, triton.next_power_of_2(TAIL) if TAIL > 0 else 1)[None, :]
-    firsts = ()
-    seconds = ()
-    tails = ()
-    for j in tl.static_range(BLOCK):
-        mask = live
-        if HEADS % BLOCK != 0:
-            mask = where_also(mask, head + j < HEADS)
-        if TAIL > 0:
-            tails = tails + (tl.load(rows + j * D + rest, mask=mask & (rest < D), other=0.0),)  # type: ignore[assignment]
-        if triton.next_power_of_2(END) != END:
-            mask = mask & (lane < END)
-        firsts = firsts + (tl.load(rows + j * D + lane, mask=mask),)  # type: ignore[assignment]
-        if NEOX:
-            seconds = seconds + (tl.load(rows + j * D + PAIRS + lane, mask=mask),)  # type: ignore[assignment]
-    factor = 1.0
-    if SCALES == 1:
-        factor = factor_of(scale_ptr, token, scale_token, 0, scale_head, write)
-    if EARLY == 0:
-        t, h, w = positions_of(positions_ptr, stride_position, token, live)
-    if EARLY < 2:
-        cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
-    if EARLY == 2:
-        cos, sin = cos_sin_held(
-            positions_ptr, stride_position, token, live, table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS,
-            H_PAIRS, OVERLAP,
-        )  # fmt: skip
     for j in tl.static_range(BLOCK):
         mask = write
         if HEADS % BLOCK != 0:
             mask = where_also(mask, head + j < HEADS)
-        if SCALES == 2:
-            factor = factor_of(scale_ptr, token, scale_token, head + j, scale_head, mask)
+        factor = factors[j if SCALES == 2 else 0]
         to = to_rows + j * to_head
         if TAIL > 0:
             put(to + rest, tails[j].to(tl.float32), factor, mask & (rest < D), SCALES, ROUND)
@@ -244,20 +264,30 @@ def mrope_kv_kernel(
 ):
     Q_GROUPS: tl.constexpr = (Q_HEADS + BLOCK_Q - 1) // BLOCK_Q
     GROUPS: tl.constexpr = Q_GROUPS + (KV_HEADS + BLOCK_KV - 1) // BLOCK_KV
+    BLOCK_D: tl.constexpr = triton.next_power_of_2(D)
+    TAIL: tl.constexpr = D - 2 * PAIRS if NEOX else 0
+    END: tl.constexpr = PAIRS if NEOX else D
     program = tl.program_id(0)
     group = program % GROUPS
     token = (program // GROUPS).to(tl.int64) * BLOCK_TOKENS + tl.arange(0, BLOCK_TOKENS)[:, None]
     live = token < tokens
     is_kv = group >= Q_GROUPS
+    pair = tl.arange(0, triton.next_power_of_2(PAIRS) if NEOX else BLOCK_D // 2)[None, :]
+    lane = pair if NEOX else tl.arange(0, BLOCK_D)[None, :]
+    rest = 2 * PAIRS + tl.arange(0, triton.next_power_of_2(TAIL) if TAIL > 0 else 1)[None, :]
     t, h, w, slot, cos, sin = 0, 0, 0, 0, 0, 0
+    first_rows = tl.where(is_kv, k_ptr + (group - Q_GROUPS) * (BLOCK_KV * D), q_ptr + group * (BLOCK_Q * D))
+    first_rows += token * (tl.where(is_kv, stride_k, stride_q).to(tl.int64) * ALIGN)
     if OVERLAP and TRIGGER_FIRST:
         tl.extra.cuda.gdc_launch_dependents()
     if EARLY == 2:
-        t, h, w = positions_guessed(positions_ptr, stride_position, token, live)
+        t, h, w = positions_guessed(positions_ptr, stride_position, token, live, OVERLAP)
+        rows_found(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS, OVERLAP)
+        if OVERLAP:
+            _found(first_rows + lane)
     if EARLY == 3:  # the caller has said that no kernel which may still run writes these
         t, h, w = positions_of(positions_ptr, stride_position, token, live)
         slot = tl.load(slots_ptr + token, mask=where_also(live, is_kv), other=-1).to(tl.int64)
-        pair = tl.arange(0, triton.next_power_of_2(PAIRS) if NEOX else triton.next_power_of_2(D) // 2)[None, :]
         cos, sin = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
     if OVERLAP:
         tl.extra.cuda.gdc_wait()  # nothing else that a predecessor may write is touched before this
@@ -268,56 +298,77 @@ def mrope_kv_kernel(
         slot = tl.load(slots_ptr + token, mask=where_also(live, is_kv), other=-1).to(tl.int64)
 
     if is_kv:
+        k_seconds = ()
+        k_tails = ()
         head = (group - Q_GROUPS) * BLOCK_KV
-        lane = tl.arange(0, triton.next_power_of_2(D))[None, :]
         v_rows = v_ptr + head * D + token * (stride_v.to(tl.int64) * ALIGN)
-        k_rows = k_ptr + head * D + token * (stride_k.to(tl.int64) * ALIGN)
-        place = slot
-        if EARLY == 0 or EARLY == 2:
+        k_rows = first_rows
+        c, s, place = cos, sin, slot
+        if EARLY == 2:
             place = tl.load(slots_ptr + token, mask=live, other=-1).to(tl.int64)
-        rows = ()
-        for j in tl.static_range(BLOCK_KV):
-            mask = live
-            if KV_HEADS % BLOCK_KV != 0:
-                mask = where_also(mask, head + j < KV_HEADS)
-            if triton.next_power_of_2(D) != D:
-                mask = mask & (lane < D)
-            rows = rows + (tl.load(v_rows + j * D + lane, mask=mask),)  # type: ignore[assignment]
-        factor = 1.0
-        if SCALES == 1:
-            factor = factor_of(v_scale_ptr, token, v_scale_token, 0, v_scale_head, live)
-        inside = live & (place.to(tl.uint64, bitcast=True) < slots_end.to(tl.uint64))  # type: ignore[attr-defined]
+        values = _loaded(v_rows, tl.arange(0, BLOCK_D)[None, :], live, head, KV_HEADS, BLOCK_KV, D, D)
+        k_firsts = _loaded(k_rows, lane, live, head, KV_HEADS, BLOCK_KV, D, END)
+        if NEOX:
+            k_seconds = _loaded(k_rows + PAIRS, lane, live, head, KV_HEADS, BLOCK_KV, D, END)
+        if TAIL > 0:
+            k_tails = _loaded(k_rows, rest, live, head, KV_HEADS, BLOCK_KV, D, D)
+        if EARLY < 3:
+            asked_first(OVERLAP and EARLY == 2)
+            c, s = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+        k_factors = _factors(k_scale_ptr, token, k_scale_token, head, k_scale_head, live, KV_HEADS, BLOCK_KV, SCALES)
+        v_factors = _factors(v_scale_ptr, token, v_scale_token, head, v_scale_head, live, KV_HEADS, BLOCK_KV, SCALES)
+        write = live & (place.to(tl.uint64, bitcast=True) < slots_end.to(tl.uint64))  # type: ignore[attr-defined]
+        if EARLY == 2:  # asked for now, looked at once everything is stored
+            asked_first(OVERLAP)
+            new_t, new_h, new_w = positions_of(positions_ptr, stride_position, token, live)
         k_head_at = k_head.to(tl.int64) * CACHE_ALIGN
         v_head_at = v_head.to(tl.int64) * CACHE_ALIGN
-        k_to = k_cache_ptr + slot_at(place, k_slot, k_page, PAGE, CACHE_ALIGN) + head * k_head_at
-        v_to = v_cache_ptr + slot_at(place, v_slot, v_page, PAGE, CACHE_ALIGN) + head * v_head_at
+        k_base = k_cache_ptr + head * k_head_at
+        v_base = v_cache_ptr + head * v_head_at
         _turn(
-            k_rows, k_to, k_head_at, k_rows, head, live, inside, k_scale_ptr, k_scale_token, k_scale_head,
-            positions_ptr, stride_position, table_ptr, max_position, token, t, h, w, cos, sin,
-            KV_HEADS, BLOCK_KV, D, PAIRS, T_PAIRS, H_PAIRS, ORDER, NEOX, BLOCK_TOKENS, EARLY, OVERLAP, True, KEEP_K,
+            k_base + slot_at(place, k_slot, k_page, PAGE, CACHE_ALIGN), k_head_at, k_rows, k_firsts, k_seconds, k_tails,
+            k_factors, c, s, head, live, write, KV_HEADS, BLOCK_KV, D, PAIRS, NEOX, BLOCK_TOKENS, True, KEEP_K,
             SCALES, ROUND,
         )  # fmt: skip
-        for j in tl.static_range(BLOCK_KV):
-            known = inside
-            if KV_HEADS % BLOCK_KV != 0:
-                known = where_also(known, head + j < KV_HEADS)
-            mask = known
-            if triton.next_power_of_2(D) != D:
-                mask = mask & (lane < D)
-            to = v_to + j * v_head_at + lane
-            if SCALES == 0:
-                tl.store(to, rows[j], mask=mask)
-            else:
-                if SCALES == 2:
-                    factor = factor_of(v_scale_ptr, token, v_scale_token, head + j, v_scale_head, known)
-                put(to, rows[j].to(tl.float32), factor, mask, SCALES, ROUND)
-    else:
-        q_head = group * BLOCK_Q
-        q_rows = q_ptr + q_head * D + token * (stride_q.to(tl.int64) * ALIGN)
-        out_rows = out_ptr + q_head * D + token * (stride_out.to(tl.int64) * ALIGN)
-        _turn(
-            q_rows, out_rows, D, q_rows, q_head, live, live, k_scale_ptr, k_scale_token, k_scale_head,
-            positions_ptr, stride_position, table_ptr, max_position, token, t, h, w, cos, sin,
-            Q_HEADS, BLOCK_Q, D, PAIRS, T_PAIRS, H_PAIRS, ORDER, NEOX, BLOCK_TOKENS, EARLY, OVERLAP, OUTPUT, False,
-            0, ROUND,
+        _copy(
+            v_base + slot_at(place, v_slot, v_page, PAGE, CACHE_ALIGN), v_head_at, values, v_factors, head, write,
+            KV_HEADS, BLOCK_KV, D, SCALES, ROUND,
         )  # fmt: skip
+        if EARLY == 2:  # noqa: SIM102, decided when it is compiled
+            # The guess was wrong: what was stored is overwritten, from the rows that are still held.
+            if any_of((new_t ^ t) | (new_h ^ h) | (new_w ^ w), c):
+                c, s = cos_sin_of(table_ptr, new_t, new_h, new_w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+                _turn(
+                    k_base + slot_at(place, k_slot, k_page, PAGE, CACHE_ALIGN), k_head_at, k_rows, k_firsts, k_seconds,
+                    k_tails, k_factors, c, s, head, live, write, KV_HEADS, BLOCK_KV, D, PAIRS, NEOX, BLOCK_TOKENS,
+                    True, KEEP_K, SCALES, ROUND,
+                )  # fmt: skip
+    else:
+        q_seconds = ()
+        q_tails = ()
+        q_head = group * BLOCK_Q
+        q_rows = first_rows
+        out_rows = out_ptr + q_head * D + token * (stride_out.to(tl.int64) * ALIGN)
+        q_firsts = _loaded(q_rows, lane, live, q_head, Q_HEADS, BLOCK_Q, D, END)
+        if NEOX:
+            q_seconds = _loaded(q_rows + PAIRS, lane, live, q_head, Q_HEADS, BLOCK_Q, D, END)
+        if TAIL > 0 and OUTPUT:
+            q_tails = _loaded(q_rows, rest, live, q_head, Q_HEADS, BLOCK_Q, D, D)
+        c, s = cos, sin
+        if EARLY < 3:
+            asked_first(OVERLAP and EARLY == 2)
+            c, s = cos_sin_of(table_ptr, t, h, w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+        if EARLY == 2:  # asked for now, looked at once everything is stored
+            asked_first(OVERLAP)
+            new_t, new_h, new_w = positions_of(positions_ptr, stride_position, token, live)
+        _turn(
+            out_rows, D, q_rows, q_firsts, q_seconds, q_tails, (1.0,), c, s, q_head, live, live, Q_HEADS, BLOCK_Q, D,
+            PAIRS, NEOX, BLOCK_TOKENS, OUTPUT, False, 0, ROUND,
+        )  # fmt: skip
+        if EARLY == 2:  # noqa: SIM102
+            if any_of((new_t ^ t) | (new_h ^ h) | (new_w ^ w), c):
+                c, s = cos_sin_of(table_ptr, new_t, new_h, new_w, max_position, pair, ORDER, PAIRS, T_PAIRS, H_PAIRS)
+                _turn(
+                    out_rows, D, q_rows, q_firsts, q_seconds, q_tails, (1.0,), c, s, q_head, live, live, Q_HEADS,
+                    BLOCK_Q, D, PAIRS, NEOX, BLOCK_TOKENS, OUTPUT, False, 0, ROUND,
+                )  # fmt: skip

@@ -147,7 +147,7 @@ def write(
         tokens, k.stride(0) // align, v.stride(0) // align, keys.slots, *(step // cache_align for step in steps),
         *scales[0], *scales[1], HEADS=heads, D=dim, PAGE=keys.page_size, SCALES=0 if k_scale is None else 2,
         ROUND=not k.is_cuda, ALIGN=align, CACHE_ALIGN=cache_align, BLOCK_TOKENS=block, BLOCK=most,
-        TRIGGER_FIRST=length_of(2 * tokens * heads) == "decode" if trigger_first is None else trigger_first,
+        TRIGGER_FIRST=length_of(2 * tokens * heads) in ("step", "decode") if trigger_first is None else trigger_first,
         OVERLAP=overlap,
         **options(1, overlap=overlap),
     )  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -44,17 +45,21 @@ def rope(x: Any, shape: MropeShape, early: int) -> Callable[[], object]:
     return lambda: launch(x.q, x.k, x.positions, x.cos_sin_cache, shape, how=cut)
 
 
-def cache_write(x: Any, shape: MropeShape, early: int) -> Callable[[], object]:
+def cache_write(
+    x: Any, shape: MropeShape, early: int, length: Literal["step", "decode"] = "decode"
+) -> Callable[[], object]:
     from rope_prof.kernels.mrope_kv.checks import Given
     from rope_prof.kernels.mrope_kv.cut import cut
     from rope_prof.kernels.mrope_kv.program import launch
 
-    given, how = Given(*x.arguments(shape)[:10]), replace(cut(shape, 2, "decode"), early=early)
+    given, how = Given(*x.arguments(shape)[:10]), replace(cut(shape, 2, length), early=early)
     return lambda: launch(given, shape, x.layout, how=how)
 
 
 @pytest.mark.parametrize("early", [BEFORE_ROWS, GUESSED])
-@pytest.mark.parametrize("made", [rope, cache_write])
+@pytest.mark.parametrize(
+    "made", [rope, cache_write, partial(cache_write, length="step")], ids=["rope", "kv", "kv step"]
+)
 @pytest.mark.parametrize("shape", [ERNIE_28B, QWEN3_VL_8B], ids=lambda shape: shape.model)
 @pytest.mark.parametrize("tokens", [1, 63, 700])
 def test_positions_that_the_kernel_ahead_still_writes_are_the_ones_that_count(

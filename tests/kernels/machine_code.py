@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import triton.backends.nvidia
 from rope_prof.kernels.launch import options
 from rope_prof.kernels.mrope.fused import KERNEL, blocks, constants
 from rope_prof.kernels.mrope.lengths import Length
 from rope_prof.kernels.mrope.shape import MropeShape
+from rope_prof.kernels.mrope_kv.cache import Pages
+from rope_prof.kernels.mrope_kv.cut import cut
+from rope_prof.kernels.mrope_kv.kernel import mrope_kv_kernel
+from rope_prof.kernels.mrope_kv.program import constants as kv_constants
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -51,23 +57,35 @@ def machine_code(
     """
     itemsize = 4 if dtype == "fp32" else 2
     overlap = capability >= 90
-    cut = blocks(shape, itemsize, length)
-    cut = cut if early is None else replace(cut, early=early)
-    fixed = constants(shape, cut, itemsize, aligned=aligned, overlap=overlap)
-    signature = (
-        dict.fromkeys(KERNEL.arg_names, "i32")
-        | {name: kind.format(dtype) for name, kind in _POINTERS.items()}
-        | dict.fromkeys(fixed, "constexpr")
-    )
-    by_16 = [KERNEL.arg_names.index(name) for name in ("q_ptr", "k_ptr", "table_ptr")] if aligned else []
-    source = ASTSource(
-        fn=KERNEL,
-        signature=signature,
-        constexprs=fixed,
-        attrs={(index,): [["tt.divisibility", 16]] for index in by_16},
-    )
-    how = options(cut.warps, overlap=overlap)
-    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=how)
+    how = blocks(shape, itemsize, length)
+    how = how if early is None else replace(how, early=early)
+    fixed = constants(shape, how, itemsize, aligned=aligned, overlap=overlap)
+    by_16 = ("q_ptr", "k_ptr", "table_ptr") if aligned else ()
+    pointers = {name: kind.format(dtype) for name, kind in _POINTERS.items()}
+    return _compiled(KERNEL, pointers, fixed, by_16, how.warps, capability)
+
+
+def cache_write_code(shape: MropeShape, cached: str, length: Length) -> MachineCode:
+    """The kernel with the cache write, of bf16 rows, for calls of `length` on Hopper; fp8 with a scale a tensor."""
+    size = 16 * shape.kv_heads * shape.head_dim
+    pages = Pages(9, 16, shape.kv_heads, shape.head_dim, size, size // 16, shape.head_dim)
+    how = cut(shape, 2, length)
+    fixed = kv_constants(shape, pages, 2, how, scales=int(cached != "bf16"), aligned=True, overlap=True)
+    caches = dict.fromkeys(("k_cache_ptr", "v_cache_ptr"), f"*{cached}")
+    rows = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "out_ptr"), "*bf16")
+    others = {"slots_ptr": "*i64", **dict.fromkeys(("k_scale_ptr", "v_scale_ptr"), "*fp32")}
+    pointers = _POINTERS | rows | caches | others
+    return _compiled(mrope_kv_kernel, pointers, fixed, (*rows, *caches, "table_ptr"), how.warps, 90)
+
+
+def _compiled(
+    kernel: Any, pointers: Mapping[str, str], fixed: Mapping[str, int | bool], by_16: Sequence[str], warps: int, on: int
+) -> MachineCode:
+    """`kernel` for capability `on`; pointers `by_16` are multiples of 16, all else that is not `fixed` is int32."""
+    signature = dict.fromkeys(kernel.arg_names, "i32") | pointers | dict.fromkeys(fixed, "constexpr")
+    attrs = {(kernel.arg_names.index(name),): [["tt.divisibility", 16]] for name in by_16}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=fixed, attrs=attrs)
+    compiled = triton.compile(source, target=GPUTarget("cuda", on, 32), options=options(warps, overlap=on >= 90))
     return _read(compiled.asm["cubin"])
 
 

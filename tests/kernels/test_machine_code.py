@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from rope_prof.kernels.mrope.fused import blocks, constants
-from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, MropeShape, Order, Pairing
+from rope_prof.kernels.mrope.lengths import Length
+from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, QWEN2_VL_7B, MropeShape, Order, Pairing
 from rope_prof.kernels.mrope.turning import BEFORE_ROWS, GUESSED
 
-from tests.kernels.machine_code import MachineCode, machine_code
+from tests.kernels.machine_code import MachineCode, cache_write_code, machine_code
 from tests.kernels.shapes import small
 
 SHARED_MEMORY = ("LDS", "STS", "LDSM", "STSM", "BAR", "SHFL")
@@ -95,11 +96,23 @@ def test_short_calls_stay_in_registers_and_load_each_guess_once(order: Order, pa
     """A guess that is loaded again for the table may be another one than what is held against the positions."""
     shape = small(20, 4, order, pairing)
     code, cut = machine_code(shape, "bf16", 90, length="decode", early=early), blocks(shape, 2, "decode")
-    assert code.count("STG.E.128") == code.count("STG") == cut.heads * (2 if pairing == "neox" else 1)
+    again = 2 if early == GUESSED else 1  # a wrong guess is stored over
+    assert code.count("STG.E.128") == code.count("STG") == again * cut.heads * (2 if pairing == "neox" else 1)
     assert code.count("LDG.E.64.STRONG.GPU") == (3 if early == GUESSED else 0)
     assert code.count("LDS", "STS", "BAR", "SHFL") == code.shared_bytes == 0
     assert code.stack_bytes == code.count(*SPILLS) == 0
-    assert code.registers <= (REGISTER_LIMIT if early == blocks(shape, 2, "decode").early else 112)
+    assert code.registers <= (REGISTER_LIMIT if early == blocks(shape, 2, "decode").early else 120)
+
+
+@pytest.mark.parametrize("length", ["step", "decode"])
+@pytest.mark.parametrize(("shape", "cached"), [(ERNIE_28B, "bf16"), (ERNIE_28B, "fp8e4nv"), (QWEN2_VL_7B, "bf16")])
+def test_the_cache_write_loads_each_guess_once_and_stays_in_registers(
+    shape: MropeShape, cached: str, length: Length
+) -> None:
+    code = cache_write_code(shape, cached, length)
+    assert code.count("LDG.E.64.STRONG.GPU") == 3
+    assert code.count("LDS", "STS", "BAR", "SHFL", *SPILLS) == code.shared_bytes == code.stack_bytes == 0
+    assert code.registers <= REGISTER_LIMIT
 
 
 @pytest.mark.parametrize("pairing", ["interleaved", "neox"])

@@ -167,13 +167,15 @@ def test_every_head_is_in_one_program_and_lengths_grow_with_rows() -> None:
     for shape in (*PRESETS.values(), ERNIE_28B.tp(4), ERNIE_424B.tp(8), replace(ERNIE_28B, q_heads=7, kv_heads=7)):
         for length in LENGTHS:
             one = cut(shape, 2, length)
-            guesses = length == "decode" and shape.order != "interleaved"
+            few = length in ("step", "decode")
+            guesses = few and shape.order != "interleaved"
             assert one.early == (GUESSED if guesses else BEFORE_ROWS)
-            assert cut(shape, 2, length, settled=True).trigger_first == (length == "decode")
-            assert one.trigger_first == (length == "decode" and not guesses)
+            assert cut(shape, 2, length, settled=True).trigger_first == few
+            assert one.trigger_first == (length == "step" or (few and not guesses))
             assert one.programs(shape, one.tokens) * one.q_heads >= shape.q_heads
             assert one.q_heads * one.tokens <= 16
-    assert [length_of(rows) for rows in (1, 8192, 8193, 32768, 32769)] == ["decode", "decode", "short", "short", "long"]
+    ends = {"step": (1, 2048), "decode": (2049, 8192), "short": (8193, 32768), "long": (32769,)}
+    assert all(length_of(rows) == length for length, some in ends.items() for rows in some)
     assert [divisor(heads, 4) for heads in (20, 28, 64, 5, 7, 13)] == [4, 4, 4, 5, 7, 5]
 
 
