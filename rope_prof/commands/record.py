@@ -1,31 +1,27 @@
-"""`record`: the main job. Options -> plan -> recorder -> table; what runs and what is left goes to standard error."""
+"""`record`: the main job. Options -> plan -> recorder -> table; what runs and what is left goes to standard error.
+
+What starts threads as it is loaded (polars) is loaded once the process is made that workers are forked from.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from rope_prof.analysis.comparison.history import kept
 from rope_prof.commands import words
 from rope_prof.commands.foreign_options import foreign_word
 from rope_prof.commands.nsight_options import asked_tools, run_tools
-from rope_prof.commands.printing import emit_recorded, print_run
 from rope_prof.commands.progress import RichProgress
-from rope_prof.commands.record_ranks import record_on_ranks
 from rope_prof.commands.recorded import default_folder, next_commands
 from rope_prof.commands.words import many, option
 from rope_prof.errors import PartialError, UnavailableError, UsageError
-from rope_prof.io.run.folder import read_run
-from rope_prof.io.run.history import keep
 from rope_prof.io.run.writer import writing
-from rope_prof.opened.baselines import is_baseline
-from rope_prof.opened.run import open_run
 from rope_prof.record.loop.plan import Options, parse_values
-from rope_prof.record.loop.stopping import parse_precision
-from rope_prof.record.ranks import place
 from rope_prof.record.worker.forks import Zygotes
 from rope_prof.record.worker.process import Start
 from rope_prof.record.worker.sides import other_side
@@ -35,6 +31,7 @@ if TYPE_CHECKING:
     from rope_prof.model.run import Run
     from rope_prof.record.device.devices import NamedDevice
     from rope_prof.record.nsight.tools import Tool
+    from rope_prof.record.ranks import Place
 
 Words = list[str]
 
@@ -114,7 +111,7 @@ class RecordWords:
             rounds=self.rounds,
             seed=self.seed,
             quick=self.quick,
-            precision=None if self.precision is None else parse_precision(self.precision),
+            precision=None if self.precision is None else _share(self.precision),
             budget=self.budget,
             sweep=self.sweep,
             profiler=self.profiler,
@@ -124,8 +121,10 @@ class RecordWords:
 @words.command
 def record(asked: RecordWords) -> None:
     """Measure every path on this machine and write a run folder."""
-    options, here = asked.options(), place()
+    options, here = asked.options(), _rank()
     if here is not None:
+        from rope_prof.commands.record_ranks import record_on_ranks
+
         _only_fresh(asked.resume, asked.nsight)
         record_on_ranks(options, here, device=asked.device, name=asked.name, out=asked.out, as_json=asked.as_json)
         return
@@ -141,7 +140,7 @@ def _record_here(options: Options, wanted: RecordWords) -> None:
     together = _why_together(options, wanted)
     _require_workers(options, wanted, together)
     start = Start(preload=preload(options.modes))
-    with other_side(_revision(wanted), wanted.python, start.preload) as side, Zygotes() as zygotes:
+    with other_side(_revision(wanted), wanted.python, start.preload) as side, Zygotes(here=True) as zygotes:
         for each in [start, *([side.start] if side else [])] if together is None else []:
             zygotes.begin(each)
         from rope_prof.record.device.devices import named_device
@@ -187,7 +186,7 @@ def _require_workers(options: Options, wanted: RecordWords, together: str | None
     """UsageError for words that need processes of their own, or that do not go together."""
     if wanted.repeats < 1:
         raise UsageError(f"repeats {wanted.repeats}; expected at least 1")
-    if wanted.against is not None and is_baseline(wanted.against):
+    if wanted.against is not None and _is_baseline(wanted.against):
         raise UsageError(
             f"--against {wanted.against!r}: record measures a git revision beside this tree, a baseline is there: "
             f"`gate {wanted.against}`, or `compare {wanted.against} RUN`"
@@ -201,11 +200,39 @@ def _require_workers(options: Options, wanted: RecordWords, together: str | None
         raise UsageError(f"--against, --python and --repeats need a process per path, but {together}")
 
 
+def _share(precision: str) -> float:
+    from rope_prof.record.loop.stopping import parse_precision
+
+    return parse_precision(precision)
+
+
+def _rank() -> Place | None:
+    """Which of torchrun's ranks this is, if it started any."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    from rope_prof.record.ranks import place
+
+    return place()
+
+
+def _is_baseline(name: str) -> bool:
+    from rope_prof.opened.baselines import is_baseline
+
+    return is_baseline(name)
+
+
+def _settings(folder: Path) -> Mapping[str, object]:
+    """Those of the run in `folder`."""
+    from rope_prof.io.run.folder import read_run
+
+    return read_run(folder).run.settings
+
+
 def _revision(wanted: RecordWords) -> str | None:
     """The revision of the other side: as asked, or the one that the run was begun with."""
     if not wanted.resume or wanted.out is None:
         return wanted.against
-    revision = read_run(wanted.out).run.settings.get("against")
+    revision = _settings(wanted.out).get("against")
     return str(revision) if revision else None
 
 
@@ -214,7 +241,7 @@ def _why_together(options: Options, wanted: RecordWords) -> str | None:
     isolate, sweep = wanted.isolate, options.sweep
     if wanted.resume and isolate is None:
         assert wanted.out is not None
-        isolate = read_run(wanted.out).run.settings.get("isolation") == ISOLATED
+        isolate = _settings(wanted.out).get("isolation") == ISOLATED
     return why_together(isolate, sweep=sweep, ranks=False)
 
 
@@ -248,6 +275,10 @@ def _record(
     workers: Workers | None = None,
     as_json: bool = False,
 ) -> None:
+    from rope_prof.analysis.comparison.history import kept
+    from rope_prof.commands.printing import emit_recorded, print_run
+    from rope_prof.io.run.history import keep
+    from rope_prof.opened.run import open_run
     from rope_prof.record.session import record_run
 
     with writing(folder):

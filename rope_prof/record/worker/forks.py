@@ -12,11 +12,14 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from rope_prof.record.worker.process import PATIENCE_S, Start, WorkerProcess
-from rope_prof.record.worker.zygote import ASKED, FIT, WORD
+from rope_prof.record.worker.zygote import ASKED, FIT, WORD, forked
 
 MODULE = "rope_prof.record.worker.zygote"
 #: Forking a process that has loaded so much is safe where nothing but Linux's own calls are between.
@@ -55,14 +58,40 @@ class ForkedChild:
             return self.returncode
 
 
+class OwnChild:
+    """A process that this one has forked, as `subprocess.Popen`."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._status: int | None = None
+
+    def poll(self, flags: int = os.WNOHANG) -> int | None:
+        """How it ended, if it did."""
+        if self._status is None and os.waitpid(self.pid, flags)[0]:
+            self._status = 0
+        return self._status
+
+    def kill(self) -> None:
+        """End it."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> None:
+        """Until it has ended."""
+        self.poll(0)
+
+
 class Zygote:
     """One process to fork workers of `start` from; `ready` once it has loaded all."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, *, here: bool = False) -> None:
         self._control, theirs = socket.socketpair()
         self._fit: bool | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | OwnChild | None = None
         with theirs, suppress(OSError):
+            if here and _like_this_one(start):
+                self._child = OwnChild(forked(self._control, theirs, start.folders, start.preload))
+                return
             self._child = subprocess.Popen(
                 [start.python, "-m", MODULE, str(theirs.fileno()), str(os.getpid()), *start.preload],
                 pass_fds=(theirs.fileno(),),
@@ -108,10 +137,28 @@ class Zygote:
             self._child.wait()
 
 
-class Zygotes:
-    """The zygotes of a recording, one for each way to start a worker."""
+def _like_this_one(start: Start) -> bool:
+    """Whether a process of `start` may be forked from this one: it would load the same, and nothing works beside.
 
-    def __init__(self) -> None:
+    What both need, torch, takes longest to load, and is loaded here first. A thread could hold a lock that nobody gives
+    back in the child: there is none but those of torch and numpy, which workers are forked beside too; polars, which
+    starts some as it is loaded, is loaded after this.
+    """
+    if replace(start, preload=()) != Start() or len(list(Path("/proc/self/task").iterdir())) > 1:
+        return False
+    with suppress(Exception):  # the worker's `begin` says what is wrong
+        import_module("torch")
+    return True
+
+
+class Zygotes:
+    """The zygotes of a recording, one for each way to start a worker.
+
+    `here`: the first may be forked from this process, a command's, which has no threads and opened no device yet.
+    """
+
+    def __init__(self, *, here: bool = False) -> None:
+        self._here = here
         self._made: list[tuple[Start, Zygote]] = []
         self._one_at_a_time = Lock()
 
@@ -126,7 +173,7 @@ class Zygotes:
                     del self._made[place]
                     break
                 return zygote
-        zygote = Zygote(start)
+        zygote = Zygote(start, here=self._here)
         self._made.append((start, zygote))
         return zygote
 

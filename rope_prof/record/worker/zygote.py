@@ -155,10 +155,42 @@ def main() -> None:
     die_with(int(sys.argv[2]))
     control = take_over(int(sys.argv[1]))
     modules, sys.argv = sys.argv[3:], sys.argv[:1]
+    nurse(control, modules)
+
+
+def nurse(control: socket.socket, modules: Sequence[str]) -> NoReturn:
+    """Load the modules, then serve."""
     load(fit_to_load(modules))
     control.send(UNFIT if opened_devices() or broken_in_children() else FIT)
     Nursery(control).run()
     os._exit(0)
+
+
+def forked(control: socket.socket, theirs: socket.socket, folders: Sequence[str], modules: Sequence[str]) -> int:
+    """The number of such a process, forked from this one, whose end of the link is `control`. For one of one thread."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    recorder = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:  # from here on as a program of its own would be
+        os.setsid()
+        die_with(recorder)
+        control.close()
+        for number in range(3):
+            os.dup2(nothing := os.open(os.devnull, os.O_RDWR), number)
+            os.close(nothing)
+        sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode) for number, mode in enumerate("rww"))
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.environ["PYTHONPATH"] = os.pathsep.join(folders)
+        sys.path[:] = dict.fromkeys([str(Path.cwd()), *folders])
+        sys.argv = sys.argv[:1]
+        nurse(theirs, modules)
+    finally:
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -115,3 +116,32 @@ def test_where_there_is_a_driver_inductor_is_left_to_the_workers(
 ) -> None:
     monkeypatch.setattr(zygote, "DRIVER", tmp_path / driver)
     assert fit_to_load(["torch", "torch._inductor.a", "torch._inductor.b", "triton"]) == loaded
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+from rope_prof.record.worker import forks
+from rope_prof.record.worker.messages import Setup
+from rope_prof.record.worker.process import Start
+forks.import_module = lambda name: None  # torch takes a second
+def origins():
+    with forks.Zygotes(here=True) as zygotes:
+        for start in (Start(), Start(variables={"A": "1"})):
+            worker = zygotes.process(start, 20)
+            pid = worker.ask("begin", Setup(bench=sys.argv[1], device="cpu", seed=0, calls=2)).pid
+            assert pid == worker.pid
+            parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+            print("program" if "zygote" in Path(f"/proc/{parent}/cmdline").read_text() else "fork", end=" ")
+            worker.end()
+sys.stdout.reconfigure(line_buffering=False)
+origins()
+import polars
+origins()
+"""
+
+
+def test_a_command_forks_the_first_from_itself_before_anything_has_threads() -> None:
+    """Only where all is as it would be in a program of its own; what the command has printed is printed once."""
+    told = subprocess.run([sys.executable, "-c", COMMAND, BENCH], capture_output=True, text=True, timeout=60)
+    assert told.stdout.split() == ["fork", "program", "program", "program"], told.stderr
