@@ -132,7 +132,7 @@ def origins():
             pid = worker.ask("begin", Setup(bench=sys.argv[1], device="cpu", seed=0, calls=2)).pid
             assert pid == worker.pid
             parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-            print("program" if "zygote" in Path(f"/proc/{parent}/cmdline").read_text() else "fork", end=" ")
+            print("fork" if "-c" in Path(f"/proc/{parent}/cmdline").read_text().split(chr(0)) else "program", end=" ")
             worker.end()
 sys.stdout.reconfigure(line_buffering=False)
 origins()
