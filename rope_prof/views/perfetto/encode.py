@@ -68,7 +68,13 @@ def double(field: int, value: float) -> bytes:
 
 def block(field: int, data: bytes) -> bytes:
     """A message or a text in UTF-8."""
-    return _key(field, _BLOCK) + varint(len(data)) + data
+    return head(field, len(data)) + data
+
+
+@lru_cache(1 << 12)
+def head(field: int, size: int) -> bytes:
+    """What stands before so many bytes of a `block`."""
+    return _key(field, _BLOCK) + varint(size)
 
 
 def numbers(field: int, values: Sequence[int]) -> list[bytes]:

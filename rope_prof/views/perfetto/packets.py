@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from rope_prof.views.perfetto.encode import block, double, fixed, number, numbers, varint
+from rope_prof.views.perfetto.encode import block, double, fixed, head, number, numbers
 
 Value = str | int | float | None
 
@@ -25,6 +25,8 @@ _BEGIN, _END, _COUNTER = 1, 2, 4
 _EXPLICIT: Final = 3
 _COUNT: Final = 2
 _CLEARED, _NEEDED = 1, 2
+#: Trace's only field.
+_PACKET: Final = 1
 #: Fields of TracePacket, in the order in which they are written.
 _METADATA, _TIMESTAMP, _SEQUENCE, _EVENT, _INTERNED, _FLAGS, _TRACK = 5, 8, 10, 11, 12, 13, 60
 #: Fields of InternedData: the tables of words.
@@ -39,6 +41,7 @@ _OURS: Final = number(_SEQUENCE, 1)
 _KNOWN: Final = number(_FLAGS, _NEEDED)
 #: Where nothing is open on a lane: after every end.
 _FREE: Final = (1 << 63) - 1
+_DOUBLE: Final = struct.Struct("<d").pack
 
 
 class Slice(NamedTuple):
@@ -106,7 +109,7 @@ class PerfettoWriter:
         self._clean = clean
         self._said: dict[str, bytes] = {}
         self._notes: dict[tuple[str, Value, type], bytes] = {}
-        self._fractions: dict[str, bytes] = {}  # what stands before the number of such an argument
+        self._fractions: dict[str, bytes] = {}
         self._colours: dict[str, bytes] = {}
         self._called: dict[tuple[str, str], tuple[bytes, bytes]] = {}  # (name, category) -> what `_call` gave
         self._out: list[bytes] = []
@@ -180,7 +183,9 @@ class PerfettoWriter:
         category, name = self._called.get(called) or self._call(*called)
         parts = [category]
         for word, value in one.args.items():
-            if value is not None:
+            if value.__class__ is float:  # hardly comes again, and is not kept
+                parts.append((self._fractions.get(word) or self._fraction(word)) + _DOUBLE(value))
+            elif value is not None:
                 key = word, value, value.__class__
                 parts.append(notes[key] if key in notes else self._note(key))
         parts += (name, track)
@@ -206,15 +211,15 @@ class PerfettoWriter:
         self._colours[word] = found = block(_COLOUR, self._text(word))
         return found
 
+    def _fraction(self, word: str) -> bytes:
+        """What stands before the number of an argument of that name."""
+        whole = block(_NOTE, number(1, self._word(_NOTES, word)) + double(5, 0.0))
+        found = self._fractions[word] = whole[:-8]
+        return found
+
     def _note(self, key: tuple[str, Value, type]) -> bytes:
-        """An argument; but for a fraction, which hardly comes again, kept for the next slice that has it."""
+        """An argument, kept for the next slice that has it."""
         word, value, _ = key
-        if isinstance(value, float):
-            head = self._fractions.get(word)
-            if head is None:
-                whole = block(_NOTE, number(1, self._word(_NOTES, word)) + double(5, 0.0))
-                head = self._fractions[word] = whole[:-8]
-            return head + struct.pack("<d", value)
         note = number(1, self._word(_NOTES, word))
         if isinstance(value, str):
             note += block(6, self._text(value))
@@ -244,4 +249,4 @@ class PerfettoWriter:
         return _KNOWN if self._out else number(_FLAGS, _CLEARED | _NEEDED)
 
     def _write(self, packet: bytes) -> None:
-        self._out.append(b"\x0a" + varint(len(packet)) + packet)
+        self._out.append(head(_PACKET, len(packet)) + packet)
