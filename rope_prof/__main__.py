@@ -7,8 +7,9 @@ import os
 import sys
 
 #: A command makes hundreds of thousands of objects while it loads and lets few of them go: looking for circles after
-#: every 700 new ones, as Python does, took a tenth of a short command's time, and every 50,000 a twentieth.
-_NEW_OBJECTS = 200_000
+#: every 700 new ones, as Python does, took a tenth of a short command's time; every 200,000 takes a twentieth of an
+#: export's.
+_NEW_OBJECTS = 1_000_000
 #: Commands that multiply no matrices: OpenBLAS, which numpy loads, would start a thread for each core of the machine.
 _READING = frozenset({"show", "compare", "export", "analyze", "baseline", "open", "dashboard"})
 

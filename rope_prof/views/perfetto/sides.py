@@ -329,6 +329,9 @@ _EVENT_ARGS = {
 }
 
 
+_DELAY = "queue delay µs"
+
+
 def _stream_tracks(
     writer: PerfettoWriter,
     group: int,
@@ -338,25 +341,26 @@ def _stream_tracks(
     flows: Mapping[int, tuple[int, bool]],
     drawn: DrawnTracks,
 ) -> None:
-    told = _told(events, _EVENT_ARGS)
-    used = ("row", "stream", "name", "kind", "start_ns", "dur_ns", "launch_start_ns", "launch_dur_ns", *told)
-    ordered = events.select(list(dict.fromkeys(used))).sort("stream", "start_ns", nulls_last=True, maintain_order=True)
+    ordered = events.sort("stream", "start_ns", nulls_last=True, maintain_order=True)
+    told = [ordered[name].alias(_EVENT_ARGS[name]) for name in _told(events, _EVENT_ARGS)]
+    waited = ordered["start_ns"] - ordered["launch_start_ns"] - ordered["launch_dur_ns"].fill_null(0)
+    delays = [None if ns is None else ns / US for ns in waited]  # polars would multiply by a rounded 1 / US
+    given = pl.DataFrame([*told, pl.Series(_DELAY, delays, dtype=pl.Float64)]).iter_rows(named=True)
+    rows = zip(ordered.select("stream", "row", "name", "kind", "dur_ns").iter_rows(), given, strict=True)
     device = events["device"][0]
-    for stream, rows in groupby(ordered.iter_rows(named=True), key=itemgetter("stream")):
+    for stream, mine in groupby(rows, key=lambda one: one[0][0]):
         slices = []
-        for row in rows:
-            start = int(starts[row["row"]])
-            args: dict[str, Value] = {_EVENT_ARGS[name]: row[name] for name in told}
-            args |= _written(row["dur_ns"])
-            if row["launch_start_ns"] is not None:
-                delay = row["start_ns"] - row["launch_start_ns"] - (row["launch_dur_ns"] or 0)
-                args["queue delay µs"] = delay / US
-            flow, arrives = flows.get(row["row"], (0, True))
-            end = start + max(row["dur_ns"] or 0, 0)
+        for (_, row, name, kind, dur_ns), args in mine:
+            start = int(starts[row])
+            if dur_ns is None or dur_ns < 0:
+                args |= _written(dur_ns) | {_DELAY: args.pop(_DELAY)}
+            flow, arrives = flows.get(row, (0, True))
+            end = start + max(dur_ns or 0, 0)
             out, into = ((), (flow,)) if arrives else ((flow,), ())
-            name, kind = _name(row["name"]), row["kind"]
             slices.append(
-                Slice(start, end, name, kind, args, out if flow else (), into if flow else (), event_colour(kind))
+                Slice(
+                    start, end, _name(name), kind, args, out if flow else (), into if flow else (), event_colour(kind)
+                )
             )
         word = "no stream" if stream is None else f"stream {stream}"
         for track in _lanes(writer, group, f"{label} · {word}", slices, nest=False):
