@@ -96,10 +96,13 @@ def wall(shape: MropeShape, tokens: int, rounds: int, tools: Any) -> dict[str, A
     torch._dynamo.reset()  # no other length's code is looked through first
     x, one = make_kv_ring(shape, tokens, 1, device="cuda")[0], torch.zeros(1, device="cuda")
     q, k, v, positions, table, k_cache, v_cache, slots = tensors = x.arguments(shape)[:8]
-    layer = Bound(shape, table, k_cache, v_cache, layout=x.layout)
+    layer = Bound(shape, table, k_cache, v_cache, layout=x.layout, unseen=True)
     cache = lambda *t: fused(*t, None, None, shape, x.layout)  # noqa: E731
     turn = lambda *t: rope(*t, shape)  # noqa: E731
-    point, turned, cached = (torch.compile(f, fullgraph=True) for f in (lambda a: a.add_(1), turn, cache))
+    point, turned, cached, bound, packed = (
+        torch.compile(f, fullgraph=True)
+        for f in (lambda a: a.add_(1), turn, cache, lambda *t: layer(*t), lambda *t: layer.packed(*t))
+    )
     calls: dict[str, Callable[[], object]] = {
         "add_": lambda: one.add_(1),
         "rope": lambda: turn(q, k, positions, table),
@@ -109,6 +112,8 @@ def wall(shape: MropeShape, tokens: int, rounds: int, tools: Any) -> dict[str, A
         "compiled add_": lambda: point(one),
         "compiled rope": lambda: turned(q, k, positions, table),
         "compiled fused": lambda: cached(*tensors),
+        "compiled bound": lambda: bound(q, k, v, positions, slots),
+        "compiled bound, packed": lambda: packed(x.qkv, positions, slots),
     }
     samples: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffler = list(calls), random.Random(5)
@@ -178,7 +183,8 @@ def summary(result: dict[str, Any]) -> list[str]:
     for each in result["wall"]:
         us = {name: value["median"] for name, value in each["us"].items()}
         over = [f"{name} {us[name] / us['add_']:.3f}" for name in ("rope", "fused", "bound", "bound, packed")]
-        over += [f"{name} {us[name] / us['compiled add_']:.3f}" for name in ("compiled rope", "compiled fused")]
+        compiled = ("rope", "fused", "bound", "bound, packed")
+        over += [f"compiled {name} {us[f'compiled {name}'] / us['compiled add_']:.3f}" for name in compiled]
         said = f"wall {each['model']} N={each['tokens']}: add_ {us['add_']:.2f} µs, compiled {us['compiled add_']:.2f}"
         lines.append(f"{said}; of it: {', '.join(over)}")
     for name, outputs in result["accuracy"].items():

@@ -7,7 +7,11 @@ still one packed qkv, and launches what a call of `fused` with that layout has b
 
 from __future__ import annotations
 
+from itertools import count
+from weakref import WeakValueDictionary
+
 import torch
+from rope_prof.kernels.mrope.operator import operator
 from rope_prof.kernels.mrope.shape import MropeShape
 from rope_prof.kernels.mrope_kv.cache import Layout, halves
 from rope_prof.kernels.mrope_kv.fused import dispatch_modes, fused, guard_of, layouts, repeated
@@ -15,6 +19,9 @@ from torch.compiler import is_dynamo_compiling
 
 #: How all that a layer keeps is laid out, each once: one object is what layers that are alike have in common.
 _LIKE: dict[tuple[object, ...], tuple[object, ...]] = {}
+#: What compiled code calls a layer by whose caches it does not see.
+_NUMBERS = count()
+_UNSEEN: WeakValueDictionary[int, Bound] = WeakValueDictionary()
 
 
 class Bound:
@@ -22,15 +29,37 @@ class Bound:
 
     Their memory is read and written at the addresses that they have now: a cache that is resized, moved or put in
     another's place needs a new one. Arguments as those of `fused`; where its caches are one tensor, `v_cache` is None.
+
+    Under torch.compile a call is that of `fused`, all eight tensors inputs of the graph. `unseen`: its operator takes
+    the layer by a number instead, as vLLM's attention takes it by name. Table and caches are no inputs then, which
+    spares the host their guards, and the graph does not know that the caches are written. So it must not look at a
+    cache but by what takes the turned q or qkv as well, and the layer must outlive the compiled code.
+    Errors: ValueError for `unseen` with `keep_k`: the graph must see what is written to k.
     """
 
-    __slots__ = ("_at", "_keep_k", "_kept", "_layout", "_like", "_settled", "_shape", "_table")
+    __slots__ = (
+        "__weakref__",
+        "_at",
+        "_keep_k",
+        "_kept",
+        "_layout",
+        "_like",
+        "_number",
+        "_settled",
+        "_shape",
+        "_table",
+    )
 
     def __init__(
         self, shape: MropeShape, cos_sin_cache: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor | None,
         k_scale: torch.Tensor | None = None, v_scale: torch.Tensor | None = None, layout: Layout = "NHD", *,
-        keep_k: bool = False, settled: bool = False,
+        keep_k: bool = False, settled: bool = False, unseen: bool = False,
     ) -> None:  # fmt: skip
+        if unseen and keep_k:
+            raise ValueError("unseen with keep_k; expected one of them: compiled code must see what is written to k")
+        self._number = next(_NUMBERS) if unseen else -1
+        if unseen:
+            _UNSEEN[self._number] = self
         self._shape, self._layout, self._keep_k, self._settled = shape, layout, keep_k, settled
         self._table, self._kept = cos_sin_cache, (k_cache, v_cache, k_scale, v_scale)
         caches = halves(k_cache) if v_cache is None else (k_cache, v_cache)
@@ -58,6 +87,9 @@ class Bound:
                     slots.data_ptr(), k_scale, v_scale, at,
                 ):  # fmt: skip
                     return
+        elif self._number >= 0:
+            _CALL(q, k, v, positions, slots, self._number)
+            return
         self._as_fused(q, k, v, positions, slots)
 
     def packed(self, qkv: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor) -> None:
@@ -76,6 +108,9 @@ class Bound:
                     k_scale, v_scale, at,
                 ):  # fmt: skip
                     return
+        elif self._number >= 0:
+            _PACKED(qkv, positions, slots, self._number)
+            return
         width = self._shape.kv_heads * self._shape.head_dim
         q, k, v = qkv.split([self._shape.q_heads * self._shape.head_dim, width, width], dim=-1)
         self._as_fused(q, k, v, positions, slots, qkv)
@@ -107,3 +142,13 @@ class Bound:
         else:
             last.packed, size = guard_of((qkv, positions, slots)), q.element_size()
             last.parts = (q.shape[1] * size, (q.shape[1] + k.shape[1]) * size)
+
+
+_CALL = operator(
+    "mrope_kv_layer_(Tensor(a!) q, Tensor k, Tensor v, Tensor positions, Tensor slots, SymInt layer) -> ()",
+    lambda q, k, v, positions, slots, layer: _UNSEEN[layer](q, k, v, positions, slots),
+)
+_PACKED = operator(
+    "mrope_kv_layer_packed_(Tensor(a!) qkv, Tensor positions, Tensor slots, SymInt layer) -> ()",
+    lambda qkv, positions, slots, layer: _UNSEEN[layer].packed(qkv, positions, slots),
+)

@@ -125,3 +125,40 @@ def test_a_dispatch_mode_gets_to_see_the_call(bench: Bench) -> None:
     with FakeTensorMode():
         layer(*moving)
     assert (bench.handed, bench.calls) == (2, [])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_compiled_code_calls_each_unseen_layer_by_number_and_reads_what_it_turned(
+    monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    layers = make_kv_ring(SHAPE, 6, 2)
+    written: list[int] = []
+
+    def turn(q: torch.Tensor, *rest: Any, **_: bool) -> None:
+        written.append(rest[4].data_ptr())
+        q.add_(1.0)
+
+    monkeypatch.setattr(bound_module, "fused", turn)
+    bound = [Bound(SHAPE, x.cos_sin_cache, x.k_cache, x.v_cache, layout=x.layout, unseen=True) for x in layers]
+
+    def step(qkv: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+        width = SHAPE.kv_heads * SHAPE.head_dim
+        for layer in bound:
+            if packed:
+                layer.packed(qkv, positions, slots)
+            else:
+                q, k, v = qkv.split([SHAPE.q_heads * SHAPE.head_dim, width, width], dim=-1)
+                layer(q, k, v, positions, slots)
+        return qkv[:, : SHAPE.q_heads * SHAPE.head_dim] * 2
+
+    x = layers[0]
+    q = x.q.clone()
+    found = torch.compile(step, backend="aot_eager", fullgraph=True)(x.qkv, x.positions, x.slots)
+    assert written == [each.k_cache.data_ptr() for each in layers]
+    assert torch.equal(x.q, q + 1 + 1) and torch.equal(found, x.q * 2)
+
+
+def test_an_unseen_layer_keeps_no_k() -> None:
+    x = make_kv_ring(SHAPE, 6, 1)[0]
+    with pytest.raises(ValueError, match="unseen with keep_k"):
+        Bound(SHAPE, x.cos_sin_cache, x.k_cache, x.v_cache, keep_k=True, unseen=True)

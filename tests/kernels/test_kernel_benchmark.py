@@ -317,7 +317,8 @@ def test_the_summary_of_the_cache_write_says_each_ratio_and_the_means() -> None:
              "us": {name: {"median": value} for name, value in us.items()}}  # fmt: skip
     fp8 = point | {"cache": "fp8"}
     host = {"add_": 5.0, "rope": 4.0, "fused": 5.5, "bound": 4.5, "bound, packed": 3.5, "compiled add_": 40.0,
-            "compiled rope": 44.0, "compiled fused": 50.0}  # fmt: skip
+            "compiled rope": 44.0, "compiled fused": 50.0, "compiled bound": 46.0,
+            "compiled bound, packed": 42.0}  # fmt: skip
     wall = {"model": "28b", "tokens": 64, "us": {name: {"median": value} for name, value in host.items()}}
     shares = {"28b same": {"q": {"rounded_share": 0.99999}}}
     lines = kernels_kv.summary({"peers_failed": {}, "device": [point, fp8], "accuracy": shares, "wall": [wall]})
@@ -326,6 +327,7 @@ def test_the_summary_of_the_cache_write_says_each_ratio_and_the_means() -> None:
     assert lines[3] == "the served chain over fused: geometric mean 10.000, 10.000 to 10.000"
     assert lines[4] == (
         "wall 28b N=64: add_ 5.00 µs, compiled 40.00; of it: rope 0.800, fused 1.100, bound 0.900, "
-        "bound, packed 0.700, compiled rope 1.100, compiled fused 1.250"
+        "bound, packed 0.700, compiled rope 1.100, compiled fused 1.250, compiled bound 1.150, "
+        "compiled bound, packed 1.050"
     )
     assert lines[5] == "correctly rounded, 28b same: q 99.999 %"
