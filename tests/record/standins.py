@@ -52,6 +52,21 @@ def fails() -> None:
     raise RuntimeError("no such layout\nsecond line")
 
 
+def surrogates() -> None:
+    raise ValueError("no file of the name caf\udce9")
+
+
+class SpeechlessError(Exception):
+    """One whose words cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def speechless() -> None:
+    raise SpeechlessError
+
+
 def memory() -> None:
     raise MemoryError("out of memory: tried to allocate 3 TiB")
 
@@ -147,6 +162,8 @@ DEEDS: dict[str, Callable[[], None]] = {
         meet,
         keep,
         fill,
+        surrogates,
+        speechless,
     )
 }
 

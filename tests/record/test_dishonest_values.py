@@ -93,6 +93,34 @@ def test_indices_that_are_those_of_other_values_are_wrong() -> None:
     assert checked(lambda x: x.max(-1).indices, rows).wrong is False
 
 
+def turned(x: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    return x * torch.cos(at.double()).float()[:, None]
+
+
+def test_a_path_that_takes_its_positions_for_granted_is_wrong() -> None:
+    def in_order(x: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        return turned(x, torch.arange(at.numel()))
+
+    inputs = values(6, 8), torch.arange(6)
+    for shared in ((), (1,)):
+        assert checked(lambda *given: turned(*given).clone(), turned, inputs, shared=shared).wrong is False
+        assert wrong_reason(checked(in_order, turned, inputs, shared=shared)) == (
+            "wrong where 'argument 1' is turned end for end: its outputs are those of before, as if it were not read"
+        )
+
+
+def test_a_path_that_keeps_its_positions_by_their_place_is_said_to() -> None:
+    angles: dict[int, torch.Tensor] = {}
+
+    def path(x: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        return turned(x, angles.setdefault(at.data_ptr(), at.clone()))
+
+    inputs = values(6, 8), torch.tensor([0, 1, 1, 2, 3, 4])
+    assert wrong_reason(checked(path, turned, inputs)) == (
+        "wrong where 'argument 1' is turned end for end: it returns what it made before, of other values"
+    )
+
+
 @pytest.mark.parametrize("path", [emptied, lambda x: torch.nn.functional.silu(x, inplace=True).mul_(2)])
 def test_a_path_that_changes_what_it_is_to_read_fails(path: Function) -> None:
     with pytest.raises(TypeError, match=r"the path 'path' changes 'argument 0', which the baseline leaves as it is"):

@@ -30,7 +30,7 @@ from rope_prof.record.bench.subjects import (
     prepare_compiler,
     trust_no_flags,
 )
-from rope_prof.record.bench.values import require_kept, value_errors
+from rope_prof.record.bench.values import number_errors, require_kept, value_errors
 from rope_prof.record.capture.capture import capture
 from rope_prof.record.device import devices
 from rope_prof.record.device.devices import RecordDevice
@@ -144,7 +144,8 @@ class TorchBench:
                 plain, baseline = (path_of(operation, name).call for name in (key.path, operation.paths[0]))
                 require_kept(plain, given, operation, baseline, key.path)
                 tried, wrong = layout_errors(plain, given, out, operation, known.errors)
-                self._layouts[at] = tried, wrong + value_errors(plain, given, out, operation, case, baseline)
+                wrong += value_errors(plain, given, out, operation, case, baseline)
+                self._layouts[at] = tried, wrong + number_errors(plain, given, operation, baseline)
             tried, wrong = self._layouts[at]
         return replace(accuracy, layouts=tried, layout_errors=wrong), first_ns
 

@@ -62,7 +62,7 @@ def check(key: Key, seed: int, operations: Operations | None = None) -> Checked:
     from rope_prof.record.bench.copies import copied
     from rope_prof.record.bench.layouts import layout_errors
     from rope_prof.record.bench.operations import Operations as Found
-    from rope_prof.record.bench.values import require_kept, value_errors
+    from rope_prof.record.bench.values import number_errors, require_kept, value_errors
     from rope_prof.record.loop.describe import one_line
 
     case = dict(key.case.values)
@@ -80,6 +80,7 @@ def check(key: Key, seed: int, operations: Operations | None = None) -> Checked:
         out = require_kept(call, given, operation, baseline, key.path)
         tried, wrong = layout_errors(call, given, out, operation, known.errors)
         wrong += value_errors(call, given, out, operation, case, baseline)
+        wrong += number_errors(call, given, operation, baseline)
         return Checked(replace(accuracy, layouts=tried, layout_errors=wrong), None)
     except Exception as error:
         return Checked(None, one_line(error))

@@ -15,7 +15,7 @@ from rope_prof.kernels.operation import Argument, Call, Layout, Operation, Tenso
 from rope_prof.model.run import LayoutError
 from rope_prof.record.bench.accuracy import run_once
 from rope_prof.record.bench.copies import copied, tensors_of, with_tensors
-from rope_prof.record.loop.describe import one_line, out_of_memory
+from rope_prof.record.loop.describe import broke_device, one_line, out_of_memory
 
 #: Elements by which rows lie further apart: whole cache lines, so that alignment stays what it was.
 APART = 128
@@ -47,7 +47,7 @@ def layout_errors(
             if call.fresh[0].is_cuda:
                 torch.cuda.synchronize()
         except Exception as error:
-            if "CUDA error" in str(error) or type(error).__name__ == "AcceleratorError":
+            if broke_device(error):
                 raise RuntimeError(f"where {argument.name!r} is {WORDS[layout]}: {one_line(error)}") from error
             tried += not out_of_memory(error)
             continue

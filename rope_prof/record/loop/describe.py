@@ -23,11 +23,20 @@ class ToldError(Exception):
         self.memory = memory
 
 
+def said(error: BaseException) -> str:
+    """The message of `error`, as can be written anywhere: what is no character escaped; empty where it has none."""
+    try:
+        text = str(error)
+    except Exception:  # somebody else's class: it is named all the same
+        return ""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def one_line(error: BaseException) -> str:
     """`RuntimeError: the first line of its message`, folders cut off, at most 300 characters."""
     if isinstance(error, ToldError):
         return str(error)
-    text = str(error).strip()
+    text = said(error).strip()
     first = text.splitlines()[0].strip() if text else ""
     line = f"{type(error).__name__}: {first}" if first else type(error).__name__
     return short(line)
@@ -43,13 +52,18 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory ran out, on a GPU or on the host."""
     if isinstance(error, ToldError):
         return error.memory
-    name, text = type(error).__name__, str(error)
+    name, text = type(error).__name__, said(error)
     return (
         isinstance(error, MemoryError)
         or name == "OutOfMemoryError"
         or "out of memory" in text.lower()
         or "can't allocate memory" in text
     )
+
+
+def broke_device(error: BaseException) -> bool:
+    """Whether `error` says that the device answers this process no more."""
+    return "CUDA error" in said(error) or type(error).__name__ == "AcceleratorError"
 
 
 def reason(error: BaseException, case: Case) -> str:
@@ -73,6 +87,6 @@ def own_words(operation: str, field: str) -> Iterator[None]:
     except RopeProfError:
         raise
     except (Exception, SystemExit) as error:
-        if out_of_memory(error) or "CUDA error" in str(error):
+        if out_of_memory(error) or broke_device(error):
             raise
         raise OperationError(f"operation {operation!r}: {field} fails ({one_line(error)})") from error

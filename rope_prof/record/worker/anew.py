@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from rope_prof.record.bench.values import bits
+from rope_prof.record.bench.values import bits, bounds
+from rope_prof.record.loop.describe import broke_device
 from rope_prof.record.worker.watch import DishonestPathError, alike, kept_alike, made_by, tensors
 
 Function = Callable[..., Any]
@@ -38,7 +39,7 @@ def require_anew(
     refill()
     before = outputs(call, arguments)
     _require_written(call, arguments, before, refill)
-    numbers = [each for each in tensors(arguments) if not each.is_floating_point() and not _bounds(each)]
+    numbers = [each for each in tensors(arguments) if not each.is_floating_point() and not bounds(each)]
     for what, chosen in (("values", [each for each in own if each.is_floating_point()]), ("whole numbers", numbers)):
         try:
             kept = _kept(call, arguments, before, chosen, refill)
@@ -46,7 +47,7 @@ def require_anew(
         except DishonestPathError:
             raise
         except Exception as error:
-            if "CUDA error" in str(error) or type(error).__name__ == "AcceleratorError":
+            if broke_device(error):
                 raise
             same = False
         if same:
@@ -101,11 +102,3 @@ def _turned(chosen: Sequence[torch.Tensor]) -> Iterator[bool]:
     finally:
         for place, was in zip(places, saved, strict=True):
             place.copy_(was)
-
-
-def _bounds(numbers: torch.Tensor) -> bool:
-    """Whether these may be places of other tensors' parts, as sums of lengths are: turned they would be none."""
-    if numbers.dim() != 1 or numbers.numel() < 2:
-        return False
-    rising = bool((numbers[1:] >= numbers[:-1]).all())
-    return rising and int(numbers[-1]) >= numbers.numel()

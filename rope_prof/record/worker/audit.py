@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from rope_prof.kernels.operation import Call, Tensors
+from rope_prof.kernels.operation import Call
 from rope_prof.model.run import L2
 from rope_prof.record.bench.accuracy import outputs_of, run_once
 from rope_prof.record.bench.copies import copied, mapped
@@ -97,19 +97,18 @@ class Audit:
         Of results whose memory a later call of the graph has taken, None stands there, and `made` works in place.
         """
         self.refill()
-        wanted = self.wanted(made)
+        same = [copied(each) for each in made]
         replay()
         self.synchronize()
-        self.require(made, results, wanted, "its graph does not what its calls do")
-
-    def wanted(self, made: Sequence[Call]) -> list[Tensors]:
-        """What the baseline makes of the same."""
-        return [run_once(self.baseline, copied(each), self.ring.operation) for each in made]
+        self.require(made, results, same, "its graph does not what its calls do")
 
     def require(
-        self, made: Sequence[Call], results: Sequence[Any], wanted: Sequence[Tensors], what: str, done: int = 0
+        self, made: Sequence[Call], results: Sequence[Any], same: Sequence[Call], what: str, done: int = 0
     ) -> None:
-        """DishonestPathError where one of the calls `made`, the first of them after `done` others, was not."""
+        """DishonestPathError where one of the calls `made`, the first of them after `done` others, was not.
+
+        `same`: copies from before. The baseline runs on them now: nothing that the path could find held its outputs.
+        """
         operation, later = self.ring.operation, set[int]()
         for place in reversed(range(len(made))):
             got = outputs_of(results[place], made[place], operation)
@@ -117,7 +116,8 @@ class Audit:
             if places & later:
                 continue
             later |= places
-            for output, mine, theirs, limit in zip(operation.outputs, got, wanted[place], self.granted, strict=True):
+            wanted = run_once(self.baseline, same[place], operation)
+            for output, mine, theirs, limit in zip(operation.outputs, got, wanted, self.granted, strict=True):
                 share = off_share(mine, theirs, limit)
                 if share > (SHARE if theirs.is_floating_point() else WHOLE_SHARE):
                     raise DishonestPathError(
@@ -133,7 +133,7 @@ class _Stage:
     audit: Audit
     done: int
     made: list[Call] = field(default_factory=list)
-    wanted: list[Tensors] = field(default_factory=list)
+    same: list[Call] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
 
     def work(self, calls: int) -> Work:
@@ -141,14 +141,14 @@ class _Stage:
         self.require()
         self.audit.refill()
         self.made = self.audit.ring.next_calls(calls, self.audit.l2)
-        self.wanted, self.kept = self.audit.wanted(self.made), []
+        self.same, self.kept = [copied(each) for each in self.made], []
         return over(self.audit.call, partial(_arguments, self.made), partial(_keep, self.kept))(calls)
 
     def require(self) -> None:
         """DishonestPathError where one of those that were made last was not."""
         if self.made:
             what = "its timed calls do not what its checked calls do"
-            self.audit.require(self.made, self.kept, self.wanted, what, self.done)
+            self.audit.require(self.made, self.kept, self.same, what, self.done)
             self.done += len(self.made)
         self.made = []
 

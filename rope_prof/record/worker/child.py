@@ -25,7 +25,7 @@ import msgspec
 from rope_prof import __version__, errors
 from rope_prof.errors import RopeProfError
 from rope_prof.model.run import Case, CeilingName, Key
-from rope_prof.record.loop.describe import one_line, out_of_memory
+from rope_prof.record.loop.describe import one_line, out_of_memory, said
 from rope_prof.record.loop.protocols import Bench, Checked
 from rope_prof.record.loop.timing import Subject, turn
 from rope_prof.record.worker import wire
@@ -94,7 +94,7 @@ class Servant:
             find(name)
         except LookupError as error:
             names_nothing = error.__cause__ is None or isinstance(error.__cause__, ImportError)
-            return (str(error), None) if names_nothing else (None, str(error))
+            return (said(error), None) if names_nothing else (None, said(error))
         except BaseException as error:
             return None, one_line(error)
         return None, None
@@ -140,6 +140,10 @@ class Servant:
             samples = turn(subject, asked.round, bench.clock, bench.device, wake=wake)
             return Taken(samples=tuple(samples), size=size_of(subject), began_ns=began, ended_ns=bench.clock())
 
+    def held_share(self) -> float:
+        share: Callable[[], float] = getattr(self._bench, "held_share")  # noqa: B009
+        return share()
+
     def listen(self) -> None:
         attach: Callable[[], None] = getattr(self._bench, "listen")  # noqa: B009
         attach()
@@ -183,7 +187,7 @@ def answer(servant: Servant, ask: Ask) -> Answer:
         return Raised(
             number=ask.number,
             kind=type(error).__name__ if ours else "",
-            line=str(error) if ours else ended_python(error) or one_line(error),
+            line=said(error) if ours else ended_python(error) or one_line(error),
             memory=out_of_memory(error),
             poisoned=_poisoned(servant.bench),
         )
@@ -192,7 +196,7 @@ def answer(servant: Servant, ask: Ask) -> Answer:
 def ended_python(error: BaseException) -> str | None:
     """The sentence on an attempt to end this process from within a call; None for any other error."""
     if isinstance(error, SystemExit):
-        return f"SystemExit: the path asked Python to end with code {error.code if error.code is not None else 0}"
+        return f"SystemExit: the path asked Python to end with code {0 if error.code is None else said(error)}"
     if isinstance(error, KeyboardInterrupt):
         return "KeyboardInterrupt: the path raised it itself"
     return None

@@ -97,6 +97,12 @@ def test_errors_are_answers() -> None:
     assert raised(servant, "check", Key(case=CASE, path="user:poison!check", mode="eager", l2="hot")).poisoned
 
 
+def test_errors_whose_words_cannot_be_written_are_answers() -> None:
+    for path, line in (("surrogates", r"ValueError: no file of the name caf\udce9"), ("speechless", "SpeechlessError")):
+        key = Key(case=CASE, path=f"user:{path}!check", mode="eager", l2="hot")
+        assert raised(begun(), "check", key).line == line
+
+
 def test_a_call_of_wrong_words_is_an_answer_too() -> None:
     assert "ValidationError" in raised(begun(), "refill", "many").line
     assert "before it was set up" in raised(Servant(), "throttled").line
