@@ -49,6 +49,25 @@ def test_less_time_than_one_pass_is_named() -> None:
     assert summary(plan, samples(unfused_eager=[300.0]), {})[0].below_floor is None
 
 
+def test_a_pass_that_others_have_held_up_is_no_floor_of_the_hosts_clock() -> None:
+    """Of 196,608 bytes it was seen to take 12 ms; at the rate of the copy, 11 GB/s, they take 18 µs."""
+    plan = run(facts())
+    one, other = (
+        Ceiling(name=name, case=plan.keys[0].key.case, method="any", bytes_moved=moved, status="measured")  # type: ignore[arg-type]
+        for name, moved in (("in_place", 196_608), ("copy", 1 << 27))
+    )
+    plan = replace(plan, ceilings=(one, other))
+    for call_ns, under in ((300_000.0, False), (10_000.0, True)):
+        taken = samples(unfused_eager=[call_ns])
+        calls = taken["calls"][0]
+        passes = [
+            taken.with_columns(pl.lit(name).alias("key"), pl.lit(ns * calls).alias("ns"))
+            for name, ns in ((one.key_name, 12_000_000), (other.key_name, 12_000_000))
+        ]
+        (row,) = summary(plan, pl.concat([taken, *passes], how="vertical_relaxed"), {})
+        assert row.below_floor is under
+
+
 def test_a_capture_that_is_busy_for_longer_than_a_call_takes_is_not_trusted() -> None:
     plan = run(facts())
     (row,) = summary(plan, samples(unfused_eager=[300.0]), {})

@@ -270,7 +270,21 @@ def _with_check(
 def _with_floor(row: Row, limits: Ceilings) -> Row:
     if limits.in_place_ns is None or row.l2 != limits.l2:
         return row
-    floor, taken = limits.in_place_ns, [found.median for found in (row.device_ns, row.wall_ns) if found]
-    share = floor / row.device_ns.median if row.device_ns and row.device_ns.median > 0 else None
-    below = floor > FLOOR_LIMIT * min(taken) if taken else None
+    floor, device = limits.in_place_ns, row.device_ns.median if row.device_ns else None
+    below = None if device is None else floor > FLOOR_LIMIT * device
+    if row.wall_ns is not None:
+        below = bool(below) or _host_floor(limits, floor) > FLOOR_LIMIT * row.wall_ns.median
+    share = floor / device if device is not None and device > 0 else None
     return replace(row, byte_floor_ns=floor, roofline_share=share, below_floor=below)
+
+
+def _host_floor(limits: Ceilings, pass_ns: float) -> float:
+    """The least of a pass over the bytes by the host's clock: no more than they take to be copied.
+
+    On cores that others use a short pass waits for its second thread, a hundred times as long as it computes.
+    """
+    moved = (one.ceiling.bytes_moved for one in limits.measured if one.ceiling.name == "in_place" and one.best)
+    bytes_moved = next(moved, None)
+    if bytes_moved is None or not limits.copy_bytes_per_s:
+        return pass_ns
+    return min(pass_ns, bytes_moved / limits.copy_bytes_per_s * SECOND)
