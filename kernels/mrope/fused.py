@@ -37,6 +37,7 @@ from rope_prof.kernels.mrope.turning import (
     any_of,
     asked_first,
     cos_sin_of,
+    guesses,
     positions_guessed,
     positions_of,
     rows_found,
@@ -220,9 +221,8 @@ def blocks(shape: MropeShape, itemsize: int, length: Length = "long") -> Blocks:
     tokens = max(1, _WARPS * 32 * (16 // itemsize) // lanes)
     if length != "long":
         heads = divisor(shape.heads, max(1, _SHORT_ROWS // tokens))
-        few = length in ("step", "decode")
-        early = GUESSED if few and shape.order != "interleaved" else BEFORE_ROWS
-        return Blocks(tokens, heads, early=early, trigger_first=few)
+        early = GUESSED if guesses(shape, length) else BEFORE_ROWS
+        return Blocks(tokens, heads, early=early, trigger_first=length != "short")
     even = [n for n in range(5, 9) if shape.heads % n == 0]
     programs = max(1, round(shape.heads / _HEADS_A_PROGRAM))
     heads = min(even, key=lambda n: (abs(n - _HEADS_A_PROGRAM), -n)) if even else -(-shape.heads // programs)

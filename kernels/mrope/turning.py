@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+from rope_prof.kernels.mrope.lengths import Length
 from rope_prof.kernels.mrope.shape import MropeShape
 
 #: The constant EARLY: positions (and slots) are read behind the rows (the rotary kernel alone), ahead of them, or
@@ -22,6 +23,15 @@ from rope_prof.kernels.mrope.shape import MropeShape
 AFTER_ROWS, BEFORE_ROWS, GUESSED, TABLE_BEFORE_WAIT = range(4)
 #: `MropeShape.order` as the kernels' constant ORDER.
 _ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
+
+
+def guesses(shape: MropeShape, length: Length) -> bool:
+    """Whether calls of `length` guess: short ones, in orders of fewer than three phases, which take too many registers.
+
+    Only heads of 128 lanes: in programs of narrower ones rows and table lie in different lanes, and a guess would be
+    loaded for both, once for the table and once to be held against the positions.
+    """
+    return length in ("step", "decode") and shape.order != "interleaved" and shape.head_dim == 128
 
 
 def turning_constants(shape: MropeShape) -> dict[str, int | bool]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import triton
 from rope_prof.kernels.mrope.lengths import Length, divisor
 from rope_prof.kernels.mrope.shape import MropeShape
-from rope_prof.kernels.mrope.turning import BEFORE_ROWS, GUESSED
+from rope_prof.kernels.mrope.turning import BEFORE_ROWS, GUESSED, guesses
 
 #: Rows (tokens x heads) a program of q, and of k and v each.
 _ROWS: Mapping[Length, tuple[int, int]] = MappingProxyType(
@@ -39,18 +39,17 @@ class Programs:
 def cut(shape: MropeShape, itemsize: int, length: Length, *, settled: bool = False) -> Programs:
     """One warp, whose every lane moves 16 bytes of a row.
 
-    Three phases take too many registers to guess. Dependents are let go first in the shortest calls, and in longer ones
-    that do not guess: theirs would guess before there is something to wait for (2.26 against 2.19 µs at 256 tokens).
+    Dependents are let go first in the shortest calls, and in longer ones that do not guess: theirs would guess before
+    there is something to wait for (2.26 against 2.19 µs at 256 tokens of 28B).
     """
     lanes = triton.next_power_of_2(shape.pairs if shape.pairing == "neox" else shape.head_dim)
     block = max(1, 32 * (16 // itemsize) // lanes)
     q_rows, kv_rows = (rows // block for rows in _ROWS[length])
-    few = length in ("step", "decode")
-    guess = few and shape.order != "interleaved"
+    guess = guesses(shape, length)
     return Programs(
         block,
         divisor(shape.q_heads, max(2 if length == "step" else 1, q_rows)),
         divisor(shape.kv_heads, max(1, min(kv_rows, 4)), most=4),
-        trigger_first=length == "step" or (few and (settled or not guess)),
+        trigger_first=length == "step" or (length == "decode" and (settled or not guess)),
         early=GUESSED if guess else BEFORE_ROWS,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rope_prof.kernels.mrope.fused import blocks, constants
 from rope_prof.kernels.mrope.lengths import Length
 from rope_prof.kernels.mrope.shape import ERNIE_28B, ERNIE_424B, QWEN2_VL_7B, MropeShape, Order, Pairing
-from rope_prof.kernels.mrope.turning import BEFORE_ROWS, GUESSED
+from rope_prof.kernels.mrope.turning import BEFORE_ROWS, GUESSED, guesses
 
 from tests.kernels.machine_code import MachineCode, cache_write_code, machine_code
 from tests.kernels.shapes import small
@@ -113,6 +115,14 @@ def test_the_cache_write_loads_each_guess_once_and_stays_in_registers(
     assert code.count("LDG.E.64.STRONG.GPU") == 3
     assert code.count("LDS", "STS", "BAR", "SHFL", *SPILLS) == code.shared_bytes == code.stack_bytes == 0
     assert code.registers <= REGISTER_LIMIT
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16", "fp32"])
+@pytest.mark.parametrize("shape", [ERNIE_28B, QWEN2_VL_7B, small(3, 1, "ernie", "interleaved", 56)])
+def test_whatever_guesses_loads_each_guess_once(shape: MropeShape, dtype: str) -> None:
+    narrow = replace(shape, head_dim=64, rotary_dim=64, sections=(10, 11, 11))
+    assert guesses(shape, "step") and not guesses(narrow, "step")
+    assert machine_code(shape, dtype, length="step").count("LDG.E.64.STRONG.GPU") == 3
 
 
 @pytest.mark.parametrize("pairing", ["interleaved", "neox"])
