@@ -2,6 +2,9 @@
 
 For each stage and clock: the share of trials whose 95 % interval holds the truth, the share whose interval excludes 1
 and is not within 2 % of it, and the median width. `order statistics of the ratios` is what rope_prof does.
+
+`python trust_methods.py processes` does the same over five processes a side of one code, which it draws: some are given
+a slow channel of the card (`docs/processes.md`). There `t over pairs` is what rope_prof does.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rope_prof.analysis.stats import figure
+from rope_prof.analysis.student import quantile
 from rope_prof.analysis.verdict import Word, judge
 
 Floats = NDArray[np.float64]
@@ -134,11 +138,59 @@ def rows(samples: pl.DataFrame) -> Iterator[str]:
             )
 
 
+#: (share of processes on a slow channel, by how much it is slower, what else processes scatter): as on one H200 over
+#: 64 and 256 tokens, then without any.
+CHANNELS = ((0.17, 0.039, 0.004), (0.17, 0.019, 0.002), (0.0, 0.0, 0.004))
+PROCESSES = 5
+
+
+def over_processes(logs: Floats, slow: NDArray[np.bool_]) -> dict[str, tuple[Floats, Floats]]:
+    """(middle, half width) of each way to an interval, from [draws, 2 sides, processes]; `slow`: who is so."""
+    k, apart = logs.shape[-1], logs[:, 0] - logs[:, 1]
+    shifts = np.sort((logs[:, 0, :, None] - logs[:, 1, None, :]).reshape(len(logs), -1), axis=-1)
+    ranks = shifts[:, [2, -3]]  # of five against five the third from either end: 96.8 %
+    ordered = np.sort(apart, axis=-1)
+    inner = np.concatenate([ordered[:, [1]], ordered[:, 1:-1], ordered[:, [-2]]], axis=-1)
+    trimmed = quantile(0.975, k - 3) * np.sqrt(inner.var(axis=-1, ddof=1) * (k - 1) / ((k - 2) * (k - 3)))
+    return {
+        "t over pairs": (apart.mean(axis=-1), quantile(0.975, k - 1) * apart.std(axis=-1, ddof=1) / np.sqrt(k)),
+        "rank sum": (ranks.mean(axis=-1), np.ptp(ranks, axis=-1) / 2),
+        "t without the outermost": (ordered[:, 1:-1].mean(axis=-1), trimmed),
+        "t, the channel known": _covariate(apart, slow[:, 0] * 1.0 - slow[:, 1]),
+    }
+
+
+def _covariate(apart: Floats, known: Floats) -> tuple[Floats, Floats]:
+    """Of least squares on what is known of each pair, at none of it; a degree of freedom less where pairs differ."""
+    k, off = apart.shape[-1], known - known.mean(axis=-1, keepdims=True)
+    squares = (off**2).sum(axis=-1)
+    some = np.where(squares > 0, squares, 1.0)
+    slope = (off * apart).sum(axis=-1) / some
+    middle = apart.mean(axis=-1) - slope * known.mean(axis=-1)
+    left = apart - apart.mean(axis=-1, keepdims=True) - slope[:, None] * off
+    freedom = np.where(squares > 0, k - 2, k - 1)
+    error = np.sqrt((left**2).sum(axis=-1) / freedom * (1 / k + known.mean(axis=-1) ** 2 / some))
+    return middle, np.where(squares > 0, quantile(0.975, k - 2), quantile(0.975, k - 1)) * error
+
+
+def process_rows(draws: int = 20_000) -> Iterator[str]:
+    """Markdown, one line per kind of card and way: of one code, so the truth is 0."""
+    yield "| slow channels | interval | holds the truth | half width |"
+    yield "|---|---|---:|---:|"
+    dice = np.random.default_rng(0)
+    for share, slower, noise in CHANNELS:
+        slow = dice.random((draws, 2, PROCESSES)) < share
+        logs = slower * slow + dice.normal(0, noise, slow.shape)
+        for name, (middle, half) in over_processes(logs, slow).items():
+            where = f"{share:.0%}, {slower:.1%} slower" if share else "none"
+            yield f"| {where} | {name} | {(np.abs(middle) <= half).mean():.1%} | {np.median(half):.2%} |"
+
+
 def main(words: Sequence[str]) -> int:
     """Print the table of each file."""
     warnings.simplefilter("error")
     for path in words:
-        print("\n".join(rows(pl.read_parquet(path))))
+        print("\n".join(process_rows() if path == "processes" else rows(pl.read_parquet(path))))
     return 0
 
 

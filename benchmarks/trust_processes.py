@@ -180,6 +180,14 @@ def cut_short(run: RunFolder) -> RunFolder:
     )
 
 
+def had(run: RunFolder) -> str:
+    """`60 rounds of each of 4 of 5 processes a side`: what of a plan was measured whole."""
+    sides = run.samples.filter(pl.col("key").str.contains("trust_processes", literal=True))
+    counts = sides.group_by("key").agg(pl.col("process").n_unique())["process"]
+    planned = run.run.settings
+    return f"{planned['rounds']} rounds of each of {counts.min()} of {planned['repeats']} processes a side"
+
+
 def trials(run: RunFolder, row: str) -> list[Trial]:
     """What `compare` says of the names of one run."""
     pairs = [(one, other, False) for one, other in combinations(SAME, 2)]
@@ -342,9 +350,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args(words)
     os.environ["ROPE_PROF_TRUSTED"] = args.operation
+    kept: RunFolder | None = None
     found: list[Trial] = [t for one, other in args.pair for t in pair_trials(read_run(one), read_run(other))]
     if args.kept:
-        found += trials(cut_short(read_run(args.kept)), "processes")
+        kept = cut_short(read_run(args.kept))
+        found += trials(kept, "processes")
+        print(had(kept), file=sys.stderr)
     if not args.pair and not args.kept:
         with tempfile.TemporaryDirectory(prefix="rope_prof-trust-") as scratch:
             found = recorded_trials(args, args.keep or Path(scratch))
@@ -354,7 +365,12 @@ def main(words: Sequence[str] | None = None) -> int:
     for what, word in told.items():
         print(f"{word:5} {what}")
     if args.out:
-        document = {"command": sys.argv[1:], "rows": [asdict(t) for t in lines], "targets": told}
+        document = {
+            "command": sys.argv[1:],
+            "kept": had(kept) if kept else None,
+            "rows": [asdict(t) for t in lines],
+            "targets": told,
+        }
         args.out.write_text(json.dumps(document | {"trials": [asdict(t) for t in found]}, indent=1) + "\n")
     return 0
 

@@ -251,6 +251,13 @@ def test_every_way_to_an_interval_finds_a_plain_ratio(methods: ModuleType) -> No
         assert hi - lo < 0.05, name
 
 
+def test_every_way_over_processes_holds_the_truth_and_a_known_channel_makes_it_narrow(methods: ModuleType) -> None:
+    lines = [line.strip("| ").split(" | ") for line in list(methods.process_rows(2000))[2:]]
+    assert all(float(holds.rstrip("%")) >= 92 for _, _, holds, _ in lines)
+    half = {name: float(width.rstrip("%")) for where, name, _, width in lines if where.startswith("17%, 3.9%")}
+    assert half["t, the channel known"] < 1 < half["t without the outermost"] < half["t over pairs"]
+
+
 def test_the_ways_are_told_the_truth_of_each_trial(methods: ModuleType) -> None:
     rows = [
         ("s", trial, f"{key}.eager", number, "wall", 2, 2 * ns)
