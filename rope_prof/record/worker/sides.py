@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -125,11 +127,25 @@ def checked_out(revision: str, folder: Path) -> Iterator[tuple[Path, Path, str]]
                 f"--against {revision!r} cannot be checked out into {str(scratch)!r}; is there space? "
                 "see `git worktree add`"
             )
-        yield top, tree, commit
+        with _terminated_as_by_hand():
+            yield top, tree, commit
     finally:
         git(top, "worktree", "remove", "--force", str(tree))
         shutil.rmtree(scratch, ignore_errors=True)
         git(top, "worktree", "prune")
+
+
+@contextmanager
+def _terminated_as_by_hand() -> Iterator[None]:
+    """A request to end this process ends the recording as Ctrl-C does meanwhile, so that no worktree is left."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _forget_the_dead(top: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -64,9 +65,11 @@ def test_a_revision_is_a_worktree_that_is_gone_after(tree: Path, tmp_path: Path)
 def test_a_worktree_is_gone_after_an_interrupt_and_that_of_a_killed_recording_at_the_next(
     tree: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), checked_out("HEAD", tree):
-        raise KeyboardInterrupt
-    assert not list((tmp_path / "scratch").iterdir())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with pytest.raises(KeyboardInterrupt), checked_out("HEAD", tree):
+            signal.raise_signal(number)
+        assert not list((tmp_path / "scratch").iterdir())
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     left = tmp_path / "scratch" / "rope_prof-side-4194305-x"
     (left / "tree").mkdir(parents=True)
     with checked_out("HEAD", tree):
