@@ -202,6 +202,6 @@ def test_no_figure_of_a_run_of_several_processes_is_over_its_rounds(repeats: int
     plan = run(facts(), facts(path="fused"), settings={"repeats": repeats})
     overs = {one.over for one in figures_of(numbers(plan, frame, {}))}
     assert overs == ({"rounds"} if repeats == 1 else {"processes", "pairs of processes"})
-    line = interval_line(plan, numbers(plan, frame, {}).rows)
+    line = interval_line(numbers(plan, frame, {}).rows)
     said = "over 2 processes, of ratios over 2 pairs of processes that shared their rounds, by Student's t"
     assert ("over 12 rounds, by order statistics" in line, said in line) == (repeats == 1, repeats == 2)

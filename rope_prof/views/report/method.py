@@ -42,7 +42,7 @@ def method(data: ReportData) -> tuple[Block, ...]:
         f"once, in an order shuffled by seed {run.seed}. {_stopped(run)}",
         f"Capture: {calls if calls is not None else 'some'} calls of each key under torch.profiler, after all timed "
         "rounds.",
-        f"{interval_line(run, data.rows)}. So the machine's drift, which meets both sides of a round, is in no ratio.",
+        f"{interval_line(data.rows)}. So the machine's drift, which meets both sides of a round, is in no ratio.",
         *(_MODES[mode] for mode in dict.fromkeys(f.key.mode for f in run.keys)),
         *_l2_lines(run),
         _clock_line(data),

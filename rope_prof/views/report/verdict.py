@@ -46,7 +46,7 @@ def verdict(data: ReportData, view: Overview | None, pairs: Sequence[Pair]) -> t
     note = (
         f"Over 1x the candidate is faster. SAME: the whole interval within {SAME_WITHIN:.0%} of 1; FASTER or SLOWER: "
         "it excludes 1; UNDECIDED: record more. wall is the host's clock around a loop of calls, device the "
-        f"device's own; both without a profiler. {interval_line(data.run, data.rows)}."
+        f"device's own; both without a profiler. {interval_line(data.rows)}."
     )
     return (*calls_picture(view), table, *_losing(pairs, data), Words(text=note, tone="muted"))
 

@@ -39,7 +39,7 @@ def number_notes(found: Numbers) -> list[str]:
     lines += [f"by difference: {reason}" for reason in reasons]
     lines += _ceilings_notes(found.ceilings)
     if found.modes and any(row.fusing for row in found.modes):
-        lines.append(f"{interval_line(found.run, found.rows)}: {MEANING}")
+        lines.append(f"{interval_line(found.rows)}: {MEANING}")
     return lines
 
 

@@ -121,7 +121,7 @@ def numbers_json(found: Numbers) -> dict[str, Any]:
     """What stands beside `keys` in the document."""
     return {
         "comparable": comparable_line(found.run),
-        "intervals": interval_line(found.run, found.rows),
+        "intervals": interval_line(found.rows),
         "headlines": [_cased(asdict(one), one.case) for one in found.headlines],
         "modes": [_cased(asdict(row), row.case) for row in found.modes],
         "ceilings": [_ceilings_json(one) for one in found.ceilings if one.measured],

@@ -42,14 +42,16 @@ def planned(run: Run) -> str:
     return f"{'not stated' if rounds is None else rounds} planned{more if of > 1 else ''}"
 
 
-def interval_line(run: Run, rows: Sequence[Row]) -> str:
+def interval_line(rows: Sequence[Row]) -> str:
     """`95 % intervals over 60 rounds, by order statistics; ratios are paired round by round`; of K processes a side
     by Student's t over them, and no figure is over rounds."""
-    times = counted_over(one for row in rows for one in (row.wall_ns, row.device_ns))
+    found = [one for row in rows for one in (row.wall_ns, row.device_ns)]
     others = [row for row in rows if not row.is_baseline]
     ratios = counted_over(one for row in others for one in (row.speedup_interval, row.mode_speedup))
-    if repeats(run) < 2:
-        return f"95 % intervals over {times or 'rounds'}, by order statistics; ratios are paired round by round"
+    times = counted_over(found)
+    if not times:
+        return "no time has an interval"
+    if all(one is None or one.over == "rounds" for one in found):
+        return f"95 % intervals over {times}, by order statistics; ratios are paired round by round"
     said = f", of ratios over {ratios} that shared their rounds" if ratios else ""
-    times = times or "processes"
     return f"95 % intervals of times over {times}{said}, by Student's t of logarithms; none is over rounds"
