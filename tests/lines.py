@@ -45,7 +45,7 @@ USES = {
         rope_prof/analysis/comparison/apart.py rope_prof/analysis/comparison/family.py
         rope_prof/analysis/comparison/gates.py rope_prof/commands/gate*.py rope_prof/views/words/comparable.py
         rope_prof/analysis/comparison/compare.py: _corrected _judge_times
-        rope_prof/analysis/comparison/evidence.py: _within_process BothSides.between _SideOfKey.by_process""",
+        rope_prof/analysis/comparison/evidence.py: _within_process BothSides.between""",
     "best against best, closure by side, bubble parts, clocks and heat": """
         rope_prof/views/words/bubbles.py
         rope_prof/views/blocks/bubbles.py: parts_figure _parts
@@ -142,7 +142,7 @@ USES = {
     "Perfetto of one's own, and who may ask a server of ours": """
         rope_prof/serve/builds.py rope_prof/serve/hosts.py dashboard/gate.py
         rope_prof/commands/open.py: version_lines
-        dashboard/server.py: allowed_names guard""",
+        dashboard/server.py: allowed_names""",
 }
 
 
