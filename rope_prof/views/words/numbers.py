@@ -38,8 +38,9 @@ def number_notes(found: Numbers) -> list[str]:
     reasons = dict.fromkeys(one.reason for one in found.decompositions if one.residual is None and one.reason)
     lines += [f"by difference: {reason}" for reason in reasons]
     lines += _ceilings_notes(found.ceilings)
-    if found.modes and any(row.fusing for row in found.modes):
-        lines.append(f"{interval_line(found.rows)}: {MEANING}")
+    if found.modes:
+        meaning = f": {MEANING}" if any(row.fusing for row in found.modes) else ""
+        lines.append(interval_line(found.rows) + meaning)
     return lines
 
 

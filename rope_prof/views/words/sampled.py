@@ -52,6 +52,7 @@ def interval_line(rows: Sequence[Row]) -> str:
     if not times:
         return "no time has an interval"
     if all(one is None or one.over == "rounds" for one in found):
-        return f"95 % intervals over {times}, by order statistics; ratios are paired round by round"
+        paired = "; ratios are paired round by round" if ratios else ""
+        return f"95 % intervals over {times}, by order statistics{paired}"
     said = f", of ratios over {ratios} that shared their rounds" if ratios else ""
     return f"95 % intervals of times over {times}{said}, by Student's t of logarithms; none is over rounds"
