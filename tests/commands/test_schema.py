@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import io
 import json
 import re
 import subprocess
@@ -22,6 +23,7 @@ from rope_prof.analysis.trace.gaps import CAUSES
 from rope_prof.cli import COMMANDS, command, main
 from rope_prof.commands import dashboard
 from rope_prof.commands.printing import emit_recorded
+from rope_prof.dashboard import early
 from rope_prof.io.run.folder import write_run
 from rope_prof.serve import server
 from tests.runs import MACHINE, facts, run
@@ -133,11 +135,11 @@ def test_a_server_tells_its_address(printed: Printed, monkeypatch: pytest.Monkey
     assert document["traces"] == [TRACES[1].name]
 
     class Child:
-        returncode = 0
+        returncode, stdin = 0, property(lambda _: io.BytesIO())
         wait = terminate = kill = staticmethod(lambda: 0)
 
     monkeypatch.setattr(dashboard, "await_answer", lambda *_: None)
-    monkeypatch.setattr(dashboard.subprocess, "Popen", lambda *_, **__: Child())
+    monkeypatch.setattr(early.subprocess, "Popen", lambda *_, **__: Child())
     monkeypatch.setattr(dashboard.signal, "signal", lambda *_: None)
     code, document = printed("dashboard", SMALL, "--no-browser")
     assert (code, faults("address", document)) == (0, [])
