@@ -300,6 +300,8 @@ def check_call(
         raise ValueError(
             f"cos_sin_cache is {tuple(table.shape)}; expected contiguous [positions, {shape.rotary_dim}] = [cos | sin]"
         )
+    if table.numel() >= _INT32_END:
+        raise ValueError(f"cos_sin_cache has {table.numel()} elements; expected fewer than 2^31")
 
 
 @dataclass(slots=True)

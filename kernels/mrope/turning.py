@@ -28,10 +28,13 @@ _ORDERS = {"ernie": 0, "chunked": 1, "interleaved": 2}
 def guesses(shape: MropeShape, length: Length) -> bool:
     """Whether calls of `length` guess: short ones, in orders of fewer than three phases, which take too many registers.
 
-    Only heads of 128 lanes: in programs of narrower ones rows and table lie in different lanes, and a guess would be
-    loaded for both, once for the table and once to be held against the positions.
+    Only heads of 128 lanes, whose sections end at every fourth pair: elsewhere rows and table lie in different lanes,
+    and a guess would be loaded for both, once for the table and once to be held against the positions.
     """
-    return length in ("step", "decode") and shape.order != "interleaved" and shape.head_dim == 128
+    t, h, _ = shape.sections
+    ends = (2 * h, shape.pairs) if shape.order == "ernie" else (t, t + h, shape.pairs)
+    by_fours = not any(end % 4 for end in ends)
+    return length in ("step", "decode") and shape.order != "interleaved" and shape.head_dim == 128 and by_fours
 
 
 def turning_constants(shape: MropeShape) -> dict[str, int | bool]:

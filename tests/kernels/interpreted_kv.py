@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from rope_prof.kernels.mrope.turning import GUESSED
 from rope_prof.kernels.mrope_kv.cache import Layout
 from rope_prof.kernels.mrope_kv.checks import Given
 from rope_prof.kernels.mrope_kv.cut import Programs
@@ -65,6 +66,29 @@ def when(early: int) -> Facts:
     x, shape = made("fp8-head", "HND", heads=(5, 3))
     given = Given(*x.arguments(shape)[:10])  # type: ignore[arg-type]
     return judged(x, shape, lambda: launch(given, shape, "HND", how=Programs(2, 2, 2), EARLY=early))
+
+
+def wrong_guess(**how: Any) -> Facts:
+    """Guessed positions that are others than the settled ones, in the table or not: all is stored again, k too."""
+    from rope_prof.kernels.mrope_kv import kernel
+
+    def wrong(*given: Any) -> Any:
+        t, h, w = right(*given)
+        return t + 1, h - 2000, w
+
+    x, shape = made(heads=(5, 3), **how)
+    given = Given(*x.arguments(shape)[:10])  # type: ignore[arg-type]
+    right, before = kernel.positions_guessed, x.k.clone()
+    exact = reference(*x.arguments(shape))  # type: ignore[arg-type]
+    kernel.positions_guessed = wrong
+    try:
+        launch(given, shape, x.layout, how=Programs(2, 2, 2), keep_k=True, EARLY=GUESSED)
+    finally:
+        kernel.positions_guessed = right
+    found: Facts = {}
+    for name, got, want in zip(("q", "k_cache", "v_cache"), (x.q, x.k_cache, x.v_cache), exact, strict=True):
+        found[name] = float((got.double() - want.to(got.dtype).double()).abs().max())
+    return found | {"kept": not torch.equal(x.k, before) and not bool(x.k.isnan().any())}
 
 
 def to_output() -> Facts:
@@ -198,6 +222,8 @@ CASES: dict[str, Callable[[], Facts]] = {
         )
     },
     **{f"when {early}": partial(when, early) for early in range(1, 4)},
+    "when the guess is wrong": wrong_guess,
+    "when the guess is wrong, fp8": partial(wrong_guess, kind="fp8-head", layout="HND", pairing="neox"),
     "to an output": to_output,
     "keep k": keep_k,
     **{f"path {name}": partial(of_path, name) for name in ("unfused", "rope-then-write", "fused-settled")},

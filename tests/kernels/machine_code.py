@@ -29,9 +29,13 @@ _POINTERS = {"q_ptr": "*{}", "k_ptr": "*{}", "positions_ptr": "*i64", "table_ptr
 
 @dataclass(frozen=True, slots=True)
 class MachineCode:
-    """Instruction counts by full name (`LDG.E.128`), registers a thread, bytes of stack and of shared memory."""
+    """Instruction counts by full name (`LDG.E.128`), registers a thread, bytes of stack and of shared memory.
+
+    `ahead`: those in front of the wait for the kernel ahead; none where there is no wait.
+    """
 
     instructions: Counter[str]
+    ahead: Counter[str]
     registers: int
     stack_bytes: int
     shared_bytes: int
@@ -100,4 +104,5 @@ def _read(cubin: bytes) -> MachineCode:
     if usage is None or not lines:
         raise ValueError(f"cuobjdump told neither registers nor instructions: {done.stdout[:300]!r}")
     registers, stack, shared = map(int, usage.groups())
-    return MachineCode(Counter(lines), registers, stack, shared)
+    wait = next((at for at, name in enumerate(lines) if name.startswith("ACQBULK")), 0)
+    return MachineCode(Counter(lines), Counter(lines[:wait]), registers, stack, shared)

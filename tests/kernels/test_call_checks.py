@@ -78,6 +78,19 @@ def test_a_position_outside_is_named_with_its_token(positions: list[Any], senten
     assert str(raised.value) == f"{sentence} build a longer cos_sin_cache or mend the positions"
 
 
+def test_a_table_beyond_what_32_bits_count_is_refused() -> None:
+    """Where a row begins is counted in 32 bits: beyond, a position inside the table would be read in front of it."""
+    rows = 2**31 // SHAPE.rotary_dim
+    q, k, positions = (torch.empty(size, device="meta") for size in ((4, 640), (4, 128), (3, 4)))
+    for more, allowed in ((-1, True), (0, False)):
+        given = q, k, positions.long(), torch.empty(rows + more, SHAPE.rotary_dim, device="meta"), SHAPE
+        if allowed:
+            check_call(*given)
+        else:
+            with pytest.raises(ValueError, match="cos_sin_cache has 2147483648 elements; expected fewer than 2\\^31"):
+                check_call(*given)
+
+
 def test_positions_inside_pass() -> None:
     check_positions(torch.tensor([[0, 8], [0, 8], [8, 0]]), 9)
     check_positions(torch.empty(3, 0, dtype=torch.int64), 9)
