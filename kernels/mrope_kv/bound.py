@@ -7,6 +7,7 @@ still one packed qkv, and launches what a call of `fused` with that layout has b
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from weakref import WeakValueDictionary
 
@@ -15,7 +16,8 @@ from rope_prof.kernels.mrope.operator import operator
 from rope_prof.kernels.mrope.shape import MropeShape
 from rope_prof.kernels.mrope_kv.cache import Layout, halves
 from rope_prof.kernels.mrope_kv.fused import dispatch_modes, fused, guard_of, layouts, repeated
-from torch.compiler import is_dynamo_compiling
+from torch.compiler import is_dynamo_compiling, is_exporting
+from torch.fx.node import has_side_effect
 
 #: How all that a layer keeps is laid out, each once: one object is what layers that are alike have in common.
 _LIKE: dict[tuple[object, ...], tuple[object, ...]] = {}
@@ -28,12 +30,15 @@ class Bound:
     """`fused` with its table, caches, scales, shape and options given.
 
     Their memory is read and written at the addresses that they have now: a cache that is resized, moved or put in
-    another's place needs a new one. Arguments as those of `fused`; where its caches are one tensor, `v_cache` is None.
+    another's place needs a new one; a copy is one, of its own tensors. Arguments as those of `fused`; where its caches
+    are one tensor, `v_cache` is None.
 
     Under torch.compile a call is that of `fused`, all eight tensors inputs of the graph. `unseen`: its operator takes
     the layer by a number instead, as vLLM's attention takes it by name. Table and caches are no inputs then, which
     spares the host their guards, and the graph does not know that the caches are written. So it must not look at a
-    cache but by what takes the turned q or qkv as well, and the layer must outlive the compiled code.
+    cache but by what takes the turned q or qkv as well: any other read, before the call or after it, may be moved to
+    its other side. A call whose q nobody reads stays. The layer must outlive the compiled code; what `torch.export`
+    makes has the eight inputs, since a number means nothing elsewhere.
     Errors: ValueError for `unseen` with `keep_k`: the graph must see what is written to k.
     """
 
@@ -69,6 +74,11 @@ class Bound:
         like = (shape, layout, keep_k, settled, *((x.shape, x.stride(), x.dtype, x.device) for x in every))
         self._like = _LIKE.setdefault(like, like)
 
+    def __reduce__(self) -> tuple[partial[Bound], tuple[object, ...]]:
+        """A copy has a number and addresses of its own: with this one's it would write to this one's caches."""
+        again = partial(Bound, keep_k=self._keep_k, settled=self._settled, unseen=self._number >= 0)
+        return again, (self._shape, self._table, *self._kept, self._layout)
+
     def __call__(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor
     ) -> None:
@@ -87,7 +97,7 @@ class Bound:
                     slots.data_ptr(), k_scale, v_scale, at,
                 ):  # fmt: skip
                     return
-        elif self._number >= 0:
+        elif self._number >= 0 and not is_exporting():
             _CALL(q, k, v, positions, slots, self._number)
             return
         self._as_fused(q, k, v, positions, slots)
@@ -108,7 +118,7 @@ class Bound:
                     k_scale, v_scale, at,
                 ):  # fmt: skip
                     return
-        elif self._number >= 0:
+        elif self._number >= 0 and not is_exporting():
             _PACKED(qkv, positions, slots, self._number)
             return
         width = self._shape.kv_heads * self._shape.head_dim
@@ -144,11 +154,21 @@ class Bound:
             last.parts = (q.shape[1] * size, (q.shape[1] + k.shape[1]) * size)
 
 
+def _unseen(number: int) -> Bound:
+    """Errors: RuntimeError where it is gone."""
+    layer = _UNSEEN.get(number)
+    if layer is None:
+        raise RuntimeError(f"layer {number} of the cache write is gone; expected it to outlive the code that calls it")
+    return layer
+
+
 _CALL = operator(
     "mrope_kv_layer_(Tensor(a!) q, Tensor k, Tensor v, Tensor positions, Tensor slots, SymInt layer) -> ()",
-    lambda q, k, v, positions, slots, layer: _UNSEEN[layer](q, k, v, positions, slots),
+    lambda q, k, v, positions, slots, layer: _unseen(layer)(q, k, v, positions, slots),
 )
 _PACKED = operator(
     "mrope_kv_layer_packed_(Tensor(a!) qkv, Tensor positions, Tensor slots, SymInt layer) -> ()",
-    lambda qkv, positions, slots, layer: _UNSEEN[layer].packed(qkv, positions, slots),
+    lambda qkv, positions, slots, layer: _unseen(layer).packed(qkv, positions, slots),
 )
+for _each in (_CALL, _PACKED):  # where nobody reads the turned q it looks as if the call did nothing
+    has_side_effect(_each)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,6 +73,30 @@ def test_the_first_call_hands_on_and_later_ones_launch_at_each_layers_own_addres
         layer(x.q, x.k, x.v, x.positions, x.slots)
         assert bench.calls.pop() == pointers(x)
     assert bench.handed == 1
+
+
+def by_file(layer: Bound) -> Bound:
+    """As a model that is saved whole; plain pickle takes no fp8 tensors."""
+    file = io.BytesIO()
+    torch.save(layer, file)
+    file.seek(0)
+    found: Bound = torch.load(file, weights_only=False)
+    return found
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, by_file])
+def test_a_copy_writes_to_caches_of_its_own(bench: Bench, copied: Callable[[Bound], Bound]) -> None:
+    """Not to those of the layer that it was copied from: neither by address nor, in compiled code, by number."""
+    x = bench.layers[0]
+    layer = bench.bound(x, unseen=True)
+    other = copied(layer)
+    moving = (x.q, x.k, x.v, x.positions, x.slots)
+    other(*moving)
+    other(*moving)
+    written = bench.calls.pop()[4:7]
+    assert not set(written) & {each.data_ptr() for each in (x.cos_sin_cache, x.k_cache, x.v_cache)}
+    numbers = [number for number, each in bound_module._UNSEEN.items() if each is layer or each is other]  # noqa: SLF001
+    assert len(numbers) == 2
 
 
 def test_one_packed_qkv_gives_the_addresses_of_its_parts(bench: Bench) -> None:
@@ -156,6 +182,56 @@ def test_compiled_code_calls_each_unseen_layer_by_number_and_reads_what_it_turne
     found = torch.compile(step, backend="aot_eager", fullgraph=True)(x.qkv, x.positions, x.slots)
     assert written == [each.k_cache.data_ptr() for each in layers]
     assert torch.equal(x.q, q + 1 + 1) and torch.equal(found, x.q * 2)
+
+
+def unseen(monkeypatch: pytest.MonkeyPatch) -> tuple[KvInputs, Bound, list[int]]:
+    """A layer whose launch is an addition to q, and the caches that were written."""
+    x = make_kv_ring(SHAPE, 6, 1)[0]
+    written: list[int] = []
+
+    def turn(q: torch.Tensor, *rest: Any, **_: bool) -> None:
+        written.append(rest[4].data_ptr())
+        q.add_(1.0)
+
+    monkeypatch.setattr(bound_module, "fused", turn)
+    return x, Bound(SHAPE, x.cos_sin_cache, x.k_cache, x.v_cache, layout=x.layout, unseen=True), written
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+def test_a_cache_is_written_where_nobody_reads_the_turned_q(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    """As in a pass that only fills the cache: nothing that the graph sees is then left of the call."""
+    x, layer, written = unseen(monkeypatch)
+
+    def step(hidden: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+        layer.packed(hidden * 2, positions, slots)
+        return hidden + 1
+
+    torch.compile(step, backend=backend, fullgraph=True)(x.qkv, x.positions, x.slots)
+    assert written == [x.k_cache.data_ptr()]
+
+
+def test_a_layer_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, layer, _ = unseen(monkeypatch)
+    number = max(bound_module._UNSEEN)  # noqa: SLF001
+    del layer
+    with pytest.raises(RuntimeError, match=f"layer {number} of the cache write is gone; expected it to outlive"):
+        torch.ops.rope_prof.mrope_kv_layer_packed_(x.qkv, x.positions, x.slots, number)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_exported_program_holds_no_number(monkeypatch: pytest.MonkeyPatch, strict: bool) -> None:
+    """Another process may have another layer by it."""
+    x, layer, _ = unseen(monkeypatch)
+    monkeypatch.setattr(bound_module, "fused", lambda q, *_, **__: q.add_(1.0))
+
+    class Step(torch.nn.Module):
+        def forward(self, qkv: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+            turned = qkv * 2
+            layer.packed(turned, positions, slots)
+            return turned
+
+    found = torch.export.export(Step(), (x.qkv, x.positions, x.slots), strict=strict)
+    assert not [node for node in found.graph.nodes if "mrope_kv_layer" in str(node.target)]
 
 
 def test_an_unseen_layer_keeps_no_k() -> None:
