@@ -17,6 +17,7 @@ import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
+from rope_prof.dashboard import early
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.dashboard.walks import dashboard
 from tests.io.test_hostile_files import kernel
@@ -154,8 +155,7 @@ def came_and_gone(address: str, scratch: Path) -> int:
     while left(scratch) and time.monotonic() < until:
         time.sleep(0.2)
     assert left(scratch) == []
-    port = f"--server.port={urlsplit(address).port}"
-    (server,) = (one for one in psutil.Process().children(recursive=True) if port in one.cmdline())
+    (server,) = (one for one in psutil.Process().children(recursive=True) if early.SERVER in one.cmdline())
     return int(server.memory_info().rss)
 
 
