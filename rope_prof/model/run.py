@@ -29,6 +29,8 @@ CeilingName = Literal["copy", "in_place", "empty_launch", "graph_node"]
 CEILINGS: tuple[CeilingName, ...] = ("copy", "in_place", "empty_launch", "graph_node")
 L2_STATES: tuple[L2, ...] = ("cold", "hot")
 MODES: tuple[Mode, ...] = ("eager", "compile", "graph")
+#: Two processes whose queued launches are this many times apart have channels of the device of one kind.
+ALIKE = 1.025
 
 
 class AxisFacts(Frozen, kw_only=True):

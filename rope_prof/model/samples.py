@@ -28,8 +28,9 @@ def samples_schema() -> dict[str, type[pl.DataType]]:
 def conditions_schema() -> dict[str, type[pl.DataType]]:
     """What a sample was taken under, beside `samples_schema`; null where nothing says (and in old runs).
 
-    `process`: the number of the process that took it, counted through the run. The others are the device's own word at
-    the end of its round: clocks of its cores (SM) and memory, temperature, power.
+    `process`: the number of the process that took it, counted through the run; `launch_ns`: how far apart queued
+    launches of that process start, measured before it began. The others are the device's own word at the end of its
+    round: clocks of its cores (SM) and memory, temperature, power.
     """
     return {
         "process": pl.Int64,
@@ -37,4 +38,5 @@ def conditions_schema() -> dict[str, type[pl.DataType]]:
         "memory_clock_mhz": pl.Int64,
         "temperature_c": pl.Int64,
         "power_mw": pl.Int64,
+        "launch_ns": pl.Int64,
     }

@@ -10,9 +10,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 
+from rope_prof.analysis.run.conditions import channels_apart
 from rope_prof.io.run.folder import read_run
 from rope_prof.model.run import Run
 
@@ -140,3 +142,13 @@ def test_a_revision_is_measured_beside_the_tree(repository: Path, tmp_path: Path
     samples = read_run(tmp_path / "run").samples
     assert samples.drop_nulls("process")["process"].n_unique() == 4
     assert samples["sm_clock_mhz"].null_count() < samples.height
+
+
+def test_paths_have_channels_of_one_kind(tmp_path: Path) -> None:
+    """Of four processes of a card as they come three would have one kind in half of all cases."""
+    recorded(tmp_path, "--path", "unfused", "--path", "per-token", "--path", "fused", "--mode", "eager")
+    samples = read_run(tmp_path / "run").samples
+    levels = samples.group_by("process").agg(pl.col("launch_ns").unique())["launch_ns"].to_list()
+    assert len(levels) == 3, levels
+    assert all(len(one) == 1 and one[0] is not None for one in levels), levels
+    assert channels_apart(samples) is None, levels

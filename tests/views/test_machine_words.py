@@ -24,6 +24,17 @@ def test_clocks_heat_and_power_are_said_with_their_ends_and_units() -> None:
     assert condition_words(plain) is None
 
 
+def test_channels_of_the_card_that_differ_are_said() -> None:
+    plain = samples(unfused_eager=[10.0] * 2, fused_eager=[5.0] * 2)
+    alike = plain.with_columns(launch_ns=pl.Series([1465, 1560, 1470, 1565]))
+    assert condition_words(alike) == "queued launches 1,515 ns apart [1,465, 1,565]"
+    apart = plain.with_columns(launch_ns=pl.Series([1465, 1465, 1558, None]))
+    assert condition_words(apart) == (
+        "queued launches 1,465 ns apart [1,465, 1,558], "
+        "by 6% from path to path, which is the card's doing: short kernels differ by as much"
+    )
+
+
 def test_commit_its_changes_and_load_are_said_where_the_run_holds_them() -> None:
     told = run(facts(), machine=replace(MACHINE, commit="1a2b3c4", dirty=True, load=1.46))
     nothing = samples(unfused_eager=[10.0] * 3)

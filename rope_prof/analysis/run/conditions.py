@@ -6,6 +6,8 @@ from statistics import median
 
 import polars as pl
 
+from rope_prof.model.run import ALIKE
+
 #: A card moves its clock in steps of about a percent while it works; beyond this it is another clock.
 CLOCK_SHARE = 0.05
 
@@ -30,6 +32,15 @@ def other_clock(samples: pl.DataFrame) -> dict[str, int]:
 
 def conditions(samples: pl.DataFrame) -> dict[str, tuple[float, float, float]]:
     """Column of `samples` -> its least, middle and most; without those that no sample has."""
-    names = ("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "power_mw")
+    names = ("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "power_mw", "launch_ns")
     known = {name: samples[name].drop_nulls() for name in names if name in samples.columns}
     return {name: (min(v), median(v), max(v)) for name, v in known.items() if v.len()}
+
+
+def channels_apart(samples: pl.DataFrame) -> float | None:
+    """The share by which processes that took turns in one round launched apart; None where they are alike (`ALIKE`)."""
+    if "launch_ns" not in samples.columns:
+        return None
+    levels = samples.drop_nulls("launch_ns").group_by("round").agg(least="launch_ns", most="launch_ns")
+    ratio = levels.select(pl.col("most").list.max() / pl.col("least").list.min()).max().item()
+    return float(ratio) - 1 if ratio is not None and ratio > ALIKE else None

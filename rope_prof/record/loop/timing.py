@@ -104,7 +104,8 @@ def repeated(call: Callable[[], object]) -> Callable[[int], Work]:
 class Sample:
     """One row of samples.parquet: `ns` for `calls` calls; what follows is None where nothing says.
 
-    `process` took it; the rest is what the device said at the end of the round, see `model.samples.conditions_schema`.
+    `process` took it, and has a channel of the device that starts queued launches `launch_ns` apart; the rest is what
+    the device said at the end of the round, see `model.samples.conditions_schema`.
     """
 
     key: str
@@ -118,6 +119,7 @@ class Sample:
     memory_clock_mhz: int | None = None
     temperature_c: int | None = None
     power_mw: int | None = None
+    launch_ns: int | None = None
 
 
 @dataclass(slots=True)

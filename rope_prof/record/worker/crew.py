@@ -2,7 +2,7 @@
 
 Of a GPU all workers launch from one core of the host in a round, and from the next one in the next: cores differ, by
 who else is on them, and a worker that kept to its own would look faster or slower by that. So do channels of the card
-(`channels`): a process that was given a slow one is ended before it has begun, and another is forked.
+(`channels`): of more processes than there are seats those stay whose launches are alike.
 
 It answers as `protocols.Bench` does and touches no device: each path has a seat, the baseline's holds the ceilings of
 the card and is asked of the card's state. One worker works at a time while anything is timed.
@@ -106,7 +106,11 @@ class Crew:
 
     def _spawn(self) -> None:
         seats = list(self.seats.values())[:: -1 if self._turned else 1]
-        for seat in self._channels.even(seats) if self.kind == "cuda" else seats:
+        if self.kind == "cuda":
+            for seat in seats:
+                seat.channels = self._channels
+            self._channels.fill([seat for seat in seats if seat.process is None])
+        for seat in seats:
             try:
                 seat.spawn()
             except ToldError:

@@ -13,6 +13,7 @@ from typing import Any
 from rope_prof.model.run import Case, Ceiling, CeilingName, Key
 from rope_prof.record.loop.describe import ToldError
 from rope_prof.record.loop.timing import Clock, Sample, Subject
+from rope_prof.record.worker.channels import Channels
 from rope_prof.record.worker.messages import PROTOCOL, Greeting, Setup, Size, Taken, Turn, put, size_of
 from rope_prof.record.worker.process import FailedCallError, LostWorkerError, WorkerProcess
 from rope_prof.record.worker.sides import split
@@ -27,13 +28,16 @@ MOST_CROWDED = 1
 class Seat:
     """Where the workers of `setup` sit, one after the other. `numbers` gives each a number of its own in the run.
 
-    `begin` starts a process. Errors: LostWorkerError.
+    `begin` starts a process. Errors: LostWorkerError. `origin`: what it is forked from. `channels`: who chooses among
+    several, where their launches differ.
     """
 
     setup: Setup
     begin: Callable[[], WorkerProcess]
     clock: Clock
     numbers: Callable[[], int]
+    origin: object = None
+    channels: Channels | None = None
     greeting: Greeting | None = None
     process_number: int | None = None
     process: WorkerProcess | None = None
@@ -49,6 +53,11 @@ class Seat:
     lost: int = 0
     crowded: int = 0
 
+    @property
+    def device(self) -> str:
+        """What it measures on."""
+        return self.setup.device
+
     def start(self) -> WorkerProcess:
         """The process that sits here: a new one, which is asked nothing yet, where there is none."""
         if self.process is None:
@@ -56,26 +65,15 @@ class Seat:
                 raise ToldError(f"its process ended {self.lost} times; no further one is started")
             if self.crowded > MOST_CROWDED:
                 raise ToldError("its process holds so much of the device's memory that other paths find none beside it")
-            self.process = self.begin()
+            if self.channels is not None:
+                self.channels.fill([self])
+            if self.process is None:
+                self.process = self.begin()
         return self.process
 
-    def tell_launch_ns(self) -> bool:
-        """Begin to time launches in a process that can be had anew at once, and was not asked yet; whether it does."""
-        process = self.start()
-        fresh = not self._begun and self.launch_ns is None
-        if not (process.forked and fresh and self.setup.device.startswith("cuda")):
-            return False
-        process.tell("launch_ns", self.setup.device)
-        return True
-
-    def told_launch_ns(self) -> None:
-        """Wait for it."""
-        assert self.process is not None
-        try:
-            self.launch_ns = self.process.told("launch_ns")
-        except LostWorkerError:
-            self._gone()
-            raise
+    def accept(self, process: WorkerProcess, launch_ns: float | None) -> None:
+        """Have it sit here; `launch_ns`: from one of its launches to the next, where that is known."""
+        self.process, self.launch_ns = process, launch_ns
 
     def spawn(self) -> None:
         """Start a process where none sits, without waiting until it can be asked."""
@@ -217,7 +215,8 @@ class Seat:
         after = self.clock()
         put(subject, taken.size)
         require_clock(taken, before, after)
-        return [replace(sample, key=subject.name, process=self.process_number) for sample in taken.samples]
+        told = {"process": self.process_number, "launch_ns": None if self.launch_ns is None else round(self.launch_ns)}
+        return [replace(sample, key=subject.name, **told) for sample in taken.samples]
 
     def revive(self, subject: Subject) -> bool:
         """Bring a new worker to where the one before was: the same subject, warm, of the same size; whether it was."""

@@ -98,6 +98,7 @@ class Workers:
             begin=lambda: self.zygotes.process(start, self.patience_s),
             clock=self.crew.clock,
             numbers=lambda: next(self._numbers),
+            origin=start,
         )
 
     def find(self, path: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from rope_prof.analysis.run.conditions import conditions
+from rope_prof.analysis.run.conditions import channels_apart, conditions
 from rope_prof.model.run import Machine, Run
 from rope_prof.units import size
 
@@ -55,6 +55,7 @@ _UNITS = {
     "memory_clock_mhz": ("memory", "MHz", 1),
     "temperature_c": ("temperature", "°C", 1),
     "power_mw": ("power", "W", 1000),
+    "launch_ns": ("queued launches", "ns apart", 1),
 }
 
 
@@ -65,6 +66,9 @@ def condition_words(samples: pl.DataFrame) -> str | None:
         what, unit, each = _UNITS[column]
         least, middle, most = (f"{value / each:,.0f}" for value in values)
         said.append(f"{what} {middle} {unit}" + ("" if least == most else f" [{least}, {most}]"))
+    apart = channels_apart(samples)
+    if apart is not None:
+        said.append(f"by {apart:.0%} from path to path, which is the card's doing: short kernels differ by as much")
     return ", ".join(said) or None
 
 

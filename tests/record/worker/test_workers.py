@@ -19,7 +19,6 @@ from rope_prof.model.run import Case, Key, KeyFacts, Run
 from rope_prof.record.loop.recorder import Recorder
 from rope_prof.record.loop.stopping import Limits
 from rope_prof.record.loop.timing import Sample, Subject
-from rope_prof.record.worker.channels import MOST_TRIES
 from rope_prof.record.worker.child import on_core
 from rope_prof.record.worker.crew import MADE_ROOM, Crew
 from rope_prof.record.worker.messages import Size, Taken
@@ -334,46 +333,11 @@ def test_checks_that_are_at_work_end_with_the_recording_and_are_followed_by_none
     assert crew.seats["user:hang!check"].process is None
 
 
-class Lot:
-    """A seat whose processes launch, one after the other, as fast as its lots say; None where that cannot be told."""
-
-    def __init__(self, *lots: float | None) -> None:
-        self.lots = list(lots)
-        self.launch_ns: float | None = None
-        self.spawned = False
-        self.begun = 0
-
-    def tell_launch_ns(self) -> bool:
-        self.begun += 1
-        if self.spawned or self.launch_ns is not None:
-            return False
-        return self.lots[0] is not None
-
-    def told_launch_ns(self) -> None:
-        self.launch_ns = self.lots.pop(0)
-
-    def leave(self) -> None:
-        self.launch_ns = None
-
-    def spawn(self) -> None:
-        self.spawned = True
-
-
-def test_a_process_on_a_slow_channel_of_the_card_is_had_anew() -> None:
-    lots = [Lot(2000.0), Lot(2270.0, 2135.0, 2010.0), Lot(None), Lot(*[2135.0] * 30)]
-    left = iter(lots)
-    crew = Crew(kind="cuda", seed=0, seat_of=lambda _: next(left))  # type: ignore[arg-type,return-value]
-    crew.sit(["a", "b", "c", "d"])
-    assert all(lot.spawned for lot in lots)
-    assert [lot.launch_ns for lot in lots] == [2000.0, 2010.0, None, 2135.0]
-    assert [len(lot.lots) for lot in lots] == [0, 0, 1, 30 - MOST_TRIES]
-
-
 def test_a_cpu_has_no_channels() -> None:
-    lot = Lot(1.0)
-    crew = Crew(kind="cpu", seed=0, seat_of=lambda _: lot)  # type: ignore[arg-type,return-value]
-    crew.sit(["a"])
-    assert (lot.spawned, lot.begun) == (True, 0)
+    with workers() as made:
+        made.crew.sit([FINE])
+        seat = made.crew.seats[FINE]
+        assert (seat.channels, seat.launch_ns) == (None, None)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no thread to a core")
