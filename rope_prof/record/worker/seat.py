@@ -215,8 +215,8 @@ class Seat:
         after = self.clock()
         put(subject, taken.size)
         require_clock(taken, before, after)
-        told = {"process": self.process_number, "launch_ns": None if self.launch_ns is None else round(self.launch_ns)}
-        return [replace(sample, key=subject.name, **told) for sample in taken.samples]
+        mine, apart = self.process_number, None if self.launch_ns is None else round(self.launch_ns)
+        return [replace(sample, key=subject.name, process=mine, launch_ns=apart) for sample in taken.samples]
 
     def revive(self, subject: Subject) -> bool:
         """Bring a new worker to where the one before was: the same subject, warm, of the same size; whether it was."""
