@@ -25,7 +25,7 @@ from typing import Any, Final
 from rope_prof.dashboard.assets import Assets
 from rope_prof.dashboard.gate import FrontDoor
 
-from rope_prof.dashboard import early
+from rope_prof.dashboard import FOLDER, early, pages_last
 from rope_prof.serve.hosts import hosts
 
 #: How long pandas waits for the first page to be drawn, and then for it to have come to its viewer.
@@ -50,6 +50,7 @@ def main() -> None:
         if event == "socket.bind":
             at_once(arguments[0])
             if thread.ident is None:
+                pages_last(str(FOLDER / "pages"))
                 thread.start()
 
     sys.addaudithook(heard)

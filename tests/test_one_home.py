@@ -23,6 +23,15 @@ HOMES = {
     "the baseline of whole requests": (r"BASELINE = 'unfused'", {"rope_prof/analysis/requests/requests.py"}),
     "nanoseconds in other units": (r"[*/] ?1000\.0|[*/] ?1000000(?:000)?\.0", set()),
     "how long a queue is held": (r"\+ 100000\b", {"rope_prof/record/loop/timing.py"}),
+    "what msgspec decodes to in many threads": (
+        r"\b(json|msgpack|toml)\.decode\(.*\btype=(?!decodable\(|(dict\[\w+, |list\[)?(msgspec\.Raw|str)\b)"
+        r"|msgspec\.convert\((?!.*\bdecodable\()",
+        set(),
+    ),
+    "the path, which another thread may walk along": (
+        r"(?m)^ *(del )?sys\.path(\[|\.remove|\.pop)",
+        {"rope_prof/foreign/source.py", "rope_prof/io/trace/ncu.py", "rope_prof/record/worker/zygote.py"},  # recording
+    ),
     "a format of traces by name": (r"\.format (==|!=|in) ", set()),
     "a key's path and mode in a sentence": (r"key\.path\} \{[\w.]*key\.mode", set()),
 }

@@ -10,13 +10,11 @@ from pathlib import Path
 if find_spec("rope_prof") is None:  # started from a clone that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-# Streamlit puts this folder first on the path, where the page `perfetto` hides the package of that name.
-if (here := str(Path(__file__).resolve().parent)) in sys.path:
-    sys.path.remove(here)
-import perfetto  # noqa: F401 - found here, it stays found whatever the path says later
 import streamlit as st
 
-from rope_prof.dashboard import shell
+from rope_prof.dashboard import pages_last, shell
+
+pages_last(str(Path(__file__).absolute().parent))
 
 # A picture of our own, since Streamlit fetches its named icons from the internet; Pillow would make a file anew.
 icon = "data:image/png;base64," + b64encode((Path(__file__).parents[1] / "icon.png").read_bytes()).decode()

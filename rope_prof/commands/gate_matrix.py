@@ -10,6 +10,7 @@ import msgspec
 from rope_prof.analysis.comparison.gates import gate
 from rope_prof.errors import UsageError
 from rope_prof.io.damaged import DAMAGED
+from rope_prof.model.frozen import decodable
 
 FILE = "rope_prof.toml"
 #: What is bounded where nobody says: time on both clocks, and kernels, whose count has no spread.
@@ -56,7 +57,7 @@ def read_matrix(path: Path | None) -> Matrix:
     if path is None and not file.is_file():
         return Matrix()
     try:
-        found = msgspec.toml.decode(file.read_bytes(), type=Matrix)
+        found = msgspec.toml.decode(file.read_bytes(), type=decodable(Matrix))
     except OSError as error:
         raise UsageError(f"cannot read {str(file)!r}: {error.strerror}") from error
     except DAMAGED as error:

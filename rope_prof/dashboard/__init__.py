@@ -4,6 +4,8 @@ As with `rope_prof.kernels`, that folder has no `__init__.py`; here its files be
 inside a wheel they lie in this very folder.
 """
 
+import os
+import sys
 from pathlib import Path
 
 #: The shipped run that opens where none is asked for.
@@ -15,3 +17,15 @@ if (_SOURCE / "shell.py").is_file():
     FOLDER = _SOURCE
 else:
     FOLDER = Path(__file__).resolve().parent
+
+
+def pages_last(folder: str) -> None:
+    """Put the pages' folder last on the path, where no page hides a package (`perfetto`), and leave it there.
+
+    Streamlit puts it first, and where it is missing it puts it there for each pass of a page and takes it away again.
+    Another thread that looks for a module meanwhile finds the page, or misses an entry of the list that it walks along;
+    so this is another list.
+    """
+    if sys.path[-1:] != [folder]:
+        real = os.path.realpath(folder)
+        sys.path = [*(one for one in sys.path if os.path.realpath(one) != real), folder]

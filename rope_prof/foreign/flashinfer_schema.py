@@ -18,6 +18,7 @@ import msgspec
 
 from rope_prof.errors import UsageError
 from rope_prof.io.damaged import DAMAGED
+from rope_prof.model.frozen import decodable
 
 #: The schema's words -> torch's; None: torch has no such thing to compute with.
 DTYPES: Mapping[str, str | None] = MappingProxyType(
@@ -243,6 +244,6 @@ def _decoded(path: Path, data: bytes | None, kind: type[T], what: str) -> T:
     if data is None:
         raise UsageError(f"{what} {str(path)!r}: no such file")
     try:
-        return msgspec.json.decode(data, type=kind)
+        return msgspec.json.decode(data, type=decodable(kind))
     except DAMAGED as error:
         raise UsageError(f"{what} {path.name!r}: {str(error)[0].lower()}{str(error)[1:]}") from error

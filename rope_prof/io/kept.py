@@ -22,7 +22,7 @@ import msgspec
 
 from rope_prof import __version__
 from rope_prof.io.store import answers_kept, digest, file_digest, stamps
-from rope_prof.model.frozen import Frozen
+from rope_prof.model.frozen import Frozen, decodable
 
 #: Larger inputs than these are dearer to hash than most answers.
 _MOST_INPUT: Final = 1 << 30
@@ -74,7 +74,7 @@ class KeptPlace(Frozen):
     def read_value(self, kind: type[T]) -> T | None:
         """`read` of what `keep_value` kept, as of `kind`."""
         answer = self.read()
-        return None if answer is None else msgspec.msgpack.decode(answer["value"], type=kind)
+        return None if answer is None else msgspec.msgpack.decode(answer["value"], type=decodable(kind))
 
     def keep_value(self, value: T, kind: type[T]) -> None:
         """Keep a value of records, tuples, numbers and text, if it comes back of `kind` to the last digit.
@@ -82,7 +82,7 @@ class KeptPlace(Frozen):
         One that would come back as another (a whole number where `kind` says a float) is worked out each time.
         """
         data = msgspec.msgpack.encode(value)
-        if msgspec.msgpack.encode(msgspec.msgpack.decode(data, type=kind)) == data:
+        if msgspec.msgpack.encode(msgspec.msgpack.decode(data, type=decodable(kind))) == data:
             self.keep({"value": data})
 
     def alone(self) -> AbstractContextManager[None]:

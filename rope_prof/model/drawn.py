@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypedDict
 
 import msgspec
 
+from rope_prof.model.frozen import decodable
 from rope_prof.model.trace import Finding, Trace
 
 KEY: Final = "rope_prof.drawn"
@@ -113,7 +114,7 @@ class _Told(msgspec.Struct):
 def read_drawn(text: str) -> DrawnTracks | None:
     """What such a text says; None for one of another version, or that is damaged."""
     try:
-        told = msgspec.json.decode(text, type=_Told)
+        told = msgspec.json.decode(text, type=decodable(_Told))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     tracks = {

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from math import inf
+from threading import Event, Thread
+from typing import Any
 
+import mpmath
 import pytest
 from scipy.special import stdtr, stdtrit
 
@@ -27,3 +30,26 @@ def test_the_quantile_is_that_of_scipy(probability: float, freedom: float) -> No
 def test_nothing_lies_beyond_infinity() -> None:
     assert tail(inf, 3) == 0
     assert tail(0, 3) == pytest.approx(0.5)
+
+
+def test_each_thread_works_alone_at_the_same_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mpmath has one precision for the process: a figure that another thread raises it for has other last digits."""
+    beta, second = mpmath.betainc, Event()
+    found: list[float] = []
+    other = Thread(target=lambda: found.append(tail.__wrapped__(3.0, 7.5)))
+
+    def counted(*values: Any, **named: Any) -> Any:
+        if other.ident is None:
+            other.start()
+            assert not second.wait(0.2), "two threads at once"
+        else:
+            second.set()
+        return beta(*values, **named)
+
+    alone = quantile.__wrapped__(0.975, 4)
+    monkeypatch.setattr(mpmath, "betainc", counted)
+    with mpmath.workprec(200):
+        tail.cache_clear()
+        assert quantile.__wrapped__(0.975, 4) == alone
+    other.join()
+    assert found == [tail.__wrapped__(3.0, 7.5)]

@@ -57,6 +57,7 @@ class Viewer:
             ask = BackMsg()
             ask.rerun_script.page_name = "any_trace"
             await self._pass(stream, ask)
+            assert self.uploader, "the page was not drawn"
             info = await self._uploaded(stream)
             await everybody.wait()
             for _ in range(2):

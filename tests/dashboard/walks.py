@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +27,15 @@ _SETTLED = """() => {
 
 @contextmanager
 def dashboard(*words: str) -> Iterator[str]:
-    """`dashboard` with those words, as a user starts it; the address."""
+    """`dashboard` with those words, as a user starts it; the address. What fails meanwhile is told what it said."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "rope_prof", "dashboard", *words, "--no-browser", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT) as server,
+    ):
         try:
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
@@ -40,6 +44,10 @@ def dashboard(*words: str) -> Iterator[str]:
                         break
                 time.sleep(0.1)
             yield f"http://{HOST}:{port}"
+        except BaseException as error:
+            said.seek(0)
+            error.add_note(said.read().decode(errors="replace"))
+            raise
         finally:
             server.terminate()
             server.wait(timeout=20)

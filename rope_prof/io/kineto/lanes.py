@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from rope_prof.model.frozen import decodable
+
 _GPU = frozenset({"kernel", "gpu_memcpy", "gpu_memset", "gpu_user_annotation"})
 #: Thread ids of extra lanes start here: above every stream id, below what a JSON number holds exactly.
 _LANE_STEP = 1_000_000
@@ -49,7 +51,7 @@ class _Lane:
 
 def laned(events: bytes) -> bytes:
     """A JSON array of trace events -> the same with overlapping GPU spans on extra threads; the input where none is."""
-    parsed = msgspec.json.decode(events, type=list[_Event])
+    parsed = msgspec.json.decode(events, type=decodable(list[_Event]))
     moved = _moved(parsed)
     if not moved:
         return events

@@ -28,6 +28,7 @@ from rope_prof.io.kineto.mend import without_halves
 from rope_prof.io.kineto.pieces import Events
 from rope_prof.io.kineto.processes import columns_in_order
 from rope_prof.io.kineto.seen import Seen, told_objects
+from rope_prof.model.frozen import decodable
 from rope_prof.model.trace import (
     CPU_OPS,
     GPU_EVENTS,
@@ -227,7 +228,7 @@ def _with_written(own: Any, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 def _written(said: Any) -> Finding | None:
     try:
-        return msgspec.convert(said, Finding)
+        return msgspec.convert(said, decodable(Finding))
     except msgspec.ValidationError:
         return None
 

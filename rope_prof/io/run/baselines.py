@@ -27,6 +27,7 @@ from rope_prof.io.layout import RUN_FILE, SAMPLES_FILE
 from rope_prof.io.run.folder import RunFolder
 from rope_prof.io.run.shelf import Shelf, shelf
 from rope_prof.model.baseline import NamedRun
+from rope_prof.model.frozen import decodable
 
 VARIABLE: Final = "ROPE_PROF_BASELINES"
 VERSION: Final = 1
@@ -124,13 +125,13 @@ class Baselines:
     def _decoded(self, name: str, one: str, data: bytes) -> NamedRun:
         where = f"{name}/{one}{_FACTS}"
         try:
-            version = msgspec.json.decode(data, type=_Told).version
+            version = msgspec.json.decode(data, type=decodable(_Told)).version
             if version > VERSION:
                 raise RunError(
                     f"{where!r} in {self.address!r} has version {version}; this rope_prof reads up to {VERSION}: "
                     "install a newer rope_prof"
                 )
-            found = msgspec.json.decode(data, type=NamedRun)
+            found = msgspec.json.decode(data, type=decodable(NamedRun))
         except DAMAGED as error:
             raise RunError(
                 f"{where!r} in {self.address!r} is damaged ({error}); delete it, or all: baseline rm {name}"

@@ -23,7 +23,7 @@ from rope_prof.io.run.checks import require_facts, require_samples, unambiguous
 from rope_prof.io.run.nsight import read_nsight
 from rope_prof.io.run.requests import EndToEndFolder, read_end_to_end
 from rope_prof.io.run.schema import decoded, encoded
-from rope_prof.model.frozen import Frozen
+from rope_prof.model.frozen import Frozen, decodable
 from rope_prof.model.nsight import Nsight
 from rope_prof.model.run import SCHEMA_VERSION, Run
 from rope_prof.model.samples import conditions_schema, samples_schema
@@ -102,7 +102,7 @@ def _read_facts(folder: Path) -> Run:
         raise RunError(f"no run in {str(folder)!r} ({seen}); expected a folder made by `rope_prof record`")
     try:
         data = path.read_bytes()
-        version = msgspec.json.decode(data, type=_Version).schema_version
+        version = msgspec.json.decode(data, type=decodable(_Version)).schema_version
         if version > SCHEMA_VERSION:
             raise RunError(
                 f"run {str(folder)!r} has schema version {version}; this rope_prof reads up to {SCHEMA_VERSION}: "

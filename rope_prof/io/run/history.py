@@ -18,6 +18,7 @@ from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.store import user_cache
+from rope_prof.model.frozen import decodable
 from rope_prof.model.history import KeptRun, machine_kind
 from rope_prof.model.run import Machine
 
@@ -46,7 +47,7 @@ def history_file(machine: Machine) -> Path:
 def kept_runs(machine: Machine) -> tuple[KeptRun, ...]:
     """The runs of machines like this one, the oldest first."""
     with suppress(OSError, *DAMAGED):
-        found = msgspec.json.decode(history_file(machine).read_bytes(), type=_File)
+        found = msgspec.json.decode(history_file(machine).read_bytes(), type=decodable(_File))
         if found.version == VERSION and found.machine == machine_kind(machine):
             return found.runs
     return ()

@@ -10,6 +10,7 @@ from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.layout import NSIGHT_FILE
+from rope_prof.model.frozen import decodable
 from rope_prof.model.nsight import NSIGHT_VERSION, KernelCounters, Nsight
 
 
@@ -27,7 +28,7 @@ def read_nsight(folder: Path) -> Nsight | None:
                 f"{str(path)!r} has schema version {seen}; this rope_prof reads {NSIGHT_VERSION}: "
                 "install a newer rope_prof, or record again with --nsight"
             )
-        return msgspec.json.decode(data, type=Nsight)
+        return msgspec.json.decode(data, type=decodable(Nsight))
     except DAMAGED as error:
         raise RunError(
             f"{str(path)!r} is damaged ({error}); restore the file, or record again with --nsight"

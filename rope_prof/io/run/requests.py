@@ -14,7 +14,7 @@ from rope_prof.io.bombs import read_parquet
 from rope_prof.io.damaged import DAMAGED
 from rope_prof.io.run.checks import require_samples
 from rope_prof.model.end_to_end import SCHEMA_VERSION, EndToEnd
-from rope_prof.model.frozen import Frozen
+from rope_prof.model.frozen import Frozen, decodable
 from rope_prof.model.samples import samples_schema
 
 FACTS_FILE = "end_to_end.json"
@@ -44,7 +44,7 @@ def read_end_to_end(folder: Path) -> EndToEndFolder | None:
         return None
     try:
         data = path.read_bytes()
-        facts = msgspec.json.decode(data, type=EndToEnd)
+        facts = msgspec.json.decode(data, type=decodable(EndToEnd))
     except (*DAMAGED, OSError) as error:
         raise RunError(f"{str(path)!r} is damaged ({error}); restore the file or run `model` again") from error
     if facts.schema_version > SCHEMA_VERSION:

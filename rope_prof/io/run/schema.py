@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import to_builtins
 
+from rope_prof.model.frozen import decodable
 from rope_prof.model.run import SCHEMA_VERSION, AxisFacts, Case, OperationFacts, Run, Why
 
 #: What every run of version 1 measured.
@@ -49,7 +50,7 @@ def decoded(data: bytes) -> Run:
     raw = msgspec.json.decode(data)
     if isinstance(raw, dict) and raw.get("schema_version") == 1:
         raw = _of_version_1(raw)
-    operation = msgspec.convert(raw.get("operation") if isinstance(raw, dict) else None, OperationFacts)
+    operation = msgspec.convert(raw.get("operation") if isinstance(raw, dict) else None, decodable(OperationFacts))
     names = [axis.name for axis in operation.axes]
     if operation.swept not in names:
         raise ValueError(f"its operation sweeps {operation.swept!r}, which is none of its axes")
@@ -60,7 +61,7 @@ def decoded(data: bytes) -> Run:
     for holder in _holders(raw):
         case = _case(holder["case"], operation, names)
         holder["case"] = shared.setdefault(case.values, case)
-    return msgspec.convert(raw | {"operation": operation}, Run)
+    return msgspec.convert(raw | {"operation": operation}, decodable(Run))
 
 
 def _case(fields: Any, operation: OperationFacts, names: list[str]) -> Case:

@@ -27,6 +27,7 @@ from rope_prof.io.run.nsight import read_nsight, write_nsight
 from rope_prof.io.run.redact import PrivateWords, kinds_in, private_words
 from rope_prof.io.trace.ncu import WANTED, read_ncu
 from rope_prof.io.trace.read import read_trace
+from rope_prof.model.frozen import decodable
 from rope_prof.model.nsight import AGREEMENT, Agreement, Compute, LeastBytes, Nsight, Systems, ToolRecording
 from rope_prof.model.run import Key
 from rope_prof.model.trace import Trace
@@ -140,7 +141,7 @@ def read_done(scratch: Path, text: str) -> tuple[Ranged, ...]:
     path = scratch / DONE_FILE
     if not path.is_file():
         raise NsightError(f"the workload failed under the tool: {last_line(text)}")
-    done = msgspec.json.decode(path.read_bytes(), type=tuple[Ranged, ...])
+    done = msgspec.json.decode(path.read_bytes(), type=decodable(tuple[Ranged, ...]))
     if done and all(one.reason for one in done):
         raise NsightError(f"the workload failed under the tool: {done[0].reason}")
     return done

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from rope_prof.model.frozen import decodable
 from rope_prof.model.run import Key
 from rope_prof.record.bench.operations import Operations
 from rope_prof.record.bench.subjects import Ring, eager_subject, graph_subject, in_mode, prepare_compiler
@@ -49,7 +50,7 @@ class Ranged(msgspec.Struct, frozen=True, kw_only=True):
 
 def main(folder: Path) -> None:
     """Run the plan in `folder` and write what was done beside it."""
-    plan = msgspec.json.decode((folder / PLAN_FILE).read_bytes(), type=Plan)
+    plan = msgspec.json.decode((folder / PLAN_FILE).read_bytes(), type=decodable(Plan))
     device, operations = find_device(plan.device), Operations()
     ready: list[tuple[Key, Ring, Subject]] = []
     done: list[Ranged] = []

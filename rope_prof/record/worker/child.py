@@ -24,6 +24,7 @@ import msgspec
 
 from rope_prof import __version__, errors
 from rope_prof.errors import RopeProfError
+from rope_prof.model.frozen import decodable
 from rope_prof.model.run import Case, CeilingName, Key
 from rope_prof.record.loop.describe import one_line, out_of_memory, said
 from rope_prof.record.loop.protocols import Bench, Checked
@@ -216,7 +217,7 @@ def _poisoned(bench: Bench | None) -> bool:
 def serve(link: socket.socket) -> None:
     """Answer until the recorder is gone."""
     servant = Servant()
-    decoder = msgspec.msgpack.Decoder(Ask)
+    decoder = msgspec.msgpack.Decoder(decodable(Ask))
     while True:
         try:
             ask = decoder.decode(wire.receive(link))

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from rope_prof.model.frozen import decodable
 from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key, Machine
 from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.protocols import Checked
@@ -163,4 +164,4 @@ def packed(*arguments: Any) -> msgspec.Raw:
 
 def unpacked(kind: Any, raw: msgspec.Raw) -> Any:
     """What travelled as `raw`, as a value of `kind`. Errors: msgspec.ValidationError, msgspec.DecodeError."""
-    return msgspec.msgpack.decode(raw, type=kind)
+    return msgspec.msgpack.decode(raw, type=decodable(kind))

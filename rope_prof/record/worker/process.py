@@ -23,6 +23,7 @@ import msgspec
 
 from rope_prof import errors
 from rope_prof.errors import RopeProfError
+from rope_prof.model.frozen import decodable
 from rope_prof.record.loop.describe import ToldError, short
 from rope_prof.record.worker import wire
 from rope_prof.record.worker.messages import CALLS, Answer, Ask, Done, Raised, packed, unpacked
@@ -152,7 +153,7 @@ class WorkerProcess:
         number = self._begun.popleft()
         try:
             data = wire.receive(self._link, seconds=self.patience_s, pid=self.pid)
-            found = msgspec.msgpack.decode(data, type=Answer)
+            found = msgspec.msgpack.decode(data, type=decodable(Answer))
             if found.number != number:
                 raise wire.WireError(f"the answer has the number {found.number}; expected {number}")
             if isinstance(found, Done):
