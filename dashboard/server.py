@@ -10,6 +10,7 @@ small one waits up to 40 ms for the receipt of the one before it (https://github
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import socket
 import sys
@@ -35,6 +36,7 @@ COME_S: Final = 1.0
 
 def main() -> None:
     """Serve until the process is ended."""
+    faulthandler.enable()  # a crash in a library's own code says where on the terminal
     gc.disable()  # until `ready` is done: a start makes no garbage
     import uvicorn
     from streamlit import delta_generator

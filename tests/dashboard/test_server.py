@@ -20,12 +20,13 @@ from tests.dashboard.drawn_run import write_gpu_run
 
 #: The command up to the point where Streamlit binds its socket, by hand as it does; what an accepted connection has.
 ACCEPTED = """
-import socket
+import faulthandler, socket
 from streamlit.web import cli
 from rope_prof.dashboard import server
 
 def serve(prog_name):
     assert prog_name == "streamlit"
+    assert faulthandler.is_enabled()
     with socket.socket({family}) as bound:
         bound.bind({address})
         bound.listen()
