@@ -5,8 +5,8 @@
 
 Records the same plan with `--isolate` and `--no-isolate`, in turn, and says: wall and processor seconds of both, in
 which steps they lie, host memory of the workers, the paired ratio of every path to the baseline in both with their
-intervals. A recording in one process comes first and does not count: it fills the compilers' caches, which both find
-full then.
+intervals. A recording in one process comes first and its time does not count: it fills the compilers' caches, which
+both find full then. Its ratios say how far two recordings of one kind differ.
 
 Then a recording with paths that end their process, hang and, on a GPU, touch memory that is not theirs: their keys
 fail, all others are measured, and `--resume` has nothing left to do. The exit code is 1 where one of this does not
@@ -203,7 +203,10 @@ def proportional_bytes(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
-def ratios(folder: Path) -> dict[str, tuple[float, float | None, float | None]]:
+Ratios = dict[str, tuple[float, float | None, float | None]]
+
+
+def ratios(folder: Path) -> Ratios:
     """Key -> (speed-up over the baseline, its interval)."""
     run = read_run(folder)
     rows = summary(run.run, run.samples, {})
@@ -231,17 +234,13 @@ def costs(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
         print(f"{name:6} {how:13} {cost.seconds:6.1f} s, {cost.processor_s:6.1f} processor s", flush=True)
         if name != "first":
             taken[how].append(cost)
-            found[how] = ratios(folder)
+        found["first" if name == "first" else how] = ratios(folder)
     seconds, processor_s = (
         {how: [getattr(cost, what) for cost in each] for how, each in taken.items()}
         for what in ("seconds", "processor_s")
     )
-    apart = {
-        name: (one, found["--no-isolate"][name])
-        for name, one in found["--isolate"].items()
-        if name in found["--no-isolate"]
-    }
-    overlap = {name: _overlap(one, other) for name, (one, other) in apart.items()}
+    overlap = overlaps(found["--isolate"], found["--no-isolate"])
+    itself = overlaps(found["first"], found["--no-isolate"]) if "first" in found else {}
     return {
         "seconds": seconds,
         "processor_s": processor_s,
@@ -250,11 +249,17 @@ def costs(scratch: Path, args: argparse.Namespace) -> dict[str, Any]:
         "worker_bytes": max(cost.worker_bytes for cost in taken["--isolate"]),
         "all_bytes": max(cost.all_bytes for cost in taken["--isolate"]),
         "steps": {how: each[-1].steps for how, each in taken.items()},
-        "ratios": apart,
-        "overlap": sum(map(bool, overlap.values())),
+        "ratios": found,
+        "overlap": sum(overlap.values()),
         "of": len(overlap),
         "apart": [name for name, both in overlap.items() if not both],
+        "itself": [sum(itself.values()), len(itself)],
     }
+
+
+def overlaps(one: Ratios, other: Ratios) -> dict[str, bool]:
+    """Key of both -> whether its intervals overlap."""
+    return {name: _overlap(one[name], other[name]) for name in one if name in other}
 
 
 def _overlap(one: tuple[float, float | None, float | None], other: tuple[float, float | None, float | None]) -> bool:
@@ -333,6 +338,7 @@ def main() -> int:
             one, every = (cost[name] / 2**20 for name in ("worker_bytes", "all_bytes"))
             print(f"host memory: of a worker {one:.0f} MiB, of all {every:.0f} MiB")
             print(f"ratios: {cost['overlap']} of {cost['of']} intervals overlap; apart: {cost['apart']}")
+            print("two recordings in one process: {} of {} intervals overlap".format(*cost["itself"]))
         if args.only != "costs":
             broken = document["survives"] = survives(Path(name), args)
             held = held and broken["held"]
