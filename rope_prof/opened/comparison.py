@@ -14,7 +14,7 @@ from rope_prof.analysis.comparison.evidence import Known
 from rope_prof.analysis.comparison.gates import Gate, check
 from rope_prof.analysis.comparison.history import known as known_before
 from rope_prof.analysis.comparison.sides import Side, differences
-from rope_prof.analysis.run.differences import unlike_clocks, unlike_machines
+from rope_prof.analysis.run.differences import unlike_machines, unlike_states
 from rope_prof.errors import UsageError
 from rope_prof.io.run.folder import is_run
 from rope_prof.io.run.history import kept_runs
@@ -57,7 +57,7 @@ def comparison(
         checked=check(list(gates.values()), verdicts),
         allow_unknown=allow_unknown,
         differences=differences(base, cand),
-        unlike=() if paired else (*unlike_machines(base.run, cand.run), *unlike_clocks(base.samples, cand.samples)),
+        unlike=() if paired else (*unlike_machines(base.run, cand.run), *unlike_states(base.samples, cand.samples)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from rope_prof.model.frozen import Frozen
-from rope_prof.model.run import Run
+from rope_prof.model.run import ALIKE, Run
 
 #: Field of the machine -> what people call it, in the order of a report.
 MACHINE = {
@@ -27,10 +27,12 @@ MACHINE = {
     "dirty": "changes in no commit",
     "load": "host load",
 }
-#: Column of the samples -> the clock that it tells, MHz.
-CLOCKS = {"sm_clock_mhz": "SM clock, MHz", "memory_clock_mhz": "memory clock, MHz"}
-#: Medians of a clock that lie within this of each other are alike.
-CLOCKS_WITHIN = 0.01
+#: Column of the samples -> what it tells of the GPU, and the share within which two runs' medians of it are alike.
+STATES = {
+    "sm_clock_mhz": ("SM clock, MHz", 0.01),
+    "memory_clock_mhz": ("memory clock, MHz", 0.01),
+    "launch_ns": ("queued launches, ns apart", ALIKE - 1),
+}
 
 
 class Unlike(Frozen):
@@ -65,13 +67,13 @@ def unsaid(base: Run, cand: Run) -> tuple[str, ...]:
     return tuple(MACHINE[field] for field in ("commit", "host", "load") if not any(getattr(m, field) for m in both))
 
 
-def unlike_clocks(ours: pl.DataFrame, theirs: pl.DataFrame) -> tuple[Unlike, ...]:
-    """Clocks of the GPU whose medians over all samples differ; none where a run does not say."""
+def unlike_states(ours: pl.DataFrame, theirs: pl.DataFrame) -> tuple[Unlike, ...]:
+    """Clocks of the GPU, and channels, whose medians over all samples differ; none where a run does not say."""
     found = []
-    for column, name in CLOCKS.items():
+    for column, (name, within) in STATES.items():
         medians = [s[column].median() if column in s.columns else None for s in (ours, theirs)]
         known = [value for value in medians if isinstance(value, int | float)]
-        if len(known) == 2 and abs(known[0] - known[1]) > CLOCKS_WITHIN * max(known):
+        if len(known) == 2 and abs(known[0] - known[1]) > within * max(known):
             found.append(Unlike(name, *map(round, known)))
     return tuple(found)
 
