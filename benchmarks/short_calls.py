@@ -38,6 +38,8 @@ from rope_prof.analysis.run.processes import over_logs
 from rope_prof.kernels import ceilings
 
 Graphs = dict[str, tuple[torch.cuda.CUDAGraph, int]]
+#: A graph does not keep the buffers that it works on.
+Kept = tuple[Graphs, list[Any]]
 #: What is held against what, and at which lengths.
 PAIRS = {
     "fp8 / bf16": (64, 256),
@@ -51,8 +53,8 @@ def _buffers(touched: int) -> int:
     return max(2, -(-3 * torch.cuda.get_device_properties(0).L2_cache_size // touched))
 
 
-def _written(shape: MropeShape, tokens: int, kind: Kind, seed: int, *names: str) -> Graphs:
-    """Graphs of those paths of the cache write over a ring."""
+def _written(shape: MropeShape, tokens: int, kind: Kind, seed: int, *names: str) -> Kept:
+    """Graphs of those paths of the cache write over a ring, and the ring."""
     one = touched_bytes(make_kv_ring(shape, tokens, 1, device="cuda", kind=kind))
     ring = make_kv_ring(shape, tokens, _buffers(one), device="cuda", kind=kind, seed=seed)
 
@@ -60,30 +62,31 @@ def _written(shape: MropeShape, tokens: int, kind: Kind, seed: int, *names: str)
         call = path(name).call
         return kernels.graph_of(lambda x: call(*x.arguments(shape)), ring)
 
-    return {name: (graph(name), len(ring)) for name in names}
+    return {name: (graph(name), len(ring)) for name in names}, [ring]
 
 
-def _turned(shape: MropeShape, tokens: int, seed: int) -> Graphs:
-    """Graphs of the rotary embedding and of the overlapped passes over a ring."""
+def _turned(shape: MropeShape, tokens: int, seed: int) -> Kept:
+    """Graphs of the rotary embedding and of the overlapped passes over a ring, and the ring."""
     buffers = _buffers(rope_bytes(shape, tokens, torch.bfloat16))
     ring = make_ring(shape, tokens, buffers, torch.bfloat16, "cuda", seed=seed)
     calls: dict[str, Callable[[Any], object]] = {"rope": kernels.caller(rope_path("fused"), shape)}
     for tile in ceilings.SCALE_TILES:
         calls[f"pass {tile}"] = partial(_pass, shape=shape, tile=tile)
-    return {name: (kernels.graph_of(call, ring), len(ring)) for name, call in calls.items()}
+    return {name: (kernels.graph_of(call, ring), len(ring)) for name, call in calls.items()}, [ring]
 
 
 def _pass(x: Any, *, shape: MropeShape, tile: Any) -> None:
     ceilings.scale(kernels.rotated_view(x, shape), tile, overlap=True)
 
 
-def graphs_of(pair: str, shape: MropeShape, tokens: int, seed: int) -> Graphs:
-    """What is replayed for `pair`."""
+def graphs_of(pair: str, shape: MropeShape, tokens: int, seed: int) -> Kept:
+    """What is replayed for `pair`, and the buffers that it works on."""
     if pair == "rope / pass":
         return _turned(shape, tokens, seed)
     if pair == "fp8 / bf16":
         kinds: dict[str, Kind] = {"fp8": "fp8", "bf16": "same"}
-        return {name: _written(shape, tokens, kind, seed, "fused")["fused"] for name, kind in kinds.items()}
+        both = {name: _written(shape, tokens, kind, seed, "fused") for name, kind in kinds.items()}
+        return {name: graphs["fused"] for name, (graphs, _) in both.items()}, [rings for _, rings in both.values()]
     return _written(shape, tokens, "same", seed, "rope-then-write", "fused")
 
 
@@ -92,7 +95,9 @@ def measured(seed: int, model: str, rounds: int) -> dict[tuple[str, int], tuple[
     found = {}
     for pair, lengths in PAIRS.items():
         for tokens in lengths:
-            taken = kernels.replayed(graphs_of(pair, PRESETS[model], tokens, seed), rounds, seed)
+            graphs, kept = graphs_of(pair, PRESETS[model], tokens, seed)
+            taken = kernels.replayed(graphs, rounds, seed)
+            del graphs, kept
             first, second = (
                 min((name for name in taken if name.startswith(side)), key=lambda name: statistics.median(taken[name]))
                 for side in pair.split(" / ")
