@@ -25,7 +25,7 @@ from rope_prof.record.loop.timing import Clock, Subject, Work
 from rope_prof.record.worker.watch import DishonestPathError
 
 Function = Callable[..., Any]
-#: Calls in a row that are looked at: work that is left out in one of so many, or of fewer, is found for certain.
+#: Calls in a row that are looked at, where they fit: work that is left out in one of so many, or of fewer, is found.
 CALLS = 64
 #: Once the rounds are done so many are, however long they take.
 LEAST = 8
@@ -54,9 +54,12 @@ class Rota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """One path on the calls of `ring`. `granted`: how far each output of an honest one may lie from the baseline's.
+    """One path on the calls of `ring`. `granted`: how far each output of an honest one may lie from the baseline's, on
+    the values that were checked; `granted_on`: on those of a call, which is asked of one that lies further off.
 
-    `refill` gives the calls of the ring values that were not there before. Errors of each method: DishonestPathError.
+    `refill` gives the calls of the ring values that were not there before; no version counter tells of them, as none
+    tells of a round's further calls. `ahead`: so many calls go before those that are looked at: no count of calls since
+    the round began tells them. Errors of each method: DishonestPathError.
     """
 
     ring: Ring
@@ -66,11 +69,15 @@ class Audit:
     granted: Sequence[float]
     refill: Callable[[], None]
     synchronize: Callable[[], None]
+    granted_on: Callable[[Call], Sequence[float]]
+    ahead: int = 0
 
     def stages(self, clock: Clock, least: int) -> Iterator[Subject]:
         """What the timing loop is given in the place of the path: `CALLS` calls, or `least` where they take long."""
         fit = max(1, AT_ONCE_BYTES // max(1, self.ring.buffer_bytes))
-        at_once, begun, done = 1 if self.l2 == "hot" else min(len(self.ring), CALLS, fit), clock(), 0
+        at_once = 1 if self.l2 == "hot" else min(len(self.ring), CALLS // 2, fit)  # each buffer twice at least
+        over(self.call, partial(self.ring.take, l2=self.l2))(self.ahead)()
+        begun, done = clock(), 0
         while done < CALLS and (done < least or clock() - begun < LONGEST_NS):
             stage = _Stage(self, done)
             yield Subject("", stage.work, calls=at_once, waits=True)
@@ -96,11 +103,17 @@ class Audit:
 
         Of results whose memory a later call of the graph has taken, None stands there, and `made` works in place.
         """
-        self.refill()
+        self.unseen()
         same = [copied(each) for each in made]
         replay()
         self.synchronize()
         self.require(made, results, same, "its graph does not what its calls do")
+
+    def unseen(self) -> None:
+        """New values in the ring: a path that goes by addresses and version counters takes them for the old ones."""
+        told = tuple(each for one in self.ring.calls for each in one.fresh if not each.is_inference())
+        with torch.autograd.grad_mode._unsafe_preserve_version_counter(told):  # noqa: SLF001
+            self.refill()
 
     def require(
         self, made: Sequence[Call], results: Sequence[Any], same: Sequence[Call], what: str, done: int = 0
@@ -116,10 +129,13 @@ class Audit:
             if places & later:
                 continue
             later |= places
-            wanted = run_once(self.baseline, same[place], operation)
-            for output, mine, theirs, limit in zip(operation.outputs, got, wanted, self.granted, strict=True):
-                share = off_share(mine, theirs, limit)
-                if share > (SHARE if theirs.is_floating_point() else WHOLE_SHARE):
+            given = copied(same[place]) if same[place].written else same[place]
+            wanted = run_once(self.baseline, given, operation)
+            if not any(too_far(got, wanted, self.granted)):
+                continue
+            shares = too_far(got, wanted, self.granted_on(same[place]))
+            for output, share in zip(operation.outputs, shares, strict=True):
+                if share:
                     raise DishonestPathError(
                         f"{what}: of {done + place + 1} in a row the last leaves {100 * share:.3g} % of "
                         f"{output.name!r} other than the baseline; is work left out in some calls?"
@@ -139,7 +155,7 @@ class _Stage:
     def work(self, calls: int) -> Work:
         """`calls` calls on new values."""
         self.require()
-        self.audit.refill()
+        self.audit.unseen()
         self.made = self.audit.ring.next_calls(calls, self.audit.l2)
         self.same, self.kept = [copied(each) for each in self.made], []
         return over(self.audit.call, partial(_arguments, self.made), partial(_keep, self.kept))(calls)
@@ -160,6 +176,13 @@ def _arguments(made: Sequence[Call], calls: int) -> list[tuple[Any, ...]]:
 def _keep(kept: list[Any], result: Any) -> None:
     """Copies of what a call returned: the next may give the same buffers again."""
     kept.append(mapped(result, lambda each: each.clone() if isinstance(each, torch.Tensor) else each))
+
+
+def too_far(got: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor], granted: Sequence[float]) -> list[float]:
+    """Of each output the part that lies further off than is granted; 0 where so small a part may."""
+    shares = [off_share(mine, theirs, limit) for mine, theirs, limit in zip(got, wanted, granted, strict=True)]
+    most = [SHARE if theirs.is_floating_point() else WHOLE_SHARE for theirs in wanted]
+    return [share if share > limit else 0.0 for share, limit in zip(shares, most, strict=True)]
 
 
 def off_share(got: torch.Tensor, want: torch.Tensor, limit: float) -> float:

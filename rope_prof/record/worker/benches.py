@@ -9,12 +9,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from rope_prof.errors import UsageError
-from rope_prof.kernels.lookup import operation
+from rope_prof.errors import OperationError, UsageError
+from rope_prof.kernels.lookup import OURS, operation
+from rope_prof.kernels.operation import Call as Made
 from rope_prof.kernels.paths import path_of
 from rope_prof.model.run import Accuracy, Case, Key
+from rope_prof.record.bench.accuracy import limits
 from rope_prof.record.bench.bench import TorchBench
 from rope_prof.record.bench.copies import copied
 from rope_prof.record.bench.subjects import Call, warm_compiler
@@ -86,13 +89,13 @@ class WorkerBench(TorchBench):
         """
         found = self._watched_check(key)
         self._granted.setdefault(key.case, self._limits[key.case].errors)
-        if _foreign(key) and key.mode != "compile" and key.path not in self._asked:
+        if self._foreign(key) and key.mode != "compile" and key.path not in self._asked:
             self._asked.add(key.path)
             with no_oracle():
                 self._held_call(key)
         self._check_timed(key, wrong=found[0].wrong)
         self._require_seal()
-        if _foreign(key) and not found[0].wrong:
+        if self._foreign(key) and not found[0].wrong:
             self._right[key.name] = key
         return found
 
@@ -130,7 +133,7 @@ class WorkerBench(TorchBench):
 
     def _callable(self, key: Key) -> tuple[Call, bool]:
         call, in_place = super()._callable(key)
-        if self._checking and _foreign(key):
+        if self._checking and self._foreign(key):
             return watched(call, self.device, held=False), in_place
         if self._capturing:
             return self._kept(call), in_place
@@ -168,7 +171,7 @@ class WorkerBench(TorchBench):
         """
         if key.name not in self._timed or self._ring is None:
             return
-        held = _foreign(key) and not wrong
+        held = self._foreign(key) and not wrong
         if held and key.mode != "compile":
             arguments = self._ring.take(1, key.l2)[0]
             own = next(one.fresh for one in self._ring.calls if one.arguments is arguments)
@@ -208,6 +211,7 @@ class WorkerBench(TorchBench):
         """Every one of many calls of `key`, and of the graph that is timed where its buffers can tell."""
         assert self._ring is not None
         call, _ = super()._callable(key)
+        subject, batch, result = self._timed.get(key.name, (None, [], None))
         audit = Audit(
             ring=self._ring,
             l2=key.l2,
@@ -216,8 +220,9 @@ class WorkerBench(TorchBench):
             granted=self._granted[key.case],
             refill=self._new_values,
             synchronize=self.device.synchronize,
+            granted_on=partial(self._granted_on, key),
+            ahead=secrets.randbelow(subject.calls + 1) if subject else 0,
         )
-        subject, batch, result = self._timed.get(key.name, (None, [], None))
         try:
             if key.mode != "graph":
                 yield from audit.stages(self.clock, least)
@@ -231,9 +236,20 @@ class WorkerBench(TorchBench):
             if not out_of_memory(error):
                 raise
 
+    def _granted_on(self, key: Key, call: Made) -> Sequence[float]:
+        """How far each output may lie off on the very values of `call`: they may be larger than those of the check."""
+        with suppress(OperationError):
+            return limits(self.operations.of(key.case.operation), dict(key.case.values), call).errors
+        return self._granted[key.case]
+
     def _audited(self, key: Key, *, least: int) -> None:
         for stage in self._audit(key, least=least):
             turn(stage, 0, self.clock, self.device, wake=False)
+
+    def _foreign(self, key: Key) -> bool:
+        """Whether it is another's code that may look fast: not the baseline, which all are held against."""
+        own = self._word not in OURS and key.path != self.operations.of(key.case.operation).paths[0]
+        return ":" in key.path or own
 
     def _new_values(self) -> None:
         self._drawn += 1

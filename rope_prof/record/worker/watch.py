@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -20,6 +21,9 @@ from rope_prof.record.device.devices import CudaDevice, RecordDevice
 Function = Callable[..., Any]
 #: Held busy so long, the stream has everything queued behind it before any of it runs.
 HOLD_NS = 20_000_000
+#: Seconds in which a thread must come to rest, and packages in whose functions one waits for work.
+REST_S = 0.02
+WAITING = frozenset({"threading", "queue", "concurrent", "multiprocessing", "selectors", "asyncio"})
 #: Modules whose functions know the right answer.
 ORACLES = ("rope_prof.kernels.mrope.reference", "rope_prof.record.bench.accuracy")
 #: Functions of an operation that do.
@@ -78,22 +82,30 @@ def require_plain(outputs: Sequence[torch.Tensor]) -> None:
 
 
 def require_threads(before: set[threading.Thread]) -> None:
-    """No thread of Python's that the call has started is still at work; those that compile for torch may be."""
-    started = [each for each in threading.enumerate() if each not in before and each.is_alive()]
-    left = [each.name for each in started if not _torchs(each)]
-    if left:
+    """No thread of Python's that the call has started is still at work; those that compile for torch may be.
+
+    One that waits, as a pool's do, may stay. What it does later is found where calls in a row are looked at.
+    """
+    end = time.monotonic() + REST_S
+    while left := [
+        each.name for each in threading.enumerate() if not (each in before or _torchs(each) or _at_rest(each))
+    ]:
+        if time.monotonic() < end:  # one of a pool that has just given its result is about to wait for the next
+            time.sleep(REST_S / 20)
+            continue
         raise DishonestPathError(
             f"it leaves a thread behind ({left[0]}) that may still work when the clock has stopped; join it"
         )
 
 
+def _at_rest(thread: threading.Thread) -> bool:
+    """Whether it waits for work, or is over, as far as Python sees."""
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001
+    return frame is None or str(frame.f_globals.get("__name__")).partition(".")[0] in WAITING
+
+
 def _torchs(thread: threading.Thread) -> bool:
-    """Whether torch.compile runs it: a first call starts its pools, which live as long as the process, and a bar of
-    tqdm's, hidden or not, the thread that draws bars.
-    """
-    bars = sys.modules.get("tqdm._monitor")
-    if bars is not None and type(thread) is getattr(bars, "TMonitor", None):
-        return bool(type(thread).run.__code__.co_filename == bars.__file__)
+    """Whether torch.compile runs it: a first call starts its pools, which live as long as the process."""
     target = getattr(thread, "_target", None)
     if str(getattr(target, "__module__", None)).startswith("torch."):
         return True

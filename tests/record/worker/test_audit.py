@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rope_prof.model.run import Case, Key
 from rope_prof.record.bench.accuracy import limits
 from rope_prof.record.bench.subjects import Ring
 from rope_prof.record.device.devices import CpuDevice
+from rope_prof.record.loop.plan import facts_of
 from rope_prof.record.loop.timing import turn
 from rope_prof.record.worker import audit
 from rope_prof.record.worker.audit import CALLS, Audit, Rota, off_share
@@ -31,7 +32,16 @@ FEW = replace(CASE, values=tuple((name, 3 if name == "tokens" else value) for na
 OPERATIONS = ("mrope", "mrope-kv", "rmsnorm-quant", "silu-mul", "column-amax")
 
 
-def audited(name: str, path: Callable[..., Any], *, l2: str = "cold", buffers: int = 3, graph: bool = False) -> None:
+def audited(
+    name: str,
+    path: Callable[..., Any],
+    *,
+    l2: str = "cold",
+    buffers: int = 3,
+    graph: bool = False,
+    granted: Sequence[float] = (),
+    ahead: int = 0,
+) -> None:
     """Look at `path` as one of the operation called `name`."""
     measured = operation(name)
     case = {axis.name: (axis.usual("cpu", quick=True) or axis.choices)[0] for axis in measured.axes} | {
@@ -47,9 +57,11 @@ def audited(name: str, path: Callable[..., Any], *, l2: str = "cold", buffers: i
         l2=l2,  # type: ignore[arg-type]
         call=path,
         baseline=path_of(measured, measured.paths[0]).call,
-        granted=limits(measured, case, ring.calls[0]).errors,
+        granted=granted or limits(measured, case, ring.calls[0]).errors,
         refill=lambda: ring.refill(next(drawn)),
         synchronize=lambda: None,
+        granted_on=lambda call: limits(measured, case, call).errors,
+        ahead=ahead,
     )
     if graph:
         looked.of_capture()
@@ -126,6 +138,42 @@ def test_and_in_some_calls_of_a_graph(work: Callable[..., Any], instead: Callabl
     for period in (2, 7, 14):
         with pytest.raises(DishonestPathError, match=r"its graph does not what its calls do: of .* in a row"):
             audited("mrope", Lazy(period, work, instead), buffers=28, graph=True)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("buffers", [1, 3, 28])
+def test_no_version_counter_tells_of_the_values_that_are_looked_at(buffers: int, kept: bool) -> None:
+    made: dict[Any, Any] = {}
+
+    def at_first_sight(q: Any, k: Any, *more: Any) -> Any:
+        at = q.data_ptr(), q._version  # noqa: SLF001
+        if at in made:
+            return made[at] if kept else fresh(q, k)
+        made[at] = of("mrope")(q, k, *more)
+        return made[at]
+
+    with pytest.raises(DishonestPathError, match="is work left out in some calls"):
+        audited("mrope", at_first_sight, buffers=buffers)
+
+
+def test_calls_are_made_ahead_of_those_that_are_looked_at() -> None:
+    count = []
+
+    def not_at_first(*arguments: Any) -> Any:
+        count.append(arguments)
+        return fresh(*arguments) if len(count) <= 50 else of("mrope")(*arguments)
+
+    audited("mrope", not_at_first, ahead=50)
+    assert len(count) > 50 + CALLS / 2
+
+
+def test_what_lies_off_values_that_are_larger_than_the_first_is_granted_by_them() -> None:
+    def nearly(*arguments: Any) -> Any:
+        return [each * (1 + 2**-7) for each in of("mrope")(*arguments)]
+
+    audited("mrope", nearly, granted=[1e-6, 1e-6])
+    with pytest.raises(DishonestPathError):
+        audited("mrope", Lazy(7, nearly, fresh), granted=[1e-6, 1e-6])
 
 
 def test_a_path_is_looked_at_in_one_of_its_first_rounds_and_ever_more_seldom() -> None:
@@ -223,3 +271,42 @@ def test_a_worker_finds_what_is_left_out_of_captures(bench: WorkerBench) -> None
 def test_of_a_path_in_place_the_very_graph_that_is_timed_is_held(bench: WorkerBench) -> None:
     with pytest.raises(DishonestPathError, match="its graph does not what its calls do"):
         timed(bench, "timed_alone", "graph")
+
+
+OWN = """
+import torch
+from dataclasses import replace
+from rope_prof.kernels.examples.silu_mul import SILU_MUL, unfused
+
+count = [0]
+
+def skips(x):
+    count[0] += 1
+    return unfused(x) if count[0] <= 60 or count[0] % 3 else x.new_empty(x.shape[0], x.shape[1] // 2)
+
+operation = replace(SILU_MUL, functions={"unfused": unfused, "again": lambda x: unfused(x), "skips": skips},
+    paths=("unfused", "again", "skips"))
+"""
+
+
+def test_a_worker_looks_at_every_path_of_an_operation_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "own_silu.py"
+    file.write_text(OWN)
+    word = f"{file}:operation"
+    measured = operation(word)
+    bench = WorkerBench(Setup(bench="", device="cpu", seed=0, calls=2, operation=word))
+    values = tuple({"hidden": 64, "tokens": 3, "dtype": "bf16"}.items())
+    case = Case(values=values, operation=facts_of(measured, word))
+    bench.open_case(case)
+
+    def looked_at(path: str) -> bool:
+        key = Key(case=case, path=path, mode="eager", l2="cold")
+        assert not bench.check(key)[0].wrong
+        bench.ready(key).work(62)()
+        stages = [next(iter(bench.audits(key.name, number)), None) for number in range(3)]
+        bench.check(key)
+        return any(stages)
+
+    assert [looked_at(path) for path in ("unfused", "again")] == [False, True]
+    with pytest.raises(DishonestPathError, match="is work left out in some calls"):
+        looked_at("skips")
