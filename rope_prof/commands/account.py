@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -27,9 +27,6 @@ from rope_prof.views.blocks.fixes import fix_words
 from rope_prof.views.blocks.model import mapped
 from rope_prof.views.blocks.trace import trace_blocks
 from rope_prof.views.terminal.writer import printed
-
-#: The exit code where there is nothing to account for.
-UNUSABLE_EXIT: Final = 3
 
 
 class TraceAccount(Frozen, kw_only=True):

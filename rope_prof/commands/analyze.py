@@ -12,7 +12,7 @@ import typer
 from rope_prof.commands import words
 from rope_prof.commands.documents import emit
 from rope_prof.commands.kept import say_kept
-from rope_prof.commands.words import argument, option
+from rope_prof.commands.words import UNUSABLE_EXIT, argument, option
 from rope_prof.errors import TraceError, UsageError
 from rope_prof.io.layout import NSIGHT_FILE
 from rope_prof.io.store import ANSWERED_TO
@@ -89,7 +89,7 @@ def _analyze(trace: Path, asked: AnalyzeWords) -> None:
     """Print it, and write the gaps. What it needs is dear to load, and not needed where the answer is kept."""
     from rich.console import Console
 
-    from rope_prof.commands.account import UNUSABLE_EXIT, account_of
+    from rope_prof.commands.account import account_of
     from rope_prof.views.blocks.chains import chain_blocks
     from rope_prof.views.terminal.writer import printed
 

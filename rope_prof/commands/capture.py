@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 
 from rope_prof.commands import words
-from rope_prof.commands.account import UNUSABLE_EXIT, account_of
+from rope_prof.commands.account import account_of
 from rope_prof.commands.analyze_many import Many, print_ranks, ranked
 from rope_prof.commands.documents import VERSION, emit
-from rope_prof.commands.words import needed, option
+from rope_prof.commands.words import UNUSABLE_EXIT, needed, option
 from rope_prof.engines.capture import ServedTraces
 from rope_prof.engines.capture import capture as captured
 from rope_prof.engines.engine import ENGINES, Wish, vllm_folder
@@ -163,7 +163,7 @@ def _account(found: ServedTraces, out: Path, facts: dict[str, Any], stages: tupl
         ranks, tally = ranked([str(path) for path in found.files], Many(), range_=None, device=None, out=out)
     if as_json:
         traces = [{"file": str(one.source), "account": one.document()} for one in accounts]
-        emit(facts | {"traces": traces, "ranks": None if ranks is None else ranks.as_json() | {"dataset": str(out)}})
+        emit(facts | {"traces": traces, "ranks": None if ranks is None else ranks.document | {"dataset": str(out)}})
     else:
         for one in accounts:
             one.printed_on(Console())

@@ -16,6 +16,8 @@ import typer
 T = TypeVar("T")
 _SAID = "typer"
 
+#: The exit code where a trace holds nothing to account for.
+UNUSABLE_EXIT = 3
 #: The exit code of a bound that is neither kept nor broken, as far as anybody can tell.
 NOT_JUDGED = 4
 

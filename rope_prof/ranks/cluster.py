@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from threading import Event
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rope_prof import __version__
 from rope_prof.errors import RopeProfError, UnavailableError
-from rope_prof.io.kineto.processes import VARIABLE
-from rope_prof.ranks.work import Task, TraceDone, account, failed
+from rope_prof.ranks.task import Task, TraceDone
+from rope_prof.ranks.work import account_alone, failed
 
 #: Tasks with the cluster, for each thread of a worker: the one in hand and the next.
 _QUEUED: Final = 2
 _LOOK_S: Final = 0.2
 _ADDRESS: Final = re.compile(r"(?:(?:tcp|tls|ws|wss|ucx)://)?(?:\[[^\]]+\]|[^:/\[\]]+):(\d{1,5})/?")
+
+T = TypeVar("T")
 
 
 class ClusterError(RopeProfError):
@@ -53,6 +54,16 @@ class Cluster:
         with self._client() as client:
             yield from self._answers(client, waiting)
 
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The cluster stays."""
+
+    def made(self, make: Callable[..., T], *words: object) -> T:
+        """What `make` gives of them: in this process, which has the files."""
+        return make(*words)
+
     def _answers(self, client: Any, waiting: deque[Task]) -> Iterator[TraceDone]:
         held: dict[Any, Task] = {}
         ready = Event()
@@ -71,7 +82,7 @@ class Cluster:
                 )
             while waiting and len(held) < _QUEUED * threads:
                 task = waiting.popleft()
-                future = client.submit(account_there, task, pure=False)
+                future = client.submit(account_alone, task, pure=False)
                 future.add_done_callback(lambda _: ready.set())
                 held[future] = task
             ready.wait(_LOOK_S)
@@ -166,12 +177,6 @@ class Cluster:
                 raise ClusterError(
                     f"the Dask worker {worker} has {has}; expected {__version__}: install it where the workers run"
                 )
-
-
-def account_there(task: Task) -> TraceDone:
-    """`account` on a worker whose other cores have traces of their own."""
-    os.environ.setdefault(VARIABLE, "1")
-    return account(task)
 
 
 def version_there() -> str:

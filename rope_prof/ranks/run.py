@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rope_prof.io.trace.dataset import Dataset
-from rope_prof.ranks.work import Task, TraceDone
+from rope_prof.ranks.task import Task, TraceDone
 
 #: Called after each trace with (traces that are there, all of them, the answer that came last or None).
 ToldError = Callable[[int, int, TraceDone | None], None]

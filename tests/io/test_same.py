@@ -33,3 +33,15 @@ def test_files_that_begin_alike_are_read_to_their_ends(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     sources = [Source(address=str(path), size=path.stat().st_size, stamp="") for path in sorted(tmp_path.iterdir())]
     assert one_content(sources) == [(sources[0].shown, sources[1].shown)]
+
+
+def test_contents_part_where_they_differ_and_keep_the_order_of_their_names(tmp_path: Path) -> None:
+    """Pieces after the first are compared with the first file's, and those that differ from it with each other."""
+    whole, late = bytes(3 << 20), bytes((3 << 20) - 1) + b"x"
+    for name, data in zip("abcdef", (whole, late, b"x" + whole[1:], late, whole, whole[:-1] + b"y"), strict=True):
+        (tmp_path / name).write_bytes(data)
+    sources = [Source(address=str(path), size=path.stat().st_size, stamp="") for path in sorted(tmp_path.iterdir())]
+    a, b, _, d, e, _ = (source.shown for source in sources)
+    assert one_content(sources) == [(a, e), (b, d)]
+    (tmp_path / "d").unlink()  # gone while the others are read
+    assert one_content(sources) == [(a, e)]

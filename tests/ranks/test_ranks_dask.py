@@ -22,7 +22,7 @@ from rope_prof.io.trace.storage import Source, found
 from rope_prof.ranks import cluster
 from rope_prof.ranks.cluster import Cluster, ClusterError
 from rope_prof.ranks.run import analyze_many
-from rope_prof.ranks.work import Task, TraceDone
+from rope_prof.ranks.task import Task, TraceDone
 from tests.conftest import ROOT
 from tests.ranks.drawn_ranks import rank_json, write_job
 

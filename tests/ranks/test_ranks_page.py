@@ -14,7 +14,8 @@ from rope_prof.dashboard import FOLDER
 from rope_prof.io.trace.dataset import Dataset
 from rope_prof.io.trace.storage import found as traces_of
 from rope_prof.ranks.run import analyze_many
-from rope_prof.ranks.work import Task, account
+from rope_prof.ranks.task import Task
+from rope_prof.ranks.work import account
 from tests.dashboard.drawn_run import write_gpu_run
 from tests.ranks.drawn_ranks import write_job
 

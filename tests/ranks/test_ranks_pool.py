@@ -22,7 +22,8 @@ from rope_prof.io.trace.dataset import Dataset, read_dataset
 from rope_prof.io.trace.storage import found
 from rope_prof.ranks.pool import Pool, cores, free_bytes, processes
 from rope_prof.ranks.run import analyze_many
-from rope_prof.ranks.work import Task, TraceDone, account, failed
+from rope_prof.ranks.task import Task, TraceDone
+from rope_prof.ranks.work import account, failed
 from tests.ranks.drawn_ranks import rank_json, write_job
 
 
@@ -182,6 +183,56 @@ def test_a_killed_parent_leaves_no_worker_behind_and_resumes(tmp_path: Path) -> 
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)
     (folder / "rank9.json").unlink()
     assert main(["analyze", str(folder), "-o", str(tmp_path / "out"), "--json"]) == 0
+
+
+_FORKED = """
+import sys, threading
+from rope_prof.cli import main
+from rope_prof.ranks.pool import processes
+def method():
+    with processes(1) as executor:
+        return executor._mp_context.get_start_method()
+assert main(sys.argv[1:]) == 0
+assert "polars" not in sys.modules
+alone = method()
+done = threading.Event()
+threading.Thread(target=done.wait).start()
+beside = method()
+done.set()
+import polars
+assert (alone, beside, method()) == ("fork" if sys.platform == "linux" else "spawn", "spawn", "spawn")
+"""
+
+
+def test_who_waits_for_workers_loads_no_polars_and_forks_while_it_has_one_thread(tmp_path: Path) -> None:
+    write_job(tmp_path / "job", late={1: 3_000})
+    analyze_many(tasks(tmp_path / "job"), Dataset(tmp_path / "one"), Here(), quiet)
+    words = ["analyze", str(tmp_path / "job"), "-o", str(tmp_path / "two"), "--workers", "2"]
+    code = [sys.executable, "-c", _FORKED]
+    alone = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([*code, *words], env=alone, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    one, two = (read_dataset(tmp_path / name).drop("seconds", "peak_bytes") for name in ("one", "two"))
+    assert one.equals(two)
+
+
+def test_ctrl_c_is_one_line_and_leaves_no_worker_behind(tmp_path: Path) -> None:
+    """Of a terminal: every process of the group has it."""
+    write_job(tmp_path / "job", size=1)
+    os.mkfifo(tmp_path / "job" / "rank9.json")
+    command = [sys.executable, "-m", "rope_prof", "analyze", str(tmp_path / "job"), "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    until = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("run=*/rank=*/*.parquet")) and time.monotonic() < until:
+        time.sleep(0.05)
+    children = _children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=20)
+    assert (process.returncode, said) == (130, b"error: stopped\n")
+    assert children
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
 
 
 def _children(pid: int) -> list[int]:

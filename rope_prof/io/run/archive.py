@@ -18,9 +18,9 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from rope_prof.errors import RunError, UsageError
+from rope_prof.io.layout import is_export_folder
 from rope_prof.io.run.clean_files import clean_file
 from rope_prof.io.run.redact import PrivateWords, private_words
-from rope_prof.io.trace.tables import is_export_folder
 
 _ARCHIVES: Final = {".zip": "zip", ".tar": "w", ".gz": "w:gz", ".tgz": "w:gz"}
 #: Ends of the names of files and folders that are no part of a run.

@@ -16,15 +16,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
-
-import polars as pl
 
 from rope_prof.errors import RunError
 from rope_prof.io.atomic import write_atomic
 from rope_prof.io.bombs import read_parquet
 from rope_prof.io.layout import DATASET_FILE
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SCHEMA_VERSION: Final = 2
 #: Where an analysis of many traces goes that names no folder; the dashboard's page Ranks looks there.
@@ -63,11 +64,13 @@ class Dataset:
         return {
             row["source"]: row["stamp"]
             for rows in self._files(["row", "source", "stamp", "status"])
-            for row in rows.filter((pl.col("row") == "trace") & (pl.col("status") != "failed")).iter_rows(named=True)
+            for row in rows.filter((rows["row"] == "trace") & (rows["status"] != "failed")).iter_rows(named=True)
         }
 
     def rows(self) -> pl.DataFrame | None:
         """All rows, in the order of their sources; None where there are none. What an older version had not is null."""
+        import polars as pl
+
         frames = list(self._files(None))
         return pl.concat(frames, how="diagonal").sort("source", maintain_order=True) if frames else None
 
@@ -76,8 +79,12 @@ class Dataset:
         newest: dict[str, Path] = {}  # of a trace whose rank came to be known later there are two
         for path in sorted(self.path.glob("run=*/rank=*/*.parquet"), key=lambda path: path.stat().st_mtime_ns):
             newest[path.name] = path
+        if not newest:
+            return
+        from polars.exceptions import PolarsError
+
         for path in newest.values():
-            with contextlib.suppress(pl.exceptions.PolarsError, OSError):
+            with contextlib.suppress(PolarsError, OSError):
                 yield read_parquet(path, path.stat().st_size, columns)
 
     def check(self, marker: Path) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from rope_prof.errors import TraceError
-from rope_prof.io.layout import written_down
+from rope_prof.io.layout import is_export_folder, written_down
 from rope_prof.io.trace.cache import cached_trace
 from rope_prof.io.trace.foreign import foreign
 from rope_prof.io.trace.formats import FORMATS, LOOK, SUFFIXES, FileStart, kinds
 from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
 from rope_prof.io.trace.nsys import read_nsys_folder
-from rope_prof.io.trace.tables import is_export_folder
 from rope_prof.io.trace.unpack import Progress
 from rope_prof.model.trace import Trace
 

@@ -20,10 +20,9 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rope_prof.errors import TraceError, UnavailableError, UsageError
-from rope_prof.io.layout import DATASET_FILE, RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX, written_down
+from rope_prof.io.layout import DATASET_FILE, RANKS_FOLDER, RUN_FILE, TRACE_SUFFIX, is_export_folder, written_down
 from rope_prof.io.trace.formats import SUFFIXES
 from rope_prof.io.trace.members import WITHIN, extracted, is_archive, members
-from rope_prof.io.trace.tables import is_export_folder
 from rope_prof.model.frozen import Frozen
 
 #: Archives that a folder is searched for; what they hold counts if its own name does.

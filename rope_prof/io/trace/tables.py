@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -15,16 +14,13 @@ from typing import Any, Final, Protocol
 import polars as pl
 
 from rope_prof.io.bombs import columns_of
+from rope_prof.io.layout import TABLE_SUFFIXES
 from rope_prof.io.sqlite import fetched
 
 _FETCH: Final = 100_000
-_READERS: Final[dict[str, Callable[..., pl.LazyFrame]]] = {
-    ".parquet": pl.scan_parquet,
-    ".arrow": pl.scan_ipc,
-    ".feather": pl.scan_ipc,
-}
-#: Tables that no other folder of such files has.
-_MARKS: Final = ("StringIds", "META_DATA_EXPORT", "TARGET_INFO_SESSION_START_TIME", "CUPTI_ACTIVITY_KIND_RUNTIME")
+_READERS: Final[dict[str, Callable[..., pl.LazyFrame]]] = dict(
+    zip(TABLE_SUFFIXES, (pl.scan_parquet, pl.scan_ipc, pl.scan_ipc), strict=True)
+)
 
 
 class ExportTables(Protocol):
@@ -81,13 +77,6 @@ class FolderTables:
     def _scan(self, table: str) -> pl.LazyFrame:
         file = self._files[table]
         return _READERS[file.suffix](file)
-
-
-def is_export_folder(path: Path) -> bool:
-    """Whether it is a folder that nsys exported."""
-    with suppress(OSError):
-        return path.is_dir() and any((path / f"{name}{suffix}").is_file() for name in _MARKS for suffix in _READERS)
-    return False
 
 
 def _as_text(column: pl.Series) -> pl.Series:
