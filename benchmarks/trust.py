@@ -219,7 +219,7 @@ def verdicts(stage: Stage, machine: Machine, samples: Sequence[Sample]) -> tuple
     rows = [(s.key, s.round, s.clock, s.calls, s.ns, s.throttled) for s in samples]
     frame = pl.DataFrame(rows, schema=samples_schema(), orient="row")
     base, cand = (Side(label=path, run=run, samples=frame, path=path) for path in ("base", "cand"))
-    return compare(base, cand, paired=True)
+    return compare(base, cand, paired=True, chances=False)
 
 
 def key_of(case: Case, path: str, mode: Mode) -> Key:

@@ -197,7 +197,7 @@ def trials(run: RunFolder, row: str) -> list[Trial]:
         base, cand = (
             Side(label=each, run=run.run, samples=run.samples, path=f"trust_processes:{each}") for each in (one, other)
         )
-        found += [_trial(verdict, row, planted=slower) for verdict in compare(base, cand, paired=True)]
+        found += [_trial(verdict, row, planted=slower) for verdict in compare(base, cand, paired=True, chances=False)]
     return [trial for trial in found if trial.clock in CLOCKS and trial.ratio is not None]
 
 

@@ -146,6 +146,28 @@ def test_one_difference_among_many_is_undecided() -> None:
     assert families(among) == (Family("wall", 40, 1, pytest.approx(2.0), 0),)
 
 
+@pytest.mark.parametrize(("slower", "word"), [(13, "UNDECIDED"), (20, "SLOWER")])
+def test_nor_does_it_stand_within_one_run(slower: int, word: str) -> None:
+    """17 of 20 rounds are a difference of one pair, and chance among thirty; all 20 stand."""
+    cases = [replace(CASE, values=(*CASE.values[:-1], (CASE.values[-1][0], f"case{i}"))) for i in range(30)]
+    names = [(key("a", case=one), key("b", case=one)) for one in cases]
+
+    def pair(count: int) -> Verdict:
+        rows = [
+            (one.name, n, "wall", 1, 1050 if i == 0 and side and n < slower else 1000 + (n % 2 == side), None)
+            for i, both in enumerate(names[:count])
+            for side, one in enumerate(both)
+            for n in range(20)
+        ]
+        found = run(*(KeyFacts(key=one, status="measured") for both in names[:count] for one in both))
+        frame = pl.DataFrame(rows, schema=samples_schema(), orient="row")
+        picked = [Side(label="", run=found, samples=frame, path=of) for of in "ab"]
+        return compare(*picked, paired=True, metrics=("wall",))[0]
+
+    assert pair(1).word == "SLOWER"
+    assert (pair(30).word, pair(30).chance) == (word, word == "UNDECIDED")
+
+
 def test_runs_of_several_processes_are_compared_over_processes() -> None:
     """Rounds within a process are steady, processes are not; and all of a run share a host and an hour, of which only
     what runs of the same code differ by says anything."""

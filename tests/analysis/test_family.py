@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from rope_prof.analysis.comparison.family import chance_alone, chance_apart, holm, t_interval
+from rope_prof.analysis.comparison.family import chance_alone, chance_apart, chance_of_rounds, holm, t_interval
 
 _LOGS = st.lists(st.floats(-1, 1), min_size=3, max_size=12).filter(lambda values: np.std(values) > 1e-6)
 
@@ -41,6 +41,14 @@ def test_the_probabilities_are_those_of_scipy(ours: list[float], theirs: list[fl
     ends = welch.confidence_interval(0.95)
     assert found is not None
     assert [log(v) for v in found[1:]] == pytest.approx([ends.low, ends.high], abs=1e-9)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=18, max_size=60).filter(lambda values: sum(map(bool, values)) >= 18))
+def test_of_many_rounds_signs_tell(logs: list[int]) -> None:
+    told = [value > 0 for value in logs if value]
+    assert chance_of_rounds(logs) == pytest.approx(stats.binomtest(sum(told), len(told)).pvalue, abs=1e-9)
+    few = [0.1, 0.2, -0.1]
+    assert chance_of_rounds(few) == chance_alone(few)
 
 
 def test_a_difference_that_runs_of_the_same_code_show_too_is_none() -> None:

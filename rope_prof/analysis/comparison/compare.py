@@ -6,7 +6,7 @@ and where nobody knows what runs of the same code differ by, the verdict is UNDE
 samples of a key are one recording, and the same.
 
 `bubble` is the wall time of a call less the busy time of its capture; `kernels` are counted in the capture and have no
-interval. Differences of two runs stand only if they stand among all of their metric (`family`).
+interval. Differences stand only if they stand among all of their metric (`family`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def compare(
     """The verdicts of every pair of keys, in the baseline's order. `paired`: both sides are of one run.
 
     `known`: how far two runs of the same code differed before; the larger of that and of what their reference calls say
-    counts. Without `chances` verdicts of one run, which no other verdict changes, have no `p_value`.
+    counts. Without `chances` verdicts of one run have no `p_value`, and each is told by itself.
 
     With `anyway` another device, and whatever else each side has one value of alone (dtype, tokens, ...), may differ,
     and the keys that both have are compared. Errors: NotComparableError, which names what differs; UsageError where a
@@ -92,7 +92,7 @@ def compare(
         )
     sides = BothSides(base, cand, paired, known, chances or not paired)
     verdicts = tuple(_verdict(sides, left, right, metric) for left, right in pairs for metric in metrics)
-    return verdicts if paired else _corrected(verdicts)
+    return _corrected(verdicts)
 
 
 def families(verdicts: Sequence[Verdict]) -> tuple[Family, ...]:

@@ -15,7 +15,7 @@ from math import log, sqrt
 import polars as pl
 
 from rope_prof.analysis.comparison.apart import Between, anchors, captures, larger, over_processes, widened
-from rope_prof.analysis.comparison.family import chance_alone, chance_apart
+from rope_prof.analysis.comparison.family import chance_alone, chance_apart, chance_of_rounds
 from rope_prof.analysis.comparison.sides import Side
 from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.analysis.run.processes import middle_of, over_pairs, pair_logs, process_medians
@@ -196,7 +196,9 @@ def _times(sides: BothSides, left: KeyFacts, right: KeyFacts, metric: str) -> Ev
         return Evidence(over_pairs(logs), *medians, p_value=chance_alone(logs) if sides.chances else None)
     if sides.paired:
         shared = [log(ours[n] / theirs[n]) for n in ours.keys() & theirs.keys()] if sides.chances else []
-        return _within_process(paired_ratio(ours, theirs), medians, captures(left.key, right.key), chance_alone(shared))
+        return _within_process(
+            paired_ratio(ours, theirs), medians, captures(left.key, right.key), chance_of_rounds(shared)
+        )
     return _two_runs(ours, theirs, medians, sides.between(left.key, clock))
 
 

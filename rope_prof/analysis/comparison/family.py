@@ -6,14 +6,14 @@ against 5 % / m, the next against 5 % / (m - 1), and so on until one is too larg
 sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979).
 
 The probabilities are those of Student's t on the logarithms (Welch's for two sides of unlike spread): ranks of six
-rounds cannot be less likely than 3 %, however far apart the sides are. The intervals stay those of the ranks; a
-difference must pass both.
+rounds cannot be less likely than 3 %, however far apart the sides are. Of enough paired rounds it is the test of signs,
+whose interval the ranks' own is. The intervals stay those of the ranks; a difference must pass both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log, sqrt
+from math import comb, log, sqrt
 from statistics import fmean, variance
 
 from rope_prof.analysis.stats import both_tails, interval_of_logs
@@ -21,6 +21,8 @@ from rope_prof.model.frozen import Frozen
 
 #: The chance that is granted, to one comparison and to a family.
 ALPHA = 0.05
+#: From so many paired rounds on their signs tell apart what stands among thousands of verdicts.
+SIGNS = 18
 
 
 class Family(Frozen):
@@ -51,6 +53,15 @@ def chance_alone(logs: Sequence[float]) -> float | None:
     if len(logs) < 2:
         return None
     return both_tails(fmean(logs), sqrt(variance(logs) / len(logs)), len(logs) - 1)
+
+
+def chance_of_rounds(logs: Sequence[float]) -> float | None:
+    """As `chance_alone`, of paired rounds: by their signs, which no outlier outweighs, where there are enough."""
+    told = [value > 0 for value in logs if value]
+    if len(told) < SIGNS:
+        return chance_alone(logs)
+    fewer = min(sum(told), len(told) - sum(told))
+    return min(1.0, 2.0 ** (1 - len(told)) * sum(comb(len(told), k) for k in range(fewer + 1)))
 
 
 def chance_apart(ours: Sequence[float], theirs: Sequence[float], between: float = 0.0) -> float | None:
