@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -161,6 +162,8 @@ def _usage(error: Exception) -> RopeProfError | int:
             f"this command needs {missing}, which is not installed; `pip install {_brings(missing)}` brings it. "
             "analyze, compare, show and export run without it"
         )
+    if isinstance(error, FileNotFoundError) and _is_homeless():
+        return UsageError("the folder that this command runs in is gone; change to one that exists, as by `cd ~`")
     code = getattr(error, "exit_code", None)
     if type(error).__name__ == "Exit" and isinstance(code, int):
         return code
@@ -174,6 +177,15 @@ def _usage(error: Exception) -> RopeProfError | int:
         return 2
     words = str(message()).rstrip(".")
     return UsageError(f"{words}; see `rope_prof --help`")
+
+
+def _is_homeless() -> bool:
+    """Whether the folder that this process runs in has been removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _brings(missing: str) -> str:

@@ -256,8 +256,9 @@ def _only_resume(options: Options, out: Path | None) -> None:
     if out is None:
         raise UsageError("--resume needs the run to go on with; name its folder: record --resume -o RUN")
     plain = Options()
+    typed = {"paths": "path", "modes": "mode"}
     named = [f.name for f in fields(plain) if f.name != "values"]
-    changed = [name for name in named if getattr(options, name) != getattr(plain, name)]
+    changed = [typed.get(name, name) for name in named if getattr(options, name) != getattr(plain, name)]
     changed += [axis for axis, _ in options.values]
     if changed:
         raise UsageError(

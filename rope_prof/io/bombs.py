@@ -54,7 +54,10 @@ def columns_of(frame: pl.LazyFrame, packed: int, columns: Iterable[str] | None =
 
 
 def read_parquet(source: Path | IO[bytes], packed: int, columns: Iterable[str] | None = None) -> pl.DataFrame:
-    """As `columns_of`, of a Parquet file of `packed` bytes."""
+    """As `columns_of`, of a Parquet file of `packed` bytes; also for one over which polars' own code panics."""
     import polars as pl
 
-    return columns_of(pl.scan_parquet(source, hive_partitioning=False), packed, columns)
+    try:
+        return columns_of(pl.scan_parquet(source, hive_partitioning=False), packed, columns)
+    except pl.exceptions.PanicException as error:
+        raise pl.exceptions.ComputeError(f"it cannot be decoded: {error}") from error

@@ -279,3 +279,15 @@ def test_shipped_runs_is_the_repositorys_traces() -> None:
 def test_the_samples_have_the_schema() -> None:
     assert dict(samples(unfused_eager=[1.0]).schema) == samples_schema()
     assert key(case=CASE).name in samples(unfused_eager=[1.0])["key"].to_list()
+
+
+def test_samples_over_which_polars_panics_are_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path, run(facts()))
+    append_samples(tmp_path, samples(unfused_eager=[300.0] * 6))
+
+    def panics(*_: object, **__: object) -> None:
+        raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
+
+    monkeypatch.setattr(pl, "scan_parquet", panics)
+    with pytest.raises(RunError, match=r"is damaged \(it cannot be decoded: called"):
+        read_run(tmp_path)

@@ -228,6 +228,21 @@ def test_resume_refuses_another_machine(tmp_path: Path, capsys: pytest.CaptureFi
     assert "was begun on 'Test GPU'" in capsys.readouterr().err
 
 
+def test_resume_names_the_options_that_it_does_not_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "--resume", "-o", str(tmp_path), "--path", "fused", "--mode", "eager", "--rounds", "3"]) == 2
+    assert "leave out --path, --mode, --rounds" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_gone_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["record", "--device", "cpu", "-o", str(tmp_path / "run")]) == 2
+    assert "the folder that this command runs in is gone" in capsys.readouterr().err
+
+
 LOADED = """
 import sys
 from rope_prof.cli import main

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rope_prof.kernels.lookup import DEFAULT, operation
+from rope_prof.kernels.operation import Axis
 
 from rope_prof.cli import main
 from rope_prof.errors import UnavailableError, UsageError
@@ -138,6 +141,14 @@ def test_a_set_without_axis_or_value_is_told(word: str) -> None:
 
 def test_the_run_says_what_the_operation_is() -> None:
     assert facts_of(operation(DEFAULT), DEFAULT) == MROPE
+
+
+@pytest.mark.parametrize("name", ["mode", "rank", "wall_ns", "stops_at"])
+def test_no_axis_is_called_as_a_column_of_every_table(name: str) -> None:
+    plain = operation("silu-mul")
+    other = replace(plain, axes=(*plain.axes, Axis(name=name, defaults={"any": (1,)})))  # type: ignore[type-var]
+    with pytest.raises(UsageError, match=f"axes has {name!r}, which is a column of every table"):
+        facts_of(other, None)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

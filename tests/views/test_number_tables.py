@@ -117,7 +117,10 @@ def test_doubtful_gains_are_marked() -> None:
 
 def test_a_path_that_launches_nothing_is_told_so() -> None:
     made = built()
-    said = "fused eager: launches nothing: its capture holds no kernel, its time is that of an empty call"
+    said = (
+        "fused eager: its capture holds no kernel: it launches nothing, and its time is an empty call's, or works "
+        "in a thread of its own, which no capture sees"
+    )
     name = made.key("fused", "eager").name
     idle = made.captures | {name: replace(made.captures[name], kernels_per_call=0.0, busy_ns=0.0)}
     assert said in notes(made.run, numbers(made.run, made.samples, idle).rows)

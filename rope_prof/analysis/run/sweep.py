@@ -35,6 +35,8 @@ SWEEP: dict[str, Any] = {
     "roofline_share": pl.Float64,  # one pass over the views / device time
     "bytes_per_s": pl.Float64,
 }
+#: Those, and what `turning_points` adds: no axis may be called so.
+TAKEN = frozenset(SWEEP) | {"so_far", "matters_to", "stops_at", "loses_at", "undecided"}
 
 
 def sweep(rows: Sequence[Row]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rope_prof.analysis.run.sweep import TAKEN
 from rope_prof.errors import OperationError, UnavailableError, UsageError
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import L2, L2_STATES, MODES, AxisFacts, Case, Key, KeyFacts, Mode, OperationFacts, Value
@@ -126,7 +127,12 @@ def operation_of(options: Options) -> Operation:
 
 
 def facts_of(operation: Operation, source: str | None) -> OperationFacts:
-    """What a run says of `operation`, which `source` finds again."""
+    """What a run says of `operation`, which `source` finds again. Errors: UsageError for an axis of a taken name."""
+    taken = next((axis.name for axis in operation.axes if axis.name in TAKEN), None)
+    if taken is not None:
+        raise UsageError(
+            f"operation {operation.name!r}: axes has {taken!r}, which is a column of every table; expected another name"
+        )
     return OperationFacts(
         name=operation.name,
         baseline=operation.paths[0],

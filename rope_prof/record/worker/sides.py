@@ -137,15 +137,18 @@ def checked_out(revision: str, folder: Path) -> Iterator[tuple[Path, Path, str]]
 
 @contextmanager
 def _terminated_as_by_hand() -> Iterator[None]:
-    """A request to end this process ends the recording as Ctrl-C does meanwhile, so that no worktree is left."""
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """A request to end this process, or the end of its terminal, ends the recording as Ctrl-C does meanwhile, so that
+    no worktree is left.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    ours = [each for each in (signal.SIGTERM, signal.SIGHUP) if main and signal.getsignal(each) is signal.SIG_DFL]
+    for each in ours:
+        signal.signal(each, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _forget_the_dead(top: Path) -> None:

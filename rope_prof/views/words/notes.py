@@ -45,7 +45,8 @@ def notes(run: Run, rows: Sequence[Row]) -> list[str]:
     idle = [label for row, label in zip(rows, labels, strict=True) if row.kernels_per_call == 0 and row.mode == "eager"]
     if idle:
         lines.append(
-            f"{', '.join(idle)}: launches nothing: its capture holds no kernel, its time is that of an empty call"
+            f"{', '.join(idle)}: its capture holds no kernel: it launches nothing, and its time is an empty call's, "
+            "or works in a thread of its own, which no capture sees"
         )
     pending = sum(row.status == "pending" for row in rows)
     if pending:

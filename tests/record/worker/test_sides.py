@@ -65,16 +65,18 @@ def test_a_revision_is_a_worktree_that_is_gone_after(tree: Path, tmp_path: Path)
 def test_a_worktree_is_gone_after_an_interrupt_and_that_of_a_killed_recording_at_the_next(
     tree: Path, tmp_path: Path
 ) -> None:
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # another test may have left one of its own
+    others = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(one, signal.SIG_DFL) for one in others]  # another test may have left one of its own
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *others):
             with pytest.raises(KeyboardInterrupt), checked_out("HEAD", tree):
                 assert number == signal.SIGINT or callable(signal.getsignal(number))  # or it would end the tests
                 signal.raise_signal(number)
             assert not list((tmp_path / "scratch").iterdir())
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert {signal.getsignal(one) for one in others} == {signal.SIG_DFL}
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        for one, was in zip(others, before, strict=True):
+            signal.signal(one, was or signal.SIG_DFL)
     left = tmp_path / "scratch" / "rope_prof-side-4194305-x"
     (left / "tree").mkdir(parents=True)
     with checked_out("HEAD", tree):
