@@ -2,8 +2,19 @@ from __future__ import annotations
 
 import re
 
+import polars as pl
+
 from rope_prof.analysis.trace.analyze import analyze
-from rope_prof.analysis.trace.calls import as_cpu, busy_frame, call_events, call_frame, recorded_on_cpu
+from rope_prof.analysis.trace.calls import (
+    around,
+    as_cpu,
+    busy_frame,
+    call_events,
+    call_frame,
+    numbered,
+    recorded_on_cpu,
+)
+from rope_prof.analysis.trace.ranges import outermost
 from tests.builders import graph, kernel, op, range_, trace
 
 
@@ -34,6 +45,29 @@ def test_nested_ranges_are_inclusive_and_overlap_counts_once() -> None:
     assert (uses["outer"].kernels, uses["outer"].busy_ns, uses["outer"].kernel_ns) == (4, 70, 80)
     assert uses["outer"].idle_by_cause_ns == {"queued": 10, "in_graph": 10}
     assert uses["inner"].kernels == 1
+
+
+def test_what_holds_a_launch_is_of_its_thread_and_the_one_that_began_last_is_the_last() -> None:
+    ranges = trace(
+        range_("inner", 10, 30), range_("outer", 10, 50), range_("over", 0, 20), range_("aside", 0, 99, thread=2)
+    ).ranges
+    at = {"launch_process": ranges["process"][0], "launch_thread": ranges["thread"][0]}
+    for instant, names in ((20, ["outer", "inner"]), (19, ["over", "outer", "inner"]), (50, []), (None, [])):
+        assert around(ranges, at | {"launch_start_ns": instant})["name"].to_list() == names
+    opened = ranges.with_columns(dur_ns=pl.when(pl.col("name") != "inner").then("dur_ns"))
+    assert around(opened, at | {"launch_start_ns": 40})["name"].to_list() == ["inner", "outer"]  # open: longest
+
+
+def test_the_outermost_of_one_thread_are_those_beside_another_thread() -> None:
+    spans = ((0, 10), (2, 8), (2, 10), (5, 12), (12, 20), (12, 20), (15, 16))
+    one = trace(*(range_(f"r{k}", *span) for k, span in enumerate(spans))).ranges
+    two = trace(*(range_(f"r{k}", *span) for k, span in enumerate(spans)), range_("aside", 1, 99, thread=2)).ranges
+    alone = outermost(numbered(one))["range"].to_list()
+    assert alone == ["r0", "r3", "r4"]
+    assert outermost(numbered(two)).filter(pl.col("range") != "aside")["range"].to_list() == alone
+    opened = numbered(one).with_columns(host_end_ns=pl.when(pl.col("range") != "r3").then("host_end_ns"))
+    assert outermost(opened)["range"].to_list() == ["r0", "r3"]
+    assert outermost(opened.clear()).height == 0
 
 
 def test_a_call_without_kernels_stays() -> None:

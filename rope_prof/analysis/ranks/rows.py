@@ -243,7 +243,8 @@ def _frees(found: pl.DataFrame, events: pl.DataFrame) -> pl.Series:
 
     It may lie before the start; it is the start where no other kernel ran before, the end where one runs on.
     """
-    work = events.filter(~communicates(events) & pl.col("kind").is_in(["kernel", "graph"])).sort("start_ns")
+    others = ~communicates(events) & events["kind"].is_in(["kernel", "graph"])
+    work = events.select("start_ns", "dur_ns").filter(others).sort("start_ns")
     starts, ends = found["start_ns"].to_numpy(), (found["start_ns"] + found["dur_ns"]).to_numpy()
     reach = np.maximum.accumulate((work["start_ns"] + work["dur_ns"]).to_numpy())
     before = np.searchsorted(work["start_ns"].to_numpy(), ends, side="left")

@@ -207,12 +207,17 @@ def around(ranges: pl.DataFrame, launch: dict[str, Any]) -> pl.DataFrame:
     at, process, thread = launch["launch_start_ns"], launch["launch_process"], launch["launch_thread"]
     if at is None:
         return ranges.clear()
-    lasts = pl.col("dur_ns").fill_null(FOREVER)
+    start, spans = ranges["start_ns"].to_numpy(), ranges["dur_ns"].fill_null(FOREVER).to_numpy()
+    here = np.flatnonzero((start <= at) & (start + spans > at))
+    if not len(here):
+        return ranges.clear()
     mine = (pl.col("process").is_null() | pl.col("process").eq_missing(process)) & (
         pl.col("thread").is_null() | pl.col("thread").is_in([thread, launch.get(FOR_THREAD)])
     )
-    held = ranges.filter((pl.col("start_ns") <= at) & (pl.col("start_ns") + lasts > at) & mine)
-    return held.sort("start_ns", lasts, descending=[False, True], maintain_order=True)
+    held = ranges[here].filter(mine)
+    if held.height < 2:
+        return held
+    return held.sort("start_ns", pl.col("dur_ns").fill_null(FOREVER), descending=[False, True], maintain_order=True)
 
 
 def last_begun(ordered: pl.DataFrame, events: pl.DataFrame) -> pl.Series:

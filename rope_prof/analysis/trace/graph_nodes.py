@@ -121,6 +121,8 @@ def _lacking(nodes: pl.DataFrame) -> pl.DataFrame:
     counts = nodes.group_by("graph_key", "replay", "node", "by_id").agg(
         pl.len().cast(pl.Int64).alias("n"), length().min().alias("least_ns")
     )
+    if _are_alike(counts):
+        return counts.clear()
     ids = counts.filter("by_id")
     loops = ids.group_by("graph_key", "node").agg(pl.col("n").max()).filter(pl.col("n") > 1)
     wanted = ids.join(loops, on=["graph_key", "node"], how="anti").with_columns(n=pl.lit(1, dtype=pl.Int64))
@@ -153,6 +155,18 @@ def _lacking(nodes: pl.DataFrame) -> pl.DataFrame:
         (pl.col("lacks") * pl.col("least_ns")).sum().alias("need_ns"),
         ((pl.col("first") != pl.col("head_node")) | (again & (pl.col("node") == pl.col("first")))).any().alias("head"),
         ((pl.col("last") != pl.col("tail_node")) | (again & (pl.col("node") == pl.col("last")))).any().alias("tail"),
+    )
+
+
+def _are_alike(counts: pl.DataFrame) -> bool:
+    """Whether all replays of each graph hold the same nodes, each as often."""
+    replays = counts.group_by("graph_key").agg(pl.col("replay").n_unique().alias("replays"))
+    nodes = counts.group_by("graph_key", "node", "by_id").agg(
+        pl.len().alias("held"), (pl.col("n").min() == pl.col("n").max()).alias("equal")
+    )
+    return bool(
+        nodes["equal"].all()
+        and nodes.join(replays, on="graph_key").select((pl.col("held") == pl.col("replays")).all()).item()
     )
 
 

@@ -20,7 +20,7 @@ from rope_prof.analysis.stats import tenths_of
 from rope_prof.analysis.trace.accounting import others_on
 from rope_prof.analysis.trace.calls import families, numbered
 from rope_prof.analysis.trace.gaps import CAUSES, Host, Launches, Rungs, cause_table, launches_of, parted
-from rope_prof.analysis.trace.groups import group_numbers, parts_of
+from rope_prof.analysis.trace.groups import group_numbers, is_constant, parts_of
 from rope_prof.analysis.trace.pairs import FOREVER, Gaps, TimedEvents, by_thread, once_each, timed
 from rope_prof.analysis.trace.shared import CallTotals, accounts
 from rope_prof.analysis.trace.spans import Int64s, total_time
@@ -85,6 +85,10 @@ def outside(ranges: pl.DataFrame, events: pl.DataFrame) -> Outside | None:
 def outermost(lanes: pl.DataFrame) -> pl.DataFrame:
     """The ranges of each thread that no other one of it holds."""
     lane = ["process", "thread"]
+    if lanes.height and all(is_constant(lanes[name]) for name in lane):
+        ends = lanes["host_end_ns"].fill_null(FOREVER).to_numpy()
+        free = np.append(True, ends[1:] > np.maximum.accumulate(ends)[:-1])
+        return lanes if free.all() else lanes.filter(pl.Series(free))
     end = pl.col("host_end_ns").fill_null(FOREVER)
     reach = end.cum_max().shift(1).over(lane)
     return lanes.filter(reach.is_null() | (end > reach))
