@@ -3,7 +3,9 @@
     git worktree add --detach ../before cd54db3
     python benchmarks/versus.py ../before --rounds 5 --out docs/results/versus.json
     python benchmarks/versus.py /path/to/venv/bin/python      # a build that is installed
+    python benchmarks/versus.py ../before --only "show, first" # a row of the table alone
     python benchmarks/versus.py --table                       # put the figures of docs/results into docs/speed.md
+    python benchmarks/dashboard_start.py ../before            # the start of the dashboard, by wall time
 
 BASE is a tree (run by this Python) or the Python of an environment that has a build installed. Every sample is a
 process of its own; the two builds take turns, so that a busy machine slows both alike. Processor seconds (user and
