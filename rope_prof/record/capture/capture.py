@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -85,13 +85,22 @@ def capture(
 
 def attach_profiler(device: RecordDevice, by: str) -> None:
     """Let the profiler listen once to next to nothing: what it does once in a process is then behind."""
+    with listened(device, by):
+        torch.ones(8, device=device.torch_device).mul_(2)
+
+
+@contextmanager
+def listened(device: RecordDevice, by: str = "kineto") -> Iterator[None]:
+    """The profiler listens as it does to a capture, and nothing is written."""
     with quiet_profiler():
         recording = profiler(by, activities(device))
         recording.prepare_trace()
         recording.start_trace()
-        torch.ones(8, device=device.torch_device).mul_(2)
-        device.synchronize()
-        recording.stop_trace()
+        try:
+            yield
+        finally:
+            device.synchronize()
+            recording.stop_trace()
 
 
 def activities(device: RecordDevice) -> list[torch.profiler.ProfilerActivity]:

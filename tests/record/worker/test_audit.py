@@ -200,6 +200,7 @@ def test_elements_that_are_off_are_counted() -> None:
 
 
 MODULE = """
+import torch
 from rope_prof.kernels.mrope.unfused import unfused
 
 def honest(*arguments):
@@ -216,6 +217,10 @@ def not_in_some_captures(q, k, *more):
     if CAPTURING and count[0] % 7 == 0:
         return None
     in_place(q, k, *more)
+
+def not_when_profiled(q, k, *more):
+    profiled = torch.autograd._profiler_enabled()
+    return (torch.empty_like(q), torch.empty_like(k)) if profiled else unfused(q, k, *more)
 
 def timed_alone(q, k, *more):
     count[0] += CAPTURING == [True]
@@ -261,6 +266,23 @@ def timed(bench: WorkerBench, name: str, mode: str) -> None:
 @pytest.mark.parametrize("name", ["honest", "in_place"])
 def test_a_worker_finds_honest_paths_honest(bench: WorkerBench, name: str, mode: str) -> None:
     timed(bench, name, mode)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_worker_finds_what_is_left_out_while_the_profiler_listens(
+    bench: WorkerBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    for name in ("honest", "in_place", "not_when_profiled"):
+        key = Key(case=FEW, path=f"audited_paths:{name}", mode="eager", l2="cold")
+        bench.check(key)
+        subject = bench.ready(key)
+        bench.check(key)
+        monkeypatch.setattr("rope_prof.record.worker.benches.secrets.randbelow", lambda below: min(first, below - 1))
+        if name != "not_when_profiled":
+            assert bench.capture(subject, key, tmp_path)[1] == 2
+            continue
+        with pytest.raises(DishonestPathError, match="is work left out in some calls"):
+            bench.capture(subject, key, tmp_path)
 
 
 def test_a_worker_finds_what_is_left_out_of_captures(bench: WorkerBench) -> None:
