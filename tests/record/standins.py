@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rope_prof.errors import RunError, UnavailableError
+from rope_prof.errors import OperationError, RunError, UnavailableError
 from rope_prof.model.run import Accuracy, Case, Ceiling, CeilingName, Key
 from rope_prof.record.device.throttle import Conditions
 from rope_prof.record.loop.timing import Subject
@@ -77,6 +77,10 @@ def ours() -> None:
 
 def disk() -> None:
     raise RunError("cannot write 'x' (No space left on device)")
+
+
+def spoils() -> None:
+    raise OperationError("operation 'mrope': refill fails (RuntimeError: this process is in no state to do it)")
 
 
 def prints() -> None:
@@ -164,6 +168,7 @@ DEEDS: dict[str, Callable[[], None]] = {
         fill,
         surrogates,
         speechless,
+        spoils,
     )
 }
 
@@ -180,6 +185,7 @@ class Bench:
         self.clock = time.perf_counter_ns
         self.device = self
         self.broken = False
+        self.ran = ""
 
     def synchronize(self) -> None:
         if self.broken:
@@ -217,6 +223,7 @@ class Bench:
 
     def ready(self, key: Key) -> Subject:
         self.at("ready", key.path)
+        self.ran = key.path
 
         def work(calls: int) -> Callable[[], None]:
             def run() -> None:
@@ -239,6 +246,7 @@ class Bench:
 
     def refill(self, number: int) -> None:
         self.number = number
+        self.at("refill", self.ran)
 
     def throttled(self) -> bool | None:
         return None

@@ -158,9 +158,10 @@ def test_an_operation_that_lies_in_a_process_of_its_own_leaves_no_run_either(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("where", [[], ["--isolate"]])
 def test_values_that_cannot_be_filled_anew_end_the_recording_in_one_sentence(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], where: list[str]
 ) -> None:
-    assert recorded(file, "unfilled", tmp_path / "run") == 1
+    assert recorded(file, "unfilled", tmp_path / "run", *where) == 1
     assert "operation 'doubled': refill fails (ValueError: no such case)" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

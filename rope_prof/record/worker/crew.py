@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rope_prof.errors import OperationError
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import CEILINGS, Accuracy, Case, Ceiling, CeilingName, Key
 from rope_prof.record.device.throttle import UNKNOWN, Conditions
@@ -274,7 +275,12 @@ class Crew:
         case = self._case
         if case is not None:
             for seat in [seat for seat in self.seats.values() if seat.begin_refill(case, number)]:
-                seat.end_refill()
+                try:
+                    seat.end_refill()
+                except OperationError:  # a path may leave a process in which nothing else runs; the baseline does not
+                    if seat is self._anchor:
+                        raise
+                    seat.leave()
 
     def throttled(self) -> bool | None:
         """Whether the device's clock is held down; None where it does not say."""

@@ -150,7 +150,7 @@ class Seat:
         return True
 
     def end_refill(self) -> None:
-        """Wait for it."""
+        """Wait for it. Errors: OperationError."""
         self.told("refill")
 
     def tell(self, call: str, *arguments: Any) -> bool:

@@ -101,6 +101,13 @@ def test_a_path_that_dies_costs_its_own_key_alone(tmp_path: Path, path: str) -> 
     assert [ceiling.status for ceiling in done.ceilings] == ["measured"]
 
 
+def test_a_path_that_leaves_its_process_in_no_state_for_new_values_ends_no_recording(tmp_path: Path) -> None:
+    """Code that is compiled may: torch's dispatcher, say, answers no more. A fresh process has none of it."""
+    done, _ = recorded(tmp_path, planned(FINE, "user:spoils!refill"))
+    assert [told(done, path) for path in (FINE, "user:spoils!refill")] == [("measured", None)] * 2
+    assert read_run(tmp_path).samples.n_unique("process") > 2
+
+
 def test_workers_of_a_gpu_check_side_by_side_and_fail_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meeting").mkdir()
     monkeypatch.setenv("ROPE_PROF_MEETING", str(tmp_path / "meeting"))
