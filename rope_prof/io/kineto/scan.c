@@ -22,15 +22,6 @@ enum { CATEGORY, NAME, START, DUR, PID, TID, DEVICE, STREAM, CORRELATION, EXTERN
        GRID, BLOCK, DIMS, TYPES, COLUMNS };
 #define TEXTS (1u << NAME | ~0u << COPY_KIND)
 #define FILLED 512 /* rows that are filled at a time */
-#define ARG(word) {word, sizeof word - 1}
-static const struct { const char *word; int64_t size; } ARGS[COLUMNS] = {
-    [DEVICE] = ARG("device"), [STREAM] = ARG("stream"), [CORRELATION] = ARG("correlation"),
-    [EXTERNAL] = ARG("External id"), [EXTERNAL_2021] = ARG("external id"), [REGISTERS] = ARG("registers per thread"),
-    [SHARED] = ARG("shared memory"), [GRAPH] = ARG("graph id"), [GRAPH_NODE] = ARG("graph node id"),
-    [BYTES] = ARG("bytes"), [SEQUENCE] = ARG("Sequence number"), [FORWARD_THREAD] = ARG("Fwd thread id"),
-    [COPY_KIND] = ARG("copy kind"), [SOURCE] = ARG("src kind"), [TARGET] = ARG("dst kind"),
-    [COLLECTIVE] = ARG("Collective name"), [GROUP] = ARG("Process Group Name"), [GRID] = ARG("grid"),
-    [BLOCK] = ARG("block"), [DIMS] = ARG("Input Dims"), [TYPES] = ARG("Input type")};
 
 typedef struct { Text at; int64_t size; } Span;
 typedef struct { uint64_t seen; int count; Span keys[MOST_KEYS]; } Keys;
@@ -50,6 +41,9 @@ typedef struct {
     int32_t *table;
     uint64_t mask;
     Text begin;
+    /* categories that were looked up */
+    Span said[16];
+    int64_t category_number[16];
 } Scan;
 
 static void tell(Scan *s, int column, int64_t value) { s->told |= 1u << column, s->value[column] = value; }
@@ -137,9 +131,9 @@ static int is_new(Keys *keys, Span key) {
 /* The key at p and what follows its colon, or NULL. */
 static Text key_at(const Scan *s, Text p, Keys *keys, Span *key) {
     Text end;
-    if (*p != '"' || !(end = string_end(s, p + 1)) || end == p + 1) return 0;
+    if (*p != '"' || *(end = special(s->end, p + 1)) != '"' || end == p + 1) return 0;
     *key = (Span){p + 1, end - p - 1};
-    if (memchr(key->at, '\\', key->size) || !is_new(keys, *key)) return 0;
+    if (!is_new(keys, *key)) return 0;
     p = blanks(end + 1);
     return *p == ':' ? blanks(p + 1) : 0;
 }
@@ -162,8 +156,9 @@ static Text value_end(const Scan *s, Text p, int depth) {
             p = blanks(p + 1);
         }
     case '{': {
-        Keys keys = {.seen = 0, .count = 0};
+        Keys keys;
         Span key;
+        keys.seen = 0, keys.count = 0; /* the rest need not be cleared */
         p = blanks(p + 1);
         if (*p == '}') return p + 1;
         for (;;) {
@@ -180,8 +175,14 @@ static Text value_end(const Scan *s, Text p, int depth) {
 
 /* A scalar for an integer column: what is no integer is odd, what is no scalar refused. */
 static Text integer(Scan *s, Text p, int column) {
-    Text end = value_end(s, p, 0), q = p;
+    Text end, q = p;
     uint64_t found = 0;
+    for (; digit(*q); q++) found = found * 10 + (*q - '0');
+    if (*p > '0' && q > p && q - p <= 18 && (*q == ',' || *q == '}')) { /* nearly all of them */
+        tell(s, column, (int64_t)found);
+        return q;
+    }
+    end = value_end(s, p, 0), q = p, found = 0;
     if (!end || *p == 'n') return end;
     if (*p == '[' || *p == '{' || *p == 't' || *p == 'f') s->refused = 1;
     if (*q == '-') q++;
@@ -203,26 +204,54 @@ static Text string(Scan *s, Text p, Span *into) {
 
 /* Microseconds with up to three decimals, in nanoseconds. */
 static Text time_at(Scan *s, Text p, int column) {
-    Text end = value_end(s, p, 0), q = p, first;
+    Text end, q = p, first, point;
     uint64_t found = 0;
     int places = 3;
-    if (!end) return 0;
     if (*q == '-') q++;
     for (first = q; digit(*q); q++) found = found * 10 + (*q - '0');
-    if (q - first > 15 + (*first == '1')) { s->odd = 1; return end; }
-    if (*q == '.') {
-        if (column == START) s->decimals = 1;
+    point = q;
+    if (*q == '.')
         for (q++; places && digit(*q); q++, places--) found = found * 10 + (*q - '0');
-    }
+    if ((*q == ',' || *q == '}') && *first > '0' && point > first && digit(q[-1])) end = q; /* nearly all of them */
+    else if (!(end = value_end(s, p, 0))) return 0;
+    if (point - first > 15 + (*first == '1')) { s->odd = 1; return end; }
+    if (*point == '.' && column == START) s->decimals = 1;
     while (places--) found *= 10;
-    if (q != end || q == first) s->odd = 1;
+    if (q != end || point == first) s->odd = 1;
     else tell(s, column, *p == '-' ? -(int64_t)found : (int64_t)found);
     return end;
 }
 
+#define is(key, word) ((key).size == sizeof word - 1 && !memcmp((key).at, word, sizeof word - 1))
+
+/* The column of an argument, or COLUMNS. */
+static int column_of(Span key) {
+    switch (key.size) {
+    case 4: return is(key, "grid") ? GRID : COLUMNS;
+    case 5: return is(key, "bytes") ? BYTES : is(key, "block") ? BLOCK : COLUMNS;
+    case 6: return is(key, "device") ? DEVICE : is(key, "stream") ? STREAM : COLUMNS;
+    case 8: return is(key, "graph id") ? GRAPH : is(key, "src kind") ? SOURCE : is(key, "dst kind") ? TARGET : COLUMNS;
+    case 9: return is(key, "copy kind") ? COPY_KIND : COLUMNS;
+    case 10: return is(key, "Input Dims") ? DIMS : is(key, "Input type") ? TYPES : COLUMNS;
+    case 11:
+        return is(key, "correlation") ? CORRELATION
+             : is(key, "External id") ? EXTERNAL
+             : is(key, "external id") ? EXTERNAL_2021 : COLUMNS;
+    case 13:
+        return is(key, "shared memory") ? SHARED
+             : is(key, "graph node id") ? GRAPH_NODE
+             : is(key, "Fwd thread id") ? FORWARD_THREAD : COLUMNS;
+    case 15: return is(key, "Sequence number") ? SEQUENCE : is(key, "Collective name") ? COLLECTIVE : COLUMNS;
+    case 18: return is(key, "Process Group Name") ? GROUP : COLUMNS;
+    case 20: return is(key, "registers per thread") ? REGISTERS : COLUMNS;
+    default: return COLUMNS;
+    }
+}
+
 static Text args_at(Scan *s, Text p) {
-    Keys keys = {.seen = 0, .count = 0};
+    Keys keys;
     Span key;
+    keys.seen = 0, keys.count = 0;
     if (*p != '{') {
         if (*p != 'n') s->refused = 1;
         return value_end(s, p, 0);
@@ -230,10 +259,9 @@ static Text args_at(Scan *s, Text p) {
     p = blanks(p + 1);
     if (*p == '}') return p + 1;
     for (;;) {
-        int column = DEVICE;
+        int column;
         if (!(p = key_at(s, p, &keys, &key))) return 0;
-        while (column < COLUMNS && (ARGS[column].size != key.size || memcmp(ARGS[column].word, key.at, key.size)))
-            column++;
+        column = column_of(key);
         if (column == COLUMNS) p = value_end(s, p, 0);
         else if (column >= GRID) {
             Text end = value_end(s, p, 0);
@@ -253,12 +281,11 @@ static Text args_at(Scan *s, Text p) {
     }
 }
 
-#define is(key, word) ((key).size == sizeof word - 1 && !memcmp((key).at, word, sizeof word - 1))
-
 /* The event at p into the scan's fields; its end, or NULL. */
 static Text event_at(Scan *s, Text p) {
-    Keys keys = {.seen = 0, .count = 0};
+    Keys keys;
     Span key, none = {0, 0};
+    keys.seen = 0, keys.count = 0;
     s->odd = s->refused = s->decimals = 0;
     s->phase = s->category = s->name = none;
     s->told = 0;
@@ -293,14 +320,13 @@ static Text event_at(Scan *s, Text p) {
 /* The number of a text: the same for the same bytes. -1 where there is no room for more. */
 static int64_t number_of(Scan *s, Span text) {
     uint64_t hash = 0x9E3779B97F4A7C15u ^ (uint64_t)text.size;
-    int64_t k = 0;
-    for (; k + 8 <= text.size; k += 8) {
-        uint64_t word;
-        memcpy(&word, text.at + k, 8);
+    for (int64_t k = 0; k < text.size; k += 8) { /* the last word may overlap the one before */
+        uint64_t word = 0;
+        if (text.size >= 8) memcpy(&word, text.at + (k + 8 <= text.size ? k : text.size - 8), 8);
+        else for (int64_t at = 0; at < text.size; at++) word = word << 8 | text.at[at];
         hash = (hash ^ word) * 0xD6E8FEB86659FD93u;
         hash ^= hash >> 32;
     }
-    for (; k < text.size; k++) hash = (hash ^ text.at[k]) * 0xD6E8FEB86659FD93u;
     hash ^= hash >> 29;
     for (uint64_t at = hash & s->mask;; at = (at + 1) & s->mask) {
         int32_t known = s->table[at] - 1;
@@ -314,18 +340,27 @@ static int64_t number_of(Scan *s, Span text) {
     }
 }
 
-/* The place of a category in `known` (lower-case words, each with its NUL, then an empty one), or -1; -2: not ASCII. */
-static int64_t category_of(Span said, const char *known) {
-    int64_t size;
+/* The place of a category in `known` (lower-case words, each behind its length, then a 0), or -1; -2: not ASCII. */
+static int64_t looked_up(Span said, const char *known) {
+    uint8_t size;
     for (int64_t k = 0; k < said.size; k++)
         if (said.at[k] >= 0x80 || said.at[k] == '\\') return -2;
-    for (int64_t number = 0; *known; number++, known += size + 1) {
+    for (int64_t number = 0; (size = (uint8_t)*known++); number++, known += size) {
         int64_t k = 0;
-        if ((size = (int64_t)strlen(known)) != said.size) continue;
+        if (size != said.size) continue;
         while (k < said.size && (said.at[k] | ((uint8_t)(said.at[k] - 'A') < 26) << 5) == known[k]) k++;
         if (k == said.size) return number;
     }
     return -1;
+}
+
+/* The same, which a file says a million times of a dozen words. */
+static int64_t category_of(Scan *s, Span said, const char *known) {
+    int at = said.size ? (said.size * 5 + said.at[said.size - 1]) & 15 : 0;
+    Span *seen = &s->said[at];
+    if (!seen->at || seen->size != said.size || memcmp(seen->at, said.at, said.size))
+        *seen = said, s->category_number[at] = looked_up(said, known);
+    return s->category_number[at];
 }
 
 /* Rows of `columns` (COLUMNS of them, `most` values each); negative where the piece is not for this scan.
@@ -346,16 +381,18 @@ int64_t scan(Text text, int64_t size, int64_t last, const char *known, int64_t p
         events++;
         switch (s.phase.at[0]) {
         case 'X': {
-            int64_t category = s.category.at ? category_of(s.category, known) : -1;
+            int64_t category = s.category.at ? category_of(&s, s.category, known) : -1;
             if (category == -2 || s.refused) return -1;
             if (category < 0) break;
             if (category == python && s.name.size >= 9 && !memcmp(s.name.at, "<built-in", 9)) break;
             if (s.odd || !has(&s, START) || !has(&s, DUR) || !has(&s, PID) || !s.name.at || row == most) return -1;
             tell(&s, CATEGORY, category), tell_text(&s, NAME, s.name);
             told[5] |= s.decimals;
-            if (row % FILLED == 0) /* those that say nothing hold NONE */
+            if (row % FILLED == 0) { /* those that say nothing hold NONE */
+                int64_t stop = row + FILLED < most ? row + FILLED : most;
                 for (int64_t k = 0; k < COLUMNS; k++)
-                    for (int64_t r = row; r < row + FILLED && r < most; r++) columns[k * most + r] = NONE;
+                    for (int64_t r = row; r < stop; r++) columns[k * most + r] = NONE;
+            }
             for (uint32_t left = s.told; left; left &= left - 1) {
                 int k = __builtin_ctz(left);
                 if (TEXTS >> k & 1 && (s.value[k] = number_of(&s, s.text[k])) < 0) return -1;

@@ -102,7 +102,7 @@ def scanned(text: bytes, last: bool, room: Room | None = None) -> Columns | None
     )
 
 
-_KNOWN: Final = b"".join(category.encode() + b"\0" for category in READ) + b"\0"
+_KNOWN: Final = b"".join(bytes([len(category)]) + category.encode() for category in READ) + b"\0"
 _FRAME_OF: Final = np.array([FRAMES.index(frame) for frame, _ in READ.values()])
 _PYTHON: Final = list(READ).index("python_function")
 
