@@ -107,6 +107,17 @@ def test_callables_and_their_arguments_make_an_operation() -> None:
         found.path("fused")
 
 
+@pytest.mark.parametrize(("dtype", "share"), [(torch.float32, 1.3e-6), (torch.bfloat16, 0.0)])
+def test_a_baseline_that_is_held_against_itself_grants_sums_in_another_order(dtype: torch.dtype, share: float) -> None:
+    def own(x: torch.Tensor) -> torch.Tensor:
+        assert x.dtype == dtype
+        return x.sum(-1)
+
+    x = torch.ones(2, 3, dtype=dtype)
+    assert [each.tolerance for each in made({"own": own}, [x], name="sum").outputs] == [share]
+    assert [each.tolerance for each in made({"own": torch.abs}, [x], name="abs").outputs] == [0.0]
+
+
 def test_a_baseline_that_cannot_work_in_float64_is_held_against_itself_and_a_reference_must() -> None:
     def half_only(x: torch.Tensor) -> torch.Tensor:
         assert x.dtype == torch.float16, "half only"
