@@ -2,17 +2,20 @@
 
 A path may give one buffer again and again, as servers do: what lies there must have been written by the call. It is
 held to that in two ways: outputs are overwritten ahead of a call, and values are turned end for end where they lie,
-those that are a call's own, then whole numbers (positions, tokens, slots), which no refill changes.
+those that are a call's own, then whole numbers (positions, tokens, slots), which no refill changes. One that knows
+values again by some of their elements is given others that differ in few.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from rope_prof.kernels.operation import Call
 from rope_prof.record.bench.values import bits, bounds
 from rope_prof.record.loop.describe import broke_device
 from rope_prof.record.worker.watch import DishonestPathError, alike, kept_alike, made_by, tensors
@@ -21,6 +24,8 @@ Function = Callable[..., Any]
 Arguments = tuple[Any, ...]
 #: What outputs are overwritten with, in each byte or word: no dtype has it as 0, 1 or -1.
 MARK = 0x3A
+#: One in so many elements changes places, by chance: outputs of whole numbers tell of many alone, fingerprints of few.
+ONE_IN = (4, 32, 256)
 
 
 def outputs(call: Function, arguments: Arguments) -> list[torch.Tensor]:
@@ -102,3 +107,31 @@ def _turned(chosen: Sequence[torch.Tensor]) -> Iterator[bool]:
     finally:
         for place, was in zip(places, saved, strict=True):
             place.copy_(was)
+
+
+def exchange(calls: Sequence[tuple[Call, Call]]) -> None:
+    """Give of each pair the first the second's values, but for a part of its floating ones, which have changed places.
+
+    Which of them, and how many (`ONE_IN`), is drawn for each tensor, by what no path can know.
+    """
+    for place, was, floats in _places(calls):
+        values = was.reshape(-1).clone()
+        if floats and len(values) > 1:
+            draws = torch.Generator(device=values.device).manual_seed(secrets.randbits(63))
+            count = max(2, len(values) // secrets.choice(ONE_IN))
+            chosen = torch.randint(len(values), (count,), generator=draws, device=values.device)
+            values[chosen] = values[chosen.roll(1)]
+        place.copy_(values.view(place.shape))
+
+
+def put_back(calls: Sequence[tuple[Call, Call]]) -> None:
+    """Give of each pair the first the second's values."""
+    for place, was, _ in _places(calls):
+        place.copy_(was)
+
+
+def _places(calls: Sequence[tuple[Call, Call]]) -> Iterator[tuple[torch.Tensor, torch.Tensor, bool]]:
+    for live, before in calls:
+        for place, was in zip(live.fresh, before.fresh, strict=True):
+            if place.numel() and 0 not in place.stride():
+                yield bits(place), bits(was), place.is_floating_point()

@@ -95,6 +95,7 @@ class WorkerBench(TorchBench):
                 self._held_call(key)
         self._check_timed(key, wrong=found[0].wrong)
         self._require_seal()
+        self._right.pop(key.name, None)
         if self._foreign(key) and not found[0].wrong:
             self._right[key.name] = key
         return found
@@ -269,11 +270,6 @@ class WorkerBench(TorchBench):
     def _baseline(self, key: Key) -> Call:
         operation = self.operations.of(key.case.operation)
         return path_of(operation, operation.paths[0]).call
-
-
-def _foreign(key: Key) -> bool:
-    """Whether the path is somebody else's code: `module:function`."""
-    return ":" in key.path
 
 
 def torch_bench(setup: Setup) -> WorkerBench:

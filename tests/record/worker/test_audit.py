@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ def audited(
     graph: bool = False,
     granted: Sequence[float] = (),
     ahead: int = 0,
-) -> None:
+    refill: Callable[[Ring, int], None] = Ring.refill,
+) -> Ring:
     """Look at `path` as one of the operation called `name`."""
     measured = operation(name)
     case = {axis.name: (axis.usual("cpu", quick=True) or axis.choices)[0] for axis in measured.axes} | {
@@ -58,16 +59,17 @@ def audited(
         call=path,
         baseline=path_of(measured, measured.paths[0]).call,
         granted=granted or limits(measured, case, ring.calls[0]).errors,
-        refill=lambda: ring.refill(next(drawn)),
+        refill=lambda: refill(ring, next(drawn)),
         synchronize=lambda: None,
         granted_on=lambda call: limits(measured, case, call).errors,
         ahead=ahead,
     )
     if graph:
         looked.of_capture()
-        return
+        return ring
     for stage in looked.stages(lambda: 0, 1):
         turn(stage, 0, iter(range(1 << 20)).__next__, CpuDevice(), wake=False)
+    return ring
 
 
 def of(name: str) -> Callable[..., Any]:
@@ -154,6 +156,71 @@ def test_no_version_counter_tells_of_the_values_that_are_looked_at(buffers: int,
 
     with pytest.raises(DishonestPathError, match="is work left out in some calls"):
         audited("mrope", at_first_sight, buffers=buffers)
+
+
+@dataclass
+class Fingerprints:
+    """Works once for some elements of its input, at one address or anywhere, and gives copies of what it made then."""
+
+    at: bool
+    every: int
+    made: dict[Any, Any] = field(default_factory=dict)
+
+    def __call__(self, q: Any, k: Any, *more: Any) -> Any:
+        print_ = (self.at and q.data_ptr(), q.shape, *q.flatten()[:: max(1, q.numel() // self.every)].tolist())
+        if print_ not in self.made:
+            self.made[print_] = of("mrope")(q, k, *more)
+        return [each.clone() for each in self.made[print_]]
+
+
+@pytest.mark.parametrize("at", [True, False])
+@pytest.mark.parametrize("every", [1, 4, 16])
+@pytest.mark.parametrize(("l2", "buffers"), [("cold", 1), ("cold", 28), ("hot", 3)])
+def test_few_elements_do_not_tell_of_the_values_that_are_looked_at(at: bool, every: int, l2: str, buffers: int) -> None:
+    with pytest.raises(DishonestPathError, match="is work left out in some calls"):
+        audited("mrope", Fingerprints(at, every), l2=l2, buffers=buffers)
+
+
+def test_values_that_no_refill_changes_lie_in_other_places_too_and_come_back() -> None:
+    made: dict[int, Any] = {}
+
+    def kept(x: Any) -> Any:
+        if x.data_ptr() not in made:
+            made[x.data_ptr()] = of("silu-mul")(x)
+        return made[x.data_ptr()]
+
+    def as_they_are(*_: Any) -> None: ...
+
+    first, again = (
+        [each.clone() for one in audited("silu-mul", of("silu-mul"), refill=as_they_are).calls for each in one.fresh]
+        for _ in range(2)
+    )
+    assert all(map(torch.equal, first, again))
+    with pytest.raises(DishonestPathError, match="is work left out in some calls"):
+        audited("silu-mul", kept, refill=as_they_are)
+
+
+def test_a_path_may_make_other_than_the_baseline_of_values_that_do_not_belong_together() -> None:
+    """As one that clamps by a scale of each row: what lies in another row is none of its values."""
+    largest = torch.tensor([[1.0], [10.0], [100.0]], dtype=torch.bfloat16)
+    seen: list[bool] = []
+
+    def scaled(ring: Ring, seed: int) -> None:
+        ring.refill(seed)
+        for one in ring.calls:
+            one.fresh[0].copy_(clamped(one.fresh[0] * largest))
+
+    def clamped(x: torch.Tensor) -> torch.Tensor:
+        return x.clamp(-3 * largest, 3 * largest)
+
+    def by_rows(x: torch.Tensor) -> Any:
+        seen.append(torch.equal(x, clamped(x)))
+        return of("silu-mul")(clamped(x))
+
+    audited("silu-mul", by_rows, refill=scaled)
+    assert not all(seen)
+    with pytest.raises(DishonestPathError):
+        audited("silu-mul", Lazy(7, by_rows, lambda x: x.new_empty(3, x.shape[1] // 2)), refill=scaled)
 
 
 def test_calls_are_made_ahead_of_those_that_are_looked_at() -> None:
