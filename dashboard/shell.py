@@ -159,7 +159,7 @@ def _of_case(folder: Path) -> tuple[str, ...]:
         axes = loading.run(folder).run.operation.axes
     except RopeProfError:
         axes = ()
-    return ("call", *(axis.name for axis in axes))
+    return ("call", *(view.axis_word(axis.name) for axis in axes))
 
 
 def _run_chooser(named: dict[str, Path]) -> str:

@@ -22,6 +22,11 @@ TRACE_ZOOM = "trace_zoom"  # the same for the page of any trace
 PAIR_ZOOM = "pair_zoom"  # the same for two traces on one scale
 STEP_ZOOM = "step_zoom"  # the same for the profiled steps of whole requests
 FIT = "fit"
+#: Words of the address that pages use, or Streamlit itself, and that runs do not refuse as an axis' name.
+_WORDS = frozenset({
+    "anyway", "base", "call", "case", "embed", "embed_options", "fleet", "kept", "layer", "memory", "metric", "of",
+    "part", "phase", "ranks", "recording", "run", "step", "trace",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,11 @@ def keys_of(run: Run, case: str) -> list[KeyFacts]:
 def captured(run: Run, case: str) -> list[KeyFacts]:
     """Those keys of the case that have a trace."""
     return [facts for facts in keys_of(run, case) if facts.trace is not None]
+
+
+def axis_word(name: str) -> str:
+    """By which word the address knows the axis `name`."""
+    return f"axis_{name}" if name in _WORDS else name
 
 
 def remember(params: MutableMapping[str, str], values: Mapping[str, str]) -> None:

@@ -28,13 +28,13 @@ def several(axis: AxisFacts, case: Case) -> list[str]:
     options = frame[axis.name].unique(maintain_order=True)
     words = (options.sort() if options.dtype.is_integer() else options).cast(pl.String).to_list()
     default = str(case[axis.name])
-    found, unknown = view.choose_many(
-        st.query_params.get(axis.name), words, axis.title, [default] if default in words else []
-    )
+    word = view.axis_word(axis.name)
+    asked = st.query_params.get(word)
+    found, unknown = view.choose_many(asked, words, axis.title, [default] if default in words else [])
     shell.note(unknown)
-    view.remember(st.query_params, {axis.name: ",".join(found)})
+    view.remember(st.query_params, {word: ",".join(found)})
     if len(words) > 1:
-        shell.chips(axis.name, axis.title, words, found, text=axis.form.format)
+        shell.chips(word, axis.title, words, found, text=axis.form.format)
     return list(found)
 
 

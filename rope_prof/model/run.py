@@ -6,7 +6,7 @@ intervals, speedups) are never stored: `rope_prof.analysis` computes them from t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -50,6 +50,14 @@ class AxisFacts(Frozen, kw_only=True):
         if not self.noun:
             return self.form.format(value)
         return counted(value, self.noun) if isinstance(value, int) else f"{value} {self.noun}"
+
+
+def heads(axes: Iterable[AxisFacts], taken: Collection[str]) -> dict[str, str]:
+    """Name of an axis -> what it is called beside the words `taken`: its title, or `axis NAME` if that is had."""
+    by_name = {axis.name: axis.title for axis in axes}
+    titles = list(by_name.values())
+    own = {title for title in titles if titles.count(title) == 1}.difference(taken)
+    return {name: title if title in own else f"axis {name}" for name, title in by_name.items()}
 
 
 class OperationFacts(Frozen, kw_only=True):

@@ -51,6 +51,14 @@ def html_of(found: AppTest) -> str:
     return " ".join(element.proto.body for element in found.get("html"))
 
 
+def test_no_axis_takes_a_word_of_the_address_that_pages_use() -> None:
+    pages = "".join(file.read_text() for file in FOLDER.rglob("*.py"))
+    words = set(re.findall(r'query_params(?:\.get\(|\.pop\(|\[)"(\w+)"', pages))
+    assert {"run", "case", "call", "step"} <= words
+    assert {view.axis_word(word) for word in words} == {f"axis_{word}" for word in words}
+    assert view.axis_word("tokens") == "tokens"
+
+
 @pytest.mark.parametrize("page", [None, "timeline", "bubbles", "kernels"])
 def test_every_page_draws_and_the_address_says_all_of_the_view(
     drawn: Path, monkeypatch: pytest.MonkeyPatch, page: str | None

@@ -11,7 +11,7 @@ import pytest
 from rope_prof.analysis.run.rows import summary
 from rope_prof.analysis.run.sweep import sweep
 from rope_prof.io.run.schema import MROPE
-from rope_prof.model.run import OperationFacts
+from rope_prof.model.run import OperationFacts, heads
 from rope_prof.views.blocks.sweep import turning_blocks
 from rope_prof.views.draw.palette import LIGHT
 from rope_prof.views.draw.stack import stacked
@@ -96,6 +96,15 @@ def test_the_difference_to_the_baseline_is_at_each_point_and_in_the_table() -> N
     titles = [s.title for s in made.shapes if isinstance(s, Marker) and "fused · eager, 64" in s.title]
     assert any("−98 % to unfused · eager" in title for title in titles)
     assert "to unfused · eager" not in sweep_table(frame, MROPE, HeldWalls()).columns
+
+
+def test_an_axis_called_as_a_column_of_the_table_has_a_head_of_its_own() -> None:
+    rows = swept({"unfused": UNFUSED, "fused": FUSED}, graphs=False)
+    alike = tuple(replace(a, form="L2 {}") if a.name in ("tp", "tokens") else a for a in MROPE.axes)
+    table = sweep_table(rows, replace(MROPE, axes=alike), HeldWalls())
+    assert table["axis tokens"].to_list() == rows["tokens"].to_list()
+    assert table.columns[:4] == ["axis tokens", "path", "mode", "L2"]
+    assert heads(alike[:3], []) == {"model": "model", "tp": "axis tp", "tokens": "axis tokens"}
 
 
 def test_the_table_says_what_is_sure() -> None:

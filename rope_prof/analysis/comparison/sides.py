@@ -15,10 +15,11 @@ import polars as pl
 from rope_prof.analysis.run.capture import CaptureFigures
 from rope_prof.errors import RopeProfError
 from rope_prof.model.frozen import Frozen
-from rope_prof.model.run import Key, KeyFacts, Run
+from rope_prof.model.run import Key, KeyFacts, Run, heads
 
-#: What two keys must have alike to be compared beside operation and axes, as people call it.
+#: What two keys must have alike to be compared beside axes, as people call it.
 _FIELDS: dict[str, Callable[[Key], object]] = {
+    "operation": lambda key: key.case.operation.name,
     "L2 state": lambda key: key.l2,
     "rank": lambda key: key.rank,
     "path": lambda key: key.path,
@@ -99,9 +100,9 @@ def _must_match(base: Side, cand: Side) -> dict[str, Callable[[Key], object]]:
         "path": base.path is not None and cand.path is not None,
         "mode": base.mode is not None and cand.mode is not None,
     }
-    axes = {axis.title: axis.name for side in (base, cand) for axis in side.run.operation.axes}
-    by_axis: dict[str, Callable[[Key], object]] = {title: partial(_on_axis, name) for title, name in axes.items()}
-    fields = {"operation": lambda key: key.case.operation.name} | by_axis | _FIELDS
+    axes = heads((axis for side in (base, cand) for axis in side.run.operation.axes), _FIELDS)
+    by_axis: dict[str, Callable[[Key], object]] = {head: partial(_on_axis, name) for name, head in axes.items()}
+    fields = {"operation": _FIELDS["operation"]} | by_axis | _FIELDS
     return {what: get for what, get in fields.items() if not picked.get(what)}
 
 

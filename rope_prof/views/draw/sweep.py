@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from rope_prof.model.run import AxisFacts, OperationFacts
+from rope_prof.model.run import AxisFacts, OperationFacts, heads
 from rope_prof.units import GIGA, MISSING, US, between, duration, in_us, ratio
 from rope_prof.views.draw.lines import Axes, LineChart, Point, Series
 from rope_prof.views.words.difference import difference
@@ -127,26 +127,22 @@ def sweep_table(rows: pl.DataFrame, operation: OperationFacts, held: HeldWalls) 
     Of the axes those that differ, and the swept one.
     """
     shown = [a for a in operation.axes if a.name == operation.swept or rows[a.name].n_unique() > 1]
-    return pl.DataFrame(
-        [_line(row, shown, held) for row in rows.iter_rows(named=True)],
-        schema={axis.title: rows.schema[axis.name] for axis in shown}
-        | {
-            "path": pl.String,
-            "mode": pl.String,
-            "L2": pl.String,
-            "µs a call": pl.Float64,
-            "from": pl.Float64,
-            "to": pl.Float64,
-            f"over {operation.baseline}, same mode": pl.String,
-            "for sure": pl.String,
-            "device, µs": pl.Float64,
-            "share of one pass, %": pl.Float64,
-            "GB/s": pl.Float64,
-            "rests on": pl.String,
-        }
-        | ({f"to {held.label}": pl.String} if held.label else {}),
-        orient="row",
-    )
+    columns: dict[str, Any] = {
+        "path": pl.String,
+        "mode": pl.String,
+        "L2": pl.String,
+        "µs a call": pl.Float64,
+        "from": pl.Float64,
+        "to": pl.Float64,
+        f"over {operation.baseline}, same mode": pl.String,
+        "for sure": pl.String,
+        "device, µs": pl.Float64,
+        "share of one pass, %": pl.Float64,
+        "GB/s": pl.Float64,
+        "rests on": pl.String,
+    } | ({f"to {held.label}": pl.String} if held.label else {})
+    axes: dict[str, Any] = {head: rows.schema[name] for name, head in heads(shown, columns).items()}
+    return pl.DataFrame([_line(row, shown, held) for row in rows.iter_rows(named=True)], axes | columns, orient="row")
 
 
 def _line(row: dict[str, Any], shown: Sequence[AxisFacts], held: HeldWalls) -> tuple[Any, ...]:
