@@ -107,10 +107,10 @@ def known_revision(revision: str, folder: Path) -> tuple[Path, str]:
     """(the repository around `folder`, the short name of `revision`). Errors: UsageError where there is none."""
     found = git(folder, "rev-parse", "--show-toplevel")
     if not found:
-        raise UsageError(f"--against {revision!r} needs a git repository here, and git; {str(folder)!r} is in none")
+        raise UsageError(f"revision {revision!r} needs a git repository here, and git; {str(folder)!r} is in none")
     commit = git(Path(found), "rev-parse", "--verify", "--quiet", "--short=7", f"{revision}^{{commit}}")
     if not commit:
-        raise UsageError(f"--against {revision!r} is no revision of this repository; see `git log --oneline`")
+        raise UsageError(f"{revision!r} is no revision of this repository; see `git log --oneline`")
     return Path(found), commit
 
 
@@ -124,7 +124,7 @@ def checked_out(revision: str, folder: Path) -> Iterator[tuple[Path, Path, str]]
     try:
         if git(top, "worktree", "add", "--detach", "--quiet", str(tree), commit) is None:
             raise UsageError(
-                f"--against {revision!r} cannot be checked out into {str(scratch)!r}; is there space? "
+                f"revision {revision!r} cannot be checked out into {str(scratch)!r}; is there space? "
                 "see `git worktree add`"
             )
         with _terminated_as_by_hand():
@@ -143,7 +143,7 @@ def _terminated_as_by_hand() -> Iterator[None]:
     main = threading.current_thread() is threading.main_thread()
     ours = [each for each in (signal.SIGTERM, signal.SIGHUP) if main and signal.getsignal(each) is signal.SIG_DFL]
     for each in ours:
-        signal.signal(each, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(each, signal.default_int_handler)  # SIGINT itself is ignored in a script's background
     try:
         yield
     finally:
