@@ -61,7 +61,7 @@ class WorkerBench(TorchBench):
         self._captured: tuple[list[tuple[Any, ...]], Any] = ([], None)
         self._right: dict[str, Key] = {}
         self._granted: dict[Case, Sequence[float]] = {}
-        self._rota, self._drawn = Rota(), 0
+        self._rota, self._drawn, self._listens_in = Rota(), 0, 0
 
     def find_path(self, name: str) -> object:
         """The path called `name`. Errors: LookupError in one sentence; what its code raises as it is loaded."""
@@ -202,15 +202,25 @@ class WorkerBench(TorchBench):
             )
 
     def capture(self, subject: Subject, key: Key, folder: Path) -> tuple[str, int]:
-        """As `TorchBench.capture`; before it or after it, by chance, calls are looked at while the profiler listens."""
-        first = secrets.randbelow(2)
-        for captures in (not first, bool(first)):
-            if captures:
-                found = super().capture(subject, key, folder)
-            elif key.name in self._right and key.mode != "graph":
-                with listened(self.device):
-                    self._audited(key, least=LEAST)
+        """As `TorchBench.capture`; before it, after it or after the light one, by chance, calls are looked at while the
+        profiler listens: no count of its turns tells a path which of them is kept.
+        """
+        self._listens_in = secrets.randbelow(3)
+        self._look_listening(key, 0)
+        found = super().capture(subject, key, folder)
+        self._look_listening(key, 1)
         return found
+
+    def capture_light(self, subject: Subject, key: Key, folder: Path) -> str | None:
+        """As `TorchBench.capture_light`, looked at as `capture` is."""
+        found = super().capture_light(subject, key, folder)
+        self._look_listening(key, 2)
+        return found
+
+    def _look_listening(self, key: Key, place: int) -> None:
+        if place == self._listens_in and key.name in self._right and key.mode != "graph":
+            with listened(self.device):
+                self._audited(key, least=LEAST)
 
     def audits(self, name: str, number: int) -> Iterator[Subject]:
         """What has the turn of the subject called `name` ahead of it in round `number`, if it is time to look."""
