@@ -63,7 +63,9 @@ class LazyGroup(TyperGroup):
     """Holds a name and a sentence of each command until one of them is asked for."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command of the first word, with its options."""
+        """The command of the first word, with its options. Errors: UsageError where no folder is around it."""
+        if (gone := _homeless()) and "--help" not in args:
+            raise gone
         if args[0] in COMMANDS:
             self.commands[args[0]] = command(args[0])
         return super().resolve_command(ctx, args)
@@ -162,8 +164,8 @@ def _usage(error: Exception) -> RopeProfError | int:
             f"this command needs {missing}, which is not installed; `pip install {_brings(missing)}` brings it. "
             "analyze, compare, show and export run without it"
         )
-    if isinstance(error, FileNotFoundError) and _is_homeless():
-        return UsageError("the folder that this command runs in is gone; change to one that exists, as by `cd ~`")
+    if isinstance(error, FileNotFoundError) and (gone := _homeless()):
+        return gone
     code = getattr(error, "exit_code", None)
     if type(error).__name__ == "Exit" and isinstance(code, int):
         return code
@@ -179,13 +181,13 @@ def _usage(error: Exception) -> RopeProfError | int:
     return UsageError(f"{words}; see `rope_prof --help`")
 
 
-def _is_homeless() -> bool:
-    """Whether the folder that this process runs in has been removed."""
+def _homeless() -> UsageError | None:
+    """The error where the folder that this process runs in has been removed."""
     try:
         Path.cwd()
     except FileNotFoundError:
-        return True
-    return False
+        return UsageError("the folder that this command runs in is gone; change to one that exists, as by `cd ~`")
+    return None
 
 
 def _brings(missing: str) -> str:

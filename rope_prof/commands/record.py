@@ -75,7 +75,7 @@ class RecordWords:
     out: Path | None = option(
         None, "Run folder; default ./traces/<date>-<device>-<name>.", "-o", "--out", parser=words.path
     )
-    resume: bool = option(False, "Go on with the run in -o.", "--resume")
+    resume: bool = option(False, "Go on with the run in -o; a key that failed stays so.", "--resume")
     quick: bool = option(False, "Fewer token counts and rounds.", "--quick")
     seed: int = option(0, "Fills the inputs and shuffles the rounds.")
     isolate: bool | None = option(
@@ -306,4 +306,5 @@ def _record(
         raise PartialError(
             f"{len(failed_keys)} of {len(done.keys)} keys failed and the others are recorded; "
             f"the first, {first.key.side}: {first.reason}"
+            f"{'; what has failed stays so, since its rounds would not be those of the others: record anew' * resume}"
         )

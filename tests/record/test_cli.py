@@ -128,6 +128,10 @@ def test_paths_of_a_users_own(repository: Path, tmp_path: Path) -> None:
     timed = folder.samples.filter(folder.samples["key"].str.contains(r"^(unfused|mine)"))
     assert timed.group_by("key").agg(pl.col("process").n_unique())["process"].to_list() == [1, 1, 1]
     assert timed["process"].n_unique() == 3
+    again = command(repository, "record", "--resume", "-o", tmp_path / "run")
+    assert again.returncode == 5
+    assert again.stderr.strip().endswith("stays so, since its rounds would not be those of the others: record anew")
+    assert read_run(tmp_path / "run").run.keys == folder.run.keys
     found = {f.key.path: f for f in folder.run.keys}
     assert [found[name].captured_calls for name in ("unfused", "mine:right")] == [3, 3]
     assert {name: f.status for name, f in found.items()} == {
@@ -239,13 +243,17 @@ def test_a_folder_that_is_gone_is_one_sentence(
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert main(["record", "--device", "cpu", "-o", str(tmp_path / "run")]) == 2
-    assert "the folder that this command runs in is gone" in capsys.readouterr().err
+    for name in COMMANDS:
+        assert main([name]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: the folder that this command runs in is gone")
+        assert said.count("\n") == 1
+    assert main(["--help"]) == 0
 
 
 LOADED = """
 import sys
-from rope_prof.cli import main
+from rope_prof.cli import COMMANDS, main
 code = main(sys.argv[1:])
 heavy = sorted({"torch", "triton", "streamlit", "plotly", "nvtx"} & set(sys.modules))
 sys.exit(f"loaded {heavy}" if heavy else code)
