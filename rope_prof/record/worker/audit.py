@@ -83,11 +83,12 @@ class Audit:
         at_once = 1 if self.l2 == "hot" else min(len(self.ring), CALLS // 2, fit)  # each buffer twice at least
         over(self.call, partial(self.ring.take, l2=self.l2))(self.ahead)()
         begun, done, seen = clock(), 0, tuple[tuple[Call, Call], ...]()
-        while done < CALLS and (done < least or clock() - begun < LONGEST_NS):
+        while done < CALLS and (done < least or (seen and least > 1) or clock() - begun < LONGEST_NS):
             stage = _Stage(self, done, seen)
             yield Subject("", stage.work, calls=at_once, waits=True)
             stage.require()
-            done, seen = stage.done, () if seen else tuple(zip(stage.looked, stage.same, strict=True))
+            done += at_once  # one that is taken again counts once
+            seen = () if seen else tuple(zip(stage.looked, stage.same, strict=True))
 
     def of_capture(self) -> None:
         """Every call of a graph that is captured anew, and kept: what each makes has memory of its own there."""

@@ -42,6 +42,9 @@ def audited(
     granted: Sequence[float] = (),
     ahead: int = 0,
     refill: Callable[[Ring, int], None] = Ring.refill,
+    taken: int = 1,
+    clock: Callable[[], int] = lambda: 0,
+    least: int = 1,
 ) -> Ring:
     """Look at `path` as one of the operation called `name`."""
     measured = operation(name)
@@ -67,8 +70,9 @@ def audited(
     if graph:
         looked.of_capture()
         return ring
-    for stage in looked.stages(lambda: 0, 1):
-        turn(stage, 0, iter(range(1 << 20)).__next__, CpuDevice(), wake=False)
+    for stage in looked.stages(clock, least):
+        for _ in range(taken):
+            turn(stage, 0, iter(range(1 << 20)).__next__, CpuDevice(), wake=False)
     return ring
 
 
@@ -179,6 +183,13 @@ class Fingerprints:
 def test_few_elements_do_not_tell_of_the_values_that_are_looked_at(at: bool, every: int, l2: str, buffers: int) -> None:
     with pytest.raises(DishonestPathError, match="is work left out in some calls"):
         audited("mrope", Fingerprints(at, every), l2=l2, buffers=buffers)
+
+
+def test_nor_where_samples_are_taken_again_or_calls_take_long() -> None:
+    with pytest.raises(DishonestPathError, match="is work left out in some calls"):
+        audited("mrope", Fingerprints(True, 4), buffers=28, taken=3)
+    with pytest.raises(DishonestPathError, match="is work left out in some calls"):
+        audited("mrope", Fingerprints(True, 4), buffers=28, clock=iter(range(0, 1 << 60, 1 << 40)).__next__, least=8)
 
 
 def test_values_that_no_refill_changes_lie_in_other_places_too_and_come_back() -> None:
