@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rope_prof.analysis.run.sweep import TAKEN
 from rope_prof.errors import OperationError, UnavailableError, UsageError
 from rope_prof.model.kind import Kind
 from rope_prof.model.run import L2, L2_STATES, MODES, AxisFacts, Case, Key, KeyFacts, Mode, OperationFacts, Value
@@ -128,6 +127,8 @@ def operation_of(options: Options) -> Operation:
 
 def facts_of(operation: Operation, source: str | None) -> OperationFacts:
     """What a run says of `operation`, which `source` finds again. Errors: UsageError for an axis of a taken name."""
+    from rope_prof.analysis.run.sweep import TAKEN  # polars, with threads: after workers are forked
+
     taken = next((axis.name for axis in operation.axes if axis.name in TAKEN), None)
     if taken is not None:
         raise UsageError(
