@@ -37,27 +37,28 @@ def whole(chunks: Iterable[bytes], limit: int, what: str, instead: str = "") -> 
 def columns_of(frame: pl.LazyFrame, packed: int, columns: Iterable[str] | None = None) -> pl.DataFrame:
     """The columns of a table that takes `packed` bytes; None: all.
 
-    Errors: pl.exceptions.ComputeError for one that its own count of rows, or its texts, make a bomb.
+    Errors: pl.exceptions.ComputeError for one that its own count of rows, or its texts, make a bomb, or over whose
+    damage polars' own code panics.
     """
     import polars as pl
 
-    names = list(frame.collect_schema() if columns is None else columns)
-    rows = frame.select(pl.len()).collect().item()
-    size = rows * max(len(names), 1) * _CELL
-    if not is_bomb(size, packed):
-        found = frame.select(names).collect()
-        texts = [found[name].str.len_bytes().sum() for name, kind in found.schema.items() if kind == pl.String]
-        size += sum(texts)
+    try:
+        names = list(frame.collect_schema() if columns is None else columns)
+        rows = frame.select(pl.len()).collect().item()
+        size = rows * max(len(names), 1) * _CELL
         if not is_bomb(size, packed):
-            return found
+            found = frame.select(names).collect()
+            texts = [found[name].str.len_bytes().sum() for name, kind in found.schema.items() if kind == pl.String]
+            size += sum(texts)
+            if not is_bomb(size, packed):
+                return found
+    except pl.exceptions.PanicException as error:
+        raise pl.exceptions.ComputeError(f"it cannot be decoded: {error}") from error
     raise pl.exceptions.ComputeError(f"{rows:,} rows in {packed:,} bytes unpack to {LIMITS}")
 
 
 def read_parquet(source: Path | IO[bytes], packed: int, columns: Iterable[str] | None = None) -> pl.DataFrame:
-    """As `columns_of`, of a Parquet file of `packed` bytes; also for one over which polars' own code panics."""
+    """As `columns_of`, of a Parquet file of `packed` bytes."""
     import polars as pl
 
-    try:
-        return columns_of(pl.scan_parquet(source, hive_partitioning=False), packed, columns)
-    except pl.exceptions.PanicException as error:
-        raise pl.exceptions.ComputeError(f"it cannot be decoded: {error}") from error
+    return columns_of(pl.scan_parquet(source, hive_partitioning=False), packed, columns)

@@ -288,6 +288,6 @@ def test_samples_over_which_polars_panics_are_damaged(tmp_path: Path, monkeypatc
     def panics(*_: object, **__: object) -> None:
         raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
 
-    monkeypatch.setattr(pl, "scan_parquet", panics)
+    monkeypatch.setattr(pl.LazyFrame, "collect_schema", panics)
     with pytest.raises(RunError, match=r"is damaged \(it cannot be decoded: called"):
         read_run(tmp_path)

@@ -55,7 +55,7 @@ def read_nsys_folder(path: Path) -> Trace:
     """The trace of an export as a folder of Parquet or Arrow files. Errors as of `read_nsys`."""
     try:
         return _Export(FolderTables(path), str(path)).trace()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         first = str(error).partition("\n")[0]
         raise TraceError(f"cannot read the export in {str(path)!r}: {first}; export it again with nsys") from error
 

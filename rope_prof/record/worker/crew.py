@@ -128,10 +128,14 @@ class Crew:
         if path not in self.seats:
             self.seats[path] = self.seat_of(path)
         try:
-            unknown, broken = self.seats[path].ask("path", split(path)[0])
+            name, side = split(path)
+            unknown, broken = self.seats[path].ask("path", name)
         except ToldError as error:
             self._loaded[path] = error
             return None
+        if unknown and side:  # its own cure is for this side
+            what = str(unknown).rpartition(";")[0] or unknown
+            unknown = f"{what}; {side} lacks it, and only what both sides hold can be compared"
         failed = unknown or broken
         self._loaded[path] = ToldError(failed) if failed else None
         return unknown if unknown is None else str(unknown)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -246,3 +248,14 @@ def test_names_of_sides() -> None:
     assert split("fused") == ("fused", "")
     key = Key(case=CASE, path=with_side("fused", "x"), mode="eager", l2="hot")
     assert KeyFacts(key=key, status="pending").key.name.startswith("fused@x.eager")
+
+
+def test_what_the_other_side_lacks_is_no_matter_of_this_sides_import_path() -> None:
+    said = "path 'x:f': cannot import 'x' (No module named 'x'); put its folder on PYTHONPATH"
+    seat = SimpleNamespace(ask=lambda *_: (said, None))
+    crew: Any = SimpleNamespace(seats={"x:f": seat, "x:f@1a2b3c4": seat}, _loaded={})
+    assert Crew.load(crew, "x:f") == said
+    there = said.replace(
+        "put its folder on PYTHONPATH", "1a2b3c4 lacks it, and only what both sides hold can be compared"
+    )
+    assert Crew.load(crew, "x:f@1a2b3c4") == there
