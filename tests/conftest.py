@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ _CACHE = tempfile.TemporaryDirectory(prefix="rope_prof-tests-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
 #: The same draws everywhere, however slow the machine: what fails can be run again. New inputs are the fuzzer's.
 settings.load_profile("ci")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell: what a test starts would too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).resolve().parents[1]
 
 #: No GPU, no first-run pages, no traffic of the browser's own.
