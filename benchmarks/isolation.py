@@ -338,7 +338,8 @@ def main() -> int:
             one, every = (cost[name] / 2**20 for name in ("worker_bytes", "all_bytes"))
             print(f"host memory: of a worker {one:.0f} MiB, of all {every:.0f} MiB")
             print(f"ratios: {cost['overlap']} of {cost['of']} intervals overlap; apart: {cost['apart']}")
-            print("two recordings in one process: {} of {} intervals overlap".format(*cost["itself"]))
+            if args.warm:
+                print("two recordings in one process: {} of {} intervals overlap".format(*cost["itself"]))
         if args.only != "costs":
             broken = document["survives"] = survives(Path(name), args)
             held = held and broken["held"]

@@ -57,9 +57,9 @@ class Channels:
     def fill(self, seats: Sequence[Vacant]) -> None:
         """Give each of `seats` a process, all of them like each other and like those of the seats that have one.
 
-        A seat whose process cannot be had stays as it is.
+        A seat whose process cannot be had stays as it is. Threads may fill seats of their own at once.
         """
-        beside = [ns for place, ns in self._levels.items() if place not in set(map(id, seats))]
+        beside = [ns for place, ns in list(self._levels.items()) if place not in set(map(id, seats))]
         origins = [next(place for place, other in enumerate(seats) if other.origin == seat.origin) for seat in seats]
         left, tried = dict(enumerate(seats)), 0
         able = dict(left)

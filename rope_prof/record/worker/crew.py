@@ -97,19 +97,22 @@ class Crew:
 
     def sit(self, paths: Iterable[str]) -> None:
         """Have a seat for each of `paths`, in this order, and let their processes start side by side."""
-        self.seats = {path: self.seats.get(path) or self.seat_of(path) for path in paths}
+        self.seats = {path: self.seats.get(path) or self._seat(path) for path in paths}
         self._spawn()
 
     def begin(self, paths: Iterable[str]) -> None:
         """Let the processes of `paths`, which are asked for one after the other, start side by side."""
-        self.seats |= {path: self.seat_of(path) for path in paths if path not in self.seats}
+        self.seats |= {path: self._seat(path) for path in paths if path not in self.seats}
         self._spawn()
+
+    def _seat(self, path: str) -> Seat:
+        seat = self.seat_of(path)
+        seat.channels = self._channels if self.kind == "cuda" else None
+        return seat
 
     def _spawn(self) -> None:
         seats = list(self.seats.values())[:: -1 if self._turned else 1]
         if self.kind == "cuda":
-            for seat in seats:
-                seat.channels = self._channels
             self._channels.fill([seat for seat in seats if seat.process is None])
         for seat in seats:
             try:
@@ -126,7 +129,7 @@ class Crew:
             return None
         self._loaded[path] = None
         if path not in self.seats:
-            self.seats[path] = self.seat_of(path)
+            self.seats[path] = self._seat(path)
         try:
             name, side = split(path)
             unknown, broken = self.seats[path].ask("path", name)

@@ -347,6 +347,16 @@ def test_a_cpu_has_no_channels() -> None:
         assert (seat.channels, seat.launch_ns) == (None, None)
 
 
+def test_every_seat_of_a_gpu_has_the_channels_that_others_have() -> None:
+    with workers(kind="cuda") as made:
+        made.crew.begin(["user:fine"])
+        made.crew.load("user:none")
+        made.crew.sit([FINE, *made.crew.seats])
+        assert len(made.crew.seats) == 3
+        (channels,) = {id(seat.channels) for seat in made.crew.seats.values()}
+        assert channels != id(None)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no thread to a core")
 def test_a_turn_keeps_to_its_core_and_gives_it_back() -> None:
     before = os.sched_getaffinity(0)
